@@ -1,0 +1,15 @@
+//! The contract between control and gateway: a compiled configuration as checked rkyv bytes.
+//!
+//! Control compiles what its users wrote into **units** and lists them, by hash, in a **root**; the
+//! gateway checks every byte before it uses one. Nothing in here does I/O, and nothing in here knows
+//! how either side stores or serves what it holds.
+//!
+//! The types say what a gateway runs, not what a user typed: stage variables are already
+//! substituted, deployments already chosen, addresses already parsed.
+
+mod unit;
+
+pub use unit::{
+    AccessLog, AccountUnit, Domain, HttpProxy, Integration, IntegrationKind, Mapping, Protocol, Root, Route,
+    Scheme, StageUnit, TargetPart, Unit, UnitHash, UnitRef,
+};

@@ -7,10 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
-use tokio::sync::oneshot;
 use turnpike_rt::Bell;
 
-use crate::stats::ShardReport;
+use crate::housekeeper::collector::Reply;
 
 /// Messages that a shard may be behind by; a sender that finds the queue full keeps what it has.
 const SHARD_QUEUE_MESSAGES_MAX: usize = 1024;
@@ -21,7 +20,7 @@ pub(crate) enum ToShard {
     /// Serve a connection that another shard has accepted.
     Serve(OwnedFd, SocketAddr),
     /// Say what was counted since the last time.
-    Collect(oneshot::Sender<ShardReport>),
+    Collect(Reply),
     /// Accept nothing more, finish what is in flight, then end.
     Drain,
     /// Close what is still open, and end.

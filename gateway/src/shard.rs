@@ -18,7 +18,8 @@ use turnpike_rt::{BellListener, Clock, Driver, Listener};
 
 use crate::buffers::Buffers;
 use crate::connection;
-use crate::housekeeper::access_log::LogQueue;
+use crate::housekeeper::access_log::AccessLogQueue;
+use crate::housekeeper::collector::Reply;
 use crate::housekeeper::resolver::Addresses;
 use crate::ids::Ids;
 use crate::listener;
@@ -47,7 +48,7 @@ pub(crate) struct ShardParts {
     /// Of all shards, this one's among them.
     pub(crate) mailboxes: Vec<Mailbox>,
     pub(crate) bell: BellListener,
-    pub(crate) log_queue: LogQueue,
+    pub(crate) log_queue: AccessLogQueue,
     /// For requests of stages without a log of their own, and of none.
     pub(crate) log: Option<StageLog>,
     pub(crate) id_seed: [u64; 2],
@@ -116,7 +117,7 @@ async fn serve(parts: ShardParts) -> io::Result<()> {
         loads: parts.loads,
         mailboxes: parts.mailboxes,
         ids: Ids::new(parts.id_seed),
-        log_lines: LogLines::new(parts.log_queue, &parts.settings),
+        log_lines: LogLines::new(parts.log_queue),
         log: parts.log,
         settings: parts.settings,
         adopted: RefCell::new(Rc::new(parts.tables.load_full())),
@@ -219,14 +220,11 @@ impl Shard {
         !self.stopping.get()
     }
 
-    fn report(&self, reply: tokio::sync::oneshot::Sender<crate::stats::ShardReport>) {
+    fn report(&self, reply: Reply) {
         let mut stats = self.stats.borrow_mut();
         stats.gauges.buffers_in_use = self.buffers.in_use();
         stats.gauges.snapshot_version = self.table().version;
-        if let Err(unheard) = reply.send(stats.report()) {
-            // The housekeeper gave up waiting; what was counted goes into the next report.
-            stats.take_back(unheard);
-        }
+        reply.send(stats.report());
     }
 
     fn drain(&self) {

@@ -11,10 +11,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub(crate) use compile::{CompileError, Compiler};
-pub(crate) use routes::Routes;
+pub(crate) use routes::{Matched, Routes};
 use turnpike_snapshot::Protocol;
 
 use crate::access_log_format::AccessLogFormat;
+use crate::housekeeper::access_log::SinkId;
 use crate::stats::StageSlot;
 
 /// Hosts that are no custom domain serve every API below this path.
@@ -64,7 +65,7 @@ pub(crate) struct Stage {
 /// Where and how a stage's requests are logged.
 #[derive(Debug, Clone)]
 pub(crate) struct StageLog {
-    pub(crate) sink: u32,
+    pub(crate) sink: SinkId,
     pub(crate) format: Arc<AccessLogFormat>,
 }
 

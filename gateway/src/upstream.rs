@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use turnpike_rt::{PostedRecv, Stream};
 
+use crate::housekeeper::resolver::Unresolved;
 use crate::shard::Shard;
 use crate::table::Upstream;
 use crate::wheel::{TICK_MS, Watch};
@@ -195,13 +196,13 @@ impl Pool {
     /// moments after a start, or for a name that has never had an answer.
     async fn addresses(&self, shard: &Shard, give_up_ms: u64) -> Result<Arc<[IpAddr]>, ConnectError> {
         loop {
-            let known = shard.addresses.load().look_up(&self.upstream.host);
-            match known {
-                Some(Ok(addresses)) => return Ok(addresses),
-                Some(Err(_)) => return Err(ConnectError::Unresolved),
-                None if shard.now_ms() >= give_up_ms => return Err(ConnectError::TimedOut),
-                None => turnpike_rt::sleep(Duration::from_millis(TICK_MS)).await,
+            match shard.addresses.load().of(&self.upstream.host) {
+                Ok(addresses) => return Ok(Arc::clone(addresses)),
+                Err(Unresolved::Failed(_)) => return Err(ConnectError::Unresolved),
+                Err(Unresolved::Pending) if shard.now_ms() >= give_up_ms => return Err(ConnectError::TimedOut),
+                Err(Unresolved::Pending) => {}
             }
+            turnpike_rt::sleep(Duration::from_millis(TICK_MS)).await;
         }
     }
 }

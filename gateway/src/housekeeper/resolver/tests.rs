@@ -196,16 +196,17 @@ async fn name_server() -> SocketAddr {
     let address = socket.local_addr().unwrap();
     tokio::spawn(async move {
         let mut datagram = [0; 4_096];
-        loop {
+        for asked in 0.. {
             let (length, from) = socket.recv_from(&mut datagram).await.unwrap();
             let request = Message::from_vec(&datagram[..length]).unwrap();
-            socket.send_to(&reply_to(&request).to_vec().unwrap(), from).await.unwrap();
+            socket.send_to(&reply_to(&request, asked).to_vec().unwrap(), from).await.unwrap();
         }
     });
     address
 }
 
-fn reply_to(request: &Message) -> Message {
+/// `asked` questions came before.
+fn reply_to(request: &Message, asked: u8) -> Message {
     let query = request.queries[0].clone();
     let name = query.name().clone();
     let mut reply = Message::response(request.metadata.id, request.metadata.op_code);
@@ -222,7 +223,10 @@ fn reply_to(request: &Message) -> Message {
         ("short.internal.example.", RecordType::A) => {
             reply.add_answers([record(60, v4(3))]);
         }
-        ("both.example." | "short.internal.example.", _) => {}
+        ("changing.example.", RecordType::A) => {
+            reply.add_answers([record(60, v4(100 + asked))]);
+        }
+        ("both.example." | "changing.example." | "short.internal.example.", _) => {}
         ("broken.example.", _) => reply.metadata.response_code = ResponseCode::ServFail,
         _ => reply.metadata.response_code = ResponseCode::NXDomain,
     }
@@ -243,6 +247,13 @@ async fn both_kinds_of_address_come_from_the_name_server_with_the_shortest_ttl()
     let expected: Vec<IpAddr> =
         ["192.0.2.1", "192.0.2.2", "2001:db8::1"].map(|address| address.parse().unwrap()).into();
     assert_eq!(answer, Answer { addresses: expected, ttl: Duration::from_secs(50) });
+}
+
+#[tokio::test]
+async fn each_look_up_asks_the_name_server() {
+    let (dns, _directory) = dns().await;
+    let first = dns.look_up("changing.example").await.unwrap();
+    assert_ne!(dns.look_up("changing.example").await.unwrap().addresses, first.addresses);
 }
 
 #[tokio::test]

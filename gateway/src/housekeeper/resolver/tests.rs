@@ -274,6 +274,16 @@ async fn absence_and_failure_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_mute_name_server_is_a_failure() {
+    let mute = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let dns = Dns::new(&[mute.local_addr().unwrap()], Duration::from_millis(10));
+    let dns = dns.with_hosts_file(directory.path().join("hosts"));
+    let error = dns.look_up("both.example").await.unwrap_err();
+    assert!(matches!(&error, LookupError::Failed(problem) if problem.contains("both.example")), "{error:?}");
+}
+
+#[tokio::test]
 async fn the_search_list_completes_short_names() {
     let (dns, _directory) = dns().await;
     let dns = dns.with_search(vec![Name::from_ascii("internal.example.").unwrap()]);

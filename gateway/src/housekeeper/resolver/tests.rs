@@ -196,16 +196,17 @@ async fn name_server() -> SocketAddr {
     let address = socket.local_addr().unwrap();
     tokio::spawn(async move {
         let mut datagram = [0; 4_096];
-        loop {
+        for asked in 0.. {
             let (length, from) = socket.recv_from(&mut datagram).await.unwrap();
             let request = Message::from_vec(&datagram[..length]).unwrap();
-            socket.send_to(&reply_to(&request).to_vec().unwrap(), from).await.unwrap();
+            socket.send_to(&reply_to(&request, asked).to_vec().unwrap(), from).await.unwrap();
         }
     });
     address
 }
 
-fn reply_to(request: &Message) -> Message {
+/// `asked` questions came before.
+fn reply_to(request: &Message, asked: u8) -> Message {
     let query = request.queries[0].clone();
     let name = query.name().clone();
     let mut reply = Message::response(request.metadata.id, request.metadata.op_code);
@@ -222,7 +223,10 @@ fn reply_to(request: &Message) -> Message {
         ("short.internal.example.", RecordType::A) => {
             reply.add_answers([record(60, v4(3))]);
         }
-        ("both.example." | "short.internal.example.", _) => {}
+        ("changing.example.", RecordType::A) => {
+            reply.add_answers([record(60, v4(100 + asked))]);
+        }
+        ("both.example." | "changing.example." | "short.internal.example.", _) => {}
         ("broken.example.", _) => reply.metadata.response_code = ResponseCode::ServFail,
         _ => reply.metadata.response_code = ResponseCode::NXDomain,
     }
@@ -246,6 +250,13 @@ async fn both_kinds_of_address_come_from_the_name_server_with_the_shortest_ttl()
 }
 
 #[tokio::test]
+async fn each_look_up_asks_the_name_server() {
+    let (dns, _directory) = dns().await;
+    let first = dns.look_up("changing.example").await.unwrap();
+    assert_ne!(dns.look_up("changing.example").await.unwrap().addresses, first.addresses);
+}
+
+#[tokio::test]
 async fn absence_and_failure_are_told_apart() {
     let (dns, _directory) = dns().await;
     let error = dns.look_up("nowhere.example").await.unwrap_err();
@@ -260,6 +271,16 @@ async fn absence_and_failure_are_told_apart() {
     );
     let error = dns.look_up("no..name").await.unwrap_err();
     assert!(matches!(error, LookupError::NoAddress(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_mute_name_server_is_a_failure() {
+    let mute = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let dns = Dns::new(&[mute.local_addr().unwrap()], Duration::from_millis(10));
+    let dns = dns.with_hosts_file(directory.path().join("hosts"));
+    let error = dns.look_up("both.example").await.unwrap_err();
+    assert!(matches!(&error, LookupError::Failed(problem) if problem.contains("both.example")), "{error:?}");
 }
 
 #[tokio::test]

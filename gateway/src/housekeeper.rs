@@ -24,7 +24,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 use turnpike_rt::Driver;
 
-use crate::access_log_format::{AccessLogFormat, DEFAULT_FORMAT};
+use crate::access_log_format::AccessLogFormat;
 use crate::mailbox::{Mailbox, ToShard};
 use crate::settings::Settings;
 use crate::table::{StageLog, Table};
@@ -86,8 +86,7 @@ impl Services {
     /// The gateway's own log, for requests that no stage logs.
     pub(crate) fn main_log(&self) -> Result<Option<StageLog>, String> {
         let Some(sink) = self.log.main_sink() else { return Ok(None) };
-        let format = self.settings.access_log_format.as_deref().unwrap_or(DEFAULT_FORMAT);
-        let format = AccessLogFormat::compile(format).map_err(|error| format!("access_log_format: {error}"))?;
+        let format = AccessLogFormat::compile(&self.settings.access_log_format).map_err(|error| format!("access_log_format: {error}"))?;
         Ok(Some(StageLog { sink, format: Arc::new(format) }))
     }
 }

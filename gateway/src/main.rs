@@ -31,7 +31,7 @@ use settings::{Settings, SettingsError};
 use shard::ShardParts;
 
 fn main() -> ExitCode {
-    let settings = Settings::load().unwrap_or_else(SettingsError::exit_with);
+    let settings = Settings::load().unwrap_or_else(|error: SettingsError| error.exit());
     match start(Arc::new(settings)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use turnpike_rt::DriverChoice;
 
 pub(crate) use low::LogDestination;
 use low::{Cli, LowArgs};
@@ -30,6 +31,7 @@ pub(crate) struct Settings {
 
     /// Ids of the cores to pin shards to, ascending, without repeats, all allowed to this process; never empty.
     pub(crate) cores: Vec<usize>,
+    pub(crate) driver: DriverChoice,
     pub(crate) require_io_uring: bool,
     pub(crate) exit_with_parent: bool,
     pub(crate) drain_timeout_ms: u64,
@@ -160,6 +162,7 @@ impl Settings {
             },
 
             cores: cores::select(low.cores.unwrap_or_default(), allowed_cores)?,
+            driver: low.driver.map_or(DriverChoice::Auto, DriverChoice::from),
             require_io_uring: low.require_io_uring.unwrap_or(false),
             exit_with_parent: low.exit_with_parent.unwrap_or(false),
             drain_timeout_ms: millis("drain_timeout_ms", low.drain_timeout_ms, 30_000)?,

@@ -92,17 +92,17 @@ impl std::fmt::Debug for Shard {
 ///
 /// # Errors
 /// The reactor can't be made, or refuses the shard's sockets.
-pub(crate) fn run(parts: ShardParts) -> io::Result<()> {
+pub(crate) fn run(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
     if !turnpike_rt::pin_to_core(parts.core) {
         return Err(io::Error::other(format!(
             "shard {} can't be pinned to core {}: allow the core to this process, or choose others with --cores",
             parts.index, parts.core
         )));
     }
-    turnpike_rt::run(parts.driver, serve(parts))?
+    turnpike_rt::run(parts.driver, serve(parts, started))?
 }
 
-async fn serve(parts: ShardParts) -> io::Result<()> {
+async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
     let listeners: Vec<Rc<Listener>> =
         parts.listeners.into_iter().map(|listener| Listener::from_std(listener).map(Rc::new)).collect::<io::Result<_>>()?;
     let clock = Clock::start();
@@ -143,6 +143,7 @@ async fn serve(parts: ShardParts) -> io::Result<()> {
             heard.stopping.set(true);
         }
     });
+    started();
     shard.tick_until_done().await;
     shard.pools.clear(&shard);
     shard.log_lines.flush(&shard);

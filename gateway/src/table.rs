@@ -8,9 +8,10 @@ mod compile;
 mod routes;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-pub(crate) use compile::{CompileError, Compiler};
+pub(crate) use compile::{Compiler, StageServices};
 pub(crate) use routes::{Matched, Routes};
 use turnpike_snapshot::Protocol;
 
@@ -96,6 +97,8 @@ pub(crate) struct Integration {
 pub(crate) struct Upstream {
     /// Index of each shard's pool.
     pub(crate) slot: u32,
+    /// Where `host` is an address and needs no resolving.
+    pub(crate) ip: Option<IpAddr>,
     pub(crate) host: Box<str>,
     pub(crate) port: u16,
     /// What `Host` says to it.

@@ -195,6 +195,9 @@ impl Pool {
     /// The housekeeper resolves names before a snapshot is served, so that waiting here is for the first
     /// moments after a start, or for a name that has never had an answer.
     async fn addresses(&self, shard: &Shard, give_up_ms: u64) -> Result<Arc<[IpAddr]>, ConnectError> {
+        if let Some(ip) = self.upstream.ip {
+            return Ok(Arc::new([ip]));
+        }
         loop {
             match shard.addresses.load().of(&self.upstream.host) {
                 Ok(addresses) => return Ok(Arc::clone(addresses)),

@@ -224,7 +224,7 @@ impl AccessLogQueue {
         lane.offer(chunk)
     }
 
-    fn figures(&self) -> AccessLogFigures {
+    pub(crate) fn figures(&self) -> AccessLogFigures {
         let queued_bytes: usize = self.lanes().map(|lane| lane.queued_bytes.load(Ordering::Acquire)).sum();
         AccessLogFigures { queued_bytes: queued_bytes as u64, ..self.progress.figures() }
     }

@@ -221,7 +221,7 @@ const SHARD_COUNTERS: [(&str, &str, CounterOf); 12] = [
     ),
 ];
 
-const SHARD_GAUGES: [(&str, &str, GaugeOf); 6] = [
+const SHARD_GAUGES: [(&str, &str, GaugeOf); 7] = [
     ("turnpike_shard_connections_open", "Open client connections.", |g| g.connections_open),
     ("turnpike_shard_connections_idle", "Open client connections between two requests.", |g| {
         g.connections_idle

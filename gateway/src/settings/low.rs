@@ -9,11 +9,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::builder::BoolishValueParser;
-use clap::{Args, Parser};
+use clap::{Args, Parser, ValueEnum};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
 use super::cores::CoreChoice;
+use turnpike_rt::DriverChoice;
 
 /// Turnpike's data plane: serves the APIs that turnpike-control publishes.
 ///
@@ -60,6 +61,9 @@ pub(super) struct LowArgs {
     /// such as 0,2-3 (core 2 alone: 2-2) [default: all]
     #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_CORES", value_name = "all|N|LIST")]
     pub(super) cores: Option<CoreChoice>,
+    /// What shards run on: io_uring, epoll, or auto for io_uring where the host allows it [default: auto]
+    #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_DRIVER", value_name = "auto|io_uring|epoll")]
+    pub(super) driver: Option<DriverName>,
     /// Refuse to start where io_uring is denied, instead of running on epoll [default: false]
     #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_REQUIRE_IO_URING", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
     pub(super) require_io_uring: Option<bool>,
@@ -218,7 +222,7 @@ impl LowArgs {
         }
         each! {
             listen admin_listen listen_backlog publish_socket
-            data_dir cores require_io_uring exit_with_parent drain_timeout_ms
+            data_dir cores driver require_io_uring exit_with_parent drain_timeout_ms
             start_line_bytes_max header_bytes_max header_count_max body_bytes_max pipelined_requests_max
             connections_max exchanges_in_flight_max read_head_timeout_ms read_body_timeout_ms
             write_timeout_ms idle_timeout_ms idle_buffer_release_ms
@@ -314,6 +318,26 @@ impl Visitor<'_> for BodyLimitVisitor {
         match u64::try_from(typed) {
             Ok(bytes) => Ok(BodyLimit::Bytes(bytes)),
             Err(_) => Err(E::invalid_value(de::Unexpected::Signed(typed), &self)),
+        }
+    }
+}
+
+/// A driver as it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum DriverName {
+    Auto,
+    #[value(name = "io_uring")]
+    IoUring,
+    Epoll,
+}
+
+impl From<DriverName> for DriverChoice {
+    fn from(name: DriverName) -> Self {
+        match name {
+            DriverName::Auto => Self::Auto,
+            DriverName::IoUring => Self::IoUring,
+            DriverName::Epoll => Self::Epoll,
         }
     }
 }

@@ -158,6 +158,7 @@ impl Compiler {
         }
         let upstream = Arc::new(Upstream {
             slot: self.upstream_slots_used,
+            ip: proxy.host.parse().ok(),
             host: proxy.host.as_str().into(),
             port: proxy.port,
             authority: authority(proxy).into(),

@@ -2,7 +2,9 @@
 mod access_log_format;
 #[allow(dead_code, reason = "main uses it")]
 mod housekeeper {
+    pub(crate) mod link;
     pub(crate) mod totals;
+    pub(crate) mod vault;
 }
 #[allow(dead_code, reason = "main uses it")]
 mod settings;

@@ -45,7 +45,7 @@ fn described() -> Vec<(String, String)> {
 #[test]
 fn the_defaults_let_control_and_gateway_meet() {
     let settings = parse(&[]).unwrap();
-    assert_eq!(settings.listen, ["127.0.0.1:8080".parse().unwrap()]);
+    assert_eq!(settings.listen, ["127.0.0.1:8080".parse::<SocketAddr>().unwrap()]);
     assert_eq!(settings.data_dir, Path::new("turnpike-data/gateway"));
     assert_eq!(settings.publish_socket, Path::new("turnpike-data/publish.sock"));
     assert_eq!(settings.cores, ALLOWED);

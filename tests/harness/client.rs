@@ -1,6 +1,6 @@
 //! A raw TCP client: sends exactly the bytes given, reads replies strictly.
 
-use std::io::{ErrorKind, Result, Write};
+use std::io::{Error, ErrorKind, Result, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -116,19 +116,18 @@ impl Client {
         self.stream.write_all(bytes.as_ref())
     }
 
-    /// Sends until no byte is taken for `patience`; returns how many bytes were taken.
-    pub fn send_until_stalled(&mut self, chunk: &[u8], patience: Duration) -> u64 {
-        self.stream.set_write_timeout(Some(patience)).expect("SO_SNDTIMEO");
-        let mut taken = 0;
-        loop {
-            match self.stream.write(chunk) {
-                Ok(count) => taken += count as u64,
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
-                Err(error) => panic!("after {taken} bytes: {error}"),
-            }
-        }
-        self.stream.set_write_timeout(Some(DEADLINE)).expect("SO_SNDTIMEO");
-        taken
+    /// Sends `chunk` again and again, `at_most` bytes in all, until no byte is taken for `patience`; returns how
+    /// many were.
+    pub fn send_until_stalled(&mut self, chunk: &[u8], at_most: u64, patience: Duration) -> u64 {
+        send_until_stalled(&mut self.stream, chunk, at_most, patience)
+    }
+
+    /// Whether bytes, or the connection's end, come within `patience`.
+    pub fn readable_within(&mut self, patience: Duration) -> bool {
+        self.stream.set_read_timeout(Some(patience)).expect("SO_RCVTIMEO");
+        let outcome = self.reader.peek();
+        self.stream.set_read_timeout(Some(DEADLINE)).expect("SO_RCVTIMEO");
+        !matches!(outcome, Err(error) if is_timeout(&error))
     }
 
     /// Sends a request and reads its reply.
@@ -204,6 +203,30 @@ impl Client {
     pub fn reset(self) {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
     }
+}
+
+pub(crate) fn send_until_stalled(
+    stream: &mut TcpStream,
+    chunk: &[u8],
+    at_most: u64,
+    patience: Duration,
+) -> u64 {
+    stream.set_write_timeout(Some(patience)).expect("SO_SNDTIMEO");
+    let mut taken = 0;
+    while taken < at_most {
+        let next = usize::try_from(at_most - taken).map_or(chunk.len(), |left| left.min(chunk.len()));
+        match stream.write(&chunk[..next]) {
+            Ok(count) => taken += count as u64,
+            Err(error) if is_timeout(&error) => break,
+            Err(error) => panic!("after {taken} bytes: {error}"),
+        }
+    }
+    stream.set_write_timeout(Some(DEADLINE)).expect("SO_SNDTIMEO");
+    taken
+}
+
+fn is_timeout(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
 fn status(head: &Head) -> Result<u16> {

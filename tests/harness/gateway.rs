@@ -52,10 +52,10 @@ impl Options {
         self
     }
 
-    /// Any setting, by the name that it has in a file: `header_count_max`.
+    /// Any setting, by the name that it has in a file: `header_count_max`. Outranks the other options.
     #[must_use]
     pub fn set(mut self, name: &str, value: impl ToString) -> Self {
-        self.settings.push((format!("TURNPIKE_GATEWAY_{}", name.to_uppercase()), value.to_string()));
+        self.settings.push(setting(name, value));
         self
     }
 }
@@ -146,16 +146,17 @@ impl Gateway {
         });
     }
 
-    /// Waits until nothing is in work: no client connection, no exchange, no upstream connection in use, no
-    /// buffer that isn't a pool's.
+    /// Waits until nothing is in work: no client connection, no exchange, no upstream connection outside of
+    /// its pool.
     pub fn assert_at_rest(&self) {
-        let mut last = Vec::new();
-        let mut rest = || {
+        until("the gateway to be at rest: no connection, exchange, or upstream connection in use", || {
             let metrics = self.metrics();
-            last = AT_REST.iter().map(|name| (*name, metrics.sum(name, &[]))).collect();
-            last.iter().all(|(_, value)| *value == 0.0).then_some(())
-        };
-        until("the gateway to be at rest (gauges at zero)", &mut rest);
+            let sum = |name| metrics.sum(name, &[]);
+            let pooled = sum("turnpike_shard_upstream_connections_idle");
+            let upstream_in_use = sum("turnpike_shard_upstream_connections_open") - pooled;
+            let in_work = sum("turnpike_shard_connections_open") + sum("turnpike_shard_exchanges_in_flight");
+            (in_work == 0.0 && upstream_in_use == 0.0).then_some(())
+        });
     }
 
     /// The process, for signals and its log.
@@ -167,14 +168,6 @@ impl Gateway {
 /// Series with one sample a shard: the version that it serves.
 const SHARD_VERSION: &str = "turnpike_shard_snapshot_version";
 
-/// Gauges that are zero when no client is connected.
-const AT_REST: &[&str] = &[
-    "turnpike_connections",
-    "turnpike_exchanges_in_flight",
-    "turnpike_upstream_connections_in_use",
-    "turnpike_buffers_in_use",
-];
-
 fn launch(options: &Options) -> (Process, PathBuf, Option<TempDir>) {
     let temporary = options.data_dir.is_none().then(|| tempfile::tempdir().expect("a temporary directory"));
     let data_dir = match (&options.data_dir, &temporary) {
@@ -183,15 +176,22 @@ fn launch(options: &Options) -> (Process, PathBuf, Option<TempDir>) {
         (None, None) => unreachable!("one of both is set"),
     };
     let socket = options.publish_socket.clone().unwrap_or_else(|| data_dir.with_file_name("publish.sock"));
-    let arguments = [
-        "--listen=127.0.0.1:0".to_owned(),
-        "--admin-listen=127.0.0.1:0".to_owned(),
-        format!("--data-dir={}", data_dir.display()),
-        format!("--publish-socket={}", socket.display()),
-        format!("--cores={}", cores(options.shards)),
-        "--exit-with-parent".to_owned(),
+    let mut settings = vec![
+        setting("listen", "127.0.0.1:0"),
+        setting("admin_listen", "127.0.0.1:0"),
+        setting("data_dir", data_dir.display()),
+        setting("publish_socket", socket.display()),
+        setting("cores", cores(options.shards)),
+        setting("exit_with_parent", true),
     ];
-    (Process::start(&binary("turnpike-gateway"), arguments, &options.settings), data_dir, temporary)
+    settings.extend_from_slice(&options.settings);
+    let arguments: [&str; 0] = [];
+    (Process::start(&binary("turnpike-gateway"), arguments, &settings), data_dir, temporary)
+}
+
+/// A setting as an environment variable.
+fn setting(name: &str, value: impl ToString) -> (String, String) {
+    (format!("TURNPIKE_GATEWAY_{}", name.to_uppercase()), value.to_string())
 }
 
 /// A list of `count` cores that this process may use, another one each time, so that tests that run side by

@@ -10,7 +10,9 @@ mod gateway;
 mod message;
 mod metrics;
 mod origin;
+mod plane;
 mod process;
+mod publisher;
 mod units;
 
 pub use client::{Client, Echo, Reply};
@@ -18,5 +20,7 @@ pub use gateway::{Gateway, Options};
 pub use message::{BodyLength, Fields, Head, Reader};
 pub use metrics::Metrics;
 pub use origin::{Connection, Origin, Seen, Unreachable, refusing_url};
+pub use plane::{DataPlane, request};
 pub use process::{DEADLINE, Process, binary, until};
+pub use publisher::Publisher;
 pub use units::{Mapped, REGION, StageBuilder, account, host, http_api, rest_api};

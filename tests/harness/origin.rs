@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
+use crate::client;
 use crate::message::{BodyLength, Fields, Reader, invalid};
 use crate::process::{DEADLINE, until};
 
@@ -257,6 +258,11 @@ impl Connection {
     /// What the kernel says of a connection that was closed or reset.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
         self.stream.write_all(bytes.as_ref())
+    }
+
+    /// As [`crate::Client::send_until_stalled`].
+    pub fn send_until_stalled(&mut self, chunk: &[u8], at_most: u64, patience: Duration) -> u64 {
+        client::send_until_stalled(&mut self.stream, chunk, at_most, patience)
     }
 
     /// Reads the body of `request` and answers as [`Origin::echo`] does.

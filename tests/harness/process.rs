@@ -40,8 +40,9 @@ pub struct Process {
     name: String,
     child: Child,
     /// Held open for as long as the child may run.
-    _stdin: Option<ChildStdin>,
-    lines: Receiver<String>,
+    stdin: Option<ChildStdin>,
+    /// In a mutex only so that tests may share a process among threads.
+    lines: Mutex<Receiver<String>>,
     log: Arc<Mutex<String>>,
     readers: Vec<JoinHandle<()>>,
     ended: Option<ExitStatus>,
@@ -82,7 +83,7 @@ impl Process {
             }),
         ];
         let stdin = child.stdin.take();
-        Self { name, child, _stdin: stdin, lines, log, readers, ended: None }
+        Self { name, child, stdin, lines: Mutex::new(lines), log, readers, ended: None }
     }
 
     /// The next line of standard output that begins with `prefix`; other lines are passed over.
@@ -92,7 +93,8 @@ impl Process {
     pub fn line(&mut self, prefix: &str) -> String {
         let until = Instant::now() + DEADLINE;
         loop {
-            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.lines.get_mut().expect("no panic while held").recv_timeout(left) {
                 Ok(line) if line.starts_with(prefix) => return line,
                 Ok(_) => {}
                 Err(error) => {
@@ -116,6 +118,11 @@ impl Process {
     /// Waits until standard error holds `text`.
     pub fn wait_for_log(&self, text: &str) {
         until(&format!("'{text}' in the log of {}", self.name), || self.log().contains(text).then_some(()));
+    }
+
+    /// Ends its standard input, as the death of this process would.
+    pub fn close_stdin(&mut self) {
+        self.stdin = None;
     }
 
     #[must_use]

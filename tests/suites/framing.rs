@@ -71,7 +71,10 @@ fn answers_pipelined_requests_in_order() {
 #[test]
 fn understands_a_request_split_at_every_offset() {
     let (plane, _origin) = DataPlane::echoing();
-    let bytes = message("POST /split", "Transfer-Encoding: chunked\r\nX-A: 1\r\n\r\n3;e=\"q\"\r\nabc\r\n0\r\nX-T: 2\r\n\r\n");
+    let bytes = message(
+        "POST /split",
+        "Transfer-Encoding: chunked\r\nX-A: 1\r\n\r\n3;e=\"q\"\r\nabc\r\n0\r\nX-T: 2\r\n\r\n",
+    );
     let mut client = plane.connect();
     for offset in 1..bytes.len() {
         client.send(&bytes[..offset]);
@@ -144,7 +147,8 @@ fn replies_to_head_without_a_body() {
     let mut client = plane.connect();
     let head = client.exchange(request("HEAD", "a1", "/h"));
     assert_eq!(head.status, 200);
-    let length: usize = head.headers.one("content-length").expect("the length of GET's body").parse().unwrap();
+    let length: usize =
+        head.headers.one("content-length").expect("the length of GET's body").parse().unwrap();
     assert!(length > 0);
     let get = client.exchange(request("GET", "a1", "/h"));
     assert_eq!(get.echo().method, "GET");
@@ -195,7 +199,8 @@ fn reads_an_http_1_0_body_until_the_origin_closes() {
 
 #[test]
 fn an_http_1_0_client_gets_an_unframed_body_until_close() {
-    let origin = Origin::replying("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+    let origin =
+        Origin::replying("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
     let plane = DataPlane::serving(&[http_api("a1").route("$default", &origin.url("/"))]);
     let mut client = plane.connect();
     let reply = client.exchange(format!("GET / HTTP/1.0\r\n{HOST}\r\n"));
@@ -278,7 +283,8 @@ fn an_upgrade_is_not_taken_up() {
 
 #[test]
 fn an_origin_that_switches_protocols_unasked_is_a_bad_gateway() {
-    let origin = Origin::replying("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n");
+    let origin =
+        Origin::replying("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n");
     let plane = DataPlane::serving(&[http_api("a1").route("$default", &origin.url("/"))]);
     assert!(plane.exchange(request("GET", "a1", "/")).status >= 500);
     plane.assert_at_rest();
@@ -313,9 +319,9 @@ fn accepts_the_absolute_form() {
 #[test]
 fn the_absolute_form_outranks_the_host_field() {
     let (plane, _origin) = DataPlane::echoing();
-    let reply = plane.exchange(format!(
-        "GET http://a1.execute-api.us-east-1.localhost/x HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n"
-    ));
+    let reply = plane.exchange(
+        "GET http://a1.execute-api.us-east-1.localhost/x HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n",
+    );
     assert_eq!(reply.echo().target, "/x", "RFC 9112, 3.2.2");
     plane.assert_at_rest();
 }

@@ -109,11 +109,15 @@ fn http_apis_send_forwarded_and_via() {
     let first = client.exchange(get("a1", "")).echo().headers;
     let forwarded = first.one("forwarded").expect("a Forwarded field");
     for part in ["for=127.0.0.1", "host=a1.execute-api.us-east-1.localhost", "proto=http"] {
-        assert!(forwarded.split(';').any(|pair| pair.replace('"', "").starts_with(part)), "{part} in {forwarded}");
+        assert!(
+            forwarded.split(';').any(|pair| pair.replace('"', "").starts_with(part)),
+            "{part} in {forwarded}"
+        );
     }
     assert!(first.one("via").expect("a Via field").starts_with("HTTP/1.1 "), "{first:?}");
     assert!(!first.has("x-forwarded-for"));
-    let appended = client.exchange(get("a1", "Forwarded: for=192.0.2.1\r\nVia: 1.0 before\r\n")).echo().headers;
+    let appended =
+        client.exchange(get("a1", "Forwarded: for=192.0.2.1\r\nVia: 1.0 before\r\n")).echo().headers;
     assert!(appended.all("forwarded").join(", ").starts_with("for=192.0.2.1, "), "{appended:?}");
     assert!(appended.all("via").join(", ").starts_with("1.0 before, "), "{appended:?}");
     drop(client);

@@ -42,8 +42,14 @@ fn ambiguous_lengths() {
             with_headers("two different lengths", "Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd"),
             with_headers("two equal lengths", "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc"),
             with_headers("a list of lengths", "Content-Length: 3, 3\r\n\r\nabc"),
-            with_headers("length and coding", "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-            with_headers("coding and length", "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n"),
+            with_headers(
+                "length and coding",
+                "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            ),
+            with_headers(
+                "coding and length",
+                "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+            ),
             with_headers("a signed length", "Content-Length: +3\r\n\r\nabc"),
             with_headers("a negative length", "Content-Length: -3\r\n\r\nabc"),
             with_headers("a hexadecimal length", "Content-Length: 0x3\r\n\r\nabc"),

@@ -14,7 +14,7 @@ fn bad_settings_are_named_at_start() {
         ("cores", "99999-99999"),
         ("idle_timeout_ms", "-1"),
     ] {
-        let (status, log) = Gateway::start_in_vain(&Options::new().set(name, value).without_defaults());
+        let (status, log) = Gateway::start_in_vain(&Options::new().set(name, value));
         assert!(!status.success(), "{name}={value}");
         let named = [name.to_owned(), name.replace('_', "-"), name.to_uppercase()];
         assert!(named.iter().any(|name| log.contains(name)), "{name}={value}: {log}");
@@ -25,7 +25,7 @@ fn bad_settings_are_named_at_start() {
 fn an_address_in_use_is_named_at_start() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let (status, log) = Gateway::start_in_vain(&Options::new().set("listen", &address).without_defaults());
+    let (status, log) = Gateway::start_in_vain(&Options::new().set("listen", &address));
     assert!(!status.success());
     assert!(log.contains(&address), "{log}");
 }
@@ -52,7 +52,10 @@ fn metrics_count_what_was_sent() {
             scope.spawn(|| {
                 let mut client = plane.connect();
                 for status in [200, 200, 301, 404, 404, 404, 500, 503] {
-                    assert_eq!(client.exchange(request("GET", "r1", &format!("/prod/{status}"))).status, status);
+                    assert_eq!(
+                        client.exchange(request("GET", "r1", &format!("/prod/{status}"))).status,
+                        status
+                    );
                     assert_eq!(client.exchange(request("GET", "a1", &format!("/{status}"))).status, status);
                 }
                 assert_eq!(client.exchange(request("GET", "r1", "/prod/no/route")).status, 403);
@@ -65,13 +68,13 @@ fn metrics_count_what_was_sent() {
         (&[r#"api_id="r1""#, r#"stage="prod""#][..], 36.0, 16.0),
         (&[r#"api_id="a1""#, r#"stage="$default""#][..], 32.0, 12.0),
     ] {
-        assert_eq!(metrics.sum("turnpike_stage_count_total", stage), count, "{stage:?}");
-        assert_eq!(metrics.sum("turnpike_stage_4xx_total", stage), count_4xx, "{stage:?}");
-        assert_eq!(metrics.sum("turnpike_stage_5xx_total", stage), 8.0, "{stage:?}");
-        assert_eq!(metrics.sum("turnpike_stage_latency_seconds_count", stage), count, "{stage:?}");
-        assert_eq!(metrics.sum("turnpike_stage_integration_latency_seconds_count", stage), 32.0, "{stage:?}");
+        assert_eq!(metrics.sum("turnpike_count_total", stage), count, "{stage:?}");
+        assert_eq!(metrics.sum("turnpike_4xx_error_total", stage), count_4xx, "{stage:?}");
+        assert_eq!(metrics.sum("turnpike_5xx_error_total", stage), 8.0, "{stage:?}");
+        assert_eq!(metrics.sum("turnpike_latency_seconds_count", stage), count, "{stage:?}");
+        assert_eq!(metrics.sum("turnpike_integration_latency_seconds_count", stage), 32.0, "{stage:?}");
     }
-    assert_eq!(metrics.sum("turnpike_requests_total", &[]), 68.0);
+    assert_eq!(metrics.sum("turnpike_shard_requests_total", &[]), 68.0);
     assert_eq!(metrics.sum("turnpike_snapshot_version", &[]), 1.0);
 }
 
@@ -113,9 +116,13 @@ fn connections_spread_over_the_shards() {
         assert_eq!(client.exchange(request("GET", "a1", "/")).status, 200);
     }
     let metrics = plane.gateway.metrics();
-    let per_shard: Vec<f64> = metrics.series("turnpike_connections_open", &[]).map(|(_, value)| value).collect();
+    let per_shard: Vec<f64> =
+        metrics.series("turnpike_shard_connections_open", &[]).map(|(_, value)| value).collect();
     assert_eq!((per_shard.len(), per_shard.iter().sum::<f64>()), (2, 64.0), "{per_shard:?}");
-    assert!(per_shard.iter().all(|count| *count <= 32.0 * 1.15), "the busiest is above 1.15 of the mean: {per_shard:?}");
+    assert!(
+        per_shard.iter().all(|count| *count <= 32.0 * 1.15),
+        "the busiest is above 1.15 of the mean: {per_shard:?}"
+    );
     drop(clients);
     plane.assert_at_rest();
 }
@@ -142,8 +149,12 @@ fn access_logs_follow_the_stages_format() {
     let first: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
     assert_eq!(first["id"], id.as_str());
     assert_eq!((&first["m"], &first["p"], &first["s"]), (&"GET".into(), &"/prod/x".into(), &200.into()));
-    assert_eq!((&first["ip"], &first["stage"], &first["api"]), (&"127.0.0.1".into(), &"prod".into(), &"r1".into()));
-    let second: serde_json::Value = serde_json::from_str(&lines[1]).expect("a quote doesn't break out of JSON");
+    assert_eq!(
+        (&first["ip"], &first["stage"], &first["api"]),
+        (&"127.0.0.1".into(), &"prod".into(), &"r1".into())
+    );
+    let second: serde_json::Value =
+        serde_json::from_str(&lines[1]).expect("a quote doesn't break out of JSON");
     assert_eq!(second["s"], 403);
     assert_eq!(lines_of(&plane, "http-log", 1), ["- 404 23"]);
 }
@@ -239,7 +250,8 @@ fn drains(begin: impl FnOnce(&mut DataPlane), ends: bool) {
 fn a_drain_ends_at_its_deadline() {
     let (origin, _release) = held();
     let options = Options::new().set("drain_timeout_ms", 200);
-    let mut plane = DataPlane::with(&options, &[http_api("a1").route("$default", &origin.url("{request.path}"))]);
+    let mut plane =
+        DataPlane::with(&options, &[http_api("a1").route("$default", &origin.url("{request.path}"))]);
     let mut busy = plane.connect();
     busy.send(request("GET", "a1", "/held"));
     origin.wait_for_requests(1);

@@ -1,6 +1,8 @@
 //! Which route of which stage of which API answers, by every form of address.
 
-use turnpike_tests::{DataPlane, Options, Origin, Reply, StageBuilder, account, host, http_api, request, rest_api};
+use turnpike_tests::{
+    DataPlane, Options, Origin, Reply, StageBuilder, account, host, http_api, request, rest_api,
+};
 
 /// A stage whose routes each go to `/route` followed by their number and what their variables hold.
 fn numbered(mut stage: StageBuilder, origin: &Origin, routes: &[&str]) -> StageBuilder {
@@ -178,7 +180,8 @@ fn answers_at_the_host_of_the_api() {
         http_api("a1").route("$default", &origin.url("/http")),
     ]);
     let mut client = plane.connect();
-    let mut at = |host: &str, path: &str| client.exchange(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    let mut at =
+        |host: &str, path: &str| client.exchange(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
     assert_eq!(target(&at(&host("r1"), "/prod/x")), "/rest");
     assert_eq!(target(&at(&host("a1"), "/x")), "/http");
     assert_eq!(target(&at(&format!("{}:8080", host("a1")), "/x")), "/http");
@@ -215,7 +218,9 @@ fn answers_at_the_reserved_path() {
     assert_eq!(target(&at("/_aws/execute-api/a1/%24default/deep")), "/http/deep");
     assert_eq!(target(&at("/_aws/execute-api/a1/$default")), "/http/");
     assert_eq!(target(&at("/_aws/execute-api/a1/beta/deep")), "/beta/deep");
-    for path in ["/_aws/execute-api/none/prod/x", "/_aws/execute-api/r1/none/x", "/_aws/execute-api/r1", "/_aws"] {
+    for path in
+        ["/_aws/execute-api/none/prod/x", "/_aws/execute-api/r1/none/x", "/_aws/execute-api/r1", "/_aws"]
+    {
         let status = at(path).status;
         assert!(matches!(status, 403 | 404), "{path}: {status}");
     }
@@ -232,12 +237,16 @@ fn custom_domains_map_the_longest_key_first() {
         rest_api("cart", "v1").route("ANY /{proxy+}", &origin.url("/cart/{proxy}")),
     ];
     let domains = account(&[
-        ("api.example.com", &[("", "root", "$default"), ("shop", "shop", "$default"), ("shop/cart", "cart", "v1")]),
+        (
+            "api.example.com",
+            &[("", "root", "$default"), ("shop", "shop", "$default"), ("shop/cart", "cart", "v1")],
+        ),
         ("bare.example.com", &[("only", "shop", "$default")]),
     ]);
     let plane = DataPlane::with_account(&Options::new(), &stages, domains);
     let mut client = plane.connect();
-    let mut at = |host: &str, path: &str| client.exchange(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    let mut at =
+        |host: &str, path: &str| client.exchange(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
     for (path, expected) in [
         ("/", "/root/"),
         ("/x", "/root/x"),
@@ -256,7 +265,10 @@ fn custom_domains_map_the_longest_key_first() {
         assert!(matches!(status, 403 | 404), "{path}: {status}");
     }
     // The reserved path is for hosts that are no custom domain.
-    assert_eq!(target(&at("api.example.com", "/_aws/execute-api/shop/$default/x")), "/root/_aws/execute-api/shop/$default/x");
+    assert_eq!(
+        target(&at("api.example.com", "/_aws/execute-api/shop/$default/x")),
+        "/root/_aws/execute-api/shop/$default/x"
+    );
     drop(client);
     plane.assert_at_rest();
 }
@@ -271,7 +283,8 @@ fn a_disabled_endpoint_is_closed_but_for_custom_domains() {
     let domains = account(&[("api.example.com", &[("", "a1", "$default"), ("r", "r1", "prod")])]);
     let plane = DataPlane::with_account(&Options::new(), &stages, domains);
     let mut client = plane.connect();
-    let mut at = |host: &str, path: &str| client.exchange(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    let mut at =
+        |host: &str, path: &str| client.exchange(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
     assert_eq!(target(&at("api.example.com", "/x")), "/http");
     assert_eq!(target(&at("api.example.com", "/r/x")), "/rest");
     for (host, path) in [
@@ -342,7 +355,8 @@ fn escapes_and_dot_segments_are_no_way_around_a_route() {
 #[test]
 fn an_integration_may_fix_the_method() {
     let origin = Origin::echo();
-    let plane = DataPlane::serving(&[rest_api("r1", "s").route_with_method("ANY /x", &origin.url("/y"), "PUT")]);
+    let plane =
+        DataPlane::serving(&[rest_api("r1", "s").route_with_method("ANY /x", &origin.url("/y"), "PUT")]);
     let mut client = plane.connect();
     for method in ["GET", "POST", "PUT"] {
         assert_eq!(client.exchange(request(method, "r1", "/s/x")).echo().method, "PUT");
@@ -357,7 +371,10 @@ fn ten_thousand_routes_in_two_hundred_apis() {
     let stages: Vec<StageBuilder> = (0..200)
         .map(|api| {
             (0..50).fold(rest_api(&format!("api{api}"), "s"), |stage, route| {
-                stage.route(&format!("GET /c{route}/{{id}}/leaf"), &origin.url(&format!("/{api}/{route}/{{id}}")))
+                stage.route(
+                    &format!("GET /c{route}/{{id}}/leaf"),
+                    &origin.url(&format!("/{api}/{route}/{{id}}")),
+                )
             })
         })
         .collect();

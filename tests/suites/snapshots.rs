@@ -306,7 +306,10 @@ fn a_gateway_that_missed_versions_catches_up_by_itself() {
     let (one, two) = two_origins();
     let mut plane = DataPlane::with(&options, &[http_api("a1").route("$default", &one.url("/"))]);
     plane.gateway.process().kill();
-    plane.publish_unheard(&[http_api("a1").route("$default", &one.url("/")), http_api("b1").route("$default", &one.url("/"))]);
+    plane.publish_unheard(&[
+        http_api("a1").route("$default", &one.url("/")),
+        http_api("b1").route("$default", &one.url("/")),
+    ]);
     plane.publish_unheard(&[http_api("a1").route("$default", &two.url("/"))]);
     plane.restart_gateway(&options);
     assert_eq!(plane.exchange(request("GET", "a1", "/")).text(), "two");

@@ -9,7 +9,7 @@ use turnpike_tests::{DataPlane, Options, Origin, http_api, request};
 
 const HOST: &str = "Host: a1.execute-api.us-east-1.localhost\r\n";
 const LARGE_BYTES: u64 = 256 << 20;
-const CHUNK: [u8; 65_536] = [b'z'; 65_536];
+static CHUNK: [u8; 65_536] = [b'z'; 65_536];
 
 /// What the gateway and both kernels may hold of a body that nobody takes: two sockets' buffers on each side
 /// (net.ipv4.tcp_wmem and tcp_rmem, some MiB each), and the gateway's own, which are far smaller.
@@ -28,7 +28,11 @@ fn downloads() -> Origin {
     Origin::scripted(|connection, _| {
         while let Ok(Some(seen)) = connection.request() {
             let chunked = seen.target == "/chunked";
-            let framing = if chunked { "Transfer-Encoding: chunked".to_owned() } else { format!("Content-Length: {LARGE_BYTES}") };
+            let framing = if chunked {
+                "Transfer-Encoding: chunked".to_owned()
+            } else {
+                format!("Content-Length: {LARGE_BYTES}")
+            };
             connection.send(format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n")).unwrap();
             for _ in 0..LARGE_BYTES / CHUNK.len() as u64 {
                 if chunked {
@@ -73,7 +77,9 @@ fn a_large_request_streams_through() {
             let mut received = 0_u64;
             connection.body_into(&seen, |bytes| received += bytes.len() as u64).unwrap();
             let text = received.to_string();
-            connection.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len())).unwrap();
+            connection
+                .send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()))
+                .unwrap();
         }
     });
     let mut plane = large_plane(&origin);
@@ -81,7 +87,11 @@ fn a_large_request_streams_through() {
     assert_eq!(client.exchange(request("GET", "a1", "/")).text(), "0");
     let before = plane.gateway.process().peak_resident_kib();
     for chunked in [false, true] {
-        let framing = if chunked { "Transfer-Encoding: chunked".to_owned() } else { format!("Content-Length: {LARGE_BYTES}") };
+        let framing = if chunked {
+            "Transfer-Encoding: chunked".to_owned()
+        } else {
+            format!("Content-Length: {LARGE_BYTES}")
+        };
         client.send(format!("POST / HTTP/1.1\r\n{HOST}{framing}\r\n\r\n"));
         for _ in 0..LARGE_BYTES / CHUNK.len() as u64 {
             if chunked {
@@ -146,7 +156,9 @@ fn a_slow_origin_holds_the_client_back() {
             let mut received = 0_u64;
             connection.body_into(&seen, |bytes| received += bytes.len() as u64).unwrap();
             let text = received.to_string();
-            connection.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len())).unwrap();
+            connection
+                .send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()))
+                .unwrap();
         }
     });
     let plane = large_plane(&origin);
@@ -211,7 +223,11 @@ fn a_client_that_resets_in_mid_body_leaves_nothing_behind() {
             client.send(format!("POST / HTTP/1.1\r\n{HOST}{rest}"));
             let before = origin.seen().len();
             origin.wait_for_requests(before.max(1));
-            if reset { client.reset() } else { drop(client) }
+            if reset {
+                client.reset()
+            } else {
+                drop(client)
+            }
             plane.assert_at_rest();
         }
     }
@@ -231,7 +247,11 @@ fn a_client_that_leaves_in_mid_reply_leaves_nothing_behind() {
         let mut client = plane.connect();
         client.send(request("GET", "a1", "/"));
         assert_eq!(client.head().0, 200);
-        if reset { client.reset() } else { drop(client) }
+        if reset {
+            client.reset()
+        } else {
+            drop(client)
+        }
         plane.assert_at_rest();
     }
     turnpike_tests::until("no connection to the origin", || (origin.open_connections() == 0).then_some(()));

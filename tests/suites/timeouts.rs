@@ -155,7 +155,9 @@ fn a_pooled_connection_is_closed_after_its_idle_time() {
     let (plane, origin) = plane(&[("upstream_idle_timeout_ms", 200)]);
     let mut client = plane.connect();
     assert_eq!(client.exchange(request("GET", "a1", "/")).status, 200);
-    turnpike_tests::until("the pooled connection to be closed", || (origin.open_connections() == 0).then_some(()));
+    turnpike_tests::until("the pooled connection to be closed", || {
+        (origin.open_connections() == 0).then_some(())
+    });
     assert_eq!(client.exchange(request("GET", "a1", "/")).status, 200);
     assert_eq!(origin.connections(), 2);
     drop(client);

@@ -68,7 +68,8 @@ fn a_name_without_an_address_is_unavailable() {
 
 #[test]
 fn faults_before_a_reply_are_bad_gateways() {
-    let faults: [(&str, fn(&mut Connection)); 4] = [
+    type Fault = fn(&mut Connection);
+    let faults: [(&str, Fault); 4] = [
         ("closes without a reply", |_| ()),
         ("resets without a reply", |connection| connection.reset()),
         ("closes in its head", |connection| connection.send("HTTP/1.1 200 OK\r\nX-A").unwrap()),
@@ -126,7 +127,11 @@ fn garbage_is_a_bad_gateway() {
         let reply = plane.exchange(request("GET", "a1", "/"));
         assert_bad_gateway("a1", &reply, garbage);
         plane.assert_at_rest();
-        assert_eq!(plane.gateway.metrics().sum("turnpike_upstream_connections_open", &[]), 0.0, "{garbage:?}");
+        assert_eq!(
+            plane.gateway.metrics().sum("turnpike_shard_upstream_connections_open", &[]),
+            0.0,
+            "{garbage:?}"
+        );
     }
 }
 
@@ -231,7 +236,9 @@ fn bytes_that_come_while_a_connection_is_pooled_end_it() {
     let plane = behind(&origin);
     let mut client = plane.connect();
     assert_eq!(client.exchange(request("GET", "a1", "/")).text(), "ok");
-    turnpike_tests::until("the poison", || (first_connection_poisoned.load(Ordering::SeqCst) == 1).then_some(()));
+    turnpike_tests::until("the poison", || {
+        (first_connection_poisoned.load(Ordering::SeqCst) == 1).then_some(())
+    });
     for _ in 0..3 {
         assert_eq!(client.exchange(request("GET", "a1", "/")).text(), "ok");
     }
@@ -309,7 +316,7 @@ fn a_get_on_a_stale_connection_is_sent_once_more() {
         assert_eq!(client.exchange(request("GET", "a1", "/")).status, 200);
     }
     assert_eq!((origin.connections(), origin.seen().len()), (2, 4));
-    assert_eq!(plane.gateway.metrics().sum("turnpike_upstream_retries_total", &[]), 1.0);
+    assert_eq!(plane.gateway.metrics().sum("turnpike_shard_upstream_retries_total", &[]), 1.0);
     drop(client);
     plane.assert_at_rest();
 }
@@ -354,7 +361,9 @@ fn a_retry_is_not_retried() {
 fn an_origin_may_reply_before_it_has_the_body() {
     let origin = Origin::scripted(|connection, _| {
         if let Ok(Some(_)) = connection.request() {
-            connection.send("HTTP/1.1 413 Too Much\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbig").unwrap();
+            connection
+                .send("HTTP/1.1 413 Too Much\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbig")
+                .unwrap();
             connection.half_close();
             connection.wait_for_close();
         }
@@ -368,7 +377,11 @@ fn an_origin_may_reply_before_it_has_the_body() {
     let _ = client.try_send(vec![b'x'; 4_999_997]);
     drop(client);
     plane.assert_at_rest();
-    assert_eq!(plane.gateway.metrics().sum("turnpike_upstream_connections_open", &[]), 0.0, "half a request was sent");
+    assert_eq!(
+        plane.gateway.metrics().sum("turnpike_shard_upstream_connections_open", &[]),
+        0.0,
+        "half a request was sent"
+    );
 }
 
 #[test]
@@ -393,7 +406,9 @@ fn an_origin_that_replies_early_and_resets_is_still_heard() {
 fn one_bad_origin_does_not_disturb_another() {
     let bad = Origin::scripted(|connection, _| connection.wait_for_close());
     let good = Origin::replying(OK);
-    let plane = DataPlane::serving(&[http_api("a1").route("GET /bad", &bad.url("/")).route("GET /good", &good.url("/"))]);
+    let plane = DataPlane::serving(&[http_api("a1")
+        .route("GET /bad", &bad.url("/"))
+        .route("GET /good", &good.url("/"))]);
     let mut stuck: Vec<_> = (0..50).map(|_| plane.connect()).collect();
     for client in &mut stuck {
         client.send(request("GET", "a1", "/bad"));

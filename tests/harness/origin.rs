@@ -332,3 +332,46 @@ fn request_length(request: &Seen) -> Result<BodyLength> {
         _ => Err(invalid(&format!("framed ambiguously: {:?}", request.headers))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+    use crate::Client;
+
+    #[test]
+    fn echoes_what_it_saw() {
+        let origin = Origin::echo();
+        let mut client = Client::connect(origin.address());
+        let echo = client.exchange("PUT /x?y HTTP/1.1\r\nX-A: 1\r\nContent-Length: 3\r\n\r\nabc").echo();
+        assert_eq!((echo.method.as_str(), echo.target.as_str(), echo.body.as_str()), ("PUT", "/x?y", "abc"));
+        assert_eq!(echo.headers.one("x-a"), Some("1"));
+        assert_eq!(client.exchange("HEAD / HTTP/1.1\r\n\r\n").body, b"");
+        assert_eq!((origin.connections(), origin.seen().len()), (1, 2));
+    }
+
+    #[test]
+    fn closes_and_resets_as_told() {
+        let origin = Origin::scripted(|connection, number| {
+            if number == 1 {
+                connection.reset();
+            }
+        });
+        let error = Client::connect(origin.address()).try_reply(false).expect_err("nothing came");
+        assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+        let error = Client::connect(origin.address()).try_reply(false).expect_err("nothing came");
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        until("both scripts to end", || (origin.open_connections() == 0).then_some(()));
+    }
+
+    #[test]
+    fn places_that_cannot_be_reached() {
+        let refusing = refusing_url("/");
+        let address = refusing.trim_start_matches("http://").trim_end_matches('/');
+        assert_eq!(TcpStream::connect(address).expect_err("refused").kind(), ErrorKind::ConnectionRefused);
+        let unreachable = Unreachable::start();
+        let error = TcpStream::connect_timeout(&unreachable.address, Duration::from_millis(50));
+        assert_eq!(error.expect_err("no answer").kind(), ErrorKind::TimedOut);
+    }
+}

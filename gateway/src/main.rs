@@ -2,6 +2,11 @@
 mod access_log_format;
 #[allow(dead_code, reason = "main uses it")]
 mod housekeeper {
+    pub(crate) mod access_log;
+    pub(crate) mod admin;
+    pub(crate) mod collector;
+    pub(crate) mod metrics;
+    pub(crate) mod resolver;
     pub(crate) mod totals;
 }
 #[allow(dead_code, reason = "main uses it")]

@@ -179,7 +179,7 @@ pub(super) struct LowArgs {
     /// Log lines that wait for a slow file or pipe, in bytes; more are dropped and counted [default: 16777216]
     #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_ACCESS_LOG_QUEUE_BYTES_MAX", value_name = "BYTES")]
     pub(super) access_log_queue_bytes_max: Option<u64>,
-    /// Log files that may be open at once; lines for further ones are dropped and counted [default: 256]
+    /// Log files that are open at once; further ones take turns, which is slow [default: 256]
     #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_ACCESS_LOG_FILES_MAX", value_name = "FILES")]
     pub(super) access_log_files_max: Option<u64>,
     /// How often a log file is checked for having been moved or removed, and opened anew (SIGHUP does it at

@@ -212,6 +212,11 @@ fn malformed_chunks() {
         "0\r\nX: a\0\r\n\r\n",
         "0\r\nX: 1\n\r\n",
         "0\r\n folded\r\n\r\n",
+        // Fields that frame, route or authorize have no place behind a body (RFC 9110, 6.5.1).
+        "0\r\nContent-Length: 9\r\n\r\n",
+        "0\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "0\r\nHost: elsewhere\r\n\r\n",
+        "0\r\nAuthorization: x\r\n\r\n",
     ] {
         let mut client = plane.connect();
         let head = format!("POST /c HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n");

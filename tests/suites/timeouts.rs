@@ -94,7 +94,7 @@ fn a_slow_integration_gets_504() {
     ]);
     let mut client = plane.connect();
     let rest = client.exchange(request("GET", "r1", "/s/x"));
-    assert_eq!((rest.status, rest.text()), (504, r#"{"message": "Endpoint request timed out"}"#));
+    assert_eq!((rest.status, rest.text()), (504, r#"{"message":"Endpoint request timed out"}"#));
     let http = client.exchange(request("GET", "a1", "/x"));
     assert_eq!((http.status, http.text()), (504, r#"{"message":"Gateway Timeout"}"#));
     drop(client);

@@ -1,5 +1,6 @@
 //! Turnpike's control plane: the management API, the store, the compiler of configuration, the
 //! publisher, and the operator's command line.
 
+pub mod model;
 pub mod sigv4;
 pub mod time;

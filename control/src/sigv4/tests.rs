@@ -17,9 +17,18 @@ fn at(amz_date: &str) -> i64 {
     parse_amz_date(amz_date).expect("a date")
 }
 
-/// `(method, path, query, further headers, body, signature)` of AWS's SigV4 test suite: all are signed with
-/// the example key at 20150830T123600Z for us-east-1 and `service`.
-const SUITE: &[(&str, &str, &str, &[(&str, &str)], &str, &str)] = &[
+/// Method, path, query, further headers, body, signature.
+type Example = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    &'static str,
+    &'static str,
+);
+
+/// Part of AWS's SigV4 test suite: all are signed with the example key at 20150830T123600Z for us-east-1 and `service`.
+const SUITE: &[Example] = &[
     ("GET", "/", "", &[], "", "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"),
     (
         "GET",

@@ -1,6 +1,8 @@
 //! Turnpike's control plane: the management API, the store, the compiler of configuration, the
 //! publisher, and the operator's command line.
 
+pub mod compile;
 pub mod model;
 pub mod sigv4;
+pub mod store;
 pub mod time;

@@ -30,6 +30,17 @@ pub enum Piece {
     Variable(String),
 }
 
+impl Piece {
+    /// The text of a literal.
+    #[must_use]
+    pub fn literal(&self) -> Option<&str> {
+        match self {
+            Self::Literal(text) => Some(text),
+            Self::Variable(_) => None,
+        }
+    }
+}
+
 /// The message is the caller's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UriError {

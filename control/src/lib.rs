@@ -3,6 +3,7 @@
 
 pub mod compile;
 pub mod model;
+pub mod publish;
 pub mod sigv4;
 pub mod store;
 pub mod time;

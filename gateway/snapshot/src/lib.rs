@@ -10,6 +10,7 @@
 mod check;
 mod codec;
 mod error;
+pub mod frame;
 mod hash;
 mod limits;
 mod unit;

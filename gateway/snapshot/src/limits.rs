@@ -1,6 +1,8 @@
 //! How large a configuration may be. Both sides hold one: control refuses to publish, and a
 //! gateway refuses to load, what passes it.
 
+use crate::frame::{HEADER_BYTES, REASON_BYTES_MAX};
+
 /// Upper bounds on what is decoded. Each is inclusive: a value equal to its limit is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -36,6 +38,23 @@ pub struct Limits {
     /// a mistake from holding a connection for weeks, and 15 minutes is an arbitrary choice.
     pub timeout_ms_max: u32,
 }
+
+impl Limits {
+    /// Bound on a frame that control sends, header included: the largest unit or root.
+    #[must_use]
+    pub fn control_frame_bytes_max(&self) -> usize {
+        self.unit_bytes_max.max(self.root_bytes_max).max(MESSAGE_BYTES_MAX) + HEADER_BYTES
+    }
+
+    /// Bound on a frame that a gateway sends, header included: the names of all units.
+    #[must_use]
+    pub fn gateway_frame_bytes_max(&self) -> usize {
+        self.units_max.saturating_mul(32).max(MESSAGE_BYTES_MAX) + HEADER_BYTES
+    }
+}
+
+/// The messages that carry no unit and no list: a reason and what it is about.
+const MESSAGE_BYTES_MAX: usize = REASON_BYTES_MAX + 64;
 
 impl Default for Limits {
     fn default() -> Self {

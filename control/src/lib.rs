@@ -3,9 +3,11 @@
 
 pub mod api;
 pub mod change;
+pub mod cli;
 pub mod compile;
 pub mod model;
 pub mod publish;
+pub mod root_key;
 pub mod settings;
 pub mod sigv4;
 pub mod store;

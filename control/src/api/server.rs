@@ -77,7 +77,7 @@ async fn answer(api: &Arc<Api>, request: Request) -> Result<(u16, Value), ApiErr
     let method = parts.method.as_str();
     check_signature(api, &SignedRequest { method, path, query, headers: &headers, body: &body })?;
     if (method, path) == ("GET", STATUS_PATH) {
-        return Ok((200, Status::of(api)?.to_json()));
+        return Ok((200, Status::of(api).await?.to_json()));
     }
     let found = api.operations.find(method, path, query)?;
     let call = Call { parameters: found.parameters, query: query.to_owned(), body };

@@ -27,8 +27,8 @@ pub struct StatusGateway {
 }
 
 impl Status {
-    pub(super) fn of(api: &Api) -> Result<Self, ApiError> {
-        let version = api.control.store().read::<_, StoreError>(|tx| tx.version())?;
+    pub(super) async fn of(api: &Api) -> Result<Self, ApiError> {
+        let version = api.control.read_async::<_, StoreError>(|view| view.tx.version()).await?;
         let gateways = api.publisher.gateways().into_iter().map(|gateway| StatusGateway {
             id: gateway.id,
             serving_version: gateway.serving_version,

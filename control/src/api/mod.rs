@@ -14,9 +14,6 @@ mod status;
 mod v1;
 mod v2;
 
-#[cfg(test)]
-mod tests;
-
 pub use error::ApiError;
 pub use server::{Api, router};
 pub use status::{STATUS_PATH, Status, StatusGateway};

@@ -1,1 +1,37 @@
-fn main() {}
+//! `turnpike-bench`: two floors, a bare responder and a bare pass-through proxy. Everything runs on loopback.
+
+mod floor;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Side-by-side benchmarks of Turnpike and its peers, on loopback.
+#[derive(Debug, Parser)]
+#[command(name = "turnpike-bench", version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// A bare monoio responder: the origin behind the proxies, and the floor of any HTTP server
+    Origin(floor::origin::Args),
+    /// A bare monoio proxy: the floor of any HTTP proxy
+    Passthrough(floor::passthrough::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Args::parse().command {
+        Command::Origin(args) => floor::origin::run(&args),
+        Command::Passthrough(args) => floor::passthrough::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("turnpike-bench: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -3,6 +3,7 @@
 //! [`low::LowArgs`] is what was typed, [`Settings`] is what was checked; the rest of the gateway sees
 //! only the latter. Each setting is described in one place, the help text in `low.rs`.
 
+mod contradictions;
 mod cores;
 mod low;
 
@@ -11,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use turnpike_rt::DriverChoice;
 
 pub(crate) use low::LogDestination;
 use low::{Cli, LowArgs};
@@ -29,6 +31,7 @@ pub(crate) struct Settings {
 
     /// Ids of the cores to pin shards to, ascending, without repeats, all allowed to this process; never empty.
     pub(crate) cores: Vec<usize>,
+    pub(crate) driver: DriverChoice,
     pub(crate) require_io_uring: bool,
     pub(crate) exit_with_parent: bool,
     pub(crate) drain_timeout_ms: u64,
@@ -78,8 +81,8 @@ pub(crate) struct Settings {
 
     /// `None`: only stages that name a log group are logged.
     pub(crate) access_log: Option<LogDestination>,
-    /// `None`: the built-in format, [`crate::access_log_format::DEFAULT_FORMAT`].
-    pub(crate) access_log_format: Option<String>,
+    /// Of the gateway's own log; it compiles.
+    pub(crate) access_log_format: String,
     pub(crate) access_log_dir: PathBuf,
     pub(crate) access_log_queue_bytes_max: usize,
     pub(crate) access_log_files_max: usize,
@@ -145,6 +148,10 @@ impl Settings {
 
     fn check(low: LowArgs, allowed_cores: &[usize]) -> Result<Self, SettingsError> {
         let data_dir = low.data_dir.unwrap_or_else(|| PathBuf::from("turnpike-data/gateway"));
+        let upstream_connections_max =
+            count("upstream_connections_max", low.upstream_connections_max, 1_024, 65_536)?;
+        let snapshot_bytes_max =
+            in_range("snapshot_bytes_max", low.snapshot_bytes_max, 1 << 30, 1_024, 1 << 40)?;
         let settings = Self {
             listen: low.listen.unwrap_or_else(|| vec![SocketAddr::from(([127, 0, 0, 1], 8080))]),
             admin_listen: low.admin_listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9901))),
@@ -155,6 +162,7 @@ impl Settings {
             },
 
             cores: cores::select(low.cores.unwrap_or_default(), allowed_cores)?,
+            driver: low.driver.map_or(DriverChoice::Auto, DriverChoice::from),
             require_io_uring: low.require_io_uring.unwrap_or(false),
             exit_with_parent: low.exit_with_parent.unwrap_or(false),
             drain_timeout_ms: millis("drain_timeout_ms", low.drain_timeout_ms, 30_000)?,
@@ -177,16 +185,11 @@ impl Settings {
             idle_timeout_ms: millis("idle_timeout_ms", low.idle_timeout_ms, 60_000)?,
             idle_buffer_release_ms: millis("idle_buffer_release_ms", low.idle_buffer_release_ms, 1_000)?,
 
-            upstream_connections_max: count(
-                "upstream_connections_max",
-                low.upstream_connections_max,
-                1_024,
-                65_536,
-            )?,
+            upstream_connections_max,
             upstream_idle_connections_max: in_range(
                 "upstream_idle_connections_max",
                 low.upstream_idle_connections_max,
-                256,
+                256.min(upstream_connections_max as u64),
                 0,
                 65_536,
             )? as usize,
@@ -226,21 +229,18 @@ impl Settings {
             snapshot_unit_bytes_max: in_range(
                 "snapshot_unit_bytes_max",
                 low.snapshot_unit_bytes_max,
-                67_108_864,
+                snapshot_bytes_max.min(67_108_864),
                 1_024,
                 1 << 31,
             )? as u32,
             snapshot_units_max: count("snapshot_units_max", low.snapshot_units_max, 65_536, 16_777_216)?,
-            snapshot_bytes_max: in_range(
-                "snapshot_bytes_max",
-                low.snapshot_bytes_max,
-                1_073_741_824,
-                1_024,
-                1 << 40,
-            )?,
+            snapshot_bytes_max,
 
+            access_log_format: contradictions::checked_format(
+                low.access_log_format,
+                low.access_log.as_ref(),
+            )?,
             access_log: low.access_log,
-            access_log_format: low.access_log_format,
             access_log_dir: low.access_log_dir.unwrap_or_else(|| data_dir.join("access-logs")),
             access_log_queue_bytes_max: in_range(
                 "access_log_queue_bytes_max",
@@ -263,50 +263,8 @@ impl Settings {
             )?,
             data_dir,
         };
-        settings.refuse_contradictions()?;
+        contradictions::refuse(&settings)?;
         Ok(settings)
-    }
-
-    fn refuse_contradictions(&self) -> Result<(), SettingsError> {
-        refuse_bad_paths(self)?;
-        refuse_shared_addresses(self)?;
-        if self.upstream_idle_connections_max > self.upstream_connections_max {
-            return invalid(
-                "upstream_idle_connections_max",
-                format!(
-                    "{} idle connections can't be kept where upstream_connections_max allows only {}; lower the \
-                     former or raise the latter",
-                    self.upstream_idle_connections_max, self.upstream_connections_max
-                ),
-            );
-        }
-        if self.dns_ttl_min_ms > self.dns_ttl_max_ms {
-            return invalid(
-                "dns_ttl_min_ms",
-                format!(
-                    "{} is above dns_ttl_max_ms, {}; lower the former or raise the latter",
-                    self.dns_ttl_min_ms, self.dns_ttl_max_ms
-                ),
-            );
-        }
-        if u64::from(self.snapshot_unit_bytes_max) > self.snapshot_bytes_max {
-            return invalid(
-                "snapshot_unit_bytes_max",
-                format!(
-                    "a unit of {} bytes can't be part of a snapshot of at most {} (snapshot_bytes_max); lower the \
-                     former or raise the latter",
-                    self.snapshot_unit_bytes_max, self.snapshot_bytes_max
-                ),
-            );
-        }
-        if self.access_log_format.is_some() && self.access_log.is_none() {
-            return invalid(
-                "access_log_format",
-                "it formats the gateway's own access log, which is off; set access_log to a path or `-`, or \
-                 remove access_log_format (a stage's log has a format of its own)",
-            );
-        }
-        Ok(())
     }
 }
 
@@ -315,9 +273,6 @@ pub(crate) const INTEGRATION_TIMEOUT_MS_MIN: u64 = 50;
 
 /// A day: beyond it a timeout is a mistake, and sums of timeouts could no longer be trusted.
 const TIMEOUT_MS_MAX: u64 = 86_400_000;
-
-/// What `sockaddr_un` holds, without the terminating zero.
-const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 fn read_file(path: PathBuf) -> Result<LowArgs, SettingsError> {
     let text = match std::fs::read_to_string(&path) {
@@ -340,52 +295,6 @@ fn publish_socket_beside(data_dir: &Path) -> Result<PathBuf, SettingsError> {
         );
     }
     Ok(data_dir.with_file_name("publish.sock"))
-}
-
-fn refuse_bad_paths(settings: &Settings) -> Result<(), SettingsError> {
-    let named = [
-        ("data_dir", &settings.data_dir),
-        ("publish_socket", &settings.publish_socket),
-        ("access_log_dir", &settings.access_log_dir),
-    ];
-    for (setting, path) in named {
-        if path.as_os_str().is_empty() {
-            return invalid(setting, "the path is empty; name one, or leave the setting out");
-        }
-    }
-    let socket_bytes = settings.publish_socket.as_os_str().len();
-    if socket_bytes > SOCKET_PATH_BYTES_MAX {
-        return invalid(
-            "publish_socket",
-            format!(
-                "`{}` has {socket_bytes} bytes, and a Unix socket's path at most {SOCKET_PATH_BYTES_MAX}; choose a \
-                 shorter path",
-                settings.publish_socket.display()
-            ),
-        );
-    }
-    Ok(())
-}
-
-fn refuse_shared_addresses(settings: &Settings) -> Result<(), SettingsError> {
-    if settings.listen.is_empty() {
-        return invalid("listen", "no address is given; name at least one, such as 127.0.0.1:8080");
-    }
-    for (position, address) in settings.listen.iter().enumerate() {
-        if address.port() == 0 {
-            continue;
-        }
-        if settings.listen[..position].contains(address) {
-            return invalid("listen", format!("{address} is given twice; remove one"));
-        }
-        if settings.admin_listen == *address {
-            return invalid(
-                "admin_listen",
-                format!("{address} is also a listen address; give the admin endpoint one of its own"),
-            );
-        }
-    }
-    Ok(())
 }
 
 fn millis(setting: &'static str, typed: Option<u64>, default: u64) -> Result<u64, SettingsError> {

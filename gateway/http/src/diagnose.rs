@@ -102,6 +102,7 @@ fn start_line_fault(line: &[u8], refusal: httparse::Error) -> Option<HeadFault> 
         httparse::Error::Version => {
             let named = line.split(|byte| *byte == b' ').any(|word| match word.strip_prefix(b"HTTP/") {
                 Some([major] | [major, b'.']) => major.is_ascii_digit(),
+                Some(b"1.0" | b"1.1") => false,
                 Some([major, b'.', minor]) => major.is_ascii_digit() && minor.is_ascii_digit(),
                 _ => false,
             });

@@ -29,6 +29,7 @@ pub enum HeaderName {
     Upgrade,
     UserAgent,
     Via,
+    WwwAuthenticate,
     XAmzContentSha256,
     XAmzDate,
     XAmzSecurityToken,
@@ -68,6 +69,7 @@ impl HeaderName {
             14 => &[("content-length", Self::ContentLength), ("http2-settings", Self::Http2Settings)],
             15 => &[("x-forwarded-for", Self::XForwardedFor), ("x-amzn-trace-id", Self::XAmznTraceId)],
             16 => &[
+                ("www-authenticate", Self::WwwAuthenticate),
                 ("content-encoding", Self::ContentEncoding),
                 ("proxy-connection", Self::ProxyConnection),
                 ("x-forwarded-host", Self::XForwardedHost),

@@ -1,8 +1,8 @@
 //! One spelling of a request's path, for the router and the upstream alike.
 //!
-//! AWS documents that REST APIs decode escapes before an integration sees them, and nothing on dot segments, `//`
-//! or a trailing slash; what users report of escaped slashes differs between its API types. So this follows
-//! RFC 3986 6.2.2 and, where upstreams differ, refuses: resolving `..` is only safe when every later parser
+//! AWS's 'important notes' say that REST APIs decode escaped parameters before an integration sees them, and nothing
+//! on dot segments, `//` or a trailing slash; what users report of `%2F` differs between its API types. So this
+//! follows RFC 3986 6.2.2 and, where upstreams differ, refuses: resolving `..` is only safe when every later parser
 //! would resolve it to the same path, and some see dot segments where RFC 3986 sees none (`%2e`, `..;x`,
 //! `..%2f`, `..\`). A path that survives means the same to all of them.
 
@@ -46,7 +46,7 @@ impl PathError {
 ///
 /// Escapes of unreserved characters are decoded (`/p%65ts` is `/pets`), the others are upper-cased and stay:
 /// `%2F` is never a separator. Empty segments and a trailing slash stay as they are. Returns `raw` itself where
-/// nothing changes, else what it has written to `scratch`, which is cleared first. The normal form is its own
+/// there is no escape, else what it has written to `scratch`, which is cleared first. The normal form is its own
 /// normal form, and no longer than `raw` (or 1 byte).
 pub fn normalize<'a>(raw: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<&'a [u8], PathError> {
     let [b'/', ..] = raw else {

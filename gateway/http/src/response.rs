@@ -29,7 +29,8 @@ pub enum ResponseFraming {
 /// the fields mean nothing.
 #[derive(Clone, Debug)]
 pub struct ResponseHead {
-    /// 100 to 599. An interim response (1xx) is a head of its own: another follows it.
+    /// 100 to 599. An interim response (1xx) is a head of its own: another follows it, except after 101, which ends
+    /// HTTP on the connection and is the upstream's mistake where no upgrade was asked for.
     pub status: u16,
     /// Possibly empty.
     pub reason: Span,

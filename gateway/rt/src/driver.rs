@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::io;
-use std::str::FromStr;
 
 use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
 
@@ -17,19 +16,6 @@ pub enum DriverChoice {
     Auto,
     IoUring,
     Epoll,
-}
-
-impl FromStr for DriverChoice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "io_uring" => Ok(Self::IoUring),
-            "epoll" => Ok(Self::Epoll),
-            other => Err(format!("'{other}' is no driver: choose auto, io_uring or epoll")),
-        }
-    }
 }
 
 /// What a shard runs on.
@@ -103,15 +89,6 @@ pub fn run<T>(driver: Driver, task: impl Future<Output = T>) -> io::Result<T> {
             Ok(builder.build()?.block_on(task))
         }
     }
-}
-
-/// The cores that this process may run on, ascending.
-#[must_use]
-pub fn allowed_cores() -> Vec<usize> {
-    let mut cores: Vec<usize> =
-        core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect();
-    cores.sort_unstable();
-    cores
 }
 
 /// Pins the calling thread; false where the host doesn't allow it.

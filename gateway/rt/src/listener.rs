@@ -1,10 +1,10 @@
 //! Listening sockets: one a shard, all on one address through SO_REUSEPORT.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+use std::net::{Shutdown, SocketAddr, TcpListener as StdListener};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// Binds and listens, letting further sockets of this user bind the same address.
 ///
@@ -44,5 +44,14 @@ impl Listener {
         #[expect(unsafe_code, reason = "monoio hands the descriptor out raw")]
         let owned = unsafe { OwnedFd::from_raw_fd(raw) };
         Ok((owned, peer))
+    }
+
+    /// Stops listening: a pending accept ends with an error, and so does each later one.
+    pub fn stop(&self) {
+        // SAFETY: the descriptor stays open as long as `self`, which outlives this call.
+        #[expect(unsafe_code, reason = "monoio only has the raw descriptor to give")]
+        let descriptor = unsafe { BorrowedFd::borrow_raw(self.inner.as_raw_fd()) };
+        // A listening socket can only refuse to stop by not listening any more.
+        let _ = SockRef::from(&descriptor).shutdown(Shutdown::Both);
     }
 }

@@ -77,14 +77,31 @@ impl Stream {
     ///
     /// Dropping this future can lose bytes: see the crate's page.
     pub async fn recv(&self, buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
-        let (start, end) = (buffer.len(), buffer.capacity());
+        self.recv_at_most(buffer, usize::MAX).await
+    }
+
+    /// As [`recv`](Self::recv), and leaves what lies beyond `bytes_max` to the next read.
+    pub async fn recv_at_most(&self, buffer: Vec<u8>, bytes_max: usize) -> (io::Result<usize>, Vec<u8>) {
+        let start = buffer.len();
+        let end = buffer.capacity().min(start.saturating_add(bytes_max));
         let (result, slice) = self.io().read(buffer.slice_mut(start..end)).await;
         (result, slice.into_inner())
     }
 
     /// As [`recv`](Self::recv), and `cancel` can take the buffer back; [`is_canceled`] tells that error.
     pub async fn recv_cancelable(&self, buffer: Vec<u8>, cancel: &Cancel) -> (io::Result<usize>, Vec<u8>) {
-        let (start, end) = (buffer.len(), buffer.capacity());
+        self.recv_cancelable_at_most(buffer, usize::MAX, cancel).await
+    }
+
+    /// As [`recv_cancelable`](Self::recv_cancelable), and leaves what lies beyond `bytes_max` to the next read.
+    pub async fn recv_cancelable_at_most(
+        &self,
+        buffer: Vec<u8>,
+        bytes_max: usize,
+        cancel: &Cancel,
+    ) -> (io::Result<usize>, Vec<u8>) {
+        let start = buffer.len();
+        let end = buffer.capacity().min(start.saturating_add(bytes_max));
         let handle = cancel.inner.borrow().handle();
         let (result, slice) = self.io().cancelable_read(buffer.slice_mut(start..end), handle).await;
         (result, slice.into_inner())

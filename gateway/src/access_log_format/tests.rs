@@ -1,3 +1,4 @@
+use super::line::civil_date;
 use super::*;
 
 fn record() -> AccessRecord<'static> {
@@ -81,6 +82,7 @@ fn each_variable_renders_its_value() {
         ("error.messageString", "\"Not Found\""),
         ("error.responseType", "DEFAULT_4XX"),
     ];
+    assert!(cases.iter().map(|(name, _)| *name).eq(variable_names()), "a variable isn't tested");
     for (name, expected) in cases {
         assert_eq!(render(&format!("$context.{name}"), &record), expected, "{name}");
     }
@@ -153,6 +155,19 @@ fn formats_that_are_no_line_are_refused() {
     assert_eq!(AccessLogFormat::compile(&long), Err(FormatError::TooLong { bytes: FORMAT_BYTES_MAX + 1 }));
     assert!(AccessLogFormat::compile(&long[1..]).is_ok());
     assert_eq!(render("$context.status\n", &record()), "200");
+}
+
+#[test]
+fn days_follow_one_another_over_four_centuries() {
+    let mut before = (1969, 12, 31);
+    for days in 0..146_097 {
+        let date = civil_date(days);
+        let (year, month, day) = before;
+        let followers = [(year, month, day + 1), (year, month + 1, 1), (year + 1, 1, 1)];
+        assert!(followers.contains(&date), "{before:?} is followed by {date:?}");
+        before = date;
+    }
+    assert_eq!(before, (2369, 12, 31));
 }
 
 #[test]

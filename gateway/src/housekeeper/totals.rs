@@ -53,7 +53,8 @@ impl Totals {
         }
     }
 
-    /// The slots for a snapshot's stages, in their order. A stage that was served before keeps its slot, and
+    /// The slots for a snapshot's stages, in their order; to be called once the snapshot is sure to be
+    /// published. A stage that was served before keeps its slot, and
     /// one that isn't served any more keeps its series until nothing counts for it.
     pub(crate) fn assign_slots<'a>(
         &mut self,

@@ -8,11 +8,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, Parser};
+use clap::builder::BoolishValueParser;
+use clap::{Args, Parser, ValueEnum};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
 use super::cores::CoreChoice;
+use turnpike_rt::DriverChoice;
 
 /// Turnpike's data plane: serves the APIs that turnpike-control publishes.
 ///
@@ -59,12 +61,15 @@ pub(super) struct LowArgs {
     /// such as 0,2-3 (core 2 alone: 2-2) [default: all]
     #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_CORES", value_name = "all|N|LIST")]
     pub(super) cores: Option<CoreChoice>,
+    /// What shards run on: io_uring, epoll, or auto for io_uring where the host allows it [default: auto]
+    #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_DRIVER", value_name = "auto|io_uring|epoll")]
+    pub(super) driver: Option<DriverName>,
     /// Refuse to start where io_uring is denied, instead of running on epoll [default: false]
-    #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_REQUIRE_IO_URING", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_REQUIRE_IO_URING", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
     pub(super) require_io_uring: Option<bool>,
     /// Drain and end when standard input reaches its end, as it does when the parent process dies
     /// [default: false]
-    #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_EXIT_WITH_PARENT", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_EXIT_WITH_PARENT", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
     pub(super) exit_with_parent: Option<bool>,
     /// How long a drain waits for the requests in flight before it closes their connections [default: 30000]
     #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_DRAIN_TIMEOUT_MS", value_name = "MS")]
@@ -112,7 +117,8 @@ pub(super) struct LowArgs {
     /// one [default: 1024]
     #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_UPSTREAM_CONNECTIONS_MAX", value_name = "CONNECTIONS")]
     pub(super) upstream_connections_max: Option<u64>,
-    /// Idle connections kept per shard and integration target; 0 keeps none [default: 256]
+    /// Idle connections kept per shard and integration target, at most --upstream-connections-max; 0 keeps none
+    /// [default: 256]
     #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_UPSTREAM_IDLE_CONNECTIONS_MAX", value_name = "CONNECTIONS")]
     pub(super) upstream_idle_connections_max: Option<u64>,
     /// Status line and header fields of an integration's answer together; 502 above it [default: 65536]
@@ -142,7 +148,8 @@ pub(super) struct LowArgs {
     /// An answer is used for at most this long, whatever its TTL [default: 300000]
     #[arg(help_heading = NAMES, long, env = "TURNPIKE_GATEWAY_DNS_TTL_MAX_MS", value_name = "MS")]
     pub(super) dns_ttl_max_ms: Option<u64>,
-    /// Until a name that couldn't be resolved is tried again; its last good answer serves meanwhile
+    /// Until a name that doesn't exist or wasn't answered for is asked for again; in the latter case its last
+    /// good answer serves meanwhile
     /// [default: 1000]
     #[arg(help_heading = NAMES, long, env = "TURNPIKE_GATEWAY_DNS_FAILURE_TTL_MS", value_name = "MS")]
     pub(super) dns_failure_ttl_ms: Option<u64>,
@@ -166,10 +173,17 @@ pub(super) struct LowArgs {
 
     /// Access log of all APIs: a file's path, or `-` for standard output. Without it, only stages that name a
     /// log group are logged
-    #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_ACCESS_LOG", value_name = "PATH|-", allow_hyphen_values = true)]
+    #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_ACCESS_LOG", value_name = "PATH|-")]
     pub(super) access_log: Option<LogDestination>,
     /// Format of --access-log, with $context variables as in an API stage's access log settings. Without it, a
     /// JSON object a line with request, caller, time, route, status and latencies
+    ///
+    /// Variables, each after `$context.`: requestId, extendedRequestId, requestTime, requestTimeEpoch, httpMethod,
+    /// path, protocol, identity.sourceIp, identity.userAgent, domainName, domainPrefix, accountId, apiId, stage,
+    /// deploymentId, customDomain.basePathMatched, routeKey, resourcePath, resourceId, status, responseLength,
+    /// responseLatency, integrationStatus, integration.status, integration.integrationStatus, integrationLatency,
+    /// integration.latency, integrationErrorMessage, integration.error, error.message, error.messageString,
+    /// error.responseType. Others render as `-`.
     #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_ACCESS_LOG_FORMAT", value_name = "FORMAT")]
     pub(super) access_log_format: Option<String>,
     /// Directory for the logs of stages that name a log group, a file a group; made when absent. By default
@@ -179,7 +193,7 @@ pub(super) struct LowArgs {
     /// Log lines that wait for a slow file or pipe, in bytes; more are dropped and counted [default: 16777216]
     #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_ACCESS_LOG_QUEUE_BYTES_MAX", value_name = "BYTES")]
     pub(super) access_log_queue_bytes_max: Option<u64>,
-    /// Log files that may be open at once; lines for further ones are dropped and counted [default: 256]
+    /// Log files that are open at once; further ones take turns, which is slow [default: 256]
     #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_ACCESS_LOG_FILES_MAX", value_name = "FILES")]
     pub(super) access_log_files_max: Option<u64>,
     /// How often a log file is checked for having been moved or removed, and opened anew (SIGHUP does it at
@@ -208,7 +222,7 @@ impl LowArgs {
         }
         each! {
             listen admin_listen listen_backlog publish_socket
-            data_dir cores require_io_uring exit_with_parent drain_timeout_ms
+            data_dir cores driver require_io_uring exit_with_parent drain_timeout_ms
             start_line_bytes_max header_bytes_max header_count_max body_bytes_max pipelined_requests_max
             connections_max exchanges_in_flight_max read_head_timeout_ms read_body_timeout_ms
             write_timeout_ms idle_timeout_ms idle_buffer_release_ms
@@ -304,6 +318,26 @@ impl Visitor<'_> for BodyLimitVisitor {
         match u64::try_from(typed) {
             Ok(bytes) => Ok(BodyLimit::Bytes(bytes)),
             Err(_) => Err(E::invalid_value(de::Unexpected::Signed(typed), &self)),
+        }
+    }
+}
+
+/// A driver as it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum DriverName {
+    Auto,
+    #[value(name = "io_uring")]
+    IoUring,
+    Epoll,
+}
+
+impl From<DriverName> for DriverChoice {
+    fn from(name: DriverName) -> Self {
+        match name {
+            DriverName::Auto => Self::Auto,
+            DriverName::IoUring => Self::IoUring,
+            DriverName::Epoll => Self::Epoll,
         }
     }
 }

@@ -45,7 +45,7 @@ fn described() -> Vec<(String, String)> {
 #[test]
 fn the_defaults_let_control_and_gateway_meet() {
     let settings = parse(&[]).unwrap();
-    assert_eq!(settings.listen, ["127.0.0.1:8080".parse().unwrap()]);
+    assert_eq!(settings.listen, ["127.0.0.1:8080".parse::<SocketAddr>().unwrap()]);
     assert_eq!(settings.data_dir, Path::new("turnpike-data/gateway"));
     assert_eq!(settings.publish_socket, Path::new("turnpike-data/publish.sock"));
     assert_eq!(settings.cores, ALLOWED);
@@ -99,7 +99,7 @@ fn the_environment_wins_over_the_file_and_loses_to_a_flag() {
         .env("TURNPIKE_GATEWAY_HEADER_BYTES_MAX", "4444")
         .env("TURNPIKE_GATEWAY_WRITE_TIMEOUT_MS", "5555")
         .env("TURNPIKE_GATEWAY_LISTEN", "127.0.0.1:1,127.0.0.1:2")
-        .env("TURNPIKE_GATEWAY_REQUIRE_IO_URING", "true")
+        .env("TURNPIKE_GATEWAY_REQUIRE_IO_URING", "1")
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&child.stdout);
@@ -189,12 +189,16 @@ fn values_out_of_range_are_refused_with_the_range() {
 fn contradictions_are_refused_with_both_settings() {
     let cases: &[(&[&str], &[&str])] = &[
         (
-            &["--upstream-connections-max", "10"],
+            &["--upstream-connections-max=10", "--upstream-idle-connections-max=11"],
             &["upstream_idle_connections_max", "upstream_connections_max"],
         ),
         (&["--dns-ttl-max-ms", "500"], &["dns_ttl_min_ms", "dns_ttl_max_ms"]),
-        (&["--snapshot-bytes-max", "2048"], &["snapshot_unit_bytes_max", "snapshot_bytes_max"]),
+        (
+            &["--snapshot-bytes-max=2048", "--snapshot-unit-bytes-max=4096"],
+            &["snapshot_unit_bytes_max", "snapshot_bytes_max"],
+        ),
         (&["--access-log-format", "$context.requestId"], &["access_log_format", "access_log"]),
+        (&["--access-log=-", "--access-log-format="], &["access_log_format", "empty"]),
         (&["--listen", "127.0.0.1:9901"], &["admin_listen", "127.0.0.1:9901"]),
         (&["--listen", "127.0.0.1:1", "--listen", "127.0.0.1:1"], &["listen", "twice"]),
         (&["--data-dir", "."], &["publish_socket", "data_dir"]),
@@ -214,6 +218,23 @@ fn an_empty_path_is_refused() {
 }
 
 #[test]
+fn defaults_follow_a_lowered_limit() {
+    let settings = parse(&["--upstream-connections-max=10", "--snapshot-bytes-max=2048"]).unwrap();
+    assert_eq!((settings.upstream_idle_connections_max, settings.snapshot_unit_bytes_max), (10, 2_048));
+}
+
+#[test]
+fn the_help_lists_the_variables_of_a_format() {
+    let command = Cli::command();
+    let format = command.get_arguments().find(|arg| arg.get_id() == "access_log_format").unwrap();
+    let help = format.get_long_help().unwrap().to_string();
+    let (_, listed) = help.split_once("$context.`: ").unwrap();
+    let (listed, _) = listed.split_once(". Others").unwrap();
+    let listed: Vec<&str> = listed.split(", ").collect();
+    assert_eq!(listed, crate::access_log_format::variable_names().collect::<Vec<_>>());
+}
+
+#[test]
 fn a_socket_path_that_the_kernel_would_cut_is_refused() {
     let path = format!("/tmp/{}", "x".repeat(103));
     let error = refusal(&["--publish-socket", &path]);
@@ -229,6 +250,7 @@ fn port_zero_may_be_listened_on_twice() {
 
 #[test]
 fn a_switch_needs_no_value() {
+    assert!(parse(&["--require-io-uring=1"]).unwrap().require_io_uring);
     assert!(parse(&["--require-io-uring"]).unwrap().require_io_uring);
     assert!(!parse(&["--require-io-uring=false"]).unwrap().require_io_uring);
 }

@@ -1,0 +1,360 @@
+//! The command line as typed, and the settings that it becomes once checked.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::request::{Request, Shape};
+use crate::target::{self, Url};
+
+const CONNECTIONS_MAX: usize = 1_000_000;
+const RATE_MAX: f64 = 100_000_000.0;
+const BODY_BYTES_MAX: u64 = 1 << 30;
+
+const EXAMPLES: &str = "\
+Examples:
+  turnpike-loadgen http://127.0.0.1:8080/ --connections 64 --duration 30s
+      Closed loop: as fast as 64 connections can go.
+  turnpike-loadgen http://127.0.0.1:8080/ --connections 64 --duration 30s --rate 20000
+      Open loop: 20,000 requests/s whatever the server does; a request's latency counts from the moment at which
+      the schedule wanted it sent, so the time that it waits for a free connection is part of it.
+  turnpike-loadgen http://127.0.0.1:8080/upload --method POST --body-bytes 10485760 --connections 8 --json
+  turnpike-loadgen http://127.0.0.1:8080/ --path-list routes.txt --expect-status 200
+
+What is counted:
+  A request belongs to the run if it began (open loop: was intended) after the warm-up and before the end. Requests
+  in flight at the end get up to one second to finish. The latencies are those of complete replies of any status;
+  requests that time out, that are unfinished then or, in the open loop, still unsent at the end are counted with the
+  time that they had waited, so that what was slowest isn't left out.
+
+Exit status: 0 when at least one reply was complete and as expected, 1 when none was, 2 for a wrong command line.";
+
+/// Sends HTTP/1.1 requests and reports throughput and the whole distribution of latencies.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "turnpike-loadgen", version, after_help = EXAMPLES)]
+pub struct Args {
+    /// Where to send requests: http://host[:port][/path][?query]
+    pub url: String,
+
+    /// Connections, spread over the threads
+    #[arg(short = 'c', long, default_value_t = 64, value_name = "N")]
+    pub connections: usize,
+
+    /// How long to send, warm-up not included: 10s, 500ms, 2m [default: 10s]
+    #[arg(short = 'd', long, value_parser = parse_duration, conflicts_with = "requests")]
+    pub duration: Option<Duration>,
+
+    /// How many requests to send, warm-up not included, instead of --duration
+    #[arg(short = 'n', long, value_name = "N")]
+    pub requests: Option<u64>,
+
+    /// Send for this long before counting begins
+    #[arg(long, value_parser = parse_duration, default_value = "0s", value_name = "DURATION")]
+    pub warmup: Duration,
+
+    /// Open loop: requests/s over all connections, sent on a fixed schedule; without it the loop is closed
+    #[arg(short = 'r', long, value_name = "R")]
+    pub rate: Option<f64>,
+
+    /// Cores to run on, one pinned thread each: 0,2 or 1-3 [default: all allowed]
+    #[arg(long, value_name = "LIST", conflicts_with = "threads")]
+    pub cores: Option<String>,
+
+    /// Run on the first N allowed cores
+    #[arg(short = 't', long, value_name = "N")]
+    pub threads: Option<usize>,
+
+    /// Request method [default: GET, or POST with a body]
+    #[arg(short = 'X', long)]
+    pub method: Option<String>,
+
+    /// A header field 'Name: value'; repeatable; Host replaces the URL's
+    #[arg(short = 'H', long = "header", value_name = "FIELD")]
+    pub headers: Vec<String>,
+
+    /// Request body: the text itself, or @FILE for a file's content
+    #[arg(long, value_name = "TEXT|@FILE", conflicts_with = "body_bytes")]
+    pub body: Option<String>,
+
+    /// Request body of N bytes
+    #[arg(long, value_name = "N")]
+    pub body_bytes: Option<u64>,
+
+    /// Send the body in chunks (transfer-encoding: chunked)
+    #[arg(long)]
+    pub chunked: bool,
+
+    /// Longest wait for one request, connecting included
+    #[arg(long, value_parser = parse_duration, default_value = "10s", value_name = "DURATION")]
+    pub timeout: Duration,
+
+    /// A new connection for each request; connecting is part of the latency
+    #[arg(long)]
+    pub no_keepalive: bool,
+
+    /// Rotate through the paths of a file: 'path' or 'host path' a line
+    #[arg(long, value_name = "FILE")]
+    pub path_list: Option<PathBuf>,
+
+    /// Connect here, whatever the URL's host; the Host field stays the URL's
+    #[arg(long, value_name = "HOST:PORT")]
+    pub connect_to: Option<String>,
+
+    /// Count replies of any other status as errors
+    #[arg(long, value_name = "CODE")]
+    pub expect_status: Option<u16>,
+
+    /// Count replies with a body of any other length as errors
+    #[arg(long, value_name = "N")]
+    pub expect_body_bytes: Option<u64>,
+
+    /// Report as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+
+    /// A progress line each second on standard error, also when that is no terminal
+    #[arg(long)]
+    pub progress: bool,
+}
+
+/// How long a run lasts, warm-up not included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    Duration(Duration),
+    Requests(u64),
+}
+
+/// What a reply has to be, to count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Expectation {
+    pub status: Option<u16>,
+    pub body_bytes: Option<u64>,
+}
+
+/// A checked command line.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub url: String,
+    pub address: SocketAddr,
+    pub requests: &'static [Request],
+    /// Content of each request, framing not included.
+    pub request_body_bytes: usize,
+    pub head_method: bool,
+    pub keep_alive: bool,
+    pub connections: usize,
+    pub length: Length,
+    pub warmup: Duration,
+    /// Requests/s of the open loop.
+    pub rate: Option<f64>,
+    /// One reactor each; never more than connections.
+    pub cores: Vec<usize>,
+    pub timeout: Duration,
+    pub expectation: Expectation,
+    pub progress: bool,
+}
+
+impl Args {
+    /// Checks everything, reads the files and resolves the address. Errors are sentences for the user.
+    pub fn check(&self) -> Result<Settings, String> {
+        self.check_ranges()?;
+        let url = Url::parse(&self.url)?;
+        let address = match &self.connect_to {
+            Some(authority) => {
+                target::resolve_authority(authority).map_err(|reason| format!("--connect-to: {reason}"))?
+            }
+            None => url.resolve()?,
+        };
+        let shape = self.shape()?;
+        let paths = match &self.path_list {
+            Some(file) => std::fs::read_to_string(file)
+                .map_err(|error| error.to_string())
+                .and_then(|text| target::parse_path_list(&text))
+                .map_err(|reason| format!("--path-list {}: {reason}", file.display()))?,
+            None => Vec::new(),
+        };
+        let mut cores = self.chosen_cores()?;
+        cores.truncate(self.connections);
+        Ok(Settings {
+            url: self.url.clone(),
+            address,
+            requests: shape.requests(&url, &paths)?,
+            request_body_bytes: shape.body.as_ref().map_or(0, Vec::len),
+            head_method: shape.method == "HEAD",
+            keep_alive: shape.keep_alive,
+            connections: self.connections,
+            length: match self.requests {
+                Some(requests) => Length::Requests(requests),
+                None => Length::Duration(self.duration.unwrap_or(Duration::from_secs(10))),
+            },
+            warmup: self.warmup,
+            rate: self.rate,
+            cores,
+            timeout: self.timeout,
+            expectation: Expectation { status: self.expect_status, body_bytes: self.expect_body_bytes },
+            progress: self.progress,
+        })
+    }
+
+    fn check_ranges(&self) -> Result<(), String> {
+        let range = |ok: bool, what: &str| if ok { Ok(()) } else { Err(what.to_owned()) };
+        range((1..=CONNECTIONS_MAX).contains(&self.connections), "--connections: 1 to 1000000")?;
+        range(self.requests != Some(0), "--requests: at least 1")?;
+        range(self.duration != Some(Duration::ZERO), "--duration: more than 0")?;
+        range(self.timeout > Duration::ZERO, "--timeout: more than 0")?;
+        range(self.threads != Some(0), "--threads: at least 1")?;
+        range(
+            self.rate.is_none_or(|rate| rate > 0.0 && rate <= RATE_MAX),
+            "--rate: more than 0, up to 100000000 requests/s",
+        )?;
+        range(self.body_bytes.is_none_or(|bytes| bytes <= BODY_BYTES_MAX), "--body-bytes: up to 1073741824")?;
+        let has_body = self.body.is_some() || self.body_bytes.is_some();
+        range(has_body || !self.chunked, "--chunked needs --body or --body-bytes")
+    }
+
+    fn shape(&self) -> Result<Shape, String> {
+        let body = match (&self.body, self.body_bytes) {
+            (Some(text), _) => Some(match text.strip_prefix('@') {
+                Some(file) => std::fs::read(file).map_err(|error| format!("--body @{file}: {error}"))?,
+                None => text.clone().into_bytes(),
+            }),
+            (None, Some(bytes)) => Some(vec![b'x'; bytes as usize]),
+            (None, None) => None,
+        };
+        let default_method = if body.is_some() { "POST" } else { "GET" };
+        Ok(Shape {
+            method: self.method.clone().unwrap_or_else(|| default_method.to_owned()),
+            headers: self.headers.clone(),
+            body,
+            chunked: self.chunked,
+            keep_alive: !self.no_keepalive,
+        })
+    }
+
+    fn chosen_cores(&self) -> Result<Vec<usize>, String> {
+        let allowed: Vec<usize> = core_affinity::get_core_ids()
+            .ok_or("the cores that this process may use can't be read (sched_getaffinity)")?
+            .iter()
+            .map(|core| core.id)
+            .collect();
+        if let Some(list) = &self.cores {
+            let cores = parse_cores(list).map_err(|reason| format!("--cores {list}: {reason}"))?;
+            return match cores.iter().find(|core| !allowed.contains(core)) {
+                Some(core) => Err(format!("--cores {list}: core {core} is not one of {allowed:?}")),
+                None => Ok(cores),
+            };
+        }
+        let threads = self.threads.unwrap_or(allowed.len());
+        if threads > allowed.len() {
+            return Err(format!("--threads {threads}: only {} cores may be used", allowed.len()));
+        }
+        Ok(allowed[..threads].to_vec())
+    }
+}
+
+/// `0,2` or `1-3`, each core once.
+pub fn parse_cores(list: &str) -> Result<Vec<usize>, String> {
+    let number =
+        |text: &str| text.trim().parse::<usize>().map_err(|_| format!("'{text}' is not a core number"));
+    let mut cores = Vec::new();
+    for part in list.split(',') {
+        let (first, last) = match part.split_once('-') {
+            Some((first, last)) => (number(first)?, number(last)?),
+            None => (number(part)?, number(part)?),
+        };
+        if last < first || last > 4095 {
+            return Err(format!("'{part}' is not a range of cores"));
+        }
+        for core in first..=last {
+            if cores.contains(&core) {
+                return Err(format!("core {core} stands there twice"));
+            }
+            cores.push(core);
+        }
+    }
+    Ok(cores)
+}
+
+/// `10s`, `500ms`, `250us`, `2m`, `1h`; fractions allowed.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let seconds_each = match unit {
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        "" => return Err(format!("'{text}' has no unit: us, ms, s, m or h")),
+        _ => return Err(format!("'{unit}' is not a unit of time: us, ms, s, m or h")),
+    };
+    let number: f64 = number.parse().map_err(|_| format!("'{number}' is not a number"))?;
+    match Duration::try_from_secs_f64(number * seconds_each) {
+        Ok(duration) if duration <= Duration::from_secs(7 * 86_400) => Ok(duration),
+        _ => Err(format!("'{text}' is longer than a week")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(args: &[&str]) -> Result<Settings, String> {
+        let all = ["turnpike-loadgen", "http://127.0.0.1:9/"].iter().chain(args);
+        Args::try_parse_from(all).map_err(|error| error.to_string())?.check()
+    }
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(parse_duration("250us"), Ok(Duration::from_micros(250)));
+        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["10", "s", "1d", "1.2.3s", "-1s", "99999999h"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn core_lists_are_numbers_and_ranges() {
+        assert_eq!(parse_cores("0,2-4"), Ok(vec![0, 2, 3, 4]));
+        for wrong in ["", "a", "3-1", "1,1", "0-99999"] {
+            assert!(parse_cores(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn defaults_follow_from_what_is_given() {
+        let settings = check(&["--cores", "0"]).unwrap();
+        assert_eq!(settings.length, Length::Duration(Duration::from_secs(10)));
+        assert!(settings.requests[0].head.starts_with(b"GET / "));
+        let settings = check(&["--cores", "0", "--body", "x", "-n", "5"]).unwrap();
+        assert_eq!(settings.length, Length::Requests(5));
+        assert!(settings.requests[0].head.starts_with(b"POST / "));
+    }
+
+    #[test]
+    fn reactors_never_outnumber_connections() {
+        assert_eq!(check(&["--connections", "1"]).unwrap().cores.len(), 1);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let cases: [(&[&str], &str); 10] = [
+            (&["--connections", "0"], "--connections"),
+            (&["--rate", "0"], "--rate"),
+            (&["--rate", "NaN"], "--rate"),
+            (&["--requests", "0"], "--requests"),
+            (&["--chunked"], "--chunked needs"),
+            (&["--cores", "4095"], "not one of"),
+            (&["--threads", "5000"], "--threads"),
+            (&["--duration", "10"], "no unit"),
+            (&["--requests", "5", "--duration", "1s"], "cannot be used with"),
+            (&["--path-list", "/nonexistent/list"], "--path-list"),
+        ];
+        for (args, reason) in cases {
+            let error = check(args).unwrap_err();
+            assert!(error.contains(reason), "{args:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The life of one connection: claim a ticket, exchange, record, until the schedule is over.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use monoio::time::sleep;
+
+use crate::failure::Failure;
+use crate::reactor::Reactor;
+use crate::request::Request;
+use crate::schedule::Claim;
+use crate::seat::{Cut, Wake};
+use crate::wire::{Exchange, Wire};
+
+/// Wait after a connection couldn't be opened, so that a server that is gone isn't hammered.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
+
+pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wire: Option<Wire>) {
+    let seat = &reactor.seats[index];
+    let mut now_ns = reactor.now_ns();
+    loop {
+        let ticket = match reactor.claim(index, now_ns) {
+            Claim::Send(ticket) => ticket,
+            Claim::Over => return,
+            Claim::Wait => match seat.parked().await {
+                Wake::Send(ticket) => {
+                    now_ns = reactor.now_ns();
+                    ticket
+                }
+                Wake::RunOver => return,
+            },
+        };
+        let request = reactor.next_request();
+        let outcome = seat.until(reactor.deadline_ns(now_ns), exchange(&reactor, &mut wire, request)).await;
+        now_ns = reactor.now_ns();
+        reactor.record(ticket, request, &outcome, now_ns);
+        match outcome {
+            Ok(Ok(exchange)) if exchange.reply.reusable && reactor.settings.keep_alive => {}
+            Err(Cut::RunOver) => return,
+            Ok(Err(Failure::Connect(_))) => {
+                wire = None;
+                sleep(RECONNECT_PAUSE).await;
+                now_ns = reactor.now_ns();
+            }
+            _ => wire = None,
+        }
+    }
+}
+
+/// Opens the connection first where there is none.
+async fn exchange(
+    reactor: &Reactor,
+    wire: &mut Option<Wire>,
+    request: &Request,
+) -> Result<Exchange, Failure> {
+    let wire = match wire {
+        Some(wire) => wire,
+        None => wire.insert(Wire::connect(reactor.settings.address).await.map_err(Failure::Connect)?),
+    };
+    wire.exchange(request, reactor.settings.head_method).await
+}

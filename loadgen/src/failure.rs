@@ -1,0 +1,80 @@
+//! How a request can fail, sorted into the kinds that the report counts.
+
+use std::fmt;
+use std::io;
+
+use crate::reply::Malformed;
+
+/// Order of the counters in a tally and of the lines in a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Connect,
+    Reset,
+    Timeout,
+    Malformed,
+    ClosedEarly,
+    Unexpected,
+}
+
+impl Kind {
+    pub const ALL: [Self; 6] =
+        [Self::Connect, Self::Reset, Self::Timeout, Self::Malformed, Self::ClosedEarly, Self::Unexpected];
+
+    /// The name in a report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Reset => "reset",
+            Self::Timeout => "timeout",
+            Self::Malformed => "malformed",
+            Self::ClosedEarly => "closed_early",
+            Self::Unexpected => "unexpected",
+        }
+    }
+}
+
+/// One failed request.
+#[derive(Debug)]
+pub enum Failure {
+    /// No connection could be opened.
+    Connect(io::Error),
+    /// Sending or receiving failed on an open connection.
+    Reset(io::Error),
+    Timeout,
+    Malformed(Malformed),
+    /// The server closed before the reply was complete.
+    ClosedEarly,
+    /// A complete reply, but not the one that --expect-status or --expect-body-bytes asks for.
+    Unexpected {
+        status: u16,
+        body_bytes: u64,
+    },
+}
+
+impl Failure {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Connect(_) => Kind::Connect,
+            Self::Reset(_) => Kind::Reset,
+            Self::Timeout => Kind::Timeout,
+            Self::Malformed(_) => Kind::Malformed,
+            Self::ClosedEarly => Kind::ClosedEarly,
+            Self::Unexpected { .. } => Kind::Unexpected,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(error) => write!(f, "no connection: {error}"),
+            Self::Reset(error) => write!(f, "the connection broke: {error}"),
+            Self::Timeout => f.write_str("no complete reply within --timeout"),
+            Self::Malformed(reason) => write!(f, "{reason}"),
+            Self::ClosedEarly => f.write_str("the server closed before the reply was complete"),
+            Self::Unexpected { status, body_bytes } => {
+                write!(f, "a reply with status {status} and a body of {body_bytes} bytes was not expected")
+            }
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Turnpike's load generator: closed and open loops of HTTP/1.1 requests over io_uring, one pinned reactor a core,
+//! with the whole distribution of latencies. It shares no HTTP code with the gateway, so that both can't agree on
+//! one bug.
+
+pub mod chunked;
+pub mod cli;
+mod connection;
+pub mod failure;
+mod pacer;
+mod reactor;
+pub mod reply;
+pub mod report;
+pub mod request;
+mod run;
+pub mod schedule;
+mod seat;
+pub mod tally;
+pub mod target;
+mod wire;
+
+pub use run::run;

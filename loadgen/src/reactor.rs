@@ -1,0 +1,326 @@
+//! One pinned thread with its io_uring: opens its share of the connections, waits for the common start, then runs
+//! one task a connection until the schedule is over. Nothing is shared with other reactors but the beat.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use monoio::time::sleep;
+
+use crate::cli::Settings;
+use crate::connection::run_connection;
+use crate::failure::Failure;
+use crate::pacer::Pacer;
+use crate::request::Request;
+use crate::schedule::{Claim, Schedule, Ticket};
+use crate::seat::{Cut, Seat, Wake};
+use crate::tally::Tally;
+use crate::wire::{Exchange, Wire};
+
+/// How long requests in flight may finish after the end of a run.
+const GRACE: Duration = Duration::from_secs(1);
+/// Connections that are opened at a time, so that a listener's backlog holds them.
+const OPENING_MAX: usize = 64;
+const SWEEP_MIN: Duration = Duration::from_millis(5);
+const SWEEP_MAX: Duration = Duration::from_millis(100);
+const RING_ENTRIES_MIN: u32 = 256;
+const RING_ENTRIES_MAX: u32 = 4096;
+
+/// Counters that the progress line reads while the reactor runs.
+#[derive(Debug, Default)]
+pub(crate) struct Beat {
+    pub(crate) replies: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    /// Open loop: due and not sent.
+    pub(crate) waiting: AtomicU64,
+}
+
+/// What a reactor tells the main thread.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// Connections are open as far as they can be.
+    Ready { opened: usize, first_failure: Option<String> },
+    /// It could not even begin.
+    Failed(String),
+    Done {
+        tally: Box<Tally>,
+        /// Share of a core that the reactor used while the run lasted.
+        cpu_share: f64,
+    },
+}
+
+/// What a reactor is started with.
+#[derive(Debug)]
+pub(crate) struct Assignment {
+    pub(crate) core: usize,
+    pub(crate) connections: usize,
+    /// Where in the requests it begins to rotate.
+    pub(crate) first_request: usize,
+    pub(crate) schedule: Schedule,
+    /// When the last request may be intended, in nanoseconds since the start; `None` with --requests.
+    pub(crate) end_ns: Option<u64>,
+    pub(crate) beat: Arc<Beat>,
+}
+
+/// State of a running reactor, shared by its tasks.
+#[derive(Debug)]
+pub(crate) struct Reactor {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) seats: Vec<Seat>,
+    pub(crate) schedule: RefCell<Schedule>,
+    pub(crate) tally: RefCell<Tally>,
+    pub(crate) pacer_seat: Seat,
+    start: Instant,
+    end_ns: Option<u64>,
+    timeout_ns: u64,
+    next_request: Cell<usize>,
+    beat: Arc<Beat>,
+}
+
+/// The body of a reactor's thread. A closed `go` means that the run was called off.
+pub(crate) fn run(
+    settings: Arc<Settings>,
+    task: Assignment,
+    go: &Receiver<Instant>,
+    to_main: &Sender<Message>,
+) {
+    let message = match prepare(&task) {
+        Ok(mut runtime) => match runtime.block_on(drive(settings, task, go, to_main)) {
+            Ok(Some(done)) => done,
+            Ok(None) => return,
+            Err(reason) => Message::Failed(reason),
+        },
+        Err(reason) => Message::Failed(reason),
+    };
+    // Nobody listens any more once another reactor has failed.
+    let _ = to_main.send(message);
+}
+
+type Runtime = monoio::Runtime<monoio::time::TimeDriver<monoio::IoUringDriver>>;
+
+fn prepare(task: &Assignment) -> Result<Runtime, String> {
+    if !core_affinity::set_for_current(core_affinity::CoreId { id: task.core }) {
+        return Err(format!("the thread can't be pinned to core {}", task.core));
+    }
+    let entries = (task.connections as u32 * 2).next_power_of_two().clamp(RING_ENTRIES_MIN, RING_ENTRIES_MAX);
+    make_ring(entries).map_err(|error| explain_ring_error(&error, entries))
+}
+
+/// With cooperative task runs (Linux 6.0), which spare the thread an interrupt for each completion: a third more
+/// requests on one core; without them on older kernels.
+fn make_ring(entries: u32) -> io::Result<Runtime> {
+    let builder =
+        || monoio::RuntimeBuilder::<monoio::IoUringDriver>::new().with_entries(entries).enable_timer();
+    let mut ring = io_uring::IoUring::builder();
+    ring.setup_coop_taskrun().setup_single_issuer();
+    match builder().uring_builder(ring).build() {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => builder().build(),
+        made => made,
+    }
+}
+
+fn explain_ring_error(error: &io::Error, entries: u32) -> String {
+    let hint = match rustix::io::Errno::from_io_error(error) {
+        Some(rustix::io::Errno::NOMEM | rustix::io::Errno::NOBUFS) => {
+            "locked memory is used up: raise 'ulimit -l' (RLIMIT_MEMLOCK) or use fewer --threads"
+        }
+        Some(rustix::io::Errno::PERM | rustix::io::Errno::ACCESS) => {
+            "io_uring is denied here (container seccomp profile, or sysctl kernel.io_uring_disabled)"
+        }
+        Some(rustix::io::Errno::NOSYS) => "this kernel has no io_uring (5.10 or later is needed)",
+        Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) => "too many open files: raise 'ulimit -n'",
+        _ => "see io_uring_setup(2)",
+    };
+    format!("an io_uring with {entries} entries can't be made: {error}; {hint}")
+}
+
+async fn drive(
+    settings: Arc<Settings>,
+    task: Assignment,
+    go: &Receiver<Instant>,
+    to_main: &Sender<Message>,
+) -> Result<Option<Message>, String> {
+    let pacer = settings.rate.map(|_| Pacer::new()).transpose()?;
+    let tally = Tally::new()?;
+    let (wires, first_failure) = open_connections(&settings, task.connections).await;
+    let opened = wires.iter().flatten().count();
+    if to_main.send(Message::Ready { opened, first_failure }).is_err() {
+        return Ok(None);
+    }
+    // Blocks the thread: nothing is in flight yet.
+    let Ok(start) = go.recv() else { return Ok(None) };
+    let reactor = Rc::new(Reactor {
+        seats: wires.iter().map(|_| Seat::new()).collect(),
+        schedule: RefCell::new(task.schedule),
+        tally: RefCell::new(tally),
+        pacer_seat: Seat::new(),
+        start,
+        end_ns: task.end_ns,
+        timeout_ns: settings.timeout.as_nanos() as u64,
+        next_request: Cell::new(task.first_request),
+        beat: task.beat,
+        settings,
+    });
+    let cpu_before = cpu_time();
+    monoio::spawn(Rc::clone(&reactor).sweep());
+    if let Some(pacer) = pacer {
+        monoio::spawn(pacer.run(Rc::clone(&reactor)));
+    }
+    let tasks: Vec<_> = wires
+        .into_iter()
+        .enumerate()
+        .map(|(index, wire)| monoio::spawn(run_connection(Rc::clone(&reactor), index, wire)))
+        .collect();
+    for task in tasks {
+        task.await;
+    }
+    reactor.count_unsent();
+    let cpu_share = (cpu_time() - cpu_before).as_secs_f64() / start.elapsed().as_secs_f64();
+    let tally = Box::new(reactor.tally.borrow().clone());
+    Ok(Some(Message::Done { tally, cpu_share }))
+}
+
+/// Opens connections a batch at a time; those that fail are `None` and are tried again when they get a request.
+async fn open_connections(settings: &Settings, connections: usize) -> (Vec<Option<Wire>>, Option<String>) {
+    let mut wires = Vec::with_capacity(connections);
+    let mut first_failure = None;
+    if !settings.keep_alive {
+        wires.resize_with(connections, || None);
+        return (wires, None);
+    }
+    let (address, timeout) = (settings.address, settings.timeout);
+    while wires.len() < connections {
+        let batch = (connections - wires.len()).min(OPENING_MAX);
+        let tasks: Vec<_> = (0..batch)
+            .map(|_| monoio::spawn(monoio::time::timeout(timeout, Wire::connect(address))))
+            .collect();
+        for task in tasks {
+            let opened = match task.await {
+                Ok(opened) => opened.map_err(|error| error.to_string()),
+                Err(_) => Err("timed out".to_owned()),
+            };
+            wires.push(opened.map_err(|reason| first_failure.get_or_insert(reason).clone()).ok());
+        }
+        if wires.iter().all(Option::is_none) {
+            wires.resize_with(connections, || None);
+        }
+    }
+    (wires, first_failure)
+}
+
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+impl Reactor {
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.start.elapsed().as_nanos() as u64
+    }
+
+    pub(crate) fn deadline_ns(&self, now_ns: u64) -> u64 {
+        now_ns.saturating_add(self.timeout_ns)
+    }
+
+    /// The requests in rotation.
+    pub(crate) fn next_request(&self) -> &'static Request {
+        let requests = self.settings.requests;
+        let index = self.next_request.get();
+        self.next_request.set(if index + 1 < requests.len() { index + 1 } else { 0 });
+        &requests[index]
+    }
+
+    /// What a free connection does next; it is parked when that is to wait.
+    pub(crate) fn claim(&self, connection: usize, now_ns: u64) -> Claim {
+        let mut schedule = self.schedule.borrow_mut();
+        let claim = schedule.claim(now_ns);
+        if claim == Claim::Wait {
+            schedule.park(connection);
+            drop(schedule);
+            self.pacer_seat.wake(Wake::RunOver);
+        }
+        claim
+    }
+
+    /// Counts a finished request.
+    pub(crate) fn record(
+        &self,
+        ticket: Ticket,
+        request: &Request,
+        outcome: &Result<Result<Exchange, Failure>, Cut>,
+        now_ns: u64,
+    ) {
+        let mut tally = self.tally.borrow_mut();
+        if !ticket.recorded {
+            return;
+        }
+        tally.last_end_ns = now_ns;
+        tally.sent_bytes += (request.head.len() + request.body.len()) as u64;
+        let latency_ns = now_ns.saturating_sub(ticket.intended_ns);
+        match outcome {
+            Ok(Ok(exchange)) => {
+                tally.latency.saturating_record(latency_ns);
+                self.record_reply(&mut tally, exchange);
+            }
+            Ok(Err(failure)) => tally.fail(failure),
+            Err(cut) => {
+                tally.latency.saturating_record(latency_ns);
+                match cut {
+                    Cut::Timeout => tally.fail(&Failure::Timeout),
+                    Cut::RunOver => tally.unfinished += 1,
+                }
+            }
+        }
+        if !matches!(outcome, Ok(Ok(_))) {
+            self.beat.failed.store(tally.failed(), Ordering::Relaxed);
+        }
+    }
+
+    fn record_reply(&self, tally: &mut Tally, exchange: &Exchange) {
+        let reply = &exchange.reply;
+        *tally.status.entry(reply.status).or_default() += 1;
+        tally.received_bytes += exchange.received_bytes;
+        tally.body_bytes += reply.body_bytes;
+        let expected = &self.settings.expectation;
+        let status_fits = expected.status.is_none_or(|status| status == reply.status);
+        let body_fits = expected.body_bytes.is_none_or(|bytes| bytes == reply.body_bytes);
+        if status_fits && body_fits {
+            tally.succeeded += 1;
+        } else {
+            tally.fail(&Failure::Unexpected { status: reply.status, body_bytes: reply.body_bytes });
+            self.beat.failed.store(tally.failed(), Ordering::Relaxed);
+        }
+        self.beat.replies.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Ends exchanges that are past their deadline, and all of them when the grace is over.
+    async fn sweep(self: Rc<Self>) {
+        let interval = (self.settings.timeout / 20).clamp(SWEEP_MIN, SWEEP_MAX);
+        let over_ns = self.end_ns.map(|end_ns| end_ns + GRACE.as_nanos() as u64);
+        loop {
+            sleep(interval).await;
+            let now_ns = self.now_ns();
+            let run_over = over_ns.is_some_and(|over_ns| now_ns >= over_ns);
+            for seat in &self.seats {
+                seat.sweep(now_ns, run_over);
+            }
+            self.beat.waiting.store(self.schedule.borrow().waiting(now_ns), Ordering::Relaxed);
+        }
+    }
+
+    /// Open loop: what never found a free connection has waited since it was intended.
+    fn count_unsent(&self) {
+        let Some(end_ns) = self.end_ns else { return };
+        let mut tally = self.tally.borrow_mut();
+        while let Some(ticket) = self.schedule.borrow_mut().take_unsent() {
+            if ticket.recorded {
+                tally.unsent += 1;
+                tally.latency.saturating_record(end_ns.saturating_sub(ticket.intended_ns));
+            }
+        }
+    }
+}

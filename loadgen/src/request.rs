@@ -1,0 +1,169 @@
+//! The requests' bytes, formatted once before the run. They are leaked on purpose: they live as long as the
+//! process, so that every connection can send them without copying or counting references.
+
+use crate::chunked;
+use crate::reply::is_token;
+use crate::target::{PathEntry, Url};
+
+/// A body up to this size is put behind its head, so that a request is one send.
+const JOINED_BODY_BYTES_MAX: usize = 4096;
+
+/// One preformatted request.
+#[derive(Debug, Clone, Copy)]
+pub struct Request {
+    /// The head, with the body behind it where that is short.
+    pub head: &'static [u8],
+    /// The body's bytes as sent, or empty when they are in `head`.
+    pub body: &'static [u8],
+}
+
+/// What the requests have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    pub method: String,
+    /// As given: `Name: value`.
+    pub headers: Vec<String>,
+    pub body: Option<Vec<u8>>,
+    pub chunked: bool,
+    pub keep_alive: bool,
+}
+
+impl Shape {
+    /// Formats one request for each path; `paths` empty means the URL's own.
+    pub fn requests(&self, url: &Url, paths: &[PathEntry]) -> Result<&'static [Request], String> {
+        let fields = self.fields()?;
+        let body: &'static [u8] = match (&self.body, self.chunked) {
+            (Some(body), true) => Vec::leak(chunked::encode(body)),
+            (Some(body), false) => Vec::leak(body.clone()),
+            (None, _) => &[],
+        };
+        let own = [PathEntry { host: None, path: url.path.clone() }];
+        let paths = if paths.is_empty() { &own } else { paths };
+        let request = |entry: &PathEntry| {
+            let host = entry.host.as_deref().unwrap_or(&url.authority);
+            let mut head = format!("{} {} HTTP/1.1\r\n", self.method, entry.path);
+            if !self.overrides_host() {
+                head.push_str(&format!("host: {host}\r\n"));
+            }
+            let mut head = (head + &fields).into_bytes();
+            let joined = body.len() <= JOINED_BODY_BYTES_MAX;
+            head.extend_from_slice(if joined { body } else { &[] });
+            Request { head: Vec::leak(head), body: if joined { &[] } else { body } }
+        };
+        Ok(Vec::leak(paths.iter().map(request).collect()))
+    }
+
+    /// All fields but Host, and the empty line.
+    fn fields(&self) -> Result<String, String> {
+        if !is_token_text(&self.method) {
+            return Err(format!("'{}' is not a method", self.method));
+        }
+        let mut fields = String::new();
+        for header in &self.headers {
+            let (name, value) = check_header(header)?;
+            fields.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !self.keep_alive {
+            fields.push_str("connection: close\r\n");
+        }
+        match &self.body {
+            Some(_) if self.chunked => fields.push_str("transfer-encoding: chunked\r\n"),
+            Some(body) => fields.push_str(&format!("content-length: {}\r\n", body.len())),
+            None => {}
+        }
+        fields.push_str("\r\n");
+        Ok(fields)
+    }
+
+    fn overrides_host(&self) -> bool {
+        self.headers.iter().any(|header| {
+            header.split_once(':').is_some_and(|(name, _)| name.trim().eq_ignore_ascii_case("host"))
+        })
+    }
+}
+
+fn check_header(header: &str) -> Result<(&str, &str), String> {
+    let Some((name, value)) = header.split_once(':') else {
+        return Err(format!("the header '{header}' is not of the form 'Name: value'"));
+    };
+    let (name, value) = (name.trim(), value.trim());
+    if !is_token_text(name) {
+        return Err(format!("'{name}' is not a header name"));
+    }
+    if value.chars().any(|c| c.is_control() && c != '\t') {
+        return Err(format!("the value of the header '{name}' holds a control character"));
+    }
+    match name.to_ascii_lowercase().as_str() {
+        "content-length" | "transfer-encoding" => {
+            Err(format!("the header '{name}' follows from --body, --body-bytes and --chunked"))
+        }
+        "connection" => Err(format!("the header '{name}' follows from --no-keepalive")),
+        _ => Ok((name, value)),
+    }
+}
+
+fn is_token_text(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape() -> Shape {
+        Shape { method: "GET".into(), headers: Vec::new(), body: None, chunked: false, keep_alive: true }
+    }
+
+    fn url() -> Url {
+        Url::parse("http://a.test:81/x").unwrap()
+    }
+
+    fn text(request: &Request) -> String {
+        String::from_utf8([request.head, request.body].concat()).unwrap()
+    }
+
+    #[test]
+    fn a_plain_get_is_one_short_head() {
+        let requests = shape().requests(&url(), &[]).unwrap();
+        assert_eq!(text(&requests[0]), "GET /x HTTP/1.1\r\nhost: a.test:81\r\n\r\n");
+    }
+
+    #[test]
+    fn each_path_becomes_a_request_with_its_host() {
+        let paths = crate::target::parse_path_list("/a\nb.test /c").unwrap();
+        let requests = shape().requests(&url(), &paths).unwrap();
+        assert_eq!(text(&requests[0]), "GET /a HTTP/1.1\r\nhost: a.test:81\r\n\r\n");
+        assert_eq!(text(&requests[1]), "GET /c HTTP/1.1\r\nhost: b.test\r\n\r\n");
+    }
+
+    #[test]
+    fn bodies_are_framed_and_long_ones_are_sent_apart() {
+        let post = Shape { method: "POST".into(), body: Some(b"hello".to_vec()), ..shape() };
+        let short = post.requests(&url(), &[]).unwrap();
+        assert_eq!(short[0].body, b"");
+        assert!(text(&short[0]).ends_with("content-length: 5\r\n\r\nhello"));
+        let chunked = Shape { chunked: true, keep_alive: false, ..post.clone() };
+        let chunked = chunked.requests(&url(), &[]).unwrap();
+        let ending = "connection: close\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+        assert!(text(&chunked[0]).ends_with(ending), "{}", text(&chunked[0]));
+        let long = Shape { body: Some(vec![b'x'; JOINED_BODY_BYTES_MAX + 1]), ..post };
+        assert_eq!(long.requests(&url(), &[]).unwrap()[0].body.len(), JOINED_BODY_BYTES_MAX + 1);
+    }
+
+    #[test]
+    fn a_host_header_replaces_the_urls() {
+        let with_host = Shape { headers: vec!["Host: b.test".into(), "x-y:  z ".into()], ..shape() };
+        let requests = with_host.requests(&url(), &[]).unwrap();
+        assert_eq!(text(&requests[0]), "GET /x HTTP/1.1\r\nHost: b.test\r\nx-y: z\r\n\r\n");
+    }
+
+    #[test]
+    fn headers_that_would_break_the_request_are_refused() {
+        for header in ["no colon", "a b: c", ": c", "a: b\r\nc: d", "Content-Length: 3", "Connection: close"]
+        {
+            let broken = Shape { headers: vec![header.into()], ..shape() };
+            assert!(broken.requests(&url(), &[]).is_err(), "{header}");
+        }
+        assert!(Shape { method: "GE T".into(), ..shape() }.requests(&url(), &[]).is_err());
+    }
+}

@@ -6,6 +6,7 @@
 mod call;
 mod dispatch;
 mod error;
+mod listener;
 mod members;
 mod operations;
 mod reply;
@@ -15,6 +16,7 @@ mod v1;
 mod v2;
 
 pub use error::ApiError;
+pub use listener::{BoundedListener, BoundedStream};
 pub use server::{Api, router};
 pub use status::{STATUS_PATH, Status, StatusGateway};
 

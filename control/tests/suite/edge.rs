@@ -1,5 +1,8 @@
 //! What the management API does with calls that it can't take: unsigned, unknown, unsupported, too large.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use crate::support::inside::{Inside, settings};
 use turnpike_control::sigv4::AccessKey;
 
@@ -68,6 +71,21 @@ fn bodies_have_a_limit() {
     let answer = inside.client.expect(413, "POST", "/v2/apis", &body);
     assert_eq!(answer.error(), "RequestEntityTooLargeException");
     assert!(answer.message().contains("body_bytes_max"), "{answer:?}");
+}
+
+/// The one place is taken by a connection that says nothing, until it has been silent for too long.
+#[test]
+fn silent_connections_make_room() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(dir.path().join("data"));
+    (settings.connections_max, settings.idle_timeout_ms) = (1, 50);
+    let inside = Inside::start(settings);
+    for sent in ["", "GET /v2/apis HTTP/1.1\r\nHost: x\r\n"] {
+        let mut silent = TcpStream::connect(inside.client.address).expect("connected");
+        silent.write_all(sent.as_bytes()).expect("sent");
+        inside.client.expect(200, "GET", "/v2/apis", "");
+        assert_eq!(silent.read_to_end(&mut Vec::new()).expect("closed"), 0);
+    }
 }
 
 #[test]

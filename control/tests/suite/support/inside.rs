@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
-use turnpike_control::api::{Api, router};
+use turnpike_control::api::{Api, BoundedListener, router};
 use turnpike_control::change::Control;
 use turnpike_control::publish::{PublishSettings, Publisher, UnitSource};
 use turnpike_control::settings::{Account, Quotas, Settings};
@@ -36,6 +36,8 @@ pub(crate) fn settings(data_dir: PathBuf) -> Settings {
             endpoint_port: 8080,
         },
         clock_skew_s_max: 900,
+        connections_max: 64,
+        idle_timeout_ms: 10_000,
         body_bytes_max: 1 << 20,
         body_timeout_ms: 10_000,
         shutdown_timeout_ms: 1_000,
@@ -110,11 +112,11 @@ async fn serve(
     tell: std::sync::mpsc::Sender<SocketAddr>,
     stopped: oneshot::Receiver<()>,
 ) {
-    let listener = tokio::net::TcpListener::bind(control.settings().listen).await.expect("a port");
+    let listener = BoundedListener::bind(control.settings()).await.expect("a port");
     let source = Arc::clone(&control) as Arc<dyn UnitSource>;
     let socket = control.settings().publish_socket.clone();
     let publisher = Publisher::listen(&socket, source, PublishSettings::default()).expect("a socket");
-    let address = listener.local_addr().expect("an address");
+    let address = listener.address().expect("an address");
     let api = Arc::new(Api::new(control, Arc::new(publisher), key));
     tell.send(address).expect("the test waits");
     let server = axum::serve(listener, router(api)).with_graceful_shutdown(async {

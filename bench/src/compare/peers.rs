@@ -50,12 +50,12 @@ fn nginx_config(home: &Path, core: usize, address: SocketAddr, origin: SocketAdd
         "daemon off;
 {user}worker_processes 1;
 worker_cpu_affinity {mask};
-worker_rlimit_nofile 65536;
+worker_rlimit_nofile 16384;
 pid {home}/nginx.pid;
 error_log stderr error;
 events {{
     use epoll;
-    worker_connections 16384;
+    worker_connections 8192;
     multi_accept on;
     accept_mutex off;
 }}
@@ -109,7 +109,7 @@ fn haproxy_config(core: usize, address: SocketAddr, origin: SocketAddr) -> Strin
         "global
     nbthread 1
     cpu-map auto:1/1 {core}
-    maxconn 16384
+    maxconn 4096
 defaults
     mode http
     timeout connect 5s

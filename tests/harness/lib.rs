@@ -1,1 +1,26 @@
+//! The language of the tests that run Turnpike's processes: a gateway as its users start it, a publisher that
+//! hands it any snapshot, an origin that misbehaves on request, and a client that sends any bytes.
+//!
+//! Nothing here shares code with the gateway but the snapshot's types, so that a mistake of the gateway can't
+//! hide in a test. Ports are the system's choice; waiting is for an event, with a deadline; every child ends
+//! with its test.
 
+mod client;
+mod gateway;
+mod message;
+mod metrics;
+mod origin;
+mod plane;
+mod process;
+mod publisher;
+mod units;
+
+pub use client::{Client, Echo, Reply};
+pub use gateway::{Gateway, Options};
+pub use message::{BodyLength, Fields, Head, Reader};
+pub use metrics::Metrics;
+pub use origin::{Connection, Origin, Seen, Unreachable, refusing_url};
+pub use plane::{DataPlane, request};
+pub use process::{DEADLINE, Process, binary, until};
+pub use publisher::Publisher;
+pub use units::{Mapped, REGION, StageBuilder, account, host, http_api, rest_api};

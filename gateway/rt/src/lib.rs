@@ -1,1 +1,37 @@
+//! The shard's runtime: everything that touches monoio, and the one place where unsafe code may stand.
+//!
+//! # Cancelling a read
+//!
+//! An io_uring read that is dropped while the kernel has it can still complete, and the bytes that it
+//! took from the socket are gone. So there are three ways to stop waiting, and no fourth:
+//!
+//! - [`Stream::shutdown`] ends a pending read with 0 bytes and a pending write with an error, for a
+//!   connection that won't be used again;
+//! - [`Stream::recv_cancelable`] with [`Cancel::cancel`] asks the kernel to give the buffer back; the
+//!   caller goes on awaiting the read and learns whether the cancellation or the bytes came first;
+//! - dropping the future, only together with the whole connection.
 
+mod bell;
+mod clock;
+mod driver;
+mod listener;
+mod stream;
+
+pub use bell::{Bell, BellListener};
+pub use clock::Clock;
+pub use driver::{Driver, DriverChoice, pin_to_core, run};
+pub use listener::{Listener, bind_shared};
+pub use stream::{Cancel, PostedRecv, Stream, connect, is_canceled};
+
+use std::future::Future;
+use std::time::Duration;
+
+/// Starts a task on the current shard. It ends with the shard, or by itself.
+pub fn spawn(task: impl Future<Output = ()> + 'static) {
+    drop(monoio::spawn(task));
+}
+
+/// Waits at least `duration`. One kernel timer each: for ticks and connects, never once a request.
+pub async fn sleep(duration: Duration) {
+    monoio::time::sleep(duration).await;
+}

@@ -7,8 +7,19 @@
 //! The types say what a gateway runs, not what a user typed: stage variables are already
 //! substituted, deployments already chosen, addresses already parsed.
 
+mod check;
+mod codec;
+mod error;
+pub mod frame;
+mod hash;
+mod limits;
 mod unit;
 
+pub use check::{PathPart, Problem, SemanticError, check_root, check_snapshot, check_unit, path_parts};
+pub use codec::{ENVELOPE_BYTES, FORMAT_VERSION, decode_root, decode_unit, encode_root, encode_unit};
+pub use error::{Blame, DecodeError, EncodeError};
+pub use hash::{ParseUnitHashError, hash};
+pub use limits::Limits;
 pub use unit::{
     AccessLog, AccountUnit, Domain, HttpProxy, Integration, IntegrationKind, Mapping, Protocol, Root, Route,
     Scheme, StageUnit, TargetPart, Unit, UnitHash, UnitRef,

@@ -2,7 +2,7 @@
 
 use rkyv::{Archive, Deserialize, Serialize};
 
-/// SHA-256 of a unit's encoded payload: its name everywhere.
+/// SHA-256 of an encoded unit, envelope included: its name everywhere.
 #[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[rkyv(derive(Debug))]
 pub struct UnitHash(pub [u8; 32]);
@@ -11,7 +11,7 @@ pub struct UnitHash(pub [u8; 32]);
 #[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[rkyv(derive(Debug))]
 pub struct Root {
-    /// Grows by one with each publication, rollbacks included; 0 is the empty configuration.
+    /// Grows by one with each publication, rollbacks included; 0 is the empty configuration, without units.
     pub version: u64,
     pub units: Vec<UnitRef>,
 }
@@ -29,7 +29,7 @@ pub struct UnitRef {
 #[rkyv(derive(Debug))]
 pub enum Unit {
     Stage(StageUnit),
-    /// Exactly one in each root.
+    /// Exactly one in each root above version 0.
     Account(AccountUnit),
 }
 
@@ -101,7 +101,8 @@ pub struct AccessLog {
 pub struct Route {
     /// An upper-case HTTP method, or `ANY`.
     pub method: String,
-    /// `/`, `/pets/{id}`, `/files/{path+}`; or `$default` (HTTP APIs), with method `ANY`.
+    /// `/`, `/pets/{id}`, `/files/{path+}`; or `$default` (HTTP APIs), with method `ANY`. No other route
+    /// of the stage has this method and this path, whatever the variables' names.
     pub path: String,
     /// The REST resource's id or the HTTP API's route id, for logs.
     pub id: String,
@@ -113,7 +114,7 @@ pub struct Route {
 #[rkyv(derive(Debug))]
 pub struct Integration {
     pub id: String,
-    /// 50 to the gateway's ceiling (29,000 unless set higher).
+    /// 1 to [`crate::Limits::timeout_ms_max`]; AWS's narrower bounds are control's to apply.
     pub timeout_ms: u32,
     pub kind: IntegrationKind,
 }
@@ -140,7 +141,8 @@ pub struct HttpProxy {
     /// A DNS name or an address; an IPv6 address without brackets.
     pub host: String,
     pub port: u16,
-    /// The path that is sent, in order; it starts with `/` whatever the parts yield.
+    /// The path that is sent, in order; it begins with a literal `/` or the request's path, so that it starts
+    /// with `/` whatever the parts yield.
     pub target: Vec<TargetPart>,
     /// Sent before the client's own query; without `?`, possibly empty.
     pub query: String,

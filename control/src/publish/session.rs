@@ -1,0 +1,231 @@
+//! One gateway's connection: its greeting, then roots and units out while requests and answers come in.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Buf;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use turnpike_snapshot::frame::{self, Decoder, FrameError, FromControl, FromGateway};
+use turnpike_snapshot::{FORMAT_VERSION, UnitHash};
+
+use super::gateways::Presence;
+use super::{Shared, SourceError};
+
+/// Why a session ended, other than by the gateway's leaving.
+#[derive(Debug, thiserror::Error)]
+enum SessionError {
+    #[error("it didn't greet within {0} ms")]
+    NoHello(u64),
+    #[error("it took nothing for {0} ms")]
+    Stuck(u64),
+    #[error("it greets with something else than Hello, or twice")]
+    OutOfOrder,
+    #[error(
+        "it reads snapshots up to format {found}, control writes format {FORMAT_VERSION}: upgrade the gateway"
+    )]
+    OldFormat { found: u16 },
+    #[error("it asks for more than {units_max} units at once")]
+    AsksTooMuch { units_max: usize },
+    #[error("it left in the middle of a message")]
+    CutOff,
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error("the newest root can't be read: {0}")]
+    Source(SourceError),
+    #[error("the connection broke: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Serves one gateway until either side ends it.
+pub(super) async fn run(stream: UnixStream, shared: Arc<Shared>) {
+    let (read, write) = stream.into_split();
+    let mut input = Input::new(read, &shared);
+    let mut output = Output { write, write_timeout_ms: shared.settings.write_timeout_ms };
+    let (id, serving_version) = match hello(&mut input, &shared).await {
+        Ok(Some(hello)) => hello,
+        Ok(None) => return,
+        Err(error) => return output.end("a gateway", &error).await,
+    };
+    let presence = shared.gateways.enter(id.clone(), serving_version);
+    let (wanted, wants) = mpsc::channel(shared.settings.limits.units_max);
+    // Both halves are always awaited together: a gateway that isn't read from while it is written to, or
+    // the other way round, could wait for control while control waits for it.
+    let ended = tokio::select! {
+        ended = take_answers(&mut input, &presence, &wanted) => ended,
+        ended = push(&mut output, wants, &shared) => ended,
+    };
+    drop(presence);
+    if let Err(error) = ended {
+        output.end(&id, &error).await;
+    }
+}
+
+/// Tells a gateway that there are too many of them, if it can be told without waiting.
+pub(super) fn turn_away(stream: &UnixStream, gateways_max: usize) {
+    let reason = format!("{gateways_max} gateways are connected already: raise the publisher's gateways_max");
+    eprintln!("publish: turned a gateway away: {reason}");
+    if let Ok(frame) = frame::encode(&FromControl::Rejected { reason }) {
+        let mut buf = frame.into_buf();
+        let bytes = buf.copy_to_bytes(buf.remaining());
+        // A new socket has room for a frame this small; a gateway that is gone needs no reason.
+        let _ = stream.try_write(&bytes);
+    }
+}
+
+/// The gateway's id and the version that it serves, or nothing if it left.
+async fn hello(input: &mut Input, shared: &Shared) -> Result<Option<(String, u64)>, SessionError> {
+    let timeout_ms = shared.settings.hello_timeout_ms;
+    let message = timeout(Duration::from_millis(timeout_ms), input.message()).await;
+    match message.map_err(|_| SessionError::NoHello(timeout_ms))?? {
+        None => Ok(None),
+        Some(FromGateway::Hello { format_version, .. }) if format_version < FORMAT_VERSION => {
+            Err(SessionError::OldFormat { found: format_version })
+        }
+        Some(FromGateway::Hello { gateway_id, serving_version, .. }) => {
+            Ok(Some((gateway_id, serving_version)))
+        }
+        Some(_) => Err(SessionError::OutOfOrder),
+    }
+}
+
+/// Records what the gateway answers and queues what it asks for; never waits for anything else.
+async fn take_answers(
+    input: &mut Input,
+    presence: &Presence<'_>,
+    wanted: &mpsc::Sender<UnitHash>,
+) -> Result<(), SessionError> {
+    while let Some(message) = input.message().await? {
+        match message {
+            FromGateway::Hello { .. } => return Err(SessionError::OutOfOrder),
+            FromGateway::NeedUnits { hashes } => {
+                let full = SessionError::AsksTooMuch { units_max: wanted.max_capacity() };
+                hashes.into_iter().try_for_each(|hash| wanted.try_send(hash)).map_err(|_| full)?;
+            }
+            FromGateway::Acknowledge { version } => presence.acknowledge(version),
+            FromGateway::Refuse { version, reason } => presence.refuse(version, reason),
+        }
+    }
+    Ok(())
+}
+
+/// Sends the newest root, at once and again whenever there is a newer one, and between those the units that
+/// are asked for.
+async fn push(
+    output: &mut Output,
+    mut wants: mpsc::Receiver<UnitHash>,
+    shared: &Arc<Shared>,
+) -> Result<(), SessionError> {
+    let mut newest = shared.newest.subscribe();
+    newest.mark_changed();
+    loop {
+        let message = tokio::select! {
+            biased;
+            changed = newest.changed() => match changed {
+                Ok(()) => newest_root(shared).await?,
+                Err(_publisher_gone) => return Ok(()),
+            },
+            hash = wants.recv() => match hash {
+                Some(hash) => unit(shared, hash).await,
+                None => return Ok(()),
+            },
+        };
+        output.send(&message).await?;
+    }
+}
+
+async fn newest_root(shared: &Arc<Shared>) -> Result<FromControl, SessionError> {
+    let bytes = read(shared, |shared| shared.source.newest_root()).await.map_err(SessionError::Source)?;
+    Ok(FromControl::Root { bytes })
+}
+
+async fn unit(shared: &Arc<Shared>, hash: UnitHash) -> FromControl {
+    match read(shared, move |shared| shared.source.unit(hash)).await {
+        Ok(Some(bytes)) => FromControl::Unit { bytes },
+        Ok(None) => FromControl::UnitMissing { hash, reason: "control doesn't keep it".to_owned() },
+        Err(error) => {
+            eprintln!("publish: unit {hash} can't be read: {error}");
+            FromControl::UnitMissing { hash, reason: format!("control can't read it: {error}") }
+        }
+    }
+}
+
+/// The source may read from a disk, so it isn't asked on the runtime's own threads.
+async fn read<T: Send + 'static>(
+    shared: &Arc<Shared>,
+    read: impl FnOnce(&Shared) -> Result<T, SourceError> + Send + 'static,
+) -> Result<T, SourceError> {
+    let shared = Arc::clone(shared);
+    tokio::task::spawn_blocking(move || read(&shared)).await?
+}
+
+struct Input {
+    read: OwnedReadHalf,
+    decoder: Decoder<FromGateway>,
+    chunk: Box<[u8]>,
+}
+
+/// A gateway's messages are small, except for the first list of units that it asks for.
+const CHUNK_BYTES: usize = 16 << 10;
+
+impl Input {
+    fn new(read: OwnedReadHalf, shared: &Shared) -> Self {
+        let decoder = Decoder::new(shared.settings.limits.gateway_frame_bytes_max());
+        Self { read, decoder, chunk: vec![0; CHUNK_BYTES].into_boxed_slice() }
+    }
+
+    /// The next message, or nothing if the gateway has left.
+    async fn message(&mut self) -> Result<Option<FromGateway>, SessionError> {
+        loop {
+            if let Some(message) = self.decoder.poll()? {
+                return Ok(Some(message));
+            }
+            match self.read.read(&mut self.chunk).await? {
+                0 if self.decoder.is_between_frames() => return Ok(None),
+                0 => return Err(SessionError::CutOff),
+                read_len => self.decoder.feed(&self.chunk[..read_len]),
+            }
+        }
+    }
+}
+
+struct Output {
+    write: OwnedWriteHalf,
+    write_timeout_ms: u64,
+}
+
+impl Output {
+    /// Writes a message as fast as the gateway takes it, as long as it takes something.
+    async fn send(&mut self, message: &FromControl) -> Result<(), SessionError> {
+        let mut buf = frame::encode(message)?.into_buf();
+        while buf.has_remaining() {
+            let written =
+                timeout(Duration::from_millis(self.write_timeout_ms), self.write.write_buf(&mut buf));
+            written.await.map_err(|_| SessionError::Stuck(self.write_timeout_ms))??;
+        }
+        Ok(())
+    }
+
+    /// Logs why a session ends and tells the gateway, if it can still be told: a message that was broken
+    /// off in its middle can't be followed by another.
+    async fn end(&mut self, who: &str, error: &SessionError) {
+        eprintln!("publish: closed the connection of {who}: {error}");
+        let told = match error {
+            SessionError::NoHello(_) | SessionError::OldFormat { .. } | SessionError::Source(_) => true,
+            SessionError::OutOfOrder
+            | SessionError::AsksTooMuch { .. }
+            | SessionError::Frame(_)
+            | SessionError::Stuck(_)
+            | SessionError::CutOff
+            | SessionError::Io(_) => false,
+        };
+        if told {
+            // The log has it, whether or not the gateway listens.
+            let _ = self.send(&FromControl::Rejected { reason: error.to_string() }).await;
+        }
+    }
+}

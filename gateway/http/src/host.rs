@@ -1,0 +1,110 @@
+//! What a host may look like where the gateway routes by it.
+
+use std::net::Ipv6Addr;
+
+/// `host[:port]` without the port; an IPv6 address keeps its brackets. For values that a head has accepted.
+pub fn host_name(host: &[u8]) -> &[u8] {
+    match host.iter().rposition(|byte| *byte == b':') {
+        Some(colon) if host.last() != Some(&b']') => &host[..colon],
+        _ => host,
+    }
+}
+
+/// Whether the bytes are a nonempty host with an optional port (RFC 3986 3.2.2, 3.2.3).
+///
+/// Of a registered name only letters, digits and `-._~` are accepted: escapes and sub-delimiters occur in no DNS
+/// name, and a `,` `;` or `=` in a host would change the meaning of a `Forwarded` line that carries it.
+pub(crate) fn is_host(host: &[u8]) -> bool {
+    let (valid_name, port) = match host {
+        [b'[', rest @ ..] => match rest.iter().position(|byte| *byte == b']') {
+            Some(close) => (is_ipv6(&rest[..close]), &rest[close + 1..]),
+            None => return false,
+        },
+        _ => {
+            let name_len = host.iter().position(|byte| *byte == b':').unwrap_or(host.len());
+            (is_registered_name(&host[..name_len]), &host[name_len..])
+        }
+    };
+    valid_name && is_port(port)
+}
+
+fn is_registered_name(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().all(|byte| crate::grammar::is_unreserved_byte(*byte))
+}
+
+fn is_ipv6(address: &[u8]) -> bool {
+    std::str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok())
+}
+
+/// Nothing, or a colon with a port; RFC 3986 3.2.3 lets the digits be missing.
+fn is_port(port: &[u8]) -> bool {
+    match port {
+        [] | [b':'] => true,
+        [b':', digits @ ..] => {
+            digits.len() <= "65535".len()
+                && crate::grammar::parse_decimal(digits).is_some_and(|port| port <= u64::from(u16::MAX))
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_their_names() {
+        for (host, name) in [
+            ("example.com", "example.com"),
+            ("EXAMPLE.com:8080", "EXAMPLE.com"),
+            ("a1b2.execute-api.us-east-1.localhost:65535", "a1b2.execute-api.us-east-1.localhost"),
+            ("127.0.0.1:80", "127.0.0.1"),
+            ("example.com:", "example.com"),
+            ("[::1]", "[::1]"),
+            ("[2001:db8::7]:443", "[2001:db8::7]"),
+            ("[::ffff:10.0.0.1]:", "[::ffff:10.0.0.1]"),
+            ("under_score.test.", "under_score.test."),
+        ] {
+            assert!(is_host(host.as_bytes()), "{host}");
+            assert_eq!(host_name(host.as_bytes()), name.as_bytes(), "{host}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_host() {
+        for host in [
+            "",
+            ":80",
+            "a b",
+            "a\tb",
+            "a,b",
+            "a;b",
+            "a=b",
+            "a/b",
+            "a?b",
+            "a#b",
+            "u@a",
+            "a\\b",
+            "a%41",
+            "a:b",
+            "a:-1",
+            "a:+80",
+            "a:65536",
+            "a:000080",
+            "a:80:80",
+            "[::1",
+            "::1",
+            "[]",
+            "[]:80",
+            "[::1]80",
+            "[::1]:x",
+            "[fe80::1%25eth0]",
+            "[v1.a]",
+            "[::1]]",
+            "\u{e9}.test",
+            "a\"b",
+        ] {
+            assert!(!is_host(host.as_bytes()), "{host}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The header fields that the data plane treats apart, recognised once while a head is parsed.
+
+/// A field's name, as far as the gateway cares; `Other` is known by its bytes only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderName {
+    Other,
+    Authorization,
+    Connection,
+    ContentEncoding,
+    ContentLength,
+    ContentType,
+    Cookie,
+    Date,
+    Expect,
+    Forwarded,
+    Host,
+    Http2Settings,
+    KeepAlive,
+    Origin,
+    ProxyAuthenticate,
+    ProxyAuthenticationInfo,
+    ProxyAuthorization,
+    ProxyConnection,
+    Server,
+    SetCookie,
+    Te,
+    Trailer,
+    TransferEncoding,
+    Upgrade,
+    UserAgent,
+    Via,
+    WwwAuthenticate,
+    XAmzContentSha256,
+    XAmzDate,
+    XAmzSecurityToken,
+    XAmznRequestId,
+    XAmznTraceId,
+    XApiKey,
+    XForwardedFor,
+    XForwardedHost,
+    XForwardedPort,
+    XForwardedProto,
+}
+
+impl HeaderName {
+    /// Recognises a name in any case.
+    pub fn classify(name: &[u8]) -> Self {
+        let same_length: &[(&str, Self)] = match name.len() {
+            2 => &[("te", Self::Te)],
+            3 => &[("via", Self::Via)],
+            4 => &[("host", Self::Host), ("date", Self::Date)],
+            6 => &[
+                ("cookie", Self::Cookie),
+                ("expect", Self::Expect),
+                ("origin", Self::Origin),
+                ("server", Self::Server),
+            ],
+            7 => &[("trailer", Self::Trailer), ("upgrade", Self::Upgrade)],
+            9 => &[("forwarded", Self::Forwarded), ("x-api-key", Self::XApiKey)],
+            10 => &[
+                ("connection", Self::Connection),
+                ("user-agent", Self::UserAgent),
+                ("keep-alive", Self::KeepAlive),
+                ("set-cookie", Self::SetCookie),
+                ("x-amz-date", Self::XAmzDate),
+            ],
+            12 => &[("content-type", Self::ContentType)],
+            13 => &[("authorization", Self::Authorization)],
+            14 => &[("content-length", Self::ContentLength), ("http2-settings", Self::Http2Settings)],
+            15 => &[("x-forwarded-for", Self::XForwardedFor), ("x-amzn-trace-id", Self::XAmznTraceId)],
+            16 => &[
+                ("www-authenticate", Self::WwwAuthenticate),
+                ("content-encoding", Self::ContentEncoding),
+                ("proxy-connection", Self::ProxyConnection),
+                ("x-forwarded-host", Self::XForwardedHost),
+                ("x-forwarded-port", Self::XForwardedPort),
+                ("x-amzn-requestid", Self::XAmznRequestId),
+            ],
+            17 => {
+                &[("transfer-encoding", Self::TransferEncoding), ("x-forwarded-proto", Self::XForwardedProto)]
+            }
+            18 => &[("proxy-authenticate", Self::ProxyAuthenticate)],
+            19 => &[("proxy-authorization", Self::ProxyAuthorization)],
+            20 => &[
+                ("x-amz-security-token", Self::XAmzSecurityToken),
+                ("x-amz-content-sha256", Self::XAmzContentSha256),
+            ],
+            25 => &[("proxy-authentication-info", Self::ProxyAuthenticationInfo)],
+            _ => &[],
+        };
+        same_length
+            .iter()
+            .find(|(known, _)| name.eq_ignore_ascii_case(known.as_bytes()))
+            .map_or(Self::Other, |(_, name)| *name)
+    }
+
+    /// Fields of one connection whatever `Connection` says: RFC 9110 7.6.1, the `Proxy-Auth*` fields of
+    /// 11.7 that only the next hop may use, and the upgrade offer of RFC 7540 3.2.1.
+    pub fn is_hop_by_hop(self) -> bool {
+        matches!(
+            self,
+            Self::Connection
+                | Self::Http2Settings
+                | Self::KeepAlive
+                | Self::ProxyAuthenticate
+                | Self::ProxyAuthenticationInfo
+                | Self::ProxyAuthorization
+                | Self::ProxyConnection
+                | Self::Te
+                | Self::TransferEncoding
+                | Self::Upgrade
+        )
+    }
+
+    /// Fields that no `Connection` option may name.
+    ///
+    /// RFC 9110 7.6.1 forbids senders to nominate what is meant for every recipient, yet tells a proxy to
+    /// remove whatever is nominated; a client can use the gap to take away what a gateway or the upstream
+    /// behind it decides by (credentials, framing, the client's address). A message that tries is refused.
+    pub fn is_end_to_end(self) -> bool {
+        matches!(
+            self,
+            Self::Authorization
+                | Self::ContentEncoding
+                | Self::ContentLength
+                | Self::ContentType
+                | Self::Cookie
+                | Self::Date
+                | Self::Expect
+                | Self::Forwarded
+                | Self::Host
+                | Self::Origin
+                | Self::SetCookie
+                | Self::Via
+                | Self::XAmzContentSha256
+                | Self::XAmzDate
+                | Self::XAmzSecurityToken
+                | Self::XAmznRequestId
+                | Self::XAmznTraceId
+                | Self::XApiKey
+                | Self::XForwardedFor
+                | Self::XForwardedHost
+                | Self::XForwardedPort
+                | Self::XForwardedProto
+        )
+    }
+}

@@ -1,0 +1,254 @@
+//! A TCP connection on a shard.
+
+use std::cell::{RefCell, UnsafeCell};
+use std::future::Future;
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpStream as StdStream};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use monoio::buf::{IoBuf, IoBufMut};
+use monoio::io::{AsyncReadRent, AsyncWriteRent, CancelableAsyncReadRent, Canceller};
+use monoio::net::TcpStream;
+use socket2::SockRef;
+
+/// ECANCELED: what a cancelled read gives.
+const ECANCELED: i32 = 125;
+
+/// One connection. Reading and writing may go on at once, from two futures of the shard.
+pub struct Stream {
+    inner: UnsafeCell<TcpStream>,
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Stream").finish_non_exhaustive()
+    }
+}
+
+/// Opens a connection; a connect that takes longer than `timeout` is given up.
+///
+/// # Errors
+/// As `connect` gives them, or `TimedOut`.
+pub async fn connect(address: SocketAddr, timeout: Duration) -> io::Result<Stream> {
+    match monoio::time::timeout(timeout, TcpStream::connect_addr(address)).await {
+        Ok(connected) => Stream::adopt(connected?),
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+impl Stream {
+    /// Takes over an accepted descriptor.
+    ///
+    /// # Errors
+    /// The reactor or the socket refuses: the peer is already gone, or no memory is left.
+    pub fn from_accepted(accepted: OwnedFd) -> io::Result<Self> {
+        let stream = StdStream::from(accepted);
+        stream.set_nonblocking(true)?;
+        Self::adopt(TcpStream::from_std(stream)?)
+    }
+
+    fn adopt(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self { inner: UnsafeCell::new(stream) })
+    }
+
+    /// The two directions of a socket are independent operations, but monoio asks for `&mut` for both.
+    #[expect(
+        unsafe_code,
+        clippy::mut_from_ref,
+        reason = "monoio's read and write ask for &mut, and only clone the descriptor"
+    )]
+    fn io(&self) -> &mut TcpStream {
+        // SAFETY: `TcpStream`'s read and write clone the shared descriptor and touch no other field, on
+        // both drivers (monoio 0.2.4 declares `TcpStream: Split` for the same reason); the cell is not
+        // Sync, so all of it happens on one thread.
+        unsafe { &mut *self.inner.get() }
+    }
+
+    fn descriptor(&self) -> Descriptor<'_> {
+        Descriptor { stream: self }
+    }
+
+    /// Reads what there is, behind what `buffer` holds and up to its capacity. 0: the peer has ended its side.
+    ///
+    /// Dropping this future can lose bytes: see the crate's page.
+    pub async fn recv(&self, buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
+        self.recv_at_most(buffer, usize::MAX).await
+    }
+
+    /// As [`recv`](Self::recv), and leaves what lies beyond `bytes_max` to the next read.
+    pub async fn recv_at_most(&self, buffer: Vec<u8>, bytes_max: usize) -> (io::Result<usize>, Vec<u8>) {
+        let start = buffer.len();
+        let end = buffer.capacity().min(start.saturating_add(bytes_max));
+        let (result, slice) = self.io().read(buffer.slice_mut(start..end)).await;
+        (result, slice.into_inner())
+    }
+
+    /// As [`recv`](Self::recv), and `cancel` can take the buffer back; [`is_canceled`] tells that error.
+    pub async fn recv_cancelable(&self, buffer: Vec<u8>, cancel: &Cancel) -> (io::Result<usize>, Vec<u8>) {
+        self.recv_cancelable_at_most(buffer, usize::MAX, cancel).await
+    }
+
+    /// As [`recv_cancelable`](Self::recv_cancelable), and leaves what lies beyond `bytes_max` to the next read.
+    pub async fn recv_cancelable_at_most(
+        &self,
+        buffer: Vec<u8>,
+        bytes_max: usize,
+        cancel: &Cancel,
+    ) -> (io::Result<usize>, Vec<u8>) {
+        let start = buffer.len();
+        let end = buffer.capacity().min(start.saturating_add(bytes_max));
+        let handle = cancel.inner.borrow().handle();
+        let (result, slice) = self.io().cancelable_read(buffer.slice_mut(start..end), handle).await;
+        (result, slice.into_inner())
+    }
+
+    /// Waits, without holding a buffer, until a read would not wait.
+    ///
+    /// # Errors
+    /// The socket is broken.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.io().readable(false).await
+    }
+
+    /// Sends all of `buffer[start..]` and gives it back.
+    pub async fn send(&self, buffer: Vec<u8>, start: usize) -> (io::Result<()>, Vec<u8>) {
+        let (mut sent, end) = (start, buffer.len());
+        let mut buffer = buffer;
+        while sent < end {
+            let (result, slice) = self.io().write(buffer.slice(sent..end)).await;
+            buffer = slice.into_inner();
+            match result {
+                Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), buffer),
+                Ok(count) => sent += count,
+                Err(error) => return (Err(error), buffer),
+            }
+        }
+        (Ok(()), buffer)
+    }
+
+    /// Ends directions of the connection at once; pending operations of a direction end with it. A socket
+    /// that is already broken needs no ending, so there is no error to report.
+    pub fn shutdown(&self, how: Shutdown) {
+        let _ = SockRef::from(&self.descriptor()).shutdown(how);
+    }
+
+    /// Makes the coming close a reset, so that a peer can't take a cut-off body for a whole one.
+    pub fn reset_on_close(&self) {
+        let _ = SockRef::from(&self.descriptor()).set_linger(Some(Duration::ZERO));
+    }
+
+    /// The address that the peer connected to.
+    ///
+    /// # Errors
+    /// The socket is broken.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.io().local_addr()
+    }
+}
+
+struct Descriptor<'a> {
+    stream: &'a Stream,
+}
+
+impl AsFd for Descriptor<'_> {
+    #[expect(unsafe_code, reason = "monoio only has the raw descriptor to give")]
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor stays open as long as the stream, which this value borrows.
+        unsafe { BorrowedFd::borrow_raw(self.stream.io().as_raw_fd()) }
+    }
+}
+
+/// Takes a buffer back from a pending [`Stream::recv_cancelable`].
+#[derive(Default)]
+pub struct Cancel {
+    inner: RefCell<Canceller>,
+}
+
+impl std::fmt::Debug for Cancel {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Cancel").finish_non_exhaustive()
+    }
+}
+
+impl Cancel {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks once for each read that is pending now; later reads are not affected.
+    pub fn cancel(&self) {
+        let canceller = self.inner.take();
+        self.inner.replace(canceller.cancel());
+    }
+}
+
+/// Whether a read ended because it was cancelled, with no byte lost.
+#[must_use]
+pub fn is_canceled(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(ECANCELED)
+}
+
+type Received = (io::Result<usize>, Vec<u8>);
+
+/// A read that the kernel has from the moment of its making, so that a connection that rests in a pool
+/// notices at once when its peer closes or speaks out of turn.
+pub struct PostedRecv {
+    state: Posted,
+}
+
+enum Posted {
+    Pending(Pin<Box<dyn Future<Output = Received>>>),
+    Ended(Received),
+    Taken,
+}
+
+impl std::fmt::Debug for PostedRecv {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("PostedRecv").finish_non_exhaustive()
+    }
+}
+
+impl PostedRecv {
+    #[must_use]
+    pub fn post(stream: Rc<Stream>, buffer: Vec<u8>) -> Self {
+        let mut posted = Self { state: Posted::Pending(Box::pin(async move { stream.recv(buffer).await })) };
+        // The first poll hands the read to the kernel.
+        posted.is_quiet();
+        posted
+    }
+
+    /// Whether the peer has neither closed nor sent a byte, as far as the reactor knows by now.
+    pub fn is_quiet(&mut self) -> bool {
+        if let Posted::Pending(future) = &mut self.state {
+            match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Pending => return true,
+                Poll::Ready(received) => self.state = Posted::Ended(received),
+            }
+        }
+        false
+    }
+}
+
+impl Future for PostedRecv {
+    type Output = Received;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Received> {
+        match std::mem::replace(&mut self.state, Posted::Taken) {
+            Posted::Pending(mut future) => match future.as_mut().poll(context) {
+                Poll::Ready(received) => Poll::Ready(received),
+                Poll::Pending => {
+                    self.state = Posted::Pending(future);
+                    Poll::Pending
+                }
+            },
+            Posted::Ended(received) => Poll::Ready(received),
+            Posted::Taken => panic!("a posted read is awaited once"),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What a decoded configuration must mean, so that serving it can't fail at request time: indexes that
+//! resolve, paths that route, and nothing in a target that could end or split the request that is sent.
+
+mod account;
+mod path;
+mod stage;
+mod text;
+
+use std::collections::HashSet;
+
+pub use path::{PathPart, path_parts};
+
+use crate::codec::ENVELOPE_BYTES;
+use crate::error::Blame;
+use crate::limits::Limits;
+use crate::unit::{Root, Unit, UnitHash};
+
+/// Where a configuration can't be served, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {problem}")]
+pub struct SemanticError {
+    /// From the outside in: `stage prod of api a1b2c3, route 4 (GET /pets/{id})`.
+    pub place: String,
+    pub problem: Problem,
+}
+
+impl SemanticError {
+    pub(crate) fn within(self, outer: &str) -> Self {
+        Self { place: format!("{outer}, {}", self.place), problem: self.problem }
+    }
+
+    /// Who has to act.
+    #[must_use]
+    pub fn blame(&self) -> Blame {
+        match self.problem {
+            Problem::TooMany { .. } | Problem::TooLarge { .. } | Problem::TooLong { .. } => Blame::Operator,
+            _ => Blame::Writer,
+        }
+    }
+}
+
+/// What is wrong at a place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    #[error("{found} of them, the limit is {max}")]
+    TooMany { found: usize, max: usize },
+    #[error("{bytes} bytes, the limit is {bytes_max}")]
+    TooLarge { bytes: u64, bytes_max: u64 },
+    #[error("{found} ms, the limit is {max} ms")]
+    TooLong { found: u32, max: u32 },
+    #[error("is zero")]
+    Zero,
+    #[error("is empty")]
+    Empty,
+    #[error("{found:?} isn't {expected}")]
+    Text { found: String, expected: &'static str },
+    #[error("{found:?} is there twice")]
+    Duplicate { found: String },
+    #[error("the same method and path as route {other}")]
+    DuplicateRoute { other: usize },
+    #[error("index {found} points past the {len} integrations")]
+    OutOfRange { found: u32, len: usize },
+    #[error("integration {integration:?} asks for the path variable {name:?}, which this route hasn't")]
+    UnknownVariable { integration: String, name: String },
+    #[error("only HTTP APIs have it")]
+    HttpOnly,
+    #[error("its method is {found:?}; a $default route has ANY")]
+    DefaultMethod { found: String },
+    #[error("only the last segment can be greedy")]
+    GreedyBeforeEnd,
+    #[error("it must begin with a literal '/' or with the request's path")]
+    RelativeTarget,
+    #[error("{bytes_len} bytes is shorter than an envelope")]
+    TooShort { bytes_len: u32 },
+    #[error("version 0 is the empty configuration, but {found} units are listed")]
+    UnitsInVersionZero { found: usize },
+    #[error("{found} account units; it must be one")]
+    AccountUnits { found: usize },
+}
+
+pub(crate) type Checked = Result<(), SemanticError>;
+
+pub(crate) fn wrong(place: impl Into<String>, problem: Problem) -> SemanticError {
+    SemanticError { place: place.into(), problem }
+}
+
+/// Checks what one unit can show by itself. [`crate::decode_unit`] has done so.
+///
+/// # Errors
+/// The first problem found, with its place.
+pub fn check_unit(unit: &Unit, limits: &Limits) -> Result<(), SemanticError> {
+    match unit {
+        Unit::Stage(stage) => stage::check(stage, limits),
+        Unit::Account(account) => account::check(account, limits),
+    }
+}
+
+/// Checks a root's list. [`crate::decode_root`] has done so.
+///
+/// # Errors
+/// The first problem found, with its place.
+pub fn check_root(root: &Root, limits: &Limits) -> Result<(), SemanticError> {
+    count("units", root.units.len(), limits.units_max)?;
+    if root.version == 0 && !root.units.is_empty() {
+        return Err(wrong("the root", Problem::UnitsInVersionZero { found: root.units.len() }));
+    }
+    let mut seen = HashSet::with_capacity(root.units.len());
+    let mut bytes = 0;
+    for unit in &root.units {
+        check_unit_len(&unit.hash, unit.bytes_len, limits)?;
+        bytes += u64::from(unit.bytes_len);
+        if !seen.insert(unit.hash) {
+            return Err(wrong("units", Problem::Duplicate { found: unit.hash.to_string() }));
+        }
+    }
+    size("all units together", bytes, limits.snapshot_bytes_max)
+}
+
+/// Checks what only all units of a root together can show: one account unit, and no stage twice.
+///
+/// # Errors
+/// The first problem found, with its place.
+pub fn check_snapshot<'a>(
+    version: u64,
+    units: impl IntoIterator<Item = &'a Unit>,
+) -> Result<(), SemanticError> {
+    let mut accounts = 0;
+    let mut stages = HashSet::new();
+    for unit in units {
+        match unit {
+            Unit::Account(_) => accounts += 1,
+            Unit::Stage(stage) => {
+                if !stages.insert((&stage.api_id, &stage.stage)) {
+                    let found = format!("{}/{}", stage.api_id, stage.stage);
+                    return Err(wrong("stages", Problem::Duplicate { found }));
+                }
+            }
+        }
+    }
+    let expected = usize::from(version > 0);
+    if accounts == expected { Ok(()) } else { Err(wrong("units", Problem::AccountUnits { found: accounts })) }
+}
+
+fn check_unit_len(hash: &UnitHash, bytes_len: u32, limits: &Limits) -> Checked {
+    let place = || format!("unit {hash}");
+    if (bytes_len as usize) < ENVELOPE_BYTES {
+        return Err(wrong(place(), Problem::TooShort { bytes_len }));
+    }
+    if bytes_len as usize > limits.unit_bytes_max {
+        let problem =
+            Problem::TooLarge { bytes: u64::from(bytes_len), bytes_max: limits.unit_bytes_max as u64 };
+        return Err(wrong(place(), problem));
+    }
+    Ok(())
+}
+
+pub(crate) fn count(place: &str, found: usize, max: usize) -> Checked {
+    if found <= max { Ok(()) } else { Err(wrong(place, Problem::TooMany { found, max })) }
+}
+
+pub(crate) fn size(place: &str, bytes: u64, bytes_max: u64) -> Checked {
+    if bytes <= bytes_max { Ok(()) } else { Err(wrong(place, Problem::TooLarge { bytes, bytes_max })) }
+}

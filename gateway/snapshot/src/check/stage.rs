@@ -1,0 +1,157 @@
+//! Checks of a stage unit.
+
+use std::collections::HashMap;
+
+use super::{Checked, PathPart, Problem, count, path, path_parts, size, text, wrong};
+use crate::limits::Limits;
+use crate::unit::{
+    AccessLog, HttpProxy, Integration, IntegrationKind, Protocol, Route, StageUnit, TargetPart,
+};
+
+/// A route's method and path without its variables' names; no parts at all for `$default`.
+type RouteKey<'a> = (&'a str, Option<Vec<PathPart<'a>>>);
+
+pub(super) fn check(stage: &StageUnit, limits: &Limits) -> Checked {
+    check_stage(stage, limits)
+        .map_err(|e| e.within(&format!("stage {} of api {}", stage.stage, stage.api_id)))
+}
+
+fn check_stage(stage: &StageUnit, limits: &Limits) -> Checked {
+    text::api_id("api id", &stage.api_id)?;
+    check_stage_name(&stage.stage, stage.protocol)?;
+    text::id("deployment id", &stage.deployment_id, limits.id_bytes_max)?;
+    stage.access_log.as_ref().map_or(Ok(()), |log| check_access_log(log, limits))?;
+    count("integrations", stage.integrations.len(), limits.integrations_per_stage_max)?;
+    for (index, integration) in stage.integrations.iter().enumerate() {
+        check_integration(integration, limits)
+            .map_err(|e| e.within(&format!("integration {index} ({})", integration.id)))?;
+    }
+    check_routes(stage, limits)
+}
+
+fn check_stage_name(name: &str, protocol: Protocol) -> Checked {
+    match (name, protocol) {
+        ("$default", Protocol::Http) => Ok(()),
+        ("$default", Protocol::Rest) => Err(wrong("stage $default", Problem::HttpOnly)),
+        _ => text::stage("stage name", name),
+    }
+}
+
+fn check_access_log(log: &AccessLog, limits: &Limits) -> Checked {
+    text::log_destination("access log destination", &log.destination)?;
+    text::log_format("access log format", &log.format, limits.log_format_bytes_max)
+}
+
+fn check_integration(integration: &Integration, limits: &Limits) -> Checked {
+    text::id("id", &integration.id, limits.id_bytes_max)?;
+    match integration.timeout_ms {
+        0 => return Err(wrong("timeout", Problem::Zero)),
+        found if found > limits.timeout_ms_max => {
+            return Err(wrong("timeout", Problem::TooLong { found, max: limits.timeout_ms_max }));
+        }
+        _ => {}
+    }
+    match &integration.kind {
+        IntegrationKind::HttpProxy(proxy) => check_http_proxy(proxy, limits),
+    }
+}
+
+fn check_http_proxy(proxy: &HttpProxy, limits: &Limits) -> Checked {
+    match proxy.method.as_deref() {
+        // A forgotten translation: `ANY` would be sent as it stands.
+        Some("ANY") => {
+            return Err(text_problem("method", "ANY", "a method to send; leave it out to pass it on"));
+        }
+        Some(method) => text::method("method", method)?,
+        None => {}
+    }
+    text::host("host", &proxy.host)?;
+    if proxy.port == 0 {
+        return Err(wrong("port", Problem::Zero));
+    }
+    check_target(proxy, limits)?;
+    text::query("query", &proxy.query)
+}
+
+fn check_target(proxy: &HttpProxy, limits: &Limits) -> Checked {
+    count("target parts", proxy.target.len(), limits.target_parts_max)?;
+    match proxy.target.first() {
+        Some(TargetPart::RequestPath) => {}
+        Some(TargetPart::Literal(text)) if text.starts_with('/') => {}
+        _ => return Err(wrong("target", Problem::RelativeTarget)),
+    }
+    let mut bytes = proxy.query.len();
+    for part in &proxy.target {
+        match part {
+            TargetPart::Literal(text) => {
+                text::target_literal("target", text)?;
+                bytes += text.len();
+            }
+            // Whether the name exists depends on the route: `check_variables`.
+            TargetPart::PathParameter(_) | TargetPart::RequestPath => {}
+        }
+    }
+    size("target and query", bytes as u64, limits.target_bytes_max as u64)
+}
+
+fn check_routes(stage: &StageUnit, limits: &Limits) -> Checked {
+    count("routes", stage.routes.len(), limits.routes_per_stage_max)?;
+    let mut seen = HashMap::with_capacity(stage.routes.len());
+    for (index, route) in stage.routes.iter().enumerate() {
+        let place = || format!("route {index} ({} {})", route.method, route.path);
+        let key = check_route(route, stage, limits).map_err(|e| e.within(&place()))?;
+        if let Some(other) = seen.insert(key, index) {
+            return Err(wrong(place(), Problem::DuplicateRoute { other }));
+        }
+    }
+    Ok(())
+}
+
+fn check_route<'a>(
+    route: &'a Route,
+    stage: &StageUnit,
+    limits: &Limits,
+) -> Result<RouteKey<'a>, super::SemanticError> {
+    text::id("id", &route.id, limits.id_bytes_max)?;
+    text::method("method", &route.method)?;
+    let out_of_range = Problem::OutOfRange { found: route.integration, len: stage.integrations.len() };
+    let integration = stage.integrations.get(route.integration as usize);
+    let integration = integration.ok_or_else(|| wrong("integration", out_of_range))?;
+    if route.path == "$default" {
+        check_default_route(route, stage.protocol)?;
+        check_variables(integration, &[])?;
+        return Ok((&route.method, None));
+    }
+    let parts = path_parts(&route.path)?;
+    path::check(&route.path, &parts, limits)?;
+    check_variables(integration, &parts)?;
+    Ok((&route.method, Some(parts.into_iter().map(PathPart::shape).collect())))
+}
+
+fn check_default_route(route: &Route, protocol: Protocol) -> Checked {
+    if protocol != Protocol::Http {
+        return Err(wrong("path $default", Problem::HttpOnly));
+    }
+    if route.method != "ANY" {
+        return Err(wrong("path $default", Problem::DefaultMethod { found: route.method.clone() }));
+    }
+    Ok(())
+}
+
+/// An integration can serve several routes; each of them has every variable that it asks for.
+fn check_variables(integration: &Integration, parts: &[PathPart<'_>]) -> Checked {
+    let IntegrationKind::HttpProxy(proxy) = &integration.kind;
+    for part in &proxy.target {
+        let TargetPart::PathParameter(name) = part else { continue };
+        if !parts.iter().any(|part| part.variable() == Some(name)) {
+            let problem =
+                Problem::UnknownVariable { integration: integration.id.clone(), name: name.clone() };
+            return Err(wrong("integration", problem));
+        }
+    }
+    Ok(())
+}
+
+fn text_problem(place: &str, found: &str, expected: &'static str) -> super::SemanticError {
+    wrong(place, Problem::Text { found: found.to_owned(), expected })
+}

@@ -1,0 +1,120 @@
+//! Checks of single strings: which characters, how many. Each names the place for its error.
+
+use std::net::Ipv6Addr;
+
+use super::{Checked, Problem, size, wrong};
+
+fn expect(good: bool, place: &str, found: &str, expected: &'static str) -> Checked {
+    if good { Ok(()) } else { Err(wrong(place, Problem::Text { found: found.to_owned(), expected })) }
+}
+
+fn sized(place: &str, text: &str, bytes_max: usize) -> Checked {
+    if text.is_empty() {
+        return Err(wrong(place, Problem::Empty));
+    }
+    size(place, text.len() as u64, bytes_max as u64)
+}
+
+/// An id that only logs and errors show.
+pub(super) fn id(place: &str, text: &str, bytes_max: usize) -> Checked {
+    sized(place, text, bytes_max)?;
+    expect(text.bytes().all(|b| b.is_ascii_graphic()), place, text, "visible ASCII without spaces")
+}
+
+/// An API's id is a DNS label of its address (RFC 1123, section 2.1: at most 63 bytes).
+pub(super) fn api_id(place: &str, text: &str) -> Checked {
+    sized(place, text, 63)?;
+    expect(is_label(text), place, text, "a DNS label in lower case")
+}
+
+/// A stage's name, `$default` apart. AWS allows 128 characters.
+pub(super) fn stage(place: &str, text: &str) -> Checked {
+    sized(place, text, 128)?;
+    let good = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    expect(good, place, text, "made of letters, digits, '_' and '-'")
+}
+
+pub(super) fn account_id(text: &str) -> Checked {
+    let good = text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
+    expect(good, "account id", text, "twelve digits")
+}
+
+/// A DNS name in lower case, without a port or a final dot (RFC 1123, section 2.1: at most 253 bytes).
+pub(super) fn dns_name(place: &str, text: &str) -> Checked {
+    sized(place, text, 253)?;
+    expect(text.split('.').all(is_label), place, text, "a DNS name in lower case")
+}
+
+/// A label may have an underscore: it is no host name's, but private zones have them.
+fn is_label(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
+    (1..=63).contains(&text.len())
+        && text.bytes().all(inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// Where an integration connects: a DNS name in either case, or an address. It becomes a `Host` header.
+pub(super) fn host(place: &str, text: &str) -> Checked {
+    sized(place, text, 253)?;
+    if text.contains(':') {
+        return expect(text.parse::<Ipv6Addr>().is_ok(), place, text, "an IPv6 address without brackets");
+    }
+    let good = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    expect(good, place, text, "a DNS name or an address")
+}
+
+/// A method (RFC 9110, section 9.1: a token). AWS knows only upper-case ones.
+pub(super) fn method(place: &str, text: &str) -> Checked {
+    sized(place, text, 32)?;
+    let good = text.bytes().all(|b| is_token(b) && !b.is_ascii_lowercase());
+    expect(good, place, text, "an upper-case HTTP method")
+}
+
+/// RFC 9110, section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// A piece of the path that is sent. Bytes that aren't visible ASCII could end the request line, and `?`
+/// or `#` the path.
+pub(super) fn target_literal(place: &str, text: &str) -> Checked {
+    let good = text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#'));
+    expect(good, place, text, "visible ASCII without '?' and '#'")
+}
+
+pub(super) fn query(place: &str, text: &str) -> Checked {
+    let good = text.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
+    expect(good, place, text, "visible ASCII without '#'")
+}
+
+/// A mapping's key. `%` would compare unequal to what it stands for.
+pub(super) fn mapping_key(place: &str, text: &str, bytes_max: usize) -> Checked {
+    if text.is_empty() {
+        return Ok(());
+    }
+    sized(place, text, bytes_max)?;
+    let inner = |b: u8| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'%' | b'{' | b'}');
+    let good = text.split('/').all(|segment| !segment.is_empty() && segment.bytes().all(inner));
+    expect(
+        good,
+        place,
+        text,
+        "path segments of visible ASCII, without '/' at either end, '?', '#', '%', '{', '}'",
+    )
+}
+
+/// An access log's destination becomes a file's name below the log folder, and must not lead out of it.
+/// CloudWatch's log group names have at most 512 of these characters.
+pub(super) fn log_destination(place: &str, text: &str) -> Checked {
+    sized(place, text, 512)?;
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'/' | b'.' | b'#' | b':');
+    let good = text.bytes().all(inner) && !text.split('/').any(|part| matches!(part, "." | ".."));
+    expect(good, place, text, "a log group's name (letters, digits, '_', '-', '/', '.', '#', ':'; no '..')")
+}
+
+pub(super) fn log_format(place: &str, text: &str, bytes_max: usize) -> Checked {
+    sized(place, text, bytes_max)?;
+    let good = !text.chars().any(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r'));
+    expect(good, place, text, "free of control characters")
+}

@@ -1,0 +1,79 @@
+//! How large a configuration may be. Both sides hold one: control refuses to publish, and a
+//! gateway refuses to load, what passes it.
+
+use crate::frame::{HEADER_BYTES, REASON_BYTES_MAX};
+
+/// Upper bounds on what is decoded. Each is inclusive: a value equal to its limit is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// One encoded unit, envelope included. 64 MiB holds about 500,000 routes.
+    pub unit_bytes_max: usize,
+    /// One encoded root, envelope included. 4 MiB holds `units_max` units of 36 bytes.
+    pub root_bytes_max: usize,
+    /// All units of one root together, as encoded; what a gateway holds decoded is about three times that.
+    pub snapshot_bytes_max: u64,
+    /// Units of one root.
+    pub units_max: usize,
+    /// Routes of one stage.
+    pub routes_per_stage_max: usize,
+    /// Integrations of one stage.
+    pub integrations_per_stage_max: usize,
+    /// Custom domains of the account.
+    pub domains_max: usize,
+    /// Mappings of one custom domain.
+    pub mappings_per_domain_max: usize,
+    /// Path variables of one route, its greedy one included.
+    pub variables_per_route_max: usize,
+    /// An id: of an API, deployment, route or integration.
+    pub id_bytes_max: usize,
+    /// A route's path, or a mapping's key.
+    pub path_bytes_max: usize,
+    /// The literal parts of an integration's path and its query, together.
+    pub target_bytes_max: usize,
+    /// Parts of an integration's path.
+    pub target_parts_max: usize,
+    /// An access log's format.
+    pub log_format_bytes_max: usize,
+    /// An integration's timeout. AWS's ceilings (29 or 30 s) are control's to apply; this one only keeps
+    /// a mistake from holding a connection for weeks, and 15 minutes is an arbitrary choice.
+    pub timeout_ms_max: u32,
+}
+
+impl Limits {
+    /// Bound on a frame that control sends, header included: the largest unit or root.
+    #[must_use]
+    pub fn control_frame_bytes_max(&self) -> usize {
+        self.unit_bytes_max.max(self.root_bytes_max).max(MESSAGE_BYTES_MAX) + HEADER_BYTES
+    }
+
+    /// Bound on a frame that a gateway sends, header included: the names of all units.
+    #[must_use]
+    pub fn gateway_frame_bytes_max(&self) -> usize {
+        self.units_max.saturating_mul(32).max(MESSAGE_BYTES_MAX) + HEADER_BYTES
+    }
+}
+
+/// The messages that carry no unit and no list: a reason and what it is about.
+const MESSAGE_BYTES_MAX: usize = REASON_BYTES_MAX + 64;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            unit_bytes_max: 64 << 20,
+            root_bytes_max: 4 << 20,
+            snapshot_bytes_max: 1 << 30,
+            units_max: 100_000,
+            routes_per_stage_max: 100_000,
+            integrations_per_stage_max: 100_000,
+            domains_max: 10_000,
+            mappings_per_domain_max: 10_000,
+            variables_per_route_max: 64,
+            id_bytes_max: 256,
+            path_bytes_max: 8 << 10,
+            target_bytes_max: 16 << 10,
+            target_parts_max: 256,
+            log_format_bytes_max: 64 << 10,
+            timeout_ms_max: 900_000,
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! What decodes but can't be served is refused, with its place.
+
+mod sample;
+
+use turnpike_snapshot::{
+    Blame, DecodeError, Integration, IntegrationKind, Limits, PathPart, Problem, Root, StageUnit, TargetPart,
+    Unit, UnitHash, UnitRef, check_root, check_snapshot, check_unit, decode_unit, encode_unit, path_parts,
+};
+use turnpike_snapshot::{HttpProxy, Mapping};
+
+fn refused(unit: &Unit) -> String {
+    let error = check_unit(unit, &Limits::default()).unwrap_err().to_string();
+    // Decoding runs the same checks.
+    let bytes = encode_unit(unit).unwrap().1;
+    let decoded = decode_unit(&bytes, &Limits::default()).unwrap_err();
+    assert!(
+        matches!(&decoded, DecodeError::Semantic(semantic) if semantic.to_string() == error),
+        "{decoded}"
+    );
+    error
+}
+
+fn stage_refused(change: impl FnOnce(&mut StageUnit)) -> String {
+    let mut stage = sample::stage();
+    change(&mut stage);
+    refused(&Unit::Stage(stage))
+}
+
+fn proxy_of(integration: &mut Integration) -> &mut HttpProxy {
+    let IntegrationKind::HttpProxy(proxy) = &mut integration.kind;
+    proxy
+}
+
+fn proxy_refused(change: impl FnOnce(&mut HttpProxy)) -> String {
+    stage_refused(|stage| change(proxy_of(&mut stage.integrations[1])))
+}
+
+#[test]
+fn the_place_leads_to_the_problem() {
+    let error = stage_refused(|stage| stage.routes[2].integration = 3);
+    assert_eq!(
+        error,
+        "stage $default of api a1b2c3d4e5, route 2 (GET /pets/{id}), integration: \
+         index 3 points past the 3 integrations"
+    );
+}
+
+#[test]
+fn names_of_a_stage() {
+    for bad in ["", "A1", "a.b", "a b", "-a", &"a".repeat(64)] {
+        stage_refused(|stage| bad.clone_into(&mut stage.api_id));
+    }
+    for bad in ["", "a/b", "a b", "$prod", "é", &"a".repeat(129)] {
+        stage_refused(|stage| bad.clone_into(&mut stage.stage));
+    }
+    for bad in ["", "a b", "a\n", "é", &"a".repeat(257)] {
+        stage_refused(|stage| bad.clone_into(&mut stage.deployment_id));
+        stage_refused(|stage| bad.clone_into(&mut stage.routes[0].id));
+        stage_refused(|stage| bad.clone_into(&mut stage.integrations[0].id));
+    }
+}
+
+#[test]
+fn defaults_belong_to_http_apis() {
+    let mut stage = sample::rest_stage();
+    stage.stage = "$default".to_owned();
+    assert!(refused(&Unit::Stage(stage)).ends_with("only HTTP APIs have it"));
+    let mut stage = sample::rest_stage();
+    stage.routes[0] = sample::route("ANY", "$default", 0);
+    assert!(refused(&Unit::Stage(stage)).ends_with("only HTTP APIs have it"));
+    let error = stage_refused(|stage| "GET".clone_into(&mut stage.routes[0].method));
+    assert!(error.ends_with("a $default route has ANY"), "{error}");
+}
+
+#[test]
+fn methods_are_upper_case_tokens() {
+    for bad in ["", "get", "GeT", "G T", "GET\r\n", "GÉT", "(GET)", &"A".repeat(33)] {
+        stage_refused(|stage| bad.clone_into(&mut stage.routes[1].method));
+        proxy_refused(|proxy| proxy.method = Some(bad.to_owned()));
+    }
+    proxy_refused(|proxy| proxy.method = Some("ANY".to_owned()));
+}
+
+#[test]
+fn paths_in_the_grammar() {
+    use PathPart::{Greedy, Literal, Variable};
+    let good: [(&str, &[PathPart<'_>]); 7] = [
+        ("/", &[]),
+        ("/pets", &[Literal("pets")]),
+        ("/pets/", &[Literal("pets"), Literal("")]),
+        ("/pets/{id}/toys", &[Literal("pets"), Variable("id"), Literal("toys")]),
+        ("/{proxy+}", &[Greedy("proxy")]),
+        ("/a/{b}/{c+}", &[Literal("a"), Variable("b"), Greedy("c")]),
+        ("/é:+*", &[Literal("é:+*")]),
+    ];
+    for (path, parts) in good {
+        assert_eq!(path_parts(path).as_deref(), Ok(parts), "{path}");
+    }
+}
+
+#[test]
+fn paths_outside_the_grammar() {
+    let bad = [
+        "",
+        "pets",
+        "//",
+        "/a//b",
+        "/{id",
+        "/id}",
+        "/a{id}",
+        "/{id}b",
+        "/{}",
+        "/{+}",
+        "/{a{b}}",
+        "/{a+b}",
+        "/{a*}",
+        "/{a b}",
+        "/{é}",
+        "/{a+}/b",
+        "/{a+}/",
+        "/a b",
+        "/a\tb",
+        "/a\r\nb",
+        "/a?b",
+        "/a#b",
+        "/{a}{b}",
+        "$defaults",
+    ];
+    for path in bad {
+        assert!(path_parts(path).is_err(), "{path}");
+        stage_refused(|stage| path.clone_into(&mut stage.routes[1].path));
+    }
+    let long = format!("/{}", "a".repeat(8 << 10));
+    stage_refused(|stage| stage.routes[1].path = long);
+    let twice = stage_refused(|stage| "/{id}/{id}".clone_into(&mut stage.routes[1].path));
+    assert!(twice.ends_with("path variables: \"id\" is there twice"), "{twice}");
+}
+
+#[test]
+fn a_method_and_path_route_once() {
+    let error = stage_refused(|stage| stage.routes.push(sample::route("GET", "/", 0)));
+    assert!(error.ends_with("route 5 (GET /): the same method and path as route 1"), "{error}");
+    stage_refused(|stage| stage.routes.push(sample::route("ANY", "$default", 0)));
+    // The variables' names don't take part in matching.
+    stage_refused(|stage| stage.routes.push(sample::route("GET", "/pets/{name}", 0)));
+    let mut stage = sample::stage();
+    stage.routes.push(sample::route("PUT", "/pets/{name}", 0));
+    stage.routes.push(sample::route("GET", "/pets/{name}/", 0));
+    assert_eq!(check_unit(&Unit::Stage(stage), &Limits::default()), Ok(()));
+}
+
+#[test]
+fn each_route_has_the_variables_of_its_integration() {
+    let error = stage_refused(|stage| stage.routes[1].integration = 1);
+    assert!(
+        error.ends_with("integration \"i1\" asks for the path variable \"id\", which this route hasn't"),
+        "{error}"
+    );
+    stage_refused(|stage| stage.routes[0].integration = 1);
+}
+
+#[test]
+fn timeouts_and_ports_are_set() {
+    stage_refused(|stage| stage.integrations[0].timeout_ms = 0);
+    stage_refused(|stage| stage.integrations[0].timeout_ms = 900_001);
+    proxy_refused(|proxy| proxy.port = 0);
+}
+
+#[test]
+fn hosts_fit_a_header() {
+    for bad in ["", "a b", "a\r\nX: y", "a/b", "a@b", "[::1]", "::1::", "a:80", "é", &"a".repeat(254)] {
+        proxy_refused(|proxy| bad.clone_into(&mut proxy.host));
+    }
+    for good in ["localhost", "Pets.Example", "10.0.0.1", "::1", "fe80::1", "my_service"] {
+        let mut stage = sample::stage();
+        good.clone_into(&mut proxy_of(&mut stage.integrations[0]).host);
+        assert_eq!(check_unit(&Unit::Stage(stage), &Limits::default()), Ok(()), "{good}");
+    }
+}
+
+/// Nothing in a target may end the request line or begin a header.
+#[test]
+fn targets_and_queries_fit_a_request_line() {
+    for bad in ["/a b", "/a\rb", "/a\nb", "/a\0", "/a\x7f", "/é", "/a#b"] {
+        proxy_refused(|proxy| proxy.target[0] = sample::literal(bad));
+        proxy_refused(|proxy| bad.clone_into(&mut proxy.query));
+    }
+    proxy_refused(|proxy| proxy.target[0] = sample::literal("/a?b"));
+    proxy_refused(|proxy| proxy.target = Vec::new());
+    proxy_refused(|proxy| proxy.target[0] = sample::literal("pets"));
+    proxy_refused(|proxy| proxy.target.remove(0).clone_into(&mut TargetPart::RequestPath));
+    proxy_refused(|proxy| proxy.query = "q".repeat(17 << 10));
+}
+
+#[test]
+fn access_logs_stay_in_their_folder() {
+    for bad in ["", "..", "a/../b", "/./a", "a b", "a\0", &"a".repeat(513)] {
+        stage_refused(|stage| bad.clone_into(&mut stage.access_log.as_mut().unwrap().destination));
+    }
+    for bad in ["", "\0", "\x1b[2J"] {
+        stage_refused(|stage| bad.clone_into(&mut stage.access_log.as_mut().unwrap().format));
+    }
+}
+
+#[test]
+fn accounts() {
+    let bad_account = |change: &dyn Fn(&mut turnpike_snapshot::AccountUnit)| {
+        let mut account = sample::account();
+        change(&mut account);
+        refused(&Unit::Account(account))
+    };
+    for bad in ["", "1234", "00000000000a"] {
+        bad_account(&|account| bad.clone_into(&mut account.account_id));
+    }
+    for bad in ["", "Upper.example", "a..b", ".a", "a.", "a b", "a:80", "é.example"] {
+        bad_account(&|account| bad.clone_into(&mut account.endpoint_suffix));
+        bad_account(&|account| bad.clone_into(&mut account.domains[0].name));
+    }
+    for bad in ["/", "/a", "a/", "a//b", "a b", "a%41", "a?", "{a}"] {
+        bad_account(&|account| bad.clone_into(&mut account.domains[0].mappings[0].key));
+    }
+    bad_account(&|account| account.domains.push(sample::account().domains.remove(0)));
+    let error = bad_account(&|account| {
+        let mapping = account.domains[0].mappings[0].clone();
+        account.domains[0].mappings.push(Mapping { api_id: "b2".to_owned(), ..mapping });
+    });
+    assert_eq!(error, "domain api.example.com, mapping keys: \"v1/pets\" is there twice");
+    bad_account(&|account| account.domains[0].mappings[0].stage = String::new());
+    bad_account(&|account| account.domains[0].mappings[0].api_id = String::new());
+}
+
+#[test]
+fn counts_are_the_operators_to_raise() {
+    let unit = Unit::Stage(sample::stage());
+    let tight = [
+        Limits { routes_per_stage_max: 4, ..Limits::default() },
+        Limits { integrations_per_stage_max: 2, ..Limits::default() },
+        Limits { variables_per_route_max: 0, ..Limits::default() },
+        Limits { id_bytes_max: 1, ..Limits::default() },
+        Limits { path_bytes_max: 4, ..Limits::default() },
+        Limits { target_bytes_max: 5, ..Limits::default() },
+        Limits { target_parts_max: 1, ..Limits::default() },
+        Limits { log_format_bytes_max: 5, ..Limits::default() },
+        Limits { timeout_ms_max: 28_999, ..Limits::default() },
+    ];
+    for limits in tight {
+        let error = check_unit(&unit, &limits).unwrap_err();
+        assert_eq!(error.blame(), Blame::Operator, "{error}");
+    }
+    let account = Unit::Account(sample::account());
+    assert!(check_unit(&account, &Limits { domains_max: 0, ..Limits::default() }).is_err());
+    assert!(check_unit(&account, &Limits { mappings_per_domain_max: 0, ..Limits::default() }).is_err());
+}
+
+#[test]
+fn roots() {
+    let limits = Limits::default();
+    let unit = |n: u8, bytes_len| UnitRef { hash: UnitHash([n; 32]), bytes_len };
+    let problem =
+        |version, units, limits: &Limits| check_root(&Root { version, units }, limits).map_err(|e| e.problem);
+    assert_eq!(problem(0, vec![], &limits), Ok(()));
+    assert_eq!(problem(1, vec![unit(1, 100), unit(2, 100)], &limits), Ok(()));
+    assert_eq!(problem(0, vec![unit(1, 100)], &limits), Err(Problem::UnitsInVersionZero { found: 1 }));
+    let twice = problem(1, vec![unit(1, 100), unit(1, 100)], &limits);
+    assert!(matches!(twice, Err(Problem::Duplicate { .. })));
+    assert_eq!(problem(1, vec![unit(1, 31)], &limits), Err(Problem::TooShort { bytes_len: 31 }));
+    let tight = Limits { units_max: 1, unit_bytes_max: 99, ..Limits::default() };
+    let many = problem(1, vec![unit(1, 50), unit(2, 50)], &tight);
+    assert_eq!(many, Err(Problem::TooMany { found: 2, max: 1 }));
+    assert_eq!(problem(1, vec![unit(1, 100)], &tight), Err(Problem::TooLarge { bytes: 100, bytes_max: 99 }));
+    let tight = Limits { snapshot_bytes_max: 199, ..Limits::default() };
+    let heavy = problem(1, vec![unit(1, 100), unit(2, 100)], &tight);
+    assert_eq!(heavy, Err(Problem::TooLarge { bytes: 200, bytes_max: 199 }));
+}
+
+#[test]
+fn snapshots_have_one_account_and_each_stage_once() {
+    let units = sample::units();
+    assert_eq!(check_snapshot(1, &units), Ok(()));
+    assert_eq!(check_snapshot(0, []), Ok(()));
+    let problem = |version, units: &[Unit]| check_snapshot(version, units).map_err(|e| e.problem);
+    assert_eq!(problem(1, &[]), Err(Problem::AccountUnits { found: 0 }));
+    assert_eq!(problem(1, &[units[0].clone(), units[0].clone()]), Err(Problem::AccountUnits { found: 2 }));
+    let twice = problem(1, &[units[0].clone(), units[1].clone(), units[1].clone()]);
+    assert_eq!(twice, Err(Problem::Duplicate { found: "a1b2c3d4e5/$default".to_owned() }));
+}

@@ -1,0 +1,189 @@
+use super::line::civil_date;
+use super::*;
+
+fn record() -> AccessRecord<'static> {
+    AccessRecord {
+        request_id: "rid",
+        extended_request_id: "ext",
+        request_time_ms: 1_428_582_896_789,
+        http_method: b"GET",
+        path: b"/prod/pets/7",
+        protocol: "HTTP/1.1",
+        source_ip: IpAddr::from([192, 0, 2, 1]),
+        user_agent: Some(b"curl/8"),
+        domain_name: b"abc.execute-api.us-east-1.localhost",
+        account_id: "000000000000",
+        api_id: Some("abc"),
+        stage: Some("prod"),
+        deployment_id: Some("dep"),
+        base_path_matched: None,
+        route_key: Some("GET /pets/{id}"),
+        resource_path: None,
+        resource_id: None,
+        status: 200,
+        response_length: 12,
+        response_latency_ms: 5,
+        integration_status: Some(201),
+        integration_latency_ms: Some(4),
+        integration_error: None,
+        error_message: None,
+        error_response_type: None,
+    }
+}
+
+fn render(format: &str, record: &AccessRecord<'_>) -> String {
+    let mut out = Vec::new();
+    AccessLogFormat::compile(format).unwrap().render(record, &mut out);
+    let line = String::from_utf8(out).unwrap();
+    assert_eq!(line.matches('\n').count(), 1, "{line:?}");
+    line.strip_suffix('\n').unwrap().to_owned()
+}
+
+#[test]
+fn each_variable_renders_its_value() {
+    let mut record = record();
+    record.integration_error = Some("refused");
+    record.error_message = Some("Not Found");
+    record.error_response_type = Some("DEFAULT_4XX");
+    record.resource_path = Some("/pets/{id}");
+    record.resource_id = Some("res");
+    record.base_path_matched = Some("v1");
+    let cases = [
+        ("requestId", "rid"),
+        ("extendedRequestId", "ext"),
+        ("requestTime", "09/Apr/2015:12:34:56 +0000"),
+        ("requestTimeEpoch", "1428582896789"),
+        ("httpMethod", "GET"),
+        ("path", "/prod/pets/7"),
+        ("protocol", "HTTP/1.1"),
+        ("identity.sourceIp", "192.0.2.1"),
+        ("identity.userAgent", "curl/8"),
+        ("domainName", "abc.execute-api.us-east-1.localhost"),
+        ("domainPrefix", "abc"),
+        ("accountId", "000000000000"),
+        ("apiId", "abc"),
+        ("stage", "prod"),
+        ("deploymentId", "dep"),
+        ("customDomain.basePathMatched", "v1"),
+        ("routeKey", "GET /pets/{id}"),
+        ("resourcePath", "/pets/{id}"),
+        ("resourceId", "res"),
+        ("status", "200"),
+        ("responseLength", "12"),
+        ("responseLatency", "5"),
+        ("integrationStatus", "201"),
+        ("integration.status", "201"),
+        ("integration.integrationStatus", "201"),
+        ("integrationLatency", "4"),
+        ("integration.latency", "4"),
+        ("integrationErrorMessage", "refused"),
+        ("integration.error", "refused"),
+        ("error.message", "Not Found"),
+        ("error.messageString", "\"Not Found\""),
+        ("error.responseType", "DEFAULT_4XX"),
+    ];
+    assert!(cases.iter().map(|(name, _)| *name).eq(variable_names()), "a variable isn't tested");
+    for (name, expected) in cases {
+        assert_eq!(render(&format!("$context.{name}"), &record), expected, "{name}");
+    }
+}
+
+#[test]
+fn what_is_absent_or_unknown_is_a_dash() {
+    let mut record = record();
+    record.user_agent = None;
+    record.integration_latency_ms = None;
+    record.error_message = Some("");
+    let format = "$context.identity.userAgent $context.integrationLatency $context.identity.caller $context.nope \
+                  $context.error.message $context.error.messageString $context.resourceId";
+    assert_eq!(render(format, &record), "- - - - - \"-\" -");
+}
+
+#[test]
+fn names_end_where_no_name_goes_on() {
+    let record = record();
+    assert_eq!(render("$context.status.", &record), "200.");
+    assert_eq!(render("[$context.status-$context.stage]", &record), "[200-prod]");
+    assert_eq!(render("$context.stage$context.status", &record), "prod200");
+    assert_eq!(render("$context. $context $5 $$context.status", &record), "$context. $context $5 $200");
+    assert_eq!(render("$context.stage..x ü", &record), "prod..x ü");
+}
+
+#[test]
+fn the_default_format_is_json_whatever_peers_send() {
+    let mut hostile = record();
+    hostile.path = b"/a\",\"status\":\"999\"\\\r\n{\"x\":1}\xff\xc2\x9b\xe2\x80\xa8\x00\x7f";
+    hostile.http_method = b"\"";
+    hostile.error_message = Some("a \"quoted\" \\ message\n");
+    for record in [&record(), &hostile] {
+        let line = render(DEFAULT_FORMAT, record);
+        let object: serde_json::Value = serde_json::from_str(&line).expect(&line);
+        assert_eq!(object["status"], "200");
+        assert!(line.chars().all(|character| !character.is_control()), "{line:?}");
+    }
+    let object: serde_json::Value = serde_json::from_str(&render(DEFAULT_FORMAT, &hostile)).unwrap();
+    assert_eq!(object["path"], "/a\",\"status\":\"999\"\\\r\n{\"x\":1}\u{fffd}\u{9b}\u{2028}\0\u{7f}");
+    assert_eq!(object["error"], "a \"quoted\" \\ message\n");
+}
+
+#[test]
+fn an_xml_format_is_escaped_as_xml() {
+    let mut record = record();
+    record.user_agent = Some(b"</ua><admin a='1'>&\"\n\x01");
+    let line = render("<r><ua>$context.identity.userAgent</ua></r>", &record);
+    assert_eq!(line, "<r><ua>&#60;/ua&#62;&#60;admin a=&#39;1&#39;&#62;&#38;&#34;&#10;\u{fffd}</ua></r>");
+}
+
+#[test]
+fn no_byte_of_a_peer_ends_a_line() {
+    for byte in 0..=255 {
+        let sent = [b'a', byte, b'b'];
+        let mut record = record();
+        record.path = &sent;
+        for format in ["$context.path", "<p>$context.path</p>"] {
+            let line = render(format, &record);
+            assert!(line.lines().count() == 1 && !line.contains(char::is_control), "{byte}: {line:?}");
+        }
+    }
+}
+
+#[test]
+fn formats_that_are_no_line_are_refused() {
+    assert_eq!(AccessLogFormat::compile(" \n"), Err(FormatError::Empty));
+    assert_eq!(AccessLogFormat::compile("a\nb"), Err(FormatError::LineBreak { bytes: 1 }));
+    let long = "x".repeat(FORMAT_BYTES_MAX + 1);
+    assert_eq!(AccessLogFormat::compile(&long), Err(FormatError::TooLong { bytes: FORMAT_BYTES_MAX + 1 }));
+    assert!(AccessLogFormat::compile(&long[1..]).is_ok());
+    assert_eq!(render("$context.status\n", &record()), "200");
+}
+
+#[test]
+fn days_follow_one_another_over_four_centuries() {
+    let mut before = (1969, 12, 31);
+    for days in 0..146_097 {
+        let date = civil_date(days);
+        let (year, month, day) = before;
+        let followers = [(year, month, day + 1), (year, month + 1, 1), (year + 1, 1, 1)];
+        assert!(followers.contains(&date), "{before:?} is followed by {date:?}");
+        before = date;
+    }
+    assert_eq!(before, (2369, 12, 31));
+}
+
+#[test]
+fn dates_are_right_at_the_calendar_s_corners() {
+    let cases = [
+        (0, (1970, 1, 1)),
+        (59, (1970, 3, 1)),
+        (11_016, (2000, 2, 29)),
+        (11_017, (2000, 3, 1)),
+        (19_782, (2024, 2, 29)),
+        (20_453, (2025, 12, 31)),
+        (20_454, (2026, 1, 1)),
+        (47_540, (2100, 2, 28)),
+        (47_541, (2100, 3, 1)),
+    ];
+    for (days, date) in cases {
+        assert_eq!(civil_date(days), date, "day {days}");
+    }
+}

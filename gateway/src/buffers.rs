@@ -1,0 +1,74 @@
+//! A shard's I/O buffers, reused so that a request allocates none.
+//!
+//! Two sizes: heads with small bodies, and pieces of a long body. What is kept for reuse is bounded, and
+//! `in_use` returns to zero when no connection is active.
+
+use std::cell::{Cell, RefCell};
+
+use turnpike_http::ResponseHead;
+
+/// A request head of the default limits with room for a small body; two of these and one of the
+/// upstream's make a request's footprint.
+const SMALL_BYTES: usize = 16 * 1024;
+/// Measured: beyond this, fewer and longer reads of a body no longer pay.
+const LARGE_BYTES: usize = 256 * 1024;
+/// Kept for reuse: 8 MiB of each size, a burst's worth.
+const SMALL_KEPT_MAX: usize = 512;
+const LARGE_KEPT_MAX: usize = 32;
+
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    small: RefCell<Vec<Vec<u8>>>,
+    large: RefCell<Vec<Vec<u8>>>,
+    response_heads: RefCell<Vec<ResponseHead>>,
+    in_use: Cell<u64>,
+}
+
+impl Buffers {
+    /// An empty buffer of 16 KiB.
+    pub(crate) fn small(&self) -> Vec<u8> {
+        self.in_use.set(self.in_use.get() + 1);
+        self.small.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(SMALL_BYTES))
+    }
+
+    /// An empty buffer of 256 KiB.
+    pub(crate) fn large(&self) -> Vec<u8> {
+        self.in_use.set(self.in_use.get() + 1);
+        self.large.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(LARGE_BYTES))
+    }
+
+    /// Takes a buffer back; one that grew past its size isn't kept.
+    pub(crate) fn give(&self, mut buffer: Vec<u8>) {
+        self.forget();
+        buffer.clear();
+        match buffer.capacity() {
+            SMALL_BYTES => keep(&mut self.small.borrow_mut(), SMALL_KEPT_MAX, buffer),
+            LARGE_BYTES => keep(&mut self.large.borrow_mut(), LARGE_KEPT_MAX, buffer),
+            _ => {}
+        }
+    }
+
+    /// Accounts for a buffer that ended with the connection that the kernel was reading from.
+    pub(crate) fn forget(&self) {
+        self.in_use.set(self.in_use.get() - 1);
+    }
+
+    /// A head whose list of headers has been allocated by an earlier response.
+    pub(crate) fn response_head(&self) -> ResponseHead {
+        self.response_heads.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give_response_head(&self, head: ResponseHead) {
+        keep(&mut self.response_heads.borrow_mut(), SMALL_KEPT_MAX, head);
+    }
+
+    pub(crate) fn in_use(&self) -> u64 {
+        self.in_use.get()
+    }
+}
+
+fn keep<T>(kept: &mut Vec<T>, kept_max: usize, buffer: T) {
+    if kept.len() < kept_max {
+        kept.push(buffer);
+    }
+}

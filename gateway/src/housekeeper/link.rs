@@ -1,0 +1,382 @@
+//! The gateway's end of the publish link: learns of each new root, fetches the units that it lacks, has the
+//! snapshot applied, keeps it on disk, and says so to control. Runs on the housekeeper's thread for as long
+//! as the gateway does.
+//!
+//! Control may be absent at any time and for any length of time: what was applied last goes on being served,
+//! and the link tries again for ever, with a growing pause.
+//!
+//! A snapshot is applied first, then kept, then acknowledged, so that no `fsync` delays a change. That is
+//! safe: control has the root on its own disk before it publishes it, so a gateway that dies in between
+//! starts with the root before, whole, and is sent the newest one when it connects; and as it hadn't
+//! acknowledged, nobody was told that the change would last. Keeping runs beside the connection: a root
+//! that arrives meanwhile is applied without waiting for the disk.
+
+mod catch_up;
+mod pause;
+#[cfg(test)]
+pub(super) mod sample;
+#[cfg(test)]
+mod tests;
+
+use std::convert::Infallible;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Buf;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+use turnpike_snapshot::frame::{self, Decoder, FrameError, FromControl, FromGateway};
+use turnpike_snapshot::{FORMAT_VERSION, Limits};
+
+pub(crate) use catch_up::Candidate;
+
+use super::vault::{Keep, Vault};
+use catch_up::{Action, CatchUp, LinkError};
+use pause::Pause;
+
+/// What bounds a link, and where it leads.
+#[derive(Debug, Clone)]
+pub(crate) struct LinkSettings {
+    pub(crate) publish_socket: PathBuf,
+    /// What control shows: 1 to 128 bytes of visible ASCII.
+    pub(crate) gateway_id: String,
+    /// Before the second attempt to connect; it doubles with each, up to `reconnect_max_ms`.
+    pub(crate) reconnect_min_ms: u64,
+    pub(crate) reconnect_max_ms: u64,
+    /// Without a byte from a control that owes something, or without a byte taken by it.
+    pub(crate) stuck_timeout_ms: u64,
+    pub(crate) limits: Limits,
+}
+
+impl LinkSettings {
+    pub(crate) fn new(publish_socket: PathBuf, gateway_id: String) -> Self {
+        Self {
+            publish_socket,
+            gateway_id,
+            reconnect_min_ms: 20,
+            reconnect_max_ms: 2_000,
+            stuck_timeout_ms: 10_000,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What readiness and metrics show of the link.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LinkStatus {
+    /// Whether control has sent its newest root on the present connection.
+    pub(crate) connected: bool,
+    /// 0 if nothing is served.
+    pub(crate) serving_version: u64,
+    /// The version and the reason of the newest root, if it was refused; version 0 if it can't be read.
+    pub(crate) refused: Option<(u64, String)>,
+    /// Why what is served isn't on disk.
+    pub(crate) not_kept: Option<String>,
+}
+
+/// The gateway's end of the publish link.
+pub(crate) struct Link<A> {
+    settings: LinkSettings,
+    vault: Vault,
+    catch_up: CatchUp<A>,
+    status: watch::Sender<LinkStatus>,
+}
+
+impl<A: FnMut(Candidate) -> Result<(), String>> Link<A> {
+    /// Serves the last good snapshot, if there is one, before anything is asked of control. `apply` compiles
+    /// a candidate and publishes it to the shards, or says why it can't be served; it is called on the thread
+    /// that runs the link.
+    pub(crate) fn new(settings: LinkSettings, mut vault: Vault, apply: A) -> Self {
+        let mut catch_up = CatchUp::new(settings.limits.clone(), apply);
+        let restored = match vault.load() {
+            Ok(None) => Ok(()),
+            Ok(Some(kept)) => catch_up.restore(kept),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(reason) = restored {
+            log(&format!("the snapshot on disk is not served, waiting for control's: {reason}"));
+        }
+        let serving_version = catch_up.serving_version();
+        let status = watch::Sender::new(LinkStatus { serving_version, ..LinkStatus::default() });
+        Self { settings, vault, catch_up, status }
+    }
+
+    pub(crate) fn status(&self) -> watch::Receiver<LinkStatus> {
+        self.status.subscribe()
+    }
+
+    /// Follows control for ever. Dropping the future ends the link between two messages; a write to disk that
+    /// has begun is finished.
+    pub(crate) async fn run(self) -> Infallible {
+        let (jobs, todo) = mpsc::channel(JOBS_MAX);
+        let (done, outcomes) = mpsc::unbounded_channel();
+        let Self { settings, vault, catch_up, status } = self;
+        let connection = Connection { settings, catch_up, status, jobs, outcomes };
+        tokio::select! {
+            never = connection.follow() => never,
+            never = keep_all(vault, todo, done) => never,
+        }
+    }
+}
+
+/// Snapshots that wait for the disk. A control that publishes faster than that is waited for.
+const JOBS_MAX: usize = 64;
+
+/// What became of keeping a version.
+type Outcome = (u64, Result<(), String>);
+
+/// Keeps the newest of the snapshots that wait, one at a time, on a thread that may block.
+async fn keep_all(
+    mut vault: Vault,
+    mut todo: mpsc::Receiver<Keep>,
+    done: mpsc::UnboundedSender<Outcome>,
+) -> Infallible {
+    let mut lost_with = loop {
+        let Some(mut keep) = todo.recv().await else { return std::future::pending().await };
+        while let Ok(newer) = todo.try_recv() {
+            keep = newest(keep, newer);
+        }
+        let version = keep.version;
+        let stored = tokio::task::spawn_blocking(move || {
+            let stored = vault.store(keep).map_err(|e| e.to_string());
+            (vault, stored)
+        });
+        let Ok((returned, stored)) = stored.await else { break version };
+        vault = returned;
+        // The receiver lives as long as this future.
+        let _ = done.send((version, stored));
+    };
+    // The thread has panicked, and the vault went with it; serving goes on, and so does saying so.
+    loop {
+        let reason = "writing has panicked; restart the gateway to have snapshots kept again";
+        let _ = done.send((lost_with, Err(reason.to_owned())));
+        let Some(keep) = todo.recv().await else { return std::future::pending().await };
+        lost_with = keep.version;
+    }
+}
+
+/// Leaves `older` out, except for the units that `newer` may take over from it.
+fn newest(older: Keep, mut newer: Keep) -> Keep {
+    newer.new_units.extend(older.new_units);
+    newer
+}
+
+struct Connection<A> {
+    settings: LinkSettings,
+    catch_up: CatchUp<A>,
+    status: watch::Sender<LinkStatus>,
+    jobs: mpsc::Sender<Keep>,
+    outcomes: mpsc::UnboundedReceiver<Outcome>,
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("nobody listens there: {0}")]
+    Unreachable(io::Error),
+    #[error("control left")]
+    Left,
+    #[error("control left in the middle of a message")]
+    CutOff,
+    #[error("control owes an answer and sent nothing for {0} ms")]
+    Silent(u64),
+    #[error("control took nothing for {0} ms")]
+    Stuck(u64),
+    #[error("the connection broke: {0}")]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Rules(#[from] LinkError),
+}
+
+impl<A: FnMut(Candidate) -> Result<(), String>> Connection<A> {
+    async fn follow(mut self) -> Infallible {
+        let mut pause = Pause::new(self.settings.reconnect_min_ms, self.settings.reconnect_max_ms);
+        let mut outage = Outage::default();
+        loop {
+            let Err(ended) = self.converse(&mut pause, &mut outage).await;
+            self.catch_up.handle_disconnect();
+            self.status.send_if_modified(|status| std::mem::take(&mut status.connected));
+            outage.begin(&ended, &self.settings);
+            self.sleep(pause.next()).await;
+        }
+    }
+
+    /// Waits, while what was being kept is still reported.
+    async fn sleep(&mut self, pause: Duration) {
+        let waking = tokio::time::sleep(pause);
+        tokio::pin!(waking);
+        loop {
+            tokio::select! {
+                () = &mut waking => return,
+                Some(outcome) = self.outcomes.recv() => { self.note_kept(outcome); }
+            }
+        }
+    }
+
+    /// One connection, from the greeting to its end.
+    async fn converse(&mut self, pause: &mut Pause, outage: &mut Outage) -> Result<Infallible, Ended> {
+        let stream = UnixStream::connect(&self.settings.publish_socket).await.map_err(Ended::Unreachable)?;
+        let mut peer = Peer::new(stream, &self.settings);
+        peer.send(&self.hello()).await?;
+        let mut greeted = false;
+        loop {
+            let is_owed = !greeted || self.catch_up.is_waiting();
+            tokio::select! {
+                message = peer.message(is_owed) => {
+                    let message = message?;
+                    if !greeted && matches!(message, FromControl::Root { .. }) {
+                        greeted = true;
+                        pause.reset();
+                        outage.end(&self.settings);
+                        self.status.send_modify(|status| status.connected = true);
+                    }
+                    let action = self.catch_up.handle(message)?;
+                    self.act(action, &mut peer).await?;
+                }
+                Some(outcome) = self.outcomes.recv() => {
+                    let version = self.note_kept(outcome);
+                    // This control may not have published it; what it does publish is kept and
+                    // acknowledged in its turn.
+                    if greeted {
+                        peer.send(&FromGateway::Acknowledge { version }).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn hello(&self) -> FromGateway {
+        FromGateway::Hello {
+            gateway_id: self.settings.gateway_id.clone(),
+            format_version: FORMAT_VERSION,
+            serving_version: self.catch_up.serving_version(),
+        }
+    }
+
+    async fn act(&mut self, action: Action, peer: &mut Peer) -> Result<(), Ended> {
+        match action {
+            Action::Nothing => Ok(()),
+            Action::Send(message) => {
+                if let FromGateway::Refuse { version, reason } = &message {
+                    self.note_refused(*version, reason);
+                }
+                peer.send(&message).await
+            }
+            Action::Keep(keep) => {
+                self.note_serving(keep.version);
+                // The other end is awaited beside this future and never closes.
+                let _ = self.jobs.send(keep).await;
+                Ok(())
+            }
+        }
+    }
+
+    fn note_serving(&self, version: u64) {
+        self.status.send_modify(|status| {
+            status.serving_version = version;
+            status.refused = None;
+        });
+    }
+
+    fn note_refused(&self, version: u64, reason: &str) {
+        log(&format!("refused version {version}: {reason}"));
+        self.status.send_modify(|status| status.refused = Some((version, reason.to_owned())));
+    }
+
+    /// Returns the version that is now on disk, or reported not to be.
+    fn note_kept(&self, (version, stored): Outcome) -> u64 {
+        if let Err(reason) = &stored {
+            log(&format!(
+                "version {version} is served but isn't on disk, tried again with the next: {reason}"
+            ));
+        }
+        self.status.send_modify(|status| status.not_kept = stored.err());
+        version
+    }
+}
+
+/// A connection to control.
+struct Peer {
+    stream: UnixStream,
+    decoder: Decoder<FromControl>,
+    chunk: Box<[u8]>,
+    stuck_timeout_ms: u64,
+}
+
+/// Large enough that a unit of some 100,000 routes takes few system calls.
+const CHUNK_BYTES: usize = 64 << 10;
+
+impl Peer {
+    fn new(stream: UnixStream, settings: &LinkSettings) -> Self {
+        Self {
+            stream,
+            decoder: Decoder::new(settings.limits.control_frame_bytes_max()),
+            chunk: vec![0; CHUNK_BYTES].into_boxed_slice(),
+            stuck_timeout_ms: settings.stuck_timeout_ms,
+        }
+    }
+
+    /// The next message. Waits for ever unless `is_owed` or a message has begun. May be dropped at any time.
+    async fn message(&mut self, is_owed: bool) -> Result<FromControl, Ended> {
+        loop {
+            if let Some(message) = self.decoder.poll()? {
+                return Ok(message);
+            }
+            let is_owed = is_owed || !self.decoder.is_between_frames();
+            let read = self.stream.read(&mut self.chunk);
+            let read_len = if is_owed {
+                let read = timeout(Duration::from_millis(self.stuck_timeout_ms), read).await;
+                read.map_err(|_| Ended::Silent(self.stuck_timeout_ms))??
+            } else {
+                read.await?
+            };
+            match read_len {
+                0 if self.decoder.is_between_frames() => return Err(Ended::Left),
+                0 => return Err(Ended::CutOff),
+                _ => self.decoder.feed(&self.chunk[..read_len]),
+            }
+        }
+    }
+
+    async fn send(&mut self, message: &FromGateway) -> Result<(), Ended> {
+        let mut buf = frame::encode(message)?.into_buf();
+        while buf.has_remaining() {
+            let written =
+                timeout(Duration::from_millis(self.stuck_timeout_ms), self.stream.write_buf(&mut buf));
+            written.await.map_err(|_| Ended::Stuck(self.stuck_timeout_ms))??;
+        }
+        Ok(())
+    }
+}
+
+/// Keeps the log at a line when control is lost and a line when it is back, and one more whenever the reason
+/// changes in between.
+#[derive(Default)]
+struct Outage {
+    reason: Option<String>,
+}
+
+impl Outage {
+    fn begin(&mut self, ended: &Ended, settings: &LinkSettings) {
+        let reason = ended.to_string();
+        if self.reason.as_ref() != Some(&reason) {
+            let socket = settings.publish_socket.display();
+            log(&format!("no connection to control at {socket}, trying again until there is one: {reason}"));
+            self.reason = Some(reason);
+        }
+    }
+
+    fn end(&mut self, settings: &LinkSettings) {
+        self.reason = None;
+        log(&format!("connected to control at {}", settings.publish_socket.display()));
+    }
+}
+
+fn log(line: &str) {
+    eprintln!("turnpike-gateway: publish link: {line}");
+}

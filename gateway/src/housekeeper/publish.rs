@@ -1,0 +1,134 @@
+//! Compiles what control has published, and hands it to the shards.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
+use turnpike_snapshot::{Limits, StageUnit};
+
+use super::access_log::AccessLog;
+use super::link::Candidate;
+use super::resolver::Resolver;
+use super::totals::Totals;
+use crate::access_log_format::AccessLogFormat;
+use crate::settings::Settings;
+use crate::stats::StageSlot;
+use crate::table::{Compiler, StageLog, StageServices, Table};
+
+/// How often tables that no shard uses any more are freed.
+const FREE_EVERY: Duration = Duration::from_secs(1);
+
+/// Everything that a new snapshot changes.
+pub(super) struct Publication {
+    tables: Arc<ArcSwap<Table>>,
+    totals: Arc<Mutex<Totals>>,
+    log: Arc<Mutex<AccessLog>>,
+    resolver: Arc<Resolver>,
+    compiler: Compiler,
+    counts: Arc<Counts>,
+    retired: Arc<Mutex<Vec<Arc<Table>>>>,
+}
+
+/// How many snapshots came, and what became of them.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    applied: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Counts {
+    pub(super) fn applied(&self) -> u64 {
+        self.applied.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+}
+
+/// The settings' limits, in the contract's terms.
+pub(super) fn limits(settings: &Settings) -> Limits {
+    Limits {
+        unit_bytes_max: settings.snapshot_unit_bytes_max as _,
+        units_max: settings.snapshot_units_max as _,
+        ..Limits::default()
+    }
+}
+
+impl Publication {
+    pub(super) fn new(
+        tables: Arc<ArcSwap<Table>>,
+        totals: Arc<Mutex<Totals>>,
+        log: Arc<Mutex<AccessLog>>,
+        resolver: Arc<Resolver>,
+    ) -> Self {
+        Self {
+            tables,
+            totals,
+            log,
+            resolver,
+            compiler: Compiler::default(),
+            counts: Arc::default(),
+            retired: Arc::default(),
+        }
+    }
+
+    pub(super) fn counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.counts)
+    }
+
+    pub(super) fn retired(&self) -> Arc<Mutex<Vec<Arc<Table>>>> {
+        Arc::clone(&self.retired)
+    }
+
+    pub(super) fn into_apply(mut self) -> impl FnMut(Candidate) -> Result<(), String> + Send {
+        move |candidate| {
+            let applied = self.apply(&candidate);
+            let count = if applied.is_ok() { &self.counts.applied } else { &self.counts.refused };
+            count.fetch_add(1, Ordering::Relaxed);
+            applied
+        }
+    }
+
+    /// The store into `tables` is the moment from which every shard serves the new snapshot.
+    fn apply(&mut self, candidate: &Candidate) -> Result<(), String> {
+        const ONE_THREAD: &str = "the housekeeper has one thread, and holds this lock across no await";
+        let mut totals = self.totals.try_lock().expect(ONE_THREAD);
+        let mut log = self.log.try_lock().expect(ONE_THREAD);
+        let mut services = Services { totals: &mut totals, log: &mut log };
+        let table = self.compiler.compile(candidate.version, &candidate.units, &mut services);
+        let table = table.map_err(|error| error.to_string())?;
+        self.resolver.set_hosts(table.upstream_hosts());
+        let before = self.tables.swap(Arc::new(table));
+        self.retired.try_lock().expect(ONE_THREAD).push(before);
+        Ok(())
+    }
+}
+
+struct Services<'a> {
+    totals: &'a mut Totals,
+    log: &'a mut AccessLog,
+}
+
+impl StageServices for Services<'_> {
+    fn slots(&mut self, stages: &[(&str, &str)]) -> Vec<StageSlot> {
+        self.totals.assign_slots(stages.iter().copied())
+    }
+
+    fn log(&mut self, unit: &StageUnit) -> Result<Option<StageLog>, String> {
+        let Some(wanted) = &unit.access_log else { return Ok(None) };
+        let sink = self.log.group_sink(&wanted.destination).map_err(|error| error.to_string())?;
+        let format = AccessLogFormat::compile(&wanted.format).map_err(|error| error.to_string())?;
+        Ok(Some(StageLog { sink, format: Arc::new(format) }))
+    }
+}
+
+/// Frees tables here, so that no shard ever spends its time on it.
+pub(super) async fn free_retired(retired: Arc<Mutex<Vec<Arc<Table>>>>) {
+    loop {
+        tokio::time::sleep(FREE_EVERY).await;
+        retired.lock().await.retain(|table| Arc::strong_count(table) > 1);
+    }
+}

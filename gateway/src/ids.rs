@@ -1,0 +1,91 @@
+//! Request ids: unique, unpredictable enough not to collide across shards and restarts, and no secret.
+
+use std::cell::Cell;
+
+/// A shard's source of ids: SplitMix64 (Steele, Lea and Flood 2014) over two streams that the system's
+/// random numbers have seeded.
+#[derive(Debug)]
+pub(crate) struct Ids {
+    streams: [Cell<u64>; 2],
+}
+
+/// One request's id; written out only where it is sent or logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RequestId([u64; 2]);
+
+const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+const HEX: &[u8; 16] = b"0123456789abcdef";
+const BASE64_URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+impl Ids {
+    pub(crate) fn new(seed: [u64; 2]) -> Self {
+        Self { streams: seed.map(Cell::new) }
+    }
+
+    pub(crate) fn next(&self) -> RequestId {
+        RequestId([self.draw(0), self.draw(1)])
+    }
+
+    fn draw(&self, stream: usize) -> u64 {
+        let state = self.streams[stream].get().wrapping_add(GOLDEN_GAMMA);
+        self.streams[stream].set(state);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+impl RequestId {
+    /// As REST APIs write it: a random UUID (RFC 9562 5.4).
+    pub(crate) fn uuid(self) -> [u8; 36] {
+        let bits = (u128::from(self.0[0]) << 64) | u128::from(self.0[1]);
+        let bits = bits & !(0xf << 76) | (0x4 << 76);
+        let bits = bits & !(0x3 << 62) | (0x2 << 62);
+        let mut text = [b'-'; 36];
+        let mut nibble = 128;
+        for (index, byte) in text.iter_mut().enumerate() {
+            if !matches!(index, 8 | 13 | 18 | 23) {
+                nibble -= 4;
+                *byte = HEX[((bits >> nibble) & 0xf) as usize];
+            }
+        }
+        text
+    }
+
+    /// As HTTP APIs write it, and REST APIs their extended id: fifteen characters and an equals sign.
+    pub(crate) fn short(self) -> [u8; 16] {
+        let bits = (u128::from(self.0[0]) << 64) | u128::from(self.0[1]);
+        let mut text = [b'='; 16];
+        for (index, byte) in text[..15].iter_mut().enumerate() {
+            *byte = BASE64_URL[((bits >> (6 * index)) & 0x3f) as usize];
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_uuid_has_its_version_and_variant() {
+        let ids = Ids::new([1, 2]);
+        for _ in 0..1000 {
+            let uuid = String::from_utf8(ids.next().uuid().to_vec()).unwrap();
+            let groups: Vec<usize> = uuid.split('-').map(str::len).collect();
+            assert_eq!(groups, [8, 4, 4, 4, 12], "{uuid}");
+            assert_eq!(uuid.as_bytes()[14], b'4', "{uuid}");
+            assert!(b"89ab".contains(&uuid.as_bytes()[19]), "{uuid}");
+        }
+    }
+
+    #[test]
+    fn ids_do_not_repeat() {
+        let (one, other) = (Ids::new([1, 2]), Ids::new([3, 4]));
+        let drawn = (0..10_000).flat_map(|_| [one.next(), other.next()]);
+        let (uuids, shorts): (HashSet<_>, HashSet<_>) = drawn.map(|id| (id.uuid(), id.short())).unzip();
+        assert_eq!((uuids.len(), shorts.len()), (20_000, 20_000));
+    }
+}

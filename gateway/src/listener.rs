@@ -1,0 +1,58 @@
+//! Accepting connections, and giving them to the shard that should serve them.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use turnpike_rt::Listener;
+
+use crate::mailbox::ToShard;
+use crate::shard::Shard;
+use crate::stats::RefusalKind;
+
+/// After a failed accept (out of descriptors, as a rule), so that the core isn't spent on failing.
+const RETRY_MS: u64 = 100;
+
+/// Accepts until the shard drains.
+pub(crate) async fn accept(shard: Rc<Shard>, listener: Rc<Listener>) {
+    loop {
+        let accepted = listener.accept().await;
+        match accepted {
+            Ok((accepted, peer)) => place(&shard, accepted, peer),
+            Err(_) if shard.is_draining() => return,
+            Err(error) => {
+                eprintln!("turnpike-gateway: shard {} can't accept: {error}", shard.index);
+                turnpike_rt::sleep(Duration::from_millis(RETRY_MS)).await;
+            }
+        }
+    }
+}
+
+fn place(shard: &Rc<Shard>, accepted: OwnedFd, peer: SocketAddr) {
+    shard.stats.borrow_mut().counters.connections_accepted_total += 1;
+    let target = shard.loads.place(shard.index);
+    shard.loads.opened(target);
+    if target == shard.index {
+        return shard.start(accepted, peer);
+    }
+    match shard.mailboxes[target].send(ToShard::Serve(accepted, peer)) {
+        Ok(()) => shard.stats.borrow_mut().counters.connections_handed_off_total += 1,
+        Err(ToShard::Serve(accepted, peer)) => {
+            shard.loads.closed(target);
+            shard.loads.opened(shard.index);
+            shard.start(accepted, peer);
+        }
+        Err(_) => unreachable!("the mailbox gives back what it was given"),
+    }
+}
+
+/// Whether the shard takes one more connection.
+pub(crate) fn admit(shard: &Shard) -> bool {
+    let mut stats = shard.stats.borrow_mut();
+    let admitted = (stats.gauges.connections_open as usize) < shard.settings.connections_max;
+    if !admitted {
+        stats.counters.refusals.count(RefusalKind::Connections);
+    }
+    admitted
+}

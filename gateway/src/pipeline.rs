@@ -1,0 +1,106 @@
+//! A request's life, in order; each step takes what it reads and returns what the next one needs.
+//!
+//! [`serve`] is the whole of it. Steps that a route doesn't use are not there at all: what a route needs
+//! was decided when its table was compiled. Bodies stream both ways; no step here buffers one.
+
+mod body;
+mod integrate;
+mod record;
+mod refusal;
+mod respond;
+mod route;
+mod upload;
+mod upstream_request;
+
+use std::rc::Rc;
+
+pub(crate) use record::Record;
+pub(crate) use refusal::{Failure, Refusal, unparsed_reply};
+use turnpike_http::{RequestHead, host_name};
+
+use crate::connection::{Client, buffered_body};
+use crate::ids::RequestId;
+use crate::shard::Shard;
+use crate::table::Table;
+use crate::wheel::OnExpiry;
+
+/// A parsed request and what it is served with.
+#[derive(Debug)]
+pub(crate) struct Exchange<'a> {
+    pub(crate) shard: &'a Rc<Shard>,
+    pub(crate) client: &'a Client,
+    /// The table that the request began with.
+    pub(crate) table: &'a Table,
+    pub(crate) head: &'a RequestHead,
+    /// From the head's first byte: the head, and what came with it.
+    pub(crate) bytes: &'a [u8],
+    pub(crate) id: RequestId,
+    /// Whether the gateway would keep the connection.
+    pub(crate) may_keep: bool,
+}
+
+/// A reply was sent.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// The connection goes on.
+    pub(crate) kept: bool,
+    /// The client may still be sending a body that nobody has read.
+    pub(crate) unread: bool,
+    /// How many of the bytes that came with the head were body.
+    pub(crate) body_bytes: usize,
+    /// What came behind a body that was streamed: the next requests' bytes.
+    pub(crate) ahead: Option<Vec<u8>>,
+}
+
+impl Answered {
+    pub(crate) fn closing() -> Self {
+        Self { kept: false, unread: false, body_bytes: 0, ahead: None }
+    }
+}
+
+/// Answers a request, or says why not.
+pub(crate) async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) -> Result<Answered, Failure> {
+    let mut spelling = Vec::new();
+    let path = route::path(exchange, &mut spelling)?;
+    let address = route::address(exchange, path, record)?;
+    let selected = route::look_up(exchange, &address, record)?;
+    let sent = integrate::send(exchange, &address, &selected, record).await?;
+    respond::relay(exchange, &address, sent, record).await
+}
+
+impl Exchange<'_> {
+    pub(crate) fn method(&self) -> &str {
+        // A parsed method is a token, which is ASCII.
+        std::str::from_utf8(self.head.method_span.of(self.bytes)).unwrap_or_default()
+    }
+
+    /// Without the port.
+    pub(crate) fn host(&self) -> &[u8] {
+        host_name(self.head.host.of(self.bytes))
+    }
+
+    /// What came with the head.
+    pub(crate) fn buffered(&self) -> &[u8] {
+        &self.bytes[self.head.head_bytes..]
+    }
+
+    pub(crate) fn keeps(&self) -> bool {
+        self.head.keep_alive && self.may_keep
+    }
+
+    /// Sends a refusal instead of an answer.
+    pub(crate) async fn refuse(&self, refusal: Refusal, record: &mut Record<'_>) -> Answered {
+        // A body that is still on its way can't be told from a next request unless it is read: don't.
+        let body_bytes = buffered_body(self.head.framing, self.buffered().len());
+        let kept = self.keeps() && body_bytes.is_some() && !refusal.ends_connection();
+        let reply = refusal::reply(self, refusal, kept, record);
+        let shard = self.shard;
+        shard.wheel.arm(&self.client.watch, shard.settings.write_timeout_ms, OnExpiry::EndBoth);
+        let (sent, reply) = self.client.stream.send(reply, 0).await;
+        shard.buffers.give(reply);
+        match sent {
+            Ok(()) => Answered { kept, unread: !kept, body_bytes: body_bytes.unwrap_or(0), ahead: None },
+            Err(_) => Answered::closing(),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Integrate: sends the request to the upstream, as far as its body is there.
+//!
+//! A connection that was pooled may be closed by the upstream at the very moment it is used. If no byte of
+//! an answer has come, the request is sent once more, on a new connection, if repeating it is safe: its
+//! method is idempotent and the gateway still has all of it (RFC 9110 9.2.2, RFC 9112 9.3.1).
+
+use std::rc::Rc;
+
+use turnpike_http::{ChunkLimits, Method};
+
+use super::body::Body;
+use super::upload::Upload;
+use super::{Exchange, Failure, Record, Refusal, upstream_request};
+use crate::shard::Shard;
+use crate::table::{Address, Integration, Matched};
+use crate::upstream::{self, ConnectError, Connection};
+use crate::wheel::OnExpiry;
+
+/// A request that is on its way.
+#[derive(Debug)]
+pub(super) struct Sent<'a> {
+    pub(super) integration: &'a Integration,
+    /// What was sent; decides how the answer's body is framed.
+    pub(super) method: Method,
+    pub(super) connection: Connection,
+    /// The answer's first bytes, if the request was sent whole.
+    pub(super) answer: Option<Vec<u8>>,
+    /// The rest of the request's body, if there is one.
+    pub(super) upload: Option<Upload>,
+    /// How many of the bytes that came with the head were body.
+    pub(super) body_bytes: usize,
+}
+
+pub(super) async fn send<'a>(
+    exchange: &Exchange<'a>,
+    address: &Address<'a, '_>,
+    matched: &Matched<'a, '_>,
+    record: &mut Record<'a>,
+) -> Result<Sent<'a>, Failure> {
+    let shard = exchange.shard;
+    let integration = address.stage.integration(matched.route);
+    let (body, body_bytes) = begin_body(exchange)?;
+    let mut head = shard.buffers.small();
+    upstream_request::encode(exchange, address, matched, integration, &mut head);
+    head.extend_from_slice(&exchange.buffered()[..body_bytes]);
+    record.integration_begins(shard.clock.now_us());
+    let mut attempt = Attempt { exchange, integration, request: head, whole: body.is_done(), reuse: true };
+    let sent = attempt.run().await;
+    shard.buffers.give(attempt.request);
+    let (connection, answer) = sent.map_err(|fault| Refusal::Upstream(fault, address.stage.protocol))?;
+    let upload = (!body.is_done()).then(|| Upload::new(exchange, &connection, integration, body));
+    Ok(Sent { integration, method: sent_method(exchange, integration), connection, answer, upload, body_bytes })
+}
+
+/// The body as far as it came with the head, checked.
+fn begin_body(exchange: &Exchange<'_>) -> Result<(Body, usize), Failure> {
+    let settings = &exchange.shard.settings;
+    let mut body = Body::of_request(exchange.head.framing, chunk_limits(settings.header_bytes_max, settings.header_count_max));
+    if body.exceeds(settings.body_bytes_max) {
+        return Err(Refusal::BodyTooLarge.into());
+    }
+    let body_bytes = body.take(exchange.buffered()).map_err(Refusal::Chunk)?;
+    if matches!(body, Body::Chunked(_)) && body.exceeds(settings.body_bytes_max) {
+        return Err(Refusal::BodyTooLarge.into());
+    }
+    Ok((body, body_bytes))
+}
+
+/// Trailers are bounded as headers are.
+pub(super) fn chunk_limits(trailer_bytes_max: usize, trailer_count_max: usize) -> ChunkLimits {
+    ChunkLimits { trailer_bytes_max, trailer_count_max, ..ChunkLimits::default() }
+}
+
+fn sent_method(exchange: &Exchange<'_>, integration: &Integration) -> Method {
+    match integration.method.as_deref() {
+        None => exchange.head.method,
+        Some("HEAD") => Method::Head,
+        // Only HEAD changes how an answer is read.
+        Some(_) => Method::Other,
+    }
+}
+
+/// What went wrong with the upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UpstreamFault {
+    Unresolved,
+    Connect,
+    TooManyConnections,
+    /// Closed or reset before the answer was whole.
+    Closed,
+    Malformed,
+    TimedOut,
+}
+
+impl From<ConnectError> for UpstreamFault {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Unresolved => Self::Unresolved,
+            ConnectError::Failed => Self::Connect,
+            ConnectError::TimedOut => Self::TimedOut,
+            ConnectError::TooMany => Self::TooManyConnections,
+        }
+    }
+}
+
+struct Attempt<'a> {
+    exchange: &'a Exchange<'a>,
+    integration: &'a Integration,
+    /// The head and what there is of the body.
+    request: Vec<u8>,
+    /// Nothing of the body is missing.
+    whole: bool,
+    reuse: bool,
+}
+
+impl Attempt<'_> {
+    async fn run(&mut self) -> Result<(Connection, Option<Vec<u8>>), UpstreamFault> {
+        let shard = self.exchange.shard;
+        let give_up_ms = shard.now_ms() + self.integration.timeout_ms;
+        loop {
+            let mut connection =
+                upstream::connect(shard, &self.integration.upstream, self.reuse, give_up_ms).await?;
+            let left_ms = give_up_ms.saturating_sub(shard.now_ms());
+            shard.wheel.arm(&connection.watch, left_ms, OnExpiry::EndBoth);
+            let outcome = self.once(&mut connection).await;
+            match outcome {
+                Ok(answer) => return Ok((connection, answer)),
+                Err(_) if connection.watch.has_expired() => return Err(UpstreamFault::TimedOut),
+                Err(fault) if !(connection.reused && self.is_repeatable()) => return Err(fault),
+                Err(_) => {
+                    shard.stats.borrow_mut().counters.upstream_retries_total += 1;
+                    self.reuse = false;
+                }
+            }
+        }
+    }
+
+    /// Sends, and waits for the first bytes of the answer if all of the request is sent.
+    async fn once(&mut self, connection: &mut Connection) -> Result<Option<Vec<u8>>, UpstreamFault> {
+        let shard: &Rc<Shard> = self.exchange.shard;
+        let (sent, request) = connection.stream.send(std::mem::take(&mut self.request), 0).await;
+        self.request = request;
+        if sent.is_err() {
+            return Err(UpstreamFault::Closed);
+        }
+        if !self.whole {
+            return Ok(None);
+        }
+        let (received, answer) = connection.recv(shard, None).await;
+        match received {
+            Ok(count) if count > 0 => Ok(Some(answer)),
+            _ => {
+                shard.buffers.give(answer);
+                Err(UpstreamFault::Closed)
+            }
+        }
+    }
+
+    fn is_repeatable(&self) -> bool {
+        // `Other` may be anything, so it isn't repeated; PATCH and POST aren't idempotent.
+        let method = match self.integration.method.as_deref() {
+            None => self.exchange.method(),
+            Some(method) => method,
+        };
+        matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE")
+    }
+}

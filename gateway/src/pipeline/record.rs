@@ -1,0 +1,150 @@
+//! Record: what a request leaves behind in counters and logs, whatever became of it.
+
+use crate::access_log_format::AccessRecord;
+use crate::stats::RefusalKind;
+use crate::table::{Route, Stage};
+use turnpike_http::{HeaderName, Version};
+use turnpike_rt::Clock;
+use turnpike_snapshot::Protocol;
+
+use super::Exchange;
+
+/// Gathered while a request is served.
+#[derive(Debug)]
+pub(crate) struct Record<'a> {
+    /// When the head's first byte was there.
+    started_us: u64,
+    pub(crate) stage: Option<&'a Stage>,
+    pub(crate) base_path: Option<&'a str>,
+    pub(crate) route: Option<&'a Route>,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) body_bytes_out: u64,
+    /// What the client was told; 0 if nothing.
+    status: u16,
+    refused: Option<Refused>,
+    integration_started_us: Option<u64>,
+    integration_status: Option<u16>,
+    integration_us: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Refused {
+    message: &'static str,
+    response_type: &'static str,
+}
+
+/// The connection ended before an answer could be given; nginx's number, for logs alone.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+impl<'a> Record<'a> {
+    pub(crate) fn begin(started_us: u64) -> Self {
+        Self {
+            started_us,
+            stage: None,
+            base_path: None,
+            route: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            body_bytes_out: 0,
+            status: 0,
+            refused: None,
+            integration_started_us: None,
+            integration_status: None,
+            integration_us: None,
+        }
+    }
+
+    pub(super) fn integration_begins(&mut self, now_us: u64) {
+        self.integration_started_us = Some(now_us);
+    }
+
+    pub(super) fn integration_answers(&mut self, status: u16, now_us: u64) {
+        self.status = status;
+        self.integration_status = Some(status);
+        self.integration_us = self.integration_started_us.map(|started_us| now_us.saturating_sub(started_us));
+    }
+
+    pub(super) fn refused(
+        &mut self,
+        kind: RefusalKind,
+        status: u16,
+        message: &'static str,
+        response_type: &'static str,
+        exchange: &Exchange<'_>,
+    ) {
+        self.status = status;
+        self.refused = Some(Refused { message, response_type });
+        exchange.shard.stats.borrow_mut().counters.refusals.count(kind);
+    }
+
+    /// Counts and logs.
+    pub(crate) fn end(mut self, exchange: &Exchange<'_>) {
+        let now_us = exchange.shard.clock.now_us();
+        if let (None, Some(started_us)) = (self.integration_us, self.integration_started_us) {
+            self.integration_us = Some(now_us.saturating_sub(started_us));
+        }
+        let latency_us = now_us.saturating_sub(self.started_us);
+        if self.status == 0 {
+            self.status = CLIENT_CLOSED_REQUEST;
+        }
+        let mut stats = exchange.shard.stats.borrow_mut();
+        stats.counters.bytes_in_total += self.bytes_in + exchange.bytes.len() as u64;
+        stats.counters.bytes_out_total += self.bytes_out;
+        match self.stage {
+            Some(stage) => stats.record(stage.slot, self.status, latency_us, self.integration_us),
+            None => stats.record_without_stage(),
+        }
+        drop(stats);
+        let log = self.stage.and_then(|stage| stage.log.as_ref()).or(exchange.shard.log.as_ref());
+        if let Some(log) = log {
+            self.log(exchange, log, latency_us);
+        }
+    }
+
+    fn log(&self, exchange: &Exchange<'_>, log: &crate::table::StageLog, latency_us: u64) {
+        let (uuid, short) = (exchange.id.uuid(), exchange.id.short());
+        let (uuid, short) = (ascii(&uuid), ascii(&short));
+        let rest = self.stage.is_none_or(|stage| stage.protocol == Protocol::Rest);
+        let user_agent = exchange.head.headers.iter().find(|header| header.name == HeaderName::UserAgent);
+        let record = AccessRecord {
+            request_id: if rest { uuid } else { short },
+            extended_request_id: short,
+            request_time_ms: Clock::unix_ms().saturating_sub(latency_us / 1000),
+            http_method: exchange.head.method_span.of(exchange.bytes),
+            path: exchange.head.path.of(exchange.bytes),
+            protocol: match exchange.head.version {
+                Version::Http10 => "HTTP/1.0",
+                Version::Http11 => "HTTP/1.1",
+            },
+            source_ip: exchange.client.peer.ip(),
+            user_agent: user_agent.map(|header| header.value_span.of(exchange.bytes)),
+            domain_name: exchange.host(),
+            account_id: &exchange.table.account_id,
+            api_id: self.stage.map(|stage| &*stage.api_id),
+            stage: self.stage.map(|stage| &*stage.name),
+            deployment_id: self.stage.map(|stage| &*stage.deployment_id),
+            base_path_matched: self.base_path,
+            route_key: self.route.filter(|_| !rest).map(|route| &*route.key),
+            resource_path: self.route.filter(|_| rest).map(|route| &*route.path),
+            resource_id: self.route.filter(|_| rest).map(|route| &*route.id),
+            status: self.status,
+            response_length: self.body_bytes_out,
+            response_latency_ms: latency_us / 1000,
+            integration_status: self.integration_status,
+            integration_latency_ms: self.integration_us.map(|us| us / 1000),
+            integration_error: self
+                .refused
+                .filter(|_| self.integration_started_us.is_some())
+                .map(|refused| refused.message),
+            error_message: self.refused.map(|refused| refused.message),
+            error_response_type: self.refused.map(|refused| refused.response_type),
+        };
+        exchange.shard.log_lines.append(exchange.shard, log, &record);
+    }
+}
+
+/// Ids are written in ASCII.
+fn ascii(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}

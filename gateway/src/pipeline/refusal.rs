@@ -1,0 +1,270 @@
+//! Refusals: every way in which a request isn't answered by its integration, and what the client is told.
+//!
+//! [`Refusal::terms`] is the one place that decides status, words and type. They are AWS's: REST APIs name the
+//! error in `x-amzn-ErrorType` and answer with `x-amzn-RequestId`, HTTP APIs answer with `apigw-requestid`.
+//! (AWS: gateway responses of REST APIs; error messages of HTTP APIs as observed.)
+
+use turnpike_http::{ChunkError, Method, RequestError, Version, encode, path::PathError};
+use turnpike_snapshot::Protocol;
+
+use super::integrate::UpstreamFault;
+use super::{Exchange, Record};
+use crate::ids::RequestId;
+use crate::shard::Shard;
+use crate::stats::RefusalKind;
+use crate::table::AddressError;
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Request(RequestError),
+    Path(PathError),
+    Chunk(ChunkError),
+    UpgradeNotSupported,
+    BodyTooLarge,
+    ReadTimeout,
+    Address(AddressError),
+    RouteUnknown(Protocol),
+    ExchangesInFlight(Protocol),
+    Upstream(UpstreamFault, Protocol),
+}
+
+/// How a request ends without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    Refused(Refusal),
+    /// The client is gone, or has part of an answer that can't be completed: the connection is reset.
+    Aborted,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// What a refusal says.
+#[derive(Debug, Clone, Copy)]
+struct Terms {
+    kind: RefusalKind,
+    status: u16,
+    message: &'static str,
+    /// REST APIs' `x-amzn-ErrorType`.
+    error_type: &'static str,
+    /// The gateway response's type, for logs.
+    response_type: &'static str,
+    /// Whose form the reply has; `None` where no API was found.
+    protocol: Option<Protocol>,
+}
+
+impl Refusal {
+    /// Whether what follows on the connection can't be trusted or isn't wanted.
+    pub(super) fn ends_connection(self) -> bool {
+        matches!(
+            self,
+            Self::Request(_) | Self::Path(_) | Self::Chunk(_) | Self::BodyTooLarge | Self::ReadTimeout
+        )
+    }
+
+    fn terms(self) -> Terms {
+        use Protocol::{Http, Rest};
+        match self {
+            Self::Request(error) => request_terms(error),
+            Self::Path(error) => bad_request(RefusalKind::Malformed, error.status(), error.reason()),
+            Self::Chunk(error) => bad_request(RefusalKind::Malformed, error.status(), error.reason()),
+            Self::UpgradeNotSupported => bad_request(
+                RefusalKind::Unsupported,
+                400,
+                "This API does not support the protocol that Upgrade names",
+            ),
+            Self::BodyTooLarge => Terms {
+                kind: RefusalKind::BodyTooLarge,
+                status: 413,
+                message: "Request Too Long",
+                error_type: "RequestTooLargeException",
+                response_type: "REQUEST_TOO_LARGE",
+                protocol: None,
+            },
+            Self::ReadTimeout => bad_request(RefusalKind::ReadTimeout, 408, "Request Timeout"),
+            Self::Address(AddressError::ApiUnknown) => forbidden(None),
+            Self::Address(AddressError::StageUnknown(Rest) | AddressError::EndpointDisabled(Rest)) => {
+                forbidden(Some(Rest))
+            }
+            Self::Address(AddressError::StageUnknown(Http) | AddressError::EndpointDisabled(Http)) => {
+                not_found(RefusalKind::ApiUnknown)
+            }
+            Self::RouteUnknown(Http) => not_found(RefusalKind::RouteUnknown),
+            Self::RouteUnknown(Rest) => Terms {
+                kind: RefusalKind::RouteUnknown,
+                status: 403,
+                message: "Missing Authentication Token",
+                error_type: "MissingAuthenticationTokenException",
+                response_type: "MISSING_AUTHENTICATION_TOKEN",
+                protocol: Some(Rest),
+            },
+            Self::ExchangesInFlight(protocol) => Terms {
+                kind: RefusalKind::ExchangesInFlight,
+                status: 429,
+                message: "Too Many Requests",
+                error_type: "TooManyRequestsException",
+                response_type: "THROTTLED",
+                protocol: Some(protocol),
+            },
+            Self::Upstream(fault, protocol) => upstream_terms(fault, protocol),
+        }
+    }
+}
+
+fn request_terms(error: RequestError) -> Terms {
+    let kind = match error.status() {
+        414 => RefusalKind::StartLineTooLong,
+        431 => RefusalKind::HeaderTooLarge,
+        417 | 501 | 505 => RefusalKind::Unsupported,
+        _ => RefusalKind::Malformed,
+    };
+    bad_request(kind, error.status(), error.reason())
+}
+
+fn bad_request(kind: RefusalKind, status: u16, message: &'static str) -> Terms {
+    let (error_type, response_type) = ("BadRequestException", "DEFAULT_4XX");
+    Terms { kind, status, message, error_type, response_type, protocol: None }
+}
+
+fn forbidden(protocol: Option<Protocol>) -> Terms {
+    Terms {
+        kind: RefusalKind::ApiUnknown,
+        status: 403,
+        message: "Forbidden",
+        error_type: "ForbiddenException",
+        response_type: "ACCESS_DENIED",
+        protocol,
+    }
+}
+
+fn not_found(kind: RefusalKind) -> Terms {
+    Terms {
+        kind,
+        status: 404,
+        message: "Not Found",
+        error_type: "NotFoundException",
+        response_type: "RESOURCE_NOT_FOUND",
+        protocol: Some(Protocol::Http),
+    }
+}
+
+fn upstream_terms(fault: UpstreamFault, protocol: Protocol) -> Terms {
+    use Protocol::{Http, Rest};
+    use UpstreamFault as Fault;
+    let kind = match fault {
+        Fault::Unresolved => RefusalKind::UpstreamUnresolved,
+        Fault::Connect => RefusalKind::UpstreamConnect,
+        Fault::TooManyConnections => RefusalKind::UpstreamConnections,
+        Fault::Closed => RefusalKind::UpstreamClosed,
+        Fault::Malformed => RefusalKind::UpstreamMalformed,
+        Fault::TimedOut => RefusalKind::IntegrationTimeout,
+    };
+    let (status, message) = match (protocol, fault) {
+        (Rest, Fault::TimedOut) => (504, "Endpoint request timed out"),
+        (Rest, Fault::Unresolved | Fault::Connect | Fault::Closed) => {
+            (504, "Network error communicating with endpoint")
+        }
+        (Rest, Fault::Malformed) => (502, "Internal server error"),
+        (Http, Fault::TimedOut) => (504, "Gateway Timeout"),
+        (Http, Fault::Closed | Fault::Malformed) => (502, "Bad Gateway"),
+        (Http, Fault::Unresolved | Fault::Connect) | (_, Fault::TooManyConnections) => {
+            (503, "Service Unavailable")
+        }
+    };
+    let (error_type, response_type) = match fault {
+        Fault::TimedOut => ("InternalServerErrorException", "INTEGRATION_TIMEOUT"),
+        Fault::TooManyConnections => ("ServiceUnavailableException", "DEFAULT_5XX"),
+        _ => ("InternalServerErrorException", "INTEGRATION_FAILURE"),
+    };
+    Terms { kind, status, message, error_type, response_type, protocol: Some(protocol) }
+}
+
+/// The reply to a request that was parsed, in a buffer of the shard's.
+pub(super) fn reply(
+    exchange: &Exchange<'_>,
+    refusal: Refusal,
+    kept: bool,
+    record: &mut Record<'_>,
+) -> Vec<u8> {
+    let mut terms = refusal.terms();
+    terms.protocol = terms.protocol.or(record.stage.map(|stage| stage.protocol));
+    record.refused(terms.kind, terms.status, terms.message, terms.response_type, exchange);
+    let mut out = exchange.shard.buffers.small();
+    encode_head(&terms, exchange.id, exchange.shard, &mut out);
+    encode_connection(kept, exchange.head.version, &mut out);
+    out.extend_from_slice(b"\r\n");
+    if exchange.head.method != Method::Head {
+        let before = out.len();
+        encode_body(&terms, &mut out);
+        record.body_bytes_out += (out.len() - before) as u64;
+    }
+    record.bytes_out += out.len() as u64;
+    out
+}
+
+/// The reply to a request that couldn't be parsed; it ends the connection.
+pub(crate) fn unparsed_reply(shard: &Shard, refusal: Refusal) -> Vec<u8> {
+    let terms = refusal.terms();
+    let mut out = shard.buffers.small();
+    encode_head(&terms, shard.ids.next(), shard, &mut out);
+    encode_connection(false, Version::Http11, &mut out);
+    out.extend_from_slice(b"\r\n");
+    encode_body(&terms, &mut out);
+    let mut stats = shard.stats.borrow_mut();
+    stats.counters.refusals.count(terms.kind);
+    stats.counters.bytes_out_total += out.len() as u64;
+    stats.record_without_stage();
+    out
+}
+
+fn encode_head(terms: &Terms, id: RequestId, shard: &Shard, out: &mut Vec<u8>) {
+    encode::status_line(out, terms.status);
+    encode::header(out, "Date", &shard.date());
+    encode::header(out, "Content-Type", b"application/json");
+    out.extend_from_slice(b"Content-Length: ");
+    encode::decimal(out, body_bytes(terms) as u64);
+    out.extend_from_slice(b"\r\n");
+    if terms.protocol != Some(Protocol::Http) {
+        encode::header(out, "x-amzn-ErrorType", terms.error_type.as_bytes());
+    }
+    encode_ids(terms.protocol, id, out);
+}
+
+/// The request's id, where AWS puts it.
+pub(super) fn encode_ids(protocol: Option<Protocol>, id: RequestId, out: &mut Vec<u8>) {
+    match protocol {
+        Some(Protocol::Http) => encode::header(out, "apigw-requestid", &id.short()),
+        Some(Protocol::Rest) => {
+            encode::header(out, "x-amzn-RequestId", &id.uuid());
+            encode::header(out, "x-amz-apigw-id", &id.short());
+        }
+        None => encode::header(out, "x-amzn-RequestId", &id.uuid()),
+    }
+}
+
+/// RFC 9112 9.3: said only where it isn't the version's default.
+pub(super) fn encode_connection(kept: bool, version: Version, out: &mut Vec<u8>) {
+    match (kept, version) {
+        (false, _) => encode::header(out, "Connection", b"close"),
+        (true, Version::Http10) => encode::header(out, "Connection", b"keep-alive"),
+        (true, Version::Http11) => {}
+    }
+}
+
+const BODY_BEFORE: &[u8] = b"{\"message\":\"";
+const BODY_AFTER: &[u8] = b"\"}";
+
+fn body_bytes(terms: &Terms) -> usize {
+    BODY_BEFORE.len() + terms.message.len() + BODY_AFTER.len()
+}
+
+/// The messages are the gateway's own and need no escapes.
+fn encode_body(terms: &Terms, out: &mut Vec<u8>) {
+    out.extend_from_slice(BODY_BEFORE);
+    out.extend_from_slice(terms.message.as_bytes());
+    out.extend_from_slice(BODY_AFTER);
+}

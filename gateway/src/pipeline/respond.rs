@@ -1,0 +1,471 @@
+//! Respond: passes the upstream's answer to the client, as it comes.
+//!
+//! Framing is kept where the client can read it; a chunked body is decoded for an HTTP/1.0 client, and a
+//! body that only the upstream's close ends is chunked for an HTTP/1.1 client, who can then tell a whole
+//! body from a cut one. A connection goes back to its pool when the answer ended where its framing said,
+//! nothing came behind it, and the request was sent whole.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use turnpike_http::{HeadLimits, HeaderName, Method, Progress, ResponseFraming, ResponseHead, Version, encode};
+use turnpike_snapshot::Protocol;
+
+use super::body::Body;
+use super::integrate::{Sent, UpstreamFault, chunk_limits};
+use super::refusal::{self, Failure, Refusal};
+use super::upload::{Upload, UploadControl, Uploaded};
+use super::upstream_request::line;
+use super::{Answered, Exchange, Record};
+use crate::table::{Address, Integration};
+use crate::upstream::Connection;
+use crate::wheel::{OnExpiry, Watch};
+
+/// Interim answers (1xx) before the final one; an upstream that sends more isn't speaking HTTP.
+const INTERIM_MAX: usize = 32;
+/// What REST APIs rename in an answer, as AWS does.
+const REMAPPED: &[u8] = b"x-amzn-Remapped-";
+
+pub(super) async fn relay<'a>(
+    exchange: &Exchange<'a>,
+    address: &Address<'a, '_>,
+    sent: Sent<'a>,
+    record: &mut Record<'a>,
+) -> Result<Answered, Failure> {
+    let began = Cell::new(false);
+    let uploaded = Cell::new(sent.upload.is_none());
+    let download = Download {
+        exchange,
+        protocol: address.stage.protocol,
+        integration: sent.integration,
+        method: sent.method,
+        began: &began,
+        uploaded: &uploaded,
+    };
+    let Some(upload) = sent.upload else {
+        let kept = download.run(sent.connection, sent.answer, record).await;
+        let kept = kept.map_err(|fault| failure(fault, &began, address.stage.protocol))?;
+        return Ok(Answered { kept, unread: false, body_bytes: sent.body_bytes, ahead: None });
+    };
+    let duplex = Duplex {
+        control: upload.control(),
+        upstream_watch: Rc::clone(&sent.connection.watch),
+        exchange,
+        timeout_ms: sent.integration.timeout_ms,
+        began: &began,
+        uploaded: &uploaded,
+    };
+    let bytes_in = Cell::new(0);
+    let (upload, download) = duplex.run(upload, &bytes_in, download.run(sent.connection, sent.answer, record)).await;
+    record.bytes_in += bytes_in.get();
+    match (upload, download) {
+        (Uploaded::Refused(refusal), _) if !began.get() => Err(refusal.into()),
+        (Uploaded::Refused(_) | Uploaded::ClientGone, _) => Err(Failure::Aborted),
+        (_, Err(fault)) => Err(failure(fault, &began, address.stage.protocol)),
+        (Uploaded::Whole(ahead), Ok(kept)) => {
+            let body_bytes = exchange.buffered().len();
+            Ok(Answered { kept, unread: false, body_bytes, ahead: Some(ahead) })
+        }
+        (Uploaded::UpstreamEnded | Uploaded::Stopped, Ok(_)) => {
+            Ok(Answered { kept: false, unread: true, body_bytes: 0, ahead: None })
+        }
+    }
+}
+
+/// What has begun can't be taken back: a cut-off answer must look like one.
+fn failure(fault: Fault, began: &Cell<bool>, protocol: Protocol) -> Failure {
+    match fault {
+        Fault::Upstream(fault) if !began.get() => Refusal::Upstream(fault, protocol).into(),
+        Fault::Upstream(_) | Fault::ClientGone => Failure::Aborted,
+    }
+}
+
+/// Why an answer ended early.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    Upstream(UpstreamFault),
+    ClientGone,
+}
+
+/// Both directions at once. Neither future is dropped while it waits: each is told to end, and then awaited.
+struct Duplex<'x, 'a> {
+    control: UploadControl,
+    upstream_watch: Rc<Watch>,
+    exchange: &'x Exchange<'a>,
+    timeout_ms: u64,
+    began: &'x Cell<bool>,
+    uploaded: &'x Cell<bool>,
+}
+
+impl Duplex<'_, '_> {
+    async fn run<T>(
+        &self,
+        upload: Upload,
+        bytes_in: &Cell<u64>,
+        download: impl Future<Output = T>,
+    ) -> (Uploaded, T) {
+        let mut upload = pin!(upload.run(self.control.clone(), bytes_in));
+        let mut download = pin!(download);
+        let (mut uploaded, mut downloaded) = (None, None);
+        poll_fn(|context| {
+            if downloaded.is_none()
+                && let Poll::Ready(ended) = download.as_mut().poll(context)
+            {
+                downloaded = Some(ended);
+                if uploaded.is_none() {
+                    self.control.stop();
+                }
+            }
+            if uploaded.is_none()
+                && let Poll::Ready(ended) = upload.as_mut().poll(context)
+            {
+                self.upload_ended(&ended);
+                uploaded = Some(ended);
+            }
+            if uploaded.is_some() && downloaded.is_some() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        match (uploaded, downloaded) {
+            (Some(uploaded), Some(downloaded)) => (uploaded, downloaded),
+            _ => unreachable!("both were awaited"),
+        }
+    }
+
+    fn upload_ended(&self, ended: &Uploaded) {
+        match ended {
+            Uploaded::Whole(_) => self.uploaded.set(true),
+            Uploaded::Refused(_) | Uploaded::ClientGone => self.control.end_upstream(),
+            Uploaded::UpstreamEnded | Uploaded::Stopped => {}
+        }
+        if !self.began.get() {
+            // Now the upstream has all that it will get, and the answer is due.
+            self.exchange.shard.wheel.arm(&self.upstream_watch, self.timeout_ms, OnExpiry::EndBoth);
+        }
+    }
+}
+
+struct Download<'x, 'a> {
+    exchange: &'x Exchange<'a>,
+    protocol: Protocol,
+    integration: &'x Integration,
+    /// As sent upstream.
+    method: Method,
+    /// Set once a byte of the final answer may have been sent.
+    began: &'x Cell<bool>,
+    /// Whether the request has been sent whole.
+    uploaded: &'x Cell<bool>,
+}
+
+/// How the body's framing changes on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    Same,
+    Dechunk,
+    Enchunk,
+    /// The client asked for the head only, and the integration for more.
+    Discard,
+}
+
+impl Download<'_, '_> {
+    /// Whether the client's connection goes on.
+    async fn run(
+        self,
+        mut connection: Connection,
+        answer: Option<Vec<u8>>,
+        record: &mut Record<'_>,
+    ) -> Result<bool, Fault> {
+        let shard = self.exchange.shard;
+        let mut head = shard.buffers.response_head();
+        let mut input = answer.unwrap_or_default();
+        let relayed = match self.read_head(&mut connection, &mut input, &mut head, record).await {
+            Ok(()) => self.relay(connection, &mut input, &head, record).await,
+            Err(fault) => Err(fault),
+        };
+        shard.buffers.give_response_head(head);
+        if input.capacity() > 0 {
+            shard.buffers.give(input);
+        }
+        relayed
+    }
+
+    /// Reads up to the final head; afterwards `input` begins with it.
+    async fn read_head(
+        &self,
+        connection: &mut Connection,
+        input: &mut Vec<u8>,
+        head: &mut ResponseHead,
+        record: &mut Record<'_>,
+    ) -> Result<(), Fault> {
+        let settings = &self.exchange.shard.settings;
+        let limits = HeadLimits {
+            start_line_bytes_max: settings.upstream_head_bytes_max,
+            header_bytes_max: settings.upstream_head_bytes_max,
+            header_count_max: settings.upstream_header_count_max,
+        };
+        let mut interim = 0;
+        loop {
+            match head.parse(input, self.method, &limits) {
+                Ok(Progress::Partial) => self.read_more_head(connection, input, &limits).await?,
+                Ok(Progress::Complete) if head.status >= 200 => break,
+                Ok(Progress::Complete) => {
+                    interim += 1;
+                    if head.status == 101 || interim > INTERIM_MAX {
+                        return Err(Fault::Upstream(UpstreamFault::Malformed));
+                    }
+                    self.pass_interim(input, head, record).await?;
+                    input.drain(..head.head_bytes);
+                }
+                Err(_) => return Err(Fault::Upstream(UpstreamFault::Malformed)),
+            }
+        }
+        record.integration_answers(head.status, self.exchange.shard.clock.now_us());
+        Ok(())
+    }
+
+    async fn read_more_head(
+        &self,
+        connection: &mut Connection,
+        input: &mut Vec<u8>,
+        limits: &HeadLimits,
+    ) -> Result<(), Fault> {
+        if input.capacity() > 0 && input.len() == input.capacity() {
+            input.reserve(limits.head_bytes_max());
+        }
+        let buffer = std::mem::take(input);
+        let buffer = if buffer.capacity() == 0 { None } else { Some(buffer) };
+        let (received, buffer) = connection.recv(self.exchange.shard, buffer).await;
+        *input = buffer;
+        match received {
+            Ok(count) if count > 0 => Ok(()),
+            _ if connection.watch.has_expired() => Err(Fault::Upstream(UpstreamFault::TimedOut)),
+            _ => Err(Fault::Upstream(UpstreamFault::Closed)),
+        }
+    }
+
+    /// RFC 9110 15.2: an interim answer is passed on, but not to a client that can't know it.
+    async fn pass_interim(
+        &self,
+        input: &[u8],
+        head: &ResponseHead,
+        record: &mut Record<'_>,
+    ) -> Result<(), Fault> {
+        if self.exchange.head.version == Version::Http10 {
+            return Ok(());
+        }
+        let mut out = self.exchange.shard.buffers.small();
+        encode::status_line(&mut out, head.status);
+        for header in head.headers.iter().filter(|header| !header.hop_by_hop) {
+            line(&mut out, header, input);
+        }
+        out.extend_from_slice(b"\r\n");
+        self.send(out, 0, record).await
+    }
+
+    async fn relay(
+        &self,
+        mut connection: Connection,
+        input: &mut Vec<u8>,
+        head: &ResponseHead,
+        record: &mut Record<'_>,
+    ) -> Result<bool, Fault> {
+        let shard = self.exchange.shard;
+        let settings = &shard.settings;
+        let mut body = Body::of_response(
+            head.framing,
+            chunk_limits(settings.upstream_head_bytes_max, settings.upstream_header_count_max),
+        );
+        let coding = self.coding(head);
+        let kept = self.exchange.keeps() && !self.ends_with_close(head);
+        let mut out = shard.buffers.small();
+        self.encode_head(head, input, coding, kept, &mut out);
+        let taken = self.pass(&mut body, coding, &input[head.head_bytes..], &mut out, record)?;
+        let mut extra = input.len() > head.head_bytes + taken;
+        self.began.set(true);
+        if !body.is_done() && coding != Coding::Discard {
+            self.send(out, 0, record).await?;
+            extra |= self.stream(&mut connection, input, &mut body, coding, record).await?;
+            self.finish(connection, head, &body, extra);
+        } else {
+            // The connection is free for the next request before this answer is even sent.
+            self.finish(connection, head, &body, extra);
+            self.send(out, 0, record).await?;
+        }
+        Ok(kept)
+    }
+
+    fn finish(&self, connection: Connection, head: &ResponseHead, body: &Body, extra: bool) {
+        if head.keep_alive && body.is_done() && !extra && self.uploaded.get() {
+            connection.release(self.exchange.shard);
+        }
+    }
+
+    /// Passes the rest of the body; whether bytes came behind its end.
+    async fn stream(
+        &self,
+        connection: &mut Connection,
+        input: &mut Vec<u8>,
+        body: &mut Body,
+        coding: Coding,
+        record: &mut Record<'_>,
+    ) -> Result<bool, Fault> {
+        let shard = self.exchange.shard;
+        shard.buffers.give(std::mem::replace(input, shard.buffers.large()));
+        loop {
+            input.clear();
+            shard.wheel.arm(&connection.watch, self.integration.timeout_ms, OnExpiry::EndBoth);
+            let (received, returned) = connection.recv(shard, Some(std::mem::take(input))).await;
+            *input = returned;
+            let timed_out = connection.watch.has_expired();
+            connection.watch.disarm();
+            match received {
+                Ok(0) if !timed_out && matches!(body, Body::UntilClose) => {
+                    if coding == Coding::Enchunk {
+                        let mut out = shard.buffers.small();
+                        out.extend_from_slice(encode::LAST_CHUNK);
+                        self.send(out, 0, record).await?;
+                    }
+                    return Ok(false);
+                }
+                Ok(count) if count > 0 => {}
+                _ if timed_out => return Err(Fault::Upstream(UpstreamFault::TimedOut)),
+                _ => return Err(Fault::Upstream(UpstreamFault::Closed)),
+            }
+            let taken = if coding == Coding::Same {
+                self.forward(body, input, record).await?
+            } else {
+                let mut out = shard.buffers.large();
+                let taken = self.pass(body, coding, input, &mut out, record)?;
+                self.send(out, 0, record).await?;
+                taken
+            };
+            if body.is_done() {
+                return Ok(taken < input.len());
+            }
+        }
+    }
+
+    /// Sends a piece from where it was read, without a copy.
+    async fn forward(
+        &self,
+        body: &mut Body,
+        input: &mut Vec<u8>,
+        record: &mut Record<'_>,
+    ) -> Result<usize, Fault> {
+        let taken = body.take(input).map_err(|_| Fault::Upstream(UpstreamFault::Malformed))?;
+        let extra = input.split_off(taken);
+        record.body_bytes_out += taken as u64;
+        record.bytes_out += taken as u64;
+        let (sent, returned) = self.write(std::mem::take(input)).await;
+        *input = returned;
+        sent?;
+        input.extend_from_slice(&extra);
+        Ok(taken)
+    }
+
+    /// Appends what the client gets of `bytes`, and says how many of them were body.
+    fn pass(
+        &self,
+        body: &mut Body,
+        coding: Coding,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+        record: &mut Record<'_>,
+    ) -> Result<usize, Fault> {
+        let start = out.len();
+        let taken = match coding {
+            Coding::Discard => Ok(0),
+            Coding::Dechunk => body.take_payload(bytes, out),
+            Coding::Same => body.take(bytes).inspect(|taken| out.extend_from_slice(&bytes[..*taken])),
+            Coding::Enchunk => body.take(bytes).inspect(|taken| {
+                if *taken > 0 {
+                    encode::chunk(out, &bytes[..*taken]);
+                }
+            }),
+        };
+        record.body_bytes_out += (out.len() - start) as u64;
+        taken.map_err(|_| Fault::Upstream(UpstreamFault::Malformed))
+    }
+
+    fn coding(&self, head: &ResponseHead) -> Coding {
+        let has_body = !matches!(head.framing, ResponseFraming::None | ResponseFraming::Length(0));
+        match (head.framing, self.exchange.head.version) {
+            _ if self.exchange.head.method == Method::Head && has_body => Coding::Discard,
+            (ResponseFraming::Chunked, Version::Http10) => Coding::Dechunk,
+            (ResponseFraming::UntilClose, Version::Http11) => Coding::Enchunk,
+            _ => Coding::Same,
+        }
+    }
+
+    /// An HTTP/1.0 client knows no other end of a body without a length.
+    fn ends_with_close(&self, head: &ResponseHead) -> bool {
+        self.exchange.head.version == Version::Http10
+            && matches!(head.framing, ResponseFraming::Chunked | ResponseFraming::UntilClose)
+    }
+
+    fn encode_head(&self, head: &ResponseHead, input: &[u8], coding: Coding, kept: bool, out: &mut Vec<u8>) {
+        encode::status_line(out, head.status);
+        let mut dated = false;
+        for header in head.headers.iter().filter(|header| !header.hop_by_hop) {
+            match header.name {
+                // A length without a body is information (HEAD, 304); with one it is framing, written below.
+                HeaderName::ContentLength if !self.passes_length(head) => continue,
+                HeaderName::Date | HeaderName::Server | HeaderName::WwwAuthenticate
+                    if self.protocol == Protocol::Rest =>
+                {
+                    out.extend_from_slice(REMAPPED);
+                }
+                HeaderName::Date => dated = true,
+                _ => {}
+            }
+            line(out, header, input);
+        }
+        match (head.framing, coding) {
+            (_, Coding::Enchunk) | (ResponseFraming::Chunked, Coding::Same | Coding::Discard) => {
+                encode::header(out, "Transfer-Encoding", b"chunked");
+            }
+            (ResponseFraming::None, _) if self.lost_its_body(head) => {
+                encode::header(out, "Content-Length", b"0");
+            }
+            _ => {}
+        }
+        if !dated {
+            encode::header(out, "Date", &self.exchange.shard.date());
+        }
+        refusal::encode_ids(Some(self.protocol), self.exchange.id, out);
+        refusal::encode_connection(kept, self.exchange.head.version, out);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// The upstream was asked for the head only, the client waits for a body.
+    fn lost_its_body(&self, head: &ResponseHead) -> bool {
+        self.method == Method::Head
+            && self.exchange.head.method != Method::Head
+            && !matches!(head.status, 204 | 304)
+    }
+
+    fn passes_length(&self, head: &ResponseHead) -> bool {
+        match head.framing {
+            ResponseFraming::None => !self.lost_its_body(head) && head.status != 204,
+            ResponseFraming::Length(_) => true,
+            ResponseFraming::Chunked | ResponseFraming::UntilClose => false,
+        }
+    }
+
+    async fn send(&self, out: Vec<u8>, start: usize, record: &mut Record<'_>) -> Result<(), Fault> {
+        record.bytes_out += (out.len() - start) as u64;
+        let (sent, out) = self.write(out).await;
+        self.exchange.shard.buffers.give(out);
+        sent
+    }
+
+    async fn write(&self, out: Vec<u8>) -> (Result<(), Fault>, Vec<u8>) {
+        let (shard, client) = (self.exchange.shard, self.exchange.client);
+        shard.wheel.arm(&client.watch, shard.settings.write_timeout_ms, OnExpiry::EndBoth);
+        let (sent, out) = client.stream.send(out, 0).await;
+        client.watch.disarm();
+        (sent.map_err(|_| Fault::ClientGone), out)
+    }
+}

@@ -1,0 +1,51 @@
+//! Route: from path, host and method to a route of a stage.
+
+use turnpike_http::path;
+
+use super::{Exchange, Failure, Record, Refusal};
+use crate::table::{Address, Matched};
+
+/// The path as it is routed and forwarded.
+pub(super) fn path<'p>(exchange: &Exchange<'p>, spelling: &'p mut Vec<u8>) -> Result<&'p str, Failure> {
+    if exchange.head.upgrade.is_some_and(|protocol| !is_cleartext_http2(protocol.of(exchange.bytes))) {
+        return Err(Refusal::UpgradeNotSupported.into());
+    }
+    let raw = exchange.head.path.of(exchange.bytes);
+    let path = path::normalize(raw, spelling).map_err(Refusal::Path)?;
+    // A normalized path is ASCII.
+    Ok(std::str::from_utf8(path).unwrap_or("/"))
+}
+
+/// RFC 9113 took this upgrade back: a server goes on in HTTP/1.1 as if it had not been offered.
+fn is_cleartext_http2(protocol: &[u8]) -> bool {
+    protocol.eq_ignore_ascii_case(b"h2c")
+}
+
+/// The stage.
+pub(super) fn address<'a, 'p>(
+    exchange: &Exchange<'a>,
+    path: &'p str,
+    record: &mut Record<'a>,
+) -> Result<Address<'a, 'p>, Failure> {
+    let address = exchange.table.address(exchange.host(), path).map_err(Refusal::Address)?;
+    record.stage = Some(address.stage);
+    record.base_path = address.base_path;
+    Ok(address)
+}
+
+/// The route, unless the shard has too much to do already.
+pub(super) fn look_up<'a, 'p>(
+    exchange: &Exchange<'a>,
+    address: &Address<'a, 'p>,
+    record: &mut Record<'a>,
+) -> Result<Matched<'a, 'p>, Failure> {
+    let protocol = address.stage.protocol;
+    let in_flight = exchange.shard.stats.borrow().gauges.exchanges_in_flight as usize;
+    if in_flight > exchange.shard.settings.exchanges_in_flight_max {
+        return Err(Refusal::ExchangesInFlight(protocol).into());
+    }
+    let matched = address.stage.routes.look_up(exchange.method(), address.path);
+    let matched = matched.ok_or(Refusal::RouteUnknown(protocol))?;
+    record.route = Some(matched.route);
+    Ok(matched)
+}

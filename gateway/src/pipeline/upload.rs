@@ -1,0 +1,160 @@
+//! The rest of a request's body, on its way to the upstream while the answer may already come back.
+//!
+//! Buffers one piece, at most 256 KiB: the next is read when the upstream has taken the last, so that a
+//! slow upstream slows its client down.
+
+use std::cell::Cell;
+use std::net::Shutdown;
+use std::rc::Rc;
+
+use turnpike_rt::Stream;
+
+use super::body::Body;
+use super::{Exchange, Refusal};
+use crate::shard::Shard;
+use crate::table::Integration;
+use crate::upstream::Connection;
+use crate::wheel::{OnExpiry, Watch};
+
+/// A body that is being sent.
+#[derive(Debug)]
+pub(super) struct Upload {
+    shard: Rc<Shard>,
+    client: Rc<Stream>,
+    /// Deadlines of reading from the client, apart from those of answering it.
+    client_watch: Rc<Watch>,
+    upstream: Rc<Stream>,
+    upstream_watch: Rc<Watch>,
+    timeout_ms: u64,
+    body: Body,
+}
+
+/// How an upload ended.
+#[derive(Debug)]
+pub(super) enum Uploaded {
+    /// All of it was sent; these bytes came behind it.
+    Whole(Vec<u8>),
+    /// The upstream takes no more of it, which may still be followed by an answer.
+    UpstreamEnded,
+    /// The client is at fault.
+    Refused(Refusal),
+    ClientGone,
+    /// The answer was complete before the body was.
+    Stopped,
+}
+
+/// Lets the answer's side see and end an upload.
+#[derive(Debug, Clone)]
+pub(super) struct UploadControl {
+    client_watch: Rc<Watch>,
+    upstream: Rc<Stream>,
+    stopped: Rc<Cell<bool>>,
+}
+
+impl UploadControl {
+    /// Ends the upload soon; it is still to be awaited.
+    pub(super) fn stop(&self) {
+        self.stopped.set(true);
+        self.client_watch.cancel.cancel();
+        self.end_upstream();
+    }
+
+    /// Ends what is pending on the upstream's connection, the answer included.
+    pub(super) fn end_upstream(&self) {
+        self.upstream.shutdown(Shutdown::Both);
+    }
+}
+
+impl Upload {
+    pub(super) fn new(
+        exchange: &Exchange<'_>,
+        connection: &Connection,
+        integration: &Integration,
+        body: Body,
+    ) -> Self {
+        // The answer isn't due before the body is sent; until then, the upload keeps the time.
+        connection.watch.disarm();
+        Self {
+            shard: Rc::clone(exchange.shard),
+            client: Rc::clone(&exchange.client.stream),
+            client_watch: Watch::new(Rc::clone(&exchange.client.stream)),
+            upstream: Rc::clone(&connection.stream),
+            upstream_watch: Watch::new(Rc::clone(&connection.stream)),
+            timeout_ms: integration.timeout_ms,
+            body,
+        }
+    }
+
+    pub(super) fn control(&self) -> UploadControl {
+        UploadControl {
+            client_watch: Rc::clone(&self.client_watch),
+            upstream: Rc::clone(&self.upstream),
+            stopped: Rc::default(),
+        }
+    }
+
+    /// Sends the body to its end.
+    pub(super) async fn run(mut self, control: UploadControl, bytes_in: &Cell<u64>) -> Uploaded {
+        let mut piece = self.shard.buffers.large();
+        let uploaded = loop {
+            piece.clear();
+            match self.receive(&mut piece, &control, bytes_in).await {
+                Ok(()) => {}
+                Err(ended) => break ended,
+            }
+            let taken = match self.take(&piece) {
+                Ok(taken) => taken,
+                Err(refusal) => break Uploaded::Refused(refusal),
+            };
+            let ahead = piece.split_off(taken);
+            self.shard.wheel.arm(&self.upstream_watch, self.timeout_ms, OnExpiry::EndBoth);
+            let (sent, returned) = self.upstream.send(std::mem::take(&mut piece), 0).await;
+            piece = returned;
+            self.upstream_watch.disarm();
+            match sent {
+                Err(_) if control.stopped.get() => break Uploaded::Stopped,
+                Err(_) => break Uploaded::UpstreamEnded,
+                Ok(()) if self.body.is_done() => break Uploaded::Whole(ahead),
+                Ok(()) => {}
+            }
+        };
+        self.client_watch.disarm();
+        self.shard.buffers.give(piece);
+        uploaded
+    }
+
+    async fn receive(
+        &self,
+        piece: &mut Vec<u8>,
+        control: &UploadControl,
+        bytes_in: &Cell<u64>,
+    ) -> Result<(), Uploaded> {
+        if control.stopped.get() {
+            return Err(Uploaded::Stopped);
+        }
+        self.shard.wheel.arm(&self.client_watch, self.shard.settings.read_body_timeout_ms, OnExpiry::TakeBuffer);
+        let left = self.body.left().map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+        let cancel = &self.client_watch.cancel;
+        let (received, returned) =
+            self.client.recv_cancelable_at_most(std::mem::take(piece), left, cancel).await;
+        *piece = returned;
+        match received {
+            Ok(count) if count > 0 => {
+                bytes_in.set(bytes_in.get() + count as u64);
+                Ok(())
+            }
+            _ if control.stopped.get() => Err(Uploaded::Stopped),
+            Err(_) if self.client_watch.has_expired() => Err(Uploaded::Refused(Refusal::ReadTimeout)),
+            _ => Err(Uploaded::ClientGone),
+        }
+    }
+
+    fn take(&mut self, piece: &[u8]) -> Result<usize, Refusal> {
+        let taken = self.body.take(piece).map_err(Refusal::Chunk)?;
+        // A length was checked when the request began.
+        if matches!(self.body, Body::Chunked(_)) && self.body.exceeds(self.shard.settings.body_bytes_max) {
+            return Err(Refusal::BodyTooLarge);
+        }
+        Ok(taken)
+    }
+}

@@ -1,0 +1,332 @@
+//! What an operator may set, read once at start: flags over environment over file over defaults.
+//!
+//! [`low::LowArgs`] is what was typed, [`Settings`] is what was checked; the rest of the gateway sees
+//! only the latter. Each setting is described in one place, the help text in `low.rs`.
+
+mod contradictions;
+mod cores;
+mod low;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use turnpike_rt::DriverChoice;
+
+pub(crate) use low::LogDestination;
+use low::{Cli, LowArgs};
+
+/// Checked settings: every value is within its range and none contradicts another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// Never empty; port 0 lets the system choose.
+    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) admin_listen: SocketAddr,
+    /// Connections per listener, 1 to 65,535.
+    pub(crate) listen_backlog: i32,
+    pub(crate) data_dir: PathBuf,
+    /// At most 107 bytes, the kernel's limit.
+    pub(crate) publish_socket: PathBuf,
+
+    /// Ids of the cores to pin shards to, ascending, without repeats, all allowed to this process; never empty.
+    pub(crate) cores: Vec<usize>,
+    pub(crate) driver: DriverChoice,
+    pub(crate) require_io_uring: bool,
+    pub(crate) exit_with_parent: bool,
+    pub(crate) drain_timeout_ms: u64,
+
+    pub(crate) start_line_bytes_max: usize,
+    /// All header fields of a request together.
+    pub(crate) header_bytes_max: usize,
+    pub(crate) header_count_max: usize,
+    /// `u64::MAX` where the operator wrote `unlimited`.
+    pub(crate) body_bytes_max: u64,
+    pub(crate) pipelined_requests_max: usize,
+    /// Per shard.
+    pub(crate) connections_max: usize,
+    /// Per shard.
+    pub(crate) exchanges_in_flight_max: usize,
+    pub(crate) read_head_timeout_ms: u64,
+    pub(crate) read_body_timeout_ms: u64,
+    pub(crate) write_timeout_ms: u64,
+    pub(crate) idle_timeout_ms: u64,
+    pub(crate) idle_buffer_release_ms: u64,
+
+    /// Per shard and target.
+    pub(crate) upstream_connections_max: usize,
+    /// Per shard and target; at most `upstream_connections_max`.
+    pub(crate) upstream_idle_connections_max: usize,
+    /// Status line and header fields of an answer together.
+    pub(crate) upstream_head_bytes_max: usize,
+    pub(crate) upstream_header_count_max: usize,
+    pub(crate) connect_timeout_ms: u64,
+    pub(crate) upstream_idle_timeout_ms: u64,
+    /// Ceiling over what the integrations of a snapshot ask for.
+    pub(crate) integration_timeout_ms_max: u64,
+
+    /// Empty: the system's.
+    pub(crate) dns_servers: Vec<SocketAddr>,
+    pub(crate) dns_ttl_min_ms: u64,
+    /// At least `dns_ttl_min_ms`.
+    pub(crate) dns_ttl_max_ms: u64,
+    pub(crate) dns_failure_ttl_ms: u64,
+    pub(crate) dns_query_timeout_ms: u64,
+    pub(crate) dns_queries_in_flight_max: usize,
+
+    pub(crate) snapshot_unit_bytes_max: u32,
+    pub(crate) snapshot_units_max: usize,
+    /// At least `snapshot_unit_bytes_max`.
+    pub(crate) snapshot_bytes_max: u64,
+
+    /// `None`: only stages that name a log group are logged.
+    pub(crate) access_log: Option<LogDestination>,
+    /// Of the gateway's own log; it compiles.
+    pub(crate) access_log_format: String,
+    pub(crate) access_log_dir: PathBuf,
+    pub(crate) access_log_queue_bytes_max: usize,
+    pub(crate) access_log_files_max: usize,
+    pub(crate) access_log_reopen_check_ms: u64,
+
+    pub(crate) metrics_collect_timeout_ms: u64,
+}
+
+/// Why the gateway can't start with what it was given.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingsError {
+    /// Also help and version, which are no failures: see [`SettingsError::exit`].
+    #[error("{0}")]
+    CommandLine(#[from] clap::Error),
+    #[error("cannot read the settings file {path}: {error}; check --config", path = path.display())]
+    FileUnreadable { path: PathBuf, error: std::io::Error },
+    #[error(
+        "settings file {path}: {error}\n`turnpike-gateway --help` lists the settings; a key is a flag's name with `_` for `-`",
+        path = path.display()
+    )]
+    FileInvalid { path: PathBuf, error: Box<toml::de::Error> },
+    #[error("{setting}: {problem}")]
+    Invalid { setting: &'static str, problem: String },
+}
+
+impl SettingsError {
+    /// Prints help and version to standard output with status 0, everything else to standard error with status 2.
+    pub(crate) fn exit(self) -> ! {
+        match self {
+            Self::CommandLine(error) => error.exit(),
+            other => {
+                eprintln!("turnpike-gateway: {other}");
+                std::process::exit(2)
+            }
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the process's arguments and environment, and the file that they name.
+    pub(crate) fn load() -> Result<Self, SettingsError> {
+        Self::parse(std::env::args_os(), cores::allowed)
+    }
+
+    /// What a gateway without any argument runs with, on core 0.
+    #[cfg(test)]
+    pub(crate) fn defaults() -> Self {
+        Self::check(LowArgs::default(), &[0]).expect("the defaults are valid")
+    }
+
+    /// `args` begins with the program's name; `allowed_cores` yields the ids that this process may run on.
+    fn parse(
+        args: impl IntoIterator<Item = OsString>,
+        allowed_cores: impl FnOnce() -> Result<Vec<usize>, SettingsError>,
+    ) -> Result<Self, SettingsError> {
+        let cli = Cli::try_parse_from(args)?;
+        let typed = match cli.config {
+            Some(path) => cli.low.over(read_file(path)?),
+            None => cli.low,
+        };
+        Self::check(typed, &allowed_cores()?)
+    }
+
+    fn check(low: LowArgs, allowed_cores: &[usize]) -> Result<Self, SettingsError> {
+        let data_dir = low.data_dir.unwrap_or_else(|| PathBuf::from("turnpike-data/gateway"));
+        let upstream_connections_max =
+            count("upstream_connections_max", low.upstream_connections_max, 1_024, 65_536)?;
+        let snapshot_bytes_max =
+            in_range("snapshot_bytes_max", low.snapshot_bytes_max, 1 << 30, 1_024, 1 << 40)?;
+        let settings = Self {
+            listen: low.listen.unwrap_or_else(|| vec![SocketAddr::from(([127, 0, 0, 1], 8080))]),
+            admin_listen: low.admin_listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9901))),
+            listen_backlog: in_range("listen_backlog", low.listen_backlog, 4_096, 1, 65_535)? as i32,
+            publish_socket: match low.publish_socket {
+                Some(path) => path,
+                None => publish_socket_beside(&data_dir)?,
+            },
+
+            cores: cores::select(low.cores.unwrap_or_default(), allowed_cores)?,
+            driver: low.driver.map_or(DriverChoice::Auto, DriverChoice::from),
+            require_io_uring: low.require_io_uring.unwrap_or(false),
+            exit_with_parent: low.exit_with_parent.unwrap_or(false),
+            drain_timeout_ms: millis("drain_timeout_ms", low.drain_timeout_ms, 30_000)?,
+
+            start_line_bytes_max: bytes("start_line_bytes_max", low.start_line_bytes_max, 8_192)?,
+            header_bytes_max: bytes("header_bytes_max", low.header_bytes_max, 10_240)?,
+            header_count_max: count("header_count_max", low.header_count_max, 100, 1_000)?,
+            body_bytes_max: low.body_bytes_max.map_or(10_485_760, low::BodyLimit::bytes),
+            pipelined_requests_max: count("pipelined_requests_max", low.pipelined_requests_max, 128, 65_536)?,
+            connections_max: count("connections_max", low.connections_max, 16_384, 4_194_304)?,
+            exchanges_in_flight_max: count(
+                "exchanges_in_flight_max",
+                low.exchanges_in_flight_max,
+                16_384,
+                4_194_304,
+            )?,
+            read_head_timeout_ms: millis("read_head_timeout_ms", low.read_head_timeout_ms, 10_000)?,
+            read_body_timeout_ms: millis("read_body_timeout_ms", low.read_body_timeout_ms, 30_000)?,
+            write_timeout_ms: millis("write_timeout_ms", low.write_timeout_ms, 30_000)?,
+            idle_timeout_ms: millis("idle_timeout_ms", low.idle_timeout_ms, 60_000)?,
+            idle_buffer_release_ms: millis("idle_buffer_release_ms", low.idle_buffer_release_ms, 1_000)?,
+
+            upstream_connections_max,
+            upstream_idle_connections_max: in_range(
+                "upstream_idle_connections_max",
+                low.upstream_idle_connections_max,
+                256.min(upstream_connections_max as u64),
+                0,
+                65_536,
+            )? as usize,
+            upstream_head_bytes_max: bytes("upstream_head_bytes_max", low.upstream_head_bytes_max, 65_536)?,
+            upstream_header_count_max: count(
+                "upstream_header_count_max",
+                low.upstream_header_count_max,
+                100,
+                1_000,
+            )?,
+            connect_timeout_ms: millis("connect_timeout_ms", low.connect_timeout_ms, 5_000)?,
+            upstream_idle_timeout_ms: millis(
+                "upstream_idle_timeout_ms",
+                low.upstream_idle_timeout_ms,
+                30_000,
+            )?,
+            integration_timeout_ms_max: in_range(
+                "integration_timeout_ms_max",
+                low.integration_timeout_ms_max,
+                29_000,
+                INTEGRATION_TIMEOUT_MS_MIN,
+                TIMEOUT_MS_MAX,
+            )?,
+
+            dns_servers: low.dns_servers.unwrap_or_default(),
+            dns_ttl_min_ms: millis("dns_ttl_min_ms", low.dns_ttl_min_ms, 1_000)?,
+            dns_ttl_max_ms: millis("dns_ttl_max_ms", low.dns_ttl_max_ms, 300_000)?,
+            dns_failure_ttl_ms: millis("dns_failure_ttl_ms", low.dns_failure_ttl_ms, 1_000)?,
+            dns_query_timeout_ms: millis("dns_query_timeout_ms", low.dns_query_timeout_ms, 2_000)?,
+            dns_queries_in_flight_max: count(
+                "dns_queries_in_flight_max",
+                low.dns_queries_in_flight_max,
+                64,
+                4_096,
+            )?,
+
+            snapshot_unit_bytes_max: in_range(
+                "snapshot_unit_bytes_max",
+                low.snapshot_unit_bytes_max,
+                snapshot_bytes_max.min(67_108_864),
+                1_024,
+                1 << 31,
+            )? as u32,
+            snapshot_units_max: count("snapshot_units_max", low.snapshot_units_max, 65_536, 16_777_216)?,
+            snapshot_bytes_max,
+
+            access_log_format: contradictions::checked_format(
+                low.access_log_format,
+                low.access_log.as_ref(),
+            )?,
+            access_log: low.access_log,
+            access_log_dir: low.access_log_dir.unwrap_or_else(|| data_dir.join("access-logs")),
+            access_log_queue_bytes_max: in_range(
+                "access_log_queue_bytes_max",
+                low.access_log_queue_bytes_max,
+                16_777_216,
+                65_536,
+                1 << 34,
+            )? as usize,
+            access_log_files_max: count("access_log_files_max", low.access_log_files_max, 256, 65_536)?,
+            access_log_reopen_check_ms: millis(
+                "access_log_reopen_check_ms",
+                low.access_log_reopen_check_ms,
+                1_000,
+            )?,
+
+            metrics_collect_timeout_ms: millis(
+                "metrics_collect_timeout_ms",
+                low.metrics_collect_timeout_ms,
+                1_000,
+            )?,
+            data_dir,
+        };
+        contradictions::refuse(&settings)?;
+        Ok(settings)
+    }
+}
+
+/// AWS's lower end for an integration's timeout, in milliseconds.
+pub(crate) const INTEGRATION_TIMEOUT_MS_MIN: u64 = 50;
+
+/// A day: beyond it a timeout is a mistake, and sums of timeouts could no longer be trusted.
+const TIMEOUT_MS_MAX: u64 = 86_400_000;
+
+fn read_file(path: PathBuf) -> Result<LowArgs, SettingsError> {
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) => return Err(SettingsError::FileUnreadable { path, error }),
+    };
+    toml::from_str(&text).map_err(|error| SettingsError::FileInvalid { path, error: Box::new(error) })
+}
+
+/// Control's data directory holds the gateway's by default, and the socket with it.
+fn publish_socket_beside(data_dir: &Path) -> Result<PathBuf, SettingsError> {
+    if data_dir.file_name().is_none() {
+        return invalid(
+            "publish_socket",
+            format!(
+                "its default is `publish.sock` beside data_dir, but data_dir, `{}`, doesn't end in a name; set \
+                 publish_socket, or give data_dir a name",
+                data_dir.display()
+            ),
+        );
+    }
+    Ok(data_dir.with_file_name("publish.sock"))
+}
+
+fn millis(setting: &'static str, typed: Option<u64>, default: u64) -> Result<u64, SettingsError> {
+    in_range(setting, typed, default, 1, TIMEOUT_MS_MAX)
+}
+
+/// A size that is held in memory per connection, hence the modest ceiling.
+fn bytes(setting: &'static str, typed: Option<u64>, default: u64) -> Result<usize, SettingsError> {
+    in_range(setting, typed, default, 64, 16_777_216).map(|value| value as usize)
+}
+
+fn count(setting: &'static str, typed: Option<u64>, default: u64, max: u64) -> Result<usize, SettingsError> {
+    in_range(setting, typed, default, 1, max).map(|value| value as usize)
+}
+
+fn in_range(
+    setting: &'static str,
+    typed: Option<u64>,
+    default: u64,
+    min: u64,
+    max: u64,
+) -> Result<u64, SettingsError> {
+    let value = typed.unwrap_or(default);
+    if (min..=max).contains(&value) {
+        return Ok(value);
+    }
+    invalid(setting, format!("{value} is outside {min} to {max}; the default is {default}"))
+}
+
+fn invalid<T>(setting: &'static str, problem: impl Into<String>) -> Result<T, SettingsError> {
+    Err(SettingsError::Invalid { setting, problem: problem.into() })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! Settings that are fine alone and wrong together; each refusal names both, and what to change.
+
+use super::{LogDestination, Settings, SettingsError, invalid};
+use crate::access_log_format::{AccessLogFormat, DEFAULT_FORMAT};
+
+/// What no single setting's range can rule out.
+pub(super) fn refuse(settings: &Settings) -> Result<(), SettingsError> {
+    refuse_bad_paths(settings)?;
+    refuse_shared_addresses(settings)?;
+    if settings.upstream_idle_connections_max > settings.upstream_connections_max {
+        return invalid(
+            "upstream_idle_connections_max",
+            format!(
+                "{} idle connections can't be kept where upstream_connections_max allows only {}; lower the \
+                 former or raise the latter",
+                settings.upstream_idle_connections_max, settings.upstream_connections_max
+            ),
+        );
+    }
+    if settings.dns_ttl_min_ms > settings.dns_ttl_max_ms {
+        return invalid(
+            "dns_ttl_min_ms",
+            format!(
+                "{} is above dns_ttl_max_ms, {}; lower the former or raise the latter",
+                settings.dns_ttl_min_ms, settings.dns_ttl_max_ms
+            ),
+        );
+    }
+    if u64::from(settings.snapshot_unit_bytes_max) > settings.snapshot_bytes_max {
+        return invalid(
+            "snapshot_unit_bytes_max",
+            format!(
+                "a unit of {} bytes can't be part of a snapshot of at most {} (snapshot_bytes_max); lower the \
+                 former or raise the latter",
+                settings.snapshot_unit_bytes_max, settings.snapshot_bytes_max
+            ),
+        );
+    }
+    Ok(())
+}
+
+/// The gateway's own log's format; one that nothing would be written in is a mistake.
+pub(super) fn checked_format(
+    typed: Option<String>,
+    access_log: Option<&LogDestination>,
+) -> Result<String, SettingsError> {
+    const SETTING: &str = "access_log_format";
+    let Some(format) = typed else { return Ok(DEFAULT_FORMAT.to_owned()) };
+    if access_log.is_none() {
+        return invalid(
+            SETTING,
+            "it formats the gateway's own access log, which is off; set access_log to a path or `-`, or remove \
+             access_log_format (a stage's log has a format of its own)",
+        );
+    }
+    match AccessLogFormat::compile(&format) {
+        Ok(_) => Ok(format),
+        Err(error) => invalid(SETTING, error.to_string()),
+    }
+}
+
+/// What `sockaddr_un` holds, without the terminating zero.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+fn refuse_bad_paths(settings: &Settings) -> Result<(), SettingsError> {
+    let named = [
+        ("data_dir", &settings.data_dir),
+        ("publish_socket", &settings.publish_socket),
+        ("access_log_dir", &settings.access_log_dir),
+    ];
+    for (setting, path) in named {
+        if path.as_os_str().is_empty() {
+            return invalid(setting, "the path is empty; name one, or leave the setting out");
+        }
+    }
+    let socket_bytes = settings.publish_socket.as_os_str().len();
+    if socket_bytes > SOCKET_PATH_BYTES_MAX {
+        return invalid(
+            "publish_socket",
+            format!(
+                "`{}` has {socket_bytes} bytes, and a Unix socket's path at most {SOCKET_PATH_BYTES_MAX}; choose a \
+                 shorter path",
+                settings.publish_socket.display()
+            ),
+        );
+    }
+    Ok(())
+}
+
+fn refuse_shared_addresses(settings: &Settings) -> Result<(), SettingsError> {
+    if settings.listen.is_empty() {
+        return invalid("listen", "no address is given; name at least one, such as 127.0.0.1:8080");
+    }
+    for (position, address) in settings.listen.iter().enumerate() {
+        if address.port() == 0 {
+            continue;
+        }
+        if settings.listen[..position].contains(address) {
+            return invalid("listen", format!("{address} is given twice; remove one"));
+        }
+        if settings.admin_listen == *address {
+            return invalid(
+                "admin_listen",
+                format!("{address} is also a listen address; give the admin endpoint one of its own"),
+            );
+        }
+    }
+    Ok(())
+}

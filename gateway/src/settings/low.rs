@@ -1,0 +1,343 @@
+//! The settings as they are typed, on the command line, in the environment and in a file alike.
+//!
+//! Nothing is checked here beyond the shape of a value, and an absent setting is `None`: defaults
+//! belong to [`super::Settings`], where a test holds them to what the help below says.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, Parser, ValueEnum};
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
+
+use super::cores::CoreChoice;
+use turnpike_rt::DriverChoice;
+
+/// Turnpike's data plane: serves the APIs that turnpike-control publishes.
+///
+/// Every setting may be given as a flag, as an environment variable, or as a key of the file that --config
+/// names; a flag wins over the environment, and the environment over the file. A key is the flag's name with
+/// `_` for `-`: `--header-bytes-max 16384`, `TURNPIKE_GATEWAY_HEADER_BYTES_MAX=16384` and
+/// `header_bytes_max = 16384` say the same. Sizes are in bytes, times in milliseconds.
+#[derive(Parser, Debug)]
+#[command(name = "turnpike-gateway", version, max_term_width = 110)]
+pub(super) struct Cli {
+    /// TOML file with settings; an unknown key in it is an error.
+    #[arg(long, value_name = "FILE", env = "TURNPIKE_GATEWAY_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) low: LowArgs,
+}
+
+/// One field per setting, each as typed.
+#[derive(Args, Deserialize, Debug, Default, Clone)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LowArgs {
+    /// Addresses that serve APIs over HTTP, repeated or separated by commas; in a file, an array of strings.
+    /// Port 0 lets the system choose one [default: 127.0.0.1:8080]
+    #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_GATEWAY_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
+    pub(super) listen: Option<Vec<SocketAddr>>,
+    /// Address of metrics, health, readiness and drain. It has no authentication: keep it off public networks
+    /// [default: 127.0.0.1:9901]
+    #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_GATEWAY_ADMIN_LISTEN", value_name = "ADDR:PORT")]
+    pub(super) admin_listen: Option<SocketAddr>,
+    /// Connections that the kernel holds per listening socket until a shard accepts them; the kernel caps it at
+    /// net.core.somaxconn [default: 4096]
+    #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_GATEWAY_LISTEN_BACKLOG", value_name = "CONNECTIONS")]
+    pub(super) listen_backlog: Option<u64>,
+    /// Where turnpike-control publishes: a Unix socket. By default `publish.sock` in the directory that holds
+    /// the data directory, which is control's data directory [default: turnpike-data/publish.sock]
+    #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_GATEWAY_PUBLISH_SOCKET", value_name = "PATH")]
+    pub(super) publish_socket: Option<PathBuf>,
+
+    /// Directory for the last good snapshot, so that the gateway starts without control; made when absent
+    /// [default: turnpike-data/gateway]
+    #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_DATA_DIR", value_name = "DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+    /// Cores that get a pinned shard each: `all` that the process may use, the first N of those, or a list
+    /// such as 0,2-3 (core 2 alone: 2-2) [default: all]
+    #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_CORES", value_name = "all|N|LIST")]
+    pub(super) cores: Option<CoreChoice>,
+    /// What shards run on: io_uring, epoll, or auto for io_uring where the host allows it [default: auto]
+    #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_DRIVER", value_name = "auto|io_uring|epoll")]
+    pub(super) driver: Option<DriverName>,
+    /// Refuse to start where io_uring is denied, instead of running on epoll [default: false]
+    #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_REQUIRE_IO_URING", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub(super) require_io_uring: Option<bool>,
+    /// Drain and end when standard input reaches its end, as it does when the parent process dies
+    /// [default: false]
+    #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_EXIT_WITH_PARENT", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub(super) exit_with_parent: Option<bool>,
+    /// How long a drain waits for the requests in flight before it closes their connections [default: 30000]
+    #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_DRAIN_TIMEOUT_MS", value_name = "MS")]
+    pub(super) drain_timeout_ms: Option<u64>,
+
+    /// Longest request line; 414 above it [default: 8192]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_START_LINE_BYTES_MAX", value_name = "BYTES")]
+    pub(super) start_line_bytes_max: Option<u64>,
+    /// All header fields of a request together; 431 above it [default: 10240]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_HEADER_BYTES_MAX", value_name = "BYTES")]
+    pub(super) header_bytes_max: Option<u64>,
+    /// Header fields of a request, and trailer fields likewise; 431 above it [default: 100]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_HEADER_COUNT_MAX", value_name = "FIELDS")]
+    pub(super) header_count_max: Option<u64>,
+    /// Body of a request, or `unlimited`; 413 above it [default: 10485760]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_BODY_BYTES_MAX", value_name = "BYTES|unlimited")]
+    pub(super) body_bytes_max: Option<BodyLimit>,
+    /// Requests that one connection may have sent ahead of the answers; more stay unread until there is room
+    /// [default: 128]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_PIPELINED_REQUESTS_MAX", value_name = "REQUESTS")]
+    pub(super) pipelined_requests_max: Option<u64>,
+    /// Open client connections per shard; further ones are closed at once [default: 16384]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_CONNECTIONS_MAX", value_name = "CONNECTIONS")]
+    pub(super) connections_max: Option<u64>,
+    /// Requests in work per shard; 429 above it [default: 16384]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_EXCHANGES_IN_FLIGHT_MAX", value_name = "REQUESTS")]
+    pub(super) exchanges_in_flight_max: Option<u64>,
+    /// From the first byte of a request to the end of its header fields [default: 10000]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_READ_HEAD_TIMEOUT_MS", value_name = "MS")]
+    pub(super) read_head_timeout_ms: Option<u64>,
+    /// Between two pieces of a request's body [default: 30000]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_READ_BODY_TIMEOUT_MS", value_name = "MS")]
+    pub(super) read_body_timeout_ms: Option<u64>,
+    /// For a client to take more of an answer [default: 30000]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_WRITE_TIMEOUT_MS", value_name = "MS")]
+    pub(super) write_timeout_ms: Option<u64>,
+    /// How long a client connection is kept open between two requests [default: 60000]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_IDLE_TIMEOUT_MS", value_name = "MS")]
+    pub(super) idle_timeout_ms: Option<u64>,
+    /// How long an idle client connection keeps its buffers before they go back to the shard [default: 1000]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_IDLE_BUFFER_RELEASE_MS", value_name = "MS")]
+    pub(super) idle_buffer_release_ms: Option<u64>,
+
+    /// Open connections per shard and integration target; a request that would need another waits for a free
+    /// one [default: 1024]
+    #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_UPSTREAM_CONNECTIONS_MAX", value_name = "CONNECTIONS")]
+    pub(super) upstream_connections_max: Option<u64>,
+    /// Idle connections kept per shard and integration target, at most --upstream-connections-max; 0 keeps none
+    /// [default: 256]
+    #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_UPSTREAM_IDLE_CONNECTIONS_MAX", value_name = "CONNECTIONS")]
+    pub(super) upstream_idle_connections_max: Option<u64>,
+    /// Status line and header fields of an integration's answer together; 502 above it [default: 65536]
+    #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_UPSTREAM_HEAD_BYTES_MAX", value_name = "BYTES")]
+    pub(super) upstream_head_bytes_max: Option<u64>,
+    /// Header fields of an integration's answer, and trailer fields likewise; 502 above it [default: 100]
+    #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_UPSTREAM_HEADER_COUNT_MAX", value_name = "FIELDS")]
+    pub(super) upstream_header_count_max: Option<u64>,
+    /// For a connection to an integration's target to be made [default: 5000]
+    #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_CONNECT_TIMEOUT_MS", value_name = "MS")]
+    pub(super) connect_timeout_ms: Option<u64>,
+    /// How long an idle connection to a target is kept; set it below the target's own keep-alive time
+    /// [default: 30000]
+    #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_UPSTREAM_IDLE_TIMEOUT_MS", value_name = "MS")]
+    pub(super) upstream_idle_timeout_ms: Option<u64>,
+    /// Ceiling over the timeouts that integrations ask for; at least 50 [default: 29000]
+    #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_INTEGRATION_TIMEOUT_MS_MAX", value_name = "MS")]
+    pub(super) integration_timeout_ms_max: Option<u64>,
+
+    /// Name servers to ask, repeated or separated by commas; in a file, an array of strings. Without any, those
+    /// of /etc/resolv.conf
+    #[arg(help_heading = NAMES, long, env = "TURNPIKE_GATEWAY_DNS_SERVERS", value_name = "ADDR:PORT", value_delimiter = ',')]
+    pub(super) dns_servers: Option<Vec<SocketAddr>>,
+    /// An answer is used for at least this long, whatever its TTL [default: 1000]
+    #[arg(help_heading = NAMES, long, env = "TURNPIKE_GATEWAY_DNS_TTL_MIN_MS", value_name = "MS")]
+    pub(super) dns_ttl_min_ms: Option<u64>,
+    /// An answer is used for at most this long, whatever its TTL [default: 300000]
+    #[arg(help_heading = NAMES, long, env = "TURNPIKE_GATEWAY_DNS_TTL_MAX_MS", value_name = "MS")]
+    pub(super) dns_ttl_max_ms: Option<u64>,
+    /// Until a name that doesn't exist or wasn't answered for is asked for again; in the latter case its last
+    /// good answer serves meanwhile
+    /// [default: 1000]
+    #[arg(help_heading = NAMES, long, env = "TURNPIKE_GATEWAY_DNS_FAILURE_TTL_MS", value_name = "MS")]
+    pub(super) dns_failure_ttl_ms: Option<u64>,
+    /// For one name server to answer one question, before the next is asked [default: 2000]
+    #[arg(help_heading = NAMES, long, env = "TURNPIKE_GATEWAY_DNS_QUERY_TIMEOUT_MS", value_name = "MS")]
+    pub(super) dns_query_timeout_ms: Option<u64>,
+    /// Names that are looked up at the same time [default: 64]
+    #[arg(help_heading = NAMES, long, env = "TURNPIKE_GATEWAY_DNS_QUERIES_IN_FLIGHT_MAX", value_name = "NAMES")]
+    pub(super) dns_queries_in_flight_max: Option<u64>,
+
+    /// One unit of a snapshot (a compiled stage, or account-wide state); larger ones are refused
+    /// [default: 67108864]
+    #[arg(help_heading = SNAPSHOT, long, env = "TURNPIKE_GATEWAY_SNAPSHOT_UNIT_BYTES_MAX", value_name = "BYTES")]
+    pub(super) snapshot_unit_bytes_max: Option<u64>,
+    /// Units of one snapshot; a root that lists more is refused [default: 65536]
+    #[arg(help_heading = SNAPSHOT, long, env = "TURNPIKE_GATEWAY_SNAPSHOT_UNITS_MAX", value_name = "UNITS")]
+    pub(super) snapshot_units_max: Option<u64>,
+    /// All units of one snapshot together; a larger snapshot is refused [default: 1073741824]
+    #[arg(help_heading = SNAPSHOT, long, env = "TURNPIKE_GATEWAY_SNAPSHOT_BYTES_MAX", value_name = "BYTES")]
+    pub(super) snapshot_bytes_max: Option<u64>,
+
+    /// Access log of all APIs: a file's path, or `-` for standard output. Without it, only stages that name a
+    /// log group are logged
+    #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_ACCESS_LOG", value_name = "PATH|-")]
+    pub(super) access_log: Option<LogDestination>,
+    /// Format of --access-log, with $context variables as in an API stage's access log settings. Without it, a
+    /// JSON object a line with request, caller, time, route, status and latencies
+    ///
+    /// Variables, each after `$context.`: requestId, extendedRequestId, requestTime, requestTimeEpoch, httpMethod,
+    /// path, protocol, identity.sourceIp, identity.userAgent, domainName, domainPrefix, accountId, apiId, stage,
+    /// deploymentId, customDomain.basePathMatched, routeKey, resourcePath, resourceId, status, responseLength,
+    /// responseLatency, integrationStatus, integration.status, integration.integrationStatus, integrationLatency,
+    /// integration.latency, integrationErrorMessage, integration.error, error.message, error.messageString,
+    /// error.responseType. Others render as `-`.
+    #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_ACCESS_LOG_FORMAT", value_name = "FORMAT")]
+    pub(super) access_log_format: Option<String>,
+    /// Directory for the logs of stages that name a log group, a file a group; made when absent. By default
+    /// `access-logs` in the data directory [default: turnpike-data/gateway/access-logs]
+    #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_ACCESS_LOG_DIR", value_name = "DIR")]
+    pub(super) access_log_dir: Option<PathBuf>,
+    /// Log lines that wait for a slow file or pipe, in bytes; more are dropped and counted [default: 16777216]
+    #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_ACCESS_LOG_QUEUE_BYTES_MAX", value_name = "BYTES")]
+    pub(super) access_log_queue_bytes_max: Option<u64>,
+    /// Log files that are open at once; further ones take turns, which is slow [default: 256]
+    #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_ACCESS_LOG_FILES_MAX", value_name = "FILES")]
+    pub(super) access_log_files_max: Option<u64>,
+    /// How often a log file is checked for having been moved or removed, and opened anew (SIGHUP does it at
+    /// once) [default: 1000]
+    #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_ACCESS_LOG_REOPEN_CHECK_MS", value_name = "MS")]
+    pub(super) access_log_reopen_check_ms: Option<u64>,
+    /// How long /metrics waits for a shard before it reports that shard as down [default: 1000]
+    #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_METRICS_COLLECT_TIMEOUT_MS", value_name = "MS")]
+    pub(super) metrics_collect_timeout_ms: Option<u64>,
+}
+
+const ADDRESSES: &str = "Addresses";
+const PROCESS: &str = "Process";
+const DOWNSTREAM: &str = "Clients (limits and timeouts)";
+const UPSTREAM: &str = "Integrations (limits and timeouts)";
+const NAMES: &str = "Names (DNS)";
+const SNAPSHOT: &str = "Snapshots";
+const LOGS: &str = "Logs and metrics";
+
+impl LowArgs {
+    /// Each setting of `self`, and where it has none, that of `below`.
+    pub(super) fn over(self, below: Self) -> Self {
+        // A literal without `..`: a setting that is left out here doesn't compile.
+        macro_rules! each {
+            ($($setting:ident)*) => { Self { $($setting: self.$setting.or(below.$setting)),* } };
+        }
+        each! {
+            listen admin_listen listen_backlog publish_socket
+            data_dir cores driver require_io_uring exit_with_parent drain_timeout_ms
+            start_line_bytes_max header_bytes_max header_count_max body_bytes_max pipelined_requests_max
+            connections_max exchanges_in_flight_max read_head_timeout_ms read_body_timeout_ms
+            write_timeout_ms idle_timeout_ms idle_buffer_release_ms
+            upstream_connections_max upstream_idle_connections_max upstream_head_bytes_max
+            upstream_header_count_max connect_timeout_ms upstream_idle_timeout_ms integration_timeout_ms_max
+            dns_servers dns_ttl_min_ms dns_ttl_max_ms dns_failure_ttl_ms dns_query_timeout_ms
+            dns_queries_in_flight_max
+            snapshot_unit_bytes_max snapshot_units_max snapshot_bytes_max
+            access_log access_log_format access_log_dir access_log_queue_bytes_max access_log_files_max
+            access_log_reopen_check_ms metrics_collect_timeout_ms
+        }
+    }
+}
+
+/// Where the gateway's own access log goes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) enum LogDestination {
+    Stdout,
+    File(PathBuf),
+}
+
+impl FromStr for LogDestination {
+    type Err = String;
+
+    fn from_str(typed: &str) -> Result<Self, String> {
+        match typed {
+            "" => Err("name a file, or `-` for standard output".into()),
+            "-" => Ok(Self::Stdout),
+            path => Ok(Self::File(path.into())),
+        }
+    }
+}
+
+impl TryFrom<String> for LogDestination {
+    type Error = String;
+
+    fn try_from(typed: String) -> Result<Self, String> {
+        typed.parse()
+    }
+}
+
+/// A number of bytes, or no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BodyLimit {
+    Bytes(u64),
+    Unlimited,
+}
+
+impl BodyLimit {
+    pub(super) fn bytes(self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Unlimited => u64::MAX,
+        }
+    }
+}
+
+impl FromStr for BodyLimit {
+    type Err = String;
+
+    fn from_str(typed: &str) -> Result<Self, String> {
+        if typed == "unlimited" {
+            return Ok(Self::Unlimited);
+        }
+        typed
+            .parse()
+            .map(Self::Bytes)
+            .map_err(|_| format!("`{typed}` is neither a number of bytes nor `unlimited`"))
+    }
+}
+
+impl<'de> Deserialize<'de> for BodyLimit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(BodyLimitVisitor)
+    }
+}
+
+struct BodyLimitVisitor;
+
+impl Visitor<'_> for BodyLimitVisitor {
+    type Value = BodyLimit;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number of bytes or \"unlimited\"")
+    }
+
+    fn visit_str<E: de::Error>(self, typed: &str) -> Result<BodyLimit, E> {
+        typed.parse().map_err(E::custom)
+    }
+
+    fn visit_i64<E: de::Error>(self, typed: i64) -> Result<BodyLimit, E> {
+        match u64::try_from(typed) {
+            Ok(bytes) => Ok(BodyLimit::Bytes(bytes)),
+            Err(_) => Err(E::invalid_value(de::Unexpected::Signed(typed), &self)),
+        }
+    }
+}
+
+/// A driver as it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum DriverName {
+    Auto,
+    #[value(name = "io_uring")]
+    IoUring,
+    Epoll,
+}
+
+impl From<DriverName> for DriverChoice {
+    fn from(name: DriverName) -> Self {
+        match name {
+            DriverName::Auto => Self::Auto,
+            DriverName::IoUring => Self::IoUring,
+            DriverName::Epoll => Self::Epoll,
+        }
+    }
+}

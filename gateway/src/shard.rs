@@ -1,0 +1,262 @@
+//! A shard: what one pinned core owns, and its reactor's tasks.
+//!
+//! Made in `main`, held as `Rc<Shard>` by the connections that it serves. Nothing in here is shared with
+//! another shard but the published table, the resolved addresses and the loads, all of which it only reads
+//! (its own load it also writes). It hears of everything else through its mailbox.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use arc_swap::cache::Cache;
+use turnpike_rt::{BellListener, Clock, Driver, Listener};
+
+use crate::buffers::Buffers;
+use crate::connection;
+use crate::housekeeper::access_log::AccessLogQueue;
+use crate::housekeeper::collector::Reply;
+use crate::housekeeper::resolver::Addresses;
+use crate::ids::Ids;
+use crate::listener;
+use crate::log_lines::LogLines;
+use crate::mailbox::{Loads, Mailbox, ToShard};
+use crate::settings::Settings;
+use crate::stats::ShardStats;
+use crate::table::{StageLog, Table};
+use crate::upstream::Pools;
+use crate::wheel::{TICK_MS, Watch, Wheel};
+
+/// Idle upstream connections are looked through this often.
+const SWEEP_EVERY_MS: u64 = 1_000;
+
+/// What a shard is made of; can be sent to its thread.
+#[derive(Debug)]
+pub(crate) struct ShardParts {
+    pub(crate) index: usize,
+    pub(crate) core: usize,
+    pub(crate) driver: Driver,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) listeners: Vec<TcpListener>,
+    pub(crate) tables: Arc<ArcSwap<Table>>,
+    pub(crate) addresses: Arc<ArcSwap<Addresses>>,
+    pub(crate) loads: Loads,
+    /// Of all shards, this one's among them.
+    pub(crate) mailboxes: Vec<Mailbox>,
+    pub(crate) bell: BellListener,
+    pub(crate) log_queue: AccessLogQueue,
+    /// For requests of stages without a log of their own, and of none.
+    pub(crate) log: Option<StageLog>,
+    pub(crate) id_seed: [u64; 2],
+}
+
+/// One core's state.
+pub(crate) struct Shard {
+    pub(crate) index: usize,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) clock: Clock,
+    pub(crate) wheel: Wheel,
+    pub(crate) buffers: Buffers,
+    pub(crate) pools: Pools,
+    pub(crate) stats: RefCell<ShardStats>,
+    pub(crate) addresses: Arc<ArcSwap<Addresses>>,
+    pub(crate) loads: Loads,
+    pub(crate) mailboxes: Vec<Mailbox>,
+    pub(crate) ids: Ids,
+    pub(crate) log_lines: LogLines,
+    pub(crate) log: Option<StageLog>,
+    tables: RefCell<Cache<Arc<ArcSwap<Table>>, Arc<Table>>>,
+    /// The table that was adopted last: requests count their references here, off the other shards' cache lines.
+    adopted: RefCell<Rc<Arc<Table>>>,
+    listeners: Vec<Rc<Listener>>,
+    /// IMF-fixdate of the current second.
+    date: Cell<[u8; 29]>,
+    /// Of all open connections.
+    watches: RefCell<HashMap<u64, Rc<Watch>>>,
+    connections_seen: Cell<u64>,
+    draining: Cell<bool>,
+    stopping: Cell<bool>,
+}
+
+impl std::fmt::Debug for Shard {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Shard").field("index", &self.index).finish_non_exhaustive()
+    }
+}
+
+/// Runs a shard on the calling thread until it has drained or is stopped.
+///
+/// # Errors
+/// The reactor can't be made, or refuses the shard's sockets.
+pub(crate) fn run(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
+    if !turnpike_rt::pin_to_core(parts.core) {
+        return Err(io::Error::other(format!(
+            "shard {} can't be pinned to core {}: allow the core to this process, or choose others with --cores",
+            parts.index, parts.core
+        )));
+    }
+    turnpike_rt::run(parts.driver, serve(parts, started))?
+}
+
+async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
+    let listeners: Vec<Rc<Listener>> =
+        parts.listeners.into_iter().map(|listener| Listener::from_std(listener).map(Rc::new)).collect::<io::Result<_>>()?;
+    let clock = Clock::start();
+    let shard = Rc::new(Shard {
+        index: parts.index,
+        wheel: Wheel::new(clock.now_us() / 1000),
+        clock,
+        buffers: Buffers::default(),
+        pools: Pools::default(),
+        stats: RefCell::default(),
+        addresses: parts.addresses,
+        loads: parts.loads,
+        mailboxes: parts.mailboxes,
+        ids: Ids::new(parts.id_seed),
+        log_lines: LogLines::new(parts.log_queue),
+        log: parts.log,
+        settings: parts.settings,
+        adopted: RefCell::new(Rc::new(parts.tables.load_full())),
+        tables: RefCell::new(Cache::new(parts.tables)),
+        listeners,
+        date: Cell::new([b' '; 29]),
+        watches: RefCell::default(),
+        connections_seen: Cell::new(0),
+        draining: Cell::new(false),
+        stopping: Cell::new(false),
+    });
+    shard.write_date();
+    for listener in &shard.listeners {
+        turnpike_rt::spawn(listener::accept(Rc::clone(&shard), Rc::clone(listener)));
+    }
+    let bell = parts.bell;
+    let heard = Rc::clone(&shard);
+    turnpike_rt::spawn(async move {
+        let ended = bell.listen(|| heard.open_mail()).await;
+        if let Err(error) = ended {
+            // Without its bell a shard hears of nothing any more: that is no state to go on in.
+            eprintln!("turnpike-gateway: shard {} lost its mailbox's bell: {error}", heard.index);
+            heard.stopping.set(true);
+        }
+    });
+    started();
+    shard.tick_until_done().await;
+    shard.pools.clear(&shard);
+    shard.log_lines.flush(&shard);
+    Ok(())
+}
+
+impl Shard {
+    /// The table as of now; a request keeps the one that it began with.
+    pub(crate) fn table(&self) -> Rc<Arc<Table>> {
+        let mut tables = self.tables.borrow_mut();
+        let newest = tables.load();
+        let mut adopted = self.adopted.borrow_mut();
+        if !Arc::ptr_eq(newest, &adopted) {
+            *adopted = Rc::new(Arc::clone(newest));
+        }
+        Rc::clone(&adopted)
+    }
+
+    /// Milliseconds on the shard's clock, exact where the wheel's are coarse.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.clock.now_us() / 1000
+    }
+
+    pub(crate) fn date(&self) -> [u8; 29] {
+        self.date.get()
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Serves a connection of this shard's own or handed over by another.
+    pub(crate) fn start(self: &Rc<Self>, accepted: std::os::fd::OwnedFd, peer: std::net::SocketAddr) {
+        let number = self.connections_seen.get();
+        self.connections_seen.set(number + 1);
+        turnpike_rt::spawn(connection::serve(Rc::clone(self), number, accepted, peer));
+    }
+
+    /// Makes a connection known to a drain.
+    pub(crate) fn watch(&self, connection: u64, watch: &Rc<Watch>) {
+        self.watches.borrow_mut().insert(connection, Rc::clone(watch));
+    }
+
+    pub(crate) fn unwatch(&self, connection: u64) {
+        self.watches.borrow_mut().remove(&connection);
+    }
+
+    /// A connection waits for a request, which may last; a drain ends the wait.
+    pub(crate) fn begin_wait(&self, watch: &Watch) {
+        self.stats.borrow_mut().gauges.connections_idle += 1;
+        watch.set_waiting(true);
+        if self.is_draining() {
+            watch.end_read();
+        }
+    }
+
+    pub(crate) fn end_wait(&self, watch: &Watch) {
+        self.stats.borrow_mut().gauges.connections_idle -= 1;
+        watch.set_waiting(false);
+    }
+
+    /// False ends the bell's listening.
+    fn open_mail(self: &Rc<Self>) -> bool {
+        while let Some(message) = self.mailboxes[self.index].receive() {
+            match message {
+                ToShard::Serve(accepted, peer) => {
+                    self.stats.borrow_mut().counters.connections_taken_over_total += 1;
+                    self.start(accepted, peer);
+                }
+                ToShard::Collect(reply) => self.report(reply),
+                ToShard::Drain => self.drain(),
+                ToShard::Stop => self.stopping.set(true),
+            }
+        }
+        !self.stopping.get()
+    }
+
+    fn report(&self, reply: Reply) {
+        let mut stats = self.stats.borrow_mut();
+        stats.gauges.buffers_in_use = self.buffers.in_use();
+        stats.gauges.snapshot_version = self.table().version;
+        reply.send(stats.report());
+    }
+
+    fn drain(&self) {
+        self.draining.set(true);
+        self.listeners.iter().for_each(|listener| listener.stop());
+        self.watches.borrow().values().filter(|watch| watch.is_waiting()).for_each(|watch| watch.end_read());
+    }
+
+    async fn tick_until_done(self: &Rc<Self>) {
+        let mut swept_ms = self.now_ms();
+        loop {
+            turnpike_rt::sleep(Duration::from_millis(TICK_MS)).await;
+            let now_ms = self.now_ms();
+            self.wheel.advance(now_ms);
+            self.log_lines.flush(self);
+            if now_ms - swept_ms >= SWEEP_EVERY_MS {
+                swept_ms = now_ms;
+                self.pools.sweep(self);
+            }
+            self.write_date();
+            if self.stopping.get() || (self.is_draining() && self.connections_open() == 0) {
+                return;
+            }
+        }
+    }
+
+    fn connections_open(&self) -> u64 {
+        self.stats.borrow().gauges.connections_open
+    }
+
+    fn write_date(&self) {
+        self.date.set(turnpike_http::encode::http_date(Clock::unix_ms() / 1000));
+    }
+}

@@ -1,0 +1,368 @@
+//! What a shard counts while it serves, and hands to the housekeeper when asked.
+//!
+//! Owned by one shard and touched by it alone: plain integers, no atomics. A report moves what was
+//! gathered since the last one, so a stage that saw no request costs nothing, and a scrape never
+//! copies a histogram on a shard. `record` is the last step of a request's life.
+
+use hdrhistogram::Histogram;
+
+/// Index of a stage's figures, the same on every shard; given out by [`crate::housekeeper::totals::Totals`] when a
+/// snapshot is compiled, and never used for another stage again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct StageSlot(pub(crate) u32);
+
+/// Significant decimal digits of a latency: what is read back is within 1 % of what was recorded.
+const LATENCY_DIGITS: u8 = 2;
+
+/// A stage's requests. The names are CloudWatch's.
+#[derive(Debug, Clone)]
+pub(crate) struct StageStats {
+    pub(crate) count: u64,
+    pub(crate) count_4xx: u64,
+    pub(crate) count_5xx: u64,
+    pub(crate) latency: Latency,
+    /// Of the requests that reached an integration.
+    pub(crate) integration_latency: Latency,
+}
+
+impl StageStats {
+    pub(crate) fn new() -> Self {
+        Self {
+            count: 0,
+            count_4xx: 0,
+            count_5xx: 0,
+            latency: Latency::new(),
+            integration_latency: Latency::new(),
+        }
+    }
+
+    /// One answered request; `integration_latency_us` only if its integration was called.
+    pub(crate) fn record(&mut self, status: u16, latency_us: u64, integration_latency_us: Option<u64>) {
+        self.count += 1;
+        self.count_4xx += u64::from(status / 100 == 4);
+        self.count_5xx += u64::from(status / 100 == 5);
+        self.latency.record(latency_us);
+        if let Some(latency_us) = integration_latency_us {
+            self.integration_latency.record(latency_us);
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        self.count_4xx += other.count_4xx;
+        self.count_5xx += other.count_5xx;
+        self.latency.add(&other.latency);
+        self.integration_latency.add(&other.integration_latency);
+    }
+}
+
+/// A latency distribution in microseconds, with its exact sum.
+#[derive(Debug, Clone)]
+pub(crate) struct Latency {
+    pub(crate) histogram_us: Histogram<u64>,
+    pub(crate) sum_us: u64,
+}
+
+impl Latency {
+    fn new() -> Self {
+        Self {
+            // Grows to the longest latency seen: a kilobyte or two in practice, where room for an hour takes 26 KiB.
+            histogram_us: Histogram::new(LATENCY_DIGITS).expect("two digits are within hdrhistogram's range"),
+            sum_us: 0,
+        }
+    }
+
+    fn record(&mut self, latency_us: u64) {
+        self.histogram_us.record(latency_us).expect("a growing histogram takes every value");
+        self.sum_us += latency_us;
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.histogram_us.add(&other.histogram_us).expect("a growing histogram takes every other");
+        self.sum_us += other.sum_us;
+    }
+}
+
+/// Why a request or connection was turned away, or failed, as metrics tell it apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum RefusalKind {
+    /// The request breaks HTTP's rules, or its framing is ambiguous.
+    Malformed,
+    StartLineTooLong,
+    HeaderTooLarge,
+    BodyTooLarge,
+    ReadTimeout,
+    /// Upgrade, CONNECT, or a version that isn't served.
+    Unsupported,
+    /// No API answers at this host, base path or stage.
+    ApiUnknown,
+    /// The API has no such route.
+    RouteUnknown,
+    /// `exchanges_in_flight_max` is reached.
+    ExchangesInFlight,
+    /// `connections_max` is reached.
+    Connections,
+    /// The integration's host name has no address.
+    UpstreamUnresolved,
+    UpstreamConnect,
+    /// `upstream_connections_max` is reached.
+    UpstreamConnections,
+    /// Closed or reset before the answer was whole.
+    UpstreamClosed,
+    /// What the integration sent isn't HTTP, or is over a limit.
+    UpstreamMalformed,
+    IntegrationTimeout,
+    Internal,
+}
+
+impl RefusalKind {
+    /// In order of the discriminants.
+    pub(crate) const ALL: [Self; 17] = [
+        Self::Malformed,
+        Self::StartLineTooLong,
+        Self::HeaderTooLarge,
+        Self::BodyTooLarge,
+        Self::ReadTimeout,
+        Self::Unsupported,
+        Self::ApiUnknown,
+        Self::RouteUnknown,
+        Self::ExchangesInFlight,
+        Self::Connections,
+        Self::UpstreamUnresolved,
+        Self::UpstreamConnect,
+        Self::UpstreamConnections,
+        Self::UpstreamClosed,
+        Self::UpstreamMalformed,
+        Self::IntegrationTimeout,
+        Self::Internal,
+    ];
+
+    /// As the metrics' label says it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::StartLineTooLong => "start_line_too_long",
+            Self::HeaderTooLarge => "header_too_large",
+            Self::BodyTooLarge => "body_too_large",
+            Self::ReadTimeout => "read_timeout",
+            Self::Unsupported => "unsupported",
+            Self::ApiUnknown => "api_unknown",
+            Self::RouteUnknown => "route_unknown",
+            Self::ExchangesInFlight => "exchanges_in_flight",
+            Self::Connections => "connections",
+            Self::UpstreamUnresolved => "upstream_unresolved",
+            Self::UpstreamConnect => "upstream_connect",
+            Self::UpstreamConnections => "upstream_connections",
+            Self::UpstreamClosed => "upstream_closed",
+            Self::UpstreamMalformed => "upstream_malformed",
+            Self::IntegrationTimeout => "integration_timeout",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// Refusals by kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Refusals([u64; RefusalKind::ALL.len()]);
+
+impl Refusals {
+    pub(crate) fn count(&mut self, kind: RefusalKind) {
+        self.0[kind as usize] += 1;
+    }
+
+    pub(crate) fn of(&self, kind: RefusalKind) -> u64 {
+        self.0[kind as usize]
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine += theirs;
+        }
+    }
+}
+
+/// What only ever grows, since the last report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counters {
+    pub(crate) connections_accepted_total: u64,
+    /// Accepted here, given to a less loaded shard.
+    pub(crate) connections_handed_off_total: u64,
+    /// Accepted by another shard, taken over here.
+    pub(crate) connections_taken_over_total: u64,
+    /// Answered requests, refused ones included.
+    pub(crate) requests_total: u64,
+    pub(crate) refusals: Refusals,
+    pub(crate) upstream_connects_total: u64,
+    pub(crate) upstream_connect_failures_total: u64,
+    /// Exchanges that went over a pooled connection.
+    pub(crate) upstream_reuses_total: u64,
+    /// Exchanges sent again because a pooled connection turned out to be closed.
+    pub(crate) upstream_retries_total: u64,
+    /// From clients, heads included.
+    pub(crate) bytes_in_total: u64,
+    /// To clients, heads included.
+    pub(crate) bytes_out_total: u64,
+    pub(crate) access_log_lines_total: u64,
+    /// Lines that found the access log's queue full.
+    pub(crate) access_log_lines_dropped_total: u64,
+}
+
+impl Counters {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.connections_accepted_total += other.connections_accepted_total;
+        self.connections_handed_off_total += other.connections_handed_off_total;
+        self.connections_taken_over_total += other.connections_taken_over_total;
+        self.requests_total += other.requests_total;
+        self.refusals.add(&other.refusals);
+        self.upstream_connects_total += other.upstream_connects_total;
+        self.upstream_connect_failures_total += other.upstream_connect_failures_total;
+        self.upstream_reuses_total += other.upstream_reuses_total;
+        self.upstream_retries_total += other.upstream_retries_total;
+        self.bytes_in_total += other.bytes_in_total;
+        self.bytes_out_total += other.bytes_out_total;
+        self.access_log_lines_total += other.access_log_lines_total;
+        self.access_log_lines_dropped_total += other.access_log_lines_dropped_total;
+    }
+}
+
+/// What rises and falls, as it stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Gauges {
+    pub(crate) connections_open: u64,
+    /// Open, and between two requests.
+    pub(crate) connections_idle: u64,
+    pub(crate) exchanges_in_flight: u64,
+    pub(crate) upstream_connections_open: u64,
+    /// Open, and in the pool.
+    pub(crate) upstream_connections_idle: u64,
+    /// I/O buffers that connections hold; 0 when all rest, but for one with each pooled upstream connection.
+    pub(crate) buffers_in_use: u64,
+    /// The snapshot that the shard has adopted; 0 before the first.
+    pub(crate) snapshot_version: u64,
+}
+
+/// All figures of one shard.
+#[derive(Debug, Default)]
+pub(crate) struct ShardStats {
+    pub(crate) counters: Counters,
+    pub(crate) gauges: Gauges,
+    /// By slot; present exactly for the slots in `dirty`.
+    stages: Vec<Option<Box<StageStats>>>,
+    dirty: Vec<StageSlot>,
+}
+
+/// What a shard gathered since its last report, and its gauges as they stand.
+#[derive(Debug)]
+pub(crate) struct ShardReport {
+    pub(crate) counters: Counters,
+    pub(crate) gauges: Gauges,
+    pub(crate) stages: Vec<(StageSlot, Box<StageStats>)>,
+}
+
+impl ShardStats {
+    /// One answered request of a stage.
+    pub(crate) fn record(
+        &mut self,
+        slot: StageSlot,
+        status: u16,
+        latency_us: u64,
+        integration_latency_us: Option<u64>,
+    ) {
+        self.counters.requests_total += 1;
+        self.stage(slot).record(status, latency_us, integration_latency_us);
+    }
+
+    /// One answered request that no stage could be found for.
+    pub(crate) fn record_without_stage(&mut self) {
+        self.counters.requests_total += 1;
+    }
+
+    /// Moves out what was gathered.
+    pub(crate) fn report(&mut self) -> ShardReport {
+        let stages = &mut self.stages;
+        let gathered = self.dirty.drain(..).filter_map(|slot| Some((slot, stages[slot.0 as usize].take()?)));
+        ShardReport {
+            stages: gathered.collect(),
+            counters: std::mem::take(&mut self.counters),
+            gauges: self.gauges,
+        }
+    }
+
+    fn stage(&mut self, slot: StageSlot) -> &mut StageStats {
+        let index = slot.0 as usize;
+        if index >= self.stages.len() {
+            self.stages.resize_with(index + 1, || None);
+        }
+        let dirty = &mut self.dirty;
+        self.stages[index].get_or_insert_with(|| {
+            dirty.push(slot);
+            Box::new(StageStats::new())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_moves_what_was_gathered_and_leaves_the_gauges() {
+        let mut stats = ShardStats::default();
+        stats.gauges.connections_open = 7;
+        stats.counters.bytes_in_total = 100;
+        stats.counters.refusals.count(RefusalKind::RouteUnknown);
+        stats.record(StageSlot(3), 200, 1_000, Some(800));
+        stats.record(StageSlot(3), 404, 50, None);
+        stats.record(StageSlot(0), 502, 2_000, Some(1_900));
+        stats.record_without_stage();
+
+        let report = stats.report();
+        assert_eq!(report.counters.requests_total, 4);
+        assert_eq!(report.counters.refusals.of(RefusalKind::RouteUnknown), 1);
+        let slots: Vec<u32> = report.stages.iter().map(|(slot, _)| slot.0).collect();
+        assert_eq!(slots, [3, 0]);
+        let third = &report.stages[0].1;
+        assert_eq!((third.count, third.count_4xx, third.count_5xx), (2, 1, 0));
+        assert_eq!((third.latency.histogram_us.len(), third.latency.sum_us), (2, 1_050));
+        assert_eq!(third.integration_latency.histogram_us.len(), 1);
+
+        let report = stats.report();
+        assert_eq!(report.counters, Counters::default());
+        assert_eq!(report.gauges.connections_open, 7);
+        assert!(report.stages.is_empty());
+    }
+
+    #[test]
+    fn a_stage_is_gathered_again_after_a_report() {
+        let mut stats = ShardStats::default();
+        for _ in 0..2 {
+            stats.record(StageSlot(1), 200, 10, None);
+            assert_eq!(stats.report().stages[0].1.count, 1);
+        }
+    }
+
+    #[test]
+    fn a_latency_is_kept_to_one_percent_at_any_size() {
+        for latency_us in [0, 1, 999, 250_000, 29_000_000, 86_400_000_000] {
+            let mut stage = StageStats::new();
+            stage.record(200, latency_us, None);
+            let kept = stage.latency.histogram_us.max() as f64;
+            assert!((kept - latency_us as f64).abs() <= latency_us as f64 / 100.0, "{latency_us}: {kept}");
+        }
+    }
+
+    #[test]
+    fn each_kind_of_refusal_is_counted_apart() {
+        for (index, kind) in RefusalKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, index);
+            let mut refusals = Refusals::default();
+            refusals.count(kind);
+            assert_eq!(RefusalKind::ALL.map(|other| refusals.of(other)).iter().sum::<u64>(), 1);
+            assert_eq!(refusals.of(kind), 1);
+        }
+        let mut names = RefusalKind::ALL.map(RefusalKind::name);
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+}

@@ -1,0 +1,212 @@
+//! A compiled snapshot: what the shards route by.
+//!
+//! Made by the housekeeper, immutable, shared by all shards; whatever could fail has failed while it was
+//! compiled. Looking a request up takes two steps: [`Table::address`] finds the stage by host and path
+//! prefix, [`Routes::look_up`] the route by method and path.
+
+mod compile;
+mod routes;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+pub(crate) use compile::{Compiler, StageServices};
+pub(crate) use routes::{Matched, Routes};
+use turnpike_snapshot::Protocol;
+
+use crate::access_log_format::AccessLogFormat;
+use crate::housekeeper::access_log::SinkId;
+use crate::stats::StageSlot;
+
+/// Hosts that are no custom domain serve every API below this path.
+const EXECUTE_API_PREFIX: &str = "/_aws/execute-api/";
+const DEFAULT_STAGE: &str = "$default";
+/// A DNS name can't be longer (RFC 1035 2.3.4).
+const HOST_BYTES_MAX: usize = 255;
+
+/// One configuration.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) version: u64,
+    pub(crate) account_id: Box<str>,
+    /// `.execute-api.us-east-1.localhost`
+    host_suffix: Box<str>,
+    apis: HashMap<Box<str>, Api>,
+    /// Each domain's mappings, longest key first.
+    domains: HashMap<Box<str>, Box<[BasePath]>>,
+}
+
+#[derive(Debug)]
+struct Api {
+    protocol: Protocol,
+    stages: HashMap<Box<str>, Arc<Stage>>,
+}
+
+#[derive(Debug)]
+struct BasePath {
+    key: Box<str>,
+    stage: Arc<Stage>,
+}
+
+/// A deployed stage.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) api_id: Box<str>,
+    pub(crate) protocol: Protocol,
+    pub(crate) name: Box<str>,
+    pub(crate) deployment_id: Box<str>,
+    pub(crate) slot: StageSlot,
+    execute_api_endpoint_disabled: bool,
+    pub(crate) log: Option<StageLog>,
+    pub(crate) routes: Routes,
+    integrations: Box<[Integration]>,
+}
+
+/// Where and how a stage's requests are logged.
+#[derive(Debug, Clone)]
+pub(crate) struct StageLog {
+    pub(crate) sink: SinkId,
+    pub(crate) format: Arc<AccessLogFormat>,
+}
+
+/// A REST method or an HTTP API's route.
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// `GET /pets/{id}`, `$default`
+    pub(crate) key: Box<str>,
+    /// `/pets/{id}`
+    pub(crate) path: Box<str>,
+    pub(crate) id: Box<str>,
+    integration: u32,
+}
+
+/// An HTTP_PROXY integration.
+#[derive(Debug)]
+pub(crate) struct Integration {
+    pub(crate) timeout_ms: u64,
+    /// `None` passes the client's method on.
+    pub(crate) method: Option<Box<str>>,
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) target: Box<[TargetPart]>,
+    pub(crate) query: Box<str>,
+}
+
+/// Where integrations connect to; one for all that name the same host and port.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Upstream {
+    /// Index of each shard's pool.
+    pub(crate) slot: u32,
+    /// Where `host` is an address and needs no resolving.
+    pub(crate) ip: Option<IpAddr>,
+    pub(crate) host: Box<str>,
+    pub(crate) port: u16,
+    /// What `Host` says to it.
+    pub(crate) authority: Box<str>,
+}
+
+#[derive(Debug)]
+pub(crate) enum TargetPart {
+    Literal(Box<str>),
+    Variable(Box<str>),
+    RequestPath,
+}
+
+/// The stage that a request addresses.
+#[derive(Debug)]
+pub(crate) struct Address<'t, 'p> {
+    pub(crate) stage: &'t Stage,
+    /// Below the stage or base path; starts with `/`.
+    pub(crate) path: &'p str,
+    /// The mapping's key, at a custom domain.
+    pub(crate) base_path: Option<&'t str>,
+}
+
+/// Why no stage is addressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AddressError {
+    /// No API, domain or mapping answers here.
+    ApiUnknown,
+    StageUnknown(Protocol),
+    /// `disableExecuteApiEndpoint`
+    EndpointDisabled(Protocol),
+}
+
+impl Table {
+    /// What a gateway serves before its first snapshot.
+    pub(crate) fn empty() -> Self {
+        Self {
+            version: 0,
+            account_id: "".into(),
+            host_suffix: "".into(),
+            apis: HashMap::new(),
+            domains: HashMap::new(),
+        }
+    }
+
+    /// Finds the stage for a host, without its port, and a normalized path.
+    pub(crate) fn address<'t, 'p>(&'t self, host: &[u8], path: &'p str) -> Result<Address<'t, 'p>, AddressError> {
+        let mut lowered = [0; HOST_BYTES_MAX];
+        let host = lower(host, &mut lowered).ok_or(AddressError::ApiUnknown)?;
+        if let Some(api_id) = self.api_id_in(host) {
+            return self.default_form(api_id, path);
+        }
+        if let Some(base_paths) = self.domains.get(host) {
+            return base_paths.iter().find_map(|base_path| base_path.address(path)).ok_or(AddressError::ApiUnknown);
+        }
+        let below = path.strip_prefix(EXECUTE_API_PREFIX).ok_or(AddressError::ApiUnknown)?;
+        let (api_id, path) = below.split_at(below.find('/').unwrap_or(below.len()));
+        self.default_form(api_id, path)
+    }
+
+    fn api_id_in<'h>(&self, host: &'h str) -> Option<&'h str> {
+        let api_id = host.strip_suffix(&*self.host_suffix)?;
+        (!self.host_suffix.is_empty() && !api_id.contains('.')).then_some(api_id)
+    }
+
+    /// `/{stage}/…`, or `/…` for a `$default` stage; AWS looks for a named stage first.
+    fn default_form<'p>(&self, api_id: &str, path: &'p str) -> Result<Address<'_, 'p>, AddressError> {
+        let api = self.apis.get(api_id).ok_or(AddressError::ApiUnknown)?;
+        let below = path.strip_prefix('/').unwrap_or(path);
+        let (name, rest) = below.split_at(below.find('/').unwrap_or(below.len()));
+        let (stage, path) = match (api.stages.get(name), api.stages.get(DEFAULT_STAGE)) {
+            (Some(stage), _) => (stage, rest),
+            (None, Some(stage)) => (stage, path),
+            (None, None) => return Err(AddressError::StageUnknown(api.protocol)),
+        };
+        if stage.execute_api_endpoint_disabled {
+            return Err(AddressError::EndpointDisabled(api.protocol));
+        }
+        Ok(Address { stage, path: rooted(path), base_path: None })
+    }
+}
+
+impl BasePath {
+    fn address<'t, 'p>(&'t self, path: &'p str) -> Option<Address<'t, 'p>> {
+        let rest = if self.key.is_empty() { path } else { path.strip_prefix('/')?.strip_prefix(&*self.key)? };
+        let whole_segments = rest.is_empty() || rest.starts_with('/');
+        whole_segments.then(|| Address { stage: &self.stage, path: rooted(rest), base_path: Some(&self.key) })
+    }
+}
+
+impl Stage {
+    pub(crate) fn integration(&self, route: &Route) -> &Integration {
+        &self.integrations[route.integration as usize]
+    }
+}
+
+fn rooted(path: &str) -> &str {
+    if path.is_empty() { "/" } else { path }
+}
+
+/// Lower case, without the dot that may end a fully qualified name.
+fn lower<'l>(host: &[u8], lowered: &'l mut [u8; HOST_BYTES_MAX]) -> Option<&'l str> {
+    let host = host.strip_suffix(b".").unwrap_or(host);
+    let lowered = lowered.get_mut(..host.len())?;
+    lowered.copy_from_slice(host);
+    lowered.make_ascii_lowercase();
+    std::str::from_utf8(lowered).ok()
+}
+
+#[cfg(test)]
+mod tests;

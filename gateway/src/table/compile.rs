@@ -1,0 +1,237 @@
+//! From a snapshot's units to a [`Table`], on the housekeeper.
+//!
+//! A stage whose unit is the one that is already served is taken over as it is, so that a change to one
+//! stage costs one stage.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use turnpike_snapshot::{AccountUnit, HttpProxy, IntegrationKind, Protocol, StageUnit, Unit, UnitHash};
+
+use super::{Api, BasePath, Integration, Route, Routes, Stage, StageLog, Table, TargetPart, Upstream};
+use crate::stats::StageSlot;
+
+/// Keeps what the next compilation can take over.
+#[derive(Debug, Default)]
+pub(crate) struct Compiler {
+    stages: HashMap<UnitHash, Arc<Stage>>,
+    upstreams: HashMap<(String, u16), Weak<Upstream>>,
+    upstream_slots_used: u32,
+}
+
+/// Why a snapshot is refused, though its bytes were sound.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CompileError {
+    #[error("the snapshot has {0} account units instead of one")]
+    AccountUnits(usize),
+    #[error("API {api_id} has stage {stage} twice")]
+    StageTwice { api_id: String, stage: String },
+    #[error("API {api_id} is a REST API in one stage and an HTTP API in another")]
+    TwoProtocols { api_id: String },
+    #[error("domain {domain} maps '{key}' to stage {stage} of API {api_id}, which isn't in the snapshot")]
+    MappingDangles { domain: String, key: String, api_id: String, stage: String },
+    #[error("stage {stage} of API {api_id}: {error}")]
+    Route { api_id: String, stage: String, error: matchit::InsertError },
+    #[error("stage {stage} of API {api_id}: {reason}")]
+    AccessLog { api_id: String, stage: String, reason: String },
+}
+
+/// What the housekeeper gives each stage: its counters' slot, and its log.
+pub(crate) trait StageServices {
+    fn slots(&mut self, stages: &[(&str, &str)]) -> Vec<StageSlot>;
+    /// # Errors
+    /// The format can't be used, or no more log files may be open.
+    fn log(&mut self, unit: &StageUnit) -> Result<Option<StageLog>, String>;
+}
+
+impl Compiler {
+    pub(crate) fn compile(
+        &mut self,
+        version: u64,
+        units: &[(UnitHash, Arc<Unit>)],
+        services: &mut dyn StageServices,
+    ) -> Result<Table, CompileError> {
+        let account = account_of(units)?;
+        let mut table = Table {
+            version,
+            account_id: account.account_id.as_str().into(),
+            host_suffix: format!(".execute-api.{}.{}", account.region, account.endpoint_suffix).into(),
+            apis: HashMap::new(),
+            domains: HashMap::new(),
+        };
+        let stages = self.stages(units, services)?;
+        for stage in stages.values() {
+            table.add(stage)?;
+        }
+        for domain in &account.domains {
+            let mut base_paths = Vec::with_capacity(domain.mappings.len());
+            for mapping in &domain.mappings {
+                let stage = table.apis.get(&*mapping.api_id).and_then(|api| api.stages.get(&*mapping.stage));
+                let stage = stage.ok_or_else(|| CompileError::MappingDangles {
+                    domain: domain.name.clone(),
+                    key: mapping.key.clone(),
+                    api_id: mapping.api_id.clone(),
+                    stage: mapping.stage.clone(),
+                })?;
+                base_paths.push(BasePath { key: mapping.key.as_str().into(), stage: Arc::clone(stage) });
+            }
+            base_paths.sort_by_key(|base_path| std::cmp::Reverse(base_path.key.len()));
+            table.domains.insert(domain.name.as_str().into(), base_paths.into());
+        }
+        self.stages = stages;
+        self.upstreams.retain(|_, upstream| upstream.strong_count() > 0);
+        Ok(table)
+    }
+
+    fn stages(
+        &mut self,
+        units: &[(UnitHash, Arc<Unit>)],
+        services: &mut dyn StageServices,
+    ) -> Result<HashMap<UnitHash, Arc<Stage>>, CompileError> {
+        let units: Vec<(UnitHash, &StageUnit)> = units
+            .iter()
+            .filter_map(|(hash, unit)| match &**unit {
+                Unit::Stage(stage) => Some((*hash, stage)),
+                Unit::Account(_) => None,
+            })
+            .collect();
+        let names: Vec<(&str, &str)> =
+            units.iter().map(|(_, unit)| (unit.api_id.as_str(), unit.stage.as_str())).collect();
+        let slots = services.slots(&names);
+        let mut stages = HashMap::with_capacity(units.len());
+        for ((hash, unit), slot) in units.into_iter().zip(slots) {
+            let stage = match self.stages.get(&hash) {
+                Some(stage) if stage.slot == slot => Arc::clone(stage),
+                _ => Arc::new(self.stage(unit, slot, services)?),
+            };
+            stages.insert(hash, stage);
+        }
+        Ok(stages)
+    }
+
+    fn stage(
+        &mut self,
+        unit: &StageUnit,
+        slot: StageSlot,
+        services: &mut dyn StageServices,
+    ) -> Result<Stage, CompileError> {
+        let log = services.log(unit).map_err(|reason| CompileError::AccessLog {
+            api_id: unit.api_id.clone(),
+            stage: unit.stage.clone(),
+            reason,
+        })?;
+        let methods: Vec<&str> = unit.routes.iter().map(|route| route.method.as_str()).collect();
+        let routes = unit.routes.iter().map(|route| compile_route(unit.protocol, route)).collect();
+        let routes = Routes::compile(unit.protocol, &methods, routes).map_err(|error| CompileError::Route {
+            api_id: unit.api_id.clone(),
+            stage: unit.stage.clone(),
+            error,
+        })?;
+        Ok(Stage {
+            api_id: unit.api_id.as_str().into(),
+            protocol: unit.protocol,
+            name: unit.stage.as_str().into(),
+            deployment_id: unit.deployment_id.as_str().into(),
+            slot,
+            execute_api_endpoint_disabled: unit.execute_api_endpoint_disabled,
+            log,
+            routes,
+            integrations: unit.integrations.iter().map(|integration| self.integration(integration)).collect(),
+        })
+    }
+
+    fn integration(&mut self, unit: &turnpike_snapshot::Integration) -> Integration {
+        let IntegrationKind::HttpProxy(proxy) = &unit.kind;
+        Integration {
+            timeout_ms: u64::from(unit.timeout_ms),
+            method: proxy.method.as_deref().map(Into::into),
+            upstream: self.upstream(proxy),
+            target: proxy.target.iter().map(compile_part).collect(),
+            query: proxy.query.as_str().into(),
+        }
+    }
+
+    fn upstream(&mut self, proxy: &HttpProxy) -> Arc<Upstream> {
+        let known = self.upstreams.entry((proxy.host.clone(), proxy.port)).or_default();
+        if let Some(upstream) = known.upgrade() {
+            return upstream;
+        }
+        let upstream = Arc::new(Upstream {
+            slot: self.upstream_slots_used,
+            ip: proxy.host.parse().ok(),
+            host: proxy.host.as_str().into(),
+            port: proxy.port,
+            authority: authority(proxy).into(),
+        });
+        self.upstream_slots_used += 1;
+        *known = Arc::downgrade(&upstream);
+        upstream
+    }
+}
+
+impl Table {
+    fn add(&mut self, stage: &Arc<Stage>) -> Result<(), CompileError> {
+        let api = self
+            .apis
+            .entry(stage.api_id.clone())
+            .or_insert_with(|| Api { protocol: stage.protocol, stages: HashMap::new() });
+        if api.protocol != stage.protocol {
+            return Err(CompileError::TwoProtocols { api_id: stage.api_id.to_string() });
+        }
+        if api.stages.insert(stage.name.clone(), Arc::clone(stage)).is_some() {
+            return Err(CompileError::StageTwice { api_id: stage.api_id.to_string(), stage: stage.name.to_string() });
+        }
+        Ok(())
+    }
+
+    /// The host names that its integrations connect to, each once.
+    pub(crate) fn upstream_hosts(&self) -> Vec<String> {
+        let stages = self.apis.values().flat_map(|api| api.stages.values());
+        let mut hosts: Vec<&str> = stages
+            .flat_map(|stage| stage.integrations.iter())
+            .map(|integration| &*integration.upstream.host)
+            .collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        hosts.into_iter().map(str::to_owned).collect()
+    }
+}
+
+fn account_of(units: &[(UnitHash, Arc<Unit>)]) -> Result<&AccountUnit, CompileError> {
+    let mut accounts = units.iter().filter_map(|(_, unit)| match &**unit {
+        Unit::Account(account) => Some(account),
+        Unit::Stage(_) => None,
+    });
+    match (accounts.next(), accounts.count()) {
+        (Some(account), 0) => Ok(account),
+        (None, _) => Err(CompileError::AccountUnits(0)),
+        (Some(_), more) => Err(CompileError::AccountUnits(more + 1)),
+    }
+}
+
+fn compile_route(protocol: Protocol, route: &turnpike_snapshot::Route) -> Route {
+    let key = match (protocol, route.path.as_str()) {
+        (Protocol::Http, path @ "$default") => path.to_owned(),
+        (_, path) => format!("{} {path}", route.method),
+    };
+    Route {
+        key: key.into(),
+        path: route.path.as_str().into(),
+        id: route.id.as_str().into(),
+        integration: route.integration,
+    }
+}
+
+fn compile_part(part: &turnpike_snapshot::TargetPart) -> TargetPart {
+    match part {
+        turnpike_snapshot::TargetPart::Literal(text) => TargetPart::Literal(text.as_str().into()),
+        turnpike_snapshot::TargetPart::PathParameter(name) => TargetPart::Variable(name.as_str().into()),
+        turnpike_snapshot::TargetPart::RequestPath => TargetPart::RequestPath,
+    }
+}
+
+/// RFC 9110 7.2: the port is left out where it is the scheme's own.
+fn authority(proxy: &HttpProxy) -> String {
+    let host = if proxy.host.contains(':') { format!("[{}]", proxy.host) } else { proxy.host.clone() };
+    if proxy.port == 80 { host } else { format!("{host}:{}", proxy.port) }
+}

@@ -1,0 +1,166 @@
+//! A shard's deadlines: a hashed wheel, turned by the shard's tick, with no timer of the kernel's.
+//!
+//! A connection has one [`Watch`] for its life. Arming it again, which happens several times a request,
+//! writes two cells: the entry in the wheel stays where it is and moves on when its slot comes up
+//! (Varghese and Lauck 1987, scheme 6, with lazy deletion). A deadline is met up to one tick late.
+
+use std::cell::{Cell, RefCell};
+use std::net::Shutdown;
+use std::rc::Rc;
+
+use turnpike_rt::{Cancel, Stream};
+
+/// How often the shard turns the wheel; also the wheel's resolution.
+pub(crate) const TICK_MS: u64 = 10;
+/// With the tick, how far the wheel reaches; entries beyond go round again.
+const SLOTS: u64 = 1024;
+const NEVER: u64 = u64::MAX;
+
+/// What ends what is being waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnExpiry {
+    /// A pending read gives 0; writing goes on.
+    EndRead,
+    /// Reads give 0, writes fail.
+    EndBoth,
+    /// A pending cancelable read gives its buffer back.
+    TakeBuffer,
+}
+
+/// One connection's deadline.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    stream: Rc<Stream>,
+    pub(crate) cancel: Cancel,
+    due_ms: Cell<u64>,
+    /// When the wheel looks at this watch next; `<= due_ms` while armed.
+    scheduled_ms: Cell<u64>,
+    on_expiry: Cell<OnExpiry>,
+    expired: Cell<bool>,
+    /// The connection is between two requests.
+    waiting: Cell<bool>,
+}
+
+impl Watch {
+    pub(crate) fn new(stream: Rc<Stream>) -> Rc<Self> {
+        Rc::new(Self {
+            stream,
+            cancel: Cancel::new(),
+            due_ms: Cell::new(NEVER),
+            scheduled_ms: Cell::new(NEVER),
+            on_expiry: Cell::new(OnExpiry::EndBoth),
+            expired: Cell::new(false),
+            waiting: Cell::new(false),
+        })
+    }
+
+    pub(crate) fn disarm(&self) {
+        self.due_ms.set(NEVER);
+    }
+
+    /// Whether the deadline that was armed last has passed.
+    pub(crate) fn has_expired(&self) -> bool {
+        self.expired.get()
+    }
+
+    pub(crate) fn is_armed_for(&self, on_expiry: OnExpiry) -> bool {
+        self.due_ms.get() != NEVER && self.on_expiry.get() == on_expiry
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.get()
+    }
+
+    pub(crate) fn set_waiting(&self, waiting: bool) {
+        self.waiting.set(waiting);
+    }
+
+    /// Ends the wait for a next request, when the gateway drains. What has arrived is still read.
+    pub(crate) fn end_read(&self) {
+        self.stream.shutdown(Shutdown::Read);
+    }
+
+    fn expire(&self) {
+        self.due_ms.set(NEVER);
+        self.expired.set(true);
+        match self.on_expiry.get() {
+            OnExpiry::EndRead => self.stream.shutdown(Shutdown::Read),
+            OnExpiry::EndBoth => self.stream.shutdown(Shutdown::Both),
+            OnExpiry::TakeBuffer => self.cancel.cancel(),
+        }
+    }
+}
+
+/// All deadlines of a shard.
+#[derive(Debug)]
+pub(crate) struct Wheel {
+    slots: Vec<RefCell<Vec<Rc<Watch>>>>,
+    now_ms: Cell<u64>,
+}
+
+impl Wheel {
+    pub(crate) fn new(now_ms: u64) -> Self {
+        Self { slots: (0..SLOTS).map(|_| RefCell::default()).collect(), now_ms: Cell::new(round_down(now_ms)) }
+    }
+
+    /// The time as of the last tick.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.now_ms.get()
+    }
+
+    /// Sets the watch's only deadline, `delay_ms` from the last tick.
+    pub(crate) fn arm(&self, watch: &Rc<Watch>, delay_ms: u64, on_expiry: OnExpiry) {
+        // A whole tick more: the last one may be almost over, and a deadline is never met early.
+        let due_ms = self.now_ms.get().saturating_add(delay_ms).saturating_add(TICK_MS);
+        watch.due_ms.set(due_ms);
+        watch.on_expiry.set(on_expiry);
+        watch.expired.set(false);
+        if due_ms < watch.scheduled_ms.get() {
+            self.schedule(Rc::clone(watch), due_ms);
+        }
+    }
+
+    /// Turns the wheel up to `now_ms` and ends what is overdue.
+    pub(crate) fn advance(&self, now_ms: u64) {
+        let now_ms = round_down(now_ms);
+        while self.now_ms.get() < now_ms {
+            let at_ms = self.now_ms.get() + TICK_MS;
+            self.now_ms.set(at_ms);
+            for watch in self.slot(at_ms).take() {
+                self.visit(watch, at_ms);
+            }
+        }
+    }
+
+    fn visit(&self, watch: Rc<Watch>, at_ms: u64) {
+        // An entry that a later arming has overtaken, or whose connection is gone.
+        if watch.scheduled_ms.get() != at_ms || Rc::strong_count(&watch) == 1 {
+            return;
+        }
+        watch.scheduled_ms.set(NEVER);
+        match watch.due_ms.get() {
+            NEVER => {}
+            due_ms if due_ms <= at_ms => watch.expire(),
+            due_ms => self.schedule(watch, due_ms),
+        }
+    }
+
+    fn schedule(&self, watch: Rc<Watch>, due_ms: u64) {
+        let horizon_ms = self.now_ms.get() + (SLOTS - 1) * TICK_MS;
+        let at_ms = round_up(due_ms).min(horizon_ms);
+        watch.scheduled_ms.set(at_ms);
+        self.slot(at_ms).borrow_mut().push(watch);
+    }
+
+    fn slot(&self, at_ms: u64) -> &RefCell<Vec<Rc<Watch>>> {
+        &self.slots[((at_ms / TICK_MS) % SLOTS) as usize]
+    }
+}
+
+fn round_down(ms: u64) -> u64 {
+    ms / TICK_MS * TICK_MS
+}
+
+fn round_up(ms: u64) -> u64 {
+    ms.div_ceil(TICK_MS) * TICK_MS
+}

@@ -1,0 +1,55 @@
+# Sourced by the scripts beside it: what a fresh Debian with only the Rust toolchain still lacks.
+# Every function returns at once when there is nothing to do, so that a second run costs nothing.
+
+say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+die() {
+    say "$*"
+    exit 1
+}
+
+need_cargo() {
+    command -v cargo >/dev/null && return
+    [ -x "$HOME/.cargo/bin/cargo" ] || die "cargo is missing: install the Rust toolchain (rust-toolchain.toml names the version)"
+    PATH="$HOME/.cargo/bin:$PATH"
+}
+
+# Installs the Debian packages given, as root or by sudo.
+install_packages() {
+    command -v apt-get >/dev/null || die "missing: $*; this is no Debian, so install them by hand and run this again"
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        sudo -n true 2>/dev/null || die "missing: $*; run 'apt-get install $*' as root and then this again"
+        as_root=(sudo -n)
+    fi
+    say "installing $*"
+    "${as_root[@]}" apt-get update -q </dev/null >&2 || die "apt-get update failed; missing: $*"
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -q -y --no-install-recommends "$@" </dev/null >&2 || die "apt-get could not install: $*"
+}
+
+# The C compiler that builds the bundled SQLite, and the linker that rustc calls.
+need_compiler() {
+    command -v cc >/dev/null || install_packages gcc libc6-dev
+}
+
+# A Python that can make a virtual environment, pip included (Debian keeps ensurepip in python3-venv).
+need_python() {
+    python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3 python3-venv
+    python3 -c 'import ensurepip, venv' 2>/dev/null ||
+        die "$(command -v python3) has no ensurepip: put a Python with the venv module first in PATH"
+}
+
+# Makes .venv, which holds what tests/aws/requirements.txt pins; made anew when that file changes.
+need_venv() {
+    local venv=$1 requirements=$2 stamp=$1/requirements.stamp
+    if [ -x "$venv/bin/python" ] && cmp -s "$requirements" "$stamp"; then
+        return
+    fi
+    need_python
+    say "making ${venv##*/} from ${requirements#"$PWD"/}"
+    rm -rf "$venv"
+    python3 -m venv "$venv"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input -r "$requirements" </dev/null ||
+        die "pip could not install $requirements"
+    cp "$requirements" "$stamp"
+}

@@ -1,0 +1,124 @@
+"""The unmodified AWS CLI, as the README's first steps have it; and `turnpike-control up`."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from turnpike import DEADLINE_S, Process, ask, wait_for
+
+
+class Cli:
+    """`aws`, with an environment that holds nothing but what `up` prints."""
+
+    def __init__(self, exports, home):
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_PAGER": "",
+            "AWS_MAX_ATTEMPTS": "1",
+            **exports,
+        }
+
+    def run(self, *arguments):
+        return subprocess.run(
+            [os.path.join(os.path.dirname(sys.executable), "aws"), *arguments],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+        )
+
+    def __call__(self, *arguments):
+        done = self.run(*arguments)
+        assert done.returncode == 0, f"aws {' '.join(arguments)}: {done.stderr}"
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+
+class Up:
+    """`turnpike-control up`, understood from what it prints."""
+
+    def __init__(self, directory):
+        arguments = ("up", "--listen", "127.0.0.1:0", "--data-dir", directory)
+        gateway = {
+            "TURNPIKE_GATEWAY_LISTEN": "127.0.0.1:0",
+            "TURNPIKE_GATEWAY_ADMIN_LISTEN": "127.0.0.1:0",
+            "TURNPIKE_GATEWAY_CORES": "1",
+        }
+        self.process = Process("turnpike-control", *arguments, environment=gateway)
+        self.exports, self.gateway, self.printed = {}, None, []
+        while not (self.gateway and len(self.exports) == 4):
+            line = self.process.line("")
+            self.printed.append(line)
+            if export := re.match(r"\s*export (\w+)=(\S+)", line):
+                self.exports[export[1]] = export[2].strip("'\"")
+            if address := re.search(r"listen=(127\.0\.0\.1:\d+)", line):
+                self.gateway = address[1]
+
+    def ask(self, api_id, path):
+        return ask(self.gateway, f"{api_id}.execute-api.us-east-1.localhost", path)
+
+    def wait_for_200(self, api_id, path):
+        return wait_for(lambda: self.ask(api_id, path), lambda reply: reply.status == 200)
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory):
+    running = Up(tmp_path_factory.mktemp("up"))
+    yield running
+    running.process.kill()
+
+
+@pytest.fixture(scope="module")
+def aws(up, tmp_path_factory):
+    return Cli(up.exports, tmp_path_factory.mktemp("home"))
+
+
+def test_up_prints_what_the_clients_need(up):
+    assert set(up.exports) == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"}
+
+
+def test_a_first_api_in_one_command(up, aws, origin):
+    api = aws("apigatewayv2", "create-api", "--name", "first", "--protocol-type", "HTTP", "--target", origin.url)
+    assert up.wait_for_200(api["ApiId"], "/hello").json["target"] == "/hello"
+    listed = aws("apigatewayv2", "get-apis")["Items"]
+    assert api["ApiId"] in [item["ApiId"] for item in listed]
+    assert aws("apigatewayv2", "delete-api", "--api-id", api["ApiId"]) is None
+
+
+def test_a_rest_api_with_a_variable(up, aws, origin):
+    api_id = aws("apigateway", "create-rest-api", "--name", "pets")["id"]
+    here = ("--rest-api-id", api_id)
+    root = aws("apigateway", "get-resources", *here)["items"][0]["id"]
+    pets = aws("apigateway", "create-resource", *here, "--parent-id", root, "--path-part", "pets")["id"]
+    pet = aws("apigateway", "create-resource", *here, "--parent-id", pets, "--path-part", "{id}")["id"]
+    method = (*here, "--resource-id", pet, "--http-method", "GET")
+    aws("apigateway", "put-method", *method, "--authorization-type", "NONE",
+        "--request-parameters", "method.request.path.id=true")
+    aws("apigateway", "put-integration", *method, "--type", "HTTP_PROXY", "--integration-http-method", "GET",
+        "--uri", f"{origin.url}/animals/{{id}}",
+        "--request-parameters", "integration.request.path.id=method.request.path.id")
+    aws("apigateway", "create-deployment", *here, "--stage-name", "prod")
+    assert up.wait_for_200(api_id, "/prod/pets/7").json["target"] == "/animals/7"
+
+
+def test_errors_reach_the_terminal(aws):
+    done = aws.run("apigatewayv2", "get-api", "--api-id", "nosuch")
+    assert done.returncode != 0 and "NotFoundException" in done.stderr
+    done = aws.run("apigateway", "get-api-keys")
+    assert done.returncode != 0 and "GetApiKeys" in done.stderr
+
+
+def test_up_ends_its_gateway_with_itself(tmp_path):
+    up = Up(tmp_path)
+    try:
+        assert up.process.terminate() == 0, up.process.logged()
+        with pytest.raises(ConnectionRefusedError):
+            up.ask("any", "/")
+    finally:
+        up.process.kill()

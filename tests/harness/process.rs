@@ -1,0 +1,220 @@
+//! A child process that can't outlive the test: own process group, killed by id when dropped (a panic drops
+//! too), and told by the end of its standard input when the test itself is killed.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+/// How long anything that must happen may take before a test calls it a failure. Generous: tests share few
+/// cores with a compiler, and nothing but a failing test waits this long.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The `name` binary of this build, which stands two folders above the test's own.
+///
+/// # Panics
+/// When it isn't there: `cargo test` alone doesn't build other packages' binaries.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
+    let own = std::env::current_exe().expect("the test's own path");
+    let profile = own.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>");
+    let path = profile.join(name);
+    assert!(
+        path.is_file(),
+        "{} isn't built: run scripts/test, or `cargo build --workspace --bins` first",
+        path.display()
+    );
+    path
+}
+
+/// A running child; see the module.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    /// Held open for as long as the child may run.
+    stdin: Option<ChildStdin>,
+    /// In a mutex only so that tests may share a process among threads.
+    lines: Mutex<Receiver<String>>,
+    log: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
+    ended: Option<ExitStatus>,
+}
+
+impl Process {
+    /// Starts `program` with the given arguments and additional environment.
+    pub fn start<A: AsRef<OsStr>>(
+        program: &Path,
+        arguments: impl IntoIterator<Item = A>,
+        environment: &[(String, String)],
+    ) -> Self {
+        let name = program.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let mut child = Command::new(program)
+            .args(arguments)
+            .envs(environment.iter().map(|(key, value)| (key, value)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{} doesn't start: {error}", program.display()));
+        let (sender, lines) = channel();
+        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let stderr = child.stderr.take().expect("piped");
+        let log = Arc::new(Mutex::new(String::new()));
+        let readers = vec![
+            std::thread::spawn(move || {
+                for line in stdout.lines().map_while(Result::ok) {
+                    if sender.send(line).is_err() {
+                        return;
+                    }
+                }
+            }),
+            std::thread::spawn({
+                let log = Arc::clone(&log);
+                move || collect(stderr, &log)
+            }),
+        ];
+        let stdin = child.stdin.take();
+        Self { name, child, stdin, lines: Mutex::new(lines), log, readers, ended: None }
+    }
+
+    /// The next line of standard output that begins with `prefix`; other lines are passed over.
+    ///
+    /// # Panics
+    /// When the child ends or the deadline passes first; the message holds what it wrote to standard error.
+    pub fn line(&mut self, prefix: &str) -> String {
+        let until = Instant::now() + DEADLINE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.lines.get_mut().expect("no panic while held").recv_timeout(left) {
+                Ok(line) if line.starts_with(prefix) => return line,
+                Ok(_) => {}
+                Err(error) => {
+                    let status = self.child.try_wait();
+                    panic!(
+                        "{} printed no line '{prefix}…' ({error}; status {status:?}); it logged:\n{}",
+                        self.name,
+                        self.log()
+                    );
+                }
+            }
+        }
+    }
+
+    /// What it has written to standard error.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.lock().expect("the reader doesn't panic").clone()
+    }
+
+    /// Waits until standard error holds `text`.
+    pub fn wait_for_log(&self, text: &str) {
+        until(&format!("'{text}' in the log of {}", self.name), || self.log().contains(text).then_some(()));
+    }
+
+    /// Ends its standard input, as the death of this process would.
+    pub fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to end (SIGTERM, to its group).
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Ends it at whatever instruction it is at (SIGKILL, to its group), and waits for its end.
+    pub fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.wait();
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it is still running at the deadline.
+    pub fn wait(&mut self) -> ExitStatus {
+        if let Some(status) = self.ended {
+            return status;
+        }
+        let what = format!("the end of {}", self.name);
+        let child = &mut self.child;
+        let status = until(&what, || child.try_wait().expect("an own child"));
+        self.ended = Some(status);
+        for reader in self.readers.drain(..) {
+            reader.join().expect("readers don't panic");
+        }
+        status
+    }
+
+    /// Peak resident memory in KiB, as the kernel counts it.
+    #[must_use]
+    pub fn peak_resident_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.id());
+        let status = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a VmHWM line");
+        line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
+    }
+
+    fn signal(&self, signal: Signal) {
+        // A child that was waited for has given its id back; nobody else's group may be hit.
+        if self.ended.is_none() {
+            let group = Pid::from_raw(self.child.id().cast_signed()).expect("not zero");
+            // It may have ended meanwhile; not yet waited for, its id is still its own.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+        let _ = self.child.wait();
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- log of {} ---\n{}--- end ---", self.name, self.log());
+        }
+    }
+}
+
+/// Polls `check` until it yields a value, `DEADLINE` at most.
+///
+/// # Panics
+/// With `what` when the deadline passes.
+pub fn until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        if let Some(value) = check() {
+            return value;
+        }
+        assert!(Instant::now() < end, "waited {DEADLINE:?} in vain for {what}");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+fn collect(mut from: impl Read, into: &Mutex<String>) {
+    let mut chunk = [0; 4096];
+    loop {
+        match from.read(&mut chunk) {
+            Ok(0) | Err(_) => return,
+            Ok(length) => into
+                .lock()
+                .expect("only whole strings are pushed")
+                .push_str(&String::from_utf8_lossy(&chunk[..length])),
+        }
+    }
+}

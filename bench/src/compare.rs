@@ -112,8 +112,13 @@ struct Bench {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), String> {
-    child::kill_all_on_interrupt().map_err(|error| format!("signals can't be handled: {error}"))?;
-    let mut bench = Bench::start(args)?;
+    let dir = tempfile::Builder::new()
+        .prefix("turnpike-bench-")
+        .tempdir()
+        .map_err(|error| format!("no temporary directory: {error}"))?;
+    child::clean_up_on_interrupt(dir.path().to_owned())
+        .map_err(|error| format!("signals can't be handled: {error}"))?;
+    let mut bench = Bench::start(args, dir)?;
     let mut facts = Facts::gather(bench.cores.len(), &bench.layout);
     for (peer, argument) in [(PeerName::Haproxy, "-v"), (PeerName::Nginx, "-v")] {
         if bench.compares(peer) {
@@ -138,7 +143,7 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
 }
 
 impl Bench {
-    fn start(args: &Args) -> Result<Self, String> {
+    fn start(args: &Args, dir: tempfile::TempDir) -> Result<Self, String> {
         let cores: Vec<usize> = core_affinity::get_core_ids()
             .ok_or("the cores that this process may use can't be read")?
             .iter()
@@ -149,7 +154,6 @@ impl Bench {
             Some(dir) => dir.clone(),
             None => own_dir()?,
         };
-        let dir = tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
         let (origin_peer, origin) = peers::start_origin(dir.path(), &layout.origin)?;
         let generator = LoadGenerator {
             binary: require(&binaries, "turnpike-loadgen")?,

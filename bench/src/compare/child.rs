@@ -27,13 +27,18 @@ const LOG_LINES_SHOWN: usize = 12;
 /// Process groups to kill on an interrupt.
 static GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
-/// Kills what was started when the comparison gets SIGINT, SIGTERM or SIGHUP, and ends it.
-pub(crate) fn kill_all_on_interrupt() -> io::Result<()> {
+/// When the comparison gets SIGINT, SIGTERM or SIGHUP: kills what was started, removes `dir` and ends.
+pub(crate) fn clean_up_on_interrupt(dir: PathBuf) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
-            if let Ok(groups) = GROUPS.lock() {
+            // Held to the end, so that nothing is started any more.
+            let groups = GROUPS.lock();
+            if let Ok(groups) = &groups {
                 groups.iter().for_each(|group| kill_group(*group));
+            }
+            if let Err(error) = fs::remove_dir_all(&dir) {
+                eprintln!("turnpike-bench: {} is left: {error}", dir.display());
             }
             eprintln!("turnpike-bench: interrupted");
             std::process::exit(128 + signal);

@@ -65,6 +65,7 @@ http {{
     keepalive_requests 1000000000;
     tcp_nodelay on;
     client_max_body_size 0;
+    client_body_buffer_size 256k;
     client_body_temp_path {home}/client_body;
     proxy_temp_path {home}/proxy;
     fastcgi_temp_path {home}/fastcgi;

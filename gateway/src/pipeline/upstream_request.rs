@@ -91,6 +91,7 @@ fn passed_for_rest(name: HeaderName) -> bool {
         HeaderName::Host
             | HeaderName::ContentLength
             | HeaderName::TransferEncoding
+            | HeaderName::Expect
             | HeaderName::XForwardedFor
             | HeaderName::XForwardedPort
             | HeaderName::XForwardedProto
@@ -103,6 +104,7 @@ fn passed_for_http(name: HeaderName) -> bool {
         HeaderName::Host
             | HeaderName::ContentLength
             | HeaderName::TransferEncoding
+            | HeaderName::Expect
             | HeaderName::Forwarded
             | HeaderName::Via
     )

@@ -54,7 +54,8 @@ pub(crate) async fn serve(shard: Rc<Shard>, number: u64, accepted: OwnedFd, peer
         // A connection that broke before it was served needs no reply and no report.
         if let Ok(client) = Client::new(accepted, peer) {
             shard.watch(number, &client.watch);
-            let mut connection = Connection { shard: Rc::clone(&shard), client, input: Vec::new(), start: 0, pipelined: 0 };
+            let mut connection =
+                Connection { shard: Rc::clone(&shard), client, input: Vec::new(), start: 0, pipelined: 0 };
             connection.run().await;
             connection.release_buffer();
             shard.unwatch(number);

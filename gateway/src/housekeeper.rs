@@ -42,6 +42,10 @@ use vault::Vault;
 /// Log lines that are queued when the shards have ended get this long to be written.
 const LOG_FINISH_MS: u64 = 5_000;
 
+/// How long readiness waits for the first snapshot's names; those that are still unresolved then make
+/// their own requests wait, not the whole gateway.
+const RESOLVE_MS: u64 = 2_000;
+
 /// What a shard's thread says of itself.
 #[derive(Debug)]
 pub(crate) enum ShardEvent {
@@ -86,7 +90,8 @@ impl Services {
     /// The gateway's own log, for requests that no stage logs.
     pub(crate) fn main_log(&self) -> Result<Option<StageLog>, String> {
         let Some(sink) = self.log.main_sink() else { return Ok(None) };
-        let format = AccessLogFormat::compile(&self.settings.access_log_format).map_err(|error| format!("access_log_format: {error}"))?;
+        let format = AccessLogFormat::compile(&self.settings.access_log_format)
+            .map_err(|error| format!("access_log_format: {error}"))?;
         Ok(Some(StageLog { sink, format: Arc::new(format) }))
     }
 }
@@ -149,8 +154,9 @@ pub(crate) async fn run(
     let admin_listener = TcpListener::from_std(admin_listener).map_err(|error| format!("admin: {error}"))?;
     let admin_task = tokio::spawn(admin::serve(admin_listener, admin, std::future::pending()));
 
-    let mut signals = signals::listen(settings.exit_with_parent).map_err(|error| format!("signals: {error}"))?;
-    let readiness_task = tokio::spawn(follow_readiness(link_status, readiness.clone()));
+    let mut signals =
+        signals::listen(settings.exit_with_parent).map_err(|error| format!("signals: {error}"))?;
+    let readiness_task = tokio::spawn(follow_readiness(link_status, resolver, readiness.clone()));
     let mut watch = Watch { mailboxes: &mailboxes, running: mailboxes.len(), started: 0, failure: None };
     let mut ready_line = Some(ready_line);
     loop {
@@ -186,9 +192,15 @@ fn ask(mailbox: &Mailbox) -> Ask {
     })
 }
 
-/// Ready as soon as a snapshot is served; a gateway that starts with what is on its disk is ready at once.
-async fn follow_readiness(mut link: watch::Receiver<LinkStatus>, readiness: watch::Sender<Readiness>) {
+/// Ready as soon as a snapshot is served and its names are resolved, or have had time to be; a gateway that
+/// starts with what is on its disk needs no control for it.
+async fn follow_readiness(
+    mut link: watch::Receiver<LinkStatus>,
+    resolver: Arc<Resolver>,
+    readiness: watch::Sender<Readiness>,
+) {
     if link.wait_for(|status| status.serving_version > 0).await.is_ok() {
+        resolver.resolved(Instant::now() + Duration::from_millis(RESOLVE_MS)).await;
         readiness.send_replace(Readiness::Ready);
     }
 }

@@ -71,7 +71,7 @@ pub(crate) struct Shard {
     pub(crate) log: Option<StageLog>,
     tables: RefCell<Cache<Arc<ArcSwap<Table>>, Arc<Table>>>,
     /// The table that was adopted last: requests count their references here, off the other shards' cache lines.
-    adopted: RefCell<Rc<Arc<Table>>>,
+    adopted: RefCell<Rc<Adopted>>,
     listeners: Vec<Rc<Listener>>,
     /// IMF-fixdate of the current second.
     date: Cell<[u8; 29]>,
@@ -80,6 +80,18 @@ pub(crate) struct Shard {
     connections_seen: Cell<u64>,
     draining: Cell<bool>,
     stopping: Cell<bool>,
+}
+
+/// A table that this shard has adopted.
+#[derive(Debug)]
+pub(crate) struct Adopted(Arc<Table>);
+
+impl std::ops::Deref for Adopted {
+    type Target = Table;
+
+    fn deref(&self) -> &Table {
+        &self.0
+    }
 }
 
 impl std::fmt::Debug for Shard {
@@ -103,8 +115,11 @@ pub(crate) fn run(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
 }
 
 async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
-    let listeners: Vec<Rc<Listener>> =
-        parts.listeners.into_iter().map(|listener| Listener::from_std(listener).map(Rc::new)).collect::<io::Result<_>>()?;
+    let listeners: Vec<Rc<Listener>> = parts
+        .listeners
+        .into_iter()
+        .map(|listener| Listener::from_std(listener).map(Rc::new))
+        .collect::<io::Result<_>>()?;
     let clock = Clock::start();
     let shard = Rc::new(Shard {
         index: parts.index,
@@ -120,7 +135,7 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         log_lines: LogLines::new(parts.log_queue),
         log: parts.log,
         settings: parts.settings,
-        adopted: RefCell::new(Rc::new(parts.tables.load_full())),
+        adopted: RefCell::new(Rc::new(Adopted(parts.tables.load_full()))),
         tables: RefCell::new(Cache::new(parts.tables)),
         listeners,
         date: Cell::new([b' '; 29]),
@@ -152,12 +167,12 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
 
 impl Shard {
     /// The table as of now; a request keeps the one that it began with.
-    pub(crate) fn table(&self) -> Rc<Arc<Table>> {
+    pub(crate) fn table(&self) -> Rc<Adopted> {
         let mut tables = self.tables.borrow_mut();
         let newest = tables.load();
         let mut adopted = self.adopted.borrow_mut();
-        if !Arc::ptr_eq(newest, &adopted) {
-            *adopted = Rc::new(Arc::clone(newest));
+        if !Arc::ptr_eq(newest, &adopted.0) {
+            *adopted = Rc::new(Adopted(Arc::clone(newest)));
         }
         Rc::clone(&adopted)
     }
@@ -246,6 +261,8 @@ impl Shard {
                 self.pools.sweep(self);
             }
             self.write_date();
+            // An idle shard lets go of old tables too.
+            self.table();
             if self.stopping.get() || (self.is_draining() && self.connections_open() == 0) {
                 return;
             }

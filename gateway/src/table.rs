@@ -145,14 +145,21 @@ impl Table {
     }
 
     /// Finds the stage for a host, without its port, and a normalized path.
-    pub(crate) fn address<'t, 'p>(&'t self, host: &[u8], path: &'p str) -> Result<Address<'t, 'p>, AddressError> {
+    pub(crate) fn address<'t, 'p>(
+        &'t self,
+        host: &[u8],
+        path: &'p str,
+    ) -> Result<Address<'t, 'p>, AddressError> {
         let mut lowered = [0; HOST_BYTES_MAX];
         let host = lower(host, &mut lowered).ok_or(AddressError::ApiUnknown)?;
         if let Some(api_id) = self.api_id_in(host) {
             return self.default_form(api_id, path);
         }
         if let Some(base_paths) = self.domains.get(host) {
-            return base_paths.iter().find_map(|base_path| base_path.address(path)).ok_or(AddressError::ApiUnknown);
+            return base_paths
+                .iter()
+                .find_map(|base_path| base_path.address(path))
+                .ok_or(AddressError::ApiUnknown);
         }
         let below = path.strip_prefix(EXECUTE_API_PREFIX).ok_or(AddressError::ApiUnknown)?;
         let (api_id, path) = below.split_at(below.find('/').unwrap_or(below.len()));
@@ -183,7 +190,8 @@ impl Table {
 
 impl BasePath {
     fn address<'t, 'p>(&'t self, path: &'p str) -> Option<Address<'t, 'p>> {
-        let rest = if self.key.is_empty() { path } else { path.strip_prefix('/')?.strip_prefix(&*self.key)? };
+        let rest =
+            if self.key.is_empty() { path } else { path.strip_prefix('/')?.strip_prefix(&*self.key)? };
         let whole_segments = rest.is_empty() || rest.starts_with('/');
         whole_segments.then(|| Address { stage: &self.stage, path: rooted(rest), base_path: Some(&self.key) })
     }

@@ -202,7 +202,9 @@ impl Pool {
             match shard.addresses.load().of(&self.upstream.host) {
                 Ok(addresses) => return Ok(Arc::clone(addresses)),
                 Err(Unresolved::Failed(_)) => return Err(ConnectError::Unresolved),
-                Err(Unresolved::Pending) if shard.now_ms() >= give_up_ms => return Err(ConnectError::TimedOut),
+                Err(Unresolved::Pending) if shard.now_ms() >= give_up_ms => {
+                    return Err(ConnectError::TimedOut);
+                }
                 Err(Unresolved::Pending) => {}
             }
             turnpike_rt::sleep(Duration::from_millis(TICK_MS)).await;
@@ -216,7 +218,11 @@ impl Connection {
     }
 
     /// Waits for the upstream's bytes; `0` is its end.
-    pub(crate) async fn recv(&mut self, shard: &Shard, buffer: Option<Vec<u8>>) -> (std::io::Result<usize>, Vec<u8>) {
+    pub(crate) async fn recv(
+        &mut self,
+        shard: &Shard,
+        buffer: Option<Vec<u8>>,
+    ) -> (std::io::Result<usize>, Vec<u8>) {
         match (self.posted.take(), buffer) {
             (Some(posted), None) => posted.await,
             (None, Some(buffer)) => self.stream.recv(buffer).await,

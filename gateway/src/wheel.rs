@@ -100,7 +100,10 @@ pub(crate) struct Wheel {
 
 impl Wheel {
     pub(crate) fn new(now_ms: u64) -> Self {
-        Self { slots: (0..SLOTS).map(|_| RefCell::default()).collect(), now_ms: Cell::new(round_down(now_ms)) }
+        Self {
+            slots: (0..SLOTS).map(|_| RefCell::default()).collect(),
+            now_ms: Cell::new(round_down(now_ms)),
+        }
     }
 
     /// The time as of the last tick.

@@ -171,10 +171,6 @@ impl AccessLog {
         self.queue.files.tell(Message::Reopen);
     }
 
-    pub(crate) fn figures(&self) -> AccessLogFigures {
-        self.queue.figures()
-    }
-
     /// Writes what is queued and ends the threads. The shards' last chunks must have been offered before.
     ///
     /// # Errors

@@ -134,7 +134,7 @@ async fn keep_all(
     mut todo: mpsc::Receiver<Keep>,
     done: mpsc::UnboundedSender<Outcome>,
 ) -> Infallible {
-    loop {
+    let mut lost_with = loop {
         let Some(mut keep) = todo.recv().await else { return std::future::pending().await };
         while let Ok(newer) = todo.try_recv() {
             keep = newest(keep, newer);
@@ -144,13 +144,17 @@ async fn keep_all(
             let stored = vault.store(keep).map_err(|e| e.to_string());
             (vault, stored)
         });
-        let Ok((returned, stored)) = stored.await else {
-            // Only the runtime's end or a panic in the vault comes here; both are reported elsewhere.
-            return std::future::pending().await;
-        };
+        let Ok((returned, stored)) = stored.await else { break version };
         vault = returned;
         // The receiver lives as long as this future.
         let _ = done.send((version, stored));
+    };
+    // The thread has panicked, and the vault went with it; serving goes on, and so does saying so.
+    loop {
+        let reason = "writing has panicked; restart the gateway to have snapshots kept again";
+        let _ = done.send((lost_with, Err(reason.to_owned())));
+        let Some(keep) = todo.recv().await else { return std::future::pending().await };
+        lost_with = keep.version;
     }
 }
 

@@ -23,9 +23,7 @@ pub(super) fn listen(exit_with_parent: bool) -> io::Result<mpsc::UnboundedReceiv
         (SignalKind::hangup(), Signal::ReopenLogs),
     ] {
         let (mut signals, sender) = (signal(kind)?, sender.clone());
-        tokio::spawn(async move {
-            while signals.recv().await.is_some() && sender.send(meaning).is_ok() {}
-        });
+        tokio::spawn(async move { while signals.recv().await.is_some() && sender.send(meaning).is_ok() {} });
     }
     if exit_with_parent {
         std::thread::Builder::new().name("parent".into()).spawn(move || {

@@ -18,8 +18,9 @@ mod disk;
 mod tests;
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -107,9 +108,13 @@ impl Vault {
             let path = path.to_owned();
             move |error| OpenError::Io { action, path, error }
         };
-        fs::create_dir_all(data_dir).map_err(failed("make", data_dir))?;
+        // Private: what is served may hold secrets.
+        let mut dirs = DirBuilder::new();
+        dirs.recursive(true).mode(0o700);
+        dirs.create(data_dir).map_err(failed("make", data_dir))?;
         let lock = lock(data_dir)?;
-        fs::create_dir_all(&units_dir).map_err(failed("make", &units_dir))?;
+        dirs.create(&units_dir).map_err(failed("make", &units_dir))?;
+        Files.sync_dir(data_dir).map_err(failed("sync", data_dir))?;
         Ok(Self {
             snapshot_dir,
             limits,

@@ -54,13 +54,23 @@ pub(super) async fn send<'a>(
         invite_body(exchange, body_bytes, record).await?;
         Some(Upload::new(exchange, &connection, integration, body))
     };
-    Ok(Sent { integration, method: sent_method(exchange, integration), connection, answer, upload, body_bytes })
+    Ok(Sent {
+        integration,
+        method: sent_method(exchange, integration),
+        connection,
+        answer,
+        upload,
+        body_bytes,
+    })
 }
 
 /// The body as far as it came with the head, checked.
 fn begin_body(exchange: &Exchange<'_>) -> Result<(Body, usize), Failure> {
     let settings = &exchange.shard.settings;
-    let mut body = Body::of_request(exchange.head.framing, chunk_limits(settings.header_bytes_max, settings.header_count_max));
+    let mut body = Body::of_request(
+        exchange.head.framing,
+        chunk_limits(settings.header_bytes_max, settings.header_count_max),
+    );
     if body.exceeds(settings.body_bytes_max) {
         return Err(Refusal::BodyTooLarge.into());
     }

@@ -11,7 +11,9 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-use turnpike_http::{HeadLimits, HeaderName, Method, Progress, ResponseFraming, ResponseHead, Version, encode};
+use turnpike_http::{
+    HeadLimits, HeaderName, Method, Progress, ResponseFraming, ResponseHead, Version, encode,
+};
 use turnpike_snapshot::Protocol;
 
 use super::body::Body;
@@ -59,7 +61,8 @@ pub(super) async fn relay<'a>(
         uploaded: &uploaded,
     };
     let bytes_in = Cell::new(0);
-    let (upload, download) = duplex.run(upload, &bytes_in, download.run(sent.connection, sent.answer, record)).await;
+    let (upload, download) =
+        duplex.run(upload, &bytes_in, download.run(sent.connection, sent.answer, record)).await;
     record.bytes_in += bytes_in.get();
     match (upload, download) {
         (Uploaded::Refused(refusal), _) if !began.get() => Err(refusal.into()),

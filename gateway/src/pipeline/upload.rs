@@ -132,7 +132,11 @@ impl Upload {
         if control.stopped.get() {
             return Err(Uploaded::Stopped);
         }
-        self.shard.wheel.arm(&self.client_watch, self.shard.settings.read_body_timeout_ms, OnExpiry::TakeBuffer);
+        self.shard.wheel.arm(
+            &self.client_watch,
+            self.shard.settings.read_body_timeout_ms,
+            OnExpiry::TakeBuffer,
+        );
         let left = self.body.left().map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
         let cancel = &self.client_watch.cancel;
         let (received, returned) =

@@ -122,10 +122,8 @@ impl Compiler {
         })?;
         let methods: Vec<&str> = unit.routes.iter().map(|route| route.method.as_str()).collect();
         let routes = unit.routes.iter().map(|route| compile_route(unit.protocol, route)).collect();
-        let routes = Routes::compile(unit.protocol, &methods, routes).map_err(|error| CompileError::Route {
-            api_id: unit.api_id.clone(),
-            stage: unit.stage.clone(),
-            error,
+        let routes = Routes::compile(unit.protocol, &methods, routes).map_err(|error| {
+            CompileError::Route { api_id: unit.api_id.clone(), stage: unit.stage.clone(), error }
         })?;
         Ok(Stage {
             api_id: unit.api_id.as_str().into(),
@@ -179,7 +177,10 @@ impl Table {
             return Err(CompileError::TwoProtocols { api_id: stage.api_id.to_string() });
         }
         if api.stages.insert(stage.name.clone(), Arc::clone(stage)).is_some() {
-            return Err(CompileError::StageTwice { api_id: stage.api_id.to_string(), stage: stage.name.to_string() });
+            return Err(CompileError::StageTwice {
+                api_id: stage.api_id.to_string(),
+                stage: stage.name.to_string(),
+            });
         }
         Ok(())
     }

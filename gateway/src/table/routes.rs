@@ -41,7 +41,11 @@ pub(crate) struct Matched<'t, 'p> {
 
 impl Routes {
     /// `methods` are the routes' methods, in their order.
-    pub(super) fn compile(protocol: Protocol, methods: &[&str], routes: Vec<Route>) -> Result<Self, InsertError> {
+    pub(super) fn compile(
+        protocol: Protocol,
+        methods: &[&str],
+        routes: Vec<Route>,
+    ) -> Result<Self, InsertError> {
         let mut compiled = Self {
             trim_slash: protocol == Protocol::Rest,
             methods: Vec::new(),

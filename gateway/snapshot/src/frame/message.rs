@@ -36,11 +36,12 @@ pub enum FromGateway {
         /// 0 if it serves nothing.
         serving_version: u64,
     },
-    /// Asks for units of the newest root; each is answered with `Unit` or `UnitMissing`.
+    /// Asks for units of the newest root. Each is answered with `Unit` or `UnitMissing`, in this order.
     NeedUnits { hashes: Vec<UnitHash> },
     /// The root of this version is being served, and is on disk or reported not to be.
     Acknowledge { version: u64 },
-    /// The root of this version isn't served; what was served before still is.
+    /// The root of this version isn't served; what was served before still is. Version 0 stands for a root
+    /// that can't be read.
     Refuse { version: u64, reason: String },
 }
 

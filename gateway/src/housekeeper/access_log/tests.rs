@@ -33,7 +33,7 @@ fn read(path: impl AsRef<Path>) -> String {
 
 /// Waits until the threads have written or lost everything offered so far.
 async fn settled(log: &AccessLog) {
-    while log.figures().queued_bytes > 0 {
+    while log.queue().figures().queued_bytes > 0 {
         tokio::task::yield_now().await;
     }
 }
@@ -122,13 +122,13 @@ async fn a_full_disk_loses_lines_until_there_is_room() {
     log.queue().offer(chunk(sink, "lost\nlost\n")).unwrap();
     log.queue().offer(chunk(sink, "lost\n")).unwrap();
     settled(&log).await;
-    assert_eq!(log.figures().unwritten_lines_total, 3);
-    assert_eq!(log.figures().errors_total, 2);
+    assert_eq!(log.queue().figures().unwritten_lines_total, 3);
+    assert_eq!(log.queue().figures().errors_total, 2);
     std::fs::remove_file(&path).unwrap();
     log.reopen();
     log.queue().offer(chunk(sink, "kept\n")).unwrap();
     settled(&log).await;
-    assert_eq!(log.figures().written_lines_total, 1);
+    assert_eq!(log.queue().figures().written_lines_total, 1);
     assert_eq!(read(path), "kept\n");
 }
 
@@ -209,7 +209,7 @@ async fn a_stuck_pipe_fills_its_queue_and_leaves_shards_and_files_alone() {
     let group = log.group_sink("/aws/apigateway/pets").unwrap();
     queue.offer(chunk(group, "to a file\n")).unwrap();
     let file = directory.path().join("groups/%2Faws%2Fapigateway%2Fpets.log");
-    while log.figures().written_lines_total < 1 {
+    while log.queue().figures().written_lines_total < 1 {
         tokio::task::yield_now().await;
     }
     assert_eq!(read(file), "to a file\n");

@@ -532,6 +532,42 @@ impl Disk for FullDisk {
     }
 }
 
+/// A disk whose driver is at its wits' end.
+#[derive(Debug)]
+struct PanickingDisk;
+
+impl Disk for PanickingDisk {
+    fn write(&mut self, _: &Path, _: &[u8]) -> io::Result<()> {
+        panic!("a panic that this test wants");
+    }
+
+    fn rename(&mut self, _: &Path, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_dir(&mut self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn remove(&mut self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_panic_while_writing_does_not_keep_later_snapshots_from_being_served() {
+    let bench = Bench::new();
+    let data_dir = bench.dir.path().join("data");
+    let vault = Vault::open_on(Box::new(PanickingDisk), &data_dir, Limits::default()).unwrap();
+    let mut running = bench.start_with(vault);
+    let mut control = bench.greet(0).await;
+    for version in 1..=3 {
+        control.bring(&published(version)).await;
+        assert_eq!(running.applied().await.version, version);
+        assert!(running.status.borrow().not_kept.as_ref().unwrap().contains("panicked"));
+    }
+}
+
 #[tokio::test]
 async fn a_full_disk_does_not_keep_a_snapshot_from_being_served() {
     let bench = Bench::new();

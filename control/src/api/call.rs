@@ -1,0 +1,157 @@
+//! A call as its handler sees it, and the shapes that all answers share.
+
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value};
+
+use super::error::ApiError;
+use super::members::Members;
+use crate::store::Page;
+
+/// A verified call of a known operation.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    /// What the variables of the operation's URI stand for, in its order.
+    pub(super) parameters: Vec<String>,
+    /// Without `?`, as sent.
+    pub(super) query: String,
+    pub(super) body: Vec<u8>,
+}
+
+impl Call {
+    /// The path's variable at this place; a handler knows how many its operation has.
+    pub(super) fn parameter(&self, at: usize) -> &str {
+        self.parameters.get(at).map_or("", String::as_str)
+    }
+
+    /// # Errors
+    /// When the body isn't a JSON object.
+    pub(super) fn members(&self) -> Result<Members, ApiError> {
+        Members::parse(&self.body)
+    }
+
+    /// All values of a query parameter, decoded.
+    pub(super) fn query_values(&self, name: &str) -> Vec<String> {
+        let decode =
+            |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+        let pairs = self.query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        pairs.filter(|(n, _)| decode(n) == name).map(|(_, value)| decode(value)).collect()
+    }
+
+    /// The first value of a query parameter that isn't empty.
+    pub(super) fn query_value(&self, name: &str) -> Option<String> {
+        self.query_values(name).into_iter().find(|value| !value.is_empty())
+    }
+
+    /// What a list was asked for, by the service's names for its parameters.
+    ///
+    /// # Errors
+    /// When the number isn't one, or the token wasn't made here.
+    pub(super) fn paging(&self, names: &PagingNames) -> Result<Paging, ApiError> {
+        let limit = match self.query_value(names.limit) {
+            None => names.limit_default,
+            Some(text) => {
+                text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
+                    ApiError::bad_request(format!("{} has to be 1 to {LIMIT_MAX}", names.limit))
+                })?
+            }
+        };
+        let after = match self.query_value(names.token) {
+            None => String::new(),
+            Some(token) => token_id(&token)
+                .ok_or_else(|| ApiError::bad_request(format!("Invalid {} specified", names.token)))?,
+        };
+        Ok(Paging { after, limit })
+    }
+}
+
+/// Most items of one page of a list.
+const LIMIT_MAX: usize = 500;
+
+/// What a service calls the parameters of a list.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PagingNames {
+    pub(super) limit: &'static str,
+    pub(super) token: &'static str,
+    pub(super) limit_default: usize,
+    /// Member of the answer that holds the items.
+    pub(super) items: &'static str,
+}
+
+/// Which part of a list is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Paging {
+    /// The last identifier of the page before.
+    pub(super) after: String,
+    pub(super) limit: usize,
+}
+
+/// The answer to a list.
+pub(super) fn page_answer<T>(page: &Page<T>, names: &PagingNames, item: impl Fn(&T) -> Value) -> Value {
+    let mut answer = Map::new();
+    answer.insert(names.items.to_owned(), page.items.iter().map(item).collect());
+    if let Some(last) = &page.last {
+        answer.insert(names.token.to_owned(), id_token(last).into());
+    }
+    Value::Object(answer)
+}
+
+/// Without the members that are `null`: AWS leaves out what isn't set.
+pub(super) fn compact(mut value: Value) -> Value {
+    if let Value::Object(map) = &mut value {
+        map.retain(|_, member| !member.is_null());
+    }
+    value
+}
+
+/// Opaque to callers, so that it can change.
+fn id_token(id: &str) -> String {
+    id.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn token_id(token: &str) -> Option<String> {
+    let digits: Vec<u8> = token.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
+    let pairs = digits.chunks(2).map(|pair| match pair {
+        [high, low] => Some(high << 4 | low),
+        _ => None,
+    });
+    String::from_utf8(pairs.collect::<Option<_>>()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: PagingNames =
+        PagingNames { limit: "maxResults", token: "nextToken", limit_default: 100, items: "items" };
+
+    fn call(query: &str) -> Call {
+        Call { parameters: Vec::new(), query: query.to_owned(), body: Vec::new() }
+    }
+
+    #[test]
+    fn tokens_read_back() {
+        for id in ["a1b2c3", "$default", "é"] {
+            assert_eq!(token_id(&id_token(id)).as_deref(), Some(id));
+        }
+        for token in ["1", "zz", "ff"] {
+            assert_eq!(token_id(token), None);
+        }
+    }
+
+    #[test]
+    fn paging_is_checked() {
+        assert_eq!(call("").paging(&NAMES), Ok(Paging { after: String::new(), limit: 100 }));
+        let query = format!("maxResults=3&nextToken={}", id_token("x"));
+        assert_eq!(call(&query).paging(&NAMES), Ok(Paging { after: "x".to_owned(), limit: 3 }));
+        for query in ["maxResults=0", "maxResults=501", "maxResults=x", "maxResults=-1", "nextToken=zz"] {
+            assert_eq!(call(query).paging(&NAMES).expect_err(query).status, 400);
+        }
+    }
+
+    #[test]
+    fn query_values_are_decoded() {
+        let call = call("embed=methods&embed=a%20b&x");
+        assert_eq!(call.query_values("embed"), ["methods", "a b"]);
+        assert_eq!(call.query_value("x"), None);
+    }
+}

@@ -1,0 +1,100 @@
+//! Which handler an operation has; one without a handler is refused by name.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::call::Call;
+use super::error::ApiError;
+use super::operations::{Operation, Service};
+use super::{v1, v2};
+use crate::change::{Change, Control, View};
+
+/// What answers an operation.
+#[derive(Debug, Clone, Copy)]
+enum Handler {
+    Look(fn(&View<'_>, &Call) -> Result<Value, ApiError>),
+    Change(fn(&mut Change<'_>, &Call) -> Result<Value, ApiError>),
+}
+
+/// Runs the operation. `null` is an answer without a body.
+///
+/// # Errors
+/// The operation's own; or it has no handler.
+pub(super) async fn dispatch(
+    control: &Arc<Control>,
+    operation: &Operation,
+    call: Call,
+) -> Result<Value, ApiError> {
+    let unsupported = || ApiError::unsupported_operation(operation.service.name(), operation.name);
+    match handler(operation.service, operation.name).ok_or_else(unsupported)? {
+        Handler::Look(look) => control.read_async(move |view| look(view, &call)).await,
+        Handler::Change(change) => control.change_async(move |under_way| change(under_way, &call)).await,
+    }
+}
+
+fn handler(service: Service, name: &str) -> Option<Handler> {
+    match service {
+        Service::V1 => v1_handler(name),
+        Service::V2 => v2_handler(name),
+    }
+}
+
+fn v1_handler(name: &str) -> Option<Handler> {
+    Some(match name {
+        "CreateRestApi" => Handler::Change(v1::apis::create),
+        "GetRestApi" => Handler::Look(v1::apis::get),
+        "GetRestApis" => Handler::Look(v1::apis::list),
+        "DeleteRestApi" => Handler::Change(v1::apis::delete),
+        "CreateResource" => Handler::Change(v1::resources::create),
+        "GetResource" => Handler::Look(v1::resources::get),
+        "GetResources" => Handler::Look(v1::resources::list),
+        "DeleteResource" => Handler::Change(v1::resources::delete),
+        "PutMethod" => Handler::Change(v1::methods::put),
+        "GetMethod" => Handler::Look(v1::methods::get),
+        "DeleteMethod" => Handler::Change(v1::methods::delete),
+        "PutIntegration" => Handler::Change(v1::integrations::put),
+        "GetIntegration" => Handler::Look(v1::integrations::get),
+        "DeleteIntegration" => Handler::Change(v1::integrations::delete),
+        "CreateDeployment" => Handler::Change(v1::deployments::create),
+        "GetDeployment" => Handler::Look(v1::deployments::get),
+        "GetDeployments" => Handler::Look(v1::deployments::list),
+        "DeleteDeployment" => Handler::Change(v1::deployments::delete),
+        "CreateStage" => Handler::Change(v1::stages::create),
+        "GetStage" => Handler::Look(v1::stages::get),
+        "GetStages" => Handler::Look(v1::stages::list),
+        "DeleteStage" => Handler::Change(v1::stages::delete),
+        _ => return None,
+    })
+}
+
+fn v2_handler(name: &str) -> Option<Handler> {
+    Some(match name {
+        "CreateApi" => Handler::Change(v2::apis::create),
+        "GetApi" => Handler::Look(v2::apis::get),
+        "GetApis" => Handler::Look(v2::apis::list),
+        "UpdateApi" => Handler::Change(v2::apis::update),
+        "DeleteApi" => Handler::Change(v2::apis::delete),
+        "CreateIntegration" => Handler::Change(v2::integrations::create),
+        "GetIntegration" => Handler::Look(v2::integrations::get),
+        "GetIntegrations" => Handler::Look(v2::integrations::list),
+        "UpdateIntegration" => Handler::Change(v2::integrations::update),
+        "DeleteIntegration" => Handler::Change(v2::integrations::delete),
+        "CreateRoute" => Handler::Change(v2::routes::create),
+        "GetRoute" => Handler::Look(v2::routes::get),
+        "GetRoutes" => Handler::Look(v2::routes::list),
+        "UpdateRoute" => Handler::Change(v2::routes::update),
+        "DeleteRoute" => Handler::Change(v2::routes::delete),
+        "CreateStage" => Handler::Change(v2::stages::create),
+        "GetStage" => Handler::Look(v2::stages::get),
+        "GetStages" => Handler::Look(v2::stages::list),
+        "UpdateStage" => Handler::Change(v2::stages::update),
+        "DeleteStage" => Handler::Change(v2::stages::delete),
+        "CreateDeployment" => Handler::Change(v2::deployments::create),
+        "GetDeployment" => Handler::Look(v2::deployments::get),
+        "GetDeployments" => Handler::Look(v2::deployments::list),
+        "UpdateDeployment" => Handler::Change(v2::deployments::update),
+        "DeleteDeployment" => Handler::Change(v2::deployments::delete),
+        _ => return None,
+    })
+}

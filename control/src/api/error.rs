@@ -1,0 +1,110 @@
+//! The one error that the management API answers with: status, AWS's name, message.
+
+use crate::change::ChangeError;
+use crate::compile::CompileError;
+use crate::sigv4::AuthError;
+use crate::store::StoreError;
+
+/// An error as the caller sees it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct ApiError {
+    pub status: u16,
+    /// AWS's name of the error, as SDKs map it to their types.
+    pub code: &'static str,
+    pub message: String,
+}
+
+impl ApiError {
+    #[must_use]
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self { status: 400, code: "BadRequestException", message: message.into() }
+    }
+
+    /// A member or value that AWS has and this version doesn't.
+    #[must_use]
+    pub fn unsupported(what: impl std::fmt::Display) -> Self {
+        Self::bad_request(format!("{what} is not supported by this version of Turnpike"))
+    }
+
+    #[must_use]
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self { status: 404, code: "NotFoundException", message: message.into() }
+    }
+
+    #[must_use]
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self { status: 409, code: "ConflictException", message: message.into() }
+    }
+
+    /// More of something than a REST API may have.
+    #[must_use]
+    pub fn limit_exceeded(message: impl Into<String>) -> Self {
+        Self { status: 429, code: "LimitExceededException", message: message.into() }
+    }
+
+    /// A body that isn't what the operation's JSON has to look like.
+    #[must_use]
+    pub fn serialization(message: impl Into<String>) -> Self {
+        Self { status: 400, code: "SerializationException", message: message.into() }
+    }
+
+    /// An operation that AWS has and this version doesn't. 501 is the one 5xx that no AWS SDK retries.
+    #[must_use]
+    pub fn unsupported_operation(service: &str, operation: &str) -> Self {
+        let message = format!("{operation} ({service}) is not supported by this version of Turnpike");
+        Self { status: 501, code: "UnsupportedOperationException", message }
+    }
+
+    #[must_use]
+    pub fn unknown_operation(method: &str, path: &str) -> Self {
+        let message = format!("No operation of apigateway or apigatewayv2 answers {method} {path}");
+        Self { status: 404, code: "UnknownOperationException", message }
+    }
+
+    #[must_use]
+    pub fn body_too_large(bytes_max: usize) -> Self {
+        let message = format!("The request's body has more than {bytes_max} bytes (body_bytes_max)");
+        Self { status: 413, code: "RequestEntityTooLargeException", message }
+    }
+
+    #[must_use]
+    pub fn body_timeout(timeout_ms: u64) -> Self {
+        let message = format!("The request's body didn't arrive within {timeout_ms} ms (body_timeout_ms)");
+        Self { status: 408, code: "RequestTimeoutException", message }
+    }
+
+    /// The details go to the log, under the request's id.
+    #[must_use]
+    pub fn internal(error: &dyn std::error::Error) -> Self {
+        Self { status: 500, code: "InternalFailure", message: error.to_string() }
+    }
+}
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        Self { status: 403, code: error.code(), message: error.to_string() }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<CompileError> for ApiError {
+    fn from(error: CompileError) -> Self {
+        Self::bad_request(error.to_string())
+    }
+}
+
+impl From<ChangeError> for ApiError {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Store(error) => error.into(),
+            ChangeError::Compile(error) => error.into(),
+            ChangeError::Random(error) => Self::internal(&error),
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! A request's JSON members, taken one by one, so that what is left over can be named.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::error::ApiError;
+
+/// AWS's limits of tags.
+const TAGS_MAX: usize = 50;
+const TAG_KEY_CHARS_MAX: usize = 128;
+const TAG_VALUE_CHARS_MAX: usize = 256;
+
+/// The members of a request's body that haven't been taken yet.
+#[derive(Debug)]
+pub(super) struct Members(Map<String, Value>);
+
+impl Members {
+    /// An empty body has no members.
+    ///
+    /// # Errors
+    /// When the body isn't a JSON object.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, ApiError> {
+        if body.is_empty() {
+            return Ok(Self(Map::new()));
+        }
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(map)) => Ok(Self(map)),
+            Ok(_) => Err(ApiError::serialization("The body has to be a JSON object")),
+            Err(error) => Err(ApiError::serialization(format!("The body isn't JSON: {error}"))),
+        }
+    }
+
+    /// Takes a string of at most `chars_max` characters; `null` is absent.
+    ///
+    /// # Errors
+    /// When it is something else, here and below.
+    pub(super) fn string(&mut self, name: &str, chars_max: usize) -> Result<Option<String>, ApiError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) if text.chars().count() > chars_max => {
+                Err(ApiError::bad_request(format!("{name} can have at most {chars_max} characters")))
+            }
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(wrong_type(name, "a string")),
+        }
+    }
+
+    /// Takes a string that has to be there and not be empty.
+    pub(super) fn required(&mut self, name: &str, chars_max: usize) -> Result<String, ApiError> {
+        let value = self.string(name, chars_max)?;
+        value
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| ApiError::bad_request(format!("{name} is required and can't be empty")))
+    }
+
+    pub(super) fn boolean(&mut self, name: &str) -> Result<Option<bool>, ApiError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Bool(value)) => Ok(Some(value)),
+            Some(_) => Err(wrong_type(name, "true or false")),
+        }
+    }
+
+    /// Takes an integer within `range`.
+    pub(super) fn integer(
+        &mut self,
+        name: &str,
+        range: std::ops::RangeInclusive<u32>,
+    ) -> Result<Option<u32>, ApiError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let number = value.as_u64().and_then(|n| u32::try_from(n).ok());
+        match number.filter(|n| range.contains(n)) {
+            Some(number) => Ok(Some(number)),
+            None if value.is_number() => Err(ApiError::bad_request(format!(
+                "{name} has to be an integer from {} to {}",
+                range.start(),
+                range.end()
+            ))),
+            None => Err(wrong_type(name, "an integer")),
+        }
+    }
+
+    /// Takes an object whose values are strings.
+    pub(super) fn strings(&mut self, name: &str) -> Result<Option<BTreeMap<String, String>>, ApiError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let expected = "an object whose values are strings";
+        let Value::Object(map) = value else { return Err(wrong_type(name, expected)) };
+        let pairs = map.into_iter().map(|(key, value)| match value {
+            Value::String(text) => Ok((key, text)),
+            _ => Err(wrong_type(name, expected)),
+        });
+        pairs.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Takes an object whose values are true or false.
+    pub(super) fn booleans(&mut self, name: &str) -> Result<Option<BTreeMap<String, bool>>, ApiError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let expected = "an object whose values are true or false";
+        let Value::Object(map) = value else { return Err(wrong_type(name, expected)) };
+        let pairs = map.into_iter().map(|(key, value)| match value {
+            Value::Bool(required) => Ok((key, required)),
+            _ => Err(wrong_type(name, expected)),
+        });
+        pairs.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Takes an object, whose members can then be taken from it.
+    pub(super) fn object(&mut self, name: &str) -> Result<Option<Self>, ApiError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Object(map)) => Ok(Some(Self(map))),
+            Some(_) => Err(wrong_type(name, "an object")),
+        }
+    }
+
+    /// Takes a list of strings.
+    pub(super) fn list(&mut self, name: &str) -> Result<Option<Vec<String>>, ApiError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let expected = "a list of strings";
+        let Value::Array(items) = value else { return Err(wrong_type(name, expected)) };
+        let items = items.into_iter().map(|item| match item {
+            Value::String(text) => Ok(text),
+            _ => Err(wrong_type(name, expected)),
+        });
+        items.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Takes the tags, within AWS's limits.
+    pub(super) fn tags(&mut self) -> Result<Option<BTreeMap<String, String>>, ApiError> {
+        let Some(tags) = self.strings("tags")? else { return Ok(None) };
+        let fits = |(key, value): (&String, &String)| {
+            (1..=TAG_KEY_CHARS_MAX).contains(&key.chars().count())
+                && value.chars().count() <= TAG_VALUE_CHARS_MAX
+        };
+        if tags.len() > TAGS_MAX || !tags.iter().all(fits) {
+            return Err(ApiError::bad_request(format!(
+                "There can be at most {TAGS_MAX} tags, with keys of 1 to {TAG_KEY_CHARS_MAX} and values of at most {TAG_VALUE_CHARS_MAX} characters"
+            )));
+        }
+        Ok(Some(tags))
+    }
+
+    /// Takes a string that this version knows one or some values of.
+    pub(super) fn one_of(&mut self, name: &str, supported: &[&str]) -> Result<Option<String>, ApiError> {
+        let value = self.string(name, 1_024)?.filter(|value| !value.is_empty());
+        match value {
+            Some(value) if !supported.contains(&value.as_str()) => {
+                Err(ApiError::unsupported(format!("{name} '{value}'")))
+            }
+            value => Ok(value),
+        }
+    }
+
+    /// Refuses members that AWS has and this version doesn't. One that says nothing (`null`, `false`,
+    /// an empty string, list or object) is as good as absent.
+    pub(super) fn unsupported(&mut self, names: &[&str]) -> Result<(), ApiError> {
+        for name in names {
+            if self.take(name).is_some_and(|value| says_something(&value)) {
+                return Err(ApiError::unsupported(name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the taking.
+    ///
+    /// # Errors
+    /// When members are left, which the operation doesn't have.
+    pub(super) fn finish(self) -> Result<(), ApiError> {
+        match self.0.keys().next() {
+            None => Ok(()),
+            Some(name) => Err(ApiError::serialization(format!("The operation has no member '{name}'"))),
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.0.remove(name).filter(|value| !value.is_null())
+    }
+}
+
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+        Value::Bool(true) | Value::Number(_) => true,
+    }
+}
+
+fn wrong_type(name: &str, expected: &str) -> ApiError {
+    ApiError::serialization(format!("{name} has to be {expected}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn members(json: &str) -> Members {
+        Members::parse(json.as_bytes()).expect("an object")
+    }
+
+    #[test]
+    fn bodies_that_are_no_object_are_refused() {
+        for body in ["[", "[]", "1", "\"x\"", "{\"a\":1,}", "{\"a\":\"\u{7f}", "null"] {
+            let error = Members::parse(body.as_bytes()).expect_err(body);
+            assert_eq!((error.status, error.code), (400, "SerializationException"), "{body}");
+        }
+        assert!(Members::parse(b"\xff").is_err());
+        assert!(Members::parse(b"").expect("no members").finish().is_ok());
+    }
+
+    #[test]
+    fn types_and_bounds_are_checked() {
+        type Take = fn(&mut Members) -> Option<ApiError>;
+        let table: [(&str, Take, &str); 9] = [
+            (r#"{"a":1}"#, |m| m.string("a", 9).err(), "a has to be a string"),
+            (r#"{"a":"xxxx"}"#, |m| m.string("a", 3).err(), "at most 3"),
+            (r#"{"a":""}"#, |m| m.required("a", 3).err(), "a is required"),
+            (r#"{}"#, |m| m.required("a", 3).err(), "a is required"),
+            (r#"{"a":"true"}"#, |m| m.boolean("a").err(), "true or false"),
+            (r#"{"a":49}"#, |m| m.integer("a", 50..=60).err(), "from 50 to 60"),
+            (r#"{"a":50.5}"#, |m| m.integer("a", 50..=60).err(), "from 50 to 60"),
+            (r#"{"a":"50"}"#, |m| m.integer("a", 50..=60).err(), "an integer"),
+            (r#"{"a":{"b":1}}"#, |m| m.strings("a").err(), "values are strings"),
+        ];
+        for (json, take, expected) in table {
+            let error = take(&mut members(json)).expect(json);
+            assert!(error.message.contains(expected), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_is_absent() {
+        let mut all = members(r#"{"a":null,"b":false,"c":"","d":[],"e":{},"f":null}"#);
+        assert_eq!(all.unsupported(&["a", "b", "c", "d", "e"]), Ok(()));
+        assert_eq!(all.string("f", 1), Ok(None));
+        assert_eq!(all.finish(), Ok(()));
+        for json in [r#"{"a":true}"#, r#"{"a":0}"#, r#"{"a":"x"}"#, r#"{"a":["x"]}"#, r#"{"a":{"x":1}}"#] {
+            let error = members(json).unsupported(&["a"]).expect_err(json);
+            assert!(error.message.starts_with("a is not supported"), "{error}");
+        }
+    }
+
+    #[test]
+    fn leftovers_are_named() {
+        let error = members(r#"{"nmae":"x"}"#).finish().expect_err("a typo");
+        assert!(error.message.contains("'nmae'"), "{error}");
+    }
+}

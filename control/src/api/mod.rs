@@ -1,0 +1,25 @@
+//! The management API: AWS's own wire shapes over HTTP, every call signed.
+//!
+//! A request's life: read the body within its limits, verify the signature, find the operation, run it in
+//! a transaction, answer. Nothing of a request is looked at before its signature holds.
+
+mod call;
+mod dispatch;
+mod error;
+mod members;
+mod operations;
+mod reply;
+mod server;
+mod status;
+mod v1;
+mod v2;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::ApiError;
+pub use server::{Api, router};
+pub use status::{STATUS_PATH, Status, StatusGateway};
+
+/// What clients sign their calls for; both services share it.
+pub const SIGNING_NAME: &str = "apigateway";

@@ -1,0 +1,108 @@
+//! The axum side: from a request's bytes to a verified call.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use serde_json::Value;
+
+use super::SIGNING_NAME;
+use super::call::Call;
+use super::dispatch::dispatch;
+use super::error::ApiError;
+use super::operations::Operations;
+use super::reply::{RequestId, failure, success};
+use super::status::{STATUS_PATH, Status};
+use crate::change::Control;
+use crate::publish::Publisher;
+use crate::sigv4::{AccessKey, Policy, SignedRequest, verify};
+use crate::time::now_s;
+
+/// What the management API serves with.
+#[derive(Debug)]
+pub struct Api {
+    pub control: Arc<Control>,
+    pub publisher: Arc<Publisher>,
+    pub root_key: AccessKey,
+    operations: Operations,
+}
+
+impl Api {
+    #[must_use]
+    pub fn new(control: Arc<Control>, publisher: Arc<Publisher>, root_key: AccessKey) -> Self {
+        Self { control, publisher, root_key, operations: Operations::load() }
+    }
+}
+
+/// Everything is one handler: the table of operations is the router.
+pub fn router(api: Arc<Api>) -> Router {
+    Router::new().fallback(handle).with_state(api)
+}
+
+async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let began = Instant::now();
+    let id = RequestId::new();
+    let line = format!("{} {}", request.method(), request.uri().path());
+    let answered = answer(&api, request).await;
+    let code = answered.as_ref().err().map_or("-", |error| error.code);
+    let response = match &answered {
+        Ok((status, body)) => success(&id, *status, body),
+        Err(error) => failure(&id, error),
+    };
+    if let Err(error) = &answered
+        && error.status == 500
+    {
+        eprintln!("management: {line} failed: {} ({id})", error.message);
+    }
+    if api.control.settings().request_log {
+        let status = response.status().as_u16();
+        eprintln!("management: {line} {status} {code} {} us ({id})", began.elapsed().as_micros());
+    }
+    response
+}
+
+/// The status and the body of a success.
+async fn answer(api: &Arc<Api>, request: Request) -> Result<(u16, Value), ApiError> {
+    let (parts, body) = request.into_parts();
+    let body = read_body(api, body).await?;
+    let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or(""));
+    let headers: Vec<(String, String)> = parts
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect();
+    let method = parts.method.as_str();
+    check_signature(api, &SignedRequest { method, path, query, headers: &headers, body: &body })?;
+    if (method, path) == ("GET", STATUS_PATH) {
+        return Ok((200, Status::of(api).await?.to_json()));
+    }
+    let found = api.operations.find(method, path, query)?;
+    let call = Call { parameters: found.parameters, query: query.to_owned(), body };
+    let body = dispatch(&api.control, found.operation, call).await?;
+    Ok((found.operation.status, body))
+}
+
+async fn read_body(api: &Api, body: Body) -> Result<Vec<u8>, ApiError> {
+    let settings = api.control.settings();
+    let read = axum::body::to_bytes(body, settings.body_bytes_max);
+    match tokio::time::timeout(Duration::from_millis(settings.body_timeout_ms), read).await {
+        Ok(Ok(bytes)) => Ok(bytes.to_vec()),
+        // A client that broke off doesn't read the answer, so that only the limit is worth naming.
+        Ok(Err(_)) => Err(ApiError::body_too_large(settings.body_bytes_max)),
+        Err(_elapsed) => Err(ApiError::body_timeout(settings.body_timeout_ms)),
+    }
+}
+
+fn check_signature(api: &Api, request: &SignedRequest<'_>) -> Result<(), ApiError> {
+    let settings = api.control.settings();
+    let policy = Policy {
+        key: &api.root_key,
+        region: &settings.account.region,
+        service: SIGNING_NAME,
+        clock_skew_s_max: settings.clock_skew_s_max,
+    };
+    Ok(verify(request, &policy, now_s())?)
+}

@@ -1,0 +1,108 @@
+//! `Deployment`: create (to a stage, if one is named), get, list, delete.
+
+use serde_json::{Map, Value, json};
+
+use super::super::call::{Call, compact, page_answer};
+use super::super::error::ApiError;
+use super::stages::{StageMembers, put, refuse_unsupported};
+use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, api, embeds, over_quota, part};
+use crate::change::{Change, DEPLOYMENT_ID_LEN, View};
+use crate::model::{Resource, RestContent, RestDeployment, RestStage, Tags, new_id};
+
+const NOUN: &str = "Deployment";
+
+pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+    let api = api(change, call.parameter(0))?;
+    let mut members = call.members()?;
+    let description = members.string("description", DESCRIPTION_CHARS_MAX)?;
+    let stage_name = members.string("stageName", NAME_CHARS_MAX)?.filter(|name| !name.is_empty());
+    let settings = StageMembers {
+        description: members.string("stageDescription", DESCRIPTION_CHARS_MAX)?,
+        variables: members.strings("variables")?,
+        tags: Tags::new(),
+    };
+    refuse_unsupported(&mut members)?;
+    members.finish()?;
+    let max = change.settings.quotas.deployments_per_api_max;
+    if change.tx.part_count::<RestDeployment>(&api.id)? >= max {
+        return Err(over_quota(max, "deployments of the API", "deployments_per_api_max"));
+    }
+    let id = new_id(DEPLOYMENT_ID_LEN).map_err(|error| ApiError::internal(&error))?;
+    let content = freeze(change, &api.id, &id)?;
+    let deployment = RestDeployment { id, description, created_at_s: change.now_s };
+    change.tx.put_part(&api.id, &deployment)?;
+    change.tx.put_part(&api.id, &content)?;
+    if let Some(name) = stage_name {
+        put(change, &api.id, name, deployment.id.clone(), settings)?;
+    }
+    Ok(answer(&deployment, None))
+}
+
+pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
+    let api = api(view, call.parameter(0))?;
+    let deployment: RestDeployment = part(view, &api.id, call.parameter(1), NOUN)?;
+    let content = if embeds(&call.query_values("embed"), "apisummary") {
+        view.tx.part::<RestContent>(&api.id, &deployment.id)?
+    } else {
+        None
+    };
+    Ok(answer(&deployment, content.as_ref()))
+}
+
+pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
+    let api = api(view, call.parameter(0))?;
+    let paging = call.paging(&PAGING)?;
+    let page = view.tx.part_page(&api.id, &paging.after, paging.limit)?;
+    Ok(page_answer(&page, &PAGING, |deployment| answer(deployment, None)))
+}
+
+pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+    let api = api(change, call.parameter(0))?;
+    let deployment: RestDeployment = part(change, &api.id, call.parameter(1), NOUN)?;
+    let stages: Vec<RestStage> = change.tx.parts(&api.id)?;
+    if let Some(stage) = stages.iter().find(|stage| stage.deployment_id == deployment.id) {
+        return Err(ApiError::bad_request(format!(
+            "Active stages pointing to this deployment must be moved or deleted: {}",
+            stage.name
+        )));
+    }
+    change.tx.delete_part::<RestDeployment>(&api.id, &deployment.id)?;
+    change.tx.delete_part::<RestContent>(&api.id, &deployment.id)?;
+    Ok(Value::Null)
+}
+
+/// The API's tree as it is; each method has to be ready to be served.
+fn freeze(view: &View<'_>, api_id: &str, deployment_id: &str) -> Result<RestContent, ApiError> {
+    let mut resources: Vec<Resource> = view.tx.parts(api_id)?;
+    resources.retain(|resource| !resource.methods.is_empty());
+    if resources.is_empty() {
+        return Err(ApiError::bad_request("The REST API doesn't contain any methods"));
+    }
+    for resource in &resources {
+        if let Some((name, _)) = resource.methods.iter().find(|(_, method)| method.integration.is_none()) {
+            let path = &resource.path;
+            return Err(ApiError::bad_request(format!("No integration defined for method {name} {path}")));
+        }
+    }
+    Ok(RestContent { deployment_id: deployment_id.to_owned(), resources })
+}
+
+fn answer(deployment: &RestDeployment, content: Option<&RestContent>) -> Value {
+    compact(json!({
+        "apiSummary": content.map(summary),
+        "createdDate": deployment.created_at_s,
+        "description": deployment.description,
+        "id": deployment.id,
+    }))
+}
+
+/// Methods by path.
+fn summary(content: &RestContent) -> Value {
+    let methods = |resource: &Resource| -> Map<String, Value> {
+        let open = || json!({"authorizationType": "NONE", "apiKeyRequired": false});
+        resource.methods.keys().map(|name| (name.clone(), open())).collect()
+    };
+    let paths: Map<String, Value> =
+        content.resources.iter().map(|r| (r.path.clone(), methods(r).into())).collect();
+    paths.into()
+}

@@ -1,0 +1,53 @@
+//! REST APIs: the operations of apigateway.
+
+pub(super) mod apis;
+pub(super) mod deployments;
+pub(super) mod integrations;
+pub(super) mod methods;
+pub(super) mod resources;
+pub(super) mod stages;
+
+use super::call::PagingNames;
+use super::error::ApiError;
+use crate::change::View;
+use crate::model::{Method, Part, Resource, RestApi};
+
+const PAGING: PagingNames =
+    PagingNames { limit: "limit", token: "position", limit_default: 25, items: "item" };
+
+/// AWS's limits of texts, in characters.
+const NAME_CHARS_MAX: usize = 1_024;
+const DESCRIPTION_CHARS_MAX: usize = 1_024;
+const URI_CHARS_MAX: usize = 2_048;
+
+fn api(view: &View<'_>, id: &str) -> Result<RestApi, ApiError> {
+    let api = view.tx.api(id)?;
+    api.ok_or_else(|| {
+        ApiError::not_found(format!("Invalid API identifier specified {}:{id}", view.settings.account.id))
+    })
+}
+
+/// A part of an API that is known to exist; `noun` is AWS's for the error.
+fn part<P: Part>(view: &View<'_>, api_id: &str, id: &str, noun: &str) -> Result<P, ApiError> {
+    let part = view.tx.part(api_id, id)?;
+    part.ok_or_else(|| ApiError::not_found(format!("Invalid {noun} identifier specified")))
+}
+
+fn resource(view: &View<'_>, api_id: &str, id: &str) -> Result<Resource, ApiError> {
+    part(view, api_id, id, "Resource")
+}
+
+fn method<'r>(resource: &'r mut Resource, name: &str) -> Result<&'r mut Method, ApiError> {
+    let method = resource.methods.get_mut(name);
+    method.ok_or_else(|| ApiError::not_found("Invalid Method identifier specified"))
+}
+
+/// AWS's error for one thing too many; `setting` raises the ceiling.
+fn over_quota(max: usize, noun: &str, setting: &str) -> ApiError {
+    ApiError::limit_exceeded(format!("There are already {max} {noun}: raise {setting} for more"))
+}
+
+/// Whether a list of things to embed, repeated or with commas, has this one.
+fn embeds(list: &[String], what: &str) -> bool {
+    list.iter().flat_map(|value| value.split(',')).any(|value| value == what)
+}

@@ -1,0 +1,159 @@
+//! `Integration`: create, get, list, update, delete.
+
+use serde_json::{Value, json};
+
+use super::super::call::{Call, compact, page_answer};
+use super::super::error::ApiError;
+use super::super::members::Members;
+use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, URI_CHARS_MAX, api, check_quota, part};
+use crate::change::{Change, View};
+use crate::model::{HttpIntegration, HttpRoute, METHODS, check_uri_template, new_id};
+
+pub(super) const INTEGRATION_ID_LEN: usize = 7;
+const TIMEOUT_MS_MIN: u32 = 50;
+const NOUN: &str = "Integration";
+
+pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+    let api = api(change, call.parameter(0))?;
+    let mut members = call.members()?;
+    let taken = Taken::take(change, &mut members)?;
+    refuse_the_rest(members)?;
+    if !taken.typed {
+        return Err(ApiError::bad_request("integrationType is required"));
+    }
+    let max = change.settings.quotas.integrations_per_api_max;
+    check_quota::<HttpIntegration>(change, &api.id, max, "integrations", "integrations_per_api_max")?;
+    let missing =
+        |name: &str| ApiError::bad_request(format!("{name} is required for an HTTP_PROXY integration"));
+    let integration = HttpIntegration {
+        id: new_id(INTEGRATION_ID_LEN).map_err(|error| ApiError::internal(&error))?,
+        managed: false,
+        description: taken.description,
+        method: taken.method.ok_or_else(|| missing("integrationMethod"))?,
+        uri: taken.uri.ok_or_else(|| missing("integrationUri"))?,
+        timeout_ms: taken.timeout_ms.unwrap_or_else(|| default_timeout_ms(change)),
+    };
+    change.tx.put_part(&api.id, &integration)?;
+    change.redeploy(&api.id);
+    Ok(answer(&integration))
+}
+
+pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
+    let api = api(view, call.parameter(0))?;
+    Ok(answer(&part(view, &api.id, call.parameter(1), NOUN)?))
+}
+
+pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
+    let api = api(view, call.parameter(0))?;
+    let paging = call.paging(&PAGING)?;
+    let page = view.tx.part_page(&api.id, &paging.after, paging.limit)?;
+    Ok(page_answer(&page, &PAGING, answer))
+}
+
+pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+    let api = api(change, call.parameter(0))?;
+    let mut integration: HttpIntegration = part(change, &api.id, call.parameter(1), NOUN)?;
+    let mut members = call.members()?;
+    let taken = Taken::take(change, &mut members)?;
+    refuse_the_rest(members)?;
+    integration.description = taken.description.or(integration.description);
+    integration.method = taken.method.unwrap_or(integration.method);
+    integration.uri = taken.uri.unwrap_or(integration.uri);
+    integration.timeout_ms = taken.timeout_ms.unwrap_or(integration.timeout_ms);
+    change.tx.put_part(&api.id, &integration)?;
+    change.redeploy(&api.id);
+    Ok(answer(&integration))
+}
+
+pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+    let api = api(change, call.parameter(0))?;
+    let integration: HttpIntegration = part(change, &api.id, call.parameter(1), NOUN)?;
+    let id = &integration.id;
+    if integration.managed {
+        return Err(ApiError::bad_request(format!(
+            "Integration {id} was made by quick create: change it with UpdateApi, or delete the API"
+        )));
+    }
+    let routes: Vec<HttpRoute> = change.tx.parts(&api.id)?;
+    if let Some(route) = routes.iter().find(|route| route.integration_id.as_ref() == Some(id)) {
+        return Err(ApiError::conflict(format!(
+            "Cannot delete Integration '{id}': Route '{}' ({}) uses it",
+            route.id, route.key
+        )));
+    }
+    change.tx.delete_part::<HttpIntegration>(&api.id, id)?;
+    change.redeploy(&api.id);
+    Ok(Value::Null)
+}
+
+/// The ceiling, as AWS's default is.
+pub(super) fn default_timeout_ms(view: &View<'_>) -> u32 {
+    view.settings.quotas.integration_timeout_ms_max
+}
+
+pub(super) fn check_uri(uri: &str) -> Result<(), ApiError> {
+    check_uri_template(uri).map(drop).map_err(|error| ApiError::bad_request(error.to_string()))
+}
+
+/// What create and update share, checked.
+struct Taken {
+    /// Whether the type was given; there is only one.
+    typed: bool,
+    description: Option<String>,
+    method: Option<String>,
+    uri: Option<String>,
+    timeout_ms: Option<u32>,
+}
+
+impl Taken {
+    fn take(view: &View<'_>, members: &mut Members) -> Result<Self, ApiError> {
+        let typed = members.one_of("integrationType", &["HTTP_PROXY"])?.is_some();
+        members.one_of("connectionType", &["INTERNET"])?;
+        members.one_of("payloadFormatVersion", &["1.0"])?;
+        let timeout_ms_max = view.settings.quotas.integration_timeout_ms_max;
+        let taken = Self {
+            typed,
+            description: members.string("description", DESCRIPTION_CHARS_MAX)?,
+            method: members.string("integrationMethod", NAME_CHARS_MAX)?,
+            uri: members.string("integrationUri", URI_CHARS_MAX)?,
+            timeout_ms: members.integer("timeoutInMillis", TIMEOUT_MS_MIN..=timeout_ms_max)?,
+        };
+        taken.uri.as_deref().map_or(Ok(()), check_uri)?;
+        match taken.method.as_deref() {
+            Some(method) if !METHODS.contains(&method) => {
+                Err(ApiError::bad_request(format!("Invalid HTTP method specified: '{method}'")))
+            }
+            _ => Ok(taken),
+        }
+    }
+}
+
+fn refuse_the_rest(mut members: Members) -> Result<(), ApiError> {
+    members.unsupported(&[
+        "connectionId",
+        "contentHandlingStrategy",
+        "credentialsArn",
+        "integrationSubtype",
+        "passthroughBehavior",
+        "requestParameters",
+        "requestTemplates",
+        "responseParameters",
+        "templateSelectionExpression",
+        "tlsConfig",
+    ])?;
+    members.finish()
+}
+
+fn answer(integration: &HttpIntegration) -> Value {
+    compact(json!({
+        "apiGatewayManaged": integration.managed.then_some(true),
+        "connectionType": "INTERNET",
+        "description": integration.description,
+        "integrationId": integration.id,
+        "integrationMethod": integration.method,
+        "integrationType": "HTTP_PROXY",
+        "integrationUri": integration.uri,
+        "payloadFormatVersion": "1.0",
+        "timeoutInMillis": integration.timeout_ms,
+    }))
+}

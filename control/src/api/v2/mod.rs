@@ -1,0 +1,47 @@
+//! HTTP APIs: the operations of apigatewayv2.
+
+pub(super) mod apis;
+pub(super) mod deployments;
+pub(super) mod integrations;
+mod quick;
+pub(super) mod routes;
+pub(super) mod stages;
+
+use super::call::PagingNames;
+use super::error::ApiError;
+use crate::change::View;
+use crate::model::{HttpApi, Part};
+
+const PAGING: PagingNames =
+    PagingNames { limit: "maxResults", token: "nextToken", limit_default: 100, items: "items" };
+
+/// AWS's limits of texts, in characters.
+const NAME_CHARS_MAX: usize = 128;
+const DESCRIPTION_CHARS_MAX: usize = 1_024;
+const VERSION_CHARS_MAX: usize = 64;
+const URI_CHARS_MAX: usize = 2_048;
+
+fn api(view: &View<'_>, id: &str) -> Result<HttpApi, ApiError> {
+    let api = view.tx.api(id)?;
+    api.ok_or_else(|| ApiError::not_found(format!("Invalid API identifier specified {id}")))
+}
+
+/// A part of an API that is known to exist; `noun` is AWS's for the error.
+fn part<P: Part>(view: &View<'_>, api_id: &str, id: &str, noun: &str) -> Result<P, ApiError> {
+    let part = view.tx.part(api_id, id)?;
+    part.ok_or_else(|| ApiError::not_found(format!("Invalid {noun} identifier specified {id}")))
+}
+
+/// Refuses one more part than the quota allows.
+fn check_quota<P: Part>(
+    view: &View<'_>,
+    api_id: &str,
+    max: usize,
+    noun: &str,
+    setting: &str,
+) -> Result<(), ApiError> {
+    if view.tx.part_count::<P>(api_id)? < max {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(format!("The API already has {max} {noun}: raise {setting} for more")))
+}

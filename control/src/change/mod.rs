@@ -1,0 +1,221 @@
+//! A change from the call to the commit: the entities that a caller writes, the automatic deployments
+//! that follow, the units that have to be compiled again, and the new root, all in one transaction.
+
+mod deploy;
+mod recompile;
+mod source;
+
+pub(crate) use deploy::DEPLOYMENT_ID_LEN;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use tokio::sync::watch;
+
+use crate::compile::CompileError;
+use crate::model::IdError;
+use crate::settings::Settings;
+use crate::store::{Store, StoreError, Tx};
+use crate::time::now_s;
+
+/// What a change can fail of beyond its own rules.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The change asks for something that can't be served.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    #[error(transparent)]
+    Random(#[from] IdError),
+}
+
+/// The configuration: everything that reads or changes it goes through here.
+#[derive(Debug)]
+pub struct Control {
+    store: Store,
+    settings: Settings,
+    endpoint_port: AtomicU16,
+    committed: watch::Sender<u64>,
+}
+
+impl Control {
+    /// Takes over a store: publishes the account's unit if it changed, and compiles everything again
+    /// if another compiler made the units.
+    ///
+    /// # Errors
+    /// The store's; or what the store holds can't be compiled.
+    pub fn new(store: Store, settings: Settings) -> Result<Self, ChangeError> {
+        let endpoint_port = AtomicU16::new(settings.account.endpoint_port);
+        let control = Self { store, settings, endpoint_port, committed: watch::Sender::new(0) };
+        control.change(|change| change.open())?;
+        let version = control.store.read::<_, StoreError>(|tx| tx.version())?;
+        control.committed.send_replace(version);
+        Ok(control)
+    }
+
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The version of the newest committed root, and a notice of every later one.
+    #[must_use]
+    pub fn committed(&self) -> watch::Receiver<u64> {
+        self.committed.subscribe()
+    }
+
+    /// The data plane's port as callers are told it, once a gateway has said where it listens.
+    pub fn set_endpoint_port(&self, port: u16) {
+        self.endpoint_port.store(port, Ordering::Relaxed);
+    }
+
+    /// Runs `look` on one consistent state. Blocks.
+    ///
+    /// # Errors
+    /// The look's own, or the store's.
+    pub fn read<T, E: From<StoreError>>(&self, look: impl FnOnce(&View<'_>) -> Result<T, E>) -> Result<T, E> {
+        self.store.read(|tx| look(&self.view(tx)))
+    }
+
+    /// Runs `change` and all that follows from it; `Ok` means that it is on the disk. Blocks.
+    ///
+    /// # Errors
+    /// The change's own, or one of what follows; then nothing has changed.
+    pub fn change<T, E>(&self, change: impl FnOnce(&mut Change<'_>) -> Result<T, E>) -> Result<T, E>
+    where
+        E: From<StoreError> + From<ChangeError>,
+    {
+        let (output, published) = self.store.write(|tx| {
+            let mut under_way =
+                Change { view: self.view(tx), redeployed: BTreeSet::new(), stages: BTreeSet::new() };
+            let output = change(&mut under_way)?;
+            let published = under_way.finish()?;
+            Ok::<_, E>((output, published))
+        })?;
+        if let Some(version) = published {
+            // Two changes can get here out of order; the newest version wins.
+            self.committed.send_if_modified(|newest| {
+                let newer = version > *newest;
+                *newest = version.max(*newest);
+                newer
+            });
+        }
+        Ok(output)
+    }
+
+    /// [`Self::read`] off the runtime's threads.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    ///
+    /// # Panics
+    /// When `look` does.
+    pub async fn read_async<T, E>(
+        self: &Arc<Self>,
+        look: impl FnOnce(&View<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let control = Arc::clone(self);
+        blocking(move || control.read(look)).await
+    }
+
+    /// [`Self::change`] off the runtime's threads. It goes through even if the caller stops waiting.
+    ///
+    /// # Errors
+    /// As [`Self::change`].
+    ///
+    /// # Panics
+    /// When `change` does.
+    pub async fn change_async<T, E>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut Change<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + From<ChangeError> + Send + 'static,
+    {
+        let control = Arc::clone(self);
+        blocking(move || control.change(change)).await
+    }
+
+    fn view<'a>(&'a self, tx: &'a Tx<'a>) -> View<'a> {
+        let endpoint_port = self.endpoint_port.load(Ordering::Relaxed);
+        View { tx, settings: &self.settings, endpoint_port, now_s: now_s() }
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(output) => output,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// The configuration at one moment, and what answers about it need.
+#[derive(Debug)]
+pub struct View<'a> {
+    pub tx: &'a Tx<'a>,
+    pub settings: &'a Settings,
+    pub endpoint_port: u16,
+    /// The time of this call.
+    pub now_s: i64,
+}
+
+/// A change under way.
+#[derive(Debug)]
+pub struct Change<'a> {
+    view: View<'a>,
+    /// HTTP APIs whose routes or integrations are no longer what they were.
+    redeployed: BTreeSet<String>,
+    /// API and stage to compile again.
+    stages: BTreeSet<(String, String)>,
+}
+
+impl<'a> std::ops::Deref for Change<'a> {
+    type Target = View<'a>;
+
+    fn deref(&self) -> &View<'a> {
+        &self.view
+    }
+}
+
+impl Change<'_> {
+    /// Routes or integrations of this HTTP API have changed: its automatic stages deploy it.
+    pub fn redeploy(&mut self, api_id: &str) {
+        self.redeployed.insert(api_id.to_owned());
+    }
+
+    /// What this stage serves, or how, has changed: it is compiled again, or dropped if it is gone.
+    pub fn recompile(&mut self, api_id: &str, stage: &str) {
+        self.stages.insert((api_id.to_owned(), stage.to_owned()));
+    }
+
+    /// All stages that the API serves are compiled again, or dropped if it is gone.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn recompile_api(&mut self, api_id: &str) -> Result<(), StoreError> {
+        for stage in self.view.tx.stages_in_slots(api_id)? {
+            self.recompile(api_id, &stage);
+        }
+        Ok(())
+    }
+
+    /// Does what follows; the version of the new root, if there is one.
+    fn finish(mut self) -> Result<Option<u64>, ChangeError> {
+        for api_id in std::mem::take(&mut self.redeployed) {
+            self.auto_deploy(&api_id)?;
+        }
+        self.compile_and_publish()
+    }
+}

@@ -1,0 +1,260 @@
+//! Settings as typed become settings as checked.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use super::options::{LowArgs, LowGatewayArgs, ServeArgs, StatusArgs, UpArgs};
+use crate::compile;
+use crate::publish::PublishSettings;
+use crate::settings::{Account, Quotas, Settings};
+
+const DATA_DIR: &str = "turnpike-data";
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9080);
+const GATEWAY_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+const GATEWAY_ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
+const REGION: &str = "us-east-1";
+
+/// The gateway that `up` starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct GatewaySettings {
+    pub(super) bin: PathBuf,
+    pub(super) listen: SocketAddr,
+    pub(super) admin_listen: SocketAddr,
+    pub(super) data_dir: PathBuf,
+    pub(super) cores: Option<String>,
+    pub(super) config: Option<PathBuf>,
+    pub(super) ready_timeout_ms: u64,
+    pub(super) stop_timeout_ms: u64,
+}
+
+/// Where `status` asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StatusSettings {
+    pub(super) listen: SocketAddr,
+    pub(super) data_dir: PathBuf,
+    pub(super) region: String,
+}
+
+impl ServeArgs {
+    /// # Errors
+    /// What is wrong with which setting.
+    pub(super) fn settings(self) -> Result<(Settings, PublishSettings), String> {
+        let low = self.low.or(read_file(self.config.as_deref())?);
+        Ok((settings(&low)?, publish_settings(&low)?))
+    }
+}
+
+impl UpArgs {
+    /// # Errors
+    /// What is wrong with which setting.
+    pub(super) fn settings(self) -> Result<(Settings, PublishSettings, GatewaySettings), String> {
+        let low = self.serve.low.or(read_file(self.serve.config.as_deref())?);
+        let settings = settings(&low)?;
+        let publish = publish_settings(&low)?;
+        let gateway = gateway_settings(self.gateway.or(low.gateway), &settings.data_dir)?;
+        Ok((settings, publish, gateway))
+    }
+}
+
+impl StatusArgs {
+    /// # Errors
+    /// What is wrong with the file.
+    pub(super) fn settings(self) -> Result<StatusSettings, String> {
+        let file = read_file(self.config.as_deref())?;
+        Ok(StatusSettings {
+            listen: self.listen.or(file.listen).unwrap_or(LISTEN),
+            data_dir: self.data_dir.or(file.data_dir).unwrap_or_else(|| PathBuf::from(DATA_DIR)),
+            region: self.region.or(file.region).unwrap_or_else(|| REGION.to_owned()),
+        })
+    }
+}
+
+fn read_file(path: Option<&Path>) -> Result<LowArgs, String> {
+    let Some(path) = path else { return Ok(LowArgs::default()) };
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("can't read the settings in {}: {error}", path.display()))?;
+    toml::from_str(&text).map_err(|error| format!("the settings in {}: {error}", path.display()))
+}
+
+fn settings(low: &LowArgs) -> Result<Settings, String> {
+    let data_dir = low.data_dir.clone().unwrap_or_else(|| PathBuf::from(DATA_DIR));
+    Ok(Settings {
+        listen: low.listen.unwrap_or(LISTEN),
+        publish_socket: low.publish_socket.clone().unwrap_or_else(|| data_dir.join("publish.sock")),
+        data_dir,
+        account: account(low)?,
+        clock_skew_s_max: low.clock_skew_s_max.unwrap_or(900).into(),
+        body_bytes_max: positive("body-bytes-max", low.body_bytes_max, 6 << 20)?,
+        body_timeout_ms: positive("body-timeout-ms", low.body_timeout_ms, 30_000)?,
+        shutdown_timeout_ms: low.shutdown_timeout_ms.unwrap_or(10_000),
+        quotas: quotas(low)?,
+        request_log: low.request_log.unwrap_or(false),
+    })
+}
+
+fn account(low: &LowArgs) -> Result<Account, String> {
+    let account = Account {
+        id: low.account_id.clone().unwrap_or_else(|| "000000000000".to_owned()),
+        region: low.region.clone().unwrap_or_else(|| REGION.to_owned()),
+        endpoint_suffix: low.endpoint_suffix.clone().unwrap_or_else(|| "localhost".to_owned()),
+        endpoint_port: positive("endpoint-port", low.endpoint_port, GATEWAY_LISTEN.port())?,
+    };
+    // A gateway would refuse the same; here the operator can be told at once.
+    let unit = compile::account(&account.id, &account.region, &account.endpoint_suffix);
+    match compile::encode(&unit) {
+        Ok(_) => Ok(account),
+        Err(error) => Err(format!("--account-id, --region or --endpoint-suffix: {error}")),
+    }
+}
+
+fn quotas(low: &LowArgs) -> Result<Quotas, String> {
+    let default = Quotas::default();
+    let kept = low.auto_deployments_kept.unwrap_or(default.auto_deployments_kept);
+    let timeout_ms = low.integration_timeout_ms_max.unwrap_or(default.integration_timeout_ms_max);
+    let timeout_ms_max = turnpike_snapshot::Limits::default().timeout_ms_max;
+    if !(50..=timeout_ms_max).contains(&timeout_ms) {
+        return Err(format!("--integration-timeout-ms-max has to be 50 to {timeout_ms_max}"));
+    }
+    let (routes, integrations) = (low.routes_per_api_max, low.integrations_per_api_max);
+    let (resources, stages) = (low.resources_per_api_max, low.stages_per_api_max);
+    let deployments = low.deployments_per_api_max;
+    Ok(Quotas {
+        apis_max: positive("apis-max", low.apis_max, default.apis_max)?,
+        routes_per_api_max: positive("routes-per-api-max", routes, default.routes_per_api_max)?,
+        integrations_per_api_max: positive(
+            "integrations-per-api-max",
+            integrations,
+            default.integrations_per_api_max,
+        )?,
+        resources_per_api_max: positive("resources-per-api-max", resources, default.resources_per_api_max)?,
+        stages_per_api_max: positive("stages-per-api-max", stages, default.stages_per_api_max)?,
+        deployments_per_api_max: positive(
+            "deployments-per-api-max",
+            deployments,
+            default.deployments_per_api_max,
+        )?,
+        auto_deployments_kept: kept,
+        integration_timeout_ms_max: timeout_ms,
+    })
+}
+
+fn publish_settings(low: &LowArgs) -> Result<PublishSettings, String> {
+    let default = PublishSettings::default();
+    Ok(PublishSettings {
+        gateways_max: positive("gateways-max", low.gateways_max, default.gateways_max)?,
+        hello_timeout_ms: positive("hello-timeout-ms", low.hello_timeout_ms, default.hello_timeout_ms)?,
+        write_timeout_ms: positive("write-timeout-ms", low.write_timeout_ms, default.write_timeout_ms)?,
+        limits: default.limits,
+    })
+}
+
+fn gateway_settings(low: LowGatewayArgs, control_data_dir: &Path) -> Result<GatewaySettings, String> {
+    Ok(GatewaySettings {
+        bin: low.bin.map_or_else(gateway_beside, Ok)?,
+        listen: low.listen.unwrap_or(GATEWAY_LISTEN),
+        admin_listen: low.admin_listen.unwrap_or(GATEWAY_ADMIN_LISTEN),
+        data_dir: low.data_dir.unwrap_or_else(|| control_data_dir.join("gateway")),
+        cores: low.cores,
+        config: low.config,
+        ready_timeout_ms: positive("gateway-ready-timeout-ms", low.ready_timeout_ms, 10_000)?,
+        stop_timeout_ms: low.stop_timeout_ms.unwrap_or(35_000),
+    })
+}
+
+fn gateway_beside() -> Result<PathBuf, String> {
+    let own = std::env::current_exe().map_err(|error| {
+        format!("can't find the gateway beside this program: {error}. Name it with --gateway-bin")
+    })?;
+    Ok(own.with_file_name("turnpike-gateway"))
+}
+
+fn positive<T: PartialOrd + From<u8>>(flag: &str, given: Option<T>, default: T) -> Result<T, String> {
+    match given {
+        Some(value) if value < T::from(1) => Err(format!("--{flag} has to be at least 1")),
+        Some(value) => Ok(value),
+        None => Ok(default),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::super::{Cli, Command};
+    use super::*;
+
+    fn parse(command: &str, args: &[&str]) -> Result<Command, String> {
+        let all = ["turnpike-control", command].into_iter().chain(args.iter().copied());
+        Ok(Cli::try_parse_from(all).map_err(|error| error.to_string())?.command)
+    }
+
+    fn serve(args: &[&str]) -> Result<(Settings, PublishSettings), String> {
+        match parse("serve", args)? {
+            Command::Serve(args) => args.settings(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn up(args: &[&str]) -> Result<GatewaySettings, String> {
+        match parse("up", args)? {
+            Command::Up(args) => args.settings().map(|(_, _, gateway)| gateway),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_what_the_help_says() {
+        let (settings, publish) = serve(&[]).expect("defaults");
+        assert_eq!(settings.listen, LISTEN);
+        assert_eq!(settings.publish_socket, Path::new("turnpike-data/publish.sock"));
+        assert_eq!((settings.clock_skew_s_max, settings.body_bytes_max), (900, 6_291_456));
+        assert_eq!(settings.quotas, Quotas::default());
+        assert_eq!((settings.quotas.routes_per_api_max, settings.quotas.stages_per_api_max), (300, 10));
+        assert_eq!(publish.gateways_max, 256);
+        let gateway = up(&["--data-dir", "/d"]).expect("defaults");
+        assert_eq!((gateway.listen, gateway.admin_listen), (GATEWAY_LISTEN, GATEWAY_ADMIN_LISTEN));
+        assert_eq!(gateway.data_dir, Path::new("/d/gateway"));
+        assert!(gateway.bin.ends_with("turnpike-gateway"), "{:?}", gateway.bin);
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("c.toml");
+        let text =
+            "region = 'eu-west-1'\nroutes_per_api_max = 9\n[gateway]\ncores = '2'\nlisten = '127.0.0.1:0'\n";
+        std::fs::write(&file, text).expect("written");
+        let config = file.to_str().expect("UTF-8");
+        let (settings, _) = serve(&["--config", config, "--region", "eu-central-1"]).expect("valid");
+        assert_eq!(settings.account.region, "eu-central-1");
+        assert_eq!(settings.quotas.routes_per_api_max, 9);
+        let gateway = up(&["--config", config, "--gateway-cores", "1"]).expect("valid");
+        assert_eq!((gateway.cores.as_deref(), gateway.listen.port()), (Some("1"), 0));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("c.toml");
+        std::fs::write(&file, "lisen = '127.0.0.1:1'").expect("written");
+        let table: [(&[&str], &str); 8] = [
+            (&["--config", file.to_str().expect("UTF-8")], "lisen"),
+            (&["--config", "/nonexistent/c.toml"], "/nonexistent/c.toml"),
+            (&["--account-id", "12"], "--account-id"),
+            (&["--region", "a b"], "--region"),
+            (&["--routes-per-api-max", "0"], "--routes-per-api-max"),
+            (&["--integration-timeout-ms-max", "49"], "50 to"),
+            (&["--endpoint-port", "0"], "--endpoint-port"),
+            (&["--listen", "nowhere"], "--listen"),
+        ];
+        for (args, expected) in table {
+            let error = serve(args).expect_err(expected);
+            assert!(error.contains(expected), "{args:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The operator's command line.
+
+mod checked;
+mod gateway_child;
+mod options;
+mod serve;
+mod signals;
+mod status;
+mod up;
+
+use clap::{Parser, Subcommand};
+
+use options::{ServeArgs, StatusArgs, UpArgs};
+
+/// Turnpike's control plane: the management API of Amazon API Gateway, on your own hosts.
+///
+/// Every setting may be given as a flag, as an environment variable, or as a key of the file that --config
+/// names; a flag wins over the environment, and the environment over the file. A key is the flag's name with
+/// `_` for `-`; those of the gateway that `up` starts stand in the table [gateway]. Sizes are in bytes, times
+/// in milliseconds unless the name says otherwise.
+#[derive(Debug, Parser)]
+#[command(name = "turnpike-control", version, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the management API, and publish to gateways that are started elsewhere.
+    ///
+    /// Prints one line when ready. The root access key is made on first start and kept in the data directory;
+    /// TURNPIKE_ROOT_ACCESS_KEY_ID and TURNPIKE_ROOT_SECRET_ACCESS_KEY set it.
+    Serve(Box<ServeArgs>),
+    /// Serve the management API, start a gateway beside it, and print how to use both.
+    ///
+    /// The gateway is started again if it ends, drained when this process is told to stop, and ends with it
+    /// whatever happens.
+    Up(Box<UpArgs>),
+    /// Show the newest version, and which gateway serves which.
+    Status(StatusArgs),
+}
+
+impl Cli {
+    /// Runs the command to its end.
+    ///
+    /// # Errors
+    /// What to tell the operator.
+    pub fn run(self) -> Result<(), String> {
+        // One thread beside those that wait for the store: gateways on this host need the cores.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| format!("can't start the runtime: {error}"))?;
+        let outcome = runtime.block_on(async {
+            match self.command {
+                Command::Serve(args) => serve::run(*args).await,
+                Command::Up(args) => up::run(*args).await,
+                Command::Status(args) => status::run(args).await,
+            }
+        });
+        // What still blocks in the store is a transaction that nobody was told of.
+        runtime.shutdown_background();
+        outcome
+    }
+}

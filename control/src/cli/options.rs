@@ -1,0 +1,191 @@
+//! The settings as they are typed, on the command line, in the environment and in a file alike.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::BoolishValueParser;
+use serde::Deserialize;
+
+const ADDRESSES: &str = "Addresses";
+const ACCOUNT: &str = "Account";
+const LIMITS: &str = "Limits of the management API";
+const QUOTAS: &str = "Quotas of what can be configured";
+const GATEWAYS: &str = "Gateways";
+const GATEWAY: &str = "The gateway beside";
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// TOML file with settings; an unknown key in it is an error.
+    #[arg(long, value_name = "FILE", env = "TURNPIKE_CONTROL_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) low: LowArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UpArgs {
+    #[command(flatten)]
+    pub(super) serve: ServeArgs,
+    #[command(flatten)]
+    pub(super) gateway: LowGatewayArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// TOML file that the running control was given.
+    #[arg(long, value_name = "FILE", env = "TURNPIKE_CONTROL_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+    /// Address of its management API [default: 127.0.0.1:9080]
+    #[arg(long, env = "TURNPIKE_CONTROL_LISTEN", value_name = "ADDR:PORT")]
+    pub(super) listen: Option<SocketAddr>,
+    /// Its data directory, which has the root access key [default: turnpike-data]
+    #[arg(long, env = "TURNPIKE_CONTROL_DATA_DIR", value_name = "DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+    /// Its region [default: us-east-1]
+    #[arg(long, env = "TURNPIKE_CONTROL_REGION", value_name = "REGION")]
+    pub(super) region: Option<String>,
+}
+
+/// One field per setting, each as typed.
+#[derive(Args, Deserialize, Debug, Default, Clone)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct LowArgs {
+    /// Address of the management API; port 0 lets the system choose [default: 127.0.0.1:9080]
+    #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_CONTROL_LISTEN", value_name = "ADDR:PORT")]
+    pub(super) listen: Option<SocketAddr>,
+    /// Directory of the store and of the root access key; made when absent, used by one process at a time
+    /// [default: turnpike-data]
+    #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_CONTROL_DATA_DIR", value_name = "DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+    /// Unix socket at which gateways get what is published [default: publish.sock in the data directory]
+    #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_CONTROL_PUBLISH_SOCKET", value_name = "PATH")]
+    pub(super) publish_socket: Option<PathBuf>,
+
+    /// Account that the APIs belong to, twelve digits [default: 000000000000]
+    #[arg(help_heading = ACCOUNT, long, env = "TURNPIKE_CONTROL_ACCOUNT_ID", value_name = "DIGITS")]
+    pub(super) account_id: Option<String>,
+    /// Region that callers have to sign for, part of each API's host name [default: us-east-1]
+    #[arg(help_heading = ACCOUNT, long, env = "TURNPIKE_CONTROL_REGION", value_name = "REGION")]
+    pub(super) region: Option<String>,
+    /// APIs answer at {api-id}.execute-api.{region}.SUFFIX [default: localhost]
+    #[arg(help_heading = ACCOUNT, long, env = "TURNPIKE_CONTROL_ENDPOINT_SUFFIX", value_name = "SUFFIX")]
+    pub(super) endpoint_suffix: Option<String>,
+    /// Port of the data plane in the apiEndpoint that callers are told; `up` tells the gateway's own
+    /// [default: 8080]
+    #[arg(help_heading = ACCOUNT, long, env = "TURNPIKE_CONTROL_ENDPOINT_PORT", value_name = "PORT")]
+    pub(super) endpoint_port: Option<u16>,
+
+    /// How many seconds a caller's clock may be off [default: 900]
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_CLOCK_SKEW_S_MAX", value_name = "S")]
+    pub(super) clock_skew_s_max: Option<u32>,
+    /// Body of a management request; 413 above it [default: 6291456]
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_BODY_BYTES_MAX", value_name = "BYTES")]
+    pub(super) body_bytes_max: Option<usize>,
+    /// For a management request's body to arrive; 408 after it [default: 30000]
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_BODY_TIMEOUT_MS", value_name = "MS")]
+    pub(super) body_timeout_ms: Option<u64>,
+    /// For open management requests to end once the process is told to stop [default: 10000]
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_SHUTDOWN_TIMEOUT_MS", value_name = "MS")]
+    pub(super) shutdown_timeout_ms: Option<u64>,
+    /// Write a line per management request to standard error [default: false]
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_REQUEST_LOG", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub(super) request_log: Option<bool>,
+
+    /// APIs of each kind [default: 600]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_APIS_MAX", value_name = "APIS")]
+    pub(super) apis_max: Option<usize>,
+    /// Routes of an HTTP API [default: 300]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_ROUTES_PER_API_MAX", value_name = "ROUTES")]
+    pub(super) routes_per_api_max: Option<usize>,
+    /// Integrations of an HTTP API [default: 300]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_INTEGRATIONS_PER_API_MAX", value_name = "INTEGRATIONS")]
+    pub(super) integrations_per_api_max: Option<usize>,
+    /// Resources of a REST API, the root included [default: 300]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_RESOURCES_PER_API_MAX", value_name = "RESOURCES")]
+    pub(super) resources_per_api_max: Option<usize>,
+    /// Stages of an API [default: 10]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_STAGES_PER_API_MAX", value_name = "STAGES")]
+    pub(super) stages_per_api_max: Option<usize>,
+    /// Deployments of an API, automatic ones apart [default: 1000]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_DEPLOYMENTS_PER_API_MAX", value_name = "DEPLOYMENTS")]
+    pub(super) deployments_per_api_max: Option<usize>,
+    /// Automatic deployments that an API keeps besides those that its stages serve [default: 10]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_AUTO_DEPLOYMENTS_KEPT", value_name = "DEPLOYMENTS")]
+    pub(super) auto_deployments_kept: Option<usize>,
+    /// Longest timeout of an integration, and the timeout of those that set none [default: 29000]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_INTEGRATION_TIMEOUT_MS_MAX", value_name = "MS")]
+    pub(super) integration_timeout_ms_max: Option<u32>,
+
+    /// Gateways connected at once [default: 256]
+    #[arg(help_heading = GATEWAYS, long, env = "TURNPIKE_CONTROL_GATEWAYS_MAX", value_name = "GATEWAYS")]
+    pub(super) gateways_max: Option<usize>,
+    /// For a gateway to introduce itself after it connected [default: 5000]
+    #[arg(help_heading = GATEWAYS, long, env = "TURNPIKE_CONTROL_HELLO_TIMEOUT_MS", value_name = "MS")]
+    pub(super) hello_timeout_ms: Option<u64>,
+    /// For a gateway to take more of what it is sent [default: 10000]
+    #[arg(help_heading = GATEWAYS, long, env = "TURNPIKE_CONTROL_WRITE_TIMEOUT_MS", value_name = "MS")]
+    pub(super) write_timeout_ms: Option<u64>,
+
+    /// Only in a file: `up` has flags for it.
+    #[arg(skip)]
+    pub(super) gateway: LowGatewayArgs,
+}
+
+/// The gateway that `up` starts; in a file, the table [gateway].
+#[derive(Args, Deserialize, Debug, Default, Clone)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct LowGatewayArgs {
+    /// Its program [default: turnpike-gateway beside this program]
+    #[arg(id = "gateway_bin", help_heading = GATEWAY, long = "gateway-bin", env = "TURNPIKE_CONTROL_GATEWAY_BIN", value_name = "FILE")]
+    pub(super) bin: Option<PathBuf>,
+    /// Where it serves APIs; port 0 lets the system choose [default: 127.0.0.1:8080]
+    #[arg(id = "gateway_listen", help_heading = GATEWAY, long = "gateway-listen", env = "TURNPIKE_CONTROL_GATEWAY_LISTEN", value_name = "ADDR:PORT")]
+    pub(super) listen: Option<SocketAddr>,
+    /// Where it serves metrics, health and drain [default: 127.0.0.1:9901]
+    #[arg(id = "gateway_admin_listen", help_heading = GATEWAY, long = "gateway-admin-listen", env = "TURNPIKE_CONTROL_GATEWAY_ADMIN_LISTEN", value_name = "ADDR:PORT")]
+    pub(super) admin_listen: Option<SocketAddr>,
+    /// Its own data directory [default: gateway in the data directory]
+    #[arg(id = "gateway_data_dir", help_heading = GATEWAY, long = "gateway-data-dir", env = "TURNPIKE_CONTROL_GATEWAY_DATA_DIR", value_name = "DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+    /// Its cores, as its own --cores takes them
+    #[arg(id = "gateway_cores", help_heading = GATEWAY, long = "gateway-cores", env = "TURNPIKE_CONTROL_GATEWAY_CORES", value_name = "all|N|LIST")]
+    pub(super) cores: Option<String>,
+    /// Its own settings file, for everything else
+    #[arg(id = "gateway_config", help_heading = GATEWAY, long = "gateway-config", env = "TURNPIKE_CONTROL_GATEWAY_CONFIG", value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// For it to say that it is ready after it was started [default: 10000]
+    #[arg(id = "gateway_ready_timeout_ms", help_heading = GATEWAY, long = "gateway-ready-timeout-ms", env = "TURNPIKE_CONTROL_GATEWAY_READY_TIMEOUT_MS", value_name = "MS")]
+    pub(super) ready_timeout_ms: Option<u64>,
+    /// For it to drain and end after this process was told to stop; then it is killed [default: 35000]
+    #[arg(id = "gateway_stop_timeout_ms", help_heading = GATEWAY, long = "gateway-stop-timeout-ms", env = "TURNPIKE_CONTROL_GATEWAY_STOP_TIMEOUT_MS", value_name = "MS")]
+    pub(super) stop_timeout_ms: Option<u64>,
+}
+
+/// `a.x.or(b.x)` for every field; a field that is forgotten doesn't compile.
+macro_rules! first_of {
+    ($a:expr, $b:expr, { $($field:ident)* } $($rest:tt)*) => {
+        Self { $($field: $a.$field.or($b.$field),)* $($rest)* }
+    };
+}
+
+impl LowArgs {
+    /// What the command line and the environment leave open comes from the file.
+    pub(super) fn or(self, file: Self) -> Self {
+        first_of!(self, file, {
+            listen data_dir publish_socket account_id region endpoint_suffix endpoint_port clock_skew_s_max
+            body_bytes_max body_timeout_ms shutdown_timeout_ms request_log apis_max routes_per_api_max
+            integrations_per_api_max resources_per_api_max stages_per_api_max deployments_per_api_max
+            auto_deployments_kept integration_timeout_ms_max gateways_max hello_timeout_ms write_timeout_ms
+        } gateway: file.gateway)
+    }
+}
+
+impl LowGatewayArgs {
+    /// As [`LowArgs::or`].
+    pub(super) fn or(self, file: Self) -> Self {
+        first_of!(self, file, {
+            bin listen admin_listen data_dir cores config ready_timeout_ms stop_timeout_ms
+        })
+    }
+}

@@ -1,0 +1,71 @@
+//! Turns what users configured into units: a stage and its deployment become one `StageUnit` with the
+//! stage's variables filled in and every address parsed, so that serving it can't fail for want of
+//! meaning. Pure: what it needs is passed in. A failure is the caller's to mend and is told to them.
+
+mod http;
+mod rest;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use turnpike_snapshot::{
+    AccountUnit, EncodeError, Limits, SemanticError, Unit, UnitHash, check_unit, encode_unit,
+};
+
+pub use http::http_stage;
+pub use rest::rest_stage;
+
+use crate::model::UriError;
+
+/// Grows with every change of what this module makes of the same input: a store that was compiled by
+/// another revision is compiled again when it is opened.
+pub const COMPILER_REVISION: i64 = 1;
+
+/// Why a stage can't be compiled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    #[error("{0}")]
+    Uri(#[from] UriError),
+    #[error("No integration defined for {0}")]
+    NoIntegration(String),
+    #[error("The integration URI '{uri}' uses the path variable '{variable}', which {route} doesn't have")]
+    UnknownPathVariable { uri: String, variable: String, route: String },
+    #[error("The integration URI '{uri}' of {route} uses '{{{variable}}}', which no request parameter fills")]
+    UnmappedPathVariable { uri: String, variable: String, route: String },
+    #[error("The access log's destination can't be used: {0}")]
+    AccessLog(String),
+    #[error("The stage can't be served: {0}")]
+    Semantic(#[from] SemanticError),
+    #[error("The stage can't be encoded: {0}")]
+    Encode(#[from] EncodeError),
+    #[error("The stage has more than {0} integrations")]
+    TooManyIntegrations(u32),
+}
+
+/// A unit as it is stored and sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    pub hash: UnitHash,
+    pub bytes: Vec<u8>,
+}
+
+/// Checks a unit as a gateway will, and encodes it.
+///
+/// # Errors
+/// When a gateway would refuse it.
+pub fn encode(unit: &Unit) -> Result<Encoded, CompileError> {
+    check_unit(unit, &Limits::default())?;
+    let (hash, bytes) = encode_unit(unit)?;
+    Ok(Encoded { hash, bytes })
+}
+
+/// What all stages share.
+#[must_use]
+pub fn account(account_id: &str, region: &str, endpoint_suffix: &str) -> Unit {
+    Unit::Account(AccountUnit {
+        account_id: account_id.to_owned(),
+        region: region.to_owned(),
+        endpoint_suffix: endpoint_suffix.to_owned(),
+        domains: Vec::new(),
+    })
+}

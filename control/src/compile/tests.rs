@@ -1,0 +1,217 @@
+//! What units come out of which configurations.
+
+use std::collections::BTreeMap;
+
+use turnpike_snapshot::{HttpProxy, IntegrationKind, StageUnit, TargetPart, Unit};
+
+use super::*;
+use crate::model::*;
+
+fn http_api() -> HttpApi {
+    HttpApi {
+        id: "abc".to_owned(),
+        name: "first".to_owned(),
+        description: None,
+        version: None,
+        tags: Tags::new(),
+        execute_api_endpoint_disabled: false,
+        created_at_s: 0,
+    }
+}
+
+fn stage(variables: &[(&str, &str)]) -> HttpStage {
+    HttpStage {
+        name: "$default".to_owned(),
+        managed: false,
+        description: None,
+        auto_deploy: true,
+        deployment_id: Some("dep1".to_owned()),
+        variables: variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        access_log: None,
+        tags: Tags::new(),
+        created_at_s: 0,
+        updated_at_s: 0,
+        last_deployment_message: None,
+    }
+}
+
+fn integration(id: &str, method: &str, uri: &str) -> HttpIntegration {
+    HttpIntegration {
+        id: id.to_owned(),
+        managed: false,
+        description: None,
+        method: method.to_owned(),
+        uri: uri.to_owned(),
+        timeout_ms: 29_000,
+    }
+}
+
+fn route(key: &str, integration: Option<&str>) -> HttpRoute {
+    HttpRoute {
+        id: "r1".to_owned(),
+        managed: false,
+        key: RouteKey::parse(key).expect("a route key"),
+        operation_name: None,
+        integration_id: integration.map(str::to_owned),
+    }
+}
+
+fn content(routes: Vec<HttpRoute>, integrations: Vec<HttpIntegration>) -> HttpContent {
+    HttpContent { deployment_id: "dep1".to_owned(), routes, integrations }
+}
+
+fn proxy(unit: &StageUnit, route: usize) -> &HttpProxy {
+    let index = unit.routes[route].integration as usize;
+    let IntegrationKind::HttpProxy(proxy) = &unit.integrations[index].kind;
+    proxy
+}
+
+fn one(key: &str, uri: &str) -> Result<StageUnit, CompileError> {
+    let content = content(vec![route(key, Some("i1"))], vec![integration("i1", "ANY", uri)]);
+    let unit = http_stage(&http_api(), &stage(&[("host", "10.0.0.1:81"), ("base", "v1")]), &content)?;
+    encode(&Unit::Stage(unit.clone()))?;
+    Ok(unit)
+}
+
+fn literal(text: &str) -> TargetPart {
+    TargetPart::Literal(text.to_owned())
+}
+
+fn parameter(name: &str) -> TargetPart {
+    TargetPart::PathParameter(name.to_owned())
+}
+
+#[test]
+fn http_targets() {
+    let request_path = || TargetPart::RequestPath;
+    let table = [
+        ("$default", "http://h", vec![request_path()]),
+        ("$default", "http://h/", vec![request_path()]),
+        ("$default", "http://h/base", vec![literal("/base"), request_path()]),
+        ("$default", "http://h/base/", vec![literal("/base"), request_path()]),
+        ("$default", "http://h/${stageVariables.base}/x", vec![literal("/v1/x"), request_path()]),
+        ("GET /pets", "http://h", vec![literal("/")]),
+        ("GET /pets", "http://h/animals", vec![literal("/animals")]),
+        ("GET /pets/{id}", "http://h/p/{id}/x", vec![literal("/p/"), parameter("id"), literal("/x")]),
+        ("ANY /{proxy+}", "http://h/{proxy}", vec![literal("/"), parameter("proxy")]),
+    ];
+    for (key, uri, target) in table {
+        let unit = one(key, uri).unwrap_or_else(|e| panic!("{key} {uri}: {e}"));
+        assert_eq!(proxy(&unit, 0).target, target, "{key} {uri}");
+    }
+}
+
+#[test]
+fn http_addresses_methods_and_keys() {
+    let unit = one("GET /pets", "http://${stageVariables.host}/x?a=b").expect("compiles");
+    let proxy = proxy(&unit, 0);
+    assert_eq!((proxy.host.as_str(), proxy.port, proxy.query.as_str()), ("10.0.0.1", 81, "a=b"));
+    assert_eq!(proxy.method, None);
+    assert_eq!((unit.routes[0].method.as_str(), unit.routes[0].path.as_str()), ("GET", "/pets"));
+
+    let unit = one("$default", "http://h").expect("compiles");
+    assert_eq!((unit.routes[0].method.as_str(), unit.routes[0].path.as_str()), ("ANY", "$default"));
+}
+
+#[test]
+fn http_failures_name_the_cause() {
+    let table = [
+        ("GET /pets", "http://${stageVariables.missing}/", "'missing'"),
+        ("GET /pets/{id}", "http://h/{other}", "'other'"),
+        ("$default", "http://h/{proxy}", "'proxy'"),
+    ];
+    for (key, uri, expected) in table {
+        let error = one(key, uri).expect_err(uri).to_string();
+        assert!(error.contains(expected), "{key} {uri}: {error}");
+    }
+    let without = content(vec![route("GET /x", None)], Vec::new());
+    let error = http_stage(&http_api(), &stage(&[]), &without).expect_err("no integration");
+    assert_eq!(error, CompileError::NoIntegration("the route 'GET /x'".to_owned()));
+}
+
+#[test]
+fn routes_share_an_integration_unless_their_targets_differ() {
+    let content = content(
+        vec![route("GET /a", Some("i1")), route("GET /b", Some("i1")), route("$default", Some("i1"))],
+        vec![integration("i1", "POST", "http://h/x"), integration("unused", "ANY", "http://h")],
+    );
+    let unit = http_stage(&http_api(), &stage(&[]), &content).expect("compiles");
+    let used: Vec<u32> = unit.routes.iter().map(|r| r.integration).collect();
+    assert_eq!(used, [0, 0, 1]);
+    assert_eq!(unit.integrations.len(), 2);
+    assert_eq!(proxy(&unit, 0).method.as_deref(), Some("POST"));
+}
+
+#[test]
+fn equal_input_gives_equal_bytes() {
+    let unit = one("ANY /{proxy+}", "http://h/{proxy}").expect("compiles");
+    assert_eq!(encode(&Unit::Stage(unit.clone())), encode(&Unit::Stage(unit)));
+}
+
+fn rest(path: &str, uri: &str, mapping: &[(&str, &str)]) -> Result<StageUnit, CompileError> {
+    let api = RestApi {
+        id: "rest1".to_owned(),
+        name: "r".to_owned(),
+        description: None,
+        version: None,
+        tags: Tags::new(),
+        endpoint_type: "EDGE".to_owned(),
+        execute_api_endpoint_disabled: true,
+        root_resource_id: "root".to_owned(),
+        created_at_s: 0,
+    };
+    let stage = RestStage {
+        name: "prod".to_owned(),
+        deployment_id: "dep1".to_owned(),
+        description: None,
+        variables: Variables::new(),
+        tags: Tags::new(),
+        created_at_s: 0,
+        updated_at_s: 0,
+    };
+    let integration = RestIntegration {
+        method: "GET".to_owned(),
+        uri: uri.to_owned(),
+        timeout_ms: 50,
+        path_parameters: mapping.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        passthrough_behavior: "WHEN_NO_MATCH".to_owned(),
+        cache_namespace: "res1".to_owned(),
+    };
+    let method = Method { integration: Some(integration), ..Method::default() };
+    let resource = Resource {
+        id: "res1".to_owned(),
+        parent_id: None,
+        path_part: None,
+        path: path.to_owned(),
+        methods: BTreeMap::from([("GET".to_owned(), method)]),
+    };
+    let content = RestContent { deployment_id: "dep1".to_owned(), resources: vec![resource] };
+    let unit = rest_stage(&api, &stage, &content)?;
+    encode(&Unit::Stage(unit.clone()))?;
+    Ok(unit)
+}
+
+#[test]
+fn rest_variables_take_the_mapped_parameter() {
+    let unit = rest("/pets/{id}", "http://h/animals/{animal}", &[("animal", "id")]).expect("compiles");
+    assert_eq!(proxy(&unit, 0).target, [literal("/animals/"), parameter("id")]);
+    assert_eq!(proxy(&unit, 0).method.as_deref(), Some("GET"));
+    assert!(unit.execute_api_endpoint_disabled);
+    assert_eq!((unit.routes[0].method.as_str(), unit.routes[0].path.as_str()), ("GET", "/pets/{id}"));
+    let unit = rest("/{proxy+}", "http://h/{p}", &[("p", "proxy")]).expect("compiles");
+    assert_eq!(proxy(&unit, 0).target, [literal("/"), parameter("proxy")]);
+}
+
+#[test]
+fn rest_failures_name_the_cause() {
+    let error = rest("/pets/{id}", "http://h/{id}", &[]).expect_err("unmapped").to_string();
+    assert!(error.contains("no request parameter fills") && error.contains("GET /pets/{id}"), "{error}");
+    let error = rest("/pets/{id}", "http://h/{id}", &[("id", "other")]).expect_err("unknown").to_string();
+    assert!(error.contains("'other'"), "{error}");
+}
+
+#[test]
+fn an_account_unit_encodes() {
+    encode(&account("000000000000", "us-east-1", "localhost")).expect("valid defaults");
+    assert!(encode(&account("12", "us-east-1", "localhost")).is_err());
+}

@@ -1,0 +1,50 @@
+//! What users have configured, as the store keeps it: AWS's entities with every default filled in.
+//!
+//! The second of three shapes: the wire's members are parsed into these by `api`, and `compile` turns
+//! them into units. Whatever has a grammar is checked before it gets here.
+
+mod http_api;
+mod ids;
+mod path_part;
+mod rest_api;
+mod route_key;
+mod stage;
+mod uri;
+
+pub use http_api::{HttpApi, HttpContent, HttpDeployment, HttpIntegration, HttpRoute, HttpStage};
+pub use ids::{IdError, new_id};
+pub use path_part::{PathPart, PathPartError};
+pub use rest_api::{Method, Resource, RestApi, RestContent, RestDeployment, RestIntegration, RestStage};
+pub use route_key::{METHODS, RouteKey, RouteKeyError, path_variables};
+pub use stage::{
+    AccessLogSettings, Variables, check_stage_name, check_variable, check_variables, log_group_of_arn,
+};
+pub use uri::{IntegrationUri, Piece, UriError, check_uri_template};
+
+use std::collections::BTreeMap;
+
+/// Tags of an API or a stage.
+pub type Tags = BTreeMap<String, String>;
+
+/// Something that the store keeps as a document under an API.
+pub trait Part: serde::Serialize + serde::de::DeserializeOwned {
+    /// Its table's discriminator; never changes once released.
+    const KIND: &'static str;
+
+    /// Unique among the parts of this kind of one API.
+    fn id(&self) -> &str;
+
+    /// A second name that is unique among the parts of this kind of one API.
+    fn name(&self) -> Option<String> {
+        None
+    }
+}
+
+/// An API itself; its parts go with it.
+pub trait Api: serde::Serialize + serde::de::DeserializeOwned {
+    /// Its table's discriminator; never changes once released.
+    const KIND: &'static str;
+
+    /// Unique among all APIs, since it names the API's host.
+    fn id(&self) -> &str;
+}

@@ -1,0 +1,70 @@
+//! What control runs with, checked. `cli` makes it from flags, environment and file.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Every setting of the process that serves the management API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the management API answers; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    /// Where gateways connect.
+    pub publish_socket: PathBuf,
+    pub account: Account,
+    /// How far a client's clock may be off, in either direction.
+    pub clock_skew_s_max: i64,
+    /// A management request's body.
+    pub body_bytes_max: usize,
+    /// From a management request's head to the end of its body.
+    pub body_timeout_ms: u64,
+    /// How long open management requests may take to end once control is told to stop.
+    pub shutdown_timeout_ms: u64,
+    pub quotas: Quotas,
+    /// One line a management request on standard error.
+    pub request_log: bool,
+}
+
+/// Who the APIs belong to, and how they are addressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Twelve digits.
+    pub id: String,
+    pub region: String,
+    /// APIs answer at `{api-id}.execute-api.{region}.{endpoint_suffix}`.
+    pub endpoint_suffix: String,
+    /// The port of the data plane in the `apiEndpoint` that callers are told.
+    pub endpoint_port: u16,
+}
+
+/// Ceilings of what can be configured; AWS's by default, to be raised as needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quotas {
+    /// Of each kind.
+    pub apis_max: usize,
+    pub routes_per_api_max: usize,
+    pub integrations_per_api_max: usize,
+    pub resources_per_api_max: usize,
+    pub stages_per_api_max: usize,
+    /// Deployments that somebody made, in an API.
+    pub deployments_per_api_max: usize,
+    /// Automatic deployments that an API keeps; the oldest unused ones go.
+    pub auto_deployments_kept: usize,
+    /// An integration's timeout, and the default of those that set none.
+    pub integration_timeout_ms_max: u32,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self {
+            apis_max: 600,
+            routes_per_api_max: 300,
+            integrations_per_api_max: 300,
+            resources_per_api_max: 300,
+            stages_per_api_max: 10,
+            deployments_per_api_max: 1_000,
+            auto_deployments_kept: 10,
+            integration_timeout_ms_max: 29_000,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The store by itself: transactions, slots, versions, locks.
+
+use rusqlite::Connection;
+use turnpike_snapshot::{Limits, UnitHash, decode_root};
+
+use super::*;
+use crate::compile::Encoded;
+use crate::model::{HttpApi, HttpStage, Tags};
+
+fn store() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Store::open(&dir.path().join("data")).expect("a new store");
+    (dir, store)
+}
+
+fn api(id: &str) -> HttpApi {
+    HttpApi {
+        id: id.to_owned(),
+        name: "n".to_owned(),
+        description: None,
+        version: None,
+        tags: Tags::new(),
+        execute_api_endpoint_disabled: false,
+        created_at_s: 7,
+    }
+}
+
+fn unit(byte: u8) -> Encoded {
+    Encoded { hash: UnitHash([byte; 32]), bytes: vec![byte; 100] }
+}
+
+fn stage_slot(api_id: &str) -> Slot {
+    Slot::Stage { api_id: api_id.to_owned(), stage: "prod".to_owned() }
+}
+
+#[test]
+fn a_failed_change_leaves_nothing() {
+    let (_dir, store) = store();
+    let failed: Result<(), StoreError> = store.write(|tx| {
+        tx.put_api(&api("a"))?;
+        tx.set_slot(&Slot::Account, Some(&unit(1)))?;
+        tx.publish()?;
+        Err(StoreError::UnitName)
+    });
+    assert!(failed.is_err());
+    assert!(!store.read(|tx| tx.has_api("a")).expect("read"));
+    assert_eq!(store.root().expect("read"), None);
+    assert_eq!(store.unit(UnitHash([1; 32])).expect("read"), None);
+}
+
+#[test]
+fn lists_come_in_pages() {
+    let (_dir, store) = store();
+    let page = |after: &str, limit| store.read(|tx| tx.apis::<HttpApi>(after, limit)).expect("read");
+    store
+        .write(|tx| ["c", "a", "e", "b", "d"].iter().try_for_each(|id| tx.put_api(&api(id))))
+        .expect("written");
+    let ids = |page: &Page<HttpApi>| page.items.iter().map(|a| a.id.clone()).collect::<Vec<_>>();
+    let first = page("", 2);
+    assert_eq!((ids(&first), first.last.as_deref()), (vec!["a".to_owned(), "b".to_owned()], Some("b")));
+    let last = page("c", 2);
+    assert_eq!((ids(&last), last.last), (vec!["d".to_owned(), "e".to_owned()], None));
+}
+
+#[test]
+fn parts_go_with_their_api() {
+    let (_dir, store) = store();
+    let stage = HttpStage {
+        name: "prod".to_owned(),
+        managed: false,
+        description: None,
+        auto_deploy: false,
+        deployment_id: None,
+        variables: Tags::new(),
+        access_log: None,
+        tags: Tags::new(),
+        created_at_s: 0,
+        updated_at_s: 0,
+        last_deployment_message: None,
+    };
+    let change = store.write(|tx| {
+        tx.put_api(&api("a"))?;
+        tx.put_part("a", &stage)?;
+        tx.delete_api("a")?;
+        tx.put_api(&api("a"))?;
+        tx.part::<HttpStage>("a", "prod")
+    });
+    assert_eq!(change.expect("written"), None);
+}
+
+#[test]
+fn roots_list_slots_and_old_units_go() {
+    let (_dir, store) = store();
+    let set = |slot: Slot, unit: Option<&Encoded>| {
+        let changed: Result<bool, StoreError> = store.write(|tx| {
+            let changed = tx.set_slot(&slot, unit)?;
+            if changed {
+                tx.publish()?;
+            }
+            Ok(changed)
+        });
+        changed.expect("written")
+    };
+    let root = || {
+        let bytes = store.root().expect("read").expect("published");
+        decode_root(&bytes, &Limits::default()).expect("a valid root")
+    };
+    assert!(set(Slot::Account, Some(&unit(1))));
+    assert!(!set(Slot::Account, Some(&unit(1))), "an unchanged unit publishes nothing");
+    assert!(set(stage_slot("a"), Some(&unit(2))));
+    assert_eq!((root().version, root().units.len()), (2, 2));
+    assert!(set(stage_slot("a"), None));
+    assert_eq!((root().version, root().units.len()), (3, 1));
+    assert_eq!(
+        store.unit(UnitHash([2; 32])).expect("read"),
+        Some(unit(2).bytes),
+        "kept for gateways that lag"
+    );
+    for version in 0..UNITS_KEPT_VERSIONS {
+        assert!(set(stage_slot("b"), (version % 2 == 0).then(|| unit(3)).as_ref()));
+    }
+    assert_eq!(store.unit(UnitHash([2; 32])).expect("read"), None);
+    assert!(store.unit(UnitHash([1; 32])).expect("read").is_some());
+}
+
+#[test]
+fn a_second_process_is_kept_out() {
+    let (dir, store) = store();
+    let path = dir.path().join("data");
+    let error = Store::open(&path).expect_err("held").to_string();
+    assert!(error.contains("another turnpike-control") && error.contains("--data-dir"), "{error}");
+    drop(store);
+    Store::open(&path).expect("free again");
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let (dir, store) = store();
+    drop(store);
+    let path = dir.path().join("data");
+    let raw = Connection::open(path.join(FILE)).expect("the file");
+    raw.pragma_update(None, "user_version", 2).expect("written");
+    drop(raw);
+    let error = Store::open(&path).expect_err("from the future").to_string();
+    assert!(error.contains("schema version 2") && error.contains("up to 1"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join(FILE), vec![b'x'; 5_000]).expect("written");
+    let error = Store::open(dir.path()).expect_err("garbage").to_string();
+    assert!(error.contains("control.db") && error.contains("not a database"), "{error}");
+}

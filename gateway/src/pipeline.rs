@@ -46,7 +46,8 @@ pub(crate) struct Exchange<'a> {
 pub(crate) struct Answered {
     /// The connection goes on.
     pub(crate) kept: bool,
-    /// The client may still be sending a body that nobody has read.
+    /// The client may still be sending: a body that nobody has read, or requests behind the last that is
+    /// answered. A close with such bytes unread is a reset, which can overtake the answer.
     pub(crate) unread: bool,
     /// How many of the bytes that came with the head were body.
     pub(crate) body_bytes: usize,

@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::Shutdown;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use turnpike_rt::{Cancel, Stream};
 
@@ -91,10 +91,11 @@ impl Watch {
     }
 }
 
-/// All deadlines of a shard.
+/// All deadlines of a shard. It owns none: a connection that ends closes its descriptor at once, whatever
+/// deadlines it still had.
 #[derive(Debug)]
 pub(crate) struct Wheel {
-    slots: Vec<RefCell<Vec<Rc<Watch>>>>,
+    slots: Vec<RefCell<Vec<Weak<Watch>>>>,
     now_ms: Cell<u64>,
 }
 
@@ -119,7 +120,7 @@ impl Wheel {
         watch.on_expiry.set(on_expiry);
         watch.expired.set(false);
         if due_ms < watch.scheduled_ms.get() {
-            self.schedule(Rc::clone(watch), due_ms);
+            self.schedule(watch, due_ms);
         }
     }
 
@@ -130,14 +131,16 @@ impl Wheel {
             let at_ms = self.now_ms.get() + TICK_MS;
             self.now_ms.set(at_ms);
             for watch in self.slot(at_ms).take() {
-                self.visit(watch, at_ms);
+                if let Some(watch) = watch.upgrade() {
+                    self.visit(&watch, at_ms);
+                }
             }
         }
     }
 
-    fn visit(&self, watch: Rc<Watch>, at_ms: u64) {
-        // An entry that a later arming has overtaken, or whose connection is gone.
-        if watch.scheduled_ms.get() != at_ms || Rc::strong_count(&watch) == 1 {
+    fn visit(&self, watch: &Rc<Watch>, at_ms: u64) {
+        // An entry that a later arming has overtaken.
+        if watch.scheduled_ms.get() != at_ms {
             return;
         }
         watch.scheduled_ms.set(NEVER);
@@ -148,14 +151,14 @@ impl Wheel {
         }
     }
 
-    fn schedule(&self, watch: Rc<Watch>, due_ms: u64) {
+    fn schedule(&self, watch: &Rc<Watch>, due_ms: u64) {
         let horizon_ms = self.now_ms.get() + (SLOTS - 1) * TICK_MS;
         let at_ms = round_up(due_ms).min(horizon_ms);
         watch.scheduled_ms.set(at_ms);
-        self.slot(at_ms).borrow_mut().push(watch);
+        self.slot(at_ms).borrow_mut().push(Rc::downgrade(watch));
     }
 
-    fn slot(&self, at_ms: u64) -> &RefCell<Vec<Rc<Watch>>> {
+    fn slot(&self, at_ms: u64) -> &RefCell<Vec<Weak<Watch>>> {
         &self.slots[((at_ms / TICK_MS) % SLOTS) as usize]
     }
 }

@@ -142,7 +142,7 @@ impl StageBuilder {
 
 fn proxy(url: &str) -> HttpProxy {
     let rest = url.strip_prefix("http://").unwrap_or_else(|| panic!("'{url}' isn't http"));
-    let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
+    let (authority, path) = rest.find(['/', '{']).map_or((rest, "/"), |at| rest.split_at(at));
     let (host, port) = authority.rsplit_once(':').unwrap_or_else(|| panic!("'{url}' has no port"));
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     HttpProxy {

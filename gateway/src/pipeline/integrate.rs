@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use turnpike_http::{ChunkLimits, Method};
+use turnpike_http::{ChunkLimits, Method, encode};
 
 use super::body::Body;
 use super::upload::Upload;
@@ -51,7 +51,12 @@ pub(super) async fn send<'a>(
     let sent = attempt.run().await;
     shard.buffers.give(attempt.request);
     let (connection, answer) = sent.map_err(|fault| Refusal::Upstream(fault, address.stage.protocol))?;
-    let upload = (!body.is_done()).then(|| Upload::new(exchange, &connection, integration, body));
+    let upload = if body.is_done() {
+        None
+    } else {
+        invite_body(exchange, body_bytes, record).await?;
+        Some(Upload::new(exchange, &connection, integration, body))
+    };
     Ok(Sent {
         integration,
         method: sent_method(exchange, integration),
@@ -77,6 +82,28 @@ fn begin_body(exchange: &Exchange<'_>) -> Result<(Body, usize), Failure> {
         return Err(Refusal::BodyTooLarge.into());
     }
     Ok((body, body_bytes))
+}
+
+/// Tells a client that waits for it that its body is wanted (RFC 9110 10.1.1). The gateway says so itself, once
+/// the upstream is known to be there, since not every upstream does; it passes no expectation on.
+async fn invite_body(
+    exchange: &Exchange<'_>,
+    body_bytes: usize,
+    record: &mut Record<'_>,
+) -> Result<(), Failure> {
+    if !exchange.head.expect_continue || body_bytes > 0 {
+        return Ok(());
+    }
+    let (shard, client) = (exchange.shard, exchange.client);
+    let mut out = shard.buffers.small();
+    encode::status_line(&mut out, 100);
+    out.extend_from_slice(b"\r\n");
+    record.bytes_out += out.len() as u64;
+    shard.wheel.arm(&client.watch, shard.settings.write_timeout_ms, OnExpiry::EndBoth);
+    let (sent, out) = client.stream.send(out, 0).await;
+    client.watch.disarm();
+    shard.buffers.give(out);
+    sent.map_err(|_| Failure::Aborted)
 }
 
 /// Trailers are bounded as headers are.

@@ -50,7 +50,8 @@ pub(super) async fn relay<'a>(
     let Some(upload) = sent.upload else {
         let kept = download.run(sent.connection, sent.answer, record).await;
         let kept = kept.map_err(|fault| failure(fault, &began, address.stage.protocol))?;
-        return Ok(Answered { kept, unread: false, body_bytes: sent.body_bytes, ahead: None });
+        let unread = !kept && exchange.head.keep_alive;
+        return Ok(Answered { kept, unread, body_bytes: sent.body_bytes, ahead: None });
     };
     let duplex = Duplex {
         control: upload.control(),
@@ -70,7 +71,8 @@ pub(super) async fn relay<'a>(
         (_, Err(fault)) => Err(failure(fault, &began, address.stage.protocol)),
         (Uploaded::Whole(ahead), Ok(kept)) => {
             let body_bytes = exchange.buffered().len();
-            Ok(Answered { kept, unread: false, body_bytes, ahead: Some(ahead) })
+            let unread = !kept && exchange.head.keep_alive;
+            Ok(Answered { kept, unread, body_bytes, ahead: Some(ahead) })
         }
         (Uploaded::UpstreamEnded | Uploaded::Stopped, Ok(_)) => {
             Ok(Answered { kept: false, unread: true, body_bytes: 0, ahead: None })

@@ -89,6 +89,7 @@ fn passed_for_rest(name: HeaderName) -> bool {
         HeaderName::Host
             | HeaderName::ContentLength
             | HeaderName::TransferEncoding
+            | HeaderName::Expect
             | HeaderName::XForwardedFor
             | HeaderName::XForwardedPort
             | HeaderName::XForwardedProto
@@ -101,6 +102,7 @@ fn passed_for_http(name: HeaderName) -> bool {
         HeaderName::Host
             | HeaderName::ContentLength
             | HeaderName::TransferEncoding
+            | HeaderName::Expect
             | HeaderName::Forwarded
             | HeaderName::Via
     )

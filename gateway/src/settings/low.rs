@@ -87,8 +87,8 @@ pub(super) struct LowArgs {
     /// Body of a request, or `unlimited`; 413 above it [default: 10485760]
     #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_BODY_BYTES_MAX", value_name = "BYTES|unlimited")]
     pub(super) body_bytes_max: Option<BodyLimit>,
-    /// Requests that one connection may have sent ahead of the answers; more stay unread until there is room
-    /// [default: 128]
+    /// Requests in a row that were sent before their predecessor was answered; the last of them is answered with
+    /// a close [default: 128]
     #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_PIPELINED_REQUESTS_MAX", value_name = "REQUESTS")]
     pub(super) pipelined_requests_max: Option<u64>,
     /// Open client connections per shard; further ones are closed at once [default: 16384]

@@ -17,8 +17,8 @@ use std::rc::Rc;
 
 pub(crate) use record::Record;
 pub(crate) use refusal::{Failure, Refusal, unparsed_reply};
-pub(crate) use upstream_request::Forwarded;
 use turnpike_http::{RequestHead, host_name};
+pub(crate) use upstream_request::Forwarded;
 
 use crate::connection::{Client, buffered_body};
 use crate::ids::RequestId;
@@ -37,7 +37,7 @@ pub(crate) struct Exchange<'a> {
     /// From the head's first byte: the head, and what came with it.
     pub(crate) bytes: &'a [u8],
     pub(crate) id: RequestId,
-    /// Whether the gateway would keep the connection.
+    /// Whether the client hasn't sent too many requests ahead.
     pub(crate) may_keep: bool,
 }
 
@@ -87,8 +87,9 @@ impl Exchange<'_> {
         &self.bytes[self.head.head_bytes..]
     }
 
+    /// Whether the connection goes on, as far as can be said now: a drain may begin while an answer is waited for.
     pub(crate) fn keeps(&self) -> bool {
-        self.head.keep_alive && self.may_keep
+        self.head.keep_alive && self.may_keep && !self.shard.is_draining()
     }
 
     /// Sends a refusal instead of an answer.

@@ -86,7 +86,8 @@ impl Exchange<'_> {
     }
 
     pub(crate) fn keeps(&self) -> bool {
-        self.head.keep_alive && self.may_keep
+        // A drain may have begun since: its client must not be left to find out by a lost request.
+        self.head.keep_alive && self.may_keep && !self.shard.is_draining()
     }
 
     /// Sends a refusal instead of an answer.

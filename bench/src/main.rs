@@ -1,5 +1,7 @@
-//! `turnpike-bench`: two floors, a bare responder and a bare pass-through proxy. Everything runs on loopback.
+//! `turnpike-bench`: two floors (a bare responder, a bare pass-through proxy) and the side-by-side comparison of
+//! Turnpike with them, nginx and HAProxy. Everything runs on loopback.
 
+mod compare;
 mod floor;
 
 use std::process::ExitCode;
@@ -20,12 +22,16 @@ enum Command {
     Origin(floor::origin::Args),
     /// A bare monoio proxy: the floor of any HTTP proxy
     Passthrough(floor::passthrough::Args),
+    /// Runs Turnpike, nginx, HAProxy and the floors in turn and prints them side by side
+    #[command(alias = "run")]
+    Compare(compare::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Origin(args) => floor::origin::run(&args),
         Command::Passthrough(args) => floor::passthrough::run(&args),
+        Command::Compare(args) => compare::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -33,5 +39,15 @@ fn main() -> ExitCode {
             eprintln!("turnpike-bench: {reason}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Args::command().debug_assert();
     }
 }

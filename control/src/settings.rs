@@ -14,6 +14,10 @@ pub struct Settings {
     pub account: Account,
     /// How far a client's clock may be off, in either direction.
     pub clock_skew_s_max: i64,
+    /// Open management connections; further ones wait.
+    pub connections_max: usize,
+    /// How long a management connection may be silent, between requests or within one.
+    pub idle_timeout_ms: u64,
     /// A management request's body.
     pub body_bytes_max: usize,
     /// From a management request's head to the end of its body.

@@ -9,7 +9,7 @@ use turnpike_http::ResponseHead;
 
 /// A request head of the default limits with room for a small body; two of these and one of the
 /// upstream's make a request's footprint.
-const SMALL_BYTES: usize = 16 * 1024;
+const SMALL_BYTES: usize = 8 * 1024 - 192;
 /// Measured: beyond this, fewer and longer reads of a body no longer pay.
 const LARGE_BYTES: usize = 256 * 1024;
 /// Kept for reuse: 8 MiB of each size, a burst's worth.

@@ -12,7 +12,7 @@ use turnpike_http::{Framing, HeadLimits, Progress, RequestHead};
 use turnpike_rt::Stream;
 
 use crate::listener;
-use crate::pipeline::{self, Answered, Exchange, Failure, Record, Refusal};
+use crate::pipeline::{self, Answered, Exchange, Failure, Forwarded, Record, Refusal};
 use crate::shard::Shard;
 use crate::wheel::{OnExpiry, Watch};
 
@@ -27,8 +27,7 @@ pub(crate) struct Client {
     pub(crate) stream: Rc<Stream>,
     pub(crate) watch: Rc<Watch>,
     pub(crate) peer: SocketAddr,
-    /// Where the client has connected to.
-    pub(crate) local: SocketAddr,
+    pub(crate) forwarded: Forwarded,
 }
 
 struct Connection {
@@ -69,7 +68,8 @@ impl Client {
     fn new(accepted: OwnedFd, peer: SocketAddr) -> std::io::Result<Self> {
         let stream = Rc::new(Stream::from_accepted(accepted)?);
         let local = stream.local_address()?;
-        Ok(Self { watch: Watch::new(Rc::clone(&stream)), stream, peer, local })
+        let forwarded = Forwarded::new(peer, local);
+        Ok(Self { watch: Watch::new(Rc::clone(&stream)), stream, peer, forwarded })
     }
 }
 
@@ -124,11 +124,12 @@ impl Connection {
     }
 
     async fn await_bytes(&mut self) -> bool {
-        let settings = Rc::clone(&self.shard).settings.clone();
+        let settings = &self.shard.settings;
+        let (release_ms, idle_ms) = (settings.idle_buffer_release_ms, settings.idle_timeout_ms);
         let watch = Rc::clone(&self.client.watch);
         loop {
             self.make_room(0);
-            self.shard.wheel.arm(&watch, settings.idle_buffer_release_ms, OnExpiry::TakeBuffer);
+            self.shard.wheel.arm(&watch, release_ms, OnExpiry::TakeBuffer);
             let input = std::mem::take(&mut self.input);
             let (result, input) = self.client.stream.recv_cancelable(input, &watch.cancel).await;
             self.input = input;
@@ -138,7 +139,7 @@ impl Connection {
                 Err(_) => {}
             }
             self.release_buffer();
-            self.shard.wheel.arm(&watch, settings.idle_timeout_ms, OnExpiry::EndRead);
+            self.shard.wheel.arm(&watch, idle_ms, OnExpiry::EndRead);
             if self.client.stream.readable().await.is_err() || watch.has_expired() {
                 return false;
             }

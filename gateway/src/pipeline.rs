@@ -5,6 +5,7 @@
 
 mod body;
 mod integrate;
+mod lines;
 mod record;
 mod refusal;
 mod respond;
@@ -16,6 +17,7 @@ use std::rc::Rc;
 
 pub(crate) use record::Record;
 pub(crate) use refusal::{Failure, Refusal, unparsed_reply};
+pub(crate) use upstream_request::Forwarded;
 use turnpike_http::{RequestHead, host_name};
 
 use crate::connection::{Client, buffered_body};

@@ -57,7 +57,8 @@ pub(crate) struct ShardParts {
 /// One core's state.
 pub(crate) struct Shard {
     pub(crate) index: usize,
-    pub(crate) settings: Arc<Settings>,
+    /// A copy of its own, so that no two cores touch one reference count.
+    pub(crate) settings: Settings,
     pub(crate) clock: Clock,
     pub(crate) wheel: Wheel,
     pub(crate) buffers: Buffers,
@@ -134,7 +135,7 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         ids: Ids::new(parts.id_seed),
         log_lines: LogLines::new(parts.log_queue),
         log: parts.log,
-        settings: parts.settings,
+        settings: Settings::clone(&parts.settings),
         adopted: RefCell::new(Rc::new(Adopted(parts.tables.load_full()))),
         tables: RefCell::new(Cache::new(parts.tables)),
         listeners,

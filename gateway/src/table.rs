@@ -7,9 +7,10 @@
 mod compile;
 mod routes;
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 pub(crate) use compile::{Compiler, StageServices};
 pub(crate) use routes::{Matched, Routes};
@@ -25,22 +26,24 @@ const DEFAULT_STAGE: &str = "$default";
 /// A DNS name can't be longer (RFC 1035 2.3.4).
 const HOST_BYTES_MAX: usize = 255;
 
-/// One configuration.
+/// One configuration. Its keys are the operator's, so hashing needn't withstand chosen ones.
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) version: u64,
     pub(crate) account_id: Box<str>,
     /// `.execute-api.us-east-1.localhost`
     host_suffix: Box<str>,
-    apis: HashMap<Box<str>, Api>,
+    apis: FxHashMap<Box<str>, Api>,
     /// Each domain's mappings, longest key first.
-    domains: HashMap<Box<str>, Box<[BasePath]>>,
+    domains: FxHashMap<Box<str>, Box<[BasePath]>>,
 }
 
 #[derive(Debug)]
 struct Api {
     protocol: Protocol,
-    stages: HashMap<Box<str>, Arc<Stage>>,
+    stages: FxHashMap<Box<str>, Arc<Stage>>,
+    /// `$default`
+    default: Option<Arc<Stage>>,
 }
 
 #[derive(Debug)]
@@ -139,8 +142,8 @@ impl Table {
             version: 0,
             account_id: "".into(),
             host_suffix: "".into(),
-            apis: HashMap::new(),
-            domains: HashMap::new(),
+            apis: FxHashMap::default(),
+            domains: FxHashMap::default(),
         }
     }
 
@@ -176,7 +179,7 @@ impl Table {
         let api = self.apis.get(api_id).ok_or(AddressError::ApiUnknown)?;
         let below = path.strip_prefix('/').unwrap_or(path);
         let (name, rest) = below.split_at(below.find('/').unwrap_or(below.len()));
-        let (stage, path) = match (api.stages.get(name), api.stages.get(DEFAULT_STAGE)) {
+        let (stage, path) = match (api.stages.get(name), &api.default) {
             (Some(stage), _) => (stage, rest),
             (None, Some(stage)) => (stage, path),
             (None, None) => return Err(AddressError::StageUnknown(api.protocol)),

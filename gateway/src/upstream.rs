@@ -5,7 +5,6 @@
 //! nobody asked for. Such a connection is dropped, never used: `idle` connections are quiet when taken.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -74,13 +73,17 @@ struct Idle {
 /// All upstreams of a shard.
 #[derive(Debug, Default)]
 pub(crate) struct Pools {
-    by_slot: RefCell<HashMap<u32, Rc<Pool>>>,
+    by_slot: RefCell<Vec<Option<Rc<Pool>>>>,
 }
 
 impl Pools {
     fn of(&self, upstream: &Arc<Upstream>) -> Rc<Pool> {
         let mut pools = self.by_slot.borrow_mut();
-        let pool = pools.entry(upstream.slot).or_insert_with(|| {
+        let slot = upstream.slot as usize;
+        if slot >= pools.len() {
+            pools.resize_with(slot + 1, || None);
+        }
+        let pool = pools[slot].get_or_insert_with(|| {
             Rc::new(Pool {
                 upstream: Arc::clone(upstream),
                 idle: RefCell::default(),
@@ -97,7 +100,8 @@ impl Pools {
         let idle_timeout_ms = shard.settings.upstream_idle_timeout_ms;
         let now_ms = shard.wheel.now_ms();
         let mut dropped = Vec::new();
-        self.by_slot.borrow_mut().retain(|_, pool| {
+        for slot in self.by_slot.borrow_mut().iter_mut() {
+            let Some(pool) = slot else { continue };
             let kept = |idle: &mut Idle| {
                 now_ms.saturating_sub(idle.since_ms) < idle_timeout_ms && idle.connection.is_quiet()
             };
@@ -106,15 +110,17 @@ impl Pools {
             if unneeded {
                 dropped.append(&mut pool.idle.borrow_mut());
             }
-            pool.open.get() > dropped_of(&dropped, pool) || !unneeded
-        });
+            if unneeded && pool.open.get() == dropped_of(&dropped, pool) {
+                *slot = None;
+            }
+        }
         shard.stats.borrow_mut().gauges.upstream_connections_idle -= dropped.len() as u64;
     }
 
     /// Ends all pooled connections, when the shard ends.
     pub(crate) fn clear(&self, shard: &Shard) {
         let pools = std::mem::take(&mut *self.by_slot.borrow_mut());
-        for pool in pools.values() {
+        for pool in pools.into_iter().flatten() {
             let idle = pool.idle.take();
             shard.stats.borrow_mut().gauges.upstream_connections_idle -= idle.len() as u64;
         }

@@ -90,15 +90,12 @@ impl Schedule {
         !self.parked.is_empty()
     }
 
-    /// A parked connection and what it sends, while something is due.
+    /// A parked connection and what it sends, while something is due. A generator that wakes late still sends what
+    /// was intended before the end: a connection was free for it.
     pub fn release(&mut self, now_ns: u64) -> Option<(usize, Ticket)> {
-        if self.parked.is_empty() || self.next_due_ns()? > now_ns {
-            return None;
-        }
-        match self.claim(now_ns) {
-            Claim::Send(ticket) => self.parked.pop_front().map(|connection| (connection, ticket)),
-            Claim::Wait | Claim::Over => None,
-        }
+        let due_ns = self.next_due_ns().filter(|due_ns| *due_ns <= now_ns)?;
+        let connection = self.parked.pop_front()?;
+        Some((connection, self.issue(due_ns)))
     }
 
     /// The parked connections, once the schedule is exhausted.
@@ -272,6 +269,23 @@ mod tests {
         assert_eq!(schedule.release(30 * MS), Some((9, due(30 * MS))));
         assert_eq!(schedule.next_due_ns(), None, "nothing is intended at or after the end");
         assert_eq!(schedule.claim(35 * MS), Claim::Over);
+    }
+
+    #[test]
+    fn waking_after_the_end_still_exhausts_the_schedule() {
+        let mut schedule = open(10 * MS, 30 * MS);
+        assert!(matches!(schedule.claim(0), Claim::Send(_)));
+        for connection in [1, 2, 3] {
+            assert_eq!(schedule.claim(MS), Claim::Wait);
+            schedule.park(connection);
+        }
+        let released: Vec<_> = std::iter::from_fn(|| schedule.release(500 * MS)).collect();
+        assert_eq!(
+            released.iter().map(|(_, ticket)| ticket.intended_ns).collect::<Vec<_>>(),
+            [10 * MS, 20 * MS]
+        );
+        assert_eq!((schedule.next_due_ns(), schedule.has_parked()), (None, true));
+        assert_eq!(schedule.unpark_all().collect::<Vec<_>>(), [3]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ const RING_ENTRIES: u32 = 4096;
 
 /// Where a floor listens and on which cores it runs.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct ListenArgs {
     /// Address to listen on; port 0 lets the system choose
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -28,7 +28,7 @@ pub(crate) struct Args {
 
 /// Listens on every core until the process is killed; prints one line once all of them accept connections. `serve`
 /// makes a core's connection handler.
-pub(crate) fn run<M, S, F>(name: &str, args: &Args, make_serve: M) -> Result<(), String>
+pub(crate) fn run<M, S, F>(name: &str, args: &ListenArgs, make_serve: M) -> Result<(), String>
 where
     M: Fn() -> S + Clone + Send + 'static,
     S: Fn(TcpStream) -> F + 'static,

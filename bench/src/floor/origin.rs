@@ -26,7 +26,7 @@ const _: () = assert!(BUFFER_BYTES > HEAD_BYTES_MAX);
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    listen: listen::Args,
+    listen: listen::ListenArgs,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), String> {

@@ -16,7 +16,7 @@ const _: () = assert!(BUFFER_BYTES > HEAD_BYTES_MAX);
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    listen: listen::Args,
+    listen: listen::ListenArgs,
 
     /// Where every request goes
     #[arg(long, value_name = "ADDR:PORT")]

@@ -89,7 +89,10 @@ impl From<AuthError> for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        Self::internal(&error)
+        match error {
+            StoreError::Root(_) => Self::bad_request(error.to_string()),
+            error => Self::internal(&error),
+        }
     }
 }
 

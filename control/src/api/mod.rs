@@ -6,6 +6,7 @@
 mod call;
 mod dispatch;
 mod error;
+mod listener;
 mod members;
 mod operations;
 mod reply;
@@ -14,10 +15,8 @@ mod status;
 mod v1;
 mod v2;
 
-#[cfg(test)]
-mod tests;
-
 pub use error::ApiError;
+pub use listener::{BoundedListener, BoundedStream};
 pub use server::{Api, router};
 pub use status::{STATUS_PATH, Status, StatusGateway};
 

@@ -6,13 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::options::ServeArgs;
 use super::signals::Stop;
-use crate::api::{Api, router};
+use crate::api::{Api, BoundedListener, router};
 use crate::change::Control;
 use crate::publish::{PublishSettings, Publisher, UnitSource};
 use crate::root_key;
@@ -55,10 +54,10 @@ impl Serving {
         let store = Store::open(&settings.data_dir).map_err(|error| error.to_string())?;
         // After the store, which locks the directory: two first starts must not make two keys.
         let root_key = root_key::load_or_make(&settings.data_dir).map_err(|error| error.to_string())?;
-        let listener = TcpListener::bind(settings.listen).await.map_err(|error| {
+        let listener = BoundedListener::bind(&settings).await.map_err(|error| {
             format!("can't listen on {}: {error}. Choose another address with --listen", settings.listen)
         })?;
-        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        let address = listener.address().map_err(|error| error.to_string())?;
         let publish_socket = settings.publish_socket.clone();
         let control = Arc::new(Control::new(store, settings).map_err(|error| error.to_string())?);
         let source = Arc::clone(&control) as Arc<dyn UnitSource>;

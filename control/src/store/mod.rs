@@ -48,7 +48,8 @@ pub enum StoreError {
     Document { kind: &'static str, id: String, source: serde_json::Error },
     #[error("the store holds a unit whose name isn't a SHA-256")]
     UnitName,
-    #[error("the root can't be encoded: {0}")]
+    /// No gateway would take it: the configuration has grown too large.
+    #[error("the configuration can't be published as a whole: {0}")]
     Root(String),
 }
 

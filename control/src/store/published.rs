@@ -1,7 +1,7 @@
 //! A transaction's view of what is published: slots, units, the root.
 
 use rusqlite::{OptionalExtension, params};
-use turnpike_snapshot::{Root, UnitHash, UnitRef, encode_root};
+use turnpike_snapshot::{Limits, Root, UnitHash, UnitRef, check_root, encode_root};
 
 use super::{StoreError, Tx};
 use crate::compile::Encoded;
@@ -65,6 +65,7 @@ impl Tx<'_> {
     pub fn publish(&self) -> Result<u64, StoreError> {
         let version = self.version()? + 1;
         let root = Root { version, units: self.unit_refs()? };
+        check_root(&root, &Limits::default()).map_err(|error| StoreError::Root(error.to_string()))?;
         let bytes = encode_root(&root).map_err(|error| StoreError::Root(error.to_string()))?;
         let sql = "INSERT INTO root (one, version, bytes) VALUES (1, ?, ?)
                    ON CONFLICT (one) DO UPDATE SET version = excluded.version, bytes = excluded.bytes";

@@ -18,7 +18,8 @@ impl Clock {
     /// Microseconds since the clock started: one vDSO call, no system call.
     #[must_use]
     pub fn now_us(&self) -> u64 {
-        self.origin.elapsed().as_micros() as u64
+        let since = self.origin.elapsed();
+        since.as_secs() * 1_000_000 + u64::from(since.subsec_micros())
     }
 
     /// Milliseconds since the Unix epoch, for what people and peers read.

@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::io;
 
-use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
+use monoio::time::TimeDriver;
+use monoio::{IoUringDriver, LegacyDriver, Runtime, RuntimeBuilder};
 
 /// Submission queue entries of a shard's ring. A full queue costs one early submit, so this only has to
 /// cover what one round of the reactor usually asks for.
@@ -50,9 +51,31 @@ impl Driver {
     }
 }
 
+/// A reactor whose completions wait until the shard asks for them, instead of interrupting it (Linux 6.1:
+/// deferred, 6.0: cooperative task runs); plain where the kernel doesn't know that. It can only be used by
+/// the thread that makes it.
+fn ring() -> io::Result<Runtime<TimeDriver<IoUringDriver>>> {
+    const EINVAL: i32 = 22;
+    let mut deferred = io_uring::IoUring::builder();
+    deferred.setup_single_issuer().setup_defer_taskrun();
+    let mut cooperative = io_uring::IoUring::builder();
+    cooperative.setup_single_issuer().setup_coop_taskrun();
+    let mut built = build(deferred);
+    for flags in [cooperative, io_uring::IoUring::builder()] {
+        match built {
+            Err(error) if error.raw_os_error() == Some(EINVAL) => built = build(flags),
+            other => return other,
+        }
+    }
+    built
+}
+
+fn build(flags: io_uring::Builder) -> io::Result<Runtime<TimeDriver<IoUringDriver>>> {
+    RuntimeBuilder::<IoUringDriver>::new().with_entries(RING_ENTRIES).uring_builder(flags).enable_timer().build()
+}
+
 fn ring_refusal() -> Option<String> {
-    let built = RuntimeBuilder::<IoUringDriver>::new().with_entries(RING_ENTRIES).build();
-    match built {
+    match ring() {
         Err(error) => Some(explain(&error)),
         Ok(_) if !monoio::utils::detect_uring() => Some(
             "the kernel's io_uring lacks operations that Turnpike needs; Linux 5.15 or newer has them".into(),
@@ -81,8 +104,7 @@ fn explain(error: &io::Error) -> String {
 pub fn run<T>(driver: Driver, task: impl Future<Output = T>) -> io::Result<T> {
     match driver {
         Driver::IoUring => {
-            let builder = RuntimeBuilder::<IoUringDriver>::new().with_entries(RING_ENTRIES).enable_timer();
-            Ok(builder.build().map_err(|error| io::Error::other(explain(&error)))?.block_on(task))
+            Ok(ring().map_err(|error| io::Error::other(explain(&error)))?.block_on(task))
         }
         Driver::Epoll => {
             let builder = RuntimeBuilder::<LegacyDriver>::new().enable_timer();

@@ -43,8 +43,11 @@ pub(super) async fn send<'a>(
     let mut head = shard.buffers.small();
     upstream_request::encode(exchange, address, matched, integration, &mut head);
     head.extend_from_slice(&exchange.buffered()[..body_bytes]);
-    record.integration_begins(shard.clock.now_us());
-    let mut attempt = Attempt { exchange, integration, request: head, whole: body.is_done(), reuse: true };
+    let begun_us = shard.clock.now_us();
+    record.integration_begins(begun_us);
+    let give_up_ms = begun_us / 1000 + integration.timeout_ms;
+    let mut attempt =
+        Attempt { exchange, integration, request: head, whole: body.is_done(), reuse: true, give_up_ms };
     let sent = attempt.run().await;
     shard.buffers.give(attempt.request);
     let (connection, answer) = sent.map_err(|fault| Refusal::Upstream(fault, address.stage.protocol))?;
@@ -148,16 +151,22 @@ struct Attempt<'a> {
     /// Nothing of the body is missing.
     whole: bool,
     reuse: bool,
+    /// On the shard's clock.
+    give_up_ms: u64,
 }
 
 impl Attempt<'_> {
     async fn run(&mut self) -> Result<(Connection, Option<Vec<u8>>), UpstreamFault> {
         let shard = self.exchange.shard;
-        let give_up_ms = shard.now_ms() + self.integration.timeout_ms;
         loop {
-            let mut connection =
-                upstream::connect(shard, &self.integration.upstream, self.reuse, give_up_ms).await?;
-            let left_ms = give_up_ms.saturating_sub(shard.now_ms());
+            let upstream = &self.integration.upstream;
+            let mut connection = upstream::connect(shard, upstream, self.reuse, self.give_up_ms).await?;
+            // A pooled connection took no time.
+            let left_ms = if connection.reused {
+                self.integration.timeout_ms
+            } else {
+                self.give_up_ms.saturating_sub(shard.now_ms())
+            };
             shard.wheel.arm(&connection.watch, left_ms, OnExpiry::EndBoth);
             let outcome = self.once(&mut connection).await;
             match outcome {

@@ -17,10 +17,10 @@ use turnpike_http::{
 use turnpike_snapshot::Protocol;
 
 use super::body::Body;
+use super::lines::{self, Pass};
 use super::integrate::{Sent, UpstreamFault, chunk_limits};
 use super::refusal::{self, Failure, Refusal};
 use super::upload::{Upload, UploadControl, Uploaded};
-use super::upstream_request::line;
 use super::{Answered, Exchange, Record};
 use crate::table::{Address, Integration};
 use crate::upstream::Connection;
@@ -262,9 +262,9 @@ impl Download<'_, '_> {
         }
         let mut out = self.exchange.shard.buffers.small();
         encode::status_line(&mut out, head.status);
-        for header in head.headers.iter().filter(|header| !header.hop_by_hop) {
-            line(&mut out, header, input);
-        }
+        lines::copy(input, &head.headers, head.head_bytes, &mut out, |header| {
+            if header.hop_by_hop { Pass::Drop } else { Pass::Keep }
+        });
         out.extend_from_slice(b"\r\n");
         self.send(out, 0, record).await
     }
@@ -413,20 +413,22 @@ impl Download<'_, '_> {
     fn encode_head(&self, head: &ResponseHead, input: &[u8], coding: Coding, kept: bool, out: &mut Vec<u8>) {
         encode::status_line(out, head.status);
         let mut dated = false;
-        for header in head.headers.iter().filter(|header| !header.hop_by_hop) {
-            match header.name {
-                // A length without a body is information (HEAD, 304); with one it is framing, written below.
-                HeaderName::ContentLength if !self.passes_length(head) => continue,
-                HeaderName::Date | HeaderName::Server | HeaderName::WwwAuthenticate
-                    if self.protocol == Protocol::Rest =>
-                {
-                    out.extend_from_slice(REMAPPED);
-                }
-                HeaderName::Date => dated = true,
-                _ => {}
+        let passes_length = self.passes_length(head);
+        lines::copy(input, &head.headers, head.head_bytes, out, |header| match header.name {
+            _ if header.hop_by_hop => Pass::Drop,
+            // A length without a body is information (HEAD, 304); with one it is framing, written below.
+            HeaderName::ContentLength if !passes_length => Pass::Drop,
+            HeaderName::Date | HeaderName::Server | HeaderName::WwwAuthenticate
+                if self.protocol == Protocol::Rest =>
+            {
+                Pass::Prefix(REMAPPED)
             }
-            line(out, header, input);
-        }
+            HeaderName::Date => {
+                dated = true;
+                Pass::Keep
+            }
+            _ => Pass::Keep,
+        });
         match (head.framing, coding) {
             (_, Coding::Enchunk) | (ResponseFraming::Chunked, Coding::Same | Coding::Discard) => {
                 encode::header(out, "Transfer-Encoding", b"chunked");

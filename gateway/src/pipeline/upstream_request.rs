@@ -4,13 +4,13 @@
 //! framing), takes hop-by-hop fields out (RFC 9110 7.6.1), and says whom it forwards for: REST APIs in
 //! `X-Forwarded-*`, HTTP APIs in `Forwarded` (RFC 7239) and `Via` (RFC 9110 7.6.3), as AWS does.
 
-use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 
-use turnpike_http::{Framing, Header, HeaderName, encode};
+use turnpike_http::{Framing, HeaderName, encode};
 use turnpike_snapshot::Protocol;
 
 use super::Exchange;
+use super::lines::{self, Pass};
 use crate::table::{Address, Integration, Matched, TargetPart};
 
 /// AWS's own words, which origins may look for.
@@ -28,15 +28,13 @@ pub(super) fn encode(
     target(exchange, address, matched, integration, out);
     out.extend_from_slice(b" HTTP/1.1\r\n");
     encode::header(out, "Host", integration.upstream.authority.as_bytes());
-    let ours = match address.stage.protocol {
+    let passes = match address.stage.protocol {
         Protocol::Rest => passed_for_rest,
         Protocol::Http => passed_for_http,
     };
-    for header in &exchange.head.headers {
-        if !header.hop_by_hop && ours(header.name) {
-            line(out, header, exchange.bytes);
-        }
-    }
+    lines::copy(exchange.bytes, &exchange.head.headers, exchange.head.head_bytes, out, |header| {
+        if header.hop_by_hop || !passes(header.name) { Pass::Drop } else { Pass::Keep }
+    });
     match exchange.head.framing {
         Framing::None => {}
         Framing::Length(length) => {
@@ -113,17 +111,13 @@ fn passed_for_http(name: HeaderName) -> bool {
 fn forwarded_for_rest(exchange: &Exchange<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"X-Forwarded-For: ");
     before(exchange, HeaderName::XForwardedFor, out);
-    address(out, exchange.client.peer.ip());
-    out.extend_from_slice(b"\r\nX-Forwarded-Port: ");
-    encode::decimal(out, u64::from(exchange.client.local.port()));
-    out.extend_from_slice(b"\r\nX-Forwarded-Proto: http\r\n");
+    out.extend_from_slice(&exchange.client.forwarded.rest);
 }
 
 fn forwarded_for_http(exchange: &Exchange<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"Forwarded: ");
     before(exchange, HeaderName::Forwarded, out);
-    node(out, b"by=", exchange.client.local);
-    node(out, b";for=", exchange.client.peer);
+    out.extend_from_slice(&exchange.client.forwarded.http);
     let host = exchange.head.host.of(exchange.bytes);
     if !host.is_empty() {
         // A port makes it no token (RFC 7239 4).
@@ -149,37 +143,28 @@ fn before(exchange: &Exchange<'_>, name: HeaderName, out: &mut Vec<u8>) {
     }
 }
 
+/// What forwarding fields say of a connection, written once for all its requests.
+#[derive(Debug)]
+pub(crate) struct Forwarded {
+    /// Ends `X-Forwarded-For`; whole lines for port and protocol.
+    rest: Box<[u8]>,
+    /// Who forwards and for whom, in `Forwarded`.
+    http: Box<[u8]>,
+}
+
+impl Forwarded {
+    pub(crate) fn new(peer: SocketAddr, local: SocketAddr) -> Self {
+        let (client, port) = (peer.ip(), local.port());
+        let rest = format!("{client}\r\nX-Forwarded-Port: {port}\r\nX-Forwarded-Proto: http\r\n");
+        let http = format!("by={};for={}", node(local.ip()), node(client));
+        Self { rest: rest.into_bytes().into(), http: http.into_bytes().into() }
+    }
+}
+
 /// RFC 7239 6: an IPv6 address stands in brackets and quotes.
-fn node(out: &mut Vec<u8>, parameter: &[u8], socket: SocketAddr) {
-    out.extend_from_slice(parameter);
-    match socket.ip() {
-        ip @ IpAddr::V4(_) => address(out, ip),
-        ip @ IpAddr::V6(_) => {
-            out.extend_from_slice(b"\"[");
-            address(out, ip);
-            out.extend_from_slice(b"]\"");
-        }
-    }
-}
-
-fn address(out: &mut Vec<u8>, ip: IpAddr) {
+fn node(ip: IpAddr) -> String {
     match ip {
-        IpAddr::V4(ip) => {
-            let [a, b, c, d] = ip.octets();
-            for (octet, separator) in [(a, b"." as &[u8]), (b, b"."), (c, b"."), (d, b"")] {
-                encode::decimal(out, u64::from(octet));
-                out.extend_from_slice(separator);
-            }
-        }
-        // Writing to a Vec can't fail.
-        IpAddr::V6(ip) => drop(write!(out, "{ip}")),
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("\"[{ip}]\""),
     }
-}
-
-/// A field as it came.
-pub(super) fn line(out: &mut Vec<u8>, header: &Header, bytes: &[u8]) {
-    out.extend_from_slice(header.name_span.of(bytes));
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(header.value_span.of(bytes));
-    out.extend_from_slice(b"\r\n");
 }

@@ -6,9 +6,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
+use rustc_hash::FxHashMap;
 use turnpike_snapshot::{AccountUnit, HttpProxy, IntegrationKind, Protocol, StageUnit, Unit, UnitHash};
 
-use super::{Api, BasePath, Integration, Route, Routes, Stage, StageLog, Table, TargetPart, Upstream};
+use super::{Api, DEFAULT_STAGE, BasePath, Integration, Route, Routes, Stage, StageLog, Table, TargetPart, Upstream};
 use crate::stats::StageSlot;
 
 /// Keeps what the next compilation can take over.
@@ -62,8 +63,8 @@ impl Compiler {
             version,
             account_id: account.account_id.as_str().into(),
             host_suffix: format!(".execute-api.{}.{}", account.region, account.endpoint_suffix).into(),
-            apis: HashMap::new(),
-            domains: HashMap::new(),
+            apis: FxHashMap::default(),
+            domains: FxHashMap::default(),
         };
         let stages = self.stages(units, services)?;
         for stage in stages.values() {
@@ -178,9 +179,16 @@ impl Table {
         let api = self
             .apis
             .entry(stage.api_id.clone())
-            .or_insert_with(|| Api { protocol: stage.protocol, stages: HashMap::new() });
+            .or_insert_with(|| Api {
+                protocol: stage.protocol,
+                stages: FxHashMap::default(),
+                default: None,
+            });
         if api.protocol != stage.protocol {
             return Err(CompileError::TwoProtocols { api_id: stage.api_id.to_string() });
+        }
+        if &*stage.name == DEFAULT_STAGE {
+            api.default = Some(Arc::clone(stage));
         }
         if api.stages.insert(stage.name.clone(), Arc::clone(stage)).is_some() {
             return Err(CompileError::StageTwice {

@@ -1,0 +1,265 @@
+//! The comparison: starts origin, load generator and the proxies on cores of their own, measures them in interleaved
+//! rounds and prints medians side by side.
+
+mod bodies;
+mod child;
+mod facts;
+mod http;
+mod layout;
+mod load;
+mod open_loop;
+mod peers;
+mod probe;
+mod results;
+mod rounds;
+mod routes;
+mod shards;
+mod sigv4;
+mod small;
+mod stats;
+mod table;
+mod turnpike;
+mod usage;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use turnpike_loadgen::cli::parse_duration;
+
+use facts::Facts;
+use layout::Layout;
+use load::{LoadGenerator, Target};
+use peers::Peer;
+use results::{Results, Section};
+use turnpike::Turnpike;
+
+/// Which sections and proxies, and for how long.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Args {
+    /// Sections to run [default: all]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<SectionName>,
+
+    /// Proxies to compare [default: all]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    peers: Vec<PeerName>,
+
+    /// Rounds; a figure is the median over them
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=99))]
+    rounds: u16,
+
+    /// How long each measurement lasts
+    #[arg(long, default_value = "3s", value_parser = parse_duration)]
+    duration: Duration,
+
+    /// How long load runs before a measurement begins
+    #[arg(long, default_value = "1s", value_parser = parse_duration)]
+    warmup: Duration,
+
+    /// Keep-alive connections of the sections with small replies
+    #[arg(long, default_values_t = [64, 256], value_delimiter = ',')]
+    connections: Vec<usize>,
+
+    /// Writes all figures, single rounds included, to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Where turnpike-loadgen, turnpike-gateway and turnpike-control are [default: beside this program]
+    #[arg(long, value_name = "DIR")]
+    binaries: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SectionName {
+    /// Small replies over keep-alive connections, closed loop
+    Small,
+    /// Latencies at half of HAProxy's peak rate, open loop
+    OpenLoop,
+    /// The gateway on two shards against one
+    Shards,
+    /// 64 KiB and 10 MiB bodies, both ways
+    Bodies,
+    /// 10,000 routes in 200 APIs against one route, and a change under load
+    Routes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PeerName {
+    Turnpike,
+    Haproxy,
+    Nginx,
+    /// The bare proxy
+    Passthrough,
+    /// The bare responder, without a proxy
+    Responder,
+}
+
+/// What the sections work with. Fields drop in order: proxies before the directory with their files.
+#[derive(Debug)]
+struct Bench {
+    args: Args,
+    cores: Vec<usize>,
+    layout: Layout,
+    generator: LoadGenerator,
+    binaries: PathBuf,
+    turnpike: Option<Turnpike>,
+    targets: Vec<Target>,
+    origin: SocketAddr,
+    _peers: Vec<Peer>,
+    dir: tempfile::TempDir,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), String> {
+    let dir = tempfile::Builder::new()
+        .prefix("turnpike-bench-")
+        .tempdir()
+        .map_err(|error| format!("no temporary directory: {error}"))?;
+    child::clean_up_on_interrupt(dir.path().to_owned())
+        .map_err(|error| format!("signals can't be handled: {error}"))?;
+    let mut bench = Bench::start(args, dir)?;
+    let mut facts = Facts::gather(bench.cores.len(), &bench.layout);
+    for (peer, argument) in [(PeerName::Haproxy, "-v"), (PeerName::Nginx, "-v")] {
+        if bench.compares(peer) {
+            facts.ask_version(&peers::find_program(peer.name())?.to_string_lossy(), argument);
+        }
+    }
+    facts.print();
+    let mut results = Results { facts, sections: Vec::new() };
+    for section in bench.sections() {
+        eprintln!("section {}", section.name());
+        let outcome = match section {
+            SectionName::Small => small::run(&bench)?,
+            SectionName::OpenLoop => open_loop::run(&bench, &results.sections)?,
+            SectionName::Shards => shards::run(&bench)?,
+            SectionName::Bodies => bodies::run(&bench)?,
+            SectionName::Routes => routes::run(&mut bench)?,
+        };
+        results.sections.push(outcome);
+    }
+    results.print_checks();
+    args.json.as_deref().map_or(Ok(()), |path| results.write_json(path))
+}
+
+impl Bench {
+    fn start(args: &Args, dir: tempfile::TempDir) -> Result<Self, String> {
+        let cores: Vec<usize> = core_affinity::get_core_ids()
+            .ok_or("the cores that this process may use can't be read")?
+            .iter()
+            .map(|core| core.id)
+            .collect();
+        let layout = Layout::one_proxy_core(&cores);
+        let binaries = match &args.binaries {
+            Some(dir) => dir.clone(),
+            None => own_dir()?,
+        };
+        let (origin_peer, origin) = peers::start_origin(dir.path(), &layout.origin)?;
+        let generator = LoadGenerator {
+            binary: require(&binaries, "turnpike-loadgen")?,
+            dir: dir.path().to_owned(),
+            cores: layout.loadgen.clone(),
+            duration: args.duration,
+            warmup: args.warmup,
+        };
+        let mut bench = Self {
+            args: args.clone(),
+            cores,
+            layout,
+            generator,
+            binaries,
+            turnpike: None,
+            targets: Vec::new(),
+            origin,
+            _peers: vec![origin_peer],
+            dir,
+        };
+        for peer in PeerName::value_variants() {
+            if bench.compares(*peer) {
+                bench.start_peer(*peer)?;
+            }
+        }
+        Ok(bench)
+    }
+
+    fn start_peer(&mut self, peer: PeerName) -> Result<(), String> {
+        let (dir, origin, cores) = (self.dir.path(), self.origin, &self.layout.proxy);
+        let started = match peer {
+            PeerName::Turnpike => {
+                let mut turnpike = Turnpike::start("turnpike", &self.binaries, dir, &self.layout)?;
+                self.targets.push(turnpike.make_default_api(origin)?);
+                self.turnpike = Some(turnpike);
+                return Ok(());
+            }
+            PeerName::Haproxy => peers::start_haproxy(dir, cores[0], origin)?,
+            PeerName::Nginx => peers::start_nginx(dir, cores[0], origin)?,
+            PeerName::Passthrough => peers::start_floor(dir, cores, Some(origin))?,
+            PeerName::Responder => peers::start_floor(dir, cores, None)?,
+        };
+        self.targets.push(started.target.clone());
+        self._peers.push(started);
+        Ok(())
+    }
+
+    fn compares(&self, peer: PeerName) -> bool {
+        self.args.peers.is_empty() || self.args.peers.contains(&peer)
+    }
+
+    fn sections(&self) -> Vec<SectionName> {
+        let wanted = |section: &SectionName| self.args.only.is_empty() || self.args.only.contains(section);
+        SectionName::value_variants().iter().copied().filter(wanted).collect()
+    }
+
+    fn rounds(&self) -> usize {
+        usize::from(self.args.rounds)
+    }
+
+    fn target(&self, peer: PeerName) -> Option<&Target> {
+        self.targets.iter().find(|target| target.name == peer.name())
+    }
+}
+
+impl PeerName {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Turnpike => "turnpike",
+            Self::Haproxy => "haproxy",
+            Self::Nginx => "nginx",
+            Self::Passthrough => "passthrough",
+            Self::Responder => "responder",
+        }
+    }
+}
+
+impl SectionName {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::OpenLoop => "open-loop",
+            Self::Shards => "shards",
+            Self::Bodies => "bodies",
+            Self::Routes => "routes",
+        }
+    }
+}
+
+/// An empty section that says why.
+fn skipped(name: SectionName, reason: &str) -> Section {
+    let section = Section { notes: vec![format!("skipped: {reason}")], ..Section::new(name.name()) };
+    println!("\n{}", section.name);
+    section.print_notes();
+    section
+}
+
+fn own_dir() -> Result<PathBuf, String> {
+    let program = std::env::current_exe().map_err(|error| format!("own path unknown: {error}"))?;
+    program.parent().map(Path::to_owned).ok_or_else(|| "own path has no directory".to_owned())
+}
+
+fn require(dir: &Path, name: &str) -> Result<PathBuf, String> {
+    let path = dir.join(name);
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(format!("{} is missing: cargo build --release -p {name}", path.display()))
+}

@@ -1,0 +1,82 @@
+//! What the figures were taken on.
+
+use std::fs;
+use std::process::Command;
+
+use serde::Serialize;
+
+use super::layout::Layout;
+
+/// Machine and software.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Facts {
+    pub(crate) cpu_model: String,
+    pub(crate) cores: usize,
+    pub(crate) kernel: String,
+    pub(crate) memory_bytes: u64,
+    pub(crate) layout: String,
+    pub(crate) caveat: Option<String>,
+    /// First lines of what the peers say of themselves.
+    pub(crate) versions: Vec<String>,
+}
+
+impl Facts {
+    pub(crate) fn gather(cores: usize, layout: &Layout) -> Self {
+        let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let uname = rustix::system::uname();
+        Self {
+            cpu_model: field(&cpu, "model name").unwrap_or("unknown").to_owned(),
+            cores,
+            kernel: format!("{} {}", uname.sysname().to_string_lossy(), uname.release().to_string_lossy()),
+            memory_bytes: field(&memory, "MemTotal").and_then(parse_kib).unwrap_or(0) * 1024,
+            layout: layout.to_string(),
+            caveat: layout.caveat().map(str::to_owned),
+            versions: Vec::new(),
+        }
+    }
+
+    /// Adds the first line that `program argument` prints.
+    pub(crate) fn ask_version(&mut self, program: &str, argument: &str) {
+        let Ok(output) = Command::new(program).arg(argument).output() else { return };
+        let text = [output.stdout, output.stderr].concat();
+        self.versions.extend(String::from_utf8_lossy(&text).lines().next().map(str::to_owned));
+    }
+
+    pub(crate) fn print(&self) {
+        println!("machine   {} ({} cores), {} MiB", self.cpu_model, self.cores, self.memory_bytes >> 20);
+        println!("kernel    {}", self.kernel);
+        println!("layout    {}", self.layout);
+        if let Some(caveat) = &self.caveat {
+            println!("caveat    {caveat}");
+        }
+        for version in &self.versions {
+            println!("version   {version}");
+        }
+    }
+}
+
+/// The value of `name : value` or `name: value` in the first line that has it.
+fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        (key.trim() == name).then(|| value.trim())
+    })
+}
+
+fn parse_kib(text: &str) -> Option<u64> {
+    text.strip_suffix("kB")?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proc_files_are_read() {
+        let text = "processor\t: 0\nmodel name\t: A CPU\nMemTotal:       24105 kB\n";
+        assert_eq!(field(text, "model name"), Some("A CPU"));
+        assert_eq!(field(text, "MemTotal").and_then(parse_kib), Some(24105));
+        assert_eq!(field(text, "absent"), None);
+    }
+}

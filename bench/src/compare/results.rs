@@ -1,0 +1,184 @@
+//! What a comparison found: rows side by side with ratios, the figures to reach, and all of it as JSON.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+use turnpike_loadgen::report::show_us;
+
+use super::facts::Facts;
+use super::rounds::{Row, find, labels};
+use super::stats::{grouped, ratio, times};
+use super::table::Table;
+
+/// Whom the others are compared to, in this order.
+const REFERENCES: [&str; 3] = ["haproxy", "nginx", "passthrough"];
+
+/// A figure to reach.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Check {
+    pub(crate) figure: String,
+    pub(crate) value: f64,
+    pub(crate) goal: f64,
+    /// Otherwise it is to stay at or below the goal.
+    pub(crate) at_least: bool,
+}
+
+impl Check {
+    pub(crate) fn at_least(figure: impl Into<String>, value: f64, goal: f64) -> Self {
+        Self { figure: figure.into(), value, goal, at_least: true }
+    }
+
+    pub(crate) fn at_most(figure: impl Into<String>, value: f64, goal: f64) -> Self {
+        Self { figure: figure.into(), value, goal, at_least: false }
+    }
+
+    pub(crate) fn met(&self) -> bool {
+        if self.at_least { self.value >= self.goal } else { self.value <= self.goal }
+    }
+}
+
+/// One section's outcome.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Section {
+    pub(crate) name: &'static str,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) checks: Vec<Check>,
+    pub(crate) notes: Vec<String>,
+}
+
+/// Everything, as it goes into the JSON file.
+#[derive(Debug, Serialize)]
+pub(crate) struct Results {
+    pub(crate) facts: Facts,
+    pub(crate) sections: Vec<Section>,
+}
+
+impl Results {
+    pub(crate) fn write_json(&self, path: &Path) -> Result<(), String> {
+        let json = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
+        fs::write(path, json).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// Whether all figures were reached.
+    pub(crate) fn print_checks(&self) {
+        let checks: Vec<&Check> = self.sections.iter().flat_map(|section| &section.checks).collect();
+        if checks.is_empty() {
+            return;
+        }
+        let mut table = Table::new(["figure", "value", "goal", ""]);
+        for check in checks {
+            let sign = if check.at_least { ">=" } else { "<=" };
+            table.row([
+                check.figure.clone(),
+                format!("{:.2}", check.value),
+                format!("{sign} {:.2}", check.goal),
+                if check.met() { "met".to_owned() } else { "MISSED".to_owned() },
+            ]);
+        }
+        println!("\nfigures to reach\n{table}");
+    }
+}
+
+impl Section {
+    pub(crate) fn new(name: &'static str) -> Self {
+        Self { name, ..Self::default() }
+    }
+
+    /// Requests/s and latencies, with the ratios of requests/s to each reference.
+    pub(crate) fn print_requests(&self) {
+        for label in labels(&self.rows) {
+            let mut table = Table::new([
+                "proxy",
+                "requests/s",
+                "p50",
+                "p99",
+                "p99.9",
+                "core",
+                "errors",
+                "/haproxy",
+                "/nginx",
+                "/passthrough",
+            ]);
+            for row in self.rows.iter().filter(|row| row.label == label) {
+                let [haproxy, nginx, passthrough] =
+                    REFERENCES.map(|reference| times(self.ratio_of(row, reference, |row| row.replies_per_s)));
+                table.row([
+                    row.proxy.clone(),
+                    grouped(row.replies_per_s),
+                    show_us(row.p50_us),
+                    show_us(row.p99_us),
+                    show_us(row.p99_9_us),
+                    format!("{:.0} %", row.proxy_cpu_share * 100.0),
+                    (row.failed + row.unsent).to_string(),
+                    haproxy,
+                    nginx,
+                    passthrough,
+                ]);
+            }
+            println!("\n{}: {label}\n{table}", self.name);
+        }
+        self.print_notes();
+    }
+
+    pub(crate) fn print_notes(&self) {
+        for row in self.rows.iter().filter(|row| row.generator_was_bottleneck) {
+            println!("  note: the load generator limited {} at {}", row.proxy, row.label);
+        }
+        for note in &self.notes {
+            println!("  note: {note}");
+        }
+    }
+
+    /// A row's figure over the reference's under the same label.
+    pub(crate) fn ratio_of(&self, row: &Row, reference: &str, figure: fn(&Row) -> f64) -> Option<f64> {
+        ratio(figure(row), figure(find(&self.rows, &row.label, reference)?))
+    }
+
+    /// The ratio of two proxies under one label.
+    pub(crate) fn ratio(&self, label: &str, of: &str, to: &str, figure: fn(&Row) -> f64) -> Option<f64> {
+        self.ratio_of(find(&self.rows, label, of)?, to, figure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(proxy: &str, replies_per_s: f64) -> Row {
+        Row {
+            label: "64".into(),
+            proxy: proxy.into(),
+            replies_per_s,
+            content_bytes_per_s: 0.0,
+            p50_us: 0.0,
+            p99_us: 0.0,
+            p99_9_us: 0.0,
+            proxy_cpu_share: 1.0,
+            failed: 0,
+            unsent: 0,
+            generator_was_bottleneck: false,
+            samples: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn ratios_are_taken_under_one_label() {
+        let rows = vec![
+            row("turnpike", 115.0),
+            row("haproxy", 100.0),
+            Row { label: "256".into(), ..row("nginx", 1.0) },
+        ];
+        let section = Section { rows, ..Section::new("small") };
+        assert_eq!(section.ratio("64", "turnpike", "haproxy", |row| row.replies_per_s), Some(1.15));
+        assert_eq!(section.ratio("64", "turnpike", "nginx", |row| row.replies_per_s), None);
+    }
+
+    #[test]
+    fn figures_are_met_at_their_goal() {
+        assert!(Check::at_least("x", 1.15, 1.15).met());
+        assert!(!Check::at_least("x", 1.149, 1.15).met());
+        assert!(Check::at_most("x", 0.0, 0.0).met());
+        assert!(!Check::at_most("x", 50.1, 50.0).met());
+    }
+}

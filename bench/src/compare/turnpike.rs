@@ -1,0 +1,227 @@
+//! Turnpike under test: `turnpike-control serve` and `turnpike-gateway`, with APIs made by signed calls to the
+//! management API, as any client would make them.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::{Value, json};
+
+use super::child::{Child, ready_value};
+use super::http::Client;
+use super::layout::{self, Layout};
+use super::load::Target;
+use super::sigv4::Signer;
+
+const REGION: &str = "us-east-1";
+/// How long a new API may take until the gateway serves it.
+const SERVE_TIMEOUT: Duration = Duration::from_secs(20);
+const SERVE_POLL: Duration = Duration::from_millis(5);
+
+/// Both processes and a connection to the management API.
+#[derive(Debug)]
+pub(crate) struct Turnpike {
+    pub(crate) address: SocketAddr,
+    admin: SocketAddr,
+    api: Client,
+    api_host: String,
+    signer: Signer,
+    gateway: Child,
+    _control: Child,
+}
+
+impl Turnpike {
+    /// Starts both with `name` in their logs' and data's names; the gateway gets one shard for each proxy core.
+    pub(crate) fn start(name: &str, binaries: &Path, dir: &Path, layout: &Layout) -> Result<Self, String> {
+        let data = dir.join(name);
+        std::fs::create_dir_all(&data).map_err(|error| format!("{}: {error}", data.display()))?;
+        let signer = Signer {
+            access_key_id: "AKIATURNPIKEBENCH000".to_owned(),
+            secret_access_key: "only/for/this/benchmark/on/loopback+0000".to_owned(),
+            region: REGION.to_owned(),
+            service: "apigateway".to_owned(),
+        };
+        let mut command = Command::new(find_binary(binaries, "turnpike-control")?);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(&data)
+            .env("TURNPIKE_ROOT_ACCESS_KEY_ID", &signer.access_key_id)
+            .env("TURNPIKE_ROOT_SECRET_ACCESS_KEY", &signer.secret_access_key);
+        let (control, line) =
+            Child::start_and_wait(&format!("{name}-control"), dir, &layout.loadgen, &command)?;
+        let api_host = ready_value(&line, "api")?.to_owned();
+        let mut command = Command::new(find_binary(binaries, "turnpike-gateway")?);
+        command
+            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--cores", "all"])
+            .arg("--require-io-uring")
+            .arg("--data-dir")
+            .arg(data.join("gateway"))
+            .args(["--publish-socket", ready_value(&line, "publish")?]);
+        let (gateway, line) =
+            Child::start_and_wait(&format!("{name}-gateway"), dir, &layout.proxy, &command)?;
+        let shards = ready_value(&line, "shards")?;
+        if shards != layout.proxy.len().to_string() {
+            return Err(format!("the gateway has {shards} shards on cores {}", layout::list(&layout.proxy)));
+        }
+        Ok(Self {
+            address: parse_address(ready_value(&line, "listen")?)?,
+            admin: parse_address(ready_value(&line, "admin")?)?,
+            api: Client::connect(parse_address(&api_host)?)?,
+            api_host,
+            signer,
+            gateway,
+            _control: control,
+        })
+    }
+
+    /// One signed call; an answer other than a success is an error.
+    pub(crate) fn call(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, String> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let headers = self.signer.headers(method, path, &self.api_host, body.as_bytes(), SystemTime::now());
+        let headers = format!("{headers}content-type: application/json\r\n");
+        let reply = self.api.call(method, path, &headers, body.as_bytes())?;
+        if !(200..300).contains(&reply.status) {
+            let text = String::from_utf8_lossy(&reply.body);
+            return Err(format!("{method} {path} was answered {}: {text}", reply.status));
+        }
+        serde_json::from_slice(&reply.body).map_err(|error| format!("{method} {path}: no JSON: {error}"))
+    }
+
+    /// An HTTP API whose default route passes everything on to `origin`; ready to serve.
+    pub(crate) fn make_default_api(&mut self, origin: SocketAddr) -> Result<Target, String> {
+        let api = json!({"name": "bench", "protocolType": "HTTP", "target": format!("http://{origin}")});
+        let api_id = text(&self.call("POST", "/v2/apis", Some(&api))?, "apiId")?;
+        self.await_served(&api_id, "/")?;
+        Ok(self.target("turnpike", &api_id))
+    }
+
+    /// An HTTP API with these routes, all to one integration at `origin`; deployed once, at the end.
+    pub(crate) fn make_api(&mut self, origin: SocketAddr, route_keys: &[String]) -> Result<String, String> {
+        let api = json!({"name": "bench", "protocolType": "HTTP"});
+        let api_id = text(&self.call("POST", "/v2/apis", Some(&api))?, "apiId")?;
+        let integration = json!({
+            "integrationType": "HTTP_PROXY",
+            "integrationMethod": "ANY",
+            "integrationUri": format!("http://{origin}/"),
+            "payloadFormatVersion": "1.0",
+        });
+        let path = format!("/v2/apis/{api_id}/integrations");
+        let integration_id = text(&self.call("POST", &path, Some(&integration))?, "integrationId")?;
+        for route_key in route_keys {
+            self.make_route(&api_id, route_key, &integration_id)?;
+        }
+        let stage = json!({"stageName": "$default", "autoDeploy": true});
+        self.call("POST", &format!("/v2/apis/{api_id}/stages"), Some(&stage))?;
+        Ok(api_id)
+    }
+
+    /// Adds a route for an integration of the API.
+    pub(crate) fn make_route(
+        &mut self,
+        api_id: &str,
+        route_key: &str,
+        integration_id: &str,
+    ) -> Result<(), String> {
+        let route = json!({"routeKey": route_key, "target": format!("integrations/{integration_id}")});
+        self.call("POST", &format!("/v2/apis/{api_id}/routes"), Some(&route)).map(|_| ())
+    }
+
+    /// The API's only integration.
+    pub(crate) fn integration_id(&mut self, api_id: &str) -> Result<String, String> {
+        let path = format!("/v2/apis/{api_id}/integrations");
+        let list = self.call("GET", &path, None)?;
+        text(list.pointer("/items/0").unwrap_or(&Value::Null), "integrationId")
+    }
+
+    pub(crate) fn target(&self, name: &str, api_id: &str) -> Target {
+        Target {
+            name: name.to_owned(),
+            origin: format!("http://{}", self.address),
+            host: Some(host(api_id)),
+            group: self.gateway.group(),
+        }
+    }
+
+    /// Waits until the gateway answers 200 for the path.
+    pub(crate) fn await_served(&self, api_id: &str, path: &str) -> Result<(), String> {
+        let deadline = Instant::now() + SERVE_TIMEOUT;
+        let headers = format!("host: {}\r\n", host(api_id));
+        let mut client = Client::connect(self.address)?;
+        loop {
+            let status = client.call("GET", path, &headers, b"")?.status;
+            if status == 200 {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let what = format!("answers {status} for {path} of API {api_id}");
+                return Err(self.gateway.explain(&what));
+            }
+            thread::sleep(SERVE_POLL);
+        }
+    }
+
+    /// The samples of one metric that carry a `shard` label, by shard.
+    pub(crate) fn shard_metric(&self, name: &str) -> Result<Vec<f64>, String> {
+        let mut client = Client::connect(self.admin)?;
+        let headers = format!("host: {}\r\nconnection: close\r\n", self.admin);
+        let reply = client.call("GET", "/metrics", &headers, b"")?;
+        let values = parse_shard_metric(&String::from_utf8_lossy(&reply.body), name);
+        if values.is_empty() {
+            return Err(format!("the gateway's /metrics has no {name} with a shard label"));
+        }
+        Ok(values)
+    }
+}
+
+/// The Host field of an API's default address.
+pub(crate) fn host(api_id: &str) -> String {
+    format!("{api_id}.execute-api.{REGION}.localhost")
+}
+
+fn parse_shard_metric(text: &str, name: &str) -> Vec<f64> {
+    let prefix = format!("{name}{{shard=\"");
+    text.lines()
+        .filter(|line| line.starts_with(&prefix))
+        .filter_map(|line| line.rsplit_once(' ')?.1.parse().ok())
+        .collect()
+}
+
+fn find_binary(dir: &Path, name: &str) -> Result<PathBuf, String> {
+    let path = dir.join(name);
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(format!(
+        "{} is missing: cargo build --release -p {name}, or leave Turnpike out with --peers",
+        path.display()
+    ))
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("'{text}' is no address"))
+}
+
+fn text(value: &Value, member: &str) -> Result<String, String> {
+    let found = value.get(member).and_then(Value::as_str).map(str::to_owned);
+    found.ok_or_else(|| format!("the management API's answer has no {member}: {value}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shard_metrics_are_found_by_name() {
+        let metrics = "# TYPE a counter\na{shard=\"0\"} 10\na{shard=\"1\"} 2.5e1\nab{shard=\"0\"} 7\na 3\n";
+        assert_eq!(parse_shard_metric(metrics, "a"), [10.0, 25.0]);
+        assert!(parse_shard_metric(metrics, "b").is_empty());
+    }
+
+    #[test]
+    fn a_missing_binary_says_how_to_build_it() {
+        let error = find_binary(Path::new("/nonexistent"), "turnpike-gateway").unwrap_err();
+        assert!(error.contains("cargo build --release -p turnpike-gateway"), "{error}");
+    }
+}

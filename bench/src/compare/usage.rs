@@ -1,0 +1,61 @@
+//! What a process group uses, from /proc.
+
+use std::fs;
+use std::time::Duration;
+
+/// Sums over the processes of one group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) rss_bytes: u64,
+    pub(crate) cpu: Duration,
+}
+
+/// Reads the sums for `group` now.
+pub(crate) fn usage(group: u32) -> Result<Usage, String> {
+    let page_bytes = rustix::param::page_size() as u64;
+    let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
+    let mut sum = Usage::default();
+    let entries = fs::read_dir("/proc").map_err(|error| format!("/proc can't be read: {error}"))?;
+    for entry in entries.flatten() {
+        // A process may end while /proc is being read, and other entries are no processes.
+        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
+        if let Some(process) = parse_stat(&stat)
+            && process.group == group
+        {
+            sum.rss_bytes += process.rss_pages * page_bytes;
+            sum.cpu += Duration::from_nanos(process.cpu_ticks * tick_ns);
+        }
+    }
+    Ok(sum)
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    group: u32,
+    cpu_ticks: u64,
+    rss_pages: u64,
+}
+
+/// `/proc/PID/stat`; the command's name may hold anything, so fields count from its closing parenthesis.
+fn parse_stat(stat: &str) -> Option<Stat> {
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    Some(Stat {
+        group: fields.get(2)?.parse().ok()?,
+        cpu_ticks: number(11)? + number(12)?,
+        rss_pages: number(21)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat_is_read_behind_a_name_with_parentheses() {
+        let stat =
+            "42 (a) b) S 1 40 40 0 -1 4194560 1 2 3 4 500 25 0 0 20 0 1 0 100 9999 321 18446744073709551615";
+        assert_eq!(parse_stat(stat), Some(Stat { group: 40, cpu_ticks: 525, rss_pages: 321 }));
+        assert_eq!(parse_stat("nonsense"), None);
+    }
+}

@@ -1,0 +1,146 @@
+//! The processes: ready lines, signals, the gateway that `up` keeps alive.
+
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::process::{Control, KEY_ID, SECRET};
+use rustix::process::{Pid, Signal, kill_process};
+
+#[test]
+fn serve_says_that_it_is_ready_and_stops_when_told() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data_dir = dir.path().join("data");
+    let mut control = Control::start(&["serve"], &data_dir);
+    let client = control.client();
+    client.expect(200, "GET", "/v2/apis", "");
+    let address = client.address.to_string();
+    let status = Command::new(env!("CARGO_BIN_EXE_turnpike-control"))
+        .args(["status", "--listen", &address, "--data-dir"])
+        .arg(&data_dir)
+        .env("TURNPIKE_ROOT_ACCESS_KEY_ID", KEY_ID)
+        .env("TURNPIKE_ROOT_SECRET_ACCESS_KEY", SECRET)
+        .output()
+        .expect("status");
+    assert_eq!(String::from_utf8_lossy(&status.stdout), "newest version 1\nno gateway is connected\n");
+    control.signal(Signal::TERM);
+    assert!(control.wait().success());
+    assert!(!data_dir.join("publish.sock").exists(), "the socket goes with the process");
+}
+
+#[test]
+fn a_data_directory_has_one_control() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data_dir = dir.path().join("data");
+    let mut first = Control::start(&["serve"], &data_dir);
+    first.client();
+    let mut second = Control::start(&["serve"], &data_dir);
+    second.await_error("another turnpike-control");
+    assert_eq!(second.wait().code(), Some(1));
+}
+
+/// Something that behaves like a gateway towards `up`, and notes its process id and how it is stopped.
+fn stand_in(dir: &Path) -> PathBuf {
+    let path = dir.join("gateway");
+    let notes = dir.join("notes");
+    let script = format!(
+        "#!/bin/sh\n\
+         trap 'echo drained >> {notes}; exit 0' TERM\n\
+         echo \"started $$ $*\" >> {notes}\n\
+         echo 'turnpike-gateway ready listen=127.0.0.1:18080 admin=127.0.0.1:19901 shards=1 driver=epoll'\n\
+         # In the background, since a shell runs traps between commands; 0 is what it was given.\n\
+         cat <&3 > /dev/null & wait\n",
+        notes = notes.display()
+    );
+    std::fs::write(&path, script.replace("#!/bin/sh\n", "#!/bin/sh\nexec 3<&0\n")).expect("written");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).expect("executable");
+    path
+}
+
+fn notes(dir: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(dir.join("notes")).expect("notes");
+    text.lines().map(str::to_owned).collect()
+}
+
+fn started(note: &str) -> Pid {
+    let pid =
+        note.strip_prefix("started ").and_then(|rest| rest.split(' ').next()).and_then(|p| p.parse().ok());
+    pid.and_then(Pid::from_raw).unwrap_or_else(|| panic!("no start: {note}"))
+}
+
+#[test]
+fn up_introduces_itself_and_drains_its_gateway() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let gateway = stand_in(dir.path());
+    let gateway = gateway.to_str().expect("UTF-8");
+    let mut control =
+        Control::start(&["up", "--gateway-bin", gateway, "--gateway-cores", "1"], &dir.path().join("data"));
+    let client = control.client();
+    assert!(control.line().starts_with("turnpike-gateway ready listen=127.0.0.1:18080 "));
+    let mut said = String::new();
+    while !said.contains("Ctrl-C") {
+        said = format!("{said}{}\n", control.line());
+    }
+    for line in [
+        format!("export AWS_ACCESS_KEY_ID={KEY_ID}"),
+        format!("export AWS_SECRET_ACCESS_KEY={SECRET}"),
+        "export AWS_DEFAULT_REGION=us-east-1".to_owned(),
+        format!("export AWS_ENDPOINT_URL=http://{}", client.address),
+        "aws apigatewayv2 create-api --name first --protocol-type HTTP --target http://127.0.0.1:3000"
+            .to_owned(),
+    ] {
+        assert!(said.lines().any(|said| said == line), "{line} in {said}");
+    }
+    let made = client.expect(201, "POST", "/v2/apis", r#"{"name":"a","protocolType":"HTTP"}"#);
+    assert!(made.text("apiEndpoint").ends_with(":18080"), "{made:?}");
+    let note = notes(dir.path()).remove(0);
+    for part in ["--exit-with-parent", "--cores 1", "--listen 127.0.0.1:8080", "publish.sock"] {
+        assert!(note.contains(part), "{part} in {note}");
+    }
+    control.signal(Signal::INT);
+    assert!(control.wait().success());
+    assert_eq!(notes(dir.path()).last().map(String::as_str), Some("drained"));
+}
+
+#[test]
+fn up_starts_its_gateway_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let gateway = stand_in(dir.path());
+    let gateway = gateway.to_str().expect("UTF-8");
+    let mut control = Control::start(&["up", "--gateway-bin", gateway], &dir.path().join("data"));
+    let client = control.client();
+    control.line();
+    kill_process(started(&notes(dir.path())[0]), Signal::KILL).expect("it runs");
+    control.await_error("the gateway is ready again");
+    let second = notes(dir.path()).remove(1);
+    assert!(second.contains("--listen 127.0.0.1:18080"), "where the first one was: {second}");
+    client.expect(200, "GET", "/v2/apis", "");
+}
+
+#[test]
+fn a_killed_up_leaves_no_gateway() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let gateway = stand_in(dir.path());
+    let gateway = gateway.to_str().expect("UTF-8");
+    let mut control = Control::start(&["up", "--gateway-bin", gateway], &dir.path().join("data"));
+    control.client();
+    control.line();
+    control.signal(Signal::KILL);
+    control.wait();
+    // The gateway holds the other end as well: this ends when both have.
+    control.errors.read_to_end(&mut Vec::new()).expect("readable");
+}
+
+#[test]
+fn up_says_why_its_gateway_cannot_start() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let run = |bin: &str, expected: &str| {
+        let mut control = Control::start(&["up", "--gateway-bin", bin], &dir.path().join("data"));
+        control.await_error(expected);
+        assert_eq!(control.wait().code(), Some(1));
+    };
+    run("/nonexistent/gateway", "--gateway-bin");
+    run("/bin/false", "ended before it was ready: exit status: 1");
+    run("/bin/echo", "where its ready line was expected");
+}

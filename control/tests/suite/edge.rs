@@ -1,0 +1,97 @@
+//! What the management API does with calls that it can't take: unsigned, unknown, unsupported, too large.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use crate::support::inside::{Inside, settings};
+use turnpike_control::sigv4::AccessKey;
+
+fn start() -> (tempfile::TempDir, Inside) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(dir.path().join("data"));
+    settings.body_bytes_max = 1_000;
+    let inside = Inside::start(settings);
+    (dir, inside)
+}
+
+#[test]
+fn calls_have_to_be_signed() {
+    let (_dir, inside) = start();
+    let answer = inside
+        .client
+        .send("GET /v2/apis HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .expect("answered");
+    assert_eq!((answer.status, answer.error()), (403, "MissingAuthenticationTokenException"));
+    let with = |id: &str, secret: &str| {
+        let mut client = inside.client.clone();
+        client.key = AccessKey { id: id.to_owned(), secret: secret.to_owned() };
+        client
+    };
+    with("other", "secret").refused(403, "UnrecognizedClientException", "'other'", "GET", "/v2/apis", "");
+    with("test", "wrong").refused(
+        403,
+        "InvalidSignatureException",
+        "secret access key",
+        "GET",
+        "/v2/apis",
+        "",
+    );
+    // Not even whether a path exists is told to strangers.
+    with("test", "wrong").refused(403, "InvalidSignatureException", "", "GET", "/nowhere", "");
+}
+
+#[test]
+fn operations_without_a_handler_are_named() {
+    let (_dir, inside) = start();
+    let error = "UnsupportedOperationException";
+    for (method, target, name) in [
+        ("PUT", "/restapis/a/resources/b/methods/GET/responses/200", "PutMethodResponse (apigateway)"),
+        ("POST", "/restapis?mode=import", "ImportRestApi"),
+        ("PATCH", "/restapis/a/stages/b", "UpdateStage (apigateway)"),
+        ("POST", "/v2/apis/a/authorizers", "CreateAuthorizer (apigatewayv2)"),
+        ("GET", "/v2/domainnames", "GetDomainNames (apigatewayv2)"),
+        ("POST", "/usageplans", "CreateUsagePlan"),
+    ] {
+        inside.client.refused(501, error, name, method, target, "{}");
+    }
+}
+
+#[test]
+fn unknown_paths_are_named() {
+    let (_dir, inside) = start();
+    let error = "UnknownOperationException";
+    inside.client.refused(404, error, "GET /nowhere", "GET", "/nowhere", "");
+    inside.client.refused(404, error, "PUT /v2/apis/x/stages/y", "PUT", "/v2/apis/x/stages/y", "");
+}
+
+#[test]
+fn bodies_have_a_limit() {
+    let (_dir, inside) = start();
+    let body = format!(r#"{{"name":"{}","protocolType":"HTTP"}}"#, "x".repeat(1_000));
+    let answer = inside.client.expect(413, "POST", "/v2/apis", &body);
+    assert_eq!(answer.error(), "RequestEntityTooLargeException");
+    assert!(answer.message().contains("body_bytes_max"), "{answer:?}");
+}
+
+/// The one place is taken by a connection that says nothing, until it has been silent for too long.
+#[test]
+fn silent_connections_make_room() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(dir.path().join("data"));
+    (settings.connections_max, settings.idle_timeout_ms) = (1, 50);
+    let inside = Inside::start(settings);
+    for sent in ["", "GET /v2/apis HTTP/1.1\r\nHost: x\r\n"] {
+        let mut silent = TcpStream::connect(inside.client.address).expect("connected");
+        silent.write_all(sent.as_bytes()).expect("sent");
+        inside.client.expect(200, "GET", "/v2/apis", "");
+        assert_eq!(silent.read_to_end(&mut Vec::new()).expect("closed"), 0);
+    }
+}
+
+#[test]
+fn the_status_is_for_signed_calls_too() {
+    let (_dir, inside) = start();
+    let status = inside.client.expect(200, "GET", "/_turnpike/status", "");
+    assert_eq!(status.body["version"], 1);
+    assert_eq!(status.body["gateways"], serde_json::json!([]));
+}

@@ -1,0 +1,8 @@
+//! The management API and its processes, from the outside.
+
+mod command_line;
+mod crash;
+mod edge;
+mod http_api;
+mod rest_api;
+mod support;

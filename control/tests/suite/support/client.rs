@@ -1,0 +1,102 @@
+//! A management client on a plain socket, one connection a call.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+
+use serde_json::Value;
+use turnpike_control::sigv4::{AccessKey, SignedRequest, sign};
+use turnpike_control::time::now_s;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    pub(crate) address: SocketAddr,
+    pub(crate) key: AccessKey,
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    /// `null` when there is none.
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    /// The named string member; panics with the whole answer when it isn't there.
+    pub(crate) fn text(&self, member: &str) -> String {
+        self.body[member].as_str().unwrap_or_else(|| panic!("no {member} in {self:?}")).to_owned()
+    }
+
+    pub(crate) fn message(&self) -> String {
+        self.text("message")
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.into_iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    pub(crate) fn error(&self) -> &str {
+        self.header("x-amzn-errortype").unwrap_or("")
+    }
+}
+
+impl Client {
+    /// A signed call; `target` is the path and perhaps a query.
+    pub(crate) fn call(&self, method: &str, target: &str, body: &str) -> Answer {
+        self.try_call(method, target, body).unwrap_or_else(|error| panic!("{method} {target}: {error}"))
+    }
+
+    /// As [`Self::call`], for a server that may go away.
+    pub(crate) fn try_call(&self, method: &str, target: &str, body: &str) -> io::Result<Answer> {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let host = self.address.to_string();
+        let headers = [("host".to_owned(), host.clone())];
+        let request = SignedRequest { method, path, query, headers: &headers, body: body.as_bytes() };
+        let signed = sign(&request, &self.key, "us-east-1", "apigateway", now_s());
+        let head = format!(
+            "{method} {target} HTTP/1.1\r\nHost: {host}\r\nX-Amz-Date: {}\r\nAuthorization: {}\r\n",
+            signed.x_amz_date, signed.authorization
+        );
+        self.send(&format!("{head}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len()))
+    }
+
+    /// A call that has to succeed with this status.
+    pub(crate) fn expect(&self, status: u16, method: &str, target: &str, body: &str) -> Answer {
+        let answer = self.call(method, target, body);
+        assert_eq!(answer.status, status, "{method} {target} {body}: {answer:?}");
+        answer
+    }
+
+    /// A call that has to be refused with this error, its message containing this text.
+    pub(crate) fn refused(
+        &self,
+        status: u16,
+        error: &str,
+        text: &str,
+        method: &str,
+        target: &str,
+        body: &str,
+    ) {
+        let answer = self.expect(status, method, target, body);
+        assert_eq!(answer.error(), error, "{method} {target} {body}: {answer:?}");
+        assert!(answer.message().contains(text), "{method} {target} {body}: {answer:?}");
+        assert!(answer.header("x-amzn-requestid").is_some_and(|id| id.len() == 36), "{answer:?}");
+    }
+
+    /// Bytes as they are, which have to end the connection.
+    pub(crate) fn send(&self, bytes: &str) -> io::Result<Answer> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.write_all(bytes.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+        let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        if length.is_some_and(|length| length != body.len().to_string()) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let body = if body.is_empty() { Value::Null } else { serde_json::from_str(body)? };
+        Ok(Answer { status, head: head.to_owned(), body })
+    }
+}

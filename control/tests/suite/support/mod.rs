@@ -1,0 +1,6 @@
+//! What the suites share: a signed client, a management API inside the test, and processes that end
+//! with it.
+
+pub(crate) mod client;
+pub(crate) mod inside;
+pub(crate) mod process;

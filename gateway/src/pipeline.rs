@@ -17,8 +17,8 @@ use std::rc::Rc;
 
 pub(crate) use record::Record;
 pub(crate) use refusal::{Failure, Refusal, unparsed_reply};
-pub(crate) use upstream_request::Forwarded;
 use turnpike_http::{RequestHead, host_name};
+pub(crate) use upstream_request::Forwarded;
 
 use crate::connection::{Client, buffered_body};
 use crate::ids::RequestId;

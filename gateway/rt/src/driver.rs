@@ -71,7 +71,11 @@ fn ring() -> io::Result<Runtime<TimeDriver<IoUringDriver>>> {
 }
 
 fn build(flags: io_uring::Builder) -> io::Result<Runtime<TimeDriver<IoUringDriver>>> {
-    RuntimeBuilder::<IoUringDriver>::new().with_entries(RING_ENTRIES).uring_builder(flags).enable_timer().build()
+    RuntimeBuilder::<IoUringDriver>::new()
+        .with_entries(RING_ENTRIES)
+        .uring_builder(flags)
+        .enable_timer()
+        .build()
 }
 
 fn ring_refusal() -> Option<String> {
@@ -103,9 +107,7 @@ fn explain(error: &io::Error) -> String {
 /// The reactor could not be made.
 pub fn run<T>(driver: Driver, task: impl Future<Output = T>) -> io::Result<T> {
     match driver {
-        Driver::IoUring => {
-            Ok(ring().map_err(|error| io::Error::other(explain(&error)))?.block_on(task))
-        }
+        Driver::IoUring => Ok(ring().map_err(|error| io::Error::other(explain(&error)))?.block_on(task)),
         Driver::Epoll => {
             let builder = RuntimeBuilder::<LegacyDriver>::new().enable_timer();
             Ok(builder.build()?.block_on(task))

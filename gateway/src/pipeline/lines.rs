@@ -21,7 +21,8 @@ pub(super) fn copy(
     mut pass: impl FnMut(&Header) -> Pass,
 ) {
     let fields_end = head_bytes - b"\r\n".len();
-    let start_of = |index: usize| headers.get(index).map_or(fields_end, |header| header.name_span.start as usize);
+    let start_of =
+        |index: usize| headers.get(index).map_or(fields_end, |header| header.name_span.start as usize);
     let mut run = start_of(0)..start_of(0);
     for (index, header) in headers.iter().enumerate() {
         let line = start_of(index)..start_of(index + 1);

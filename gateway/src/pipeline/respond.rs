@@ -17,8 +17,8 @@ use turnpike_http::{
 use turnpike_snapshot::Protocol;
 
 use super::body::Body;
-use super::lines::{self, Pass};
 use super::integrate::{Sent, UpstreamFault, chunk_limits};
+use super::lines::{self, Pass};
 use super::refusal::{self, Failure, Refusal};
 use super::upload::{Upload, UploadControl, Uploaded};
 use super::{Answered, Exchange, Record};

@@ -9,7 +9,9 @@ use std::sync::{Arc, Weak};
 use rustc_hash::FxHashMap;
 use turnpike_snapshot::{AccountUnit, HttpProxy, IntegrationKind, Protocol, StageUnit, Unit, UnitHash};
 
-use super::{Api, DEFAULT_STAGE, BasePath, Integration, Route, Routes, Stage, StageLog, Table, TargetPart, Upstream};
+use super::{
+    Api, BasePath, DEFAULT_STAGE, Integration, Route, Routes, Stage, StageLog, Table, TargetPart, Upstream,
+};
 use crate::stats::StageSlot;
 
 /// Keeps what the next compilation can take over.
@@ -176,14 +178,11 @@ impl Compiler {
 
 impl Table {
     fn add(&mut self, stage: &Arc<Stage>) -> Result<(), CompileError> {
-        let api = self
-            .apis
-            .entry(stage.api_id.clone())
-            .or_insert_with(|| Api {
-                protocol: stage.protocol,
-                stages: FxHashMap::default(),
-                default: None,
-            });
+        let api = self.apis.entry(stage.api_id.clone()).or_insert_with(|| Api {
+            protocol: stage.protocol,
+            stages: FxHashMap::default(),
+            default: None,
+        });
         if api.protocol != stage.protocol {
             return Err(CompileError::TwoProtocols { api_id: stage.api_id.to_string() });
         }

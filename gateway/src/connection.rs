@@ -189,7 +189,7 @@ impl Connection {
         self.pipelined += 1;
         let shard = Rc::clone(&self.shard);
         let table = shard.table();
-        let may_keep = self.pipelined < shard.settings.pipelined_requests_max && !shard.is_draining();
+        let may_keep = self.pipelined < shard.settings.pipelined_requests_max;
         let exchange = Exchange {
             shard: &shard,
             client: &self.client,

@@ -37,7 +37,7 @@ pub(crate) struct Exchange<'a> {
     /// From the head's first byte: the head, and what came with it.
     pub(crate) bytes: &'a [u8],
     pub(crate) id: RequestId,
-    /// Whether the gateway would keep the connection.
+    /// Whether the client hasn't sent too many requests ahead.
     pub(crate) may_keep: bool,
 }
 
@@ -87,8 +87,8 @@ impl Exchange<'_> {
         &self.bytes[self.head.head_bytes..]
     }
 
+    /// Whether the connection goes on, as far as can be said now: a drain may begin while an answer is waited for.
     pub(crate) fn keeps(&self) -> bool {
-        // A drain may have begun since: its client must not be left to find out by a lost request.
         self.head.keep_alive && self.may_keep && !self.shard.is_draining()
     }
 

@@ -23,6 +23,8 @@ use crate::stats::StageSlot;
 /// Hosts that are no custom domain serve every API below this path.
 const EXECUTE_API_PREFIX: &str = "/_aws/execute-api/";
 const DEFAULT_STAGE: &str = "$default";
+/// As clients write it that escape whatever they may.
+const DEFAULT_STAGE_ESCAPED: &str = "%24default";
 /// A DNS name can't be longer (RFC 1035 2.3.4).
 const HOST_BYTES_MAX: usize = 255;
 
@@ -179,6 +181,7 @@ impl Table {
         let api = self.apis.get(api_id).ok_or(AddressError::ApiUnknown)?;
         let below = path.strip_prefix('/').unwrap_or(path);
         let (name, rest) = below.split_at(below.find('/').unwrap_or(below.len()));
+        let name = if name == DEFAULT_STAGE_ESCAPED { DEFAULT_STAGE } else { name };
         let (stage, path) = match (api.stages.get(name), &api.default) {
             (Some(stage), _) => (stage, rest),
             (None, Some(stage)) => (stage, path),

@@ -113,8 +113,8 @@ pub(super) struct LowArgs {
     #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_IDLE_BUFFER_RELEASE_MS", value_name = "MS")]
     pub(super) idle_buffer_release_ms: Option<u64>,
 
-    /// Open connections per shard and integration target; a request that would need another waits for a free
-    /// one [default: 1024]
+    /// Open connections per shard and integration target; a request that would need another gets 503
+    /// [default: 1024]
     #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_UPSTREAM_CONNECTIONS_MAX", value_name = "CONNECTIONS")]
     pub(super) upstream_connections_max: Option<u64>,
     /// Idle connections kept per shard and integration target, at most --upstream-connections-max; 0 keeps none

@@ -31,6 +31,16 @@ fn an_address_in_use_is_named_at_start() {
 }
 
 #[test]
+fn the_driver_can_be_chosen() {
+    let origin = Origin::echo();
+    let options = Options::new().set("driver", "epoll");
+    let plane = DataPlane::with(&options, &[http_api("a1").route("$default", &origin.url("/"))]);
+    assert_eq!(plane.gateway.driver, "epoll");
+    assert_eq!(plane.exchange(request("GET", "a1", "/")).status, 200);
+    plane.assert_at_rest();
+}
+
+#[test]
 fn metrics_count_what_was_sent() {
     let origin = Origin::scripted(|connection, _| {
         while let Ok(Some(seen)) = connection.request() {

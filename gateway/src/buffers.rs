@@ -25,13 +25,13 @@ pub(crate) struct Buffers {
 }
 
 impl Buffers {
-    /// An empty buffer of 16 KiB.
+    /// An empty buffer of `SMALL_BYTES`.
     pub(crate) fn small(&self) -> Vec<u8> {
         self.in_use.set(self.in_use.get() + 1);
         self.small.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(SMALL_BYTES))
     }
 
-    /// An empty buffer of 256 KiB.
+    /// An empty buffer of `LARGE_BYTES`.
     pub(crate) fn large(&self) -> Vec<u8> {
         self.in_use.set(self.in_use.get() + 1);
         self.large.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(LARGE_BYTES))

@@ -27,7 +27,7 @@ use turnpike_rt::Driver;
 use crate::access_log_format::AccessLogFormat;
 use crate::mailbox::{Mailbox, ToShard};
 use crate::settings::Settings;
-use crate::table::{StageLog, Table};
+use crate::table::{Compiler, StageLog, Table};
 use access_log::AccessLog;
 use admin::{Admin, Readiness};
 use collector::{Ask, Collector};
@@ -110,7 +110,9 @@ pub(crate) async fn run(
     let log_queue = log.queue();
     let log = Arc::new(Mutex::new(log));
     let resolver = Arc::new(resolver);
-    let publication = Publication::new(tables, Arc::clone(&totals), Arc::clone(&log), Arc::clone(&resolver));
+    let compiler = Compiler::new(settings.integration_timeout_ms_max);
+    let publication =
+        Publication::new(tables, Arc::clone(&totals), Arc::clone(&log), Arc::clone(&resolver), compiler);
     let publish_counts = publication.counts();
     tokio::spawn(publish::free_retired(publication.retired()));
 

@@ -16,10 +16,12 @@ mod table;
 mod upstream;
 mod wheel;
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::mpsc;
@@ -101,8 +103,23 @@ fn refuse_taken(address: SocketAddr) -> Result<(), String> {
     if address.port() == 0 {
         return Ok(());
     }
-    TcpListener::bind(address).map(drop).map_err(|error| listen_error(address, &error))
+    let mut attempts_left = LISTEN_ATTEMPTS;
+    loop {
+        attempts_left -= 1;
+        match TcpListener::bind(address) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::AddrInUse && attempts_left > 0 => {
+                thread::sleep(LISTEN_PAUSE);
+            }
+            Err(error) => return Err(listen_error(address, &error)),
+        }
+    }
 }
+
+/// The kernel closes a killed gateway's listeners a moment after the process's end, when it has taken down its
+/// rings: a restart in place waits that long, 2 s at most.
+const LISTEN_ATTEMPTS: u32 = 40;
+const LISTEN_PAUSE: Duration = Duration::from_millis(50);
 
 fn listen_error(address: SocketAddr, error: &std::io::Error) -> String {
     format!("can't listen on {address}: {error}; choose another with --listen, or stop what has it")

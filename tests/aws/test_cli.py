@@ -44,13 +44,9 @@ class Up:
     """`turnpike-control up`, understood from what it prints."""
 
     def __init__(self, directory):
-        arguments = ("up", "--listen", "127.0.0.1:0", "--data-dir", directory)
-        gateway = {
-            "TURNPIKE_GATEWAY_LISTEN": "127.0.0.1:0",
-            "TURNPIKE_GATEWAY_ADMIN_LISTEN": "127.0.0.1:0",
-            "TURNPIKE_GATEWAY_CORES": "1",
-        }
-        self.process = Process("turnpike-control", *arguments, environment=gateway)
+        gateway = ("--gateway-listen", "127.0.0.1:0", "--gateway-admin-listen", "127.0.0.1:0", "--gateway-cores", "1")
+        arguments = ("up", "--listen", "127.0.0.1:0", "--data-dir", directory, *gateway)
+        self.process = Process("turnpike-control", *arguments)
         self.exports, self.gateway, self.printed = {}, None, []
         while not (self.gateway and len(self.exports) == 4):
             line = self.process.line("")

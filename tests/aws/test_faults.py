@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from conftest import client
-from turnpike import BINARIES, Process, fields
+from turnpike import BINARIES, Process, fields, wait_for
 
 
 def quick_api(running, origin, path=""):
@@ -35,7 +35,7 @@ def test_the_gateway_outlives_control_and_catches_up(own_turnpike, origin):
 
 def test_the_gateway_starts_without_control(own_turnpike, origin):
     api_id = quick_api(own_turnpike, origin)
-    own_turnpike.wait_for(api_id, "/", is_200)
+    own_turnpike.wait_until_acknowledged()
     own_turnpike.control.kill()
     own_turnpike.gateway.kill()
     own_turnpike.start_gateway()
@@ -82,6 +82,15 @@ def test_what_was_acknowledged_survives_a_kill(own_turnpike, origin):
         assert kept.issuperset(acknowledged)
         for api_id in acknowledged:
             own_turnpike.wait_for(api_id, "/", is_200)
+
+
+def test_status_shows_which_gateway_serves_which_version(own_turnpike, origin):
+    before, _ = own_turnpike.wait_until_acknowledged()
+    quick_api(own_turnpike, origin)
+    after, _ = own_turnpike.wait_until_acknowledged()
+    assert after > before
+    own_turnpike.gateway.kill()
+    wait_for(own_turnpike.status, lambda status: status == (after, ["no gateway is connected"]))
 
 
 def test_two_controls_do_not_share_a_directory(own_turnpike):

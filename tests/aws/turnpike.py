@@ -118,14 +118,40 @@ class Turnpike:
                 process.kill()
                 print(f"--- log of {process.name} ---\n{process.logged()}", file=sys.stderr)
 
-    def start_control(self):
-        """On the port that it had before, if it ran before: its clients know that one."""
-        environment = {
+    @property
+    def root_key(self):
+        return {
             "TURNPIKE_ROOT_ACCESS_KEY_ID": self.access_key_id,
             "TURNPIKE_ROOT_SECRET_ACCESS_KEY": self.secret_access_key,
         }
+
+    def status(self):
+        """What `turnpike-control status` says: the newest version, and the text of each gateway's line."""
+        done = subprocess.run(
+            [BINARIES / "turnpike-control", "status", "--listen", self.api, "--data-dir", self.directory],
+            env={**os.environ, **self.root_key},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+        )
+        assert done.returncode == 0, done.stderr
+        newest, *gateways = done.stdout.splitlines()
+        return int(newest.rsplit(" ", 1)[1]), gateways
+
+    def wait_until_acknowledged(self):
+        """Waits until the gateway serves the newest version and has it on its disk."""
+
+        def up_to_date(status):
+            newest, gateways = status
+            return len(gateways) == 1 and gateways[0].endswith(f" serves version {newest}")
+
+        return wait_for(self.status, up_to_date)
+
+    def start_control(self):
+        """On the port that it had before, if it ran before: its clients know that one."""
         arguments = ("serve", "--listen", self.api, "--data-dir", self.directory)
-        self.control = Process("turnpike-control", *arguments, environment=environment)
+        self.control = Process("turnpike-control", *arguments, environment=self.root_key)
         ready = fields(self.control.line("turnpike-control ready "))
         self.api, self.publish_socket = ready["api"], ready["publish"]
 

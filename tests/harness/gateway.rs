@@ -147,16 +147,23 @@ impl Gateway {
     }
 
     /// Waits until nothing is in work: no client connection, no exchange, no upstream connection outside of
-    /// its pool.
+    /// its pool, and no buffer but the one that each pooled connection holds.
     pub fn assert_at_rest(&self) {
-        until("the gateway to be at rest: no connection, exchange, or upstream connection in use", || {
-            let metrics = self.metrics();
-            let sum = |name| metrics.sum(name, &[]);
-            let pooled = sum("turnpike_shard_upstream_connections_idle");
-            let upstream_in_use = sum("turnpike_shard_upstream_connections_open") - pooled;
-            let in_work = sum("turnpike_shard_connections_open") + sum("turnpike_shard_exchanges_in_flight");
-            (in_work == 0.0 && upstream_in_use == 0.0).then_some(())
-        });
+        until(
+            "the gateway to be at rest: no connection, exchange, buffer or upstream connection in use",
+            || {
+                let metrics = self.metrics();
+                let sum = |name| metrics.sum(name, &[]);
+                let pooled = sum("turnpike_shard_upstream_connections_idle");
+                let in_use = [
+                    sum("turnpike_shard_connections_open"),
+                    sum("turnpike_shard_exchanges_in_flight"),
+                    sum("turnpike_shard_upstream_connections_open") - pooled,
+                    sum("turnpike_shard_buffers_in_use") - pooled,
+                ];
+                (in_use == [0.0; 4]).then_some(())
+            },
+        );
     }
 
     /// The process, for signals and its log.

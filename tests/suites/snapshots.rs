@@ -149,7 +149,7 @@ fn a_unit_that_is_not_what_its_hash_says_is_refused() {
                 .publish_encoded(version, vec![encode_unit(&account(&[])).unwrap(), (hash, bytes)])
                 .unwrap_err()
         },
-        &["hash"],
+        &["content is that of"],
     );
 }
 

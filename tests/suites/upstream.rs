@@ -399,7 +399,7 @@ fn one_bad_origin_does_not_disturb_another() {
     let bad = Origin::scripted(|connection, _| connection.wait_for_close());
     let good = Origin::replying(OK);
     let plane = DataPlane::serving(&[http_api("a1")
-        .route("GET /bad", &bad.url("/"))
+        .route_within("GET /bad", &bad.url("/"), 1_000)
         .route("GET /good", &good.url("/"))]);
     let mut stuck: Vec<_> = (0..50).map(|_| plane.connect()).collect();
     for client in &mut stuck {

@@ -53,6 +53,7 @@ pub(super) fn limits(settings: &Settings) -> Limits {
     Limits {
         unit_bytes_max: settings.snapshot_unit_bytes_max as _,
         units_max: settings.snapshot_units_max as _,
+        snapshot_bytes_max: settings.snapshot_bytes_max,
         ..Limits::default()
     }
 }
@@ -63,16 +64,9 @@ impl Publication {
         totals: Arc<Mutex<Totals>>,
         log: Arc<Mutex<AccessLog>>,
         resolver: Arc<Resolver>,
+        compiler: Compiler,
     ) -> Self {
-        Self {
-            tables,
-            totals,
-            log,
-            resolver,
-            compiler: Compiler::default(),
-            counts: Arc::default(),
-            retired: Arc::default(),
-        }
+        Self { tables, totals, log, resolver, compiler, counts: Arc::default(), retired: Arc::default() }
     }
 
     pub(super) fn counts(&self) -> Arc<Counts> {

@@ -286,7 +286,7 @@ impl Download<'_, '_> {
         let kept = self.exchange.keeps() && !self.ends_with_close(head);
         let mut out = shard.buffers.small();
         self.encode_head(head, input, coding, kept, &mut out);
-        let taken = self.pass(&mut body, coding, &input[head.head_bytes..], &mut out, record)?;
+        let (taken, out) = self.pass(&mut body, coding, &input[head.head_bytes..], out, record)?;
         let mut extra = input.len() > head.head_bytes + taken;
         self.began.set(true);
         if !body.is_done() && coding != Coding::Discard {
@@ -341,8 +341,7 @@ impl Download<'_, '_> {
             let taken = if coding == Coding::Same {
                 self.forward(body, input, record).await?
             } else {
-                let mut out = shard.buffers.large();
-                let taken = self.pass(body, coding, input, &mut out, record)?;
+                let (taken, out) = self.pass(body, coding, input, shard.buffers.large(), record)?;
                 self.send(out, 0, record).await?;
                 taken
             };
@@ -370,28 +369,34 @@ impl Download<'_, '_> {
         Ok(taken)
     }
 
-    /// Appends what the client gets of `bytes`, and says how many of them were body.
+    /// Appends to `out` what the client gets of `bytes`, and says how many of them were body.
     fn pass(
         &self,
         body: &mut Body,
         coding: Coding,
         bytes: &[u8],
-        out: &mut Vec<u8>,
+        mut out: Vec<u8>,
         record: &mut Record<'_>,
-    ) -> Result<usize, Fault> {
+    ) -> Result<(usize, Vec<u8>), Fault> {
         let start = out.len();
         let taken = match coding {
             Coding::Discard => Ok(0),
-            Coding::Dechunk => body.take_payload(bytes, out),
+            Coding::Dechunk => body.take_payload(bytes, &mut out),
             Coding::Same => body.take(bytes).inspect(|taken| out.extend_from_slice(&bytes[..*taken])),
             Coding::Enchunk => body.take(bytes).inspect(|taken| {
                 if *taken > 0 {
-                    encode::chunk(out, &bytes[..*taken]);
+                    encode::chunk(&mut out, &bytes[..*taken]);
                 }
             }),
         };
         record.body_bytes_out += (out.len() - start) as u64;
-        taken.map_err(|_| Fault::Upstream(UpstreamFault::Malformed))
+        match taken {
+            Ok(taken) => Ok((taken, out)),
+            Err(_) => {
+                self.exchange.shard.buffers.give(out);
+                Err(Fault::Upstream(UpstreamFault::Malformed))
+            }
+        }
     }
 
     fn coding(&self, head: &ResponseHead) -> Coding {

@@ -15,8 +15,10 @@ use super::{
 use crate::stats::StageSlot;
 
 /// Keeps what the next compilation can take over.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Compiler {
+    /// The operator's ceiling over what integrations ask for.
+    timeout_ms_max: u64,
     stages: HashMap<UnitHash, Arc<Stage>>,
     upstreams: HashMap<(String, u16), Weak<Upstream>>,
     upstream_slots_used: u32,
@@ -48,6 +50,10 @@ pub(crate) trait StageServices {
 }
 
 impl Compiler {
+    pub(crate) fn new(timeout_ms_max: u64) -> Self {
+        Self { timeout_ms_max, stages: HashMap::new(), upstreams: HashMap::new(), upstream_slots_used: 0 }
+    }
+
     pub(crate) fn compile(
         &mut self,
         version: u64,
@@ -144,7 +150,7 @@ impl Compiler {
     fn integration(&mut self, unit: &turnpike_snapshot::Integration) -> Integration {
         let IntegrationKind::HttpProxy(proxy) = &unit.kind;
         Integration {
-            timeout_ms: u64::from(unit.timeout_ms),
+            timeout_ms: u64::from(unit.timeout_ms).min(self.timeout_ms_max),
             method: proxy.method.as_deref().map(Into::into),
             upstream: self.upstream(proxy),
             target: proxy.target.iter().map(compile_part).collect(),

@@ -39,18 +39,13 @@ impl Buffers {
 
     /// Takes a buffer back; one that grew past its size isn't kept.
     pub(crate) fn give(&self, mut buffer: Vec<u8>) {
-        self.forget();
+        self.in_use.set(self.in_use.get() - 1);
         buffer.clear();
         match buffer.capacity() {
             SMALL_BYTES => keep(&mut self.small.borrow_mut(), SMALL_KEPT_MAX, buffer),
             LARGE_BYTES => keep(&mut self.large.borrow_mut(), LARGE_KEPT_MAX, buffer),
             _ => {}
         }
-    }
-
-    /// Accounts for a buffer that ended with the connection that the kernel was reading from.
-    pub(crate) fn forget(&self) {
-        self.in_use.set(self.in_use.get() - 1);
     }
 
     /// A head whose list of headers has been allocated by an earlier response.

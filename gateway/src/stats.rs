@@ -236,7 +236,7 @@ pub(crate) struct Gauges {
     pub(crate) upstream_connections_open: u64,
     /// Open, and in the pool.
     pub(crate) upstream_connections_idle: u64,
-    /// I/O buffers that connections hold; 0 when all rest, but for one with each pooled upstream connection.
+    /// I/O buffers that connections hold; 0 when all rest.
     pub(crate) buffers_in_use: u64,
     /// The snapshot that the shard has adopted; 0 before the first.
     pub(crate) snapshot_version: u64,

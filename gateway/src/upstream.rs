@@ -1,8 +1,9 @@
 //! A shard's connections to upstreams: a pool for each host and port.
 //!
-//! A pooled connection rests with a read already posted to the kernel: it is the same read that the next
-//! response needs, and until then it tells at once when the upstream has closed, or has sent bytes that
-//! nobody asked for. Such a connection is dropped, never used: `idle` connections are quiet when taken.
+//! A pooled connection is looked at when it is taken: one whose upstream has closed it, or has sent bytes that
+//! nobody asked for, is dropped and never used, so that no answer is ever taken for another's. (A read kept
+//! pending on resting connections would tell as well, but costs a busy connection more than the look: the
+//! kernel has to arm it and wake for it each time, where a read posted after the request finds the answer there.)
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
@@ -10,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use turnpike_rt::{PostedRecv, Stream};
+use turnpike_rt::Stream;
 
 use crate::housekeeper::resolver::Unresolved;
 use crate::shard::Shard;
@@ -22,7 +23,6 @@ use crate::wheel::{TICK_MS, Watch};
 pub(crate) struct Connection {
     pub(crate) stream: Rc<Stream>,
     pub(crate) watch: Rc<Watch>,
-    posted: Option<PostedRecv>,
     /// It has carried an exchange before: the upstream may be about to close it.
     pub(crate) reused: bool,
     open: Open,
@@ -103,7 +103,7 @@ impl Pools {
         for slot in self.by_slot.borrow_mut().iter_mut() {
             let Some(pool) = slot else { continue };
             let kept = |idle: &mut Idle| {
-                now_ms.saturating_sub(idle.since_ms) < idle_timeout_ms && idle.connection.is_quiet()
+                now_ms.saturating_sub(idle.since_ms) < idle_timeout_ms && idle.connection.stream.is_quiet()
             };
             dropped.extend(pool.idle.borrow_mut().extract_if(.., |idle| !kept(idle)));
             let unneeded = Arc::strong_count(&pool.upstream) == 1;
@@ -156,7 +156,7 @@ pub(crate) async fn connect(
             stats.counters.upstream_connects_total += 1;
             let stream = Rc::new(stream);
             let watch = Watch::new(Rc::clone(&stream));
-            Ok(Connection { stream, watch, posted: None, reused: false, open })
+            Ok(Connection { stream, watch, reused: false, open })
         }
         Err(error) => {
             stats.counters.upstream_connect_failures_total += 1;
@@ -172,7 +172,7 @@ impl Pool {
         loop {
             let mut idle = self.idle.borrow_mut().pop()?;
             shard.stats.borrow_mut().gauges.upstream_connections_idle -= 1;
-            if idle.connection.is_quiet() {
+            if idle.connection.stream.is_quiet() {
                 idle.connection.reused = true;
                 return Some(idle.connection);
             }
@@ -219,42 +219,14 @@ impl Pool {
 }
 
 impl Connection {
-    fn is_quiet(&mut self) -> bool {
-        self.posted.as_mut().is_none_or(PostedRecv::is_quiet)
-    }
-
-    /// Waits for the upstream's bytes; `0` is its end.
-    pub(crate) async fn recv(
-        &mut self,
-        shard: &Shard,
-        buffer: Option<Vec<u8>>,
-    ) -> (std::io::Result<usize>, Vec<u8>) {
-        match (self.posted.take(), buffer) {
-            (Some(posted), None) => posted.await,
-            (None, Some(buffer)) => self.stream.recv(buffer).await,
-            (None, None) => self.stream.recv(shard.buffers.small()).await,
-            (Some(_), Some(_)) => unreachable!("a posted read is awaited before the next is made"),
-        }
-    }
-
     /// Puts the connection back after an exchange that ended where its framing said.
-    pub(crate) fn release(mut self, shard: &Shard) {
+    pub(crate) fn release(self, shard: &Shard) {
         let pool = Rc::clone(&self.open.pool);
         if pool.idle.borrow().len() >= shard.settings.upstream_idle_connections_max || shard.is_draining() {
             return;
         }
         self.watch.disarm();
-        self.posted = Some(PostedRecv::post(Rc::clone(&self.stream), shard.buffers.small()));
         shard.stats.borrow_mut().gauges.upstream_connections_idle += 1;
         pool.idle.borrow_mut().push(Idle { connection: self, since_ms: shard.wheel.now_ms() });
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        // The kernel has the buffer of a posted read until the socket is closed.
-        if self.posted.is_some() {
-            self.open.shard.buffers.forget();
-        }
     }
 }

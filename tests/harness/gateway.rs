@@ -159,7 +159,7 @@ impl Gateway {
                     sum("turnpike_shard_connections_open"),
                     sum("turnpike_shard_exchanges_in_flight"),
                     sum("turnpike_shard_upstream_connections_open") - pooled,
-                    sum("turnpike_shard_buffers_in_use") - pooled,
+                    sum("turnpike_shard_buffers_in_use"),
                 ];
                 (in_use == [0.0; 4]).then_some(())
             },

@@ -21,7 +21,7 @@ pub use bell::{Bell, BellListener};
 pub use clock::Clock;
 pub use driver::{Driver, DriverChoice, pin_to_core, run};
 pub use listener::{Listener, bind_shared};
-pub use stream::{Cancel, PostedRecv, Stream, connect, is_canceled};
+pub use stream::{Cancel, Stream, connect, is_canceled};
 
 use std::future::Future;
 use std::time::Duration;

@@ -1,13 +1,10 @@
 //! A TCP connection on a shard.
 
 use std::cell::{RefCell, UnsafeCell};
-use std::future::Future;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr, TcpStream as StdStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use monoio::buf::{IoBuf, IoBufMut};
@@ -131,6 +128,16 @@ impl Stream {
         (Ok(()), buffer)
     }
 
+    /// Whether the peer has neither closed nor sent a byte: one system call that doesn't wait.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        const MSG_PEEK: i32 = 0x02;
+        const MSG_DONTWAIT: i32 = 0x40;
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = SockRef::from(&self.descriptor()).recv_with_flags(&mut byte, MSG_PEEK | MSG_DONTWAIT);
+        matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Ends directions of the connection at once; pending operations of a direction end with it. A socket
     /// that is already broken needs no ending, so there is no error to report.
     pub fn shutdown(&self, how: Shutdown) {
@@ -192,63 +199,4 @@ impl Cancel {
 #[must_use]
 pub fn is_canceled(error: &io::Error) -> bool {
     error.raw_os_error() == Some(ECANCELED)
-}
-
-type Received = (io::Result<usize>, Vec<u8>);
-
-/// A read that the kernel has from the moment of its making, so that a connection that rests in a pool
-/// notices at once when its peer closes or speaks out of turn.
-pub struct PostedRecv {
-    state: Posted,
-}
-
-enum Posted {
-    Pending(Pin<Box<dyn Future<Output = Received>>>),
-    Ended(Received),
-    Taken,
-}
-
-impl std::fmt::Debug for PostedRecv {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("PostedRecv").finish_non_exhaustive()
-    }
-}
-
-impl PostedRecv {
-    #[must_use]
-    pub fn post(stream: Rc<Stream>, buffer: Vec<u8>) -> Self {
-        let mut posted = Self { state: Posted::Pending(Box::pin(async move { stream.recv(buffer).await })) };
-        // The first poll hands the read to the kernel.
-        posted.is_quiet();
-        posted
-    }
-
-    /// Whether the peer has neither closed nor sent a byte, as far as the reactor knows by now.
-    pub fn is_quiet(&mut self) -> bool {
-        if let Posted::Pending(future) = &mut self.state {
-            match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Pending => return true,
-                Poll::Ready(received) => self.state = Posted::Ended(received),
-            }
-        }
-        false
-    }
-}
-
-impl Future for PostedRecv {
-    type Output = Received;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Received> {
-        match std::mem::replace(&mut self.state, Posted::Taken) {
-            Posted::Pending(mut future) => match future.as_mut().poll(context) {
-                Poll::Ready(received) => Poll::Ready(received),
-                Poll::Pending => {
-                    self.state = Posted::Pending(future);
-                    Poll::Pending
-                }
-            },
-            Posted::Ended(received) => Poll::Ready(received),
-            Posted::Taken => panic!("a posted read is awaited once"),
-        }
-    }
 }

@@ -233,11 +233,9 @@ const SHARD_GAUGES: [(&str, &str, GaugeOf); 7] = [
     ("turnpike_shard_upstream_connections_idle", "Pooled connections to integrations' targets.", |g| {
         g.upstream_connections_idle
     }),
-    (
-        "turnpike_shard_buffers_in_use",
-        "I/O buffers held, one by each pooled upstream connection among them.",
-        |g| g.buffers_in_use,
-    ),
+    ("turnpike_shard_buffers_in_use", "I/O buffers that connections hold; none when all rest.", |g| {
+        g.buffers_in_use
+    }),
     ("turnpike_shard_snapshot_version", "The snapshot that the shard runs.", |g| g.snapshot_version),
 ];
 

@@ -192,7 +192,7 @@ impl Attempt<'_> {
         if !self.whole {
             return Ok(None);
         }
-        let (received, answer) = connection.recv(shard, None).await;
+        let (received, answer) = connection.stream.recv(shard.buffers.small()).await;
         match received {
             Ok(count) if count > 0 => Ok(Some(answer)),
             _ => {

@@ -239,9 +239,10 @@ impl Download<'_, '_> {
         if input.capacity() > 0 && input.len() == input.capacity() {
             input.reserve(limits.head_bytes_max());
         }
-        let buffer = std::mem::take(input);
-        let buffer = if buffer.capacity() == 0 { None } else { Some(buffer) };
-        let (received, buffer) = connection.recv(self.exchange.shard, buffer).await;
+        if input.capacity() == 0 {
+            *input = self.exchange.shard.buffers.small();
+        }
+        let (received, buffer) = connection.stream.recv(std::mem::take(input)).await;
         *input = buffer;
         match received {
             Ok(count) if count > 0 => Ok(()),
@@ -321,7 +322,7 @@ impl Download<'_, '_> {
         loop {
             input.clear();
             shard.wheel.arm(&connection.watch, self.integration.timeout_ms, OnExpiry::EndBoth);
-            let (received, returned) = connection.recv(shard, Some(std::mem::take(input))).await;
+            let (received, returned) = connection.stream.recv(std::mem::take(input)).await;
             *input = returned;
             let timed_out = connection.watch.has_expired();
             connection.watch.disarm();

@@ -72,3 +72,39 @@ fn keep<T>(kept: &mut Vec<T>, kept_max: usize, buffer: T) {
         kept.push(buffer);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_come_back_empty_and_are_counted() {
+        let buffers = Buffers::default();
+        let mut small = buffers.small();
+        small.extend_from_slice(b"of another request");
+        let (address, large) = (small.as_ptr(), buffers.large());
+        assert_eq!(buffers.in_use(), 2);
+        buffers.give(small);
+        buffers.give(large);
+        assert_eq!(buffers.in_use(), 0);
+        let again = buffers.small();
+        assert_eq!((again.as_ptr(), again.len()), (address, 0));
+    }
+
+    #[test]
+    fn a_buffer_that_grew_is_not_kept() {
+        let buffers = Buffers::default();
+        let mut small = buffers.small();
+        small.reserve(10 * SMALL_BYTES);
+        buffers.give(small);
+        assert_eq!((buffers.in_use(), buffers.small().capacity()), (0, SMALL_BYTES));
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let buffers = Buffers::default();
+        let taken: Vec<_> = (0..SMALL_KEPT_MAX + 10).map(|_| buffers.small()).collect();
+        taken.into_iter().for_each(|buffer| buffers.give(buffer));
+        assert_eq!((buffers.in_use(), buffers.small.borrow().len()), (0, SMALL_KEPT_MAX));
+    }
+}

@@ -83,3 +83,55 @@ impl Loads {
         (0..self.0.len()).min_by_key(|index| open(*index)).unwrap_or(shard)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Opens 256 connections, accepted by the shards that `accepting` yields; the busiest over the mean.
+    fn spread(shard_count: usize, accepting: impl Iterator<Item = usize>) -> f64 {
+        let loads = Loads::new(shard_count);
+        for shard in accepting.take(256) {
+            loads.opened(loads.place(shard));
+        }
+        let open = loads.0.iter().map(|load| load.load(Ordering::Relaxed));
+        f64::from(open.max().unwrap()) * shard_count as f64 / 256.0
+    }
+
+    #[test]
+    fn connections_spread_however_they_arrive() {
+        for shard_count in [1, 2, 3, 4, 16] {
+            let one = spread(shard_count, std::iter::repeat(0));
+            let skewed = spread(shard_count, (0..).map(|n: usize| (n * n) % shard_count));
+            let even = spread(shard_count, (0..).map(|n| n % shard_count));
+            for (name, ratio) in [("one", one), ("skewed", skewed), ("even", even)] {
+                assert!(ratio < 1.15, "{shard_count} shards, {name}: {ratio}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_shard_keeps_what_it_accepts_while_loads_are_even() {
+        let loads = Loads::new(4);
+        for shard in [0, 1, 2, 3, 3, 2, 1, 0] {
+            assert_eq!(loads.place(shard), shard);
+            loads.opened(shard);
+        }
+        loads.closed(2);
+        loads.opened(0);
+        loads.opened(0);
+        assert_eq!(loads.place(0), 2);
+    }
+
+    #[test]
+    fn a_full_mailbox_gives_the_message_back() {
+        let (bell, _listener) = Bell::pair().unwrap();
+        let mailbox = Mailbox::new(bell);
+        for _ in 0..SHARD_QUEUE_MESSAGES_MAX {
+            assert!(mailbox.send(ToShard::Drain).is_ok());
+        }
+        assert!(matches!(mailbox.send(ToShard::Stop), Err(ToShard::Stop)));
+        assert!(matches!(mailbox.receive(), Some(ToShard::Drain)));
+        assert!(mailbox.send(ToShard::Stop).is_ok());
+    }
+}

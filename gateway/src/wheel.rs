@@ -170,3 +170,91 @@ fn round_down(ms: u64) -> u64 {
 fn round_up(ms: u64) -> u64 {
     ms.div_ceil(TICK_MS) * TICK_MS
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use turnpike_rt::Driver;
+
+    use super::*;
+
+    /// A watched connection on a reactor, the wheel at 1,000 ms, and the connection's other end.
+    fn on_a_reactor(test: impl AsyncFnOnce(Wheel, Rc<Watch>, Rc<Stream>, TcpStream)) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let accepted = listener.accept().unwrap().0;
+        turnpike_rt::run(Driver::Epoll, async move {
+            let stream = Rc::new(Stream::from_accepted(accepted.into()).unwrap());
+            test(Wheel::new(1_004), Watch::new(Rc::clone(&stream)), stream, peer).await;
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_deadline_passes_at_most_two_ticks_late_and_never_early() {
+        on_a_reactor(async |wheel, watch, stream, _peer| {
+            wheel.arm(&watch, 95, OnExpiry::EndRead);
+            wheel.advance(1_099);
+            assert!(!watch.has_expired());
+            wheel.advance(1_115);
+            assert!(watch.has_expired());
+            assert_eq!(stream.recv(Vec::with_capacity(8)).await.0.unwrap(), 0);
+        });
+    }
+
+    #[test]
+    fn arming_again_moves_the_deadline_either_way() {
+        on_a_reactor(async |wheel, watch, _stream, _peer| {
+            wheel.arm(&watch, 100, OnExpiry::EndRead);
+            wheel.arm(&watch, 60_000, OnExpiry::EndRead);
+            wheel.advance(50_000);
+            assert!(!watch.has_expired());
+            wheel.arm(&watch, 20, OnExpiry::EndRead);
+            wheel.advance(50_040);
+            assert!(watch.has_expired());
+        });
+    }
+
+    #[test]
+    fn a_deadline_beyond_the_wheels_reach_goes_round() {
+        on_a_reactor(async |wheel, watch, _stream, _peer| {
+            wheel.arm(&watch, 100_000, OnExpiry::EndRead);
+            wheel.advance(100_990);
+            assert!(!watch.has_expired());
+            wheel.advance(101_030);
+            assert!(watch.has_expired());
+        });
+    }
+
+    #[test]
+    fn what_is_disarmed_or_gone_never_expires() {
+        on_a_reactor(async |wheel, watch, stream, _peer| {
+            wheel.arm(&watch, 100, OnExpiry::EndRead);
+            watch.disarm();
+            wheel.advance(20_000);
+            assert!(!watch.has_expired());
+            wheel.arm(&watch, 100, OnExpiry::EndRead);
+            drop((watch, stream));
+            wheel.advance(40_000);
+            assert!(wheel.slots.iter().all(|slot| slot.borrow().is_empty()));
+        });
+    }
+
+    #[test]
+    fn a_pending_read_gives_its_buffer_back() {
+        on_a_reactor(async |wheel, watch, stream, _peer| {
+            wheel.arm(&watch, 100, OnExpiry::TakeBuffer);
+            let mut received = std::pin::pin!(stream.recv_cancelable(Vec::with_capacity(64), &watch.cancel));
+            std::future::poll_fn(|context| {
+                assert!(received.as_mut().poll(context).is_pending());
+                std::task::Poll::Ready(())
+            })
+            .await;
+            wheel.advance(2_000);
+            let (result, buffer) = received.await;
+            assert!(turnpike_rt::is_canceled(&result.unwrap_err()));
+            assert_eq!(buffer.capacity(), 64);
+        });
+    }
+}

@@ -87,3 +87,57 @@ impl Body {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHUNKED: &[u8] = b"3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nT: v\r\n\r\n";
+
+    fn chunked() -> Body {
+        Body::of_request(Framing::Chunked, ChunkLimits::default())
+    }
+
+    #[test]
+    fn a_length_ends_where_it_says() {
+        let mut body = Body::of_request(Framing::Length(5), ChunkLimits::default());
+        assert_eq!((body.take(b"abc").unwrap(), body.is_done(), body.left()), (3, false, Some(2)));
+        assert_eq!((body.take(b"deGET /").unwrap(), body.is_done()), (2, true));
+        assert_eq!(body.take(b"GET /").unwrap(), 0);
+    }
+
+    #[test]
+    fn no_framing_is_no_body() {
+        assert!(Body::of_request(Framing::None, ChunkLimits::default()).is_done());
+        assert!(Body::of_response(ResponseFraming::None, ChunkLimits::default()).is_done());
+    }
+
+    #[test]
+    fn chunks_end_behind_their_trailers_at_whatever_offset_they_are_split() {
+        for split in 0..CHUNKED.len() {
+            let mut body = chunked();
+            let mut payload = Vec::new();
+            assert_eq!(body.take_payload(&CHUNKED[..split], &mut payload).unwrap(), split);
+            assert!(!body.is_done(), "at {split}");
+            let rest = [&CHUNKED[split..], b"GET /"].concat();
+            assert_eq!(body.take_payload(&rest, &mut payload).unwrap(), rest.len() - 5, "at {split}");
+            assert!(body.is_done());
+            assert_eq!(payload, b"abcdefg");
+        }
+    }
+
+    #[test]
+    fn limits_count_payload() {
+        let mut body = chunked();
+        body.take(CHUNKED).unwrap();
+        assert!(body.exceeds(6) && !body.exceeds(7));
+        let announced = Body::of_request(Framing::Length(8), ChunkLimits::default());
+        assert!(announced.exceeds(7) && !announced.exceeds(8));
+    }
+
+    #[test]
+    fn what_only_a_close_ends_is_never_done() {
+        let mut body = Body::of_response(ResponseFraming::UntilClose, ChunkLimits::default());
+        assert_eq!((body.take(b"abc").unwrap(), body.is_done(), body.left()), (3, false, None));
+    }
+}

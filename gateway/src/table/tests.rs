@@ -1,1 +1,239 @@
+use turnpike_snapshot::{
+    AccountUnit, Domain, HttpProxy, IntegrationKind, Mapping, Scheme, StageUnit, Unit, UnitHash, hash,
+};
 
+use super::*;
+
+/// Gives slots in order and knows no logs.
+#[derive(Default)]
+struct Services {
+    slots: Vec<(String, String)>,
+}
+
+impl StageServices for Services {
+    fn slots(&mut self, stages: &[(&str, &str)]) -> Vec<StageSlot> {
+        let slot_of = |(api, stage): &(&str, &str)| {
+            let name = ((*api).to_owned(), (*stage).to_owned());
+            let known = self.slots.iter().position(|known| *known == name);
+            StageSlot(known.unwrap_or_else(|| {
+                self.slots.push(name);
+                self.slots.len() - 1
+            }) as u32)
+        };
+        stages.iter().map(slot_of).collect()
+    }
+
+    fn log(&mut self, _: &StageUnit) -> Result<Option<StageLog>, String> {
+        Ok(None)
+    }
+}
+
+fn stage(api_id: &str, protocol: Protocol, name: &str, routes: &[&str]) -> Unit {
+    let proxy = HttpProxy {
+        method: None,
+        scheme: Scheme::Http,
+        host: "127.0.0.1".into(),
+        port: 3000,
+        target: vec![],
+        query: String::new(),
+    };
+    let integration = |index: usize| turnpike_snapshot::Integration {
+        id: format!("i{index}"),
+        timeout_ms: 29_000,
+        kind: IntegrationKind::HttpProxy(proxy.clone()),
+    };
+    let route = |(index, key): (usize, &&str)| {
+        let (method, path) = key.split_once(' ').unwrap_or(("ANY", key));
+        turnpike_snapshot::Route {
+            method: method.into(),
+            path: path.into(),
+            id: format!("r{index}"),
+            integration: index as u32,
+        }
+    };
+    Unit::Stage(StageUnit {
+        api_id: api_id.into(),
+        protocol,
+        stage: name.into(),
+        deployment_id: "d1".into(),
+        execute_api_endpoint_disabled: false,
+        access_log: None,
+        integrations: (0..routes.len()).map(integration).collect(),
+        routes: routes.iter().enumerate().map(route).collect(),
+    })
+}
+
+fn account(domains: Vec<Domain>) -> Unit {
+    Unit::Account(AccountUnit {
+        account_id: "000000000000".into(),
+        region: "us-east-1".into(),
+        endpoint_suffix: "localhost".into(),
+        domains,
+    })
+}
+
+fn domain(name: &str, mappings: &[(&str, &str, &str)]) -> Domain {
+    let mapping = |(key, api_id, stage): &(&str, &str, &str)| Mapping {
+        key: (*key).into(),
+        api_id: (*api_id).into(),
+        stage: (*stage).into(),
+    };
+    Domain { name: name.into(), mappings: mappings.iter().map(mapping).collect() }
+}
+
+fn hashed(units: Vec<Unit>) -> Vec<(UnitHash, Arc<Unit>)> {
+    let named = |unit: Unit| (hash(format!("{unit:?}").as_bytes()), Arc::new(unit));
+    units.into_iter().map(named).collect()
+}
+
+fn table(units: Vec<Unit>) -> Table {
+    Compiler::default().compile(1, &hashed(units), &mut Services::default()).expect("a sound snapshot")
+}
+
+fn one_stage(protocol: Protocol, routes: &[&str]) -> Table {
+    table(vec![account(vec![]), stage("a1", protocol, "s", routes)])
+}
+
+/// The key of the route that answers.
+fn looked_up(table: &Table, method: &str, path: &str) -> Option<String> {
+    let path = format!("/s{path}");
+    let address = table.address(b"a1.execute-api.us-east-1.localhost", &path).expect("the only stage");
+    let matched = address.stage.routes.look_up(method, address.path)?;
+    Some(matched.route.key.to_string())
+}
+
+#[test]
+fn http_apis_prefer_full_then_greedy_then_default() {
+    let routes = [
+        "GET /pets/dog/1",
+        "GET /pets/dog/{id}",
+        "GET /pets/{proxy+}",
+        "ANY /{proxy+}",
+        "ANY /x/{a}",
+        "$default",
+    ];
+    let table = one_stage(Protocol::Http, &routes);
+    for (method, path, expected) in [
+        ("GET", "/pets/dog/1", "GET /pets/dog/1"),
+        ("GET", "/pets/dog/2", "GET /pets/dog/{id}"),
+        ("GET", "/pets/cat/1", "GET /pets/{proxy+}"),
+        ("POST", "/test/5", "ANY /{proxy+}"),
+        ("POST", "/pets/dog/1", "ANY /{proxy+}"),
+        ("GET", "/x/1", "ANY /x/{a}"),
+        ("BREW", "/x/1", "ANY /x/{a}"),
+        ("GET", "/", "$default"),
+    ] {
+        assert_eq!(looked_up(&table, method, path).as_deref(), Some(expected), "{method} {path}");
+    }
+}
+
+#[test]
+fn a_full_match_wins_over_a_greedy_one_with_a_longer_static_part() {
+    let table = one_stage(Protocol::Http, &["GET /{a}/b", "GET /x/{proxy+}"]);
+    assert_eq!(looked_up(&table, "GET", "/x/b").as_deref(), Some("GET /{a}/b"));
+    let table = one_stage(Protocol::Rest, &["GET /{a}/b", "GET /x/{proxy+}"]);
+    assert_eq!(looked_up(&table, "GET", "/x/b").as_deref(), Some("GET /x/{proxy+}"));
+}
+
+#[test]
+fn rest_apis_prefer_static_to_variable_to_greedy_and_go_back() {
+    let table =
+        one_stage(Protocol::Rest, &["GET /a/b", "ANY /a/{x}", "GET /a/{x}/c", "POST /{rest+}", "GET /"]);
+    for (method, path, expected) in [
+        ("GET", "/a/b", Some("GET /a/b")),
+        ("POST", "/a/b", Some("ANY /a/{x}")),
+        ("GET", "/a/b/c", Some("GET /a/{x}/c")),
+        ("POST", "/a/b/d", Some("POST /{rest+}")),
+        ("GET", "/a/b/d", None),
+        ("GET", "/a/b/", Some("GET /a/b")),
+        ("GET", "/", Some("GET /")),
+        ("get", "/a/b", Some("ANY /a/{x}")),
+    ] {
+        assert_eq!(looked_up(&table, method, path).as_deref(), expected, "{method} {path}");
+    }
+}
+
+#[test]
+fn three_forms_of_address() {
+    let table = table(vec![
+        account(vec![domain(
+            "api.test",
+            &[("", "a1", "s"), ("v1", "a1", "t"), ("v1/new", "a2", "$default")],
+        )]),
+        stage("a1", Protocol::Rest, "s", &["GET /"]),
+        stage("a1", Protocol::Rest, "t", &["GET /"]),
+        stage("a2", Protocol::Http, "$default", &["GET /"]),
+    ]);
+    for (host, path, expected) in [
+        ("a1.execute-api.us-east-1.localhost", "/s/x", Ok(("s", "/x"))),
+        ("A1.Execute-API.us-east-1.localhost.", "/s", Ok(("s", "/"))),
+        ("a1.execute-api.us-east-1.localhost", "/none/x", Err(AddressError::StageUnknown(Protocol::Rest))),
+        ("a2.execute-api.us-east-1.localhost", "/x/y", Ok(("$default", "/x/y"))),
+        ("a2.execute-api.us-east-1.localhost", "/$default/y", Ok(("$default", "/y"))),
+        ("a2.execute-api.us-east-1.localhost", "/%24default/y", Ok(("$default", "/y"))),
+        ("a3.execute-api.us-east-1.localhost", "/s", Err(AddressError::ApiUnknown)),
+        ("x.a1.execute-api.us-east-1.localhost", "/s", Err(AddressError::ApiUnknown)),
+        ("api.test", "/x", Ok(("s", "/x"))),
+        ("API.test", "/v1", Ok(("t", "/"))),
+        ("api.test", "/v1x", Ok(("s", "/v1x"))),
+        ("api.test", "/v1/x", Ok(("t", "/x"))),
+        ("api.test", "/v1/new/x", Ok(("$default", "/x"))),
+        ("api.test", "/_aws/execute-api/a1/t/x", Ok(("s", "/_aws/execute-api/a1/t/x"))),
+        ("127.0.0.1", "/_aws/execute-api/a1/t/x", Ok(("t", "/x"))),
+        ("127.0.0.1", "/_aws/execute-api/a1", Err(AddressError::StageUnknown(Protocol::Rest))),
+        ("127.0.0.1", "/s/x", Err(AddressError::ApiUnknown)),
+        ("", "/s/x", Err(AddressError::ApiUnknown)),
+    ] {
+        let address = table.address(host.as_bytes(), path);
+        let found = address.map(|address| (&*address.stage.name, address.path));
+        assert_eq!(found, expected, "{host} {path}");
+    }
+    assert_eq!(table.address(&[b'h'; 300], "/").map(drop), Err(AddressError::ApiUnknown));
+}
+
+#[test]
+fn the_empty_table_serves_nothing() {
+    assert_eq!(Table::empty().address(b"anything", "/").map(drop), Err(AddressError::ApiUnknown));
+}
+
+#[test]
+fn a_stage_that_did_not_change_is_taken_over_as_it_is() {
+    let (mut compiler, mut services) = (Compiler::default(), Services::default());
+    let before = vec![
+        account(vec![]),
+        stage("a1", Protocol::Http, "s", &["GET /"]),
+        stage("a2", Protocol::Http, "s", &["GET /"]),
+    ];
+    let mut after = before.clone();
+    after[1] = stage("a1", Protocol::Http, "s", &["GET /", "GET /new"]);
+    let before = compiler.compile(1, &hashed(before), &mut services).unwrap();
+    let after = compiler.compile(2, &hashed(after), &mut services).unwrap();
+    let stage_of = |table: &Table, api: &str| Arc::clone(&table.apis[api].stages["s"]);
+    assert!(Arc::ptr_eq(&stage_of(&before, "a2"), &stage_of(&after, "a2")));
+    assert!(!Arc::ptr_eq(&stage_of(&before, "a1"), &stage_of(&after, "a1")));
+    assert_eq!(stage_of(&before, "a1").slot, stage_of(&after, "a1").slot);
+    let upstream = |stage: &Stage| Arc::clone(&stage.integrations[0].upstream);
+    assert!(Arc::ptr_eq(&upstream(&stage_of(&before, "a1")), &upstream(&stage_of(&after, "a1"))));
+}
+
+#[test]
+fn snapshots_that_make_no_sense_are_refused_with_a_reason() {
+    let good = || stage("a1", Protocol::Http, "s", &["GET /"]);
+    for (units, reason) in [
+        (vec![good()], "0 account units"),
+        (vec![account(vec![]), account(vec![]), good()], "2 account units"),
+        (vec![account(vec![]), good(), stage("a1", Protocol::Http, "s", &["PUT /"])], "stage s twice"),
+        (
+            vec![account(vec![]), good(), stage("a1", Protocol::Rest, "t", &["GET /"])],
+            "REST API in one stage",
+        ),
+        (vec![account(vec![domain("d", &[("k", "a1", "x")])]), good()], "domain d maps 'k' to stage x"),
+        (
+            vec![account(vec![]), stage("a1", Protocol::Http, "s", &["GET /{a}", "GET /{b}"])],
+            "stage s of API a1",
+        ),
+    ] {
+        let error = Compiler::default().compile(1, &hashed(units), &mut Services::default()).unwrap_err();
+        assert!(error.to_string().contains(reason), "{error}");
+    }
+}

@@ -180,6 +180,7 @@ mod tests {
     use super::*;
 
     /// A watched connection on a reactor, the wheel at 1,000 ms, and the connection's other end.
+    #[expect(clippy::disallowed_methods, reason = "a test's peer may block")]
     fn on_a_reactor(test: impl AsyncFnOnce(Wheel, Rc<Watch>, Rc<Stream>, TcpStream)) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

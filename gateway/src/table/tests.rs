@@ -87,7 +87,7 @@ fn hashed(units: Vec<Unit>) -> Vec<(UnitHash, Arc<Unit>)> {
 }
 
 fn table(units: Vec<Unit>) -> Table {
-    Compiler::default().compile(1, &hashed(units), &mut Services::default()).expect("a sound snapshot")
+    Compiler::new(29_000).compile(1, &hashed(units), &mut Services::default()).expect("a sound snapshot")
 }
 
 fn one_stage(protocol: Protocol, routes: &[&str]) -> Table {
@@ -198,7 +198,7 @@ fn the_empty_table_serves_nothing() {
 
 #[test]
 fn a_stage_that_did_not_change_is_taken_over_as_it_is() {
-    let (mut compiler, mut services) = (Compiler::default(), Services::default());
+    let (mut compiler, mut services) = (Compiler::new(29_000), Services::default());
     let before = vec![
         account(vec![]),
         stage("a1", Protocol::Http, "s", &["GET /"]),
@@ -233,7 +233,7 @@ fn snapshots_that_make_no_sense_are_refused_with_a_reason() {
             "stage s of API a1",
         ),
     ] {
-        let error = Compiler::default().compile(1, &hashed(units), &mut Services::default()).unwrap_err();
+        let error = Compiler::new(29_000).compile(1, &hashed(units), &mut Services::default()).unwrap_err();
         assert!(error.to_string().contains(reason), "{error}");
     }
 }

@@ -2,7 +2,9 @@
 
 import json
 import os
+import pathlib
 import re
+import signal
 import subprocess
 import sys
 
@@ -108,6 +110,34 @@ def test_errors_reach_the_terminal(aws):
     assert done.returncode != 0 and "NotFoundException" in done.stderr
     done = aws.run("apigateway", "get-api-keys")
     assert done.returncode != 0 and "GetApiKeys" in done.stderr
+
+
+def children_of(process):
+    tasks = pathlib.Path(f"/proc/{process.child.pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
+def test_up_starts_a_killed_gateway_again(up, aws, origin):
+    api = aws("apigatewayv2", "create-api", "--name", "lasting", "--protocol-type", "HTTP", "--target", origin.url)
+    up.wait_for_200(api["ApiId"], "/")
+    [gateway] = children_of(up.process)
+    os.kill(gateway, signal.SIGKILL)
+    wait_for(lambda: children_of(up.process), lambda children: children and children != [gateway])
+
+    def ask_if_there():
+        try:
+            return up.ask(api["ApiId"], "/").status
+        except (ConnectionRefusedError, ConnectionResetError):
+            return "no gateway"
+
+    wait_for(ask_if_there, lambda status: status == 200)
+
+
+def test_a_killed_up_leaves_no_gateway(tmp_path):
+    up = Up(tmp_path)
+    [gateway] = children_of(up.process)
+    up.process.kill()
+    wait_for(lambda: pathlib.Path(f"/proc/{gateway}").exists(), lambda there: not there)
 
 
 def test_up_ends_its_gateway_with_itself(tmp_path):

@@ -147,9 +147,10 @@ impl<R: Read> Reader<R> {
             match (line.last(), byte) {
                 (Some(b'\r'), b'\n') => {
                     line.pop();
-                    return String::from_utf8(line).map_err(|_| invalid("a line that is no UTF-8"));
+                    return Ok(text(line));
                 }
                 (Some(b'\r'), _) | (_, b'\n') => return Err(invalid("a bare CR or LF")),
+                (_, 0 | 0x7f) => return Err(invalid("NUL or DEL in a line")),
                 _ => line.push(byte),
             }
         }
@@ -196,6 +197,11 @@ impl<R: Read> Reader<R> {
         self.buffer.truncate(*result.as_ref().unwrap_or(&0));
         result
     }
+}
+
+/// UTF-8 where it is, else what RFC 9110, 5.5 calls obs-text, read as ISO 8859-1.
+fn text(line: Vec<u8>) -> String {
+    String::from_utf8(line).unwrap_or_else(|error| error.into_bytes().into_iter().map(char::from).collect())
 }
 
 /// The error for a message that breaks RFC 9112.

@@ -167,6 +167,21 @@ fn the_origins_fields_pass_to_the_client() {
 }
 
 #[test]
+fn rest_apis_rename_what_aws_renames() {
+    let origin = Origin::replying(
+        "HTTP/1.1 401 Unauthorized\r\nServer: origin\r\nWWW-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n",
+    );
+    let plane = both(&origin);
+    let rest = plane.exchange(get("r1", "")).headers;
+    assert_eq!(rest.one("x-amzn-remapped-server"), Some("origin"));
+    assert_eq!(rest.one("x-amzn-remapped-www-authenticate"), Some("Basic"));
+    assert!(!rest.has("server") && !rest.has("www-authenticate"));
+    let http = plane.exchange(get("a1", "")).headers;
+    assert_eq!((http.one("server"), http.one("www-authenticate")), (Some("origin"), Some("Basic")));
+    plane.assert_at_rest();
+}
+
+#[test]
 fn errors_are_json_with_a_length() {
     let origin = Origin::echo();
     let plane = both(&origin);

@@ -138,6 +138,29 @@ fn connections_spread_over_the_shards() {
 }
 
 #[test]
+fn idle_connections_hold_no_buffers() {
+    let origin = Origin::echo();
+    let options = Options::new().set("idle_buffer_release_ms", 50);
+    let plane = DataPlane::with(&options, &[http_api("a1").route("$default", &origin.url("/"))]);
+    let mut clients: Vec<_> = (0..50).map(|_| plane.connect()).collect();
+    for client in &mut clients[..25] {
+        assert_eq!(client.exchange(request("GET", "a1", "/")).status, 200);
+    }
+    until("50 connections to hold no buffer", || {
+        let metrics = plane.gateway.metrics();
+        let sum = |name| metrics.sum(name, &[]);
+        let pooled = sum("turnpike_shard_upstream_connections_idle");
+        let idle = sum("turnpike_shard_connections_idle") == 50.0;
+        (idle && sum("turnpike_shard_buffers_in_use") == pooled).then_some(())
+    });
+    for client in &mut clients {
+        assert_eq!(client.exchange(request("GET", "a1", "/")).status, 200, "and it still serves");
+    }
+    drop(clients);
+    plane.assert_at_rest();
+}
+
+#[test]
 fn access_logs_follow_the_stages_format() {
     let origin = Origin::echo();
     let format = r#"{"id":"$context.requestId","m":"$context.httpMethod","p":"$context.path","s":$context.status,"ip":"$context.identity.sourceIp","stage":"$context.stage","api":"$context.apiId"}"#;

@@ -231,14 +231,14 @@ fn answers_at_the_reserved_path() {
 fn custom_domains_map_the_longest_key_first() {
     let origin = Origin::echo();
     let stages = [
-        http_api("root").route("$default", &origin.url("/root{request.path}")),
+        http_api("main").route("$default", &origin.url("/main{request.path}")),
         http_api("shop").route("$default", &origin.url("/shop{request.path}")),
         rest_api("cart", "v1").route("ANY /{proxy+}", &origin.url("/cart/{proxy}")),
     ];
     let domains = account(&[
         (
             "api.example.com",
-            &[("", "root", "$default"), ("shop", "shop", "$default"), ("shop/cart", "cart", "v1")],
+            &[("", "main", "$default"), ("shop", "shop", "$default"), ("shop/cart", "cart", "v1")],
         ),
         ("bare.example.com", &[("only", "shop", "$default")]),
     ]);
@@ -247,11 +247,11 @@ fn custom_domains_map_the_longest_key_first() {
     let mut at =
         |host: &str, path: &str| client.exchange(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
     for (path, expected) in [
-        ("/", "/root/"),
-        ("/x", "/root/x"),
+        ("/", "/main/"),
+        ("/x", "/main/x"),
         ("/shop", "/shop/"),
         ("/shop/x", "/shop/x"),
-        ("/shopping", "/root/shopping"),
+        ("/shopping", "/main/shopping"),
         ("/shop/cart/7", "/cart/7"),
         ("/shop/carts/7", "/shop/carts/7"),
     ] {
@@ -266,7 +266,7 @@ fn custom_domains_map_the_longest_key_first() {
     // The reserved path is for hosts that are no custom domain.
     assert_eq!(
         target(&at("api.example.com", "/_aws/execute-api/shop/$default/x")),
-        "/root/_aws/execute-api/shop/$default/x"
+        "/main/_aws/execute-api/shop/$default/x"
     );
     drop(client);
     plane.assert_at_rest();

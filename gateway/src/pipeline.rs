@@ -4,6 +4,7 @@
 //! was decided when its table was compiled. Bodies stream both ways; no step here buffers one.
 
 mod body;
+mod duplex;
 mod integrate;
 mod lines;
 mod record;

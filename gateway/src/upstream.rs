@@ -149,7 +149,8 @@ pub(crate) async fn connect(
     pool.open.set(pool.open.get() + 1);
     shard.stats.borrow_mut().gauges.upstream_connections_open += 1;
     let open = Open { shard: Rc::clone(shard), pool: Rc::clone(&pool) };
-    let connected = pool.dial(shard, give_up_ms).await;
+    // Boxed: rare, and larger than all that a request on a pooled connection needs.
+    let connected = Box::pin(pool.dial(shard, give_up_ms)).await;
     let mut stats = shard.stats.borrow_mut();
     match connected {
         Ok(stream) => {

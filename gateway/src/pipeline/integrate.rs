@@ -26,7 +26,7 @@ pub(super) struct Sent<'a> {
     /// The answer's first bytes, if the request was sent whole.
     pub(super) answer: Option<Vec<u8>>,
     /// The rest of the request's body, if there is one.
-    pub(super) upload: Option<Upload>,
+    pub(super) upload: Option<Box<Upload>>,
     /// How many of the bytes that came with the head were body.
     pub(super) body_bytes: usize,
 }
@@ -55,7 +55,7 @@ pub(super) async fn send<'a>(
         None
     } else {
         invite_body(exchange, body_bytes, record).await?;
-        Some(Upload::new(exchange, &connection, integration, body))
+        Some(Box::new(Upload::new(exchange, &connection, integration, body)))
     };
     Ok(Sent {
         integration,

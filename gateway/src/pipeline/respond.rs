@@ -6,10 +6,6 @@
 //! nothing came behind it, and the request was sent whole.
 
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::rc::Rc;
-use std::task::Poll;
 
 use turnpike_http::{
     HeadLimits, HeaderName, Method, Progress, ResponseFraming, ResponseHead, Version, encode,
@@ -20,11 +16,10 @@ use super::body::Body;
 use super::integrate::{Sent, UpstreamFault, chunk_limits};
 use super::lines::{self, Pass};
 use super::refusal::{self, Failure, Refusal};
-use super::upload::{Upload, UploadControl, Uploaded};
-use super::{Answered, Exchange, Record};
+use super::{Answered, Exchange, Record, duplex};
 use crate::table::{Address, Integration};
 use crate::upstream::Connection;
-use crate::wheel::{OnExpiry, Watch};
+use crate::wheel::OnExpiry;
 
 /// Interim answers (1xx) before the final one; an upstream that sends more isn't speaking HTTP.
 const INTERIM_MAX: usize = 32;
@@ -49,119 +44,33 @@ pub(super) async fn relay<'a>(
     };
     let Some(upload) = sent.upload else {
         let kept = download.run(sent.connection, sent.answer, record).await;
-        let kept = kept.map_err(|fault| failure(fault, &began, address.stage.protocol))?;
+        let kept = kept.map_err(|fault| download.failure(fault))?;
         let unread = !kept && exchange.head.keep_alive;
         return Ok(Answered { kept, unread, body_bytes: sent.body_bytes, ahead: None });
     };
-    let duplex = Duplex {
-        control: upload.control(),
-        upstream_watch: Rc::clone(&sent.connection.watch),
-        exchange,
-        timeout_ms: sent.integration.timeout_ms,
-        began: &began,
-        uploaded: &uploaded,
-    };
-    let bytes_in = Cell::new(0);
-    let (upload, download) =
-        duplex.run(upload, &bytes_in, download.run(sent.connection, sent.answer, record)).await;
-    record.bytes_in += bytes_in.get();
-    match (upload, download) {
-        (Uploaded::Refused(refusal), _) if !began.get() => Err(refusal.into()),
-        (Uploaded::Refused(_) | Uploaded::ClientGone, _) => Err(Failure::Aborted),
-        (_, Err(fault)) => Err(failure(fault, &began, address.stage.protocol)),
-        (Uploaded::Whole(ahead), Ok(kept)) => {
-            let body_bytes = exchange.buffered().len();
-            let unread = !kept && exchange.head.keep_alive;
-            Ok(Answered { kept, unread, body_bytes, ahead: Some(ahead) })
-        }
-        (Uploaded::UpstreamEnded | Uploaded::Stopped, Ok(_)) => {
-            Ok(Answered { kept: false, unread: true, body_bytes: 0, ahead: None })
-        }
-    }
-}
-
-/// What has begun can't be taken back: a cut-off answer must look like one.
-fn failure(fault: Fault, began: &Cell<bool>, protocol: Protocol) -> Failure {
-    match fault {
-        Fault::Upstream(fault) if !began.get() => Refusal::Upstream(fault, protocol).into(),
-        Fault::Upstream(_) | Fault::ClientGone => Failure::Aborted,
-    }
+    // Boxed: rare, and several times the size of the rest.
+    Box::pin(duplex::relay(exchange, *upload, download, sent.connection, record)).await
 }
 
 /// Why an answer ended early.
 #[derive(Debug, Clone, Copy)]
-enum Fault {
+pub(super) enum Fault {
     Upstream(UpstreamFault),
     ClientGone,
 }
 
-/// Both directions at once. Neither future is dropped while it waits: each is told to end, and then awaited.
-struct Duplex<'x, 'a> {
-    control: UploadControl,
-    upstream_watch: Rc<Watch>,
-    exchange: &'x Exchange<'a>,
-    timeout_ms: u64,
-    began: &'x Cell<bool>,
-    uploaded: &'x Cell<bool>,
-}
-
-impl Duplex<'_, '_> {
-    async fn run<T>(
-        &self,
-        upload: Upload,
-        bytes_in: &Cell<u64>,
-        download: impl Future<Output = T>,
-    ) -> (Uploaded, T) {
-        let mut upload = pin!(upload.run(self.control.clone(), bytes_in));
-        let mut download = pin!(download);
-        let (mut uploaded, mut downloaded) = (None, None);
-        poll_fn(|context| {
-            if downloaded.is_none()
-                && let Poll::Ready(ended) = download.as_mut().poll(context)
-            {
-                downloaded = Some(ended);
-                if uploaded.is_none() {
-                    self.control.stop();
-                }
-            }
-            if uploaded.is_none()
-                && let Poll::Ready(ended) = upload.as_mut().poll(context)
-            {
-                self.upload_ended(&ended);
-                uploaded = Some(ended);
-            }
-            if uploaded.is_some() && downloaded.is_some() { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-        match (uploaded, downloaded) {
-            (Some(uploaded), Some(downloaded)) => (uploaded, downloaded),
-            _ => unreachable!("both were awaited"),
-        }
-    }
-
-    fn upload_ended(&self, ended: &Uploaded) {
-        match ended {
-            Uploaded::Whole(_) => self.uploaded.set(true),
-            Uploaded::Refused(_) | Uploaded::ClientGone => self.control.end_upstream(),
-            Uploaded::UpstreamEnded | Uploaded::Stopped => {}
-        }
-        if !self.began.get() {
-            // Now the upstream has all that it will get, and the answer is due.
-            self.exchange.shard.wheel.arm(&self.upstream_watch, self.timeout_ms, OnExpiry::EndBoth);
-        }
-    }
-}
-
-struct Download<'x, 'a> {
+/// Passing one answer.
+#[derive(Debug)]
+pub(super) struct Download<'x, 'a> {
     exchange: &'x Exchange<'a>,
     protocol: Protocol,
-    integration: &'x Integration,
+    pub(super) integration: &'x Integration,
     /// As sent upstream.
     method: Method,
     /// Set once a byte of the final answer may have been sent.
-    began: &'x Cell<bool>,
+    pub(super) began: &'x Cell<bool>,
     /// Whether the request has been sent whole.
-    uploaded: &'x Cell<bool>,
+    pub(super) uploaded: &'x Cell<bool>,
 }
 
 /// How the body's framing changes on its way.
@@ -175,9 +84,17 @@ enum Coding {
 }
 
 impl Download<'_, '_> {
+    /// What has begun can't be taken back: a cut-off answer must look like one.
+    pub(super) fn failure(&self, fault: Fault) -> Failure {
+        match fault {
+            Fault::Upstream(fault) if !self.began.get() => Refusal::Upstream(fault, self.protocol).into(),
+            Fault::Upstream(_) | Fault::ClientGone => Failure::Aborted,
+        }
+    }
+
     /// Whether the client's connection goes on.
-    async fn run(
-        self,
+    pub(super) async fn run(
+        &self,
         mut connection: Connection,
         answer: Option<Vec<u8>>,
         record: &mut Record<'_>,

@@ -32,8 +32,6 @@ pub struct Limits {
     pub target_bytes_max: usize,
     /// Parts of an integration's path.
     pub target_parts_max: usize,
-    /// An access log's format.
-    pub log_format_bytes_max: usize,
     /// An integration's timeout. AWS's ceilings (29 or 30 s) are control's to apply; this one only keeps
     /// a mistake from holding a connection for weeks, and 15 minutes is an arbitrary choice.
     pub timeout_ms_max: u32,
@@ -72,7 +70,6 @@ impl Default for Limits {
             path_bytes_max: 8 << 10,
             target_bytes_max: 16 << 10,
             target_parts_max: 256,
-            log_format_bytes_max: 64 << 10,
             timeout_ms_max: 900_000,
         }
     }

@@ -23,7 +23,7 @@ pub use check::{
 pub use codec::{ENVELOPE_BYTES, FORMAT_VERSION, decode_root, decode_unit, encode_root, encode_unit};
 pub use error::{Blame, DecodeError, EncodeError};
 pub use hash::{ParseUnitHashError, hash};
-pub use limits::Limits;
+pub use limits::{Limits, VARIABLES_PER_ROUTE_MAX};
 pub use unit::{
     AccessLog, AccountUnit, Domain, HttpProxy, Integration, IntegrationKind, Mapping, Protocol, Root, Route,
     Scheme, StageUnit, TargetPart, Unit, UnitHash, UnitRef,

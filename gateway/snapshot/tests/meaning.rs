@@ -3,8 +3,8 @@
 mod sample;
 
 use turnpike_snapshot::{
-    ACCESS_LOG_FORMAT_BYTES_MAX, LOG_GROUP_ESCAPED_BYTES_MAX, check_access_log_format, check_log_group,
-    escaped_log_group,
+    ACCESS_LOG_FORMAT_BYTES_MAX, LOG_GROUP_ESCAPED_BYTES_MAX, VARIABLES_PER_ROUTE_MAX,
+    check_access_log_format, check_log_group, escaped_log_group,
 };
 use turnpike_snapshot::{
     Blame, DecodeError, Integration, IntegrationKind, Limits, PathPart, Problem, Root, StageUnit, TargetPart,
@@ -136,6 +136,12 @@ fn paths_outside_the_grammar() {
     }
     let long = format!("/{}", "a".repeat(8 << 10));
     stage_refused(|stage| stage.routes[1].path = long);
+    let many = |n: usize| (0..n).map(|n| format!("/{{v{n}}}")).collect::<String>();
+    let mut stage = sample::stage();
+    stage.routes[1].path = many(VARIABLES_PER_ROUTE_MAX);
+    assert_eq!(check_unit(&Unit::Stage(stage), &Limits::default()), Ok(()));
+    let error = stage_refused(|stage| stage.routes[1].path = many(VARIABLES_PER_ROUTE_MAX + 1));
+    assert!(error.ends_with("path variables: 26 of them, the limit is 25"), "{error}");
     let twice = stage_refused(|stage| "/{id}/{id}".clone_into(&mut stage.routes[1].path));
     assert!(twice.ends_with("path variables: \"id\" is there twice"), "{twice}");
 }
@@ -252,7 +258,6 @@ fn counts_are_the_operators_to_raise() {
     let tight = [
         Limits { routes_per_stage_max: 4, ..Limits::default() },
         Limits { integrations_per_stage_max: 2, ..Limits::default() },
-        Limits { variables_per_route_max: 0, ..Limits::default() },
         Limits { id_bytes_max: 1, ..Limits::default() },
         Limits { path_bytes_max: 4, ..Limits::default() },
         Limits { target_bytes_max: 5, ..Limits::default() },

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
+use turnpike_snapshot::VARIABLES_PER_ROUTE_MAX;
 
 use super::super::call::{Call, compact, page_answer};
 use super::super::error::ApiError;
@@ -79,6 +80,12 @@ fn check_place(parent: &Resource, part: &PathPart, text: &str) -> Result<(), Api
     if part.variable().is_some_and(|name| path_variables(&parent.path).contains(&name)) {
         return Err(ApiError::bad_request(format!(
             "The path {} already has a variable of the name in {text}",
+            parent.path
+        )));
+    }
+    if part.is_variable() && path_variables(&parent.path).len() >= VARIABLES_PER_ROUTE_MAX {
+        return Err(ApiError::bad_request(format!(
+            "The path {} already has {VARIABLES_PER_ROUTE_MAX} variables, and there can't be more",
             parent.path
         )));
     }

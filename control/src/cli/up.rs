@@ -29,7 +29,7 @@ async fn run_gateway(
     mut settings: GatewaySettings,
     stop: &mut Stop,
 ) -> Result<(), String> {
-    let child = tokio::select! {
+    let mut child = tokio::select! {
         started = GatewayChild::start(&settings, &serving.publish_socket) => started?,
         () = stop.asked() => return Ok(()),
     };
@@ -37,6 +37,7 @@ async fn run_gateway(
     (settings.listen, settings.admin_listen) = (child.ready.listen, child.ready.admin);
     serving.control.set_endpoint_port(child.ready.listen.port());
     say(&introduction(serving, &child.ready))?;
+    child.pass_output_on();
     let last = watch(child, &settings, serving, stop).await;
     eprintln!("up: stopping");
     if let Some(child) = last {
@@ -68,6 +69,7 @@ async fn watch(
             () = stop.asked() => return None,
         };
         eprintln!("up: the gateway is ready again");
+        child.pass_output_on();
     }
 }
 

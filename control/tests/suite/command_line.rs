@@ -103,6 +103,30 @@ fn up_introduces_itself_and_drains_its_gateway() {
     assert_eq!(notes(dir.path()).last().map(String::as_str), Some("drained"));
 }
 
+/// More than the pipes between them hold, so that a pipe that isn't read would hold the gateway up.
+#[test]
+fn up_passes_its_gateways_output_on() {
+    const LINES: usize = 20_000;
+    let dir = tempfile::tempdir().expect("a directory");
+    let gateway = stand_in(dir.path());
+    let script = std::fs::read_to_string(&gateway).expect("a script");
+    let talkative =
+        script.replace("driver=epoll'\n", &format!("driver=epoll'\nseq -f 'line %.0f' {LINES}\n"));
+    std::fs::write(&gateway, talkative.replace("echo drained", "echo last words; echo drained"))
+        .expect("written");
+    let gateway = gateway.to_str().expect("UTF-8");
+    let mut control = Control::start(&["up", "--gateway-bin", gateway], &dir.path().join("data"));
+    control.client();
+    while !control.line().contains("Ctrl-C") {}
+    for n in 1..=LINES {
+        assert_eq!(control.line(), format!("line {n}"));
+    }
+    control.signal(Signal::TERM);
+    assert_eq!(control.line(), "last words");
+    assert!(control.wait().success());
+    assert_eq!(control.line(), "");
+}
+
 #[test]
 fn up_starts_its_gateway_again() {
     let dir = tempfile::tempdir().expect("a directory");

@@ -107,13 +107,22 @@ impl GatewayChild {
         }
     }
 
-    /// Has it drain and end; kills it when that takes too long.
-    pub(super) async fn stop(mut self, timeout_ms: u64) {
+    /// Has it open its log files anew.
+    pub(super) fn reopen(&self) {
+        self.tell(Signal::HUP);
+    }
+
+    fn tell(&self, signal: Signal) {
         // Without an id it has ended already.
         let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(Err(error)) = pid.map(|pid| kill_process(pid, Signal::TERM)) {
-            eprintln!("up: can't tell the gateway to stop: {error}");
+        if let Some(Err(error)) = pid.map(|pid| kill_process(pid, signal)) {
+            eprintln!("up: can't send {signal:?} to the gateway: {error}");
         }
+    }
+
+    /// Has it drain and end; kills it when that takes too long.
+    pub(super) async fn stop(mut self, timeout_ms: u64) {
+        self.tell(Signal::TERM);
         if tokio::time::timeout(Duration::from_millis(timeout_ms), self.child.wait()).await.is_ok() {
             return self.last_output().await;
         }

@@ -24,6 +24,8 @@ fn serve_says_that_it_is_ready_and_stops_when_told() {
         .output()
         .expect("status");
     assert_eq!(String::from_utf8_lossy(&status.stdout), "newest version 1\nno gateway is connected\n");
+    control.signal(Signal::HUP);
+    client.expect(200, "GET", "/v2/apis", "");
     control.signal(Signal::TERM);
     assert!(control.wait().success());
     assert!(!data_dir.join("publish.sock").exists(), "the socket goes with the process");
@@ -125,6 +127,26 @@ fn up_passes_its_gateways_output_on() {
     assert_eq!(control.line(), "last words");
     assert!(control.wait().success());
     assert_eq!(control.line(), "");
+}
+
+#[test]
+fn up_passes_hangups_on() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let gateway = stand_in(dir.path());
+    let script = std::fs::read_to_string(&gateway).expect("a script");
+    let minds = "trap 'echo reopened' HUP\ntrap 'echo drained";
+    let script = script.replace("trap 'echo drained", minds).replace("& wait\n", "& wait\nwait\n");
+    std::fs::write(&gateway, script).expect("written");
+    let gateway = gateway.to_str().expect("UTF-8");
+    let mut control = Control::start(&["up", "--gateway-bin", gateway], &dir.path().join("data"));
+    let client = control.client();
+    while !control.line().contains("Ctrl-C") {}
+    control.signal(Signal::HUP);
+    assert_eq!(control.line(), "reopened");
+    client.expect(200, "GET", "/v2/apis", "");
+    control.signal(Signal::TERM);
+    assert!(control.wait().success());
+    assert_eq!(notes(dir.path()).last().map(String::as_str), Some("drained"));
 }
 
 #[test]

@@ -66,7 +66,11 @@ impl GatewayChild {
             Ok(Ok(1..)) => {}
             Ok(Ok(0)) => {
                 let how = describe(child.wait().await);
-                return Err(format!("the gateway ended before it was ready: {how}"));
+                let (listen, admin_listen) = (settings.listen, settings.admin_listen);
+                return Err(format!(
+                    "the gateway ended before it was ready: {how}. What it calls --listen and --admin-listen is \
+                     --gateway-listen ({listen}) and --gateway-admin-listen ({admin_listen}) here"
+                ));
             }
             Ok(Err(error)) => return Err(format!("can't read what the gateway says: {error}")),
             Err(_elapsed) => {

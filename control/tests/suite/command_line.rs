@@ -188,5 +188,9 @@ fn up_says_why_its_gateway_cannot_start() {
     };
     run("/nonexistent/gateway", "--gateway-bin");
     run("/bin/false", "ended before it was ready: exit status: 1");
+    run(
+        "/bin/false",
+        "is --gateway-listen (127.0.0.1:8080) and --gateway-admin-listen (127.0.0.1:9901) here",
+    );
     run("/bin/echo", "where its ready line was expected");
 }

@@ -24,6 +24,18 @@ fn serve_says_that_it_is_ready_and_stops_when_told() {
         .output()
         .expect("status");
     assert_eq!(String::from_utf8_lossy(&status.stdout), "newest version 1\nno gateway is connected\n");
+    let keyless = Command::new(env!("CARGO_BIN_EXE_turnpike-control"))
+        .args(["status", "--listen", &address, "--data-dir", "/nonexistent"])
+        .env_remove("TURNPIKE_ROOT_ACCESS_KEY_ID")
+        .env_remove("TURNPIKE_ROOT_SECRET_ACCESS_KEY")
+        .output()
+        .expect("status");
+    let said = String::from_utf8_lossy(&keyless.stderr);
+    for part in
+        ["/nonexistent", "--data-dir", "TURNPIKE_ROOT_ACCESS_KEY_ID", "TURNPIKE_ROOT_SECRET_ACCESS_KEY"]
+    {
+        assert!(said.contains(part), "{part} in {said}");
+    }
     control.signal(Signal::HUP);
     client.expect(200, "GET", "/v2/apis", "");
     control.signal(Signal::TERM);

@@ -102,7 +102,7 @@ fn introduction(serving: &Serving, gateway: &ReadyLine) -> String {
          export AWS_ENDPOINT_URL=http://{api}\n\n\
          An API in front of a service that listens on port 3000:\n\n\
          aws apigatewayv2 create-api --name first --protocol-type HTTP --target http://127.0.0.1:3000\n\n\
-         It answers at the apiEndpoint that this prints. Ctrl-C stops everything.",
+         It answers at the ApiEndpoint that this prints. Ctrl-C stops everything.",
         control = serving.ready_line(),
         gateway = gateway.text,
         id = key.id,

@@ -106,6 +106,7 @@ fn up_introduces_itself_and_drains_its_gateway() {
     ] {
         assert!(said.lines().any(|said| said == line), "{line} in {said}");
     }
+    assert!(said.contains("at the ApiEndpoint that this prints"), "as the AWS CLI writes it: {said}");
     let made = client.expect(201, "POST", "/v2/apis", r#"{"name":"a","protocolType":"HTTP"}"#);
     assert!(made.text("apiEndpoint").ends_with(":18080"), "{made:?}");
     let note = notes(dir.path()).remove(0);

@@ -1,12 +1,16 @@
 //! The processes: ready lines, signals, the gateway that `up` keeps alive.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::process::{Control, KEY_ID, SECRET};
+use bytes::Buf as _;
 use rustix::process::{Pid, Signal, kill_process};
+use turnpike_snapshot::FORMAT_VERSION;
+use turnpike_snapshot::frame::{self, FromGateway};
 
 #[test]
 fn serve_says_that_it_is_ready_and_stops_when_told() {
@@ -41,6 +45,22 @@ fn serve_says_that_it_is_ready_and_stops_when_told() {
     control.signal(Signal::TERM);
     assert!(control.wait().success());
     assert!(!data_dir.join("publish.sock").exists(), "the socket goes with the process");
+}
+
+#[test]
+fn a_refused_version_is_said() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data_dir = dir.path().join("data");
+    let mut control = Control::start(&["serve"], &data_dir);
+    control.client();
+    let mut link = UnixStream::connect(data_dir.join("publish.sock")).expect("connected");
+    let (gateway_id, reason) = ("g1".to_owned(), "it is too large".to_owned());
+    let hello = FromGateway::Hello { format_version: FORMAT_VERSION, gateway_id, serving_version: 0 };
+    for message in [hello, FromGateway::Refuse { version: 1, reason }] {
+        let mut frame = frame::encode(&message).expect("encoded").into_buf();
+        link.write_all(&frame.copy_to_bytes(frame.remaining())).expect("sent");
+    }
+    assert_eq!(control.await_error("g1"), "publish: gateway g1 refused version 1: it is too large\n");
 }
 
 #[test]

@@ -57,11 +57,11 @@ async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
     if let Err(error) = &answered
         && error.status == 500
     {
-        eprintln!("management: {line} failed: {} ({id})", error.message);
+        log_line!("management: {line} failed: {} ({id})", error.message);
     }
     if api.control.settings().request_log {
         let status = response.status().as_u16();
-        eprintln!("management: {line} {status} {code} {} us ({id})", began.elapsed().as_micros());
+        log_line!("management: {line} {status} {code} {} us ({id})", began.elapsed().as_micros());
     }
     response
 }

@@ -10,7 +10,7 @@ use std::io;
 use turnpike_rt::Stream;
 
 /// A transfer lets others run after so many pieces, 512 KiB at most.
-const PIECES_AT_ONCE: u32 = 8;
+const PIECES_AT_ONCE: u32 = 2;
 
 /// Counts the pieces of a transfer that didn't have to wait.
 #[derive(Debug, Default)]

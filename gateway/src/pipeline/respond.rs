@@ -89,7 +89,8 @@ impl Download<'_, '_> {
     pub(super) fn failure(&self, fault: Fault) -> Failure {
         match fault {
             Fault::Upstream(fault) if !self.began.get() => Refusal::Upstream(fault, self.protocol).into(),
-            Fault::Upstream(_) | Fault::ClientGone => Failure::Aborted,
+            Fault::Upstream(fault) => Failure::CutOff(fault),
+            Fault::ClientGone => Failure::ClientGone,
         }
     }
 

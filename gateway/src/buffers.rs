@@ -13,7 +13,7 @@ use turnpike_http::ResponseHead;
 const SMALL_BYTES: usize = 8 * 1024 - 192;
 /// Few enough bytes to be sent on while they are in the core's cache.
 const LARGE_BYTES: usize = 128 * 1024 - 192;
-/// Kept for reuse: 4 and 8 MiB, a burst's worth.
+/// Kept for reuse: 4 and 16 MiB, a burst's worth.
 const SMALL_KEPT_MAX: usize = 512;
 const LARGE_KEPT_MAX: usize = 128;
 

@@ -9,7 +9,8 @@ use std::io;
 
 use turnpike_rt::Stream;
 
-/// A transfer lets others run after so many pieces, 512 KiB at most.
+/// A transfer lets others run after so many pieces, 256 KiB at most. Measured: more make others wait, and no
+/// transfer faster.
 const PIECES_AT_ONCE: u32 = 2;
 
 /// Counts the pieces of a transfer that didn't have to wait.

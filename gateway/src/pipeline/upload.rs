@@ -1,6 +1,6 @@
 //! The rest of a request's body, on its way to the upstream while the answer may already come back.
 //!
-//! Buffers one piece, at most 64 KiB: the next is read when the upstream has taken the last, so that a
+//! Buffers one piece, at most 128 KiB: the next is read when the upstream has taken the last, so that a
 //! slow upstream slows its client down.
 
 use std::cell::Cell;

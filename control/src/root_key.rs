@@ -11,8 +11,8 @@ use crate::sigv4::AccessKey;
 
 /// The key's file in the data directory; only its owner may read it.
 const FILE: &str = "root-access-key.json";
-const ID_ENV: &str = "TURNPIKE_ROOT_ACCESS_KEY_ID";
-const SECRET_ENV: &str = "TURNPIKE_ROOT_SECRET_ACCESS_KEY";
+pub const ID_ENV: &str = "TURNPIKE_ROOT_ACCESS_KEY_ID";
+pub const SECRET_ENV: &str = "TURNPIKE_ROOT_SECRET_ACCESS_KEY";
 
 const ID_PREFIX: &str = "AKIA";
 const ID_RANDOM_LEN: usize = 16;
@@ -32,7 +32,7 @@ pub enum RootKeyError {
     )]
     File { path: PathBuf, why: String },
     #[error(
-        "the data directory {0} has no root access key: start turnpike-control on it first, or set {ID_ENV} and {SECRET_ENV}"
+        "the data directory {0} has no root access key: name the one of the running turnpike-control with --data-dir, or set {ID_ENV} and {SECRET_ENV}"
     )]
     Absent(PathBuf),
     #[error("can't write the root access key to {path}: {source}")]

@@ -9,6 +9,7 @@ mod line;
 use std::net::IpAddr;
 
 use line::{Line, Markup};
+use turnpike_snapshot::ACCESS_LOG_FORMAT_BYTES_MAX;
 
 /// The gateway's own log, where `access_log_format` is unset: every value quoted, so that each line is JSON.
 pub(crate) const DEFAULT_FORMAT: &str = concat!(
@@ -19,9 +20,6 @@ pub(crate) const DEFAULT_FORMAT: &str = concat!(
     r#""integrationStatus":"$context.integrationStatus","integrationLatency":"$context.integrationLatency","#,
     r#""apiId":"$context.apiId","stage":"$context.stage","error":"$context.error.message"}"#,
 );
-
-/// AWS's limit on a format.
-pub(crate) const FORMAT_BYTES_MAX: usize = 3_000;
 
 /// What is known of a finished request. Byte slices are as the peer sent them.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +71,7 @@ pub(crate) enum FormatError {
     #[error("the access log format is empty; name at least $context.requestId")]
     Empty,
     #[error(
-        "the access log format has {bytes} bytes, at most {FORMAT_BYTES_MAX} are allowed; log fewer variables"
+        "the access log format has {bytes} bytes, at most {ACCESS_LOG_FORMAT_BYTES_MAX} are allowed; log fewer variables"
     )]
     TooLong { bytes: usize },
     #[error(
@@ -102,7 +100,7 @@ impl AccessLogFormat {
         if format.trim().is_empty() {
             return Err(FormatError::Empty);
         }
-        if format.len() > FORMAT_BYTES_MAX {
+        if format.len() > ACCESS_LOG_FORMAT_BYTES_MAX {
             return Err(FormatError::TooLong { bytes: format.len() });
         }
         if let Some(bytes) = format.find(['\n', '\r']) {

@@ -233,7 +233,7 @@ impl Settings {
                 1_024,
                 1 << 31,
             )? as u32,
-            snapshot_units_max: count("snapshot_units_max", low.snapshot_units_max, 65_536, 16_777_216)?,
+            snapshot_units_max: count("snapshot_units_max", low.snapshot_units_max, 100_000, 16_777_216)?,
             snapshot_bytes_max,
 
             access_log_format: contradictions::checked_format(

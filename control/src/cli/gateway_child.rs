@@ -9,8 +9,9 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::task::JoinHandle;
 
 use super::checked::GatewaySettings;
 
@@ -20,10 +21,22 @@ pub(super) struct GatewayChild {
     child: Child,
     /// Open for as long as the gateway is to run.
     _lifeline: Option<ChildStdin>,
-    /// Held so that the gateway can go on writing to it.
-    _output: Lines<BufReader<ChildStdout>>,
+    /// What comes after its ready line, on the way to this process's own standard output.
+    passing: Passing,
     pub(super) ready: ReadyLine,
 }
+
+#[derive(Debug)]
+enum Passing {
+    Held(BufReader<ChildStdout>),
+    Begun(JoinHandle<()>),
+    Over,
+}
+
+/// For the last of a gateway's output to be taken once it has ended, if whoever reads this process's is slow. An
+/// arbitrary choice: a pipe holds 64 KiB.
+const LAST_OUTPUT_TIMEOUT: Duration = Duration::from_secs(2);
+const READY_LINE_BYTES_MAX: u64 = 4_096;
 
 /// What a gateway says when it accepts connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,14 +57,20 @@ impl GatewayChild {
         })?;
         let lifeline = child.stdin.take();
         let output = child.stdout.take().ok_or("the gateway has no standard output")?;
-        let mut output = BufReader::new(output).lines();
+        let mut output = BufReader::new(output);
         let timeout_ms = settings.ready_timeout_ms;
-        let line = tokio::time::timeout(Duration::from_millis(timeout_ms), output.next_line()).await;
-        let line = match line {
-            Ok(Ok(Some(line))) => line,
-            Ok(Ok(None)) => {
+        let mut line = String::new();
+        let mut bounded = (&mut output).take(READY_LINE_BYTES_MAX);
+        let read = bounded.read_line(&mut line);
+        match tokio::time::timeout(Duration::from_millis(timeout_ms), read).await {
+            Ok(Ok(1..)) => {}
+            Ok(Ok(0)) => {
                 let how = describe(child.wait().await);
-                return Err(format!("the gateway ended before it was ready: {how}"));
+                let (listen, admin_listen) = (settings.listen, settings.admin_listen);
+                return Err(format!(
+                    "the gateway ended before it was ready: {how}. What it calls --listen and --admin-listen is \
+                     --gateway-listen ({listen}) and --gateway-admin-listen ({admin_listen}) here"
+                ));
             }
             Ok(Err(error)) => return Err(format!("can't read what the gateway says: {error}")),
             Err(_elapsed) => {
@@ -59,26 +78,57 @@ impl GatewayChild {
                     "the gateway wasn't ready within {timeout_ms} ms (gateway_ready_timeout_ms)"
                 ));
             }
-        };
-        let ready = ReadyLine::parse(&line)
+        }
+        let line = line.trim_end();
+        let ready = ReadyLine::parse(line)
             .ok_or_else(|| format!("the gateway said '{line}' where its ready line was expected"))?;
-        Ok(Self { child, _lifeline: lifeline, _output: output, ready })
+        Ok(Self { child, _lifeline: lifeline, passing: Passing::Held(output), ready })
+    }
+
+    /// From now on, what it writes to its standard output comes out of this process's.
+    pub(super) fn pass_output_on(&mut self) {
+        self.passing = match std::mem::replace(&mut self.passing, Passing::Over) {
+            Passing::Held(output) => Passing::Begun(tokio::spawn(pass_on(output))),
+            begun => begun,
+        };
     }
 
     /// Waits until it ends by itself; says how.
     pub(super) async fn ended(&mut self) -> String {
-        describe(self.child.wait().await)
+        let how = describe(self.child.wait().await);
+        self.last_output().await;
+        how
+    }
+
+    async fn last_output(&mut self) {
+        if let Passing::Begun(passing) = &mut self.passing {
+            if tokio::time::timeout(LAST_OUTPUT_TIMEOUT, passing).await.is_err() {
+                eprintln!(
+                    "up: nobody takes the gateway's last output within {LAST_OUTPUT_TIMEOUT:?}; it is lost"
+                );
+            }
+            self.passing = Passing::Over;
+        }
+    }
+
+    /// Has it open its log files anew.
+    pub(super) fn reopen(&self) {
+        self.tell(Signal::HUP);
+    }
+
+    fn tell(&self, signal: Signal) {
+        // Without an id it has ended already.
+        let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(Err(error)) = pid.map(|pid| kill_process(pid, signal)) {
+            eprintln!("up: can't send {signal:?} to the gateway: {error}");
+        }
     }
 
     /// Has it drain and end; kills it when that takes too long.
     pub(super) async fn stop(mut self, timeout_ms: u64) {
-        // Without an id it has ended already.
-        let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(Err(error)) = pid.map(|pid| kill_process(pid, Signal::TERM)) {
-            eprintln!("up: can't tell the gateway to stop: {error}");
-        }
+        self.tell(Signal::TERM);
         if tokio::time::timeout(Duration::from_millis(timeout_ms), self.child.wait()).await.is_ok() {
-            return;
+            return self.last_output().await;
         }
         eprintln!(
             "up: the gateway still drained after {timeout_ms} ms (gateway_stop_timeout_ms) and is killed"
@@ -86,6 +136,18 @@ impl GatewayChild {
         if let Err(error) = self.child.kill().await {
             eprintln!("up: can't kill the gateway: {error}");
         }
+    }
+}
+
+/// Where it can't be passed on, the gateway's pipe is closed, so that the gateway can say what it loses.
+async fn pass_on(mut output: BufReader<ChildStdout>) {
+    let mut out = tokio::io::stdout();
+    let passed = async {
+        tokio::io::copy_buf(&mut output, &mut out).await?;
+        out.flush().await
+    };
+    if let Err(error) = passed.await {
+        eprintln!("up: can't pass the gateway's output on: {error}");
     }
 }
 

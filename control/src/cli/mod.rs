@@ -31,11 +31,17 @@ enum Command {
     ///
     /// Prints one line when ready. The root access key is made on first start and kept in the data directory;
     /// TURNPIKE_ROOT_ACCESS_KEY_ID and TURNPIKE_ROOT_SECRET_ACCESS_KEY set it.
+    ///
+    /// SIGTERM and SIGINT end it once open requests are answered. SIGHUP changes nothing: it has no log files to
+    /// open anew. The end of the terminal that it runs in ends it too.
     Serve(Box<ServeArgs>),
     /// Serve the management API, start a gateway beside it, and print how to use both.
     ///
     /// The gateway is started again if it ends, drained when this process is told to stop, and ends with it
-    /// whatever happens.
+    /// whatever happens. What it writes to its standard output comes out of this process's.
+    ///
+    /// SIGTERM and SIGINT drain the gateway and end both, as does the end of the terminal that they run in. SIGHUP
+    /// is passed on to the gateway, which opens its log files anew.
     Up(Box<UpArgs>),
     /// Show the newest version, and which gateway serves which.
     Status(StatusArgs),

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::options::ServeArgs;
-use super::signals::Stop;
+use super::signals::Signals;
 use crate::api::{Api, BoundedListener, router};
 use crate::change::Control;
 use crate::publish::{PublishSettings, Publisher, UnitSource};
@@ -20,11 +20,11 @@ use crate::sigv4::AccessKey;
 use crate::store::Store;
 
 pub(super) async fn run(args: ServeArgs) -> Result<(), String> {
-    let mut stop = Stop::new()?;
+    let mut signals = Signals::new()?;
     let (settings, publish) = args.settings()?;
     let serving = Serving::start(settings, publish).await?;
     say(&serving.ready_line())?;
-    stop.asked().await;
+    signals.stop().await;
     serving.stop().await;
     Ok(())
 }

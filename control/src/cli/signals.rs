@@ -1,15 +1,28 @@
-//! When to stop.
+//! What the operator tells a running process by signals.
+
+use std::io::IsTerminal as _;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGINT and SIGTERM, from the moment that this is made.
+/// SIGINT, SIGTERM and SIGHUP, from the moment that this is made.
 #[derive(Debug)]
-pub(super) struct Stop {
+pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Signal,
+    /// Messages go to a terminal, whose end is a SIGHUP too.
+    on_terminal: bool,
 }
 
-impl Stop {
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    Stop,
+    /// Log files have been moved away.
+    Reopen,
+}
+
+impl Signals {
     /// # Errors
     /// When the system allows no handler.
     pub(super) fn new() -> Result<Self, String> {
@@ -17,13 +30,25 @@ impl Stop {
         Ok(Self {
             interrupt: handler(SignalKind::interrupt())?,
             terminate: handler(SignalKind::terminate())?,
+            hangup: handler(SignalKind::hangup())?,
+            on_terminal: std::io::stderr().is_terminal(),
         })
     }
 
-    pub(super) async fn asked(&mut self) {
+    /// The next one. Loses none when it is given up.
+    pub(super) async fn next(&mut self) -> Told {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.hangup.recv() => {
+                let gone = self.on_terminal && !std::io::stderr().is_terminal();
+                if gone { Told::Stop } else { Told::Reopen }
+            }
         }
+    }
+
+    /// For as long as there is nothing that could be opened anew.
+    pub(super) async fn stop(&mut self) {
+        while self.next().await != Told::Stop {}
     }
 }

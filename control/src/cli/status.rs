@@ -9,7 +9,7 @@ use super::checked::StatusSettings;
 use super::options::StatusArgs;
 use super::serve::say;
 use crate::api::{SIGNING_NAME, STATUS_PATH, Status};
-use crate::root_key;
+use crate::root_key::{self, ID_ENV, SECRET_ENV};
 use crate::sigv4::{SignedRequest, sign};
 use crate::time::now_s;
 
@@ -53,6 +53,12 @@ fn parse_answer(answer: &[u8]) -> Result<Status, String> {
     let (head, body) =
         text.split_once("\r\n\r\n").ok_or("what answered isn't a turnpike-control: it doesn't speak HTTP")?;
     let status = head.split(' ').nth(1).unwrap_or("");
+    if status == "403" {
+        return Err(format!(
+            "turnpike-control answered 403: {body}. The key is read from its data directory, named with --data-dir, \
+             unless {ID_ENV} and {SECRET_ENV} are set"
+        ));
+    }
     if status != "200" {
         return Err(format!("turnpike-control answered {status}: {body}"));
     }
@@ -105,7 +111,11 @@ mod tests {
     #[test]
     fn refusals_are_told() {
         let error = parse_answer(b"HTTP/1.1 403 Forbidden\r\n\r\n{\"message\":\"no\"}").expect_err("refused");
-        assert!(error.contains("403") && error.contains("no"), "{error}");
+        for part in ["403", "no", "--data-dir", ID_ENV, SECRET_ENV] {
+            assert!(error.contains(part), "{part} in {error}");
+        }
+        let error = parse_answer(b"HTTP/1.1 500 Oops\r\n\r\nno").expect_err("failed");
+        assert!(error.contains("500") && !error.contains("--data-dir"), "{error}");
         assert!(parse_answer(b"SSH-2.0").is_err());
     }
 }

@@ -6,7 +6,7 @@ use super::checked::GatewaySettings;
 use super::gateway_child::{GatewayChild, ReadyLine};
 use super::options::UpArgs;
 use super::serve::{Serving, say};
-use super::signals::Stop;
+use super::signals::{Signals, Told};
 
 /// Between a gateway's end and its next start; doubles up to the longest.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
@@ -15,10 +15,10 @@ const RESTART_PAUSE_MAX: Duration = Duration::from_secs(5);
 const STEADY_AFTER: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(args: UpArgs) -> Result<(), String> {
-    let mut stop = Stop::new()?;
+    let mut signals = Signals::new()?;
     let (settings, publish, gateway) = args.settings()?;
     let serving = Serving::start(settings, publish).await?;
-    let outcome = run_gateway(&serving, gateway, &mut stop).await;
+    let outcome = run_gateway(&serving, gateway, &mut signals).await;
     serving.stop().await;
     outcome
 }
@@ -27,17 +27,18 @@ pub(super) async fn run(args: UpArgs) -> Result<(), String> {
 async fn run_gateway(
     serving: &Serving,
     mut settings: GatewaySettings,
-    stop: &mut Stop,
+    signals: &mut Signals,
 ) -> Result<(), String> {
-    let child = tokio::select! {
+    let mut child = tokio::select! {
         started = GatewayChild::start(&settings, &serving.publish_socket) => started?,
-        () = stop.asked() => return Ok(()),
+        () = signals.stop() => return Ok(()),
     };
     // A gateway that is started again has to be where it was.
     (settings.listen, settings.admin_listen) = (child.ready.listen, child.ready.admin);
     serving.control.set_endpoint_port(child.ready.listen.port());
     say(&introduction(serving, &child.ready))?;
-    let last = watch(child, &settings, serving, stop).await;
+    child.pass_output_on();
+    let last = watch(child, &settings, serving, signals).await;
     eprintln!("up: stopping");
     if let Some(child) = last {
         child.stop(settings.stop_timeout_ms).await;
@@ -50,14 +51,19 @@ async fn watch(
     mut child: GatewayChild,
     settings: &GatewaySettings,
     serving: &Serving,
-    stop: &mut Stop,
+    signals: &mut Signals,
 ) -> Option<GatewayChild> {
     let mut pause = RESTART_PAUSE;
     loop {
         let began = Instant::now();
-        let how = tokio::select! {
-            how = child.ended() => how,
-            () = stop.asked() => return Some(child),
+        let how = loop {
+            tokio::select! {
+                how = child.ended() => break how,
+                told = signals.next() => match told {
+                    Told::Stop => return Some(child),
+                    Told::Reopen => child.reopen(),
+                },
+            }
         };
         if began.elapsed() >= STEADY_AFTER {
             pause = RESTART_PAUSE;
@@ -65,9 +71,10 @@ async fn watch(
         eprintln!("up: the gateway ended: {how}");
         child = tokio::select! {
             again = start_again(settings, serving, &mut pause) => again,
-            () = stop.asked() => return None,
+            () = signals.stop() => return None,
         };
         eprintln!("up: the gateway is ready again");
+        child.pass_output_on();
     }
 }
 
@@ -95,7 +102,7 @@ fn introduction(serving: &Serving, gateway: &ReadyLine) -> String {
          export AWS_ENDPOINT_URL=http://{api}\n\n\
          An API in front of a service that listens on port 3000:\n\n\
          aws apigatewayv2 create-api --name first --protocol-type HTTP --target http://127.0.0.1:3000\n\n\
-         It answers at the apiEndpoint that this prints. Ctrl-C stops everything.",
+         It answers at the ApiEndpoint that this prints. Ctrl-C stops everything.",
         control = serving.ready_line(),
         gateway = gateway.text,
         id = key.id,

@@ -4,6 +4,8 @@
 
 mod http;
 mod rest;
+#[cfg(test)]
+pub(crate) mod routable;
 mod target;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! An HTTP API's route key: `$default`, or a method and a path such as `GET /pets/{id}`.
 
 use serde::{Deserialize, Serialize};
+use turnpike_snapshot::VARIABLES_PER_ROUTE_MAX;
 
 use super::path_part::{PathPart, variable};
 
@@ -126,6 +127,9 @@ fn check_path(path: &str) -> Result<(), &'static str> {
             Some(PathPart::Literal(text)) => check_literal(&text)?,
         }
     }
+    if names.len() > VARIABLES_PER_ROUTE_MAX {
+        return Err("the path has more than 25 variables");
+    }
     names.sort();
     if names.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err("a variable's name comes twice in the path");
@@ -200,6 +204,11 @@ mod tests {
             assert!(error.contains(expected), "{text:?}: {error}");
         }
         assert!(RouteKey::parse(&format!("GET /{}", "x".repeat(5_000))).is_err());
+        let variables = |n: usize| (0..n).map(|n| format!("/{{v{n}}}")).collect::<String>();
+        assert!(RouteKey::parse(&format!("GET {}", variables(VARIABLES_PER_ROUTE_MAX))).is_ok());
+        let error = RouteKey::parse(&format!("GET {}", variables(VARIABLES_PER_ROUTE_MAX + 1)));
+        let named = format!("more than {VARIABLES_PER_ROUTE_MAX} variables");
+        assert!(error.expect_err("too many").to_string().contains(&named));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use turnpike_snapshot::check_log_group;
 
 /// Stage variables by name.
 pub type Variables = BTreeMap<String, String>;
@@ -11,7 +12,6 @@ const STAGE_NAME_BYTES_MAX: usize = 128;
 const VARIABLES_MAX: usize = 100;
 const VARIABLE_NAME_BYTES_MAX: usize = 64;
 const VARIABLE_VALUE_BYTES_MAX: usize = 512;
-const LOG_GROUP_BYTES_MAX: usize = 512;
 
 /// Where a stage's access log goes, and in which `$context` format.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,16 +79,7 @@ pub fn log_group_of_arn(arn: &str) -> Result<&str, String> {
     if !matches!(shape, ("arn", _, "logs", _, _, "log-group")) {
         return Err(bad());
     }
-    let characters_ok = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./#".contains(&b));
-    if name.is_empty() || name.len() > LOG_GROUP_BYTES_MAX || !characters_ok {
-        return Err(format!(
-            "a log group's name only allows a-zA-Z0-9-_./# and at most 512 characters: '{name}'"
-        ));
-    }
-    // The gateway makes it the name of a file.
-    if name.split('/').any(|part| part == "." || part == "..") {
-        return Err(format!("a log group's name can't have dot segments: '{name}'"));
-    }
+    check_log_group(name).map_err(|error| format!("destinationArn: {error}"))?;
     Ok(name)
 }
 
@@ -128,6 +119,8 @@ mod tests {
             arn("a b"),
             arn("../etc/passwd"),
             arn("a/../b"),
+            arn(&"x".repeat(252)),
+            arn(&"/".repeat(84)),
             "arn:aws:firehose:us-east-1:0:deliverystream:x".to_owned(),
         ] {
             assert!(log_group_of_arn(&bad).is_err(), "{bad}");

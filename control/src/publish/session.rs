@@ -56,7 +56,7 @@ pub(super) async fn run(stream: UnixStream, shared: Arc<Shared>) {
     // Both halves are always awaited together: a gateway that isn't read from while it is written to, or
     // the other way round, could wait for control while control waits for it.
     let ended = tokio::select! {
-        ended = take_answers(&mut input, &presence, &wanted) => ended,
+        ended = take_answers(&mut input, &id, &presence, &wanted) => ended,
         ended = push(&mut output, wants, &shared) => ended,
     };
     drop(presence);
@@ -96,6 +96,7 @@ async fn hello(input: &mut Input, shared: &Shared) -> Result<Option<(String, u64
 /// Records what the gateway answers and queues what it asks for; never waits for anything else.
 async fn take_answers(
     input: &mut Input,
+    id: &str,
     presence: &Presence<'_>,
     wanted: &mpsc::Sender<UnitHash>,
 ) -> Result<(), SessionError> {
@@ -107,7 +108,10 @@ async fn take_answers(
                 hashes.into_iter().try_for_each(|hash| wanted.try_send(hash)).map_err(|_| full)?;
             }
             FromGateway::Acknowledge { version } => presence.acknowledge(version),
-            FromGateway::Refuse { version, reason } => presence.refuse(version, reason),
+            FromGateway::Refuse { version, reason } => {
+                eprintln!("publish: gateway {id} refused version {version}: {reason}");
+                presence.refuse(version, reason);
+            }
         }
     }
     Ok(())

@@ -1,12 +1,16 @@
 //! The processes: ready lines, signals, the gateway that `up` keeps alive.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::process::{Control, KEY_ID, SECRET};
+use bytes::Buf as _;
 use rustix::process::{Pid, Signal, kill_process};
+use turnpike_snapshot::FORMAT_VERSION;
+use turnpike_snapshot::frame::{self, FromGateway};
 
 #[test]
 fn serve_says_that_it_is_ready_and_stops_when_told() {
@@ -24,9 +28,39 @@ fn serve_says_that_it_is_ready_and_stops_when_told() {
         .output()
         .expect("status");
     assert_eq!(String::from_utf8_lossy(&status.stdout), "newest version 1\nno gateway is connected\n");
+    let keyless = Command::new(env!("CARGO_BIN_EXE_turnpike-control"))
+        .args(["status", "--listen", &address, "--data-dir", "/nonexistent"])
+        .env_remove("TURNPIKE_ROOT_ACCESS_KEY_ID")
+        .env_remove("TURNPIKE_ROOT_SECRET_ACCESS_KEY")
+        .output()
+        .expect("status");
+    let said = String::from_utf8_lossy(&keyless.stderr);
+    for part in
+        ["/nonexistent", "--data-dir", "TURNPIKE_ROOT_ACCESS_KEY_ID", "TURNPIKE_ROOT_SECRET_ACCESS_KEY"]
+    {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    control.signal(Signal::HUP);
+    client.expect(200, "GET", "/v2/apis", "");
     control.signal(Signal::TERM);
     assert!(control.wait().success());
     assert!(!data_dir.join("publish.sock").exists(), "the socket goes with the process");
+}
+
+#[test]
+fn a_refused_version_is_said() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data_dir = dir.path().join("data");
+    let mut control = Control::start(&["serve"], &data_dir);
+    control.client();
+    let mut link = UnixStream::connect(data_dir.join("publish.sock")).expect("connected");
+    let (gateway_id, reason) = ("g1".to_owned(), "it is too large".to_owned());
+    let hello = FromGateway::Hello { format_version: FORMAT_VERSION, gateway_id, serving_version: 0 };
+    for message in [hello, FromGateway::Refuse { version: 1, reason }] {
+        let mut frame = frame::encode(&message).expect("encoded").into_buf();
+        link.write_all(&frame.copy_to_bytes(frame.remaining())).expect("sent");
+    }
+    assert_eq!(control.await_error("g1"), "publish: gateway g1 refused version 1: it is too large\n");
 }
 
 #[test]
@@ -92,6 +126,7 @@ fn up_introduces_itself_and_drains_its_gateway() {
     ] {
         assert!(said.lines().any(|said| said == line), "{line} in {said}");
     }
+    assert!(said.contains("at the ApiEndpoint that this prints"), "as the AWS CLI writes it: {said}");
     let made = client.expect(201, "POST", "/v2/apis", r#"{"name":"a","protocolType":"HTTP"}"#);
     assert!(made.text("apiEndpoint").ends_with(":18080"), "{made:?}");
     let note = notes(dir.path()).remove(0);
@@ -99,6 +134,50 @@ fn up_introduces_itself_and_drains_its_gateway() {
         assert!(note.contains(part), "{part} in {note}");
     }
     control.signal(Signal::INT);
+    assert!(control.wait().success());
+    assert_eq!(notes(dir.path()).last().map(String::as_str), Some("drained"));
+}
+
+/// More than the pipes between them hold, so that a pipe that isn't read would hold the gateway up.
+#[test]
+fn up_passes_its_gateways_output_on() {
+    const LINES: usize = 20_000;
+    let dir = tempfile::tempdir().expect("a directory");
+    let gateway = stand_in(dir.path());
+    let script = std::fs::read_to_string(&gateway).expect("a script");
+    let talkative =
+        script.replace("driver=epoll'\n", &format!("driver=epoll'\nseq -f 'line %.0f' {LINES}\n"));
+    std::fs::write(&gateway, talkative.replace("echo drained", "echo last words; echo drained"))
+        .expect("written");
+    let gateway = gateway.to_str().expect("UTF-8");
+    let mut control = Control::start(&["up", "--gateway-bin", gateway], &dir.path().join("data"));
+    control.client();
+    while !control.line().contains("Ctrl-C") {}
+    for n in 1..=LINES {
+        assert_eq!(control.line(), format!("line {n}"));
+    }
+    control.signal(Signal::TERM);
+    assert_eq!(control.line(), "last words");
+    assert!(control.wait().success());
+    assert_eq!(control.line(), "");
+}
+
+#[test]
+fn up_passes_hangups_on() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let gateway = stand_in(dir.path());
+    let script = std::fs::read_to_string(&gateway).expect("a script");
+    let minds = "trap 'echo reopened' HUP\ntrap 'echo drained";
+    let script = script.replace("trap 'echo drained", minds).replace("& wait\n", "& wait\nwait\n");
+    std::fs::write(&gateway, script).expect("written");
+    let gateway = gateway.to_str().expect("UTF-8");
+    let mut control = Control::start(&["up", "--gateway-bin", gateway], &dir.path().join("data"));
+    let client = control.client();
+    while !control.line().contains("Ctrl-C") {}
+    control.signal(Signal::HUP);
+    assert_eq!(control.line(), "reopened");
+    client.expect(200, "GET", "/v2/apis", "");
+    control.signal(Signal::TERM);
     assert!(control.wait().success());
     assert_eq!(notes(dir.path()).last().map(String::as_str), Some("drained"));
 }
@@ -142,5 +221,9 @@ fn up_says_why_its_gateway_cannot_start() {
     };
     run("/nonexistent/gateway", "--gateway-bin");
     run("/bin/false", "ended before it was ready: exit status: 1");
+    run(
+        "/bin/false",
+        "is --gateway-listen (127.0.0.1:8080) and --gateway-admin-listen (127.0.0.1:9901) here",
+    );
     run("/bin/echo", "where its ready line was expected");
 }

@@ -256,6 +256,35 @@ fn access_logs_reach_the_unit() {
     assert_eq!(inside.stage(&id, "$default").access_log, None);
 }
 
+/// A gateway takes what is stored here, deployed or not: one that it refused would hold up every later change.
+#[test]
+fn access_logs_have_the_gateways_limits() {
+    let (_dir, inside) = start();
+    let (served, waiting) = (quick(&inside), api(&inside));
+    let stages = format!("/v2/apis/{waiting}/stages");
+    inside.client.expect(201, "POST", &stages, r#"{"stageName":"dev"}"#);
+    let arn = |group: &str| format!("arn:aws:logs:us-east-1:000000000000:log-group:{group}");
+    let format = |bytes: usize| format!("{:x<bytes$}", "$context.requestId ");
+    let set = |group: &str, format: &str| {
+        json!({"accessLogSettings": {"destinationArn": arn(group), "format": format}}).to_string()
+    };
+    for stage in [format!("/v2/apis/{served}/stages/%24default"), format!("{stages}/dev")] {
+        inside.client.expect(200, "PATCH", &stage, &set(&"/".repeat(83), &format(3_000)));
+        let version = inside.root().version;
+        for (body, named) in [
+            (set("a", &format(3_001)), "format can have at most 3000"),
+            (set("a", &format(2_999).replace("xx", "é!")), "format: access log format"),
+            (set("a", "$context.requestId\n"), "format: access log format: a line break after 18 bytes"),
+            (set("a", "$context.requestId \u{1b}[2J"), "format: access log format"),
+            (set(&"/".repeat(84), "$context.requestId"), "destinationArn: log group (with %2F for '/'): 252"),
+            (set("a/../b", "$context.requestId"), "destinationArn: log group"),
+        ] {
+            inside.client.refused(400, "BadRequestException", named, "PATCH", &stage, &body);
+        }
+        assert_eq!(inside.root().version, version);
+    }
+}
+
 #[test]
 fn what_cannot_be_is_refused_by_name() {
     let (_dir, inside) = start();

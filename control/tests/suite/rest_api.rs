@@ -299,3 +299,21 @@ fn a_quota_is_aws_limit_exceeded() {
     let error = "LimitExceededException";
     inside.client.refused(429, error, "resources_per_api_max", "POST", &target, r#"{"pathPart":"x"}"#);
 }
+
+#[test]
+fn a_path_has_as_many_variables_as_a_gateway_can_route() {
+    let (_dir, inside) = start();
+    let api = inside.client.expect(201, "POST", "/restapis", r#"{"name":"a"}"#);
+    let (id, mut parent) = (api.text("id"), api.text("rootResourceId"));
+    let target = |parent: &str| format!("/restapis/{id}/resources/{parent}");
+    for n in 0..turnpike_snapshot::VARIABLES_PER_ROUTE_MAX {
+        let body = format!(r#"{{"pathPart":"{{v{n}}}"}}"#);
+        parent = inside.client.expect(201, "POST", &target(&parent), &body).text("id");
+    }
+    inside.client.expect(201, "POST", &target(&parent), r#"{"pathPart":"x"}"#);
+    let (bad, named) = ("BadRequestException", "already has 25 variables");
+    for part in ["{one}", "{rest+}"] {
+        let body = format!(r#"{{"pathPart":"{part}"}}"#);
+        inside.client.refused(400, bad, named, "POST", &target(&parent), &body);
+    }
+}

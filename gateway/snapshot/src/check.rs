@@ -1,6 +1,7 @@
 //! What a decoded configuration must mean, so that serving it can't fail at request time: indexes that
 //! resolve, paths that route, and nothing in a target that could end or split the request that is sent.
 
+mod access_log;
 mod account;
 mod path;
 mod stage;
@@ -8,6 +9,10 @@ mod text;
 
 use std::collections::HashSet;
 
+pub use access_log::{
+    ACCESS_LOG_FORMAT_BYTES_MAX, LOG_GROUP_ESCAPED_BYTES_MAX, check_access_log_format, check_log_group,
+    escaped_log_group,
+};
 pub use path::{PathPart, path_parts};
 
 use crate::codec::ENVELOPE_BYTES;
@@ -52,6 +57,8 @@ pub enum Problem {
     Zero,
     #[error("is empty")]
     Empty,
+    #[error("a line break after {bytes} bytes; a record is one line, so write the format as one")]
+    LineBreak { bytes: usize },
     #[error("{found:?} isn't {expected}")]
     Text { found: String, expected: &'static str },
     #[error("{found:?} is there twice")]
@@ -78,7 +85,7 @@ pub enum Problem {
     AccountUnits { found: usize },
 }
 
-pub(crate) type Checked = Result<(), SemanticError>;
+pub type Checked = Result<(), SemanticError>;
 
 pub(crate) fn wrong(place: impl Into<String>, problem: Problem) -> SemanticError {
     SemanticError { place: place.into(), problem }

@@ -15,11 +15,15 @@ mod hash;
 mod limits;
 mod unit;
 
-pub use check::{PathPart, Problem, SemanticError, check_root, check_snapshot, check_unit, path_parts};
+pub use check::{
+    ACCESS_LOG_FORMAT_BYTES_MAX, Checked, LOG_GROUP_ESCAPED_BYTES_MAX, PathPart, Problem, SemanticError,
+    check_access_log_format, check_log_group, check_root, check_snapshot, check_unit, escaped_log_group,
+    path_parts,
+};
 pub use codec::{ENVELOPE_BYTES, FORMAT_VERSION, decode_root, decode_unit, encode_root, encode_unit};
 pub use error::{Blame, DecodeError, EncodeError};
 pub use hash::{ParseUnitHashError, hash};
-pub use limits::Limits;
+pub use limits::{Limits, VARIABLES_PER_ROUTE_MAX};
 pub use unit::{
     AccessLog, AccountUnit, Domain, HttpProxy, Integration, IntegrationKind, Mapping, Protocol, Root, Route,
     Scheme, StageUnit, TargetPart, Unit, UnitHash, UnitRef,

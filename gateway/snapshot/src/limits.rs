@@ -22,8 +22,6 @@ pub struct Limits {
     pub domains_max: usize,
     /// Mappings of one custom domain.
     pub mappings_per_domain_max: usize,
-    /// Path variables of one route, its greedy one included.
-    pub variables_per_route_max: usize,
     /// An id: of an API, deployment, route or integration.
     pub id_bytes_max: usize,
     /// A route's path, or a mapping's key.
@@ -32,12 +30,14 @@ pub struct Limits {
     pub target_bytes_max: usize,
     /// Parts of an integration's path.
     pub target_parts_max: usize,
-    /// An access log's format.
-    pub log_format_bytes_max: usize,
     /// An integration's timeout. AWS's ceilings (29 or 30 s) are control's to apply; this one only keeps
     /// a mistake from holding a connection for weeks, and 15 minutes is an arbitrary choice.
     pub timeout_ms_max: u32,
 }
+
+/// Path variables of one route, its greedy one included. No operator can raise it: matchit, which the gateway
+/// routes by, gives each one a letter of its own and panics when they run out.
+pub const VARIABLES_PER_ROUTE_MAX: usize = 25;
 
 impl Limits {
     /// Bound on a frame that control sends, header included: the largest unit or root.
@@ -67,12 +67,10 @@ impl Default for Limits {
             integrations_per_stage_max: 100_000,
             domains_max: 10_000,
             mappings_per_domain_max: 10_000,
-            variables_per_route_max: 64,
             id_bytes_max: 256,
             path_bytes_max: 8 << 10,
             target_bytes_max: 16 << 10,
             target_parts_max: 256,
-            log_format_bytes_max: 64 << 10,
             timeout_ms_max: 900_000,
         }
     }

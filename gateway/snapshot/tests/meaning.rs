@@ -3,6 +3,10 @@
 mod sample;
 
 use turnpike_snapshot::{
+    ACCESS_LOG_FORMAT_BYTES_MAX, LOG_GROUP_ESCAPED_BYTES_MAX, VARIABLES_PER_ROUTE_MAX,
+    check_access_log_format, check_log_group, escaped_log_group,
+};
+use turnpike_snapshot::{
     Blame, DecodeError, Integration, IntegrationKind, Limits, PathPart, Problem, Root, StageUnit, TargetPart,
     Unit, UnitHash, UnitRef, check_root, check_snapshot, check_unit, decode_unit, encode_unit, path_parts,
 };
@@ -132,6 +136,12 @@ fn paths_outside_the_grammar() {
     }
     let long = format!("/{}", "a".repeat(8 << 10));
     stage_refused(|stage| stage.routes[1].path = long);
+    let many = |n: usize| (0..n).map(|n| format!("/{{v{n}}}")).collect::<String>();
+    let mut stage = sample::stage();
+    stage.routes[1].path = many(VARIABLES_PER_ROUTE_MAX);
+    assert_eq!(check_unit(&Unit::Stage(stage), &Limits::default()), Ok(()));
+    let error = stage_refused(|stage| stage.routes[1].path = many(VARIABLES_PER_ROUTE_MAX + 1));
+    assert!(error.ends_with("path variables: 26 of them, the limit is 25"), "{error}");
     let twice = stage_refused(|stage| "/{id}/{id}".clone_into(&mut stage.routes[1].path));
     assert!(twice.ends_with("path variables: \"id\" is there twice"), "{twice}");
 }
@@ -194,10 +204,23 @@ fn targets_and_queries_fit_a_request_line() {
 
 #[test]
 fn access_logs_stay_in_their_folder() {
-    for bad in ["", "..", "a/../b", "/./a", "a b", "a\0", &"a".repeat(513)] {
+    for bad in ["", "..", "a/../b", "/./a", "a b", "a:b", "a\0", &"a".repeat(252), &"/".repeat(84)] {
         stage_refused(|stage| bad.clone_into(&mut stage.access_log.as_mut().unwrap().destination));
     }
-    for bad in ["", "\0", "\x1b[2J"] {
+    for good in ["a".repeat(251), format!("{}{}", "/".repeat(83), "aa")] {
+        assert_eq!(escaped_log_group(&good).len(), LOG_GROUP_ESCAPED_BYTES_MAX);
+        assert_eq!(check_log_group(&good), Ok(()));
+    }
+}
+
+#[test]
+fn access_log_formats_are_one_line() {
+    let most = "x".repeat(ACCESS_LOG_FORMAT_BYTES_MAX);
+    assert_eq!(check_access_log_format(&most), Ok(()));
+    assert_eq!(check_access_log_format("$context.requestId\t$context.status"), Ok(()));
+    let long = stage_refused(|stage| stage.access_log.as_mut().unwrap().format = most + "x");
+    assert!(long.ends_with("access log format: 3001 bytes, the limit is 3000"), "{long}");
+    for bad in ["", " ", "\t", "a\nb", "a\n", "a\rb", "\0", "\x1b[2J"] {
         stage_refused(|stage| bad.clone_into(&mut stage.access_log.as_mut().unwrap().format));
     }
 }
@@ -235,12 +258,10 @@ fn counts_are_the_operators_to_raise() {
     let tight = [
         Limits { routes_per_stage_max: 4, ..Limits::default() },
         Limits { integrations_per_stage_max: 2, ..Limits::default() },
-        Limits { variables_per_route_max: 0, ..Limits::default() },
         Limits { id_bytes_max: 1, ..Limits::default() },
         Limits { path_bytes_max: 4, ..Limits::default() },
         Limits { target_bytes_max: 5, ..Limits::default() },
         Limits { target_parts_max: 1, ..Limits::default() },
-        Limits { log_format_bytes_max: 5, ..Limits::default() },
         Limits { timeout_ms_max: 28_999, ..Limits::default() },
     ];
     for limits in tight {

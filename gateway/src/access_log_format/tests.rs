@@ -151,8 +151,11 @@ fn no_byte_of_a_peer_ends_a_line() {
 fn formats_that_are_no_line_are_refused() {
     assert_eq!(AccessLogFormat::compile(" \n"), Err(FormatError::Empty));
     assert_eq!(AccessLogFormat::compile("a\nb"), Err(FormatError::LineBreak { bytes: 1 }));
-    let long = "x".repeat(FORMAT_BYTES_MAX + 1);
-    assert_eq!(AccessLogFormat::compile(&long), Err(FormatError::TooLong { bytes: FORMAT_BYTES_MAX + 1 }));
+    let long = "x".repeat(ACCESS_LOG_FORMAT_BYTES_MAX + 1);
+    assert_eq!(
+        AccessLogFormat::compile(&long),
+        Err(FormatError::TooLong { bytes: ACCESS_LOG_FORMAT_BYTES_MAX + 1 })
+    );
     assert!(AccessLogFormat::compile(&long[1..]).is_ok());
     assert_eq!(render("$context.status\n", &record()), "200");
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+use turnpike_snapshot::{SemanticError, check_log_group, escaped_log_group};
 
 use crate::settings::{LogDestination, Settings};
 use files::{Files, Health, Progress};
@@ -65,11 +66,8 @@ pub(crate) enum AccessLogError {
     Open { path: PathBuf, error: std::io::Error },
     #[error("cannot start the thread that writes access logs: {0}; raise the limit on threads")]
     Thread(std::io::Error),
-    #[error(
-        "`{group}` is no log group: its name has 1 to 512 of A-Z a-z 0-9 _ - / . # and, with each `/` written as \
-         `%2F`, at most {GROUP_FILE_STEM_BYTES_MAX} bytes"
-    )]
-    Group { group: String },
+    #[error(transparent)]
+    Group(#[from] SemanticError),
 }
 
 /// Lines were still queued when the time to write them was over.
@@ -248,17 +246,9 @@ impl Lane {
     }
 }
 
-/// Longest file name on Linux, less `.log`.
-const GROUP_FILE_STEM_BYTES_MAX: usize = 251;
-
 fn group_file(group: &str) -> Result<String, AccessLogError> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-/.#".contains(&byte);
-    let stem = group.replace('/', "%2F");
-    let length_fits = (1..=512).contains(&group.len()) && stem.len() <= GROUP_FILE_STEM_BYTES_MAX;
-    if length_fits && group.bytes().all(allowed) {
-        return Ok(stem + ".log");
-    }
-    Err(AccessLogError::Group { group: group.to_owned() })
+    check_log_group(group)?;
+    Ok(escaped_log_group(group) + ".log")
 }
 
 /// A queued chunk's memory: its lines and its place in the queue.

@@ -164,7 +164,7 @@ pub(super) struct LowArgs {
     /// [default: 67108864]
     #[arg(help_heading = SNAPSHOT, long, env = "TURNPIKE_GATEWAY_SNAPSHOT_UNIT_BYTES_MAX", value_name = "BYTES")]
     pub(super) snapshot_unit_bytes_max: Option<u64>,
-    /// Units of one snapshot; a root that lists more is refused [default: 65536]
+    /// Units of one snapshot; a root that lists more is refused [default: 100000]
     #[arg(help_heading = SNAPSHOT, long, env = "TURNPIKE_GATEWAY_SNAPSHOT_UNITS_MAX", value_name = "UNITS")]
     pub(super) snapshot_units_max: Option<u64>,
     /// All units of one snapshot together; a larger snapshot is refused [default: 1073741824]

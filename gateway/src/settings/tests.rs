@@ -53,6 +53,14 @@ fn the_defaults_let_control_and_gateway_meet() {
 }
 
 #[test]
+fn the_defaults_take_whatever_control_may_publish() {
+    let (settings, control) = (parse(&[]).unwrap(), turnpike_snapshot::Limits::default());
+    assert_eq!(settings.snapshot_unit_bytes_max as usize, control.unit_bytes_max);
+    assert_eq!(settings.snapshot_units_max, control.units_max);
+    assert_eq!(settings.snapshot_bytes_max, control.snapshot_bytes_max);
+}
+
+#[test]
 fn the_help_states_the_defaults_that_apply() {
     let mut stated = 0;
     for (setting, help) in described() {

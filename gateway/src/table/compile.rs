@@ -45,7 +45,7 @@ pub(crate) enum CompileError {
 pub(crate) trait StageServices {
     fn slots(&mut self, stages: &[(&str, &str)]) -> Vec<StageSlot>;
     /// # Errors
-    /// The format can't be used, or no more log files may be open.
+    /// The format or the log group's name can't be used; checking the unit has excluded both.
     fn log(&mut self, unit: &StageUnit) -> Result<Option<StageLog>, String>;
 }
 

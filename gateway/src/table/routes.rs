@@ -4,8 +4,10 @@
 //! match: `POST /pets/5` beside `GET /pets/{id}` doesn't hide the latter from a GET of that path.
 //!
 //! REST APIs prefer, segment by segment, static before variable before greedy, which is matchit's order.
-//! HTTP APIs prefer any full match over any greedy one, so their greedy routes stand in a second router,
-//! asked when the first finds nothing; `$default` comes last.
+//! HTTP APIs prefer any full match over any greedy one, so their greedy routes stand in routers of their own,
+//! asked when the first finds nothing; `$default` comes last. matchit takes no `{a}` where it has a `{*b}`
+//! (`/{a}/{rest+}` beside `/{proxy+}`), which can't happen among paths of one length: there is a router for each
+//! length, and of their matches the one wins that is static before variable before greedy, segment by segment.
 
 use matchit::{InsertError, Params, Router};
 use turnpike_snapshot::Protocol;
@@ -29,7 +31,16 @@ pub(crate) struct Routes {
 #[derive(Debug, Default)]
 struct MethodRoutes {
     first: Router<usize>,
-    greedy: Option<Router<usize>>,
+    /// By the number of segments.
+    greedy: Vec<(usize, Router<usize>)>,
+}
+
+/// How specific a segment of a route's path is, the most specific first.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Segment {
+    Literal,
+    Variable,
+    Greedy,
 }
 
 /// A route and the path variables that it took.
@@ -90,7 +101,7 @@ impl Routes {
 
     pub(crate) fn look_up<'t, 'p>(&'t self, method: &str, path: &'p str) -> Option<Matched<'t, 'p>> {
         let own = self.methods.iter().find(|(known, _)| **known == *method).map_or(&self.any, |(_, own)| own);
-        let matched = own.at(path).or_else(|| own.at(self.trimmed(path)?));
+        let matched = own.at(&self.routes, path).or_else(|| own.at(&self.routes, self.trimmed(path)?));
         match (matched, self.default) {
             (Some(matched), _) => {
                 Some(Matched { route: &self.routes[*matched.value], variables: Some(matched.params) })
@@ -110,15 +121,36 @@ impl MethodRoutes {
     fn insert(&mut self, protocol: Protocol, path: &str, index: usize) -> Result<(), InsertError> {
         let (pattern, greedy) = pattern(path);
         let router = match protocol {
-            Protocol::Http if greedy => self.greedy.get_or_insert_default(),
+            Protocol::Http if greedy => self.greedy_of(segments(path).count()),
             _ => &mut self.first,
         };
         router.insert(pattern, index)
     }
 
-    fn at<'t, 'p>(&'t self, path: &'p str) -> Option<matchit::Match<'t, 'p, &'t usize>> {
-        self.first.at(path).ok().or_else(|| self.greedy.as_ref()?.at(path).ok())
+    fn greedy_of(&mut self, length: usize) -> &mut Router<usize> {
+        let known = self.greedy.iter().position(|(known, _)| *known == length);
+        let at = known.unwrap_or_else(|| {
+            self.greedy.push((length, Router::new()));
+            self.greedy.len() - 1
+        });
+        &mut self.greedy[at].1
     }
+
+    fn at<'t, 'p>(&'t self, routes: &[Route], path: &'p str) -> Option<matchit::Match<'t, 'p, &'t usize>> {
+        let greedy = || {
+            let matches = self.greedy.iter().filter_map(|(_, router)| router.at(path).ok());
+            matches.min_by(|a, b| segments(&routes[*a.value].path).cmp(segments(&routes[*b.value].path)))
+        };
+        self.first.at(path).ok().or_else(greedy)
+    }
+}
+
+fn segments(path: &str) -> impl Iterator<Item = Segment> {
+    path.split('/').map(|segment| match segment.strip_prefix('{') {
+        None => Segment::Literal,
+        Some(name) if name.ends_with("+}") => Segment::Greedy,
+        Some(_) => Segment::Variable,
+    })
 }
 
 /// AWS writes a greedy variable `{name+}`, matchit `{*name}`.

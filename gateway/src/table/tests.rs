@@ -128,6 +128,37 @@ fn http_apis_prefer_full_then_greedy_then_default() {
 }
 
 #[test]
+fn greedy_routes_of_any_shape_stand_beside_each_other() {
+    let routes = [
+        "ANY /{proxy+}",
+        "GET /{a}/{rest+}",
+        "GET /{b}/{c}/{rest+}",
+        "GET /{b}/new/{rest+}",
+        "GET /pets/{rest+}",
+        "POST /{all+}",
+    ];
+    // matchit minds the order in which routes come.
+    for turn in 0..routes.len() {
+        let mut routes = routes;
+        routes.rotate_left(turn);
+        let table = one_stage(Protocol::Http, &routes);
+        for (method, path, expected) in [
+            ("GET", "/x", "ANY /{proxy+}"),
+            ("GET", "/x/y", "GET /{a}/{rest+}"),
+            ("GET", "/x/y/z", "GET /{b}/{c}/{rest+}"),
+            ("GET", "/x/new/z", "GET /{b}/new/{rest+}"),
+            ("GET", "/x/new", "GET /{a}/{rest+}"),
+            ("GET", "/pets/y", "GET /pets/{rest+}"),
+            ("GET", "/pets/new/z", "GET /pets/{rest+}"),
+            ("POST", "/pets/new/z", "POST /{all+}"),
+            ("PUT", "/pets", "ANY /{proxy+}"),
+        ] {
+            assert_eq!(looked_up(&table, method, path).as_deref(), Some(expected), "{method} {path}");
+        }
+    }
+}
+
+#[test]
 fn a_full_match_wins_over_a_greedy_one_with_a_longer_static_part() {
     let table = one_stage(Protocol::Http, &["GET /{a}/b", "GET /x/{proxy+}"]);
     assert_eq!(looked_up(&table, "GET", "/x/b").as_deref(), Some("GET /{a}/b"));

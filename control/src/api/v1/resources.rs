@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
+use turnpike_snapshot::VARIABLES_PER_ROUTE_MAX;
 
 use super::super::call::{Call, compact, page_answer};
 use super::super::error::ApiError;
@@ -26,13 +27,8 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     }
     check_place(&parent, &parsed, &path_part)?;
     check_siblings(&all, &parent, &parsed, &path_part)?;
-    let child = Resource {
-        id: new_id(RESOURCE_ID_LEN).map_err(|error| ApiError::internal(&error))?,
-        path: format!("{}/{path_part}", parent.path.trim_end_matches('/')),
-        parent_id: Some(parent.id),
-        path_part: Some(path_part),
-        methods: BTreeMap::new(),
-    };
+    let id = new_id(RESOURCE_ID_LEN).map_err(|error| ApiError::internal(&error))?;
+    let child = child(&parent, id, path_part);
     change.tx.put_part(&api.id, &child)?;
     Ok(answer(&child, false))
 }
@@ -68,6 +64,16 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
     Ok(Value::Null)
 }
 
+fn child(parent: &Resource, id: String, path_part: String) -> Resource {
+    Resource {
+        id,
+        path: format!("{}/{path_part}", parent.path.trim_end_matches('/')),
+        parent_id: Some(parent.id.clone()),
+        path_part: Some(path_part),
+        methods: BTreeMap::new(),
+    }
+}
+
 fn check_place(parent: &Resource, part: &PathPart, text: &str) -> Result<(), ApiError> {
     let parent_part = parent.path_part.as_deref().map(PathPart::parse);
     if let Some(Ok(PathPart::Greedy(_))) = parent_part {
@@ -79,6 +85,12 @@ fn check_place(parent: &Resource, part: &PathPart, text: &str) -> Result<(), Api
     if part.variable().is_some_and(|name| path_variables(&parent.path).contains(&name)) {
         return Err(ApiError::bad_request(format!(
             "The path {} already has a variable of the name in {text}",
+            parent.path
+        )));
+    }
+    if part.is_variable() && path_variables(&parent.path).len() >= VARIABLES_PER_ROUTE_MAX {
+        return Err(ApiError::bad_request(format!(
+            "The path {} already has {VARIABLES_PER_ROUTE_MAX} variables, and there can't be more",
             parent.path
         )));
     }
@@ -116,4 +128,46 @@ fn answer(resource: &Resource, embed: bool) -> Value {
         "pathPart": resource.path_part,
         "resourceMethods": if methods.is_empty() { Value::Null } else { methods.into() },
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use turnpike_snapshot::Protocol;
+
+    use super::*;
+    use crate::compile::routable;
+
+    /// What `create` would make of it, unless it is refused.
+    fn grow(tree: &mut Vec<Resource>, parent: &Resource, text: &str) -> Result<(), ApiError> {
+        let parsed = PathPart::parse(text).map_err(|error| ApiError::bad_request(error.to_string()))?;
+        check_place(parent, &parsed, text)?;
+        check_siblings(tree, parent, &parsed, text)?;
+        tree.push(child(parent, tree.len().to_string(), text.to_owned()));
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn every_tree_can_be_routed(parts in prop::collection::vec((any::<prop::sample::Index>(), routable::segment()), 0..60)) {
+            let root = Resource {
+                id: "root".to_owned(),
+                parent_id: None,
+                path_part: None,
+                path: "/".to_owned(),
+                methods: BTreeMap::new(),
+            };
+            let mut tree = vec![root];
+            for (at, text) in parts {
+                let parent = at.get(&tree).clone();
+                // What is refused isn't there.
+                let _ = grow(&mut tree, &parent, &text);
+            }
+            let methods = |n: usize| if n.is_multiple_of(2) { ["ANY", "GET"] } else { ["PUT", "GET"] };
+            let routes = tree.iter().enumerate().flat_map(|(n, resource)| {
+                methods(n).map(|method| (method.to_owned(), resource.path.clone()))
+            });
+            routable::check(Protocol::Rest, &routes.collect::<Vec<_>>());
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use turnpike_snapshot::{ACCESS_LOG_FORMAT_BYTES_MAX, check_access_log_format};
 
 use super::super::call::{Call, compact, page_answer};
 use super::super::error::ApiError;
@@ -16,7 +17,6 @@ use crate::model::{
 use crate::time::iso8601;
 
 const ARN_CHARS_MAX: usize = 1_024;
-const LOG_FORMAT_CHARS_MAX: usize = 8_192;
 const NOUN: &str = "stage";
 
 pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -157,7 +157,7 @@ impl Taken {
 fn take_access_log(members: &mut Members) -> Result<Option<Option<AccessLogSettings>>, ApiError> {
     let Some(mut settings) = members.object("accessLogSettings")? else { return Ok(None) };
     let destination_arn = settings.string("destinationArn", ARN_CHARS_MAX)?.unwrap_or_default();
-    let format = settings.string("format", LOG_FORMAT_CHARS_MAX)?.unwrap_or_default();
+    let format = settings.string("format", ACCESS_LOG_FORMAT_BYTES_MAX)?.unwrap_or_default();
     settings.finish()?;
     if destination_arn.is_empty() && format.is_empty() {
         return Ok(Some(None));
@@ -165,11 +165,12 @@ fn take_access_log(members: &mut Members) -> Result<Option<Option<AccessLogSetti
     log_group_of_arn(&destination_arn).map_err(ApiError::bad_request)?;
     let names_request =
         ["$context.requestId", "$context.extendedRequestId"].iter().any(|v| format.contains(v));
-    if !names_request || format.contains(['\n', '\r']) {
+    if !names_request {
         return Err(ApiError::bad_request(
-            "The access log's format has to be one line and contain $context.requestId or $context.extendedRequestId",
+            "format: the access log format has to contain $context.requestId or $context.extendedRequestId",
         ));
     }
+    check_access_log_format(&format).map_err(|error| ApiError::bad_request(format!("format: {error}")))?;
     Ok(Some(Some(AccessLogSettings { destination_arn, format })))
 }
 

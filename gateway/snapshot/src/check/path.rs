@@ -1,7 +1,7 @@
 //! The grammar of a route's path, for checks and for whoever compiles a routing table.
 
 use super::{Checked, Problem, SemanticError, size, wrong};
-use crate::limits::Limits;
+use crate::limits::{Limits, VARIABLES_PER_ROUTE_MAX};
 
 /// A segment of a route's path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -84,7 +84,7 @@ fn path_part(segment: &str) -> Result<PathPart<'_>, SemanticError> {
 pub(super) fn check(path: &str, parts: &[PathPart<'_>], limits: &Limits) -> Checked {
     size("path", path.len() as u64, limits.path_bytes_max as u64)?;
     let names: Vec<_> = parts.iter().filter_map(|part| part.variable()).collect();
-    super::count("path variables", names.len(), limits.variables_per_route_max)?;
+    super::count("path variables", names.len(), VARIABLES_PER_ROUTE_MAX)?;
     for (index, name) in names.iter().enumerate() {
         if names[..index].contains(name) {
             return Err(wrong("path variables", Problem::Duplicate { found: (*name).to_owned() }));

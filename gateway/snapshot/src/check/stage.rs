@@ -2,11 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{Checked, PathPart, Problem, count, path, path_parts, size, text, wrong};
+use super::{Checked, PathPart, Problem, access_log, count, path, path_parts, size, text, wrong};
 use crate::limits::Limits;
-use crate::unit::{
-    AccessLog, HttpProxy, Integration, IntegrationKind, Protocol, Route, StageUnit, TargetPart,
-};
+use crate::unit::{HttpProxy, Integration, IntegrationKind, Protocol, Route, StageUnit, TargetPart};
 
 /// A route's method and path without its variables' names; no parts at all for `$default`.
 type RouteKey<'a> = (&'a str, Option<Vec<PathPart<'a>>>);
@@ -20,7 +18,7 @@ fn check_stage(stage: &StageUnit, limits: &Limits) -> Checked {
     text::api_id("api id", &stage.api_id)?;
     check_stage_name(&stage.stage, stage.protocol)?;
     text::id("deployment id", &stage.deployment_id, limits.id_bytes_max)?;
-    stage.access_log.as_ref().map_or(Ok(()), |log| check_access_log(log, limits))?;
+    stage.access_log.as_ref().map_or(Ok(()), access_log::check)?;
     count("integrations", stage.integrations.len(), limits.integrations_per_stage_max)?;
     for (index, integration) in stage.integrations.iter().enumerate() {
         check_integration(integration, limits)
@@ -35,11 +33,6 @@ fn check_stage_name(name: &str, protocol: Protocol) -> Checked {
         ("$default", Protocol::Rest) => Err(wrong("stage $default", Problem::HttpOnly)),
         _ => text::stage("stage name", name),
     }
-}
-
-fn check_access_log(log: &AccessLog, limits: &Limits) -> Checked {
-    text::log_destination("access log destination", &log.destination)?;
-    text::log_format("access log format", &log.format, limits.log_format_bytes_max)
 }
 
 fn check_integration(integration: &Integration, limits: &Limits) -> Checked {

@@ -247,8 +247,7 @@ fn a_log_that_cannot_be_opened_is_refused_at_the_start() {
 fn log_groups_become_files_and_nothing_else_does() {
     assert_eq!(group_file("pets").unwrap(), "pets.log");
     assert_eq!(group_file("a/b").unwrap(), "a%2Fb.log");
-    assert_eq!(group_file("..").unwrap(), "...log");
-    for group in ["", "a b", "a\0", "ü", "a%2Fb", "arn:aws:logs", &"x".repeat(252), &"/".repeat(84)] {
+    for group in ["", "..", "a b", "a\0", "ü", "a%2Fb", "arn:aws:logs", &"x".repeat(252), &"/".repeat(84)] {
         assert!(group_file(group).is_err(), "{group} was taken");
     }
 }

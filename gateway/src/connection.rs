@@ -204,7 +204,13 @@ impl Connection {
         let answered = match pipeline::serve(&exchange, &mut record).await {
             Ok(answered) => answered,
             Err(Failure::Refused(refusal)) => exchange.refuse(refusal, &mut record).await,
-            Err(Failure::Aborted) => {
+            Err(Failure::CutOff(fault)) => {
+                record.cut_off(fault, &exchange);
+                self.client.stream.reset_on_close();
+                Answered::closing()
+            }
+            Err(Failure::ClientGone) => {
+                record.client_gone();
                 self.client.stream.reset_on_close();
                 Answered::closing()
             }

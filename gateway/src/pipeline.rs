@@ -7,6 +7,7 @@ mod body;
 mod duplex;
 mod integrate;
 mod lines;
+mod pieces;
 mod record;
 mod refusal;
 mod respond;

@@ -263,7 +263,9 @@ fn an_early_reply_to_a_long_body_is_read() {
     let (address, _requests) = start(|stream, _| {
         let mut head = [0; 64];
         (&stream).read_exact(&mut head).unwrap();
-        (&stream).write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n").unwrap();
+        // Said to end the connection: a client that has sent all of its body by now may otherwise reuse it.
+        let reply = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        (&stream).write_all(reply).unwrap();
         // Reads on, so that closing sends no reset before the reply is read.
         let _ = std::io::copy(&mut &stream, &mut std::io::sink());
     });

@@ -149,9 +149,8 @@ fn idle_connections_hold_no_buffers() {
     until("50 connections to hold no buffer", || {
         let metrics = plane.gateway.metrics();
         let sum = |name| metrics.sum(name, &[]);
-        let pooled = sum("turnpike_shard_upstream_connections_idle");
         let idle = sum("turnpike_shard_connections_idle") == 50.0;
-        (idle && sum("turnpike_shard_buffers_in_use") == pooled).then_some(())
+        (idle && sum("turnpike_shard_buffers_in_use") == 0.0).then_some(())
     });
     for client in &mut clients {
         assert_eq!(client.exchange(request("GET", "a1", "/")).status, 200, "and it still serves");
@@ -339,5 +338,29 @@ fn too_many_exchanges_get_429() {
     assert_eq!(first.reply().status, 200);
     assert_eq!(second.exchange(request("GET", "a1", "/")).status, 200);
     drop((first, second));
+    plane.assert_at_rest();
+}
+
+#[test]
+fn an_answer_that_is_cut_off_shows_in_log_and_metrics() {
+    let origin = Origin::scripted(|connection, _| {
+        if let Ok(Some(_)) = connection.request() {
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nnot all of it").unwrap();
+        }
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("access.log");
+    let options = Options::new()
+        .set("access_log", log.display())
+        .set("access_log_format", "$context.status $context.error.message");
+    let plane = DataPlane::with(&options, &[http_api("a1").route("$default", &origin.url("/"))]);
+    let mut client = plane.connect();
+    client.send(request("GET", "a1", "/"));
+    assert!(client.try_reply(false).is_err());
+    drop(client);
+    let line = until("the line", || std::fs::read_to_string(&log).ok().filter(|text| text.ends_with('\n')));
+    assert_eq!(line, "200 Endpoint ended its answer early\n");
+    let counted = plane.gateway.metrics().sum("turnpike_shard_refusals_total", &["kind=\"upstream_closed\""]);
+    assert_eq!(counted, 1.0);
     plane.assert_at_rest();
 }

@@ -26,6 +26,20 @@ pub use stream::{Cancel, Stream, connect, is_canceled};
 use std::future::Future;
 use std::time::Duration;
 
+/// Lets the shard's other tasks run.
+pub async fn yield_now() {
+    let mut yielded = false;
+    std::future::poll_fn(|context| {
+        if yielded {
+            return std::task::Poll::Ready(());
+        }
+        yielded = true;
+        context.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}
+
 /// Starts a task on the current shard. It ends with the shard, or by itself.
 pub fn spawn(task: impl Future<Output = ()> + 'static) {
     drop(monoio::spawn(task));

@@ -15,6 +15,11 @@ use socket2::SockRef;
 /// ECANCELED: what a cancelled read gives.
 const ECANCELED: i32 = 125;
 
+// Linux's values, the same on all of its architectures.
+const MSG_PEEK: i32 = 0x02;
+const MSG_DONTWAIT: i32 = 0x40;
+const MSG_NOSIGNAL: i32 = 0x4000;
+
 /// One connection. Reading and writing may go on at once, from two futures of the shard.
 pub struct Stream {
     inner: UnsafeCell<TcpStream>,
@@ -104,6 +109,40 @@ impl Stream {
         (result, slice.into_inner())
     }
 
+    /// What there is to read without waiting, behind what `buffer` holds and up to `bytes_max`; `None` if
+    /// there is nothing yet. For long bodies: bytes that are sent on at once, while they are in the core's cache,
+    /// cost much less than bytes that wait for a whole round of the reactor.
+    ///
+    /// # Errors
+    /// As `recv` gives them.
+    pub fn recv_at_once(&self, buffer: &mut Vec<u8>, bytes_max: usize) -> io::Result<Option<usize>> {
+        let room = buffer.spare_capacity_mut();
+        let room_bytes = room.len().min(bytes_max);
+        match SockRef::from(&self.descriptor()).recv_with_flags(&mut room[..room_bytes], MSG_DONTWAIT) {
+            Ok(count) => {
+                // SAFETY: the kernel has written `count` bytes behind the initialized ones, within the capacity.
+                #[expect(unsafe_code, reason = "the bytes were written by a system call")]
+                unsafe {
+                    buffer.set_len(buffer.len() + count);
+                }
+                Ok(Some(count))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends what the socket takes without waiting; possibly nothing.
+    ///
+    /// # Errors
+    /// As `send` gives them.
+    pub fn send_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
+        match SockRef::from(&self.descriptor()).send_with_flags(bytes, MSG_DONTWAIT | MSG_NOSIGNAL) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            sent => sent,
+        }
+    }
+
     /// Waits, without holding a buffer, until a read would not wait.
     ///
     /// # Errors
@@ -131,8 +170,6 @@ impl Stream {
     /// Whether the peer has neither closed nor sent a byte: one system call that doesn't wait.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        const MSG_PEEK: i32 = 0x02;
-        const MSG_DONTWAIT: i32 = 0x40;
         let mut byte = [MaybeUninit::uninit()];
         let peeked = SockRef::from(&self.descriptor()).recv_with_flags(&mut byte, MSG_PEEK | MSG_DONTWAIT);
         matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)

@@ -34,7 +34,7 @@ pub(super) async fn relay<'a>(
     record.bytes_in += bytes_in.get();
     match (upload, answer) {
         (Uploaded::Refused(refusal), _) if !download.began.get() => Err(refusal.into()),
-        (Uploaded::Refused(_) | Uploaded::ClientGone, _) => Err(Failure::Aborted),
+        (Uploaded::Refused(_) | Uploaded::ClientGone, _) => Err(Failure::ClientGone),
         (_, Err(fault)) => Err(download.failure(fault)),
         (Uploaded::Whole(ahead), Ok(kept)) => {
             let body_bytes = exchange.buffered().len();

@@ -12,6 +12,7 @@ use super::body::Body;
 use super::upload::Upload;
 use super::{Exchange, Failure, Record, Refusal, upstream_request};
 use crate::shard::Shard;
+use crate::stats::RefusalKind;
 use crate::table::{Address, Integration, Matched};
 use crate::upstream::{self, ConnectError, Connection};
 use crate::wheel::OnExpiry;
@@ -103,7 +104,7 @@ async fn invite_body(
     let (sent, out) = client.stream.send(out, 0).await;
     client.watch.disarm();
     shard.buffers.give(out);
-    sent.map_err(|_| Failure::Aborted)
+    sent.map_err(|_| Failure::ClientGone)
 }
 
 /// Trailers are bounded as headers are.
@@ -130,6 +131,20 @@ pub(crate) enum UpstreamFault {
     Closed,
     Malformed,
     TimedOut,
+}
+
+impl UpstreamFault {
+    /// As metrics tell faults apart.
+    pub(super) fn kind(self) -> RefusalKind {
+        match self {
+            Self::Unresolved => RefusalKind::UpstreamUnresolved,
+            Self::Connect => RefusalKind::UpstreamConnect,
+            Self::TooManyConnections => RefusalKind::UpstreamConnections,
+            Self::Closed => RefusalKind::UpstreamClosed,
+            Self::Malformed => RefusalKind::UpstreamMalformed,
+            Self::TimedOut => RefusalKind::IntegrationTimeout,
+        }
+    }
 }
 
 impl From<ConnectError> for UpstreamFault {

@@ -8,6 +8,7 @@ use turnpike_rt::Clock;
 use turnpike_snapshot::Protocol;
 
 use super::Exchange;
+use super::integrate::UpstreamFault;
 
 /// Gathered while a request is served.
 #[derive(Debug)]
@@ -76,6 +77,23 @@ impl<'a> Record<'a> {
         self.status = status;
         self.refused = Some(Refused { message, response_type });
         exchange.shard.stats.borrow_mut().counters.refusals.count(kind);
+    }
+
+    /// The client has the head of an answer that can't be completed: its status can't show it any more.
+    pub(crate) fn cut_off(&mut self, fault: UpstreamFault, exchange: &Exchange<'_>) {
+        let (message, response_type) = match fault {
+            UpstreamFault::TimedOut => {
+                ("Endpoint stopped in the middle of its answer", "INTEGRATION_TIMEOUT")
+            }
+            _ => ("Endpoint ended its answer early", "INTEGRATION_FAILURE"),
+        };
+        self.refused = Some(Refused { message, response_type });
+        exchange.shard.stats.borrow_mut().counters.refusals.count(fault.kind());
+    }
+
+    pub(crate) fn client_gone(&mut self) {
+        self.refused =
+            Some(Refused { message: "Client closed the connection", response_type: "DEFAULT_4XX" });
     }
 
     /// Counts and logs.

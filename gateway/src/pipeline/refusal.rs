@@ -33,8 +33,9 @@ pub(crate) enum Refusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
     Refused(Refusal),
-    /// The client is gone, or has part of an answer that can't be completed: the connection is reset.
-    Aborted,
+    /// The client has part of an answer that can't be completed: the connection is reset.
+    CutOff(UpstreamFault),
+    ClientGone,
 }
 
 impl From<Refusal> for Failure {
@@ -155,14 +156,6 @@ fn not_found(kind: RefusalKind) -> Terms {
 fn upstream_terms(fault: UpstreamFault, protocol: Protocol) -> Terms {
     use Protocol::{Http, Rest};
     use UpstreamFault as Fault;
-    let kind = match fault {
-        Fault::Unresolved => RefusalKind::UpstreamUnresolved,
-        Fault::Connect => RefusalKind::UpstreamConnect,
-        Fault::TooManyConnections => RefusalKind::UpstreamConnections,
-        Fault::Closed => RefusalKind::UpstreamClosed,
-        Fault::Malformed => RefusalKind::UpstreamMalformed,
-        Fault::TimedOut => RefusalKind::IntegrationTimeout,
-    };
     let (status, message) = match (protocol, fault) {
         (Rest, Fault::TimedOut) => (504, "Endpoint request timed out"),
         (Rest, Fault::Unresolved | Fault::Connect | Fault::Closed) => {
@@ -180,7 +173,7 @@ fn upstream_terms(fault: UpstreamFault, protocol: Protocol) -> Terms {
         Fault::TooManyConnections => ("ServiceUnavailableException", "DEFAULT_5XX"),
         _ => ("InternalServerErrorException", "INTEGRATION_FAILURE"),
     };
-    Terms { kind, status, message, error_type, response_type, protocol: Some(protocol) }
+    Terms { kind: fault.kind(), status, message, error_type, response_type, protocol: Some(protocol) }
 }
 
 /// The reply to a request that was parsed, in a buffer of the shard's.

@@ -15,6 +15,7 @@ use turnpike_snapshot::Protocol;
 use super::body::Body;
 use super::integrate::{Sent, UpstreamFault, chunk_limits};
 use super::lines::{self, Pass};
+use super::pieces::{self, Pace};
 use super::refusal::{self, Failure, Refusal};
 use super::{Answered, Exchange, Record, duplex};
 use crate::table::{Address, Integration};
@@ -88,7 +89,8 @@ impl Download<'_, '_> {
     pub(super) fn failure(&self, fault: Fault) -> Failure {
         match fault {
             Fault::Upstream(fault) if !self.began.get() => Refusal::Upstream(fault, self.protocol).into(),
-            Fault::Upstream(_) | Fault::ClientGone => Failure::Aborted,
+            Fault::Upstream(fault) => Failure::CutOff(fault),
+            Fault::ClientGone => Failure::ClientGone,
         }
     }
 
@@ -236,13 +238,13 @@ impl Download<'_, '_> {
     ) -> Result<bool, Fault> {
         let shard = self.exchange.shard;
         shard.buffers.give(std::mem::replace(input, shard.buffers.large()));
+        let mut pace = Pace::default();
         loop {
             input.clear();
-            shard.wheel.arm(&connection.watch, self.integration.timeout_ms, OnExpiry::EndBoth);
-            let (received, returned) = connection.stream.recv(std::mem::take(input)).await;
-            *input = returned;
-            let timed_out = connection.watch.has_expired();
-            connection.watch.disarm();
+            let (received, timed_out) = match pace.receive(&connection.stream, input, usize::MAX).await {
+                Some(received) => (received, false),
+                None => self.await_piece(connection, input).await,
+            };
             match received {
                 Ok(0) if !timed_out && matches!(body, Body::UntilClose) => {
                     if coding == Coding::Enchunk {
@@ -269,6 +271,21 @@ impl Download<'_, '_> {
         }
     }
 
+    /// Waits for the next piece; true if the wait was too long.
+    async fn await_piece(
+        &self,
+        connection: &Connection,
+        input: &mut Vec<u8>,
+    ) -> (std::io::Result<usize>, bool) {
+        let wheel = &self.exchange.shard.wheel;
+        wheel.arm(&connection.watch, self.integration.timeout_ms, OnExpiry::EndBoth);
+        let (received, returned) = connection.stream.recv(std::mem::take(input)).await;
+        *input = returned;
+        let timed_out = connection.watch.has_expired();
+        connection.watch.disarm();
+        (received, timed_out)
+    }
+
     /// Sends a piece from where it was read, without a copy.
     async fn forward(
         &self,
@@ -280,9 +297,14 @@ impl Download<'_, '_> {
         let extra = input.split_off(taken);
         record.body_bytes_out += taken as u64;
         record.bytes_out += taken as u64;
-        let (sent, returned) = self.write(std::mem::take(input)).await;
+        let (shard, client) = (self.exchange.shard, self.exchange.client);
+        let (sent, returned) = pieces::send(&client.stream, std::mem::take(input), || {
+            shard.wheel.arm(&client.watch, shard.settings.write_timeout_ms, OnExpiry::EndBoth);
+        })
+        .await;
+        client.watch.disarm();
         *input = returned;
-        sent?;
+        sent.map_err(|_| Fault::ClientGone)?;
         input.extend_from_slice(&extra);
         Ok(taken)
     }

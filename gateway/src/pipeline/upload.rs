@@ -1,15 +1,17 @@
 //! The rest of a request's body, on its way to the upstream while the answer may already come back.
 //!
-//! Buffers one piece, at most 256 KiB: the next is read when the upstream has taken the last, so that a
+//! Buffers one piece, at most 128 KiB: the next is read when the upstream has taken the last, so that a
 //! slow upstream slows its client down.
 
 use std::cell::Cell;
+use std::io;
 use std::net::Shutdown;
 use std::rc::Rc;
 
 use turnpike_rt::Stream;
 
 use super::body::Body;
+use super::pieces::{self, Pace};
 use super::{Exchange, Refusal};
 use crate::shard::Shard;
 use crate::table::Integration;
@@ -96,9 +98,10 @@ impl Upload {
     /// Sends the body to its end.
     pub(super) async fn run(mut self, control: UploadControl, bytes_in: &Cell<u64>) -> Uploaded {
         let mut piece = self.shard.buffers.large();
+        let mut pace = Pace::default();
         let uploaded = loop {
             piece.clear();
-            match self.receive(&mut piece, &control, bytes_in).await {
+            match self.receive(&mut piece, &mut pace, &control, bytes_in).await {
                 Ok(()) => {}
                 Err(ended) => break ended,
             }
@@ -107,8 +110,10 @@ impl Upload {
                 Err(refusal) => break Uploaded::Refused(refusal),
             };
             let ahead = piece.split_off(taken);
-            self.shard.wheel.arm(&self.upstream_watch, self.timeout_ms, OnExpiry::EndBoth);
-            let (sent, returned) = self.upstream.send(std::mem::take(&mut piece), 0).await;
+            let (sent, returned) = pieces::send(&self.upstream, std::mem::take(&mut piece), || {
+                self.shard.wheel.arm(&self.upstream_watch, self.timeout_ms, OnExpiry::EndBoth);
+            })
+            .await;
             piece = returned;
             self.upstream_watch.disarm();
             match sent {
@@ -126,22 +131,18 @@ impl Upload {
     async fn receive(
         &self,
         piece: &mut Vec<u8>,
+        pace: &mut Pace,
         control: &UploadControl,
         bytes_in: &Cell<u64>,
     ) -> Result<(), Uploaded> {
         if control.stopped.get() {
             return Err(Uploaded::Stopped);
         }
-        self.shard.wheel.arm(
-            &self.client_watch,
-            self.shard.settings.read_body_timeout_ms,
-            OnExpiry::TakeBuffer,
-        );
         let left = self.body.left().map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
-        let cancel = &self.client_watch.cancel;
-        let (received, returned) =
-            self.client.recv_cancelable_at_most(std::mem::take(piece), left, cancel).await;
-        *piece = returned;
+        let received = match pace.receive(&self.client, piece, left).await {
+            Some(received) => received,
+            None => self.await_piece(piece, left).await,
+        };
         match received {
             Ok(count) if count > 0 => {
                 bytes_in.set(bytes_in.get() + count as u64);
@@ -151,6 +152,16 @@ impl Upload {
             Err(_) if self.client_watch.has_expired() => Err(Uploaded::Refused(Refusal::ReadTimeout)),
             _ => Err(Uploaded::ClientGone),
         }
+    }
+
+    async fn await_piece(&self, piece: &mut Vec<u8>, bytes_max: usize) -> io::Result<usize> {
+        let timeout_ms = self.shard.settings.read_body_timeout_ms;
+        self.shard.wheel.arm(&self.client_watch, timeout_ms, OnExpiry::TakeBuffer);
+        let cancel = &self.client_watch.cancel;
+        let (received, returned) =
+            self.client.recv_cancelable_at_most(std::mem::take(piece), bytes_max, cancel).await;
+        *piece = returned;
+        received
     }
 
     fn take(&mut self, piece: &[u8]) -> Result<usize, Refusal> {

@@ -1,6 +1,11 @@
 //! Turnpike's control plane: the management API, the store, the compiler of configuration, the
 //! publisher, and the operator's command line.
 
+#![deny(clippy::print_stderr, reason = "it panics where standard error can't be written: use log_line!")]
+
+#[macro_use]
+mod log;
+
 pub mod api;
 pub mod change;
 pub mod cli;

@@ -1,5 +1,7 @@
 //! `turnpike-control`: see the library of the same name.
 
+use std::io::Write as _;
+
 use clap::Parser as _;
 use turnpike_control::cli::Cli;
 
@@ -7,7 +9,8 @@ fn main() -> std::process::ExitCode {
     match Cli::parse().run() {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("turnpike-control: {message}");
+            // Where it can't be written, the status still tells.
+            let _ = writeln!(std::io::stderr(), "turnpike-control: {message}");
             std::process::ExitCode::FAILURE
         }
     }

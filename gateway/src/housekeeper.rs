@@ -221,7 +221,7 @@ async fn finish_log(log: Arc<Mutex<AccessLog>>) {
         return;
     };
     if let Err(unwritten) = log.into_inner().finish(Duration::from_millis(LOG_FINISH_MS)).await {
-        eprintln!("turnpike-gateway: access log: {} bytes could not be written", unwritten.queued_bytes);
+        report!("turnpike-gateway: access log: {} bytes could not be written", unwritten.queued_bytes);
     }
 }
 
@@ -266,7 +266,7 @@ impl Watch<'_> {
                     self.tell(|| ToShard::Stop).await;
                 }
                 Err(_) = timeout_at(deadline, std::future::pending::<()>()), if !stopping => {
-                    eprintln!("turnpike-gateway: requests are still in flight after drain_timeout_ms; closing them");
+                    report!("turnpike-gateway: requests are still in flight after drain_timeout_ms; closing them");
                     stopping = true;
                     self.tell(|| ToShard::Stop).await;
                 }

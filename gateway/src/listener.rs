@@ -22,7 +22,7 @@ pub(crate) async fn accept(shard: Rc<Shard>, listener: Rc<Listener>) {
             Ok((accepted, peer)) => place(&shard, accepted, peer),
             Err(_) if shard.is_draining() => return,
             Err(error) => {
-                eprintln!("turnpike-gateway: shard {} can't accept: {error}", shard.index);
+                report!("turnpike-gateway: shard {} can't accept: {error}", shard.index);
                 turnpike_rt::sleep(Duration::from_millis(RETRY_MS)).await;
             }
         }

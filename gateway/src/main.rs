@@ -1,5 +1,10 @@
 //! Turnpike's data plane: one shard per core, and the housekeeper on this thread.
 
+#![deny(clippy::print_stderr, reason = "it panics where standard error can't be written: use report!")]
+
+#[macro_use]
+mod report;
+
 mod access_log_format;
 mod buffers;
 mod connection;
@@ -37,7 +42,7 @@ fn main() -> ExitCode {
     match start(Arc::new(settings)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
-            eprintln!("turnpike-gateway: {reason}");
+            report!("turnpike-gateway: {reason}");
             ExitCode::FAILURE
         }
     }
@@ -72,7 +77,7 @@ fn select_driver(settings: &Settings) -> Result<Driver, String> {
     };
     let (driver, refusal) = Driver::select(choice)?;
     if let Some(refusal) = refusal {
-        eprintln!("turnpike-gateway: running on epoll, which is slower: {refusal}");
+        report!("turnpike-gateway: running on epoll, which is slower: {refusal}");
     }
     Ok(driver)
 }

@@ -114,7 +114,7 @@ impl SettingsError {
         match self {
             Self::CommandLine(error) => error.exit(),
             other => {
-                eprintln!("turnpike-gateway: {other}");
+                report!("turnpike-gateway: {other}");
                 std::process::exit(2)
             }
         }

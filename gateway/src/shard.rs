@@ -155,7 +155,7 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         let ended = bell.listen(|| heard.open_mail()).await;
         if let Err(error) = ended {
             // Without its bell a shard hears of nothing any more: that is no state to go on in.
-            eprintln!("turnpike-gateway: shard {} lost its mailbox's bell: {error}", heard.index);
+            report!("turnpike-gateway: shard {} lost its mailbox's bell: {error}", heard.index);
             heard.stopping.set(true);
         }
     });

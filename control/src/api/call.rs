@@ -37,17 +37,24 @@ impl Call {
         pairs.filter(|(n, _)| decode(n) == name).map(|(_, value)| decode(value)).collect()
     }
 
-    /// The first value of a query parameter that isn't empty.
-    pub(super) fn query_value(&self, name: &str) -> Option<String> {
-        self.query_values(name).into_iter().find(|value| !value.is_empty())
+    /// The value of a query parameter that can come once; an empty one is absent.
+    ///
+    /// # Errors
+    /// When it comes twice.
+    pub(super) fn query_value(&self, name: &str) -> Result<Option<String>, ApiError> {
+        let mut values = self.query_values(name);
+        match values.len() {
+            0 | 1 => Ok(values.pop().filter(|value| !value.is_empty())),
+            _ => Err(ApiError::bad_request(format!("The query parameter {name} comes twice"))),
+        }
     }
 
     /// What a list was asked for, by the service's names for its parameters.
     ///
     /// # Errors
-    /// When the number isn't one, or the token wasn't made here.
+    /// When the number isn't one, the token wasn't made here, or either comes twice.
     pub(super) fn paging(&self, names: &PagingNames) -> Result<Paging, ApiError> {
-        let limit = match self.query_value(names.limit) {
+        let limit = match self.query_value(names.limit)? {
             None => names.limit_default,
             Some(text) => {
                 text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
@@ -55,7 +62,7 @@ impl Call {
                 })?
             }
         };
-        let after = match self.query_value(names.token) {
+        let after = match self.query_value(names.token)? {
             None => String::new(),
             Some(token) => token_id(&token)
                 .ok_or_else(|| ApiError::bad_request(format!("Invalid {} specified", names.token)))?,
@@ -143,6 +150,10 @@ mod tests {
         assert_eq!(call("").paging(&NAMES), Ok(Paging { after: String::new(), limit: 100 }));
         let query = format!("maxResults=3&nextToken={}", id_token("x"));
         assert_eq!(call(&query).paging(&NAMES), Ok(Paging { after: "x".to_owned(), limit: 3 }));
+        for query in ["maxResults=1&maxResults=1", "nextToken=61&nextToken=62"] {
+            let error = call(query).paging(&NAMES).expect_err(query);
+            assert!(error.status == 400 && error.message.contains("comes twice"), "{error}");
+        }
         for query in ["maxResults=0", "maxResults=501", "maxResults=x", "maxResults=-1", "nextToken=zz"] {
             assert_eq!(call(query).paging(&NAMES).expect_err(query).status, 400);
         }
@@ -152,6 +163,6 @@ mod tests {
     fn query_values_are_decoded() {
         let call = call("embed=methods&embed=a%20b&x");
         assert_eq!(call.query_values("embed"), ["methods", "a b"]);
-        assert_eq!(call.query_value("x"), None);
+        assert_eq!(call.query_value("x"), Ok(None));
     }
 }

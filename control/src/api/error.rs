@@ -68,6 +68,13 @@ impl ApiError {
         Self { status: 413, code: "RequestEntityTooLargeException", message }
     }
 
+    /// It isn't framed as it says, or the client broke off.
+    #[must_use]
+    pub fn body_broken(error: &dyn std::error::Error) -> Self {
+        let cause = std::iter::successors(Some(error), |error| error.source()).last().unwrap_or(error);
+        Self::bad_request(format!("The request's body can't be read: {cause}"))
+    }
+
     #[must_use]
     pub fn body_timeout(timeout_ms: u64) -> Self {
         let message = format!("The request's body didn't arrive within {timeout_ms} ms (body_timeout_ms)");

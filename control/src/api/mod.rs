@@ -6,6 +6,7 @@
 mod call;
 mod dispatch;
 mod error;
+mod json;
 mod listener;
 mod members;
 mod operations;

@@ -1,10 +1,12 @@
 //! The axum side: from a request's bytes to a verified call.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use serde_json::Value;
@@ -55,11 +57,11 @@ async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
     if let Err(error) = &answered
         && error.status == 500
     {
-        eprintln!("management: {line} failed: {} ({id})", error.message);
+        log_line!("management: {line} failed: {} ({id})", error.message);
     }
     if api.control.settings().request_log {
         let status = response.status().as_u16();
-        eprintln!("management: {line} {status} {code} {} us ({id})", began.elapsed().as_micros());
+        log_line!("management: {line} {status} {code} {} us ({id})", began.elapsed().as_micros());
     }
     response
 }
@@ -87,13 +89,25 @@ async fn answer(api: &Arc<Api>, request: Request) -> Result<(u16, Value), ApiErr
 
 async fn read_body(api: &Api, body: Body) -> Result<Vec<u8>, ApiError> {
     let settings = api.control.settings();
-    let read = axum::body::to_bytes(body, settings.body_bytes_max);
+    let read = collect(body, settings.body_bytes_max);
     match tokio::time::timeout(Duration::from_millis(settings.body_timeout_ms), read).await {
-        Ok(Ok(bytes)) => Ok(bytes.to_vec()),
-        // A client that broke off doesn't read the answer, so that only the limit is worth naming.
-        Ok(Err(_)) => Err(ApiError::body_too_large(settings.body_bytes_max)),
+        Ok(read) => read,
         Err(_elapsed) => Err(ApiError::body_timeout(settings.body_timeout_ms)),
     }
+}
+
+/// Trailers say nothing here.
+async fn collect(mut body: Body, bytes_max: usize) -> Result<Vec<u8>, ApiError> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let frame = frame.map_err(|error| ApiError::body_broken(&error))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if data.len() > bytes_max - bytes.len() {
+            return Err(ApiError::body_too_large(bytes_max));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
 }
 
 fn check_signature(api: &Api, request: &SignedRequest<'_>) -> Result<(), ApiError> {

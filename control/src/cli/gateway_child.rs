@@ -103,7 +103,7 @@ impl GatewayChild {
     async fn last_output(&mut self) {
         if let Passing::Begun(passing) = &mut self.passing {
             if tokio::time::timeout(LAST_OUTPUT_TIMEOUT, passing).await.is_err() {
-                eprintln!(
+                log_line!(
                     "up: nobody takes the gateway's last output within {LAST_OUTPUT_TIMEOUT:?}; it is lost"
                 );
             }
@@ -120,7 +120,7 @@ impl GatewayChild {
         // Without an id it has ended already.
         let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         if let Some(Err(error)) = pid.map(|pid| kill_process(pid, signal)) {
-            eprintln!("up: can't send {signal:?} to the gateway: {error}");
+            log_line!("up: can't send {signal:?} to the gateway: {error}");
         }
     }
 
@@ -130,11 +130,11 @@ impl GatewayChild {
         if tokio::time::timeout(Duration::from_millis(timeout_ms), self.child.wait()).await.is_ok() {
             return self.last_output().await;
         }
-        eprintln!(
+        log_line!(
             "up: the gateway still drained after {timeout_ms} ms (gateway_stop_timeout_ms) and is killed"
         );
         if let Err(error) = self.child.kill().await {
-            eprintln!("up: can't kill the gateway: {error}");
+            log_line!("up: can't kill the gateway: {error}");
         }
     }
 }
@@ -147,7 +147,7 @@ async fn pass_on(mut output: BufReader<ChildStdout>) {
         out.flush().await
     };
     if let Err(error) = passed.await {
-        eprintln!("up: can't pass the gateway's output on: {error}");
+        log_line!("up: can't pass the gateway's output on: {error}");
     }
 }
 

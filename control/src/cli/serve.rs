@@ -81,9 +81,9 @@ impl Serving {
         self.stop.send_replace(true);
         match tokio::time::timeout(Duration::from_millis(timeout_ms), self.server).await {
             Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => eprintln!("management: the server failed: {error}"),
-            Ok(Err(error)) => eprintln!("management: the server failed: {error}"),
-            Err(_elapsed) => eprintln!(
+            Ok(Ok(Err(error))) => log_line!("management: the server failed: {error}"),
+            Ok(Err(error)) => log_line!("management: the server failed: {error}"),
+            Err(_elapsed) => log_line!(
                 "management: requests were still open after {timeout_ms} ms (shutdown_timeout_ms) and are cut off"
             ),
         }

@@ -39,7 +39,7 @@ async fn run_gateway(
     say(&introduction(serving, &child.ready))?;
     child.pass_output_on();
     let last = watch(child, &settings, serving, signals).await;
-    eprintln!("up: stopping");
+    log_line!("up: stopping");
     if let Some(child) = last {
         child.stop(settings.stop_timeout_ms).await;
     }
@@ -68,12 +68,12 @@ async fn watch(
         if began.elapsed() >= STEADY_AFTER {
             pause = RESTART_PAUSE;
         }
-        eprintln!("up: the gateway ended: {how}");
+        log_line!("up: the gateway ended: {how}");
         child = tokio::select! {
             again = start_again(settings, serving, &mut pause) => again,
             () = signals.stop() => return None,
         };
-        eprintln!("up: the gateway is ready again");
+        log_line!("up: the gateway is ready again");
         child.pass_output_on();
     }
 }
@@ -81,12 +81,12 @@ async fn watch(
 /// Tries for as long as it takes.
 async fn start_again(settings: &GatewaySettings, serving: &Serving, pause: &mut Duration) -> GatewayChild {
     loop {
-        eprintln!("up: starting the gateway again in {} ms", pause.as_millis());
+        log_line!("up: starting the gateway again in {} ms", pause.as_millis());
         tokio::time::sleep(*pause).await;
         *pause = (*pause * 2).min(RESTART_PAUSE_MAX);
         match GatewayChild::start(settings, &serving.publish_socket).await {
             Ok(child) => return child,
-            Err(error) => eprintln!("up: {error}"),
+            Err(error) => log_line!("up: {error}"),
         }
     }
 }

@@ -166,7 +166,7 @@ async fn accept(listener: UnixListener, shared: Arc<Shared>) {
                 }
             }
             Err(error) => {
-                eprintln!("publish: can't accept a gateway, trying again in {ACCEPT_PAUSE_MS} ms: {error}");
+                log_line!("publish: can't accept a gateway, trying again in {ACCEPT_PAUSE_MS} ms: {error}");
                 tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
             }
         }

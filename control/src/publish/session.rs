@@ -68,7 +68,7 @@ pub(super) async fn run(stream: UnixStream, shared: Arc<Shared>) {
 /// Tells a gateway that there are too many of them, if it can be told without waiting.
 pub(super) fn turn_away(stream: &UnixStream, gateways_max: usize) {
     let reason = format!("{gateways_max} gateways are connected already: raise the publisher's gateways_max");
-    eprintln!("publish: turned a gateway away: {reason}");
+    log_line!("publish: turned a gateway away: {reason}");
     if let Ok(frame) = frame::encode(&FromControl::Rejected { reason }) {
         let mut buf = frame.into_buf();
         let bytes = buf.copy_to_bytes(buf.remaining());
@@ -109,7 +109,7 @@ async fn take_answers(
             }
             FromGateway::Acknowledge { version } => presence.acknowledge(version),
             FromGateway::Refuse { version, reason } => {
-                eprintln!("publish: gateway {id} refused version {version}: {reason}");
+                log_line!("publish: gateway {id} refused version {version}: {reason}");
                 presence.refuse(version, reason);
             }
         }
@@ -152,7 +152,7 @@ async fn unit(shared: &Arc<Shared>, hash: UnitHash) -> FromControl {
         Ok(Some(bytes)) => FromControl::Unit { bytes },
         Ok(None) => FromControl::UnitMissing { hash, reason: "control doesn't keep it".to_owned() },
         Err(error) => {
-            eprintln!("publish: unit {hash} can't be read: {error}");
+            log_line!("publish: unit {hash} can't be read: {error}");
             FromControl::UnitMissing { hash, reason: format!("control can't read it: {error}") }
         }
     }
@@ -217,7 +217,7 @@ impl Output {
     /// Logs why a session ends and tells the gateway, if it can still be told: a message that was broken
     /// off in its middle can't be followed by another.
     async fn end(&mut self, who: &str, error: &SessionError) {
-        eprintln!("publish: closed the connection of {who}: {error}");
+        log_line!("publish: closed the connection of {who}: {error}");
         let told = match error {
             SessionError::NoHello(_) | SessionError::OldFormat { .. } | SessionError::Source(_) => true,
             SessionError::OutOfOrder

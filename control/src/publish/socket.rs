@@ -93,7 +93,7 @@ impl Drop for SocketFile {
         if identity(&self.path).is_ok_and(|found| found == self.identity)
             && let Err(error) = fs::remove_file(&self.path)
         {
-            eprintln!("publish: can't remove the socket {}: {error}", self.path.display());
+            log_line!("publish: can't remove the socket {}: {error}", self.path.display());
         }
     }
 }

@@ -183,6 +183,20 @@ fn up_passes_hangups_on() {
 }
 
 #[test]
+fn nobody_has_to_read_the_log() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let gateway = stand_in(dir.path());
+    let gateway = gateway.to_str().expect("UTF-8");
+    let mut control = Control::start(&["up", "--gateway-bin", gateway], &dir.path().join("data"));
+    control.client();
+    while !control.line().contains("Ctrl-C") {}
+    control.errors = None;
+    control.signal(Signal::TERM);
+    assert!(control.wait().success());
+    assert_eq!(notes(dir.path()).last().map(String::as_str), Some("drained"));
+}
+
+#[test]
 fn up_starts_its_gateway_again() {
     let dir = tempfile::tempdir().expect("a directory");
     let gateway = stand_in(dir.path());
@@ -208,7 +222,8 @@ fn a_killed_up_leaves_no_gateway() {
     control.signal(Signal::KILL);
     control.wait();
     // The gateway holds the other end as well: this ends when both have.
-    control.errors.read_to_end(&mut Vec::new()).expect("readable");
+    let mut errors = control.errors.take().expect("not closed");
+    errors.read_to_end(&mut Vec::new()).expect("readable");
 }
 
 #[test]

@@ -73,6 +73,32 @@ fn bodies_have_a_limit() {
     assert!(answer.message().contains("body_bytes_max"), "{answer:?}");
 }
 
+#[test]
+fn a_body_that_breaks_its_own_framing_is_named() {
+    let (_dir, inside) = start();
+    let head = "POST /v2/apis HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let answer = inside.client.send(&format!("{head}zz\r\n\r\n")).expect("answered");
+    assert_eq!((answer.status, answer.error()), (400, "BadRequestException"));
+    assert!(answer.message().contains("body can't be read"), "{answer:?}");
+    let chunk = format!("1f4\r\n{}\r\n", "x".repeat(500));
+    let answer = inside.client.send(&format!("{head}{chunk}{chunk}1\r\nx\r\n0\r\n\r\n")).expect("answered");
+    assert_eq!((answer.status, answer.error()), (413, "RequestEntityTooLargeException"));
+}
+
+#[test]
+fn what_could_be_read_in_two_ways_is_refused() {
+    let (_dir, inside) = start();
+    let twice = r#"{"name":"a","name":"b","protocolType":"HTTP"}"#;
+    inside.client.refused(400, "SerializationException", "\"name\" comes twice", "POST", "/v2/apis", twice);
+    let bad = "BadRequestException";
+    for (target, named) in [
+        ("/v2/apis?maxResults=1&maxResults=2", "maxResults comes twice"),
+        ("/restapis?position=61&position=62", "position comes twice"),
+    ] {
+        inside.client.refused(400, bad, named, "GET", target, "");
+    }
+}
+
 /// The one place is taken by a connection that says nothing, until it has been silent for too long.
 #[test]
 fn silent_connections_make_room() {

@@ -378,5 +378,5 @@ impl Outage {
 }
 
 fn log(line: &str) {
-    eprintln!("turnpike-gateway: publish link: {line}");
+    report!("turnpike-gateway: publish link: {line}");
 }

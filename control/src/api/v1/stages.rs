@@ -39,7 +39,7 @@ pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiEr
 /// All of them, or those that serve one deployment; AWS has no pages here.
 pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(view, call.parameter(0))?;
-    let deployment = call.query_value("deploymentId");
+    let deployment = call.query_value("deploymentId")?;
     let mut stages: Vec<RestStage> = view.tx.parts(&api.id)?;
     stages.retain(|stage| deployment.as_ref().is_none_or(|id| stage.deployment_id == *id));
     Ok(json!({"item": stages.iter().map(answer).collect::<Vec<_>>()}))

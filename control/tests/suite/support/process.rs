@@ -17,7 +17,8 @@ pub(crate) const SECRET: &str = "secret";
 pub(crate) struct Control {
     child: Child,
     pub(crate) output: BufReader<ChildStdout>,
-    pub(crate) errors: BufReader<ChildStderr>,
+    /// `None` closes it.
+    pub(crate) errors: Option<BufReader<ChildStderr>>,
 }
 
 impl Control {
@@ -29,7 +30,7 @@ impl Control {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().expect("turnpike-control");
         let output = BufReader::new(child.stdout.take().expect("piped"));
-        let errors = BufReader::new(child.stderr.take().expect("piped"));
+        let errors = child.stderr.take().map(BufReader::new);
         Self { child, output, errors }
     }
 
@@ -42,8 +43,9 @@ impl Control {
 
     /// Reads its standard error until a line contains `text`.
     pub(crate) fn await_error(&mut self, text: &str) -> String {
+        let errors = self.errors.as_mut().expect("not closed");
         let mut line = String::new();
-        while self.errors.read_line(&mut line).expect("readable") > 0 {
+        while errors.read_line(&mut line).expect("readable") > 0 {
             if line.contains(text) {
                 return line;
             }

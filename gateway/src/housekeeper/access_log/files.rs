@@ -195,7 +195,7 @@ impl Health {
             Some(lost) => *lost += lines,
             None => {
                 self.failing = Some(lines);
-                eprintln!(
+                report!(
                     "turnpike-gateway: access log {}: {error}; lines are lost, and counted, until it can be written \
                      again",
                     self.name
@@ -206,7 +206,7 @@ impl Health {
 
     fn recover(&mut self) {
         if let Some(lost) = self.failing.take() {
-            eprintln!("turnpike-gateway: access log {}: written again; {lost} lines were lost", self.name);
+            report!("turnpike-gateway: access log {}: written again; {lost} lines were lost", self.name);
         }
     }
 }

@@ -192,7 +192,7 @@ impl Host {
     /// How long until the next lookup.
     fn take(&mut self, name: &str, answer: Answer, pace: Pace) -> Duration {
         if self.resolution.problem.is_some() {
-            eprintln!("turnpike-gateway: host name `{name}` resolves again");
+            report!("turnpike-gateway: host name `{name}` resolves again");
         }
         self.resolution = Resolution { addresses: Some(answer.addresses.into()), problem: None };
         let ttl = answer.ttl.clamp(pace.ttl_min, pace.ttl_max);
@@ -219,7 +219,7 @@ impl Host {
                 Some(_) => "its last addresses serve on",
                 None => "requests to it fail until it resolves",
             };
-            eprintln!("turnpike-gateway: cannot resolve host name `{name}`: {problem}; {meanwhile}");
+            report!("turnpike-gateway: cannot resolve host name `{name}`: {problem}; {meanwhile}");
         }
         self.resolution.problem = Some(problem.into());
         pace.failure_ttl

@@ -7,9 +7,9 @@ use std::cell::{Cell, RefCell};
 
 use turnpike_http::ResponseHead;
 
-/// Most heads with a small body; a larger head makes its buffer grow. No power of two: buffers that lie so
-/// apart fall on the same lines of the core's cache, which with 256 connections of 16 KiB buffers cost a
-/// quarter of the throughput.
+/// Most heads with a small body; a larger head makes its buffer grow. No power of two, so that buffers
+/// don't fall on the same lines of the core's cache. Measured: a quarter more requests/s with 256 connections than
+/// with 16 KiB, size and spacing changed together.
 const SMALL_BYTES: usize = 8 * 1024 - 192;
 /// Few enough bytes to be sent on while they are in the core's cache.
 const LARGE_BYTES: usize = 128 * 1024 - 192;

@@ -89,10 +89,12 @@ impl Routes {
             if methods[index] != ANY || &*route.path == DEFAULT_ROUTE {
                 continue;
             }
-            for (_, own) in &mut self.methods {
-                match own.insert(protocol, &route.path, index) {
-                    Ok(()) | Err(InsertError::Conflict { .. }) => {}
-                    Err(error) => return Err(error),
+            for (method, own) in &mut self.methods {
+                let mut others = self.routes.iter().zip(methods);
+                let overridden = others
+                    .any(|(other, named)| **named == **method && is_same_path(&other.path, &route.path));
+                if !overridden {
+                    own.insert(protocol, &route.path, index)?;
                 }
             }
         }
@@ -143,6 +145,14 @@ impl MethodRoutes {
         };
         self.first.at(path).ok().or_else(greedy)
     }
+}
+
+/// Whether two paths differ in the names of their variables at most.
+fn is_same_path(one: &str, other: &str) -> bool {
+    let literals = |path: &str| {
+        path.split('/').filter(|part| !part.starts_with('{')).map(str::to_owned).collect::<Vec<_>>()
+    };
+    segments(one).eq(segments(other)) && literals(one) == literals(other)
 }
 
 fn segments(path: &str) -> impl Iterator<Item = Segment> {

@@ -268,3 +268,14 @@ fn snapshots_that_make_no_sense_are_refused_with_a_reason() {
         assert!(error.to_string().contains(reason), "{error}");
     }
 }
+
+#[test]
+fn an_any_route_is_left_out_only_where_a_method_has_its_own_route_on_that_path() {
+    let table = one_stage(Protocol::Rest, &["GET /a/{x}", "ANY /a/{y}"]);
+    assert_eq!(looked_up(&table, "GET", "/a/1").as_deref(), Some("GET /a/{x}"));
+    assert_eq!(looked_up(&table, "PUT", "/a/1").as_deref(), Some("ANY /a/{y}"));
+    // Not the same path: what matchit can't hold is refused, never left out without a word.
+    let units = vec![account(vec![]), stage("a1", Protocol::Rest, "s", &["GET /{a}", "ANY /{b+}"])];
+    let error = Compiler::new(29_000).compile(1, &hashed(units), &mut Services::default()).unwrap_err();
+    assert!(error.to_string().contains("stage s of API a1"), "{error}");
+}

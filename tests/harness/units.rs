@@ -1,8 +1,8 @@
 //! A small language for snapshots: `http_api("a1").route("GET /pets/{id}", &origin.url("/x/{id}"))`.
 
 use turnpike_snapshot::{
-    AccessLog, AccountUnit, Domain, HttpProxy, Integration, IntegrationKind, Mapping, Protocol, Route,
-    Scheme, StageUnit, TargetPart, Unit,
+    AccessLog, AccountUnit, Domain, HttpProxy, HttpVersion, Integration, IntegrationKind, Mapping, Protocol,
+    Route, Scheme, StageUnit, TargetPart, Unit,
 };
 
 /// The region of every test's account.
@@ -44,12 +44,14 @@ pub fn account(domains: &[(&str, &[Mapped<'_>])]) -> Unit {
     let domain = |&(name, mappings): &(&str, &[_])| Domain {
         name: str::to_owned(name),
         mappings: mappings.iter().map(mapping).collect(),
+        tls: None,
     };
     Unit::Account(AccountUnit {
         account_id: "000000000000".to_owned(),
         region: REGION.to_owned(),
         endpoint_suffix: ENDPOINT_SUFFIX.to_owned(),
         domains: domains.iter().map(domain).collect(),
+        acme_challenges: Vec::new(),
     })
 }
 
@@ -148,6 +150,9 @@ fn proxy(url: &str) -> HttpProxy {
     HttpProxy {
         method: None,
         scheme: Scheme::Http,
+        version: HttpVersion::Http1,
+        tls: None,
+        target_group: None,
         host: host.trim_matches(['[', ']']).to_owned(),
         port: port.parse().unwrap_or_else(|_| panic!("'{url}' has no port")),
         target: parts(path),

@@ -21,7 +21,7 @@ use crate::model::UriError;
 
 /// Grows with every change of what this module makes of the same input: a store that was compiled by
 /// another revision is compiled again when it is opened.
-pub const COMPILER_REVISION: i64 = 1;
+pub const COMPILER_REVISION: i64 = 2;
 
 /// Why a stage can't be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,5 +69,6 @@ pub fn account(account_id: &str, region: &str, endpoint_suffix: &str) -> Unit {
         region: region.to_owned(),
         endpoint_suffix: endpoint_suffix.to_owned(),
         domains: Vec::new(),
+        acme_challenges: Vec::new(),
     })
 }

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use matchit::{InsertError, Router};
 use proptest::prelude::*;
 use turnpike_snapshot::{
-    HttpProxy, Integration, IntegrationKind, Protocol, Route, Scheme, StageUnit, TargetPart, Unit,
+    HttpProxy, HttpVersion, Integration, IntegrationKind, Protocol, Route, Scheme, StageUnit, TargetPart,
+    Unit,
 };
 
 use super::encode;
@@ -54,6 +55,9 @@ fn unit(protocol: Protocol, routes: &[(String, String)]) -> Unit {
     let proxy = HttpProxy {
         method: None,
         scheme: Scheme::Http,
+        version: HttpVersion::Http1,
+        tls: None,
+        target_group: None,
         host: "h".to_owned(),
         port: 80,
         target: vec![TargetPart::Literal("/".to_owned())],

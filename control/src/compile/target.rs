@@ -1,6 +1,6 @@
 //! An integration's URI as the path that is sent.
 
-use turnpike_snapshot::{HttpProxy, IntegrationKind, Scheme, TargetPart};
+use turnpike_snapshot::{HttpProxy, HttpVersion, IntegrationKind, Scheme, TargetPart};
 
 use crate::model::{IntegrationUri, Piece};
 
@@ -9,6 +9,9 @@ pub(super) fn http_proxy(method: &str, uri: IntegrationUri, target: Vec<TargetPa
     IntegrationKind::HttpProxy(HttpProxy {
         method: (method != "ANY").then(|| method.to_owned()),
         scheme: Scheme::Http,
+        version: HttpVersion::Http1,
+        tls: None,
+        target_group: None,
         host: uri.host,
         port: uri.port,
         target,

@@ -75,7 +75,7 @@ fn published_stages(store: &Store) -> Vec<StageUnit> {
     check_snapshot(root.version, &units).expect("units that fit together");
     let stage = |unit| match unit {
         Unit::Stage(stage) => Some(stage),
-        Unit::Account(_) => None,
+        _ => None,
     };
     units.into_iter().filter_map(stage).collect()
 }

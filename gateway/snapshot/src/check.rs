@@ -5,7 +5,9 @@ mod access_log;
 mod account;
 mod path;
 mod stage;
+mod target_group;
 mod text;
+mod tls;
 
 use std::collections::HashSet;
 
@@ -18,7 +20,7 @@ pub use path::{PathPart, path_parts};
 use crate::codec::ENVELOPE_BYTES;
 use crate::error::Blame;
 use crate::limits::Limits;
-use crate::unit::{Root, Unit, UnitHash};
+use crate::unit::{HttpProxy, IntegrationKind, Root, Unit, UnitHash};
 
 /// Where a configuration can't be served, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +57,12 @@ pub enum Problem {
     TooLong { found: u32, max: u32 },
     #[error("is zero")]
     Zero,
+    #[error("{found} isn't from {min} to {max}")]
+    OutOfBounds { found: u32, min: u32, max: u32 },
+    #[error("{found:?} isn't in the snapshot")]
+    Dangling { found: String },
+    #[error("only an https integration has it, and each of them does")]
+    TlsMismatch,
     #[error("is empty")]
     Empty,
     #[error("a line break after {bytes} bytes; a record is one line, so write the format as one")]
@@ -99,6 +107,9 @@ pub fn check_unit(unit: &Unit, limits: &Limits) -> Result<(), SemanticError> {
     match unit {
         Unit::Stage(stage) => stage::check(stage, limits),
         Unit::Account(account) => account::check(account, limits),
+        Unit::Certificate(certificate) => tls::check_certificate(certificate, limits),
+        Unit::TrustStore(store) => tls::check_trust_store(store, limits),
+        Unit::TargetGroup(group) => target_group::check(group, limits),
     }
 }
 
@@ -123,29 +134,99 @@ pub fn check_root(root: &Root, limits: &Limits) -> Result<(), SemanticError> {
     size("all units together", bytes, limits.snapshot_bytes_max)
 }
 
-/// Checks what only all units of a root together can show: one account unit, and no stage twice.
+/// Checks what only all units of a root together can show: one account unit, no stage or id twice, and that what is
+/// referred to is there.
 ///
 /// # Errors
 /// The first problem found, with its place.
 pub fn check_snapshot<'a>(
     version: u64,
-    units: impl IntoIterator<Item = &'a Unit>,
+    units: impl IntoIterator<Item = &'a Unit> + Clone,
 ) -> Result<(), SemanticError> {
-    let mut accounts = 0;
-    let mut stages = HashSet::new();
-    for unit in units {
-        match unit {
-            Unit::Account(_) => accounts += 1,
-            Unit::Stage(stage) => {
-                if !stages.insert((&stage.api_id, &stage.stage)) {
-                    let found = format!("{}/{}", stage.api_id, stage.stage);
-                    return Err(wrong("stages", Problem::Duplicate { found }));
+    let names = Names::gather(units.clone())?;
+    let expected = usize::from(version > 0);
+    if names.accounts != expected {
+        return Err(wrong("units", Problem::AccountUnits { found: names.accounts }));
+    }
+    units.into_iter().try_for_each(|unit| names.resolve(unit))
+}
+
+/// What the units of a root are called.
+#[derive(Default)]
+struct Names<'a> {
+    accounts: usize,
+    stages: HashSet<(&'a str, &'a str)>,
+    certificates: HashSet<&'a str>,
+    trust_stores: HashSet<&'a str>,
+    target_groups: HashSet<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn gather(units: impl IntoIterator<Item = &'a Unit>) -> Result<Self, SemanticError> {
+        let mut names = Self::default();
+        for unit in units {
+            let (place, new, found) = match unit {
+                Unit::Account(_) => {
+                    names.accounts += 1;
+                    continue;
                 }
+                Unit::Stage(stage) => {
+                    let new = names.stages.insert((&stage.api_id, &stage.stage));
+                    ("stages", new, format!("{}/{}", stage.api_id, stage.stage))
+                }
+                Unit::Certificate(unit) => {
+                    ("certificates", names.certificates.insert(&unit.id), unit.id.clone())
+                }
+                Unit::TrustStore(unit) => {
+                    ("trust stores", names.trust_stores.insert(&unit.id), unit.id.clone())
+                }
+                Unit::TargetGroup(unit) => {
+                    ("target groups", names.target_groups.insert(&unit.id), unit.id.clone())
+                }
+            };
+            if !new {
+                return Err(wrong(place, Problem::Duplicate { found }));
             }
         }
+        Ok(names)
     }
-    let expected = usize::from(version > 0);
-    if accounts == expected { Ok(()) } else { Err(wrong("units", Problem::AccountUnits { found: accounts })) }
+
+    fn resolve(&self, unit: &Unit) -> Checked {
+        match unit {
+            Unit::Account(account) => account.domains.iter().try_for_each(|domain| {
+                let place = || format!("domain {}", domain.name);
+                let Some(tls) = &domain.tls else { return Ok(()) };
+                known(&self.certificates, Some(&tls.certificate), "certificate")
+                    .map_err(|e| e.within(&place()))?;
+                known(&self.trust_stores, tls.client_trust_store.as_ref(), "client trust store")
+                    .map_err(|e| e.within(&place()))
+            }),
+            Unit::Stage(stage) => stage.integrations.iter().try_for_each(|integration| {
+                let IntegrationKind::HttpProxy(proxy) = &integration.kind;
+                self.resolve_proxy(proxy).map_err(|e| {
+                    let place = format!("stage {} of api {}", stage.stage, stage.api_id);
+                    e.within(&format!("{place}, integration {}", integration.id))
+                })
+            }),
+            Unit::Certificate(_) | Unit::TrustStore(_) | Unit::TargetGroup(_) => Ok(()),
+        }
+    }
+
+    fn resolve_proxy(&self, proxy: &HttpProxy) -> Checked {
+        known(&self.target_groups, proxy.target_group.as_ref(), "target group")?;
+        let Some(tls) = &proxy.tls else { return Ok(()) };
+        known(&self.trust_stores, tls.trust_store.as_ref(), "trust store")?;
+        known(&self.certificates, tls.client_certificate.as_ref(), "client certificate")
+    }
+}
+
+fn known(names: &HashSet<&str>, name: Option<&String>, place: &str) -> Checked {
+    match name {
+        Some(name) if !names.contains(name.as_str()) => {
+            Err(wrong(place, Problem::Dangling { found: name.clone() }))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_unit_len(hash: &UnitHash, bytes_len: u32, limits: &Limits) -> Checked {

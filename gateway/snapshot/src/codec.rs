@@ -5,7 +5,7 @@
 //! | offset | bytes | field                                                        |
 //! | -----: | ----: | ------------------------------------------------------------ |
 //! |      0 |     8 | magic, `TURNPIKE`                                            |
-//! |      8 |     2 | format version: 1                                            |
+//! |      8 |     2 | format version: 2                                            |
 //! |     10 |     1 | kind: `U` is a unit, `R` is a root                           |
 //! |     11 |     1 | zero                                                         |
 //! |     12 |     4 | length of the archive in bytes                               |
@@ -28,7 +28,7 @@ use crate::limits::Limits;
 use crate::unit::{Root, Unit, UnitHash};
 
 /// The format that this build writes, and the newest that it reads.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 
 /// Length of the envelope in front of the archive, in bytes.
 pub const ENVELOPE_BYTES: usize = 32;
@@ -145,6 +145,7 @@ fn check_version(found: u16) -> Result<(), DecodeError> {
     match found {
         FORMAT_VERSION => Ok(()),
         0 => Err(DecodeError::Malformed("format version 0 was never written".to_owned())),
+        1..FORMAT_VERSION => Err(DecodeError::PastFormat { found, supported: FORMAT_VERSION }),
         _ => Err(DecodeError::FutureFormat { found, supported: FORMAT_VERSION }),
     }
 }

@@ -29,6 +29,10 @@ pub enum DecodeError {
     NotASnapshot,
     #[error("it has format version {found}, this build reads up to {supported}: upgrade the reader first")]
     FutureFormat { found: u16, supported: u16 },
+    #[error(
+        "it has format version {found}, this build reads {supported}: control writes it anew when it is upgraded too"
+    )]
+    PastFormat { found: u16, supported: u16 },
     #[error("it was cut off: {found} of {expected} bytes")]
     Truncated { expected: usize, found: usize },
     #[error("it has {bytes} bytes, the limit is {bytes_max}")]
@@ -52,7 +56,7 @@ impl DecodeError {
         match self {
             Self::Truncated { .. } | Self::TrailingBytes { .. } | Self::ChecksumMismatch => Blame::Carrier,
             Self::NotASnapshot | Self::WrongKind { .. } | Self::Malformed(_) => Blame::Writer,
-            Self::FutureFormat { .. } | Self::TooLarge { .. } => Blame::Operator,
+            Self::FutureFormat { .. } | Self::PastFormat { .. } | Self::TooLarge { .. } => Blame::Operator,
             Self::Semantic(error) => error.blame(),
         }
     }

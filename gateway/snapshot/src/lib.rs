@@ -25,6 +25,8 @@ pub use error::{Blame, DecodeError, EncodeError};
 pub use hash::{ParseUnitHashError, hash};
 pub use limits::{Limits, VARIABLES_PER_ROUTE_MAX};
 pub use unit::{
-    AccessLog, AccountUnit, Domain, HttpProxy, Integration, IntegrationKind, Mapping, Protocol, Root, Route,
-    Scheme, StageUnit, TargetPart, Unit, UnitHash, UnitRef,
+    AccessLog, AccountUnit, AcmeChallenge, Balancing, CertificateUnit, CircuitBreaker, Domain, DomainTls,
+    Endpoint, HealthCheck, HttpProxy, HttpVersion, Integration, IntegrationKind, Mapping, OutlierEjection,
+    Probe, Protocol, RetryPolicy, Root, Route, Scheme, StageUnit, Target, TargetGroupUnit, TargetPart,
+    TlsVersion, TrustStoreUnit, Unit, UnitHash, UnitRef, UpstreamTls,
 };

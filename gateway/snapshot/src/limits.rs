@@ -22,6 +22,12 @@ pub struct Limits {
     pub domains_max: usize,
     /// Mappings of one custom domain.
     pub mappings_per_domain_max: usize,
+    /// ACME challenges that are open at once.
+    pub acme_challenges_max: usize,
+    /// Certificates of one chain, DER, together; also of one trust store.
+    pub certificates_bytes_max: usize,
+    /// Targets of one group, as configured; what names resolve to is the gateway's to bound.
+    pub targets_per_group_max: usize,
     /// An id: of an API, deployment, route or integration.
     pub id_bytes_max: usize,
     /// A route's path, or a mapping's key.
@@ -67,6 +73,9 @@ impl Default for Limits {
             integrations_per_stage_max: 100_000,
             domains_max: 10_000,
             mappings_per_domain_max: 10_000,
+            acme_challenges_max: 1_000,
+            certificates_bytes_max: 1 << 20,
+            targets_per_group_max: 1_000,
             id_bytes_max: 256,
             path_bytes_max: 8 << 10,
             target_bytes_max: 16 << 10,

@@ -31,6 +31,9 @@ pub enum Unit {
     Stage(StageUnit),
     /// Exactly one in each root above version 0.
     Account(AccountUnit),
+    Certificate(CertificateUnit),
+    TrustStore(TrustStoreUnit),
+    TargetGroup(TargetGroupUnit),
 }
 
 /// What all stages share.
@@ -43,15 +46,197 @@ pub struct AccountUnit {
     /// APIs answer at `{api-id}.execute-api.{region}.{endpoint_suffix}`; lower case.
     pub endpoint_suffix: String,
     pub domains: Vec<Domain>,
+    /// Answered at `http://{host}/.well-known/acme-challenge/{token}` (RFC 8555 8.3), whatever else the host serves.
+    pub acme_challenges: Vec<AcmeChallenge>,
+}
+
+/// What a certificate authority asks for to see that the gateway answers at a host.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct AcmeChallenge {
+    /// Lower case, without a port.
+    pub host: String,
+    /// Base64url.
+    pub token: String,
+    pub key_authorization: String,
 }
 
 /// A custom domain and what it maps to.
 #[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[rkyv(derive(Debug))]
 pub struct Domain {
-    /// Lower case, without a port.
+    /// Lower case, without a port; `*.` in front stands for exactly one label.
     pub name: String,
     pub mappings: Vec<Mapping>,
+    /// `None` answers over HTTP only, and over HTTPS with the gateway's own certificate.
+    pub tls: Option<DomainTls>,
+}
+
+/// How a domain answers over HTTPS.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct DomainTls {
+    /// Id of a [`CertificateUnit`].
+    pub certificate: String,
+    pub version_min: TlsVersion,
+    /// IANA's numbers, in order of preference; empty allows all that the gateway has.
+    pub cipher_suites: Vec<u16>,
+    /// Id of the [`TrustStoreUnit`] that clients' certificates are verified against; `None` asks for none.
+    pub client_trust_store: Option<String>,
+}
+
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[rkyv(derive(Debug))]
+pub enum TlsVersion {
+    Tls12,
+    Tls13,
+}
+
+/// A certificate with its private key: a domain's, or the one that an upstream is shown.
+#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Eq)]
+pub struct CertificateUnit {
+    /// No other certificate of the root has it.
+    pub id: String,
+    /// DER, the owner's first, each signed by the next.
+    pub chain: Vec<Vec<u8>>,
+    /// PKCS#8, DER.
+    pub private_key: Vec<u8>,
+}
+
+// The key stays out of logs.
+impl std::fmt::Debug for CertificateUnit {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("CertificateUnit").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for ArchivedCertificateUnit {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("ArchivedCertificateUnit").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Certificate authorities that peers are verified against.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct TrustStoreUnit {
+    /// No other trust store of the root has it.
+    pub id: String,
+    /// DER.
+    pub certificates: Vec<Vec<u8>>,
+}
+
+/// Where an integration's requests go when it isn't one host: a VPC link's pool, or an integration's own.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct TargetGroupUnit {
+    /// No other target group of the root has it.
+    pub id: String,
+    pub targets: Vec<Target>,
+    pub balancing: Balancing,
+    /// A target that has become healthy gets its full share only after this long; 0 turns it off.
+    pub slow_start_ms: u32,
+    pub health_check: Option<HealthCheck>,
+    pub outlier_ejection: Option<OutlierEjection>,
+    /// Below this share of healthy targets, all of them are used; 0 turns it off, so that no healthy target is no target.
+    pub panic_threshold_percent: u8,
+    pub retry: RetryPolicy,
+    pub circuit_breaker: CircuitBreaker,
+}
+
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct Target {
+    pub endpoint: Endpoint,
+    /// Its share relative to the others'; 1 to 1,000. Of an SRV name it multiplies the records' own weights.
+    pub weight: u32,
+}
+
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
+#[rkyv(derive(Debug))]
+pub enum Endpoint {
+    /// A DNS name (A and AAAA, each address a target of its own) or an address; an IPv6 address without brackets.
+    Host { host: String, port: u16 },
+    /// A DNS name with SRV records (RFC 2782), each a target of its own.
+    Srv { name: String },
+    /// A Unix stream socket's absolute path.
+    Unix { path: String },
+}
+
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub enum Balancing {
+    RoundRobin,
+    /// The less loaded of two that are drawn at random.
+    LeastRequest,
+    /// One target for all requests with the same value; without the field, at random. Lower case.
+    HashHeader {
+        name: String,
+    },
+    HashSourceAddress,
+}
+
+/// Sent by the housekeeper to each target.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct HealthCheck {
+    pub probe: Probe,
+    /// Another port than the target's.
+    pub port: Option<u16>,
+    pub interval_ms: u32,
+    pub timeout_ms: u32,
+    /// Good answers in a row that make a target healthy.
+    pub healthy_threshold: u32,
+    /// Bad ones in a row that make it unhealthy.
+    pub unhealthy_threshold: u32,
+}
+
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub enum Probe {
+    /// A connection that is accepted.
+    Tcp,
+    /// `GET`; good is a status from `status_min` to `status_max`.
+    Http { path: String, host: Option<String>, status_min: u16, status_max: u16 },
+}
+
+/// Takes targets out that fail in traffic.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct OutlierEjection {
+    /// Failures in a row (connect errors, resets, timeouts, 5xx) that eject a target.
+    pub consecutive_failures: u32,
+    /// How long the first time; each further time as much longer.
+    pub ejection_ms: u32,
+    pub ejection_ms_max: u32,
+    /// No more than this share of the group is ejected at once.
+    pub ejected_percent_max: u8,
+}
+
+/// Sends a request again that a target failed, where that is safe.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct RetryPolicy {
+    /// Tries in all; 1 never retries.
+    pub tries_max: u32,
+    /// One try's time; 0 leaves it to the integration's timeout, which bounds all tries together.
+    pub try_timeout_ms: u32,
+    /// Retries as a share of the requests under way, beyond `retries_min`.
+    pub budget_percent: u32,
+    /// Retries under way at once that are always allowed, per shard.
+    pub retries_min: u32,
+    /// Answers that are retried as failures are: 502, 503 and 504 at most.
+    pub statuses: Vec<u16>,
+}
+
+/// What may go to one target at once, from one shard; 0 leaves a bound to the gateway's settings.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct CircuitBreaker {
+    pub connections_max: u32,
+    /// Waiting for a connection, of the whole group.
+    pub pending_requests_max: u32,
+    pub requests_max: u32,
 }
 
 #[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
@@ -129,6 +314,29 @@ pub enum IntegrationKind {
 #[rkyv(derive(Debug))]
 pub enum Scheme {
     Http,
+    Https,
+}
+
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub enum HttpVersion {
+    Http1,
+    /// By ALPN over TLS, by prior knowledge otherwise (RFC 9113 3).
+    Http2,
+}
+
+/// How an upstream's certificate is verified, and what the upstream is shown.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
+#[rkyv(derive(Debug))]
+pub struct UpstreamTls {
+    /// The name that the certificate must have, and that is sent as SNI; `None`: the host.
+    pub server_name: Option<String>,
+    /// Takes certificates of any issuer (AWS's `insecureSkipVerification`); dates and name are still checked.
+    pub insecure_skip_verification: bool,
+    /// Id of a [`TrustStoreUnit`] whose authorities are trusted besides the system's.
+    pub trust_store: Option<String>,
+    /// Id of the [`CertificateUnit`] that is shown to an upstream that asks.
+    pub client_certificate: Option<String>,
 }
 
 /// Passes the request to an HTTP endpoint and its answer back.
@@ -138,9 +346,14 @@ pub struct HttpProxy {
     /// `None` passes the client's method on.
     pub method: Option<String>,
     pub scheme: Scheme,
+    pub version: HttpVersion,
+    /// With [`Scheme::Https`], and only then.
+    pub tls: Option<UpstreamTls>,
     /// A DNS name or an address; an IPv6 address without brackets.
     pub host: String,
     pub port: u16,
+    /// Id of the [`TargetGroupUnit`] that is connected to; `host` and `port` then only say what `Host` says.
+    pub target_group: Option<String>,
     /// The path that is sent, in order; it begins with a literal `/` or the request's path, so that it starts
     /// with `/` whatever the parts yield.
     pub target: Vec<TargetPart>,

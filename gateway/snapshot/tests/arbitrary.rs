@@ -5,9 +5,9 @@ mod sample;
 
 use proptest::prelude::*;
 use turnpike_snapshot::{
-    AccountUnit, Domain, ENVELOPE_BYTES, HttpProxy, Integration, IntegrationKind, Limits, Mapping, Protocol,
-    Root, Route, Scheme, StageUnit, TargetPart, Unit, UnitHash, UnitRef, check_root, check_unit, decode_root,
-    decode_unit, encode_root, encode_unit,
+    AccountUnit, Domain, ENVELOPE_BYTES, HttpProxy, HttpVersion, Integration, IntegrationKind, Limits,
+    Mapping, Protocol, Root, Route, Scheme, StageUnit, TargetPart, Unit, UnitHash, UnitRef, check_root,
+    check_unit, decode_root, decode_unit, encode_root, encode_unit,
 };
 
 fn target() -> impl Strategy<Value = Vec<TargetPart>> {
@@ -29,7 +29,7 @@ prop_compose! {
         target in target(),
         query in "[!-\"$-~]{0,30}",
     ) -> Integration {
-        let proxy = HttpProxy { method, scheme: Scheme::Http, host, port, target, query };
+        let proxy = HttpProxy { method, scheme: Scheme::Http, version: HttpVersion::Http1, tls: None, host, port, target_group: None, target, query };
         Integration { id, timeout_ms, kind: IntegrationKind::HttpProxy(proxy) }
     }
 }
@@ -83,18 +83,20 @@ prop_compose! {
             .into_iter()
             .map(|key| Mapping { key, api_id: "a1".to_owned(), stage: "$default".to_owned() })
             .collect();
-        let domain = |name| Domain { name, mappings: mappings.clone() };
+        let domain = |name| Domain { name, mappings: mappings.clone(), tls: None };
         Unit::Account(AccountUnit {
             account_id,
             region: "eu-west-1".to_owned(),
             endpoint_suffix: "localhost".to_owned(),
             domains: names.into_iter().map(domain).collect(),
+            acme_challenges: Vec::new(),
         })
     }
 }
 
 fn unit() -> impl Strategy<Value = Unit> {
-    prop_oneof![4 => stage(), 1 => account()]
+    let sampled = prop::sample::select(sample::units());
+    prop_oneof![4 => stage(), 1 => account(), 1 => sampled]
 }
 
 fn root() -> impl Strategy<Value = Root> {

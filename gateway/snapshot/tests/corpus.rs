@@ -77,7 +77,7 @@ fn write_the_corpus() {
     put("unit", "bad-cut-off", &stage[..stage.len() / 2]);
     put("unit", "bad-future", &with(&stage, 8, 9));
     put("unit", "bad-damaged", &with(&stage, 100, stage[100] ^ 1));
-    put("unit", "bad-pointer", &resealed(with(&stage, stage.len() - 1, 0x7f)));
+    put("unit", "bad-pointer", &broken_pointer(&stage));
     put("unit", "bad-header-injection", &encode_unit(&injection()).unwrap().1);
 
     put("root", "good-several", &encode_root(&sample::root()).unwrap());
@@ -118,6 +118,15 @@ fn resealed(mut bytes: Vec<u8>) -> Vec<u8> {
     checksum.update(&bytes[32..]);
     bytes[28..32].copy_from_slice(&checksum.finalize().to_le_bytes());
     bytes
+}
+
+/// The last byte whose change leads rkyv out of the archive.
+fn broken_pointer(unit: &[u8]) -> Vec<u8> {
+    let broken = (0..unit.len()).rev().map(|at| resealed(with(unit, at, 0x7f)));
+    let is_malformed = |bytes: &Vec<u8>| {
+        matches!(decode_unit(bytes, &Limits::default()), Err(turnpike_snapshot::DecodeError::Malformed(_)))
+    };
+    broken.into_iter().find(is_malformed).unwrap()
 }
 
 fn injection() -> Unit {

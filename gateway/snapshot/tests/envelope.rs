@@ -29,16 +29,20 @@ fn what_is_encoded_comes_back() {
 fn the_format_is_the_pinned_one() {
     let names: Vec<_> = sample::units().iter().map(|u| encode_unit(u).unwrap().0.to_string()).collect();
     let root = hash(&encode_root(&sample::root()).unwrap()).to_string();
-    assert_eq!(FORMAT_VERSION, 1);
+    assert_eq!(FORMAT_VERSION, 2);
     assert_eq!(
         names,
         [
-            "4b07c9c4b0c58831303b198548c4d2281ee6476ba9564d70947f878d711c5d40",
-            "103463b5dd801d5ce602ab7795260cb69d1a33fac9950e6154ae3e54891fabc3",
-            "de86e1333bc936835539681d1c45bcf0e372852fdf49a36e08f80f2eaea3b990",
+            "c1adde185f6f4edb2c4492961026c2b1bb39fcd6a1f2363d3aaa8bb8b6f5e2e7",
+            "65d224f737d40e21ae2149c78198c923f4cf8fa6d94f78c2ae1cff0b25b85776",
+            "6a1ac082faa551ba011373fd1c6fb1753cb9b94c38b3c60338614c6e00e217bf",
+            "5db754a5aa8ae8958c38f259ece111469932b100878a0cd902b4fb3b421c582f",
+            "1224cee4a83276f27b3cdc030efd4e5fdbc0b7ad002d11e0005d361e6abdd411",
+            "55c547076a4eafc79e4fa056b2345f54b8d4b53c6e16f3e9ffab2eac0df651d5",
+            "b791cb2aabd782844dd5e793d02c7e58350beba624fca867f661c12ae28e4b8a",
         ]
     );
-    assert_eq!(root, "745007250a6331e13676f8a24cdfd297810b675c1824a95a96072d58502097e6");
+    assert_eq!(root, "acb03a560392f8f39d5fe83fecf488996ae1d8dddbb4f24325f404e1350198a0");
 }
 
 #[test]
@@ -104,7 +108,7 @@ fn a_future_version_says_so() {
     assert_eq!(error.blame(), Blame::Operator);
     assert_eq!(
         error.to_string(),
-        "it has format version 9, this build reads up to 1: upgrade the reader first"
+        "it has format version 9, this build reads up to 2: upgrade the reader first"
     );
 }
 

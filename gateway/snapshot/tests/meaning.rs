@@ -7,10 +7,13 @@ use turnpike_snapshot::{
     check_access_log_format, check_log_group, escaped_log_group,
 };
 use turnpike_snapshot::{
+    Balancing, CertificateUnit, Endpoint, HttpProxy, Mapping, Probe, Scheme, TargetGroupUnit, TrustStoreUnit,
+    UpstreamTls,
+};
+use turnpike_snapshot::{
     Blame, DecodeError, Integration, IntegrationKind, Limits, PathPart, Problem, Root, StageUnit, TargetPart,
     Unit, UnitHash, UnitRef, check_root, check_snapshot, check_unit, decode_unit, encode_unit, path_parts,
 };
-use turnpike_snapshot::{HttpProxy, Mapping};
 
 fn refused(unit: &Unit) -> String {
     let error = check_unit(unit, &Limits::default()).unwrap_err().to_string();
@@ -296,7 +299,9 @@ fn roots() {
 
 #[test]
 fn snapshots_have_one_account_and_each_stage_once() {
-    let units = sample::units();
+    let mut account = sample::account();
+    account.domains.clear();
+    let units = [Unit::Account(account), Unit::Stage(sample::stage())];
     assert_eq!(check_snapshot(1, &units), Ok(()));
     assert_eq!(check_snapshot(0, []), Ok(()));
     let problem = |version, units: &[Unit]| check_snapshot(version, units).map_err(|e| e.problem);
@@ -304,4 +309,81 @@ fn snapshots_have_one_account_and_each_stage_once() {
     assert_eq!(problem(1, &[units[0].clone(), units[0].clone()]), Err(Problem::AccountUnits { found: 2 }));
     let twice = problem(1, &[units[0].clone(), units[1].clone(), units[1].clone()]);
     assert_eq!(twice, Err(Problem::Duplicate { found: "a1b2c3d4e5/$default".to_owned() }));
+}
+
+#[test]
+fn what_a_snapshot_refers_to_is_in_it() {
+    let units = sample::units();
+    assert_eq!(check_snapshot(1, &units), Ok(()));
+    let without = |left_out: usize| {
+        let rest = units.iter().enumerate().filter(|(index, _)| *index != left_out);
+        check_snapshot(1, &rest.map(|(_, unit)| unit.clone()).collect::<Vec<_>>()).unwrap_err().to_string()
+    };
+    assert_eq!(without(4), "domain api.example.com, certificate: \"c1\" isn't in the snapshot");
+    assert_eq!(without(5), "domain api.example.com, client trust store: \"t1\" isn't in the snapshot");
+    assert_eq!(
+        without(6),
+        "stage tls of api a1b2c3d4e5, integration i0, target group: \"g1\" isn't in the snapshot"
+    );
+    for (unit, id) in [(4, "c1"), (5, "t1"), (6, "g1")] {
+        let twice = [&units[..], &units[unit..=unit]].concat();
+        let problem = check_snapshot(1, &twice).unwrap_err().problem;
+        assert_eq!(problem, Problem::Duplicate { found: id.to_owned() });
+    }
+}
+
+#[test]
+fn tls_belongs_to_https_integrations() {
+    proxy_refused(|proxy| proxy.scheme = Scheme::Https);
+    let tls = UpstreamTls {
+        server_name: None,
+        insecure_skip_verification: true,
+        trust_store: None,
+        client_certificate: None,
+    };
+    proxy_refused(|proxy| proxy.tls = Some(tls.clone()));
+    let named = UpstreamTls { server_name: Some("no name".to_owned()), ..tls };
+    proxy_refused(|proxy| (proxy.scheme, proxy.tls) = (Scheme::Https, Some(named)));
+}
+
+#[test]
+fn certificates_and_trust_stores_are_there() {
+    let changed = |change: fn(&mut CertificateUnit)| {
+        let mut certificate = sample::certificate();
+        change(&mut certificate);
+        refused(&Unit::Certificate(certificate))
+    };
+    changed(|certificate| certificate.chain.clear());
+    changed(|certificate| certificate.chain[0].clear());
+    changed(|certificate| certificate.private_key.clear());
+    changed(|certificate| certificate.chain[0] = vec![0; (1 << 20) + 1]);
+    refused(&Unit::TrustStore(TrustStoreUnit { id: "t".to_owned(), certificates: Vec::new() }));
+}
+
+#[test]
+fn bounds_of_a_target_group() {
+    let changed = |change: fn(&mut TargetGroupUnit)| {
+        let mut group = sample::target_group();
+        change(&mut group);
+        refused(&Unit::TargetGroup(group))
+    };
+    changed(|group| group.targets[0].weight = 0);
+    changed(|group| group.targets[0].weight = 1_001);
+    changed(|group| group.targets.push(group.targets[0].clone()));
+    changed(|group| group.targets[0].endpoint = Endpoint::Host { host: "a b".to_owned(), port: 1 });
+    changed(|group| group.targets[0].endpoint = Endpoint::Host { host: "a".to_owned(), port: 0 });
+    changed(|group| group.targets[0].endpoint = Endpoint::Unix { path: "run/relative".to_owned() });
+    changed(|group| group.targets[0].endpoint = Endpoint::Unix { path: format!("/{}", "a".repeat(107)) });
+    changed(|group| group.balancing = Balancing::HashHeader { name: "Upper".to_owned() });
+    changed(|group| group.panic_threshold_percent = 101);
+    changed(|group| group.retry.tries_max = 0);
+    changed(|group| group.retry.statuses = vec![500]);
+    changed(|group| group.health_check.as_mut().unwrap().interval_ms = 0);
+    changed(|group| group.outlier_ejection.as_mut().unwrap().ejection_ms_max = 1);
+    changed(|group| {
+        let Probe::Http { path, .. } = &mut group.health_check.as_mut().unwrap().probe else {
+            unreachable!()
+        };
+        *path = "/ HTTP/1.1\r\nX: 1".to_owned();
+    });
 }

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use rustc_hash::FxHashMap;
-use turnpike_snapshot::{AccountUnit, HttpProxy, IntegrationKind, Protocol, StageUnit, Unit, UnitHash};
+use turnpike_snapshot::{
+    AccountUnit, HttpProxy, HttpVersion, IntegrationKind, Protocol, Scheme, StageUnit, Unit, UnitHash,
+};
 
 use super::{
     Api, BasePath, DEFAULT_STAGE, Integration, Route, Routes, Stage, StageLog, Table, TargetPart, Upstream,
@@ -39,6 +41,8 @@ pub(crate) enum CompileError {
     Route { api_id: String, stage: String, error: matchit::InsertError },
     #[error("stage {stage} of API {api_id}: {reason}")]
     AccessLog { api_id: String, stage: String, reason: String },
+    #[error("this gateway doesn't serve {0}: upgrade it")]
+    Unsupported(&'static str),
 }
 
 /// What the housekeeper gives each stage: its counters' slot, and its log.
@@ -61,6 +65,7 @@ impl Compiler {
         services: &mut dyn StageServices,
     ) -> Result<Table, CompileError> {
         let account = account_of(units)?;
+        refuse_unsupported(units)?;
         let mut table = Table {
             version,
             account_id: account.account_id.as_str().into(),
@@ -101,7 +106,7 @@ impl Compiler {
             .iter()
             .filter_map(|(hash, unit)| match &**unit {
                 Unit::Stage(stage) => Some((*hash, stage)),
-                Unit::Account(_) => None,
+                _ => None,
             })
             .collect();
         let names: Vec<(&str, &str)> =
@@ -211,10 +216,40 @@ impl Table {
     }
 }
 
+fn refuse_unsupported(units: &[(UnitHash, Arc<Unit>)]) -> Result<(), CompileError> {
+    for (_, unit) in units {
+        match &**unit {
+            Unit::Stage(stage) => stage.integrations.iter().try_for_each(refuse_unsupported_integration)?,
+            Unit::Account(account) if account.domains.iter().any(|domain| domain.tls.is_some()) => {
+                return Err(CompileError::Unsupported("certificates of custom domains"));
+            }
+            Unit::Account(account) if !account.acme_challenges.is_empty() => {
+                return Err(CompileError::Unsupported("ACME challenges"));
+            }
+            Unit::Account(_) | Unit::Certificate(_) | Unit::TrustStore(_) | Unit::TargetGroup(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn refuse_unsupported_integration(unit: &turnpike_snapshot::Integration) -> Result<(), CompileError> {
+    let IntegrationKind::HttpProxy(proxy) = &unit.kind;
+    if proxy.scheme == Scheme::Https {
+        return Err(CompileError::Unsupported("https integrations"));
+    }
+    if proxy.version == HttpVersion::Http2 {
+        return Err(CompileError::Unsupported("HTTP/2 integrations"));
+    }
+    if proxy.target_group.is_some() {
+        return Err(CompileError::Unsupported("target groups"));
+    }
+    Ok(())
+}
+
 fn account_of(units: &[(UnitHash, Arc<Unit>)]) -> Result<&AccountUnit, CompileError> {
     let mut accounts = units.iter().filter_map(|(_, unit)| match &**unit {
         Unit::Account(account) => Some(account),
-        Unit::Stage(_) => None,
+        _ => None,
     });
     match (accounts.next(), accounts.count()) {
         (Some(account), 0) => Ok(account),

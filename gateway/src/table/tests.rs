@@ -1,5 +1,6 @@
 use turnpike_snapshot::{
-    AccountUnit, Domain, HttpProxy, IntegrationKind, Mapping, Scheme, StageUnit, Unit, UnitHash, hash,
+    AccountUnit, Domain, HttpProxy, HttpVersion, IntegrationKind, Mapping, Scheme, StageUnit, Unit, UnitHash,
+    hash,
 };
 
 use super::*;
@@ -32,6 +33,9 @@ fn stage(api_id: &str, protocol: Protocol, name: &str, routes: &[&str]) -> Unit 
     let proxy = HttpProxy {
         method: None,
         scheme: Scheme::Http,
+        version: HttpVersion::Http1,
+        tls: None,
+        target_group: None,
         host: "127.0.0.1".into(),
         port: 3000,
         target: vec![],
@@ -69,6 +73,7 @@ fn account(domains: Vec<Domain>) -> Unit {
         region: "us-east-1".into(),
         endpoint_suffix: "localhost".into(),
         domains,
+        acme_challenges: Vec::new(),
     })
 }
 
@@ -78,7 +83,7 @@ fn domain(name: &str, mappings: &[(&str, &str, &str)]) -> Domain {
         api_id: (*api_id).into(),
         stage: (*stage).into(),
     };
-    Domain { name: name.into(), mappings: mappings.iter().map(mapping).collect() }
+    Domain { name: name.into(), mappings: mappings.iter().map(mapping).collect(), tls: None }
 }
 
 fn hashed(units: Vec<Unit>) -> Vec<(UnitHash, Arc<Unit>)> {

@@ -84,7 +84,7 @@ impl Inside {
     pub(crate) fn stages(&self) -> Vec<StageUnit> {
         let stage = |unit| match unit {
             Unit::Stage(stage) => Some(stage),
-            Unit::Account(_) => None,
+            _ => None,
         };
         self.units().into_iter().filter_map(stage).collect()
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Checked, Problem, count, text, wrong};
+use super::{Checked, Problem, count, text, tls, wrong};
 use crate::limits::Limits;
 use crate::unit::{AccountUnit, Domain, Mapping};
 
@@ -10,6 +10,12 @@ pub(super) fn check(account: &AccountUnit, limits: &Limits) -> Checked {
     text::account_id(&account.account_id)?;
     text::api_id("region", &account.region)?;
     text::dns_name("endpoint suffix", &account.endpoint_suffix)?;
+    count("ACME challenges", account.acme_challenges.len(), limits.acme_challenges_max)?;
+    for challenge in &account.acme_challenges {
+        text::dns_name("ACME challenge host", &challenge.host)?;
+        text::id("ACME challenge token", &challenge.token, limits.id_bytes_max)?;
+        text::id("ACME challenge key authorization", &challenge.key_authorization, limits.id_bytes_max)?;
+    }
     count("domains", account.domains.len(), limits.domains_max)?;
     let mut names = HashSet::with_capacity(account.domains.len());
     for domain in &account.domains {
@@ -23,6 +29,7 @@ pub(super) fn check(account: &AccountUnit, limits: &Limits) -> Checked {
 
 fn check_domain(domain: &Domain, limits: &Limits) -> Checked {
     text::dns_name("name", domain.name.strip_prefix("*.").unwrap_or(&domain.name))?;
+    domain.tls.as_ref().map_or(Ok(()), |tls| tls::check_domain_tls(tls, limits))?;
     count("mappings", domain.mappings.len(), limits.mappings_per_domain_max)?;
     let mut keys = HashSet::with_capacity(domain.mappings.len());
     for mapping in &domain.mappings {

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{Checked, PathPart, Problem, access_log, count, path, path_parts, size, text, wrong};
+use super::{Checked, PathPart, Problem, access_log, count, path, path_parts, size, text, tls, wrong};
 use crate::limits::Limits;
-use crate::unit::{HttpProxy, Integration, IntegrationKind, Protocol, Route, StageUnit, TargetPart};
+use crate::unit::{HttpProxy, Integration, IntegrationKind, Protocol, Route, Scheme, StageUnit, TargetPart};
 
 /// A route's method and path without its variables' names; no parts at all for `$default`.
 type RouteKey<'a> = (&'a str, Option<Vec<PathPart<'a>>>);
@@ -61,6 +61,14 @@ fn check_http_proxy(proxy: &HttpProxy, limits: &Limits) -> Checked {
     text::host("host", &proxy.host)?;
     if proxy.port == 0 {
         return Err(wrong("port", Problem::Zero));
+    }
+    match (proxy.scheme, &proxy.tls) {
+        (Scheme::Http, None) => {}
+        (Scheme::Https, Some(tls)) => tls::check_upstream_tls(tls, limits)?,
+        (Scheme::Http, Some(_)) | (Scheme::Https, None) => return Err(wrong("TLS", Problem::TlsMismatch)),
+    }
+    if let Some(group) = &proxy.target_group {
+        text::id("target group", group, limits.id_bytes_max)?;
     }
     check_target(proxy, limits)?;
     text::query("query", &proxy.query)

@@ -71,6 +71,31 @@ pub(super) fn method(place: &str, text: &str) -> Checked {
     expect(good, place, text, "an upper-case HTTP method")
 }
 
+/// A header field's name in lower case (RFC 9110, section 5.1).
+pub(super) fn field_name(place: &str, text: &str) -> Checked {
+    sized(place, text, 128)?;
+    expect(
+        text.bytes().all(|b| is_token(b) && !b.is_ascii_uppercase()),
+        place,
+        text,
+        "a lower-case field name",
+    )
+}
+
+/// An absolute path of a file system, fit for a socket's address.
+pub(super) fn unix_path(place: &str, text: &str, bytes_max: usize) -> Checked {
+    sized(place, text, bytes_max)?;
+    let good = text.starts_with('/') && !text.contains('\0');
+    expect(good, place, text, "an absolute path")
+}
+
+/// What a health check asks for: path and query.
+pub(super) fn probe_path(place: &str, text: &str) -> Checked {
+    sized(place, text, 1024)?;
+    let good = text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
+    expect(good, place, text, "a path of visible ASCII that starts with '/', without '#'")
+}
+
 /// RFC 9110, section 5.6.2.
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)

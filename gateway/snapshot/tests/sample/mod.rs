@@ -2,8 +2,10 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use turnpike_snapshot::{
-    AccessLog, AccountUnit, Domain, HttpProxy, Integration, IntegrationKind, Mapping, Protocol, Root, Route,
-    Scheme, StageUnit, TargetPart, Unit, UnitHash, UnitRef,
+    AccessLog, AccountUnit, AcmeChallenge, Balancing, CertificateUnit, CircuitBreaker, Domain, DomainTls,
+    Endpoint, HealthCheck, HttpProxy, HttpVersion, Integration, IntegrationKind, Mapping, OutlierEjection,
+    Probe, Protocol, RetryPolicy, Root, Route, Scheme, StageUnit, Target, TargetGroupUnit, TargetPart,
+    TlsVersion, TrustStoreUnit, Unit, UnitHash, UnitRef, UpstreamTls,
 };
 
 /// A stage with one route of each form.
@@ -53,12 +55,108 @@ pub(crate) fn account() -> AccountUnit {
                 api_id: "a1b2c3d4e5".to_owned(),
                 stage: "prod".to_owned(),
             }],
+            tls: Some(DomainTls {
+                certificate: "c1".to_owned(),
+                version_min: TlsVersion::Tls12,
+                cipher_suites: vec![0x1301, 0xc02b],
+                client_trust_store: Some("t1".to_owned()),
+            }),
+        }],
+        acme_challenges: vec![AcmeChallenge {
+            host: "api.example.com".to_owned(),
+            token: "evaGxfADs6pSRb2LAv9IZ".to_owned(),
+            key_authorization: "evaGxfADs6pSRb2LAv9IZ.9jg46WB3rR".to_owned(),
         }],
     }
 }
 
+/// Stands for DER, which the contract doesn't look into.
+pub(crate) fn certificate() -> CertificateUnit {
+    CertificateUnit {
+        id: "c1".to_owned(),
+        chain: vec![vec![0x30, 1], vec![0x30, 2]],
+        private_key: vec![0x30, 3],
+    }
+}
+
+pub(crate) fn trust_store() -> TrustStoreUnit {
+    TrustStoreUnit { id: "t1".to_owned(), certificates: vec![vec![0x30, 4]] }
+}
+
+/// A target of each kind.
+pub(crate) fn target_group() -> TargetGroupUnit {
+    let target = |endpoint, weight| Target { endpoint, weight };
+    TargetGroupUnit {
+        id: "g1".to_owned(),
+        targets: vec![
+            target(Endpoint::Host { host: "10.0.0.1".to_owned(), port: 8080 }, 1),
+            target(Endpoint::Srv { name: "_http._tcp.pets.internal".to_owned() }, 2),
+            target(Endpoint::Unix { path: "/run/pets.sock".to_owned() }, 1_000),
+        ],
+        balancing: Balancing::HashHeader { name: "x-session".to_owned() },
+        slow_start_ms: 30_000,
+        health_check: Some(HealthCheck {
+            probe: Probe::Http {
+                path: "/health?deep".to_owned(),
+                host: None,
+                status_min: 200,
+                status_max: 299,
+            },
+            port: Some(8081),
+            interval_ms: 10_000,
+            timeout_ms: 2_000,
+            healthy_threshold: 2,
+            unhealthy_threshold: 3,
+        }),
+        outlier_ejection: Some(OutlierEjection {
+            consecutive_failures: 5,
+            ejection_ms: 30_000,
+            ejection_ms_max: 300_000,
+            ejected_percent_max: 50,
+        }),
+        panic_threshold_percent: 50,
+        retry: RetryPolicy {
+            tries_max: 3,
+            try_timeout_ms: 1_000,
+            budget_percent: 20,
+            retries_min: 3,
+            statuses: vec![503],
+        },
+        circuit_breaker: CircuitBreaker {
+            connections_max: 100,
+            pending_requests_max: 0,
+            requests_max: 1_000,
+        },
+    }
+}
+
+/// A stage whose integration uses all of the above.
+pub(crate) fn tls_stage() -> StageUnit {
+    let mut stage = rest_stage();
+    stage.stage = "tls".to_owned();
+    let IntegrationKind::HttpProxy(proxy) = &mut stage.integrations[0].kind;
+    proxy.scheme = Scheme::Https;
+    proxy.version = HttpVersion::Http2;
+    proxy.target_group = Some("g1".to_owned());
+    proxy.tls = Some(UpstreamTls {
+        server_name: Some("pets.internal".to_owned()),
+        insecure_skip_verification: false,
+        trust_store: Some("t1".to_owned()),
+        client_certificate: Some("c1".to_owned()),
+    });
+    stage
+}
+
 pub(crate) fn units() -> Vec<Unit> {
-    vec![Unit::Account(account()), Unit::Stage(stage()), Unit::Stage(rest_stage())]
+    vec![
+        Unit::Account(account()),
+        Unit::Stage(stage()),
+        Unit::Stage(rest_stage()),
+        Unit::Stage(tls_stage()),
+        Unit::Certificate(certificate()),
+        Unit::TrustStore(trust_store()),
+        Unit::TargetGroup(target_group()),
+    ]
 }
 
 pub(crate) fn root() -> Root {
@@ -73,6 +171,9 @@ pub(crate) fn integration(id: &str, target: Vec<TargetPart>) -> Integration {
         kind: IntegrationKind::HttpProxy(HttpProxy {
             method: None,
             scheme: Scheme::Http,
+            version: HttpVersion::Http1,
+            tls: None,
+            target_group: None,
             host: "127.0.0.1".to_owned(),
             port: 3000,
             target,

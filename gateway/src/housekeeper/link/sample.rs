@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use turnpike_snapshot::{
-    AccountUnit, HttpProxy, Integration, IntegrationKind, Protocol, Root, Route, Scheme, StageUnit,
-    TargetPart, Unit, UnitHash, UnitRef, encode_root, encode_unit,
+    AccountUnit, HttpProxy, HttpVersion, Integration, IntegrationKind, Protocol, Root, Route, Scheme,
+    StageUnit, TargetPart, Unit, UnitHash, UnitRef, encode_root, encode_unit,
 };
 
 use crate::housekeeper::vault::Keep;
@@ -56,6 +56,7 @@ pub(crate) fn account() -> Unit {
         region: "us-east-1".to_owned(),
         endpoint_suffix: "localhost".to_owned(),
         domains: Vec::new(),
+        acme_challenges: Vec::new(),
     })
 }
 
@@ -74,6 +75,9 @@ pub(crate) fn stage(api: &str, deployment: u32) -> Unit {
             kind: IntegrationKind::HttpProxy(HttpProxy {
                 method: None,
                 scheme: Scheme::Http,
+                version: HttpVersion::Http1,
+                tls: None,
+                target_group: None,
                 host: "127.0.0.1".to_owned(),
                 port: 3000,
                 target: vec![TargetPart::RequestPath],

@@ -172,7 +172,7 @@ fn deployments(candidate: &Candidate) -> Vec<&str> {
 fn deployment_id(unit: &Unit) -> Option<&str> {
     match unit {
         Unit::Stage(stage) => Some(&stage.deployment_id),
-        Unit::Account(_) => None,
+        _ => None,
     }
 }
 

@@ -139,10 +139,10 @@ fn a_newer_schema_is_refused() {
     drop(store);
     let path = dir.path().join("data");
     let raw = Connection::open(path.join(FILE)).expect("the file");
-    raw.pragma_update(None, "user_version", 2).expect("written");
+    raw.pragma_update(None, "user_version", 99).expect("written");
     drop(raw);
     let error = Store::open(&path).expect_err("from the future").to_string();
-    assert!(error.contains("schema version 2") && error.contains("up to 1"), "{error}");
+    assert!(error.contains("schema version 99") && error.contains("knows up to"), "{error}");
 }
 
 #[test]

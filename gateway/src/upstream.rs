@@ -11,7 +11,7 @@ mod pool;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use turnpike_rt::Stream;
+use turnpike_rt::Transport;
 
 pub(crate) use pool::Pools;
 use pool::{Idle, Open};
@@ -23,7 +23,7 @@ use crate::wheel::Watch;
 /// An open connection to an upstream, in use by one exchange.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) stream: Rc<Stream>,
+    pub(crate) stream: Rc<Transport>,
     pub(crate) watch: Rc<Watch>,
     /// It has carried an exchange before: the upstream may be about to close it.
     pub(crate) reused: bool,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use turnpike_rt::Stream;
+use turnpike_rt::Transport;
 
 use super::ConnectError;
 use super::pool::Pool;
@@ -14,7 +14,7 @@ use crate::wheel::TICK_MS;
 
 impl Pool {
     /// Tries each address once, beginning with the next one in turn.
-    pub(super) async fn dial(&self, shard: &Shard, give_up_ms: u64) -> Result<Stream, ConnectError> {
+    pub(super) async fn dial(&self, shard: &Shard, give_up_ms: u64) -> Result<Transport, ConnectError> {
         let addresses = self.addresses(shard, give_up_ms).await?;
         let turn = self.turn.get();
         self.turn.set(turn.wrapping_add(1));
@@ -26,7 +26,7 @@ impl Pool {
             let address = SocketAddr::new(addresses[(turn + attempt) % addresses.len()], self.upstream.port);
             let timeout_ms = shard.settings.connect_timeout_ms.min(left_ms);
             if let Ok(stream) = turnpike_rt::connect(address, Duration::from_millis(timeout_ms)).await {
-                return Ok(stream);
+                return Ok(Transport::Plain(stream));
             }
         }
         if shard.now_ms() >= give_up_ms { Err(ConnectError::TimedOut) } else { Err(ConnectError::Failed) }

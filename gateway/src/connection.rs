@@ -8,7 +8,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 
 use turnpike_http::{Framing, HeadLimits, Progress, RequestHead};
-use turnpike_rt::Stream;
+use turnpike_rt::{Stream, Transport};
 
 use crate::entrance::{self, Accepted, Ends};
 use crate::listener;
@@ -24,7 +24,7 @@ const LINGER_MS: u64 = 1_000;
 /// The client's side of an exchange.
 #[derive(Debug)]
 pub(crate) struct Client {
-    pub(crate) stream: Rc<Stream>,
+    pub(crate) stream: Rc<Transport>,
     pub(crate) watch: Rc<Watch>,
     pub(crate) peer: SocketAddr,
     pub(crate) forwarded: Forwarded,
@@ -74,7 +74,7 @@ impl Client {
 
     fn new(stream: Stream, ends: Ends) -> Self {
         let Ends { peer, local } = ends;
-        let stream = Rc::new(stream);
+        let stream = Rc::new(Transport::Plain(stream));
         let forwarded = Forwarded::new(peer, local);
         Self { watch: Watch::new(Rc::clone(&stream)), stream, peer, forwarded }
     }

@@ -49,6 +49,8 @@ pub enum CompileError {
 pub struct Encoded {
     pub hash: UnitHash,
     pub bytes: Vec<u8>,
+    /// Whether it holds a private key.
+    pub secret: bool,
 }
 
 /// Checks a unit as a gateway will, and encodes it.
@@ -58,7 +60,7 @@ pub struct Encoded {
 pub fn encode(unit: &Unit) -> Result<Encoded, CompileError> {
     check_unit(unit, &Limits::default())?;
     let (hash, bytes) = encode_unit(unit)?;
-    Ok(Encoded { hash, bytes })
+    Ok(Encoded { hash, bytes, secret: matches!(unit, Unit::Certificate(_)) })
 }
 
 /// What all stages share.

@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
-use turnpike_rt::{BellListener, Clock, Driver, Listener};
+use turnpike_rt::{BellListener, Clock, Listener};
 
+use crate::agreement::Agreement;
 use crate::buffers::Buffers;
 use crate::connection;
 use crate::entrance::Accepted;
@@ -40,7 +41,6 @@ const SWEEP_EVERY_MS: u64 = 1_000;
 pub(crate) struct ShardParts {
     pub(crate) index: usize,
     pub(crate) core: usize,
-    pub(crate) driver: Driver,
     pub(crate) settings: Arc<Settings>,
     pub(crate) listeners: Vec<TcpListener>,
     pub(crate) tables: Arc<ArcSwap<Table>>,
@@ -105,15 +105,18 @@ impl std::fmt::Debug for Shard {
 /// Runs a shard on the calling thread until it has drained or is stopped.
 ///
 /// # Errors
-/// The reactor can't be made, or refuses the shard's sockets.
-pub(crate) fn run(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
+/// The core is refused, the reactor can't be made, or it refuses the shard's sockets.
+pub(crate) fn run(parts: ShardParts, agreement: Agreement, started: impl FnOnce()) -> io::Result<()> {
     if !turnpike_rt::pin_to_core(parts.core) {
         return Err(io::Error::other(format!(
             "shard {} can't be pinned to core {}: allow the core to this process, or choose others with --cores",
             parts.index, parts.core
         )));
     }
-    turnpike_rt::run(parts.driver, serve(parts, started))?
+    match agreement.reach()? {
+        Some(reactor) => reactor.run(serve(parts, started)),
+        None => Ok(()),
+    }
 }
 
 async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {

@@ -103,6 +103,10 @@ pub(crate) enum RefusalKind {
     ExchangesInFlight,
     /// `connections_max` is reached.
     Connections,
+    /// The PROXY protocol's header is missing, malformed, too long or too late.
+    ProxyHeader,
+    /// The PROXY protocol from a peer that isn't in `proxy_protocol_from`.
+    ProxyPeer,
     /// The integration's host name has no address.
     UpstreamUnresolved,
     UpstreamConnect,
@@ -118,7 +122,7 @@ pub(crate) enum RefusalKind {
 
 impl RefusalKind {
     /// In order of the discriminants.
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Malformed,
         Self::StartLineTooLong,
         Self::HeaderTooLarge,
@@ -129,6 +133,8 @@ impl RefusalKind {
         Self::RouteUnknown,
         Self::ExchangesInFlight,
         Self::Connections,
+        Self::ProxyHeader,
+        Self::ProxyPeer,
         Self::UpstreamUnresolved,
         Self::UpstreamConnect,
         Self::UpstreamConnections,
@@ -151,6 +157,8 @@ impl RefusalKind {
             Self::RouteUnknown => "route_unknown",
             Self::ExchangesInFlight => "exchanges_in_flight",
             Self::Connections => "connections",
+            Self::ProxyHeader => "proxy_header",
+            Self::ProxyPeer => "proxy_peer",
             Self::UpstreamUnresolved => "upstream_unresolved",
             Self::UpstreamConnect => "upstream_connect",
             Self::UpstreamConnections => "upstream_connections",

@@ -20,7 +20,7 @@ mod transport;
 
 pub use bell::{Bell, BellListener};
 pub use clock::Clock;
-pub use driver::{Driver, DriverChoice, pin_to_core, run};
+pub use driver::{Driver, DriverChoice, Reactor, RingRefusal, decide, pin_to_core, run};
 pub use listener::{Listener, bind_shared};
 pub use stream::{Cancel, Stream, connect, is_canceled};
 pub use transport::Transport;

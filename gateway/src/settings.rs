@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use turnpike_http::{PROXY_HEADER_BYTES_CEILING, PROXY_TEXT_BYTES_MAX};
 use turnpike_rt::DriverChoice;
 
 pub(crate) use low::LogDestination;
@@ -26,11 +27,20 @@ pub(crate) enum Task {
     Check(check::Output),
 }
 
+use crate::entrance::Entrance;
+use crate::networks::Networks;
+
 /// Checked settings: every value is within its range and none contradicts another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Settings {
     /// Never empty; port 0 lets the system choose.
     pub(crate) listen: Vec<SocketAddr>,
+    /// Of the addresses listened on, those whose connections begin with a PROXY protocol header.
+    pub(crate) proxy_protocol: Vec<SocketAddr>,
+    /// Never empty where `proxy_protocol` isn't.
+    pub(crate) proxy_protocol_from: Networks,
+    pub(crate) proxy_header_bytes_max: usize,
+    pub(crate) proxy_header_timeout_ms: u64,
     pub(crate) admin_listen: SocketAddr,
     /// Connections per listener, 1 to 65,535.
     pub(crate) listen_backlog: i32,
@@ -136,6 +146,11 @@ impl Settings {
         Self::parse(std::env::args_os(), cores::allowed)
     }
 
+    /// What the listener that was asked for as `address` asks of its connections.
+    pub(crate) fn entrance(&self, address: SocketAddr) -> Entrance {
+        Entrance { proxy_protocol: self.proxy_protocol.contains(&address) }
+    }
+
     /// What a gateway without any argument runs with, on core 0.
     #[cfg(test)]
     pub(crate) fn defaults() -> Self {
@@ -167,6 +182,16 @@ impl Settings {
             in_range("snapshot_bytes_max", low.snapshot_bytes_max, 1 << 30, 1_024, 1 << 40)?;
         let settings = Self {
             listen: low.listen.unwrap_or_else(|| vec![SocketAddr::from(([127, 0, 0, 1], 8080))]),
+            proxy_protocol: low.proxy_protocol.unwrap_or_default(),
+            proxy_protocol_from: Networks::new(low.proxy_protocol_from.unwrap_or_default()),
+            proxy_header_bytes_max: in_range(
+                "proxy_header_bytes_max",
+                low.proxy_header_bytes_max,
+                4_096,
+                PROXY_TEXT_BYTES_MAX as u64,
+                PROXY_HEADER_BYTES_CEILING as u64,
+            )? as usize,
+            proxy_header_timeout_ms: millis("proxy_header_timeout_ms", low.proxy_header_timeout_ms, 5_000)?,
             admin_listen: low.admin_listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9901))),
             listen_backlog: in_range("listen_backlog", low.listen_backlog, 4_096, 1, 65_535)? as i32,
             publish_socket: match low.publish_socket {

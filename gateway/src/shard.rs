@@ -19,6 +19,7 @@ use turnpike_rt::{BellListener, Clock, Listener};
 use crate::agreement::Agreement;
 use crate::buffers::Buffers;
 use crate::connection;
+use crate::entrance::Accepted;
 use crate::housekeeper::access_log::AccessLogQueue;
 use crate::housekeeper::collector::Reply;
 use crate::housekeeper::resolver::Addresses;
@@ -149,8 +150,9 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         stopping: Cell::new(false),
     });
     shard.write_date();
-    for listener in &shard.listeners {
-        turnpike_rt::spawn(listener::accept(Rc::clone(&shard), Rc::clone(listener)));
+    for (listener, address) in shard.listeners.iter().zip(&shard.settings.listen) {
+        let entrance = shard.settings.entrance(*address);
+        turnpike_rt::spawn(listener::accept(Rc::clone(&shard), Rc::clone(listener), entrance));
     }
     let bell = parts.bell;
     let heard = Rc::clone(&shard);
@@ -195,10 +197,10 @@ impl Shard {
     }
 
     /// Serves a connection of this shard's own or handed over by another.
-    pub(crate) fn start(self: &Rc<Self>, accepted: std::os::fd::OwnedFd, peer: std::net::SocketAddr) {
+    pub(crate) fn start(self: &Rc<Self>, accepted: Accepted) {
         let number = self.connections_seen.get();
         self.connections_seen.set(number + 1);
-        turnpike_rt::spawn(connection::serve(Rc::clone(self), number, accepted, peer));
+        turnpike_rt::spawn(connection::serve(Rc::clone(self), number, accepted));
     }
 
     /// Makes a connection known to a drain.
@@ -228,9 +230,9 @@ impl Shard {
     fn open_mail(self: &Rc<Self>) -> bool {
         while let Some(message) = self.mailboxes[self.index].receive() {
             match message {
-                ToShard::Serve(accepted, peer) => {
+                ToShard::Serve(accepted) => {
                     self.stats.borrow_mut().counters.connections_taken_over_total += 1;
-                    self.start(accepted, peer);
+                    self.start(accepted);
                 }
                 ToShard::Collect(reply) => self.report(reply),
                 ToShard::Drain => self.drain(),

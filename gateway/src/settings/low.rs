@@ -15,6 +15,7 @@ use serde::de::{self, Deserializer, Visitor};
 
 use super::cores::CoreChoice;
 use crate::check::Output;
+use crate::networks::Network;
 use turnpike_rt::DriverChoice;
 
 /// Turnpike's data plane: serves the APIs that turnpike-control publishes.
@@ -65,6 +66,22 @@ pub(super) struct LowArgs {
     /// Port 0 lets the system choose one [default: 127.0.0.1:8080]
     #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_GATEWAY_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
     pub(super) listen: Option<Vec<SocketAddr>>,
+    /// Those of the addresses listened on, as they are written there, whose connections begin with a PROXY protocol
+    /// header, version 1 or 2; a connection without it is closed. Repeated or separated by commas; in a file, an
+    /// array of strings
+    #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_GATEWAY_PROXY_PROTOCOL", value_name = "ADDR:PORT", value_delimiter = ',')]
+    pub(super) proxy_protocol: Option<Vec<SocketAddr>>,
+    /// Networks of the balancers whose PROXY protocol headers are believed; other peers are closed at once.
+    /// Required with --proxy-protocol. Repeated or separated by commas; in a file, an array of strings
+    #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_GATEWAY_PROXY_PROTOCOL_FROM", value_name = "NETWORK", value_delimiter = ',')]
+    pub(super) proxy_protocol_from: Option<Vec<Network>>,
+    /// Longest PROXY protocol header of version 2, its fields included; a connection with a longer one is closed
+    /// (version 1 has 107 at most) [default: 4096]
+    #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_GATEWAY_PROXY_HEADER_BYTES_MAX", value_name = "BYTES")]
+    pub(super) proxy_header_bytes_max: Option<u64>,
+    /// For a PROXY protocol header to be there, from the connection's beginning [default: 5000]
+    #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_GATEWAY_PROXY_HEADER_TIMEOUT_MS", value_name = "MS")]
+    pub(super) proxy_header_timeout_ms: Option<u64>,
     /// Address of metrics, health, readiness and drain. It has no authentication: keep it off public networks
     /// [default: 127.0.0.1:9901]
     #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_GATEWAY_ADMIN_LISTEN", value_name = "ADDR:PORT")]
@@ -246,7 +263,8 @@ impl LowArgs {
             ($($setting:ident)*) => { Self { $($setting: self.$setting.or(below.$setting)),* } };
         }
         each! {
-            listen admin_listen listen_backlog publish_socket
+            listen proxy_protocol proxy_protocol_from proxy_header_bytes_max proxy_header_timeout_ms
+            admin_listen listen_backlog publish_socket
             data_dir cores driver require_io_uring exit_with_parent drain_timeout_ms
             start_line_bytes_max header_bytes_max header_count_max body_bytes_max pipelined_requests_max
             connections_max exchanges_in_flight_max read_head_timeout_ms read_body_timeout_ms

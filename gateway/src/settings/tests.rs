@@ -70,7 +70,8 @@ fn the_help_states_the_defaults_that_apply() {
         assert_eq!(parse(&[&flag]).unwrap(), parse(&[]).unwrap(), "{flag} isn't the default");
         stated += 1;
     }
-    let without_default = ["dns_servers", "access_log", "access_log_format"];
+    let without_default =
+        ["proxy_protocol", "proxy_protocol_from", "dns_servers", "access_log", "access_log_format"];
     assert_eq!(stated + without_default.len(), described().len(), "a setting's help lacks its default");
 }
 
@@ -210,6 +211,12 @@ fn contradictions_are_refused_with_both_settings() {
         (&["--listen", "127.0.0.1:9901"], &["admin_listen", "127.0.0.1:9901"]),
         (&["--listen", "127.0.0.1:1", "--listen", "127.0.0.1:1"], &["listen", "twice"]),
         (&["--data-dir", "."], &["publish_socket", "data_dir"]),
+        (
+            &["--proxy-protocol=127.0.0.1:1", "--proxy-protocol-from=::1"],
+            &["proxy_protocol", "127.0.0.1:1", "listen"],
+        ),
+        (&["--proxy-protocol=127.0.0.1:8080"], &["proxy_protocol", "proxy_protocol_from"]),
+        (&["--proxy-protocol-from=10.0.0.0/8"], &["proxy_protocol_from", "proxy_protocol"]),
     ];
     for (args, mentioned) in cases {
         let error = refusal(args);

@@ -15,11 +15,19 @@ use clap::Parser;
 use turnpike_http::{PROXY_HEADER_BYTES_CEILING, PROXY_TEXT_BYTES_MAX};
 use turnpike_rt::DriverChoice;
 
-use low::{Cli, LowArgs};
+use low::{Cli, LowArgs, TypedTask};
 pub(crate) use low::{ForwardedField, LogDestination};
 
+use crate::check;
 use crate::entrance::Entrance;
 use crate::networks::Networks;
+
+/// What the program was started for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Task {
+    Run,
+    Check(check::Output),
+}
 
 /// Checked settings: every value is within its range and none contradicts another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,7 +144,7 @@ impl SettingsError {
 
 impl Settings {
     /// Reads the process's arguments and environment, and the file that they name.
-    pub(crate) fn load() -> Result<Self, SettingsError> {
+    pub(crate) fn load() -> Result<(Task, Self), SettingsError> {
         Self::parse(std::env::args_os(), cores::allowed)
     }
 
@@ -155,13 +163,17 @@ impl Settings {
     fn parse(
         args: impl IntoIterator<Item = OsString>,
         allowed_cores: impl FnOnce() -> Result<Vec<usize>, SettingsError>,
-    ) -> Result<Self, SettingsError> {
+    ) -> Result<(Task, Self), SettingsError> {
         let cli = Cli::try_parse_from(args)?;
-        let typed = match cli.config {
-            Some(path) => cli.low.over(read_file(path)?),
-            None => cli.low,
+        let (task, typed) = match cli.task {
+            None => (Task::Run, cli.typed),
+            Some(TypedTask::Check { output, typed }) => (Task::Check(output), *typed),
         };
-        Self::check(typed, &allowed_cores()?)
+        let low = match typed.config {
+            Some(path) => typed.low.over(read_file(path)?),
+            None => typed.low,
+        };
+        Ok((task, Self::check(low, &allowed_cores()?)?))
     }
 
     fn check(low: LowArgs, allowed_cores: &[usize]) -> Result<Self, SettingsError> {

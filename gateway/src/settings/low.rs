@@ -9,11 +9,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::builder::BoolishValueParser;
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
 use super::cores::CoreChoice;
+use crate::check::Output;
 use crate::networks::Network;
 use turnpike_rt::DriverChoice;
 
@@ -24,8 +25,32 @@ use turnpike_rt::DriverChoice;
 /// `_` for `-`: `--header-bytes-max 16384`, `TURNPIKE_GATEWAY_HEADER_BYTES_MAX=16384` and
 /// `header_bytes_max = 16384` say the same. Sizes are in bytes, times in milliseconds.
 #[derive(Parser, Debug)]
-#[command(name = "turnpike-gateway", version, max_term_width = 110)]
+#[command(name = "turnpike-gateway", version, max_term_width = 110, args_conflicts_with_subcommands = true)]
 pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) typed: Typed,
+    /// Without one, the gateway runs.
+    #[command(subcommand)]
+    pub(super) task: Option<TypedTask>,
+}
+
+/// What a gateway can be told to do other than to run.
+#[derive(Subcommand, Debug)]
+pub(super) enum TypedTask {
+    /// Says what this host allows a gateway with these settings, and what to change. Ends with status 1 if it
+    /// couldn't start, or couldn't hold what the settings promise
+    Check {
+        /// A table for people, or JSON for programs
+        #[arg(long, value_name = "table|json", default_value = "table", value_enum)]
+        output: Output,
+        #[command(flatten)]
+        typed: Box<Typed>,
+    },
+}
+
+/// Where settings come from.
+#[derive(Args, Debug)]
+pub(super) struct Typed {
     /// TOML file with settings; an unknown key in it is an error.
     #[arg(long, value_name = "FILE", env = "TURNPIKE_GATEWAY_CONFIG")]
     pub(super) config: Option<PathBuf>,

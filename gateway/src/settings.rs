@@ -76,6 +76,8 @@ pub(crate) struct Settings {
 
     /// Per shard and target.
     pub(crate) upstream_connections_max: usize,
+    /// Per shard and target; 0 lets none wait.
+    pub(crate) upstream_pending_requests_max: usize,
     /// Per shard and target; at most `upstream_connections_max`.
     pub(crate) upstream_idle_connections_max: usize,
     /// Status line and header fields of an answer together.
@@ -85,6 +87,11 @@ pub(crate) struct Settings {
     pub(crate) upstream_idle_timeout_ms: u64,
     /// Ceiling over what the integrations of a snapshot ask for.
     pub(crate) integration_timeout_ms_max: u64,
+
+    /// Per target group, after resolving.
+    pub(crate) target_group_addresses_max: usize,
+    pub(crate) health_checks_in_flight_max: usize,
+    pub(crate) target_metrics_max: usize,
 
     /// Empty: the system's.
     pub(crate) dns_servers: Vec<SocketAddr>,
@@ -228,6 +235,13 @@ impl Settings {
             idle_buffer_release_ms: millis("idle_buffer_release_ms", low.idle_buffer_release_ms, 1_000)?,
 
             upstream_connections_max,
+            upstream_pending_requests_max: in_range(
+                "upstream_pending_requests_max",
+                low.upstream_pending_requests_max,
+                1_024,
+                0,
+                65_536,
+            )? as usize,
             upstream_idle_connections_max: in_range(
                 "upstream_idle_connections_max",
                 low.upstream_idle_connections_max,
@@ -255,6 +269,20 @@ impl Settings {
                 INTEGRATION_TIMEOUT_MS_MIN,
                 TIMEOUT_MS_MAX,
             )?,
+
+            target_group_addresses_max: count(
+                "target_group_addresses_max",
+                low.target_group_addresses_max,
+                1_024,
+                16_384,
+            )?,
+            health_checks_in_flight_max: count(
+                "health_checks_in_flight_max",
+                low.health_checks_in_flight_max,
+                256,
+                4_096,
+            )?,
+            target_metrics_max: count("target_metrics_max", low.target_metrics_max, 1_000, 100_000)?,
 
             dns_servers: low.dns_servers.unwrap_or_default(),
             dns_ttl_min_ms: millis("dns_ttl_min_ms", low.dns_ttl_min_ms, 1_000)?,

@@ -164,10 +164,15 @@ pub(super) struct LowArgs {
     #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_IDLE_BUFFER_RELEASE_MS", value_name = "MS")]
     pub(super) idle_buffer_release_ms: Option<u64>,
 
-    /// Open connections per shard and integration target; a request that would need another gets 503
+    /// Open connections per shard and integration target; a request that would need another waits for one
     /// [default: 1024]
     #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_UPSTREAM_CONNECTIONS_MAX", value_name = "CONNECTIONS")]
     pub(super) upstream_connections_max: Option<u64>,
+    /// Requests per shard and integration target that wait for a connection when --upstream-connections-max are
+    /// open, for as long as their integration's timeout allows; further ones get 503. 0: none waits
+    /// [default: 1024]
+    #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_UPSTREAM_PENDING_REQUESTS_MAX", value_name = "REQUESTS")]
+    pub(super) upstream_pending_requests_max: Option<u64>,
     /// Idle connections kept per shard and integration target, at most --upstream-connections-max; 0 keeps none
     /// [default: 256]
     #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_UPSTREAM_IDLE_CONNECTIONS_MAX", value_name = "CONNECTIONS")]
@@ -188,6 +193,17 @@ pub(super) struct LowArgs {
     /// Ceiling over the timeouts that integrations ask for; at least 50 [default: 29000]
     #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_INTEGRATION_TIMEOUT_MS_MAX", value_name = "MS")]
     pub(super) integration_timeout_ms_max: Option<u64>,
+
+    /// Targets that a target group may have once its names are resolved; those beyond it aren't used
+    /// [default: 1024]
+    #[arg(help_heading = GROUPS, long, env = "TURNPIKE_GATEWAY_TARGET_GROUP_ADDRESSES_MAX", value_name = "TARGETS")]
+    pub(super) target_group_addresses_max: Option<u64>,
+    /// Health checks that are under way at the same time, of all target groups [default: 256]
+    #[arg(help_heading = GROUPS, long, env = "TURNPIKE_GATEWAY_HEALTH_CHECKS_IN_FLIGHT_MAX", value_name = "CHECKS")]
+    pub(super) health_checks_in_flight_max: Option<u64>,
+    /// Targets that /metrics shows apart; those beyond it are shown together [default: 1000]
+    #[arg(help_heading = GROUPS, long, env = "TURNPIKE_GATEWAY_TARGET_METRICS_MAX", value_name = "TARGETS")]
+    pub(super) target_metrics_max: Option<u64>,
 
     /// Name servers to ask, repeated or separated by commas; in a file, an array of strings. Without any, those
     /// of /etc/resolv.conf
@@ -260,6 +276,7 @@ const ADDRESSES: &str = "Addresses";
 const PROCESS: &str = "Process";
 const DOWNSTREAM: &str = "Clients (limits and timeouts)";
 const UPSTREAM: &str = "Integrations (limits and timeouts)";
+const GROUPS: &str = "Target groups";
 const NAMES: &str = "Names (DNS)";
 const SNAPSHOT: &str = "Snapshots";
 const LOGS: &str = "Logs and metrics";
@@ -279,8 +296,10 @@ impl LowArgs {
             start_line_bytes_max header_bytes_max header_count_max body_bytes_max pipelined_requests_max
             connections_max exchanges_in_flight_max read_head_timeout_ms read_body_timeout_ms
             write_timeout_ms idle_timeout_ms idle_buffer_release_ms
-            upstream_connections_max upstream_idle_connections_max upstream_head_bytes_max
+            upstream_connections_max upstream_pending_requests_max upstream_idle_connections_max
+            upstream_head_bytes_max
             upstream_header_count_max connect_timeout_ms upstream_idle_timeout_ms integration_timeout_ms_max
+            target_group_addresses_max health_checks_in_flight_max target_metrics_max
             dns_servers dns_ttl_min_ms dns_ttl_max_ms dns_failure_ttl_ms dns_query_timeout_ms
             dns_queries_in_flight_max
             snapshot_unit_bytes_max snapshot_units_max snapshot_bytes_max

@@ -12,6 +12,7 @@
 //! - dropping the future, only together with the whole connection.
 
 mod bell;
+mod child;
 mod clock;
 mod driver;
 mod host;
@@ -20,10 +21,11 @@ mod stream;
 mod transport;
 
 pub use bell::{Bell, BellListener};
+pub use child::keep_descriptors_from;
 pub use clock::Clock;
 pub use driver::{Driver, DriverChoice, RING_KIB, Reactor, RingRefusal, decide, pin_to_core, run};
 pub use host::clock_is_synchronized;
-pub use listener::{Listener, bind_shared};
+pub use listener::{Listener, bind_shared, set_backlog};
 pub use stream::{Cancel, Stream, connect, is_canceled};
 pub use transport::Transport;
 

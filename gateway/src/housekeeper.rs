@@ -236,7 +236,6 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
     let _ = upgrades.await;
     drop(incumbent);
     if successor.is_some() {
-        report!("turnpike-gateway: handed over; draining");
         admin_task.abort();
     }
     let time = Duration::from_millis(settings.drain_timeout_ms);
@@ -313,6 +312,7 @@ async fn hang_up(successor: UnixStream, loads: Loads) {
     while loads.is_accepting() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
+    report!("turnpike-gateway: another process accepts; draining");
     drop(successor);
 }
 

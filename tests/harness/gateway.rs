@@ -218,7 +218,8 @@ impl Gateway {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("turnpike-gateway upgrade runs")
     }
 
-    /// Upgrades to the same binary. From then on this is the new process, and the one before drains.
+    /// Upgrades to the same binary. From then on this is the new process, and the one before drains (once a test: it
+    /// is waited for by its log).
     ///
     /// # Panics
     /// When the upgrade is refused.
@@ -226,7 +227,9 @@ impl Gateway {
         let output = self.ask_for_upgrade(&[]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{said}\n{}", self.process.log());
-        self.follow_successor()
+        let id = self.follow_successor();
+        self.process.wait_for_log(DRAINS);
+        id
     }
 
     /// Waits for a successor's ready line; its process.
@@ -249,6 +252,9 @@ impl Gateway {
         &mut self.process
     }
 }
+
+/// What a gateway logs when it has handed over and accepts no more.
+pub const DRAINS: &str = "another process accepts; draining";
 
 /// Series with one sample a shard: the version that it serves.
 const SHARD_VERSION: &str = "turnpike_shard_snapshot_version";

@@ -17,7 +17,7 @@ mod publisher;
 mod units;
 
 pub use client::{Client, Echo, Reply};
-pub use gateway::{Gateway, Options};
+pub use gateway::{DRAINS, Gateway, Options};
 pub use message::{BodyLength, Fields, Head, Reader};
 pub use metrics::Metrics;
 pub use mutate::Mutations;

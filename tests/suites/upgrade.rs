@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::process::Signal;
 use turnpike_tests::{
-    Client, DataPlane, Gateway, Options, Origin, Publisher, StageBuilder, http_api, request, until,
+    Client, DRAINS, DataPlane, Gateway, Options, Origin, Publisher, StageBuilder, http_api, request, until,
 };
 
 fn echoing(origin: &Origin) -> StageBuilder {
@@ -42,6 +42,7 @@ fn a_new_process_takes_over_and_the_old_one_ends() {
     assert_eq!((plane.gateway.address, plane.gateway.admin, plane.gateway.shards), (address, admin, 2));
     assert_ne!(id, plane.gateway.process().id());
 
+    plane.gateway.process().wait_for_log(DRAINS);
     // A connection that waited gets its next answer, with a close.
     let reply = waiting.exchange(request("GET", "a1", "/last"));
     assert_eq!((reply.echo().target.as_str(), reply.headers.one("connection")), ("/last", Some("close")));

@@ -9,7 +9,9 @@ mod path_part;
 mod rest_api;
 mod route_key;
 mod stage;
+mod targets;
 mod uri;
+mod vpc_link;
 
 pub use http_api::{HttpApi, HttpContent, HttpDeployment, HttpIntegration, HttpRoute, HttpStage};
 pub use ids::{IdError, new_id};
@@ -19,7 +21,12 @@ pub use route_key::{METHODS, RouteKey, RouteKeyError, path_variables};
 pub use stage::{
     AccessLogSettings, Variables, check_stage_name, check_variable, check_variables, log_group_of_arn,
 };
+pub use targets::{
+    Balancing, CircuitBreaker, Endpoint, HealthCheck, IntegrationTargets, OutlierEjection, Probe,
+    ProtocolVersion, Retry, Target, Targets, TargetsTls, rest_integration_id,
+};
 pub use uri::{IntegrationUri, Piece, UriError, check_uri_template};
+pub use vpc_link::{HttpVpcLink, LinkTargets, RestVpcLink, link_id, link_variable};
 
 use std::collections::BTreeMap;
 

@@ -22,6 +22,7 @@ mod grammar;
 mod host;
 mod limits;
 mod name;
+mod proxy_protocol;
 mod request;
 mod response;
 mod span;
@@ -34,6 +35,10 @@ pub use grammar::{is_field_value, is_token};
 pub use host::host_name;
 pub use limits::{ChunkLimits, HeadLimits};
 pub use name::HeaderName;
+pub use proxy_protocol::{
+    PROXY_HEADER_BYTES_CEILING, PROXY_TEXT_BYTES_MAX, ProxiedEnds, ProxyError, ProxyProgress,
+    parse_proxy_header,
+};
 pub use request::{Framing, Method, RequestHead};
 pub use response::{ResponseFraming, ResponseHead};
 pub use span::Span;

@@ -56,6 +56,7 @@ pub struct Quotas {
     pub auto_deployments_kept: usize,
     /// VPC links of each service.
     pub vpc_links_max: usize,
+    pub certificates_max: usize,
     /// An integration's timeout, and the default of those that set none.
     pub integration_timeout_ms_max: u32,
 }
@@ -71,6 +72,7 @@ impl Default for Quotas {
             deployments_per_api_max: 1_000,
             auto_deployments_kept: 10,
             vpc_links_max: 20,
+            certificates_max: 2_500,
             integration_timeout_ms_max: 29_000,
         }
     }

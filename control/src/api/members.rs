@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
@@ -135,7 +137,7 @@ impl Members {
         }
     }
 
-    /// Takes a list of objects.
+    /// Takes a list of objects, whose members can then be taken from each.
     pub(super) fn objects(&mut self, name: &str) -> Result<Option<Vec<Self>>, ApiError> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let Value::Array(items) = value else { return Err(self.wrong_type(name, "a list of objects")) };
@@ -181,18 +183,25 @@ impl Members {
         items.collect::<Result<_, _>>().map(Some)
     }
 
+    /// Takes bytes in base64, of at most `bytes_max`.
+    pub(super) fn blob(&mut self, name: &str, bytes_max: usize) -> Result<Option<Vec<u8>>, ApiError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let Value::String(text) = value else { return Err(self.wrong_type(name, "bytes in base64")) };
+        let decoded = BASE64_STANDARD.decode(text);
+        let bytes = decoded.map_err(|_| self.wrong_type(name, "bytes in base64"))?;
+        match bytes.len() {
+            len if len > bytes_max => {
+                let name = self.full(name);
+                Err(ApiError::bad_request(format!("{name} can have at most {bytes_max} bytes")))
+            }
+            _ => Ok(Some(bytes)),
+        }
+    }
+
     /// Takes the tags, within AWS's limits.
     pub(super) fn tags(&mut self) -> Result<Option<BTreeMap<String, String>>, ApiError> {
         let Some(tags) = self.strings("tags")? else { return Ok(None) };
-        let fits = |(key, value): (&String, &String)| {
-            (1..=TAG_KEY_CHARS_MAX).contains(&key.chars().count())
-                && value.chars().count() <= TAG_VALUE_CHARS_MAX
-        };
-        if tags.len() > TAGS_MAX || !tags.iter().all(fits) {
-            return Err(ApiError::bad_request(format!(
-                "There can be at most {TAGS_MAX} tags, with keys of 1 to {TAG_KEY_CHARS_MAX} and values of at most {TAG_VALUE_CHARS_MAX} characters"
-            )));
-        }
+        check_tags(&tags)?;
         Ok(Some(tags))
     }
 
@@ -250,6 +259,19 @@ impl Members {
     fn take(&mut self, name: &str) -> Option<Value> {
         self.map.remove(name).filter(|value| !value.is_null())
     }
+}
+
+/// AWS's limits of tags.
+pub(super) fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
+    let fits = |(key, value): (&String, &String)| {
+        (1..=TAG_KEY_CHARS_MAX).contains(&key.chars().count()) && value.chars().count() <= TAG_VALUE_CHARS_MAX
+    };
+    if tags.len() <= TAGS_MAX && tags.iter().all(fits) {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(format!(
+        "There can be at most {TAGS_MAX} tags, with keys of 1 to {TAG_KEY_CHARS_MAX} and values of at most {TAG_VALUE_CHARS_MAX} characters"
+    )))
 }
 
 fn says_something(value: &Value) -> bool {

@@ -11,6 +11,7 @@ mod target;
 mod target_group;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod upstreams;
 
 use turnpike_snapshot::{
@@ -21,9 +22,11 @@ pub use http::http_stage;
 pub use reference::{Reference, ReferenceKind, references};
 pub use rest::rest_stage;
 pub use target_group::{GroupOwner, check_targets, target_group};
+pub use trust::{client_certificate, client_certificate_of_unit_id, client_certificate_unit_id, trust_store};
 pub use upstreams::Upstreams;
 
 use crate::model::UriError;
+use crate::pki::PkiError;
 
 /// Grows with every change of what this module makes of the same input: a store that was compiled by
 /// another revision is compiled again when it is opened.
@@ -48,6 +51,8 @@ pub enum CompileError {
         "The connectionId of {route} needs the stage variable '{variable}', which the stage '{stage}' doesn't have"
     )]
     NoLinkVariable { route: String, variable: String, stage: String },
+    #[error("{0}")]
+    Pki(#[from] PkiError),
     #[error("The configuration refers to the {0}, which isn't there")]
     Missing(Reference),
     #[error("The stage can't be served: {0}")]

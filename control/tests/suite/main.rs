@@ -7,3 +7,4 @@ mod http_api;
 mod links;
 mod rest_api;
 mod support;
+mod upstream_tls;

@@ -1,6 +1,7 @@
 //! REST APIs: the operations of apigateway.
 
 pub(super) mod apis;
+pub(super) mod client_certificates;
 pub(super) mod deployments;
 pub(super) mod integrations;
 pub(super) mod methods;

@@ -16,6 +16,7 @@ mod clock;
 mod driver;
 mod listener;
 mod stream;
+mod tls;
 mod transport;
 
 pub use bell::{Bell, BellListener};
@@ -23,6 +24,7 @@ pub use clock::Clock;
 pub use driver::{Driver, DriverChoice, pin_to_core, run};
 pub use listener::{Listener, bind_shared};
 pub use stream::{Cancel, Stream, connect, is_canceled};
+pub use tls::{CipherBuffers, HandshakeError, TlsStream};
 pub use transport::Transport;
 
 use std::future::Future;

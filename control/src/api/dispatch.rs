@@ -7,8 +7,10 @@ use serde_json::Value;
 use super::call::Call;
 use super::error::ApiError;
 use super::operations::{Operation, Service};
+use super::turnpike::targets;
 use super::{v1, v2};
 use crate::change::{Change, Control, View};
+use crate::model::{HttpDeployment, HttpIntegration, HttpRoute, HttpStage};
 
 /// What answers an operation.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +39,7 @@ fn handler(service: Service, name: &str) -> Option<Handler> {
     match service {
         Service::V1 => v1_handler(name),
         Service::V2 => v2_handler(name),
+        Service::Turnpike => turnpike_handler(name),
     }
 }
 
@@ -64,6 +67,11 @@ fn v1_handler(name: &str) -> Option<Handler> {
         "GetStage" => Handler::Look(v1::stages::get),
         "GetStages" => Handler::Look(v1::stages::list),
         "DeleteStage" => Handler::Change(v1::stages::delete),
+        "CreateVpcLink" => Handler::Change(v1::vpc_links::create),
+        "GetVpcLink" => Handler::Look(v1::vpc_links::get),
+        "GetVpcLinks" => Handler::Look(v1::vpc_links::list),
+        "UpdateVpcLink" => Handler::Change(v1::vpc_links::update),
+        "DeleteVpcLink" => Handler::Change(v1::vpc_links::delete),
         _ => return None,
     })
 }
@@ -76,25 +84,45 @@ fn v2_handler(name: &str) -> Option<Handler> {
         "UpdateApi" => Handler::Change(v2::apis::update),
         "DeleteApi" => Handler::Change(v2::apis::delete),
         "CreateIntegration" => Handler::Change(v2::integrations::create),
-        "GetIntegration" => Handler::Look(v2::integrations::get),
-        "GetIntegrations" => Handler::Look(v2::integrations::list),
+        "GetIntegration" => Handler::Look(v2::show_part::<HttpIntegration>),
+        "GetIntegrations" => Handler::Look(v2::list_parts::<HttpIntegration>),
         "UpdateIntegration" => Handler::Change(v2::integrations::update),
         "DeleteIntegration" => Handler::Change(v2::integrations::delete),
         "CreateRoute" => Handler::Change(v2::routes::create),
-        "GetRoute" => Handler::Look(v2::routes::get),
-        "GetRoutes" => Handler::Look(v2::routes::list),
+        "GetRoute" => Handler::Look(v2::show_part::<HttpRoute>),
+        "GetRoutes" => Handler::Look(v2::list_parts::<HttpRoute>),
         "UpdateRoute" => Handler::Change(v2::routes::update),
         "DeleteRoute" => Handler::Change(v2::routes::delete),
         "CreateStage" => Handler::Change(v2::stages::create),
-        "GetStage" => Handler::Look(v2::stages::get),
-        "GetStages" => Handler::Look(v2::stages::list),
+        "GetStage" => Handler::Look(v2::show_part::<HttpStage>),
+        "GetStages" => Handler::Look(v2::list_parts::<HttpStage>),
         "UpdateStage" => Handler::Change(v2::stages::update),
         "DeleteStage" => Handler::Change(v2::stages::delete),
         "CreateDeployment" => Handler::Change(v2::deployments::create),
-        "GetDeployment" => Handler::Look(v2::deployments::get),
-        "GetDeployments" => Handler::Look(v2::deployments::list),
+        "GetDeployment" => Handler::Look(v2::show_part::<HttpDeployment>),
+        "GetDeployments" => Handler::Look(v2::list_parts::<HttpDeployment>),
         "UpdateDeployment" => Handler::Change(v2::deployments::update),
         "DeleteDeployment" => Handler::Change(v2::deployments::delete),
+        "CreateVpcLink" => Handler::Change(v2::vpc_links::create),
+        "GetVpcLink" => Handler::Look(v2::vpc_links::get),
+        "GetVpcLinks" => Handler::Look(v2::vpc_links::list),
+        "UpdateVpcLink" => Handler::Change(v2::vpc_links::update),
+        "DeleteVpcLink" => Handler::Change(v2::vpc_links::delete),
+        _ => return None,
+    })
+}
+
+fn turnpike_handler(name: &str) -> Option<Handler> {
+    Some(match name {
+        "PutVpcLinkTargets" => Handler::Change(targets::put_of_link),
+        "GetVpcLinkTargets" => Handler::Look(targets::get_of_link),
+        "DeleteVpcLinkTargets" => Handler::Change(targets::delete_of_link),
+        "PutIntegrationTargets" => Handler::Change(targets::put_of_integration),
+        "GetIntegrationTargets" => Handler::Look(targets::get_of_integration),
+        "DeleteIntegrationTargets" => Handler::Change(targets::delete_of_integration),
+        "PutMethodTargets" => Handler::Change(targets::put_of_method),
+        "GetMethodTargets" => Handler::Look(targets::get_of_method),
+        "DeleteMethodTargets" => Handler::Change(targets::delete_of_method),
         _ => return None,
     })
 }

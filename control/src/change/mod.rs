@@ -4,6 +4,7 @@
 mod deploy;
 mod recompile;
 mod source;
+mod upstreams;
 
 pub(crate) use deploy::DEPLOYMENT_ID_LEN;
 
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use tokio::sync::watch;
 
-use crate::compile::CompileError;
+use crate::compile::{CompileError, Reference};
 use crate::model::IdError;
 use crate::settings::Settings;
 use crate::store::{Store, StoreError, Tx};
@@ -93,8 +94,13 @@ impl Control {
         E: From<StoreError> + From<ChangeError>,
     {
         let (output, published) = self.store.write(|tx| {
-            let mut under_way =
-                Change { view: self.view(tx), redeployed: BTreeSet::new(), stages: BTreeSet::new() };
+            let mut under_way = Change {
+                view: self.view(tx),
+                redeployed: BTreeSet::new(),
+                stages: BTreeSet::new(),
+                referred: BTreeSet::new(),
+                trimmed: BTreeSet::new(),
+            };
             let output = change(&mut under_way)?;
             let published = under_way.finish()?;
             Ok::<_, E>((output, published))
@@ -179,6 +185,10 @@ pub struct Change<'a> {
     redeployed: BTreeSet<String>,
     /// API and stage to compile again.
     stages: BTreeSet<(String, String)>,
+    /// Units to compile again where stages refer to them.
+    referred: BTreeSet<Reference>,
+    /// APIs that may have targets which nothing leads to any more.
+    trimmed: BTreeSet<String>,
 }
 
 impl<'a> std::ops::Deref for Change<'a> {
@@ -200,6 +210,11 @@ impl Change<'_> {
         self.stages.insert((api_id.to_owned(), stage.to_owned()));
     }
 
+    /// What this unit is compiled from has changed, which matters while a stage refers to it.
+    pub fn recompile_referred(&mut self, reference: Reference) {
+        self.referred.insert(reference);
+    }
+
     /// All stages that the API serves are compiled again, or dropped if it is gone.
     ///
     /// # Errors
@@ -215,7 +230,9 @@ impl Change<'_> {
     fn finish(mut self) -> Result<Option<u64>, ChangeError> {
         for api_id in std::mem::take(&mut self.redeployed) {
             self.auto_deploy(&api_id)?;
+            self.trimmed.insert(api_id);
         }
+        self.trimmed.extend(self.stages.iter().map(|(api_id, _)| api_id.clone()));
         self.compile_and_publish()
     }
 }

@@ -1,10 +1,12 @@
 //! Compiles what a change touched, and publishes it.
 
+use std::collections::BTreeSet;
+
 use turnpike_snapshot::{StageUnit, Unit};
 
 use super::{Change, ChangeError, View};
-use crate::compile::{self, COMPILER_REVISION};
-use crate::model::{HttpApi, HttpContent, HttpStage, RestApi, RestContent, RestStage};
+use crate::compile::{self, COMPILER_REVISION, Reference};
+use crate::model::{HttpApi, HttpContent, HttpStage, RestApi, RestContent, RestStage, link_id};
 use crate::store::Slot;
 
 impl Change<'_> {
@@ -17,6 +19,7 @@ impl Change<'_> {
         for api_id in self.tx.api_ids()? {
             self.recompile_api(&api_id)?;
         }
+        self.referred.extend(self.view.tx.referred_in_slots()?);
         Ok(self.tx.set_compiler_revision(COMPILER_REVISION)?)
     }
 
@@ -24,12 +27,43 @@ impl Change<'_> {
     pub(super) fn compile_and_publish(&self) -> Result<Option<u64>, ChangeError> {
         let mut changed = self.tx.set_slot(&Slot::Account, Some(&compile::encode(&self.account_unit())?))?;
         for (api_id, stage) in &self.stages {
-            let unit = self.stage_unit(api_id, stage)?;
-            let encoded = unit.map(|unit| compile::encode(&Unit::Stage(unit))).transpose()?;
-            let slot = Slot::Stage { api_id: api_id.clone(), stage: stage.clone() };
-            changed |= self.tx.set_slot(&slot, encoded.as_ref())?;
+            changed |= self.fill_stage(api_id, stage)?;
         }
+        self.trimmed.iter().try_for_each(|api_id| self.drop_unused_targets(api_id))?;
+        changed |= self.fill_referred()?;
         Ok(if changed { Some(self.tx.publish()?) } else { None })
+    }
+
+    /// Whether the stage had another unit before.
+    fn fill_stage(&self, api_id: &str, stage: &str) -> Result<bool, ChangeError> {
+        let unit = self.stage_unit(api_id, stage)?;
+        let references = unit.as_ref().map(compile::references);
+        let encoded = unit.map(|unit| compile::encode(&Unit::Stage(unit))).transpose()?;
+        let slot = Slot::Stage { api_id: api_id.to_owned(), stage: stage.to_owned() };
+        let changed = self.tx.set_slot(&slot, encoded.as_ref())?;
+        if let Some(references) = references.filter(|_| changed) {
+            self.tx.set_references(api_id, stage, &references)?;
+        }
+        Ok(changed)
+    }
+
+    /// Takes in what stages newly refer to, takes out what they no longer do, and compiles again what has changed.
+    fn fill_referred(&self) -> Result<bool, ChangeError> {
+        let wanted: BTreeSet<Reference> = self.tx.references()?.into_iter().collect();
+        let present: BTreeSet<Reference> = self.tx.referred_in_slots()?.into_iter().collect();
+        let slot =
+            |Reference { kind, id }: &Reference| Slot::Shared { family: kind.family(), id: id.clone() };
+        let mut changed = false;
+        for gone in present.difference(&wanted) {
+            changed |= self.tx.set_slot(&slot(gone), None)?;
+        }
+        for reference in &wanted {
+            if !present.contains(reference) || self.referred.contains(reference) {
+                let encoded = compile::encode(&self.referred_unit(reference)?)?;
+                changed |= self.tx.set_slot(&slot(reference), Some(&encoded))?;
+            }
+        }
+        Ok(changed)
     }
 }
 
@@ -54,7 +88,9 @@ impl View<'_> {
         let Some(stage) = self.tx.part::<HttpStage>(&api.id, stage)? else { return Ok(None) };
         let Some(deployment) = &stage.deployment_id else { return Ok(None) };
         let Some(content) = self.tx.part::<HttpContent>(&api.id, deployment)? else { return Ok(None) };
-        Ok(Some(compile::http_stage(api, &stage, &content)?))
+        let links = content.integrations.iter().filter_map(|integration| integration.link_id.as_deref());
+        let upstreams = self.upstreams(&api.id, links)?;
+        Ok(Some(compile::http_stage(api, &stage, &content, &upstreams)?))
     }
 
     fn rest_stage_unit(&self, api: &RestApi, stage: &str) -> Result<Option<StageUnit>, ChangeError> {
@@ -62,6 +98,12 @@ impl View<'_> {
         let Some(content) = self.tx.part::<RestContent>(&api.id, &stage.deployment_id)? else {
             return Ok(None);
         };
-        Ok(Some(compile::rest_stage(api, &stage, &content)?))
+        let integrations = content.resources.iter().flat_map(|resource| resource.methods.values());
+        let integrations = integrations.filter_map(|method| method.integration.as_ref());
+        let connections = integrations.filter_map(|integration| integration.connection_id.as_deref());
+        // A variable that the stage hasn't is the compiler's to refuse.
+        let links = connections.filter_map(|id| link_id(id, &stage.variables).ok());
+        let upstreams = self.upstreams(&api.id, links)?;
+        Ok(Some(compile::rest_stage(api, &stage, &content, &upstreams)?))
     }
 }

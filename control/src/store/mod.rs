@@ -8,6 +8,7 @@
 mod entities;
 mod lock;
 mod published;
+mod references;
 mod schema;
 mod tx;
 
@@ -52,6 +53,8 @@ pub enum StoreError {
     Secrets(#[from] SecretsError),
     #[error("the store holds a unit whose name isn't a SHA-256")]
     UnitName,
+    #[error("the store holds a reference to a '{0}', which this turnpike-control doesn't know")]
+    Family(String),
     /// No gateway would take it: the configuration has grown too large.
     #[error("the configuration can't be published as a whole: {0}")]
     Root(String),

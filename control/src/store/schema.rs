@@ -14,7 +14,7 @@ pub(super) const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What makes each version from the one before it; the first makes a file from nothing.
-pub(super) const STEPS: [&str; 2] = [APIS, ENTITIES];
+pub(super) const STEPS: [&str; 3] = [APIS, ENTITIES, REFERENCES];
 
 /// - `api`: one row an API, of either kind.
 /// - `part`: what belongs to an API, by kind and id; `name` is a second unique name.
@@ -85,6 +85,20 @@ const ENTITIES: &str = "
         probe BLOB NOT NULL
     );
     PRAGMA user_version = 2;
+";
+
+/// - `reference`: which shared units the unit of a stage refers to.
+const REFERENCES: &str = "
+    CREATE TABLE reference (
+        api_id TEXT NOT NULL,
+        stage TEXT NOT NULL,
+        family TEXT NOT NULL,
+        id TEXT NOT NULL,
+        PRIMARY KEY (api_id, stage, family, id),
+        FOREIGN KEY (api_id, stage) REFERENCES slot (api_id, stage) ON DELETE CASCADE
+    ) WITHOUT ROWID;
+    CREATE INDEX reference_by_unit ON reference (family, id);
+    PRAGMA user_version = 3;
 ";
 
 /// Opens a connection whose commits are on the disk when they return.

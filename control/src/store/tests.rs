@@ -4,7 +4,7 @@ use rusqlite::Connection;
 use turnpike_snapshot::{Limits, UnitHash, decode_root};
 
 use super::*;
-use crate::compile::Encoded;
+use crate::compile::{Encoded, Reference, ReferenceKind};
 use crate::model::{HttpApi, HttpStage, Tags};
 
 fn store() -> (tempfile::TempDir, Store) {
@@ -131,6 +131,34 @@ fn a_second_process_is_kept_out() {
     assert!(error.contains("another turnpike-control") && error.contains("--data-dir"), "{error}");
     drop(store);
     Store::open(&path).expect("free again");
+}
+
+fn referred(id: &str) -> Reference {
+    Reference { kind: ReferenceKind::TargetGroup, id: id.to_owned() }
+}
+
+#[test]
+fn references_are_those_of_the_stages_in_slots() {
+    let (_dir, store) = store();
+    let written: Result<(), StoreError> = store.write(|tx| {
+        for (api_id, references) in [("a", ["g/1", "g2"]), ("b", ["g2", "g2"])] {
+            tx.set_slot(&stage_slot(api_id), Some(&unit(1)))?;
+            tx.set_references(api_id, "prod", &references.map(referred))?;
+        }
+        let slot = Slot::Shared { family: ReferenceKind::TargetGroup.family(), id: "g/1".to_owned() };
+        tx.set_slot(&slot, Some(&unit(3)))?;
+        assert_eq!(tx.references()?, [referred("g/1"), referred("g2")]);
+        assert_eq!(tx.references_of_api("b")?, [referred("g2")]);
+        assert_eq!(tx.referred_in_slots()?, [referred("g/1")]);
+        let stage = |api_id: &str| (api_id.to_owned(), "prod".to_owned());
+        assert_eq!(tx.stages_referring(&referred("g2"))?, [stage("a"), stage("b")]);
+        tx.set_slot(&stage_slot("a"), None)?;
+        assert_eq!(tx.references()?, [referred("g2")]);
+        tx.set_references("b", "prod", &[])?;
+        assert_eq!(tx.references()?, []);
+        Ok(())
+    });
+    written.expect("written");
 }
 
 #[test]

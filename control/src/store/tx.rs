@@ -118,6 +118,18 @@ impl<'a> Tx<'a> {
         page(P::KIND, rows, limit)
     }
 
+    /// All parts of a kind, of every API, each with its API's id before it.
+    pub fn all_parts<P: Part>(&self) -> Result<Vec<(String, P)>, StoreError> {
+        let sql = "SELECT api_id, id, doc FROM part WHERE kind = ? ORDER BY api_id, id";
+        let mut statement = self.sql.prepare_cached(sql)?;
+        let rows = statement.query_map([P::KIND], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
+        let parts = rows.map(|row| {
+            let (api_id, document) = row?;
+            Ok((api_id, read_document(P::KIND, document)?))
+        });
+        parts.collect()
+    }
+
     pub fn part_count<P: Part>(&self, api_id: &str) -> Result<usize, StoreError> {
         let mut statement =
             self.sql.prepare_cached("SELECT count(*) FROM part WHERE api_id = ? AND kind = ?")?;

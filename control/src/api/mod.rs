@@ -8,12 +8,14 @@ mod call;
 mod dispatch;
 mod error;
 mod json;
+mod links;
 mod listener;
 mod members;
 mod operations;
 mod reply;
 mod server;
 mod status;
+mod turnpike;
 mod v1;
 mod v2;
 

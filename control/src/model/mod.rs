@@ -12,7 +12,9 @@ mod rest_api;
 mod route_key;
 mod security_policy;
 mod stage;
+mod targets;
 mod uri;
+mod vpc_link;
 
 pub use certificate::{Certificate, Issued};
 pub use domain_name::{ApiMapping, DomainName, MutualTls, check_mapping_key, parse_domain_name};
@@ -25,7 +27,12 @@ pub use security_policy::{DEFAULT_SECURITY_POLICY, SecurityPolicy, SecurityPolic
 pub use stage::{
     AccessLogSettings, Variables, check_stage_name, check_variable, check_variables, log_group_of_arn,
 };
+pub use targets::{
+    Balancing, CircuitBreaker, Endpoint, HealthCheck, IntegrationTargets, OutlierEjection, Probe,
+    ProtocolVersion, Retry, Target, Targets, TargetsTls, rest_integration_id,
+};
 pub use uri::{IntegrationUri, Piece, UriError, check_uri_template};
+pub use vpc_link::{HttpVpcLink, LinkTargets, RestVpcLink, link_id, link_variable};
 
 use std::collections::BTreeMap;
 

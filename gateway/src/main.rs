@@ -8,7 +8,9 @@ mod report;
 mod access_log_format;
 mod agreement;
 mod buffers;
+mod check;
 mod connection;
+mod descriptors;
 mod entrance;
 mod housekeeper;
 mod ids;
@@ -38,11 +40,19 @@ use turnpike_rt::{Bell, Driver, DriverChoice};
 use agreement::Agreement;
 use housekeeper::{Services, ShardEvent};
 use mailbox::{Loads, Mailbox};
-use settings::{Settings, SettingsError};
+use settings::{Settings, SettingsError, Task};
 use shard::ShardParts;
 
 fn main() -> ExitCode {
-    let settings = Settings::load().unwrap_or_else(|error: SettingsError| error.exit());
+    let (task, settings) = Settings::load().unwrap_or_else(|error: SettingsError| error.exit());
+    match task {
+        Task::Check(output) => check::run(&settings, output),
+        Task::Run => run(settings),
+    }
+}
+
+fn run(settings: Settings) -> ExitCode {
+    descriptors::raise(&settings);
     match start(Arc::new(settings)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {

@@ -15,11 +15,19 @@ use clap::Parser;
 use turnpike_http::{PROXY_HEADER_BYTES_CEILING, PROXY_TEXT_BYTES_MAX};
 use turnpike_rt::DriverChoice;
 
-pub(crate) use low::LogDestination;
-use low::{Cli, LowArgs};
+use low::{Cli, LowArgs, TypedTask};
+pub(crate) use low::{ForwardedField, LogDestination};
 
+use crate::check;
 use crate::entrance::Entrance;
 use crate::networks::Networks;
+
+/// What the program was started for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Task {
+    Run,
+    Check(check::Output),
+}
 
 /// Checked settings: every value is within its range and none contradicts another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +54,9 @@ pub(crate) struct Settings {
     pub(crate) exit_with_parent: bool,
     pub(crate) drain_timeout_ms: u64,
 
+    /// Whose forwarding fields are believed.
+    pub(crate) trusted_proxies: Networks,
+    pub(crate) trusted_proxies_field: ForwardedField,
     pub(crate) start_line_bytes_max: usize,
     /// All header fields of a request together.
     pub(crate) header_bytes_max: usize,
@@ -65,6 +76,8 @@ pub(crate) struct Settings {
 
     /// Per shard and target.
     pub(crate) upstream_connections_max: usize,
+    /// Per shard and target; 0 lets none wait.
+    pub(crate) upstream_pending_requests_max: usize,
     /// Per shard and target; at most `upstream_connections_max`.
     pub(crate) upstream_idle_connections_max: usize,
     /// Status line and header fields of an answer together.
@@ -74,6 +87,11 @@ pub(crate) struct Settings {
     pub(crate) upstream_idle_timeout_ms: u64,
     /// Ceiling over what the integrations of a snapshot ask for.
     pub(crate) integration_timeout_ms_max: u64,
+
+    /// Per target group, after resolving.
+    pub(crate) target_group_addresses_max: usize,
+    pub(crate) health_checks_in_flight_max: usize,
+    pub(crate) target_metrics_max: usize,
 
     /// Empty: the system's.
     pub(crate) dns_servers: Vec<SocketAddr>,
@@ -133,7 +151,7 @@ impl SettingsError {
 
 impl Settings {
     /// Reads the process's arguments and environment, and the file that they name.
-    pub(crate) fn load() -> Result<Self, SettingsError> {
+    pub(crate) fn load() -> Result<(Task, Self), SettingsError> {
         Self::parse(std::env::args_os(), cores::allowed)
     }
 
@@ -152,13 +170,17 @@ impl Settings {
     fn parse(
         args: impl IntoIterator<Item = OsString>,
         allowed_cores: impl FnOnce() -> Result<Vec<usize>, SettingsError>,
-    ) -> Result<Self, SettingsError> {
+    ) -> Result<(Task, Self), SettingsError> {
         let cli = Cli::try_parse_from(args)?;
-        let typed = match cli.config {
-            Some(path) => cli.low.over(read_file(path)?),
-            None => cli.low,
+        let (task, typed) = match cli.task {
+            None => (Task::Run, cli.typed),
+            Some(TypedTask::Check { output, typed }) => (Task::Check(output), *typed),
         };
-        Self::check(typed, &allowed_cores()?)
+        let low = match typed.config {
+            Some(path) => typed.low.over(read_file(path)?),
+            None => typed.low,
+        };
+        Ok((task, Self::check(low, &allowed_cores()?)?))
     }
 
     fn check(low: LowArgs, allowed_cores: &[usize]) -> Result<Self, SettingsError> {
@@ -192,6 +214,8 @@ impl Settings {
             exit_with_parent: low.exit_with_parent.unwrap_or(false),
             drain_timeout_ms: millis("drain_timeout_ms", low.drain_timeout_ms, 30_000)?,
 
+            trusted_proxies: Networks::new(low.trusted_proxies.unwrap_or_default()),
+            trusted_proxies_field: low.trusted_proxies_field.unwrap_or(ForwardedField::XForwarded),
             start_line_bytes_max: bytes("start_line_bytes_max", low.start_line_bytes_max, 8_192)?,
             header_bytes_max: bytes("header_bytes_max", low.header_bytes_max, 10_240)?,
             header_count_max: count("header_count_max", low.header_count_max, 100, 1_000)?,
@@ -211,6 +235,13 @@ impl Settings {
             idle_buffer_release_ms: millis("idle_buffer_release_ms", low.idle_buffer_release_ms, 1_000)?,
 
             upstream_connections_max,
+            upstream_pending_requests_max: in_range(
+                "upstream_pending_requests_max",
+                low.upstream_pending_requests_max,
+                1_024,
+                0,
+                65_536,
+            )? as usize,
             upstream_idle_connections_max: in_range(
                 "upstream_idle_connections_max",
                 low.upstream_idle_connections_max,
@@ -238,6 +269,20 @@ impl Settings {
                 INTEGRATION_TIMEOUT_MS_MIN,
                 TIMEOUT_MS_MAX,
             )?,
+
+            target_group_addresses_max: count(
+                "target_group_addresses_max",
+                low.target_group_addresses_max,
+                1_024,
+                16_384,
+            )?,
+            health_checks_in_flight_max: count(
+                "health_checks_in_flight_max",
+                low.health_checks_in_flight_max,
+                256,
+                4_096,
+            )?,
+            target_metrics_max: count("target_metrics_max", low.target_metrics_max, 1_000, 100_000)?,
 
             dns_servers: low.dns_servers.unwrap_or_default(),
             dns_ttl_min_ms: millis("dns_ttl_min_ms", low.dns_ttl_min_ms, 1_000)?,

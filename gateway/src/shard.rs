@@ -261,6 +261,7 @@ impl Shard {
             turnpike_rt::sleep(Duration::from_millis(TICK_MS)).await;
             let now_ms = self.now_ms();
             self.wheel.advance(now_ms);
+            self.pools.expire(now_ms);
             self.log_lines.flush(self);
             if now_ms - swept_ms >= SWEEP_EVERY_MS {
                 swept_ms = now_ms;

@@ -110,7 +110,7 @@ pub(crate) enum RefusalKind {
     /// The integration's host name has no address.
     UpstreamUnresolved,
     UpstreamConnect,
-    /// `upstream_connections_max` is reached.
+    /// `upstream_connections_max` and `upstream_pending_requests_max` are reached.
     UpstreamConnections,
     /// Closed or reset before the answer was whole.
     UpstreamClosed,
@@ -244,6 +244,8 @@ pub(crate) struct Gauges {
     pub(crate) upstream_connections_open: u64,
     /// Open, and in the pool.
     pub(crate) upstream_connections_idle: u64,
+    /// Requests that wait for a connection.
+    pub(crate) upstream_requests_pending: u64,
     /// I/O buffers that connections hold; 0 when all rest.
     pub(crate) buffers_in_use: u64,
     /// The snapshot that the shard has adopted; 0 before the first.

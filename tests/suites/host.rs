@@ -117,3 +117,111 @@ fn a_memlock_limit_for_some_rings_only_is_an_error_where_io_uring_is_required() 
     assert!(log.contains("io_uring is refused"), "{log}");
     assert!(rings == Rings::Denied || log.contains("LimitMEMLOCK="), "{log}");
 }
+
+/// What `turnpike-gateway check` says with these settings: whether it succeeded, and each finding's verdict.
+fn check(settings: &[(&str, &str)]) -> (bool, serde_json::Value) {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = directory.path().join("gateway");
+    let mut command = std::process::Command::new(binary("turnpike-gateway"));
+    command.args(["check", "--output", "json", "--cores", "1", "--listen", "127.0.0.1:0"]);
+    command
+        .args(["--admin-listen", "127.0.0.1:0"])
+        .env("TURNPIKE_GATEWAY_CONNECTIONS_MAX", "100")
+        .arg("--data-dir")
+        .arg(data_dir);
+    let variables =
+        settings.iter().map(|(name, value)| (format!("TURNPIKE_GATEWAY_{}", name.to_uppercase()), value));
+    let output = command.envs(variables).output().unwrap();
+    let said = serde_json::from_slice(&output.stdout);
+    (output.status.success(), said.unwrap_or_else(|error| panic!("{error}: {output:?}")))
+}
+
+fn finding<'a>(report: &'a serde_json::Value, name: &str) -> &'a serde_json::Value {
+    let found = report["checks"].as_array().unwrap().iter().find(|finding| finding["name"] == name);
+    found.unwrap_or_else(|| panic!("nothing about {name} in {report:#}"))
+}
+
+#[test]
+fn check_says_what_the_start_will_run_on() {
+    let (succeeded, report) = check(&[("driver", "auto")]);
+    assert!(succeeded, "{report:#}");
+    for name in [
+        "kernel",
+        "cores",
+        "descriptors",
+        "backlog",
+        "SO_REUSEPORT",
+        "listen",
+        "admin_listen",
+        "data_dir",
+        "time",
+    ] {
+        assert_ne!(finding(&report, name)["verdict"], "error", "{report:#}");
+    }
+    let rings = if Rings::probe() == Rings::Denied { "warning" } else { "ok" };
+    assert_eq!(finding(&report, "io_uring")["verdict"], rings, "{report:#}");
+    assert_eq!(finding(&check(&[("driver", "epoll")]).1, "io_uring")["verdict"], "ok");
+}
+
+#[test]
+fn check_fails_where_the_settings_cannot_work() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let allowed = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    let (succeeded, report) = check(&[("connections_max", "4194304"), ("driver", "epoll")]);
+    let descriptors = finding(&report, "descriptors");
+    if allowed.is_some_and(|allowed| allowed <= 4_194_304) {
+        assert!(!succeeded && descriptors["verdict"] == "error", "{report:#}");
+        assert!(descriptors["mend"].as_str().unwrap().contains("LimitNOFILE="), "{report:#}");
+    } else {
+        assert_ne!(descriptors["verdict"], "error");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("settings.toml");
+    std::fs::write(&file, format!("admin_listen = '{}'", taken.local_addr().unwrap())).unwrap();
+    let output = std::process::Command::new(binary("turnpike-gateway"))
+        .args(["check", "--listen", "127.0.0.1:0", "--config"])
+        .args([&file])
+        .output()
+        .unwrap();
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{table}");
+    let line = table.lines().find(|line| line.starts_with("admin_listen")).unwrap();
+    assert!(line.contains("error") && line.contains("in use"), "{table}");
+    assert!(table.contains("-> stop what has it"), "{table}");
+}
+
+#[test]
+fn check_names_the_memlock_limit() {
+    let rings = Rings::probe();
+    let user = Unprivileged::new(ONE_RING_KIB);
+    let words: Vec<&str> = user.launcher.iter().map(String::as_str).collect();
+    let said = |required: &str| {
+        let output = std::process::Command::new(words[0])
+            .args(&words[1..])
+            .arg(readable_copy(user.directory.path()))
+            .args(["check", "--cores", "2", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .args(["--driver", "auto", "--connections-max", "10", &format!("--require-io-uring={required}")])
+            .arg("--data-dir")
+            .arg(user.directory.path().join("gateway"))
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (status, table) = said("false");
+    assert_eq!(status, Some(0), "{table}");
+    if rings == Rings::Counted && user.is_alone {
+        assert!(table.contains("memory for 1 of 2 rings") && table.contains("LimitMEMLOCK="), "{table}");
+    }
+    let (status, table) = said("true");
+    assert_eq!(status, Some(i32::from(rings != Rings::Uncounted)), "{table}");
+}
+
+#[test]
+fn the_soft_limit_on_open_files_is_raised_to_the_hard_one() {
+    let options = Options::new().launcher(&["prlimit", "--nofile=64:1000"]).set("connections_max", 10_000);
+    let mut gateway = Gateway::start(&options);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", gateway.process().id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert_eq!(line.split_whitespace().nth(3), Some("1000"), "{line}");
+    gateway.process().wait_for_log("may have 1000 files open, and connections_max may need");
+}

@@ -122,7 +122,7 @@ fn memlock_limit() -> String {
 }
 
 /// What the kernel counts for a ring of [`RING_ENTRIES`], rounded up.
-const RING_KIB: u32 = 256;
+pub const RING_KIB: u32 = 256;
 
 /// Decides for all shards at once: a gateway whose shards differ would be as slow as its slowest, and nobody would
 /// know why. `rings` holds what became of each shard's ring; it is ignored where epoll is asked for. The second

@@ -14,15 +14,19 @@
 mod bell;
 mod clock;
 mod driver;
+mod host;
 mod listener;
 mod stream;
+mod tls;
 mod transport;
 
 pub use bell::{Bell, BellListener};
 pub use clock::Clock;
-pub use driver::{Driver, DriverChoice, Reactor, RingRefusal, decide, pin_to_core, run};
+pub use driver::{Driver, DriverChoice, RING_KIB, Reactor, RingRefusal, decide, pin_to_core, run};
+pub use host::clock_is_synchronized;
 pub use listener::{Listener, bind_shared};
 pub use stream::{Cancel, Stream, connect, is_canceled};
+pub use tls::{CipherBuffers, HandshakeError, TlsStream};
 pub use transport::Transport;
 
 use std::future::Future;

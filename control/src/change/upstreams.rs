@@ -54,7 +54,7 @@ impl View<'_> {
             ReferenceKind::UpstreamTrustStore => {
                 let owner = GroupOwner::of_unit_id(&reference.id).ok_or_else(missing)?;
                 let ca_pem = self.targets_of(&owner)?.and_then(|targets| targets.tls.ca_pem);
-                let store = compile::trust_store(&owner, &ca_pem.ok_or_else(missing)?);
+                let store = compile::upstream_trust_store(&owner, &ca_pem.ok_or_else(missing)?);
                 Ok(Unit::TrustStore(store.map_err(CompileError::from)?))
             }
             ReferenceKind::ClientCertificate => {

@@ -3,7 +3,7 @@
 use turnpike_snapshot::{CertificateUnit, TrustStoreUnit};
 
 use super::GroupOwner;
-use crate::pki::{PkiError, authorities, certificates_of};
+use crate::pki::{PkiError, certificates_of, trust_anchors};
 
 const UNIT_PREFIX: &str = "client/";
 
@@ -30,6 +30,6 @@ pub fn client_certificate(id: &str, pem: &str, private_key: Vec<u8>) -> Result<C
 ///
 /// # Errors
 /// When the text isn't certificates that can be trusted.
-pub fn trust_store(owner: &GroupOwner, ca_pem: &str) -> Result<TrustStoreUnit, PkiError> {
-    Ok(TrustStoreUnit { id: owner.unit_id(), certificates: authorities(ca_pem.as_bytes(), "caPem")? })
+pub fn upstream_trust_store(owner: &GroupOwner, ca_pem: &str) -> Result<TrustStoreUnit, PkiError> {
+    Ok(TrustStoreUnit { id: owner.unit_id(), certificates: trust_anchors(ca_pem.as_bytes(), "caPem")? })
 }

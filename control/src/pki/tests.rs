@@ -46,11 +46,14 @@ fn client_certificates_are_nobodys_authority() {
     assert_eq!((facts.subject.as_str(), facts.key_algorithm), ("CN=pets", KeyAlgorithm::EcPrime256v1));
     assert_eq!(facts.extended_key_usages[0].0, "TLS_WEB_CLIENT_AUTHENTICATION");
     // A server trusts the one certificate by itself.
-    assert_eq!(authorities(made.certificate_pem.as_bytes(), "CA").as_deref(), Ok(std::slice::from_ref(der)));
+    assert_eq!(
+        trust_anchors(made.certificate_pem.as_bytes(), "CA").as_deref(),
+        Ok(std::slice::from_ref(der))
+    );
 }
 
 #[test]
-fn authorities_have_to_be_certificates() {
+fn trust_anchors_have_to_be_certificates() {
     let pem = to_pem(b"not DER");
     let table = [
         ("", "no PEM section"),
@@ -58,7 +61,7 @@ fn authorities_have_to_be_certificates() {
         (pem.as_str(), "Number 1 of the caPem isn't an X.509 certificate"),
     ];
     for (text, expected) in table {
-        let error = authorities(text.as_bytes(), "caPem").expect_err(text).to_string();
+        let error = trust_anchors(text.as_bytes(), "caPem").expect_err(text).to_string();
         assert!(error.contains(expected), "{text}: {error}");
     }
 }

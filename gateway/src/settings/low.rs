@@ -163,6 +163,10 @@ pub(super) struct LowArgs {
     /// How long an idle client connection keeps its buffers before they go back to the shard [default: 1000]
     #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_IDLE_BUFFER_RELEASE_MS", value_name = "MS")]
     pub(super) idle_buffer_release_ms: Option<u64>,
+    /// Buffers of 8 KiB in use per shard beyond which idle client connections wait without one, which costs their
+    /// next request one more operation [default: 1024]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_IDLE_BUFFERS_MAX", value_name = "BUFFERS")]
+    pub(super) idle_buffers_max: Option<u64>,
 
     /// Open connections per shard and integration target; a request that would need another waits for one
     /// [default: 1024]
@@ -295,7 +299,7 @@ impl LowArgs {
             trusted_proxies trusted_proxies_field
             start_line_bytes_max header_bytes_max header_count_max body_bytes_max pipelined_requests_max
             connections_max exchanges_in_flight_max read_head_timeout_ms read_body_timeout_ms
-            write_timeout_ms idle_timeout_ms idle_buffer_release_ms
+            write_timeout_ms idle_timeout_ms idle_buffer_release_ms idle_buffers_max
             upstream_connections_max upstream_pending_requests_max upstream_idle_connections_max
             upstream_head_bytes_max
             upstream_header_count_max connect_timeout_ms upstream_idle_timeout_ms integration_timeout_ms_max

@@ -12,7 +12,7 @@ use crate::model::{
     Balancing, CircuitBreaker, Endpoint, HealthCheck, OutlierEjection, Probe, ProtocolVersion, Retry, Target,
     Targets, TargetsTls, server_name,
 };
-use crate::pki::authorities;
+use crate::pki::trust_anchors;
 
 const WEIGHT_DEFAULT: u32 = 1;
 const WEIGHTS: RangeInclusive<u32> = 1..=1_000;
@@ -229,7 +229,8 @@ fn read_tls(mut members: Members) -> Result<TargetsTls, ApiError> {
     };
     members.finish()?;
     if let Some(pem) = &tls.ca_pem {
-        authorities(pem.as_bytes(), "tls.caPem").map_err(|error| ApiError::bad_request(error.to_string()))?;
+        trust_anchors(pem.as_bytes(), "tls.caPem")
+            .map_err(|error| ApiError::bad_request(error.to_string()))?;
     }
     Ok(tls)
 }

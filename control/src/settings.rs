@@ -26,6 +26,8 @@ pub struct Settings {
     pub body_timeout_ms: u64,
     /// How long open management requests may take to end once control is told to stop.
     pub shutdown_timeout_ms: u64,
+    /// Where trust stores of domain names may be read from; without one, domain names can have none.
+    pub truststore_dir: Option<PathBuf>,
     pub quotas: Quotas,
     /// One line a management request on standard error.
     pub request_log: bool,
@@ -56,6 +58,11 @@ pub struct Quotas {
     pub deployments_per_api_max: usize,
     /// Automatic deployments that an API keeps; the oldest unused ones go.
     pub auto_deployments_kept: usize,
+    /// VPC links of each service.
+    pub vpc_links_max: usize,
+    pub certificates_max: usize,
+    pub domain_names_max: usize,
+    pub mappings_per_domain_name_max: usize,
     /// An integration's timeout, and the default of those that set none.
     pub integration_timeout_ms_max: u32,
 }
@@ -70,6 +77,10 @@ impl Default for Quotas {
             stages_per_api_max: 10,
             deployments_per_api_max: 1_000,
             auto_deployments_kept: 10,
+            vpc_links_max: 20,
+            certificates_max: 2_500,
+            domain_names_max: 120,
+            mappings_per_domain_name_max: 200,
             integration_timeout_ms_max: 29_000,
         }
     }

@@ -122,6 +122,7 @@ impl Transport {
     pub fn is_reset(&self) -> bool {
         match self {
             Self::Plain(stream) => stream.is_reset(),
+            Self::Tls(stream) => stream.is_reset(),
         }
     }
 
@@ -130,6 +131,7 @@ impl Transport {
     pub fn acknowledged_bytes(&self) -> Option<u64> {
         match self {
             Self::Plain(stream) => stream.acknowledged_bytes(),
+            Self::Tls(stream) => stream.acknowledged_bytes(),
         }
     }
 

@@ -183,6 +183,10 @@ pub(super) struct LowArgs {
     /// How long an idle client connection keeps its buffers before they go back to the shard [default: 1000]
     #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_IDLE_BUFFER_RELEASE_MS", value_name = "MS")]
     pub(super) idle_buffer_release_ms: Option<u64>,
+    /// Buffers of 8 KiB in use per shard beyond which idle client connections wait without one, which costs their
+    /// next request one more operation [default: 1024]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_IDLE_BUFFERS_MAX", value_name = "BUFFERS")]
+    pub(super) idle_buffers_max: Option<u64>,
 
     /// Open connections per shard and integration target; a request that would need another waits for one
     /// [default: 1024]
@@ -317,7 +321,7 @@ impl LowArgs {
             chunk_line_bytes_max chunk_extension_bytes_max
             connections_max connections_per_address_max exchanges_in_flight_max
             read_head_timeout_ms read_body_timeout_ms body_rate_bytes_per_s_min body_rate_grace_ms
-            write_timeout_ms idle_timeout_ms idle_buffer_release_ms
+            write_timeout_ms idle_timeout_ms idle_buffer_release_ms idle_buffers_max
             upstream_connections_max upstream_pending_requests_max upstream_idle_connections_max
             upstream_head_bytes_max
             upstream_header_count_max connect_timeout_ms upstream_idle_timeout_ms integration_timeout_ms_max

@@ -18,6 +18,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// How long a management connection may be silent, between requests or within one.
     pub idle_timeout_ms: u64,
+    /// From a management request's first byte to the end of its head.
+    pub head_timeout_ms: u64,
     /// A management request's body.
     pub body_bytes_max: usize,
     /// From a management request's head to the end of its body.

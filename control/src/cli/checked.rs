@@ -86,6 +86,7 @@ fn settings(low: &LowArgs) -> Result<Settings, String> {
         clock_skew_s_max: low.clock_skew_s_max.unwrap_or(900).into(),
         connections_max: positive("connections-max", low.connections_max, 256)?,
         idle_timeout_ms: positive("idle-timeout-ms", low.idle_timeout_ms, 60_000)?,
+        head_timeout_ms: positive("head-timeout-ms", low.head_timeout_ms, 10_000)?,
         body_bytes_max: positive("body-bytes-max", low.body_bytes_max, 6 << 20)?,
         body_timeout_ms: positive("body-timeout-ms", low.body_timeout_ms, 30_000)?,
         shutdown_timeout_ms: low.shutdown_timeout_ms.unwrap_or(10_000),

@@ -114,6 +114,26 @@ fn silent_connections_make_room() {
     }
 }
 
+/// Each byte comes in time, and the head as a whole doesn't.
+#[test]
+fn a_head_that_drips_makes_room_too() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(dir.path().join("data"));
+    (settings.connections_max, settings.head_timeout_ms) = (1, 300);
+    let inside = Inside::start(settings);
+    let mut dripping = TcpStream::connect(inside.client.address).expect("connected");
+    dripping.set_read_timeout(Some(std::time::Duration::from_millis(20))).expect("SO_RCVTIMEO");
+    dripping.write_all(b"GET /v2/apis HTTP/1.1\r\nX: ").expect("sent");
+    // Endless, but for control's patience.
+    while dripping.write_all(b"x").is_ok() {
+        match dripping.read(&mut [0; 1024]) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            _ => break,
+        }
+    }
+    inside.client.expect(200, "GET", "/v2/apis", "");
+}
+
 #[test]
 fn the_status_is_for_signed_calls_too() {
     let (_dir, inside) = start();

@@ -28,7 +28,7 @@ use crate::access_log_format::AccessLogFormat;
 use crate::mailbox::{Loads, Mailbox, ToShard};
 use crate::notify;
 use crate::settings::Settings;
-use crate::sockets::Sockets;
+use crate::sockets::{Sockets, UPGRADE_SOCKET};
 use crate::table::{Compiler, StageLog, Table};
 use crate::upgrade::predecessor::Legacy;
 use crate::upgrade::successor::{self, Incumbent, Outcome};
@@ -228,6 +228,8 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
     };
     if successor.is_none() {
         notify::stopping();
+        // Best effort: the next start replaces a socket that is left behind.
+        let _ = std::fs::remove_file(settings.data_dir.join(UPGRADE_SOCKET));
     }
     readiness_task.abort();
     readiness.send_replace(Readiness::Draining);

@@ -101,6 +101,7 @@ class Turnpike:
     def __init__(self, directory):
         self.directory = directory
         self.control = self.gateway = None
+        self.environment = {}
         self.listen = self.api = "127.0.0.1:0"
 
     def __enter__(self):
@@ -126,7 +127,12 @@ class Turnpike:
         }
 
     def status(self):
-        """What `turnpike-control status` says: the newest version, and the text of each gateway's line."""
+        """The newest version, and the text of each gateway's line."""
+        newest, *lines = self.status_lines()
+        return int(newest.rsplit(" ", 1)[1]), [line for line in lines if line.startswith(("gateway ", "no gateway "))]
+
+    def status_lines(self):
+        """What `turnpike-control status` says."""
         done = subprocess.run(
             [BINARIES / "turnpike-control", "status", "--listen", self.api, "--data-dir", self.directory],
             env={**os.environ, **self.root_key},
@@ -136,8 +142,7 @@ class Turnpike:
             timeout=DEADLINE_S,
         )
         assert done.returncode == 0, done.stderr
-        newest, *gateways = done.stdout.splitlines()
-        return int(newest.rsplit(" ", 1)[1]), gateways
+        return done.stdout.splitlines()
 
     def wait_until_acknowledged(self):
         """Waits until the gateway serves the newest version and has it on its disk."""
@@ -151,7 +156,7 @@ class Turnpike:
     def start_control(self):
         """On the port that it had before, if it ran before: its clients know that one."""
         arguments = ("serve", "--listen", self.api, "--data-dir", self.directory)
-        self.control = Process("turnpike-control", *arguments, environment=self.root_key)
+        self.control = Process("turnpike-control", *arguments, environment={**self.root_key, **self.environment})
         ready = fields(self.control.line("turnpike-control ready "))
         self.api, self.publish_socket = ready["api"], ready["publish"]
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::call::Call;
 use super::error::ApiError;
 use super::operations::{Operation, Service};
+use super::turnpike::targets;
 use super::{v1, v2};
 use crate::change::{Change, Control, View};
 use crate::model::{HttpDeployment, HttpIntegration, HttpRoute, HttpStage};
@@ -38,6 +39,7 @@ fn handler(service: Service, name: &str) -> Option<Handler> {
     match service {
         Service::V1 => v1_handler(name),
         Service::V2 => v2_handler(name),
+        Service::Turnpike => turnpike_handler(name),
     }
 }
 
@@ -46,6 +48,7 @@ fn v1_handler(name: &str) -> Option<Handler> {
         "CreateRestApi" => Handler::Change(v1::apis::create),
         "GetRestApi" => Handler::Look(v1::apis::get),
         "GetRestApis" => Handler::Look(v1::apis::list),
+        "UpdateRestApi" => Handler::Change(v1::apis::update),
         "DeleteRestApi" => Handler::Change(v1::apis::delete),
         "CreateResource" => Handler::Change(v1::resources::create),
         "GetResource" => Handler::Look(v1::resources::get),
@@ -65,6 +68,27 @@ fn v1_handler(name: &str) -> Option<Handler> {
         "GetStage" => Handler::Look(v1::stages::get),
         "GetStages" => Handler::Look(v1::stages::list),
         "DeleteStage" => Handler::Change(v1::stages::delete),
+        "UpdateStage" => Handler::Change(v1::stages::update),
+        "GenerateClientCertificate" => Handler::Change(v1::client_certificates::generate),
+        "GetClientCertificate" => Handler::Look(v1::client_certificates::get),
+        "GetClientCertificates" => Handler::Look(v1::client_certificates::list),
+        "UpdateClientCertificate" => Handler::Change(v1::client_certificates::update),
+        "DeleteClientCertificate" => Handler::Change(v1::client_certificates::delete),
+        "CreateDomainName" => Handler::Change(v1::domain_names::create),
+        "GetDomainName" => Handler::Look(v1::domain_names::get),
+        "GetDomainNames" => Handler::Look(v1::domain_names::list),
+        "UpdateDomainName" => Handler::Change(v1::domain_names::update),
+        "DeleteDomainName" => Handler::Change(v1::domain_names::delete),
+        "CreateBasePathMapping" => Handler::Change(v1::base_path_mappings::create),
+        "GetBasePathMapping" => Handler::Look(v1::base_path_mappings::get),
+        "GetBasePathMappings" => Handler::Look(v1::base_path_mappings::list),
+        "UpdateBasePathMapping" => Handler::Change(v1::base_path_mappings::update),
+        "DeleteBasePathMapping" => Handler::Change(v1::base_path_mappings::delete),
+        "CreateVpcLink" => Handler::Change(v1::vpc_links::create),
+        "GetVpcLink" => Handler::Look(v1::vpc_links::get),
+        "GetVpcLinks" => Handler::Look(v1::vpc_links::list),
+        "UpdateVpcLink" => Handler::Change(v1::vpc_links::update),
+        "DeleteVpcLink" => Handler::Change(v1::vpc_links::delete),
         _ => return None,
     })
 }
@@ -96,6 +120,36 @@ fn v2_handler(name: &str) -> Option<Handler> {
         "GetDeployments" => Handler::Look(v2::list_parts::<HttpDeployment>),
         "UpdateDeployment" => Handler::Change(v2::deployments::update),
         "DeleteDeployment" => Handler::Change(v2::deployments::delete),
+        "CreateDomainName" => Handler::Change(v2::domain_names::create),
+        "GetDomainName" => Handler::Look(v2::domain_names::get),
+        "GetDomainNames" => Handler::Look(v2::domain_names::list),
+        "UpdateDomainName" => Handler::Change(v2::domain_names::update),
+        "DeleteDomainName" => Handler::Change(v2::domain_names::delete),
+        "CreateApiMapping" => Handler::Change(v2::api_mappings::create),
+        "GetApiMapping" => Handler::Look(v2::api_mappings::get),
+        "GetApiMappings" => Handler::Look(v2::api_mappings::list),
+        "UpdateApiMapping" => Handler::Change(v2::api_mappings::update),
+        "DeleteApiMapping" => Handler::Change(v2::api_mappings::delete),
+        "CreateVpcLink" => Handler::Change(v2::vpc_links::create),
+        "GetVpcLink" => Handler::Look(v2::vpc_links::get),
+        "GetVpcLinks" => Handler::Look(v2::vpc_links::list),
+        "UpdateVpcLink" => Handler::Change(v2::vpc_links::update),
+        "DeleteVpcLink" => Handler::Change(v2::vpc_links::delete),
+        _ => return None,
+    })
+}
+
+fn turnpike_handler(name: &str) -> Option<Handler> {
+    Some(match name {
+        "PutVpcLinkTargets" => Handler::Change(targets::put_of_link),
+        "GetVpcLinkTargets" => Handler::Look(targets::get_of_link),
+        "DeleteVpcLinkTargets" => Handler::Change(targets::delete_of_link),
+        "PutIntegrationTargets" => Handler::Change(targets::put_of_integration),
+        "GetIntegrationTargets" => Handler::Look(targets::get_of_integration),
+        "DeleteIntegrationTargets" => Handler::Change(targets::delete_of_integration),
+        "PutMethodTargets" => Handler::Change(targets::put_of_method),
+        "GetMethodTargets" => Handler::Look(targets::get_of_method),
+        "DeleteMethodTargets" => Handler::Change(targets::delete_of_method),
         _ => return None,
     })
 }

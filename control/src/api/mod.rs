@@ -6,21 +6,24 @@
 mod acm;
 mod call;
 mod dispatch;
+mod domains;
 mod error;
 mod json;
+mod links;
 mod listener;
 mod members;
 mod operations;
 mod reply;
 mod server;
 mod status;
+mod turnpike;
 mod v1;
 mod v2;
 
 pub use error::ApiError;
 pub use listener::{BoundedListener, BoundedStream};
 pub use server::{Api, router};
-pub use status::{STATUS_PATH, Status, StatusGateway};
+pub use status::{STATUS_PATH, Status, StatusGateway, StatusGroup};
 
 /// What clients sign their calls for; both services of APIs share it.
 pub const SIGNING_NAME: &str = "apigateway";

@@ -2,8 +2,10 @@
 //! that follow, the units that have to be compiled again, and the new root, all in one transaction.
 
 mod deploy;
+mod domains;
 mod recompile;
 mod source;
+mod upstreams;
 
 pub(crate) use deploy::DEPLOYMENT_ID_LEN;
 
@@ -12,6 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use tokio::sync::watch;
+
+use domains::Touched;
 
 use crate::compile::{CompileError, Reference};
 use crate::model::IdError;
@@ -98,6 +102,8 @@ impl Control {
                 redeployed: BTreeSet::new(),
                 stages: BTreeSet::new(),
                 referred: BTreeSet::new(),
+                touched: Touched::default(),
+                trimmed: BTreeSet::new(),
             };
             let output = change(&mut under_way)?;
             let published = under_way.finish()?;
@@ -185,6 +191,9 @@ pub struct Change<'a> {
     stages: BTreeSet<(String, String)>,
     /// Units to compile again where stages refer to them.
     referred: BTreeSet<Reference>,
+    touched: Touched,
+    /// APIs that may have targets which nothing leads to any more.
+    trimmed: BTreeSet<String>,
 }
 
 impl<'a> std::ops::Deref for Change<'a> {
@@ -226,7 +235,9 @@ impl Change<'_> {
     fn finish(mut self) -> Result<Option<u64>, ChangeError> {
         for api_id in std::mem::take(&mut self.redeployed) {
             self.auto_deploy(&api_id)?;
+            self.trimmed.insert(api_id);
         }
+        self.trimmed.extend(self.stages.iter().map(|(api_id, _)| api_id.clone()));
         self.compile_and_publish()
     }
 }

@@ -43,6 +43,8 @@ fn integration(id: &str, method: &str, uri: &str) -> HttpIntegration {
         method: method.to_owned(),
         uri: uri.to_owned(),
         timeout_ms: 29_000,
+        link_id: None,
+        server_name: None,
     }
 }
 
@@ -68,7 +70,12 @@ fn proxy(unit: &StageUnit, route: usize) -> &HttpProxy {
 
 fn one(key: &str, uri: &str) -> Result<StageUnit, CompileError> {
     let content = content(vec![route(key, Some("i1"))], vec![integration("i1", "ANY", uri)]);
-    let unit = http_stage(&http_api(), &stage(&[("host", "10.0.0.1:81"), ("base", "v1")]), &content)?;
+    let unit = http_stage(
+        &http_api(),
+        &stage(&[("host", "10.0.0.1:81"), ("base", "v1")]),
+        &content,
+        &Upstreams::default(),
+    )?;
     encode(&Unit::Stage(unit.clone()))?;
     Ok(unit)
 }
@@ -125,7 +132,8 @@ fn http_failures_name_the_cause() {
         assert!(error.contains(expected), "{key} {uri}: {error}");
     }
     let without = content(vec![route("GET /x", None)], Vec::new());
-    let error = http_stage(&http_api(), &stage(&[]), &without).expect_err("no integration");
+    let error =
+        http_stage(&http_api(), &stage(&[]), &without, &Upstreams::default()).expect_err("no integration");
     assert_eq!(error, CompileError::NoIntegration("the route 'GET /x'".to_owned()));
 }
 
@@ -135,7 +143,7 @@ fn routes_share_an_integration_unless_their_targets_differ() {
         vec![route("GET /a", Some("i1")), route("GET /b", Some("i1")), route("$default", Some("i1"))],
         vec![integration("i1", "POST", "http://h/x"), integration("unused", "ANY", "http://h")],
     );
-    let unit = http_stage(&http_api(), &stage(&[]), &content).expect("compiles");
+    let unit = http_stage(&http_api(), &stage(&[]), &content, &Upstreams::default()).expect("compiles");
     let used: Vec<u32> = unit.routes.iter().map(|r| r.integration).collect();
     assert_eq!(used, [0, 0, 1]);
     assert_eq!(unit.integrations.len(), 2);
@@ -165,6 +173,7 @@ fn rest(path: &str, uri: &str, mapping: &[(&str, &str)]) -> Result<StageUnit, Co
         deployment_id: "dep1".to_owned(),
         description: None,
         variables: Variables::new(),
+        client_certificate_id: None,
         tags: Tags::new(),
         created_at_s: 0,
         updated_at_s: 0,
@@ -176,6 +185,8 @@ fn rest(path: &str, uri: &str, mapping: &[(&str, &str)]) -> Result<StageUnit, Co
         path_parameters: mapping.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         passthrough_behavior: "WHEN_NO_MATCH".to_owned(),
         cache_namespace: "res1".to_owned(),
+        connection_id: None,
+        insecure_skip_verification: false,
     };
     let method = Method { integration: Some(integration), ..Method::default() };
     let resource = Resource {
@@ -186,7 +197,7 @@ fn rest(path: &str, uri: &str, mapping: &[(&str, &str)]) -> Result<StageUnit, Co
         methods: BTreeMap::from([("GET".to_owned(), method)]),
     };
     let content = RestContent { deployment_id: "dep1".to_owned(), resources: vec![resource] };
-    let unit = rest_stage(&api, &stage, &content)?;
+    let unit = rest_stage(&api, &stage, &content, &Upstreams::default())?;
     encode(&Unit::Stage(unit.clone()))?;
     Ok(unit)
 }
@@ -212,6 +223,14 @@ fn rest_failures_name_the_cause() {
 
 #[test]
 fn an_account_unit_encodes() {
-    encode(&account("000000000000", "us-east-1", "localhost")).expect("valid defaults");
-    assert!(encode(&account("12", "us-east-1", "localhost")).is_err());
+    let mut settings = crate::settings::Account {
+        id: "000000000000".to_owned(),
+        region: "us-east-1".to_owned(),
+        endpoint_suffix: "localhost".to_owned(),
+        endpoint_port: 8080,
+    };
+    let encoded = |settings: &_| encode(&account(settings, &[], Vec::new()).expect("no domains"));
+    encoded(&settings).expect("valid defaults");
+    settings.id = "12".to_owned();
+    assert!(encoded(&settings).is_err());
 }

@@ -27,6 +27,12 @@ pub struct HttpIntegration {
     /// Checked by [`super::check_uri_template`].
     pub uri: String,
     pub timeout_ms: u32,
+    /// Id of the VPC link that it leads through.
+    #[serde(default)]
+    pub link_id: Option<String>,
+    /// The name that an https:// upstream's certificate must have, in lower case; `None`: the URI's host.
+    #[serde(default)]
+    pub server_name: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -54,6 +54,12 @@ pub struct RestIntegration {
     pub path_parameters: BTreeMap<String, String>,
     pub passthrough_behavior: String,
     pub cache_namespace: String,
+    /// The VPC link that it leads through: its id, or the stage variable that holds it.
+    #[serde(default)]
+    pub connection_id: Option<String>,
+    /// An https:// upstream's certificate may be of any issuer.
+    #[serde(default)]
+    pub insecure_skip_verification: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +69,9 @@ pub struct RestStage {
     pub deployment_id: String,
     pub description: Option<String>,
     pub variables: Variables,
+    /// What https:// upstreams are shown.
+    #[serde(default)]
+    pub client_certificate_id: Option<String>,
     pub tags: Tags,
     pub created_at_s: i64,
     pub updated_at_s: i64,

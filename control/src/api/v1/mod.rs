@@ -1,11 +1,16 @@
 //! REST APIs: the operations of apigateway.
 
 pub(super) mod apis;
+pub(super) mod base_path_mappings;
+pub(super) mod client_certificates;
 pub(super) mod deployments;
+pub(super) mod domain_names;
 pub(super) mod integrations;
 pub(super) mod methods;
+mod patch;
 pub(super) mod resources;
 pub(super) mod stages;
+pub(super) mod vpc_links;
 
 use super::call::PagingNames;
 use super::error::ApiError;

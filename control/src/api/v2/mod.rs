@@ -1,11 +1,14 @@
 //! HTTP APIs: the operations of apigatewayv2.
 
+pub(super) mod api_mappings;
 pub(super) mod apis;
 pub(super) mod deployments;
+pub(super) mod domain_names;
 pub(super) mod integrations;
 mod quick;
 pub(super) mod routes;
 pub(super) mod stages;
+pub(super) mod vpc_links;
 
 use serde_json::Value;
 

@@ -386,7 +386,8 @@ impl Watch<'_> {
         self.tell(|| stage.message()).await;
         let mut deadline = Instant::now() + time;
         if let Some((successor, loads)) = successor {
-            tokio::spawn(hang_up(successor, loads));
+            // A shard that hangs is stopped at the deadline; the successor hears of the process's end then.
+            let _ = timeout_at(deadline, hang_up(successor, loads)).await;
         }
         while self.running > 0 {
             let late = tokio::select! {

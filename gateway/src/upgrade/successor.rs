@@ -23,6 +23,8 @@ use crate::sockets::{Sockets, UPGRADE_SOCKET};
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 /// For a successor that was given its word to accept connections.
 const GO_TIMEOUT: Duration = Duration::from_secs(5);
+/// For what a process has said before its end.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// After a failed accept.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -192,9 +194,12 @@ impl Incumbent {
         let mut stream = stream.ok_or("the upgrade was given up")?;
         self.pause_link(successor).await?;
         let handed = async {
-            send(&mut stream, &FromRunning::Handover(self.handover())).await?;
-            send_descriptors(&stream, &self.descriptors()).await?;
-            receive(&mut stream).await
+            let sent = match send(&mut stream, &FromRunning::Handover(self.handover())).await {
+                Ok(()) => send_descriptors(&stream, &self.descriptors()).await,
+                failed => failed,
+            };
+            // One that has ended may have said why.
+            receive(&mut stream).await.map_err(|error| sent.err().unwrap_or(error))
         };
         match successor.before_its_end(handed).await? {
             Ok(ToRunning::Ready) => {}
@@ -287,17 +292,20 @@ impl Successor {
         Ok(Self { child: Some(child), pid, deadline, timeout_ms })
     }
 
-    /// What `wanted` yields, unless the process ends or its time is over first.
+    /// What `wanted` yields, unless the process ends or its time is over first. Its last words may come just after
+    /// its end.
     async fn before_its_end<T>(&mut self, wanted: impl Future<Output = T>) -> Result<T, String> {
         let (pid, timeout_ms) = (self.pid, self.timeout_ms);
         let Some(child) = &mut self.child else { return Err("the new process was released".into()) };
-        tokio::select! {
+        tokio::pin!(wanted);
+        let ended = tokio::select! {
             biased;
-            outcome = timeout_at(self.deadline, wanted) => outcome.map_err(|_| {
+            outcome = timeout_at(self.deadline, &mut wanted) => return outcome.map_err(|_| {
                 format!("the new process {pid} wasn't ready within {timeout_ms} ms (upgrade_timeout_ms) and is killed")
             }),
-            ended = child.wait() => Err(ended_early(pid, ended)),
-        }
+            ended = child.wait() => ended,
+        };
+        timeout(LAST_WORDS, wanted).await.map_err(|_| ended_early(pid, ended))
     }
 
     /// Why a process doesn't answer any more.

@@ -24,7 +24,7 @@ pub use clock::Clock;
 pub use driver::{Driver, DriverChoice, RING_KIB, Reactor, RingRefusal, decide, pin_to_core, run};
 pub use host::clock_is_synchronized;
 pub use listener::{Listener, bind_shared};
-pub use stream::{Cancel, Stream, connect, is_canceled};
+pub use stream::{Cancel, Stream, connect, connect_unix, is_canceled};
 pub use transport::Transport;
 
 use std::future::Future;

@@ -69,13 +69,13 @@ impl Client {
         let Accepted { descriptor, peer, entrance } = accepted;
         let stream = Stream::from_accepted(descriptor).ok()?;
         let ends = entrance::identify(shard, &stream, peer, entrance).await?;
-        Some(Self::new(stream, ends))
+        Some(Self::new(shard, stream, ends))
     }
 
-    fn new(stream: Stream, ends: Ends) -> Self {
+    fn new(shard: &Shard, stream: Stream, ends: Ends) -> Self {
         let Ends { peer, local } = ends;
         let stream = Rc::new(Transport::Plain(stream));
-        let forwarded = Forwarded::new(peer, local);
+        let forwarded = Forwarded::new(&shard.settings, peer, local);
         Self { watch: Watch::new(Rc::clone(&stream)), stream, peer, forwarded }
     }
 }
@@ -204,6 +204,12 @@ impl Connection {
             head,
             bytes: &self.input[self.start..],
             id: shard.ids.next(),
+            source_ip: pipeline::source_ip(
+                &shard.settings,
+                &self.client,
+                &head.headers,
+                &self.input[self.start..],
+            ),
             may_keep,
         };
         let mut record = Record::begin(started_us);

@@ -5,6 +5,7 @@
 
 mod body;
 mod duplex;
+mod forwarded;
 mod integrate;
 mod lines;
 mod pieces;
@@ -15,12 +16,13 @@ mod route;
 mod upload;
 mod upstream_request;
 
+use std::net::IpAddr;
 use std::rc::Rc;
 
+pub(crate) use forwarded::{Forwarded, source_ip};
 pub(crate) use record::Record;
 pub(crate) use refusal::{Failure, Refusal, unparsed_reply};
 use turnpike_http::{RequestHead, host_name};
-pub(crate) use upstream_request::Forwarded;
 
 use crate::connection::{Client, buffered_body};
 use crate::ids::RequestId;
@@ -39,6 +41,8 @@ pub(crate) struct Exchange<'a> {
     /// From the head's first byte: the head, and what came with it.
     pub(crate) bytes: &'a [u8],
     pub(crate) id: RequestId,
+    /// Whom it is from: `$context.identity.sourceIp`.
+    pub(crate) source_ip: IpAddr,
     /// Whether the client hasn't sent too many requests ahead.
     pub(crate) may_keep: bool,
 }

@@ -15,10 +15,12 @@ use clap::Parser;
 use turnpike_http::{PROXY_HEADER_BYTES_CEILING, PROXY_TEXT_BYTES_MAX};
 use turnpike_rt::DriverChoice;
 
-pub(crate) use low::LogDestination;
 use low::{Cli, LowArgs, TypedTask};
+pub(crate) use low::{ForwardedField, LogDestination};
 
 use crate::check;
+use crate::entrance::Entrance;
+use crate::networks::Networks;
 
 /// What the program was started for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,9 +28,6 @@ pub(crate) enum Task {
     Run,
     Check(check::Output),
 }
-
-use crate::entrance::Entrance;
-use crate::networks::Networks;
 
 /// Checked settings: every value is within its range and none contradicts another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +54,9 @@ pub(crate) struct Settings {
     pub(crate) exit_with_parent: bool,
     pub(crate) drain_timeout_ms: u64,
 
+    /// Whose forwarding fields are believed.
+    pub(crate) trusted_proxies: Networks,
+    pub(crate) trusted_proxies_field: ForwardedField,
     pub(crate) start_line_bytes_max: usize,
     /// All header fields of a request together.
     pub(crate) header_bytes_max: usize,
@@ -212,6 +214,8 @@ impl Settings {
             exit_with_parent: low.exit_with_parent.unwrap_or(false),
             drain_timeout_ms: millis("drain_timeout_ms", low.drain_timeout_ms, 30_000)?,
 
+            trusted_proxies: Networks::new(low.trusted_proxies.unwrap_or_default()),
+            trusted_proxies_field: low.trusted_proxies_field.unwrap_or(ForwardedField::XForwarded),
             start_line_bytes_max: bytes("start_line_bytes_max", low.start_line_bytes_max, 8_192)?,
             header_bytes_max: bytes("header_bytes_max", low.header_bytes_max, 10_240)?,
             header_count_max: count("header_count_max", low.header_count_max, 100, 1_000)?,

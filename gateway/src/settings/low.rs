@@ -117,6 +117,15 @@ pub(super) struct LowArgs {
     #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_DRAIN_TIMEOUT_MS", value_name = "MS")]
     pub(super) drain_timeout_ms: Option<u64>,
 
+    /// Networks of the proxies in front of the gateway whose forwarding fields are believed: the rightmost address
+    /// in them that isn't a listed proxy's becomes the request's source. Without any, nobody's are. Repeated or
+    /// separated by commas; in a file, an array of strings
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_TRUSTED_PROXIES", value_name = "NETWORK", value_delimiter = ',')]
+    pub(super) trusted_proxies: Option<Vec<Network>>,
+    /// What trusted proxies write: `x-forwarded` for X-Forwarded-*, `forwarded` for RFC 7239's field. The other is
+    /// believed from nobody [default: x-forwarded]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_TRUSTED_PROXIES_FIELD", value_name = "x-forwarded|forwarded")]
+    pub(super) trusted_proxies_field: Option<ForwardedField>,
     /// Longest request line; 414 above it [default: 8192]
     #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_START_LINE_BYTES_MAX", value_name = "BYTES")]
     pub(super) start_line_bytes_max: Option<u64>,
@@ -283,6 +292,7 @@ impl LowArgs {
             listen proxy_protocol proxy_protocol_from proxy_header_bytes_max proxy_header_timeout_ms
             admin_listen listen_backlog publish_socket
             data_dir cores driver require_io_uring exit_with_parent drain_timeout_ms
+            trusted_proxies trusted_proxies_field
             start_line_bytes_max header_bytes_max header_count_max body_bytes_max pipelined_requests_max
             connections_max exchanges_in_flight_max read_head_timeout_ms read_body_timeout_ms
             write_timeout_ms idle_timeout_ms idle_buffer_release_ms
@@ -382,6 +392,15 @@ impl Visitor<'_> for BodyLimitVisitor {
             Err(_) => Err(E::invalid_value(de::Unexpected::Signed(typed), &self)),
         }
     }
+}
+
+/// The family of fields that trusted proxies write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ForwardedField {
+    #[value(name = "x-forwarded")]
+    XForwarded,
+    Forwarded,
 }
 
 /// A driver as it is typed.

@@ -70,8 +70,14 @@ fn the_help_states_the_defaults_that_apply() {
         assert_eq!(parse(&[&flag]).unwrap(), parse(&[]).unwrap(), "{flag} isn't the default");
         stated += 1;
     }
-    let without_default =
-        ["proxy_protocol", "proxy_protocol_from", "dns_servers", "access_log", "access_log_format"];
+    let without_default = [
+        "proxy_protocol",
+        "proxy_protocol_from",
+        "trusted_proxies",
+        "dns_servers",
+        "access_log",
+        "access_log_format",
+    ];
     assert_eq!(stated + without_default.len(), described().len(), "a setting's help lacks its default");
 }
 

@@ -19,7 +19,7 @@ use super::pieces::{self, Pace};
 use super::refusal::{self, Failure, Refusal};
 use super::{Answered, Exchange, Record, duplex};
 use crate::table::{Address, Integration};
-use crate::upstream::Connection;
+use crate::upstream::{Connection, Lease};
 use crate::wheel::OnExpiry;
 
 /// Interim answers (1xx) before the final one; an upstream that sends more isn't speaking HTTP.
@@ -104,10 +104,14 @@ impl Download<'_, '_> {
         let shard = self.exchange.shard;
         let mut head = shard.buffers.response_head();
         let mut input = answer.unwrap_or_default();
+        let lease = connection.lease.clone();
         let relayed = match self.read_head(&mut connection, &mut input, &mut head, record).await {
             Ok(()) => self.relay(connection, &mut input, &head, record).await,
             Err(fault) => Err(fault),
         };
+        if let Some(lease) = lease {
+            note_outcome(&lease, head.status, &relayed);
+        }
         shard.buffers.give_response_head(head);
         if input.capacity() > 0 {
             shard.buffers.give(input);
@@ -419,5 +423,14 @@ impl Download<'_, '_> {
         let (sent, out) = client.stream.send(out, 0).await;
         client.watch.disarm();
         (sent.map_err(|_| Fault::ClientGone), out)
+    }
+}
+
+/// Tells a target's group how the exchange went.
+fn note_outcome(lease: &Lease, status: u16, relayed: &Result<bool, Fault>) {
+    match relayed {
+        Err(Fault::Upstream(UpstreamFault::TimedOut)) => lease.failed(Lease::TIMED_OUT),
+        Err(Fault::Upstream(_)) => lease.failed(Lease::CLOSED),
+        Ok(_) | Err(Fault::ClientGone) => lease.answered(status),
     }
 }

@@ -6,6 +6,7 @@
 //! with its test.
 
 mod client;
+mod dns;
 mod gateway;
 mod message;
 mod metrics;
@@ -17,6 +18,7 @@ mod publisher;
 mod units;
 
 pub use client::{Client, Echo, Reply};
+pub use dns::{DnsServer, Record};
 pub use gateway::{Gateway, Options};
 pub use message::{BodyLength, Fields, Head, Reader};
 pub use metrics::Metrics;
@@ -25,4 +27,6 @@ pub use origin::{Connection, Origin, Seen, Unreachable, refusing_url};
 pub use plane::{DataPlane, request};
 pub use process::{DEADLINE, Process, binary, until};
 pub use publisher::Publisher;
-pub use units::{Mapped, REGION, StageBuilder, account, host, http_api, rest_api};
+pub use units::{
+    GroupBuilder, Mapped, REGION, StageBuilder, account, host, http_api, rest_api, target_group,
+};

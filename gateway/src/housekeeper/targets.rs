@@ -120,8 +120,10 @@ impl Targets {
                 Some(watched) if Arc::ptr_eq(&watched.group, group) => watched.with(unit),
                 _ => Watched::new(group, unit),
             };
+            group.set_served(true);
             known.by_id.insert(Arc::clone(&group.id), watched);
         }
+        before.values().for_each(|gone| gone.group.set_served(false));
         known.refresh_all();
         self.changed.notify_one();
     }

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
@@ -20,6 +21,8 @@ pub(crate) struct TargetGroup {
     /// Index of each shard's state.
     pub(crate) slot: u32,
     pub(crate) members: Arc<ArcSwap<Members>>,
+    /// The newest snapshot has it; shards needn't keep anything for those that aren't.
+    served: AtomicBool,
 }
 
 impl PartialEq for TargetGroup {
@@ -96,7 +99,21 @@ impl TargetGroup {
             table: None,
             settled: false,
         };
-        Self { id: unit.id.as_str().into(), slot, members: Arc::new(ArcSwap::from_pointee(members)) }
+        Self {
+            id: unit.id.as_str().into(),
+            slot,
+            members: Arc::new(ArcSwap::from_pointee(members)),
+            served: AtomicBool::new(true),
+        }
+    }
+
+    pub(crate) fn is_served(&self) -> bool {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    /// For the housekeeper alone.
+    pub(crate) fn set_served(&self, served: bool) {
+        self.served.store(served, Ordering::Relaxed);
     }
 }
 

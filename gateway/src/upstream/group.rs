@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -31,9 +31,7 @@ pub(crate) struct Groups {
 /// One group's state.
 #[derive(Debug)]
 pub(crate) struct Group {
-    pub(super) id: Arc<str>,
-    /// Gone when no snapshot needs the group any more.
-    lives: Weak<TargetGroup>,
+    group: Arc<TargetGroup>,
     state: RefCell<State>,
     line: Rc<Line>,
     pub(super) budget: Budget,
@@ -94,16 +92,15 @@ impl Groups {
     /// Lets go of connections that have rested too long, and of groups that no snapshot has any more.
     pub(crate) fn sweep(&self, shard: &Rc<Shard>) {
         let groups: Vec<Rc<Group>> = self.by_slot.borrow().iter().flatten().cloned().collect();
-        for group in groups {
+        for group in &groups {
             group.adopt(shard);
-            let unneeded = group.lives.strong_count() == 0;
             for target in group.targets() {
-                target.payload.sweep(shard, unneeded);
+                target.payload.sweep(shard, !group.group.is_served());
             }
         }
-        let mut groups = self.by_slot.borrow_mut();
-        for slot in groups.iter_mut() {
-            slot.take_if(|group| group.lives.strong_count() == 0 && group.budget.requests() == 0);
+        drop(groups);
+        for slot in self.by_slot.borrow_mut().iter_mut() {
+            slot.take_if(|group| !group.group.is_served() && Rc::strong_count(group) == 1);
         }
     }
 
@@ -128,8 +125,7 @@ impl Group {
         seat(&mut balance, &adopted, &line, shard.now_ms());
         let newest = Cache::new(Arc::clone(&group.members));
         Self {
-            id: Arc::clone(&group.id),
-            lives: Arc::downgrade(group),
+            group: Arc::clone(group),
             state: RefCell::new(State { newest, adopted, balance, synced: 0 }),
             line,
             budget: Budget::default(),
@@ -294,7 +290,7 @@ impl Group {
         if let Some(ejection) = state.balance.note_failure(target, shard.now_ms()) {
             state.sync(shard);
             target.payload.count(|counts| counts.ejections += 1);
-            shard.tell_of_ejection(&self.id, &target.payload.member.name, ejection, why);
+            shard.tell_of_ejection(&self.group.id, &target.payload.member.name, ejection, why);
         }
     }
 
@@ -323,7 +319,7 @@ impl Group {
             ejected: target.is_ejected(),
         });
         GroupReport {
-            id: Arc::clone(&self.id),
+            id: Arc::clone(&self.group.id),
             counts: self.counts.take(),
             pending: self.line.len() as u64,
             targets: targets

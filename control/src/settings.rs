@@ -18,12 +18,16 @@ pub struct Settings {
     pub connections_max: usize,
     /// How long a management connection may be silent, between requests or within one.
     pub idle_timeout_ms: u64,
+    /// From a management request's first byte to the end of its head.
+    pub head_timeout_ms: u64,
     /// A management request's body.
     pub body_bytes_max: usize,
     /// From a management request's head to the end of its body.
     pub body_timeout_ms: u64,
     /// How long open management requests may take to end once control is told to stop.
     pub shutdown_timeout_ms: u64,
+    /// Where trust stores of domain names may be read from; without one, domain names can have none.
+    pub truststore_dir: Option<PathBuf>,
     pub quotas: Quotas,
     /// One line a management request on standard error.
     pub request_log: bool,
@@ -54,9 +58,12 @@ pub struct Quotas {
     pub deployments_per_api_max: usize,
     /// Automatic deployments that an API keeps; the oldest unused ones go.
     pub auto_deployments_kept: usize,
+    pub client_certificates_max: usize,
     /// VPC links of each service.
     pub vpc_links_max: usize,
     pub certificates_max: usize,
+    pub domain_names_max: usize,
+    pub mappings_per_domain_name_max: usize,
     /// An integration's timeout, and the default of those that set none.
     pub integration_timeout_ms_max: u32,
 }
@@ -71,8 +78,11 @@ impl Default for Quotas {
             stages_per_api_max: 10,
             deployments_per_api_max: 1_000,
             auto_deployments_kept: 10,
+            client_certificates_max: 60,
             vpc_links_max: 20,
             certificates_max: 2_500,
+            domain_names_max: 120,
+            mappings_per_domain_name_max: 200,
             integration_timeout_ms_max: 29_000,
         }
     }

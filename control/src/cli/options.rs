@@ -10,6 +10,7 @@ use serde::Deserialize;
 const ADDRESSES: &str = "Addresses";
 const ACCOUNT: &str = "Account";
 const LIMITS: &str = "Limits of the management API";
+const DOMAINS: &str = "Domain names and certificates";
 const QUOTAS: &str = "Quotas of what can be configured";
 const GATEWAYS: &str = "Gateways";
 const GATEWAY: &str = "The gateway beside";
@@ -85,6 +86,10 @@ pub(super) struct LowArgs {
     /// How long a management connection may be silent, between requests or within one [default: 60000]
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_IDLE_TIMEOUT_MS", value_name = "MS")]
     pub(super) idle_timeout_ms: Option<u64>,
+    /// From a management request's first byte to the end of its head; the connection is closed after it
+    /// [default: 10000]
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_HEAD_TIMEOUT_MS", value_name = "MS")]
+    pub(super) head_timeout_ms: Option<u64>,
     /// Body of a management request; 413 above it [default: 6291456]
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_BODY_BYTES_MAX", value_name = "BYTES")]
     pub(super) body_bytes_max: Option<usize>,
@@ -97,6 +102,10 @@ pub(super) struct LowArgs {
     /// Write a line per management request to standard error [default: false]
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_REQUEST_LOG", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
     pub(super) request_log: Option<bool>,
+
+    /// Directory in which the trust stores are that domain names may use, as file:// URIs; without it, none may
+    #[arg(help_heading = DOMAINS, long, env = "TURNPIKE_CONTROL_TRUSTSTORE_DIR", value_name = "DIR")]
+    pub(super) truststore_dir: Option<PathBuf>,
 
     /// APIs of each kind [default: 600]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_APIS_MAX", value_name = "APIS")]
@@ -119,12 +128,21 @@ pub(super) struct LowArgs {
     /// Automatic deployments that an API keeps besides those that its stages serve [default: 10]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_AUTO_DEPLOYMENTS_KEPT", value_name = "DEPLOYMENTS")]
     pub(super) auto_deployments_kept: Option<usize>,
+    /// Client certificates, which upstreams are shown [default: 60]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_CLIENT_CERTIFICATES_MAX", value_name = "CERTIFICATES")]
+    pub(super) client_certificates_max: Option<usize>,
     /// VPC links of each service [default: 20]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_VPC_LINKS_MAX", value_name = "LINKS")]
     pub(super) vpc_links_max: Option<usize>,
     /// Certificates, imported and requested [default: 2500]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_CERTIFICATES_MAX", value_name = "CERTIFICATES")]
     pub(super) certificates_max: Option<usize>,
+    /// Custom domain names [default: 120]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_DOMAIN_NAMES_MAX", value_name = "DOMAINS")]
+    pub(super) domain_names_max: Option<usize>,
+    /// Mappings of a custom domain name [default: 200]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_MAPPINGS_PER_DOMAIN_NAME_MAX", value_name = "MAPPINGS")]
+    pub(super) mappings_per_domain_name_max: Option<usize>,
     /// Longest timeout of an integration, and the timeout of those that set none [default: 29000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_INTEGRATION_TIMEOUT_MS_MAX", value_name = "MS")]
     pub(super) integration_timeout_ms_max: Option<u32>,
@@ -186,10 +204,11 @@ impl LowArgs {
     pub(super) fn or(self, file: Self) -> Self {
         first_of!(self, file, {
             listen data_dir publish_socket account_id region endpoint_suffix endpoint_port clock_skew_s_max
-            connections_max idle_timeout_ms
+            connections_max idle_timeout_ms head_timeout_ms
             body_bytes_max body_timeout_ms shutdown_timeout_ms request_log apis_max routes_per_api_max
             integrations_per_api_max resources_per_api_max stages_per_api_max deployments_per_api_max
-            auto_deployments_kept vpc_links_max certificates_max integration_timeout_ms_max gateways_max hello_timeout_ms write_timeout_ms
+            auto_deployments_kept client_certificates_max vpc_links_max certificates_max domain_names_max mappings_per_domain_name_max truststore_dir
+            integration_timeout_ms_max gateways_max hello_timeout_ms write_timeout_ms
         } gateway: file.gateway)
     }
 }

@@ -2,8 +2,10 @@
 
 mod command_line;
 mod crash;
+mod domains;
 mod edge;
 mod http_api;
 mod links;
 mod rest_api;
 mod support;
+mod upstream_tls;

@@ -17,6 +17,7 @@ mod driver;
 mod host;
 mod listener;
 mod stream;
+mod tls;
 mod transport;
 
 pub use bell::{Bell, BellListener};
@@ -25,6 +26,7 @@ pub use driver::{Driver, DriverChoice, RING_KIB, Reactor, RingRefusal, decide, p
 pub use host::clock_is_synchronized;
 pub use listener::{Listener, bind_shared};
 pub use stream::{Cancel, Stream, connect, connect_unix, is_canceled};
+pub use tls::{CipherBuffers, HandshakeError, TlsStream};
 pub use transport::Transport;
 
 use std::future::Future;

@@ -8,8 +8,6 @@
 mod checks;
 mod members;
 mod probe;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

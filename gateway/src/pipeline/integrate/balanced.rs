@@ -16,7 +16,6 @@ use super::{Exchange, UpstreamFault};
 use crate::shard::Shard;
 use crate::table::{GroupRules, HashBy, TargetGroup};
 use crate::upstream::{Connection, Group, Lease, Retry, Wish};
-use crate::wheel::OnExpiry;
 
 /// `HTTP/1.1 503`
 const STATUS_END: usize = 12;
@@ -94,6 +93,9 @@ impl Tries<'_, '_> {
             let lease = connection.lease.clone();
             drop(connection);
             let Some(lease) = lease else { return Err(failed) };
+            if self.attempt.exchange.client.watch.is_gone() {
+                return Err(failed);
+            }
             if stale && self.attempt.is_repeatable() {
                 shard.stats.borrow_mut().counters.upstream_retries_total += 1;
                 if let Some(fresh) = self.group.connect_to(shard, upstream, &lease, false, give_up_ms).await {
@@ -110,7 +112,7 @@ impl Tries<'_, '_> {
     async fn exchange_on(&mut self, connection: &mut Connection, give_up_ms: u64) -> Result<(), Failed> {
         let shard = self.attempt.exchange.shard;
         let left_ms = give_up_ms.saturating_sub(shard.now_ms());
-        shard.wheel.arm(&connection.watch, left_ms, OnExpiry::EndBoth);
+        shard.wheel.arm_while_asked(&connection.watch, left_ms, &self.attempt.exchange.client.watch);
         let mut outcome = self.attempt.once(connection).await;
         while let Ok(Some(answer)) = &mut outcome
             && answer.len() < STATUS_END
@@ -160,8 +162,9 @@ impl Tries<'_, '_> {
                 | UpstreamFault::Malformed
                 | UpstreamFault::TimedOut
         );
+        let asked = !self.attempt.exchange.client.watch.is_gone();
         let safe = !failed.sent || self.attempt.is_repeatable() && self.attempt.whole;
-        let retries = of_target && failed.target.is_some() && safe && self.has_tries_left();
+        let retries = of_target && asked && failed.target.is_some() && safe && self.has_tries_left();
         if retries { Retry::begin(&self.group, self.rules.budget) } else { None }
     }
 

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use turnpike_http::{Framing, HeadLimits, Progress, RequestHead};
-use turnpike_rt::Stream;
+use turnpike_rt::{Stream, Transport};
 
 use crate::listener;
 use crate::pipeline::{self, Answered, Exchange, Failure, Forwarded, Record, Refusal};
@@ -24,7 +24,7 @@ const LINGER_MS: u64 = 1_000;
 /// The client's side of an exchange.
 #[derive(Debug)]
 pub(crate) struct Client {
-    pub(crate) stream: Rc<Stream>,
+    pub(crate) stream: Rc<Transport>,
     pub(crate) watch: Rc<Watch>,
     pub(crate) peer: SocketAddr,
     pub(crate) forwarded: Forwarded,
@@ -66,7 +66,7 @@ pub(crate) async fn serve(shard: Rc<Shard>, number: u64, accepted: OwnedFd, peer
 
 impl Client {
     fn new(accepted: OwnedFd, peer: SocketAddr) -> std::io::Result<Self> {
-        let stream = Rc::new(Stream::from_accepted(accepted)?);
+        let stream = Rc::new(Transport::Plain(Stream::from_accepted(accepted)?));
         let local = stream.local_address()?;
         let forwarded = Forwarded::new(peer, local);
         Ok(Self { watch: Watch::new(Rc::clone(&stream)), stream, peer, forwarded })

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use turnpike_rt::Stream;
+use turnpike_rt::Transport;
 
 use crate::housekeeper::resolver::Unresolved;
 use crate::shard::Shard;
@@ -21,7 +21,7 @@ use crate::wheel::{TICK_MS, Watch};
 /// An open connection to an upstream, in use by one exchange.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) stream: Rc<Stream>,
+    pub(crate) stream: Rc<Transport>,
     pub(crate) watch: Rc<Watch>,
     /// It has carried an exchange before: the upstream may be about to close it.
     pub(crate) reused: bool,
@@ -181,7 +181,7 @@ impl Pool {
     }
 
     /// Tries each address once, beginning with the next one in turn.
-    async fn dial(&self, shard: &Shard, give_up_ms: u64) -> Result<Stream, ConnectError> {
+    async fn dial(&self, shard: &Shard, give_up_ms: u64) -> Result<Transport, ConnectError> {
         let addresses = self.addresses(shard, give_up_ms).await?;
         let turn = self.turn.get();
         self.turn.set(turn.wrapping_add(1));
@@ -193,7 +193,7 @@ impl Pool {
             let address = SocketAddr::new(addresses[(turn + attempt) % addresses.len()], self.upstream.port);
             let timeout_ms = shard.settings.connect_timeout_ms.min(left_ms);
             if let Ok(stream) = turnpike_rt::connect(address, Duration::from_millis(timeout_ms)).await {
-                return Ok(stream);
+                return Ok(Transport::Plain(stream));
             }
         }
         if shard.now_ms() >= give_up_ms { Err(ConnectError::TimedOut) } else { Err(ConnectError::Failed) }

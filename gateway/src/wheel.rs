@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::net::Shutdown;
 use std::rc::{Rc, Weak};
 
-use turnpike_rt::{Cancel, Stream};
+use turnpike_rt::{Cancel, Transport};
 
 /// How often the shard turns the wheel; also the wheel's resolution.
 pub(crate) const TICK_MS: u64 = 10;
@@ -30,7 +30,7 @@ pub(crate) enum OnExpiry {
 /// One connection's deadline.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    stream: Rc<Stream>,
+    stream: Rc<Transport>,
     pub(crate) cancel: Cancel,
     due_ms: Cell<u64>,
     /// When the wheel looks at this watch next; `<= due_ms` while armed.
@@ -42,7 +42,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn new(stream: Rc<Stream>) -> Rc<Self> {
+    pub(crate) fn new(stream: Rc<Transport>) -> Rc<Self> {
         Rc::new(Self {
             stream,
             cancel: Cancel::new(),
@@ -175,18 +175,18 @@ fn round_up(ms: u64) -> u64 {
 mod tests {
     use std::net::{TcpListener, TcpStream};
 
-    use turnpike_rt::Driver;
+    use turnpike_rt::{Driver, Stream};
 
     use super::*;
 
     /// A watched connection on a reactor, the wheel at 1,000 ms, and the connection's other end.
     #[expect(clippy::disallowed_methods, reason = "a test's peer may block")]
-    fn on_a_reactor(test: impl AsyncFnOnce(Wheel, Rc<Watch>, Rc<Stream>, TcpStream)) {
+    fn on_a_reactor(test: impl AsyncFnOnce(Wheel, Rc<Watch>, Rc<Transport>, TcpStream)) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let accepted = listener.accept().unwrap().0;
         turnpike_rt::run(Driver::Epoll, async move {
-            let stream = Rc::new(Stream::from_accepted(accepted.into()).unwrap());
+            let stream = Rc::new(Transport::Plain(Stream::from_accepted(accepted.into()).unwrap()));
             test(Wheel::new(1_004), Watch::new(Rc::clone(&stream)), stream, peer).await;
         })
         .unwrap();

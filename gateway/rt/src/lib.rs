@@ -16,12 +16,14 @@ mod clock;
 mod driver;
 mod listener;
 mod stream;
+mod transport;
 
 pub use bell::{Bell, BellListener};
 pub use clock::Clock;
 pub use driver::{Driver, DriverChoice, pin_to_core, run};
 pub use listener::{Listener, bind_shared};
 pub use stream::{Cancel, Stream, connect, is_canceled};
+pub use transport::Transport;
 
 use std::future::Future;
 use std::time::Duration;

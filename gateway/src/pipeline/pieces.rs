@@ -7,7 +7,7 @@
 
 use std::io;
 
-use turnpike_rt::Stream;
+use turnpike_rt::Transport;
 
 /// A transfer lets others run after so many pieces, 256 KiB at most. Measured: more make others wait, and no
 /// transfer faster.
@@ -23,7 +23,7 @@ impl Pace {
     /// The next piece if it is there; `None` says to wait for it.
     pub(super) async fn receive(
         &mut self,
-        stream: &Stream,
+        stream: &Transport,
         buffer: &mut Vec<u8>,
         bytes_max: usize,
     ) -> Option<io::Result<usize>> {
@@ -41,9 +41,13 @@ impl Pace {
 }
 
 /// Sends all of `buffer`, without waiting as far as possible; `wait` is called if the rest has to.
-pub(super) async fn send(stream: &Stream, buffer: Vec<u8>, wait: impl FnOnce()) -> (io::Result<()>, Vec<u8>) {
+pub(super) async fn send(
+    stream: &Transport,
+    buffer: Vec<u8>,
+    wait: impl FnOnce(),
+) -> (io::Result<()>, Vec<u8>) {
     match stream.send_at_once(&buffer) {
-        Ok(sent) if sent == buffer.len() => (Ok(()), buffer),
+        Ok(sent) if sent == buffer.len() && stream.is_flushed() => (Ok(()), buffer),
         Ok(sent) => {
             wait();
             stream.send(buffer, sent).await

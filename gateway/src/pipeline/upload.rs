@@ -8,7 +8,7 @@ use std::io;
 use std::net::Shutdown;
 use std::rc::Rc;
 
-use turnpike_rt::Stream;
+use turnpike_rt::Transport;
 
 use super::body::Body;
 use super::pieces::{self, Pace};
@@ -22,10 +22,10 @@ use crate::wheel::{OnExpiry, Watch};
 #[derive(Debug)]
 pub(super) struct Upload {
     shard: Rc<Shard>,
-    client: Rc<Stream>,
+    client: Rc<Transport>,
     /// Deadlines of reading from the client, apart from those of answering it.
     client_watch: Rc<Watch>,
-    upstream: Rc<Stream>,
+    upstream: Rc<Transport>,
     upstream_watch: Rc<Watch>,
     timeout_ms: u64,
     body: Body,
@@ -49,7 +49,7 @@ pub(super) enum Uploaded {
 #[derive(Debug, Clone)]
 pub(super) struct UploadControl {
     client_watch: Rc<Watch>,
-    upstream: Rc<Stream>,
+    upstream: Rc<Transport>,
     stopped: Rc<Cell<bool>>,
 }
 

@@ -1,0 +1,126 @@
+//! What clients and upstreams are talked to through: one set of operations, whatever carries the bytes.
+//!
+//! The operations are [`Stream`]'s, and so is the rule of the crate's page for stopping them. A plain connection
+//! pays one predictable branch an operation.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+
+use crate::{Cancel, Stream};
+
+/// One connection's bytes. Reading and writing may go on at once, from two futures of the shard.
+#[derive(Debug)]
+pub enum Transport {
+    Plain(Stream),
+}
+
+impl Transport {
+    /// As [`Stream::recv`].
+    pub async fn recv(&self, buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
+        self.recv_at_most(buffer, usize::MAX).await
+    }
+
+    /// As [`Stream::recv_at_most`].
+    pub async fn recv_at_most(&self, buffer: Vec<u8>, bytes_max: usize) -> (io::Result<usize>, Vec<u8>) {
+        match self {
+            Self::Plain(stream) => stream.recv_at_most(buffer, bytes_max).await,
+        }
+    }
+
+    /// As [`Stream::recv_cancelable`].
+    pub async fn recv_cancelable(&self, buffer: Vec<u8>, cancel: &Cancel) -> (io::Result<usize>, Vec<u8>) {
+        self.recv_cancelable_at_most(buffer, usize::MAX, cancel).await
+    }
+
+    /// As [`Stream::recv_cancelable_at_most`].
+    pub async fn recv_cancelable_at_most(
+        &self,
+        buffer: Vec<u8>,
+        bytes_max: usize,
+        cancel: &Cancel,
+    ) -> (io::Result<usize>, Vec<u8>) {
+        match self {
+            Self::Plain(stream) => stream.recv_cancelable_at_most(buffer, bytes_max, cancel).await,
+        }
+    }
+
+    /// As [`Stream::recv_at_once`].
+    ///
+    /// # Errors
+    /// As `recv` gives them.
+    pub fn recv_at_once(&self, buffer: &mut Vec<u8>, bytes_max: usize) -> io::Result<Option<usize>> {
+        match self {
+            Self::Plain(stream) => stream.recv_at_once(buffer, bytes_max),
+        }
+    }
+
+    /// As [`Stream::readable`].
+    ///
+    /// # Errors
+    /// The socket is broken.
+    pub async fn readable(&self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.readable().await,
+        }
+    }
+
+    /// As [`Stream::send`].
+    pub async fn send(&self, buffer: Vec<u8>, start: usize) -> (io::Result<()>, Vec<u8>) {
+        match self {
+            Self::Plain(stream) => stream.send(buffer, start).await,
+        }
+    }
+
+    /// Sends what can be sent without waiting, possibly nothing, and says how many of `bytes` needn't be given
+    /// again. Unless that is all of them and [`is_flushed`](Self::is_flushed), `send` has to follow, for the
+    /// rest or for none.
+    ///
+    /// # Errors
+    /// As `send` gives them.
+    pub fn send_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.send_at_once(bytes),
+        }
+    }
+
+    /// Whether the socket has taken everything that was given; only [`send_at_once`](Self::send_at_once) leaves
+    /// it otherwise.
+    #[must_use]
+    pub fn is_flushed(&self) -> bool {
+        match self {
+            Self::Plain(_) => true,
+        }
+    }
+
+    /// As [`Stream::is_quiet`].
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_quiet(),
+        }
+    }
+
+    /// As [`Stream::shutdown`].
+    pub fn shutdown(&self, how: Shutdown) {
+        match self {
+            Self::Plain(stream) => stream.shutdown(how),
+        }
+    }
+
+    /// As [`Stream::reset_on_close`].
+    pub fn reset_on_close(&self) {
+        match self {
+            Self::Plain(stream) => stream.reset_on_close(),
+        }
+    }
+
+    /// As [`Stream::local_address`].
+    ///
+    /// # Errors
+    /// The socket is broken.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Plain(stream) => stream.local_address(),
+        }
+    }
+}

@@ -15,6 +15,7 @@ mod bell;
 mod clock;
 mod driver;
 mod listener;
+mod poll;
 mod stream;
 mod transport;
 
@@ -22,6 +23,7 @@ pub use bell::{Bell, BellListener};
 pub use clock::Clock;
 pub use driver::{Driver, DriverChoice, pin_to_core, run};
 pub use listener::{Listener, bind_shared};
+pub use poll::{Observer, PollTransport, Scratch, Turn, poll_transport, scratch};
 pub use stream::{Cancel, Stream, connect, is_canceled};
 pub use transport::Transport;
 

@@ -13,6 +13,7 @@ pub mod compile;
 pub mod model;
 pub mod publish;
 pub mod root_key;
+pub mod secrets;
 pub mod settings;
 pub mod sigv4;
 pub mod store;

@@ -9,6 +9,7 @@ use super::error::ApiError;
 use super::operations::{Operation, Service};
 use super::{v1, v2};
 use crate::change::{Change, Control, View};
+use crate::model::{HttpDeployment, HttpIntegration, HttpRoute, HttpStage};
 
 /// What answers an operation.
 #[derive(Debug, Clone, Copy)]
@@ -76,23 +77,23 @@ fn v2_handler(name: &str) -> Option<Handler> {
         "UpdateApi" => Handler::Change(v2::apis::update),
         "DeleteApi" => Handler::Change(v2::apis::delete),
         "CreateIntegration" => Handler::Change(v2::integrations::create),
-        "GetIntegration" => Handler::Look(v2::integrations::get),
-        "GetIntegrations" => Handler::Look(v2::integrations::list),
+        "GetIntegration" => Handler::Look(v2::show_part::<HttpIntegration>),
+        "GetIntegrations" => Handler::Look(v2::list_parts::<HttpIntegration>),
         "UpdateIntegration" => Handler::Change(v2::integrations::update),
         "DeleteIntegration" => Handler::Change(v2::integrations::delete),
         "CreateRoute" => Handler::Change(v2::routes::create),
-        "GetRoute" => Handler::Look(v2::routes::get),
-        "GetRoutes" => Handler::Look(v2::routes::list),
+        "GetRoute" => Handler::Look(v2::show_part::<HttpRoute>),
+        "GetRoutes" => Handler::Look(v2::list_parts::<HttpRoute>),
         "UpdateRoute" => Handler::Change(v2::routes::update),
         "DeleteRoute" => Handler::Change(v2::routes::delete),
         "CreateStage" => Handler::Change(v2::stages::create),
-        "GetStage" => Handler::Look(v2::stages::get),
-        "GetStages" => Handler::Look(v2::stages::list),
+        "GetStage" => Handler::Look(v2::show_part::<HttpStage>),
+        "GetStages" => Handler::Look(v2::list_parts::<HttpStage>),
         "UpdateStage" => Handler::Change(v2::stages::update),
         "DeleteStage" => Handler::Change(v2::stages::delete),
         "CreateDeployment" => Handler::Change(v2::deployments::create),
-        "GetDeployment" => Handler::Look(v2::deployments::get),
-        "GetDeployments" => Handler::Look(v2::deployments::list),
+        "GetDeployment" => Handler::Look(v2::show_part::<HttpDeployment>),
+        "GetDeployments" => Handler::Look(v2::list_parts::<HttpDeployment>),
         "UpdateDeployment" => Handler::Change(v2::deployments::update),
         "DeleteDeployment" => Handler::Change(v2::deployments::delete),
         _ => return None,

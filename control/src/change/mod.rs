@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use tokio::sync::watch;
 
-use crate::compile::CompileError;
+use crate::compile::{CompileError, Reference};
 use crate::model::IdError;
 use crate::settings::Settings;
 use crate::store::{Store, StoreError, Tx};
@@ -93,8 +93,12 @@ impl Control {
         E: From<StoreError> + From<ChangeError>,
     {
         let (output, published) = self.store.write(|tx| {
-            let mut under_way =
-                Change { view: self.view(tx), redeployed: BTreeSet::new(), stages: BTreeSet::new() };
+            let mut under_way = Change {
+                view: self.view(tx),
+                redeployed: BTreeSet::new(),
+                stages: BTreeSet::new(),
+                referred: BTreeSet::new(),
+            };
             let output = change(&mut under_way)?;
             let published = under_way.finish()?;
             Ok::<_, E>((output, published))
@@ -179,6 +183,8 @@ pub struct Change<'a> {
     redeployed: BTreeSet<String>,
     /// API and stage to compile again.
     stages: BTreeSet<(String, String)>,
+    /// Units to compile again where stages refer to them.
+    referred: BTreeSet<Reference>,
 }
 
 impl<'a> std::ops::Deref for Change<'a> {
@@ -198,6 +204,11 @@ impl Change<'_> {
     /// What this stage serves, or how, has changed: it is compiled again, or dropped if it is gone.
     pub fn recompile(&mut self, api_id: &str, stage: &str) {
         self.stages.insert((api_id.to_owned(), stage.to_owned()));
+    }
+
+    /// What this unit is compiled from has changed, which matters while a stage refers to it.
+    pub fn recompile_referred(&mut self, reference: Reference) {
+        self.referred.insert(reference);
     }
 
     /// All stages that the API serves are compiled again, or dropped if it is gone.

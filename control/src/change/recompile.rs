@@ -1,9 +1,11 @@
 //! Compiles what a change touched, and publishes it.
 
+use std::collections::BTreeSet;
+
 use turnpike_snapshot::{StageUnit, Unit};
 
 use super::{Change, ChangeError, View};
-use crate::compile::{self, COMPILER_REVISION};
+use crate::compile::{self, COMPILER_REVISION, CompileError, Reference};
 use crate::model::{HttpApi, HttpContent, HttpStage, RestApi, RestContent, RestStage};
 use crate::store::Slot;
 
@@ -17,6 +19,7 @@ impl Change<'_> {
         for api_id in self.tx.api_ids()? {
             self.recompile_api(&api_id)?;
         }
+        self.referred.extend(self.view.tx.referred_in_slots()?);
         Ok(self.tx.set_compiler_revision(COMPILER_REVISION)?)
     }
 
@@ -24,12 +27,42 @@ impl Change<'_> {
     pub(super) fn compile_and_publish(&self) -> Result<Option<u64>, ChangeError> {
         let mut changed = self.tx.set_slot(&Slot::Account, Some(&compile::encode(&self.account_unit())?))?;
         for (api_id, stage) in &self.stages {
-            let unit = self.stage_unit(api_id, stage)?;
-            let encoded = unit.map(|unit| compile::encode(&Unit::Stage(unit))).transpose()?;
-            let slot = Slot::Stage { api_id: api_id.clone(), stage: stage.clone() };
-            changed |= self.tx.set_slot(&slot, encoded.as_ref())?;
+            changed |= self.fill_stage(api_id, stage)?;
         }
+        changed |= self.fill_referred()?;
         Ok(if changed { Some(self.tx.publish()?) } else { None })
+    }
+
+    /// Whether the stage had another unit before.
+    fn fill_stage(&self, api_id: &str, stage: &str) -> Result<bool, ChangeError> {
+        let unit = self.stage_unit(api_id, stage)?;
+        let references = unit.as_ref().map(compile::references);
+        let encoded = unit.map(|unit| compile::encode(&Unit::Stage(unit))).transpose()?;
+        let slot = Slot::Stage { api_id: api_id.to_owned(), stage: stage.to_owned() };
+        let changed = self.tx.set_slot(&slot, encoded.as_ref())?;
+        if let Some(references) = references.filter(|_| changed) {
+            self.tx.set_references(api_id, stage, &references)?;
+        }
+        Ok(changed)
+    }
+
+    /// Takes in what stages newly refer to, takes out what they no longer do, and compiles again what has changed.
+    fn fill_referred(&self) -> Result<bool, ChangeError> {
+        let wanted: BTreeSet<Reference> = self.tx.references()?.into_iter().collect();
+        let present: BTreeSet<Reference> = self.tx.referred_in_slots()?.into_iter().collect();
+        let slot =
+            |Reference { kind, id }: &Reference| Slot::Shared { family: kind.family(), id: id.clone() };
+        let mut changed = false;
+        for gone in present.difference(&wanted) {
+            changed |= self.tx.set_slot(&slot(gone), None)?;
+        }
+        for reference in &wanted {
+            if !present.contains(reference) || self.referred.contains(reference) {
+                let encoded = compile::encode(&self.referred_unit(reference)?)?;
+                changed |= self.tx.set_slot(&slot(reference), Some(&encoded))?;
+            }
+        }
+        Ok(changed)
     }
 }
 
@@ -37,6 +70,11 @@ impl View<'_> {
     fn account_unit(&self) -> Unit {
         let account = &self.settings.account;
         compile::account(&account.id, &account.region, &account.endpoint_suffix)
+    }
+
+    /// The unit that stages refer to by this name.
+    fn referred_unit(&self, reference: &Reference) -> Result<Unit, ChangeError> {
+        Err(CompileError::Missing(reference.clone()).into())
     }
 
     /// `None` when there is nothing to serve: no such API or stage, or nothing deployed to it.

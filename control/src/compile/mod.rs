@@ -3,6 +3,7 @@
 //! meaning. Pure: what it needs is passed in. A failure is the caller's to mend and is told to them.
 
 mod http;
+mod reference;
 mod rest;
 #[cfg(test)]
 pub(crate) mod routable;
@@ -15,6 +16,7 @@ use turnpike_snapshot::{
 };
 
 pub use http::http_stage;
+pub use reference::{Reference, ReferenceKind, references};
 pub use rest::rest_stage;
 
 use crate::model::UriError;
@@ -36,6 +38,8 @@ pub enum CompileError {
     UnmappedPathVariable { uri: String, variable: String, route: String },
     #[error("The access log's destination can't be used: {0}")]
     AccessLog(String),
+    #[error("The configuration refers to the {0}, which isn't there")]
+    Missing(Reference),
     #[error("The stage can't be served: {0}")]
     Semantic(#[from] SemanticError),
     #[error("The stage can't be encoded: {0}")]
@@ -49,6 +53,8 @@ pub enum CompileError {
 pub struct Encoded {
     pub hash: UnitHash,
     pub bytes: Vec<u8>,
+    /// Whether it holds a private key.
+    pub secret: bool,
 }
 
 /// Checks a unit as a gateway will, and encodes it.
@@ -58,7 +64,7 @@ pub struct Encoded {
 pub fn encode(unit: &Unit) -> Result<Encoded, CompileError> {
     check_unit(unit, &Limits::default())?;
     let (hash, bytes) = encode_unit(unit)?;
-    Ok(Encoded { hash, bytes })
+    Ok(Encoded { hash, bytes, secret: matches!(unit, Unit::Certificate(_)) })
 }
 
 /// What all stages share.

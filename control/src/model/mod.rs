@@ -40,6 +40,30 @@ pub trait Part: serde::Serialize + serde::de::DeserializeOwned {
     }
 }
 
+/// Something of the account's, beside the APIs, that the store keeps as a document.
+pub trait Entity: serde::Serialize + serde::de::DeserializeOwned {
+    /// Its table's discriminator; never changes once released.
+    const KIND: &'static str;
+
+    /// Unique among the entities of this kind and owner.
+    fn id(&self) -> &str;
+
+    /// Id of the entity that it is a part of.
+    fn owner(&self) -> &str {
+        ""
+    }
+
+    /// A second name that is unique among the entities of this kind and owner.
+    fn name(&self) -> Option<String> {
+        None
+    }
+
+    /// Id of what it depends on, to be found by that.
+    fn uses(&self) -> Option<&str> {
+        None
+    }
+}
+
 /// An API itself; its parts go with it.
 pub trait Api: serde::Serialize + serde::de::DeserializeOwned {
     /// Its table's discriminator; never changes once released.

@@ -5,8 +5,10 @@
 //! leaves no half change. One process at a time holds a data directory. Calls block: async callers go
 //! through `tokio::task::spawn_blocking`.
 
+mod entities;
 mod lock;
 mod published;
+mod references;
 mod schema;
 mod tx;
 
@@ -23,6 +25,7 @@ pub use lock::LockError;
 pub use published::{Slot, UNITS_KEPT_VERSIONS};
 pub use tx::{Page, Tx};
 
+use crate::secrets::{self, Secrets, SecretsError};
 use lock::DataDirLock;
 
 /// The name of the store's file in the data directory.
@@ -46,8 +49,12 @@ pub enum StoreError {
     Sqlite(#[from] rusqlite::Error),
     #[error("the store holds a {kind} '{id}' that can't be read: {source}")]
     Document { kind: &'static str, id: String, source: serde_json::Error },
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
     #[error("the store holds a unit whose name isn't a SHA-256")]
     UnitName,
+    #[error("the store holds a reference to a '{0}', which this turnpike-control doesn't know")]
+    Family(String),
     /// No gateway would take it: the configuration has grown too large.
     #[error("the configuration can't be published as a whole: {0}")]
     Root(String),
@@ -59,6 +66,7 @@ pub struct Store {
     writer: Mutex<Connection>,
     /// For the publisher, which reads while a change is being written.
     reader: Mutex<Connection>,
+    secrets: Secrets,
     _lock: DataDirLock,
 }
 
@@ -74,7 +82,8 @@ impl Store {
         let path = data_dir.join(FILE);
         let writer = schema::open(&path)?;
         let reader = schema::open(&path)?;
-        Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader), _lock: lock })
+        let secrets = secrets_of(data_dir, &writer)?;
+        Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader), secrets, _lock: lock })
     }
 
     /// Runs `change` in a transaction, which is on the disk when this returns `Ok` and undone otherwise.
@@ -88,7 +97,7 @@ impl Store {
         let mut connection = hold(&self.writer);
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
-        let output = change(&Tx::new(&transaction))?;
+        let output = change(&Tx::new(&transaction, &self.secrets))?;
         transaction.commit().map_err(StoreError::from)?;
         Ok(output)
     }
@@ -100,7 +109,7 @@ impl Store {
     pub fn read<T, E: From<StoreError>>(&self, look: impl FnOnce(&Tx<'_>) -> Result<T, E>) -> Result<T, E> {
         let mut connection = hold(&self.reader);
         let transaction = connection.transaction().map_err(StoreError::from)?;
-        look(&Tx::new(&transaction))
+        look(&Tx::new(&transaction, &self.secrets))
     }
 
     /// The newest root as encoded; `None` before the first publication.
@@ -118,9 +127,37 @@ impl Store {
     /// The store's.
     pub fn unit(&self, hash: UnitHash) -> Result<Option<Vec<u8>>, StoreError> {
         let connection = hold(&self.reader);
-        let bytes =
-            connection.query_row("SELECT bytes FROM unit WHERE hash = ?", [&hash.0[..]], |row| row.get(0));
-        Ok(bytes.optional()?)
+        let sql = "SELECT bytes, sealed FROM unit WHERE hash = ?";
+        let row = connection.query_row(sql, [&hash.0[..]], |row| Ok((row.get(0)?, row.get(1)?)));
+        match row.optional()? {
+            None => Ok(None),
+            Some((bytes, false)) => Ok(Some(bytes)),
+            Some((bytes, true)) => Ok(Some(self.secrets.open_bytes(&published::context(&hash.0), &bytes)?)),
+        }
+    }
+}
+
+/// What the probe says, and where.
+const PROBE: &str = "the store's secrets";
+
+/// The data directory's key, which has to be the one that the store was encrypted with; makes one for a store
+/// that has none yet. A kill between the two leaves a key that the next start takes.
+fn secrets_of(data_dir: &Path, connection: &Connection) -> Result<Secrets, StoreError> {
+    let probe: Option<Vec<u8>> =
+        connection.query_row("SELECT probe FROM secrets", [], |row| row.get(0)).optional()?;
+    let path = || data_dir.join(secrets::FILE);
+    match (Secrets::load(data_dir)?, probe) {
+        (Some(secrets), Some(probe)) => {
+            secrets.open_bytes(PROBE, &probe).map_err(|_| SecretsError::Wrong(path()))?;
+            Ok(secrets)
+        }
+        (None, Some(_)) => Err(SecretsError::Missing(path()).into()),
+        (secrets, None) => {
+            let secrets = secrets.map_or_else(|| Secrets::make(data_dir), Ok)?;
+            let probe = secrets.seal_bytes(PROBE, PROBE.as_bytes())?;
+            connection.execute("INSERT INTO secrets (one, probe) VALUES (1, ?)", [probe])?;
+            Ok(secrets)
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! A transaction's view of what is published: slots, units, the root.
 
+use std::borrow::Cow;
+
 use rusqlite::{OptionalExtension, params};
 use turnpike_snapshot::{Limits, Root, UnitHash, UnitRef, check_root, encode_root};
 
@@ -14,16 +16,32 @@ pub const UNITS_KEPT_VERSIONS: u64 = 64;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Slot {
     Account,
-    Stage { api_id: String, stage: String },
+    Stage {
+        api_id: String,
+        stage: String,
+    },
+    /// A unit that others refer to; no two of a family have one id.
+    Shared {
+        family: &'static str,
+        id: String,
+    },
 }
 
 impl Slot {
-    fn keys(&self) -> (&str, &str) {
+    fn keys(&self) -> (&str, Cow<'_, str>) {
         match self {
-            Self::Account => ("", ""),
-            Self::Stage { api_id, stage } => (api_id, stage),
+            Self::Account => ("", Cow::Borrowed("")),
+            Self::Stage { api_id, stage } => (api_id, Cow::Borrowed(stage)),
+            // No stage's: its API isn't empty. Not the account's: the slash.
+            Self::Shared { family, id } => ("", Cow::Owned(format!("{family}/{id}"))),
         }
     }
+}
+
+/// Where an encrypted unit stands.
+pub(super) fn context(hash: &[u8]) -> String {
+    let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("unit {digits}")
 }
 
 impl Tx<'_> {
@@ -33,6 +51,7 @@ impl Tx<'_> {
     /// The store's, here and below.
     pub fn set_slot(&self, slot: &Slot, unit: Option<&Encoded>) -> Result<bool, StoreError> {
         let (api_id, stage) = slot.keys();
+        let stage = &*stage;
         let before: Option<Vec<u8>> = self
             .sql
             .prepare_cached("SELECT hash FROM slot WHERE api_id = ? AND stage = ?")?
@@ -59,6 +78,16 @@ impl Tx<'_> {
         let mut statement = self.sql.prepare_cached("SELECT stage FROM slot WHERE api_id = ?")?;
         let stages = statement.query_map([api_id], |row| row.get(0))?;
         Ok(stages.collect::<Result<_, _>>()?)
+    }
+
+    /// The ids of the shared units of a family that the newest root lists.
+    pub fn shared_in_slots(&self, family: &str) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT substr(stage, ?1) FROM slot
+                   WHERE api_id = '' AND stage > ?2 || '/' AND stage < ?2 || '0' ORDER BY stage";
+        let mut statement = self.sql.prepare_cached(sql)?;
+        // '0' is what follows '/'; substr counts characters from 1.
+        let ids = statement.query_map(params![family.chars().count() + 2, family], |row| row.get(0))?;
+        Ok(ids.collect::<Result<_, _>>()?)
     }
 
     /// Makes the root of the next version from the slots, and forgets units that were dropped long ago.
@@ -103,9 +132,13 @@ impl Tx<'_> {
 
     fn fill(&self, api_id: &str, stage: &str, unit: &Encoded) -> Result<(), StoreError> {
         // A unit that was dropped and has come back is wanted again.
-        let sql = "INSERT INTO unit (hash, bytes) VALUES (?, ?)
+        let sql = "INSERT INTO unit (hash, bytes, sealed) VALUES (?, ?, ?)
                    ON CONFLICT (hash) DO UPDATE SET retired_at = NULL";
-        self.sql.prepare_cached(sql)?.execute(params![&unit.hash.0[..], unit.bytes])?;
+        let bytes = match unit.secret {
+            true => Cow::Owned(self.secrets.seal_bytes(&context(&unit.hash.0), &unit.bytes)?),
+            false => Cow::Borrowed(&unit.bytes),
+        };
+        self.sql.prepare_cached(sql)?.execute(params![&unit.hash.0[..], bytes, unit.secret])?;
         let sql = "INSERT INTO slot (api_id, stage, hash, bytes_len) VALUES (?, ?, ?, ?)
                    ON CONFLICT (api_id, stage) DO UPDATE
                    SET hash = excluded.hash, bytes_len = excluded.bytes_len";

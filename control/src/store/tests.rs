@@ -4,7 +4,7 @@ use rusqlite::Connection;
 use turnpike_snapshot::{Limits, UnitHash, decode_root};
 
 use super::*;
-use crate::compile::Encoded;
+use crate::compile::{Encoded, Reference, ReferenceKind};
 use crate::model::{HttpApi, HttpStage, Tags};
 
 fn store() -> (tempfile::TempDir, Store) {
@@ -26,7 +26,7 @@ fn api(id: &str) -> HttpApi {
 }
 
 fn unit(byte: u8) -> Encoded {
-    Encoded { hash: UnitHash([byte; 32]), bytes: vec![byte; 100] }
+    Encoded { hash: UnitHash([byte; 32]), bytes: vec![byte; 100], secret: false }
 }
 
 fn stage_slot(api_id: &str) -> Slot {
@@ -133,16 +133,44 @@ fn a_second_process_is_kept_out() {
     Store::open(&path).expect("free again");
 }
 
+fn referred(id: &str) -> Reference {
+    Reference { kind: ReferenceKind::TargetGroup, id: id.to_owned() }
+}
+
+#[test]
+fn references_are_those_of_the_stages_in_slots() {
+    let (_dir, store) = store();
+    let written: Result<(), StoreError> = store.write(|tx| {
+        for (api_id, references) in [("a", ["g/1", "g2"]), ("b", ["g2", "g2"])] {
+            tx.set_slot(&stage_slot(api_id), Some(&unit(1)))?;
+            tx.set_references(api_id, "prod", &references.map(referred))?;
+        }
+        let slot = Slot::Shared { family: ReferenceKind::TargetGroup.family(), id: "g/1".to_owned() };
+        tx.set_slot(&slot, Some(&unit(3)))?;
+        assert_eq!(tx.references()?, [referred("g/1"), referred("g2")]);
+        assert_eq!(tx.references_of_api("b")?, [referred("g2")]);
+        assert_eq!(tx.referred_in_slots()?, [referred("g/1")]);
+        let stage = |api_id: &str| (api_id.to_owned(), "prod".to_owned());
+        assert_eq!(tx.stages_referring(&referred("g2"))?, [stage("a"), stage("b")]);
+        tx.set_slot(&stage_slot("a"), None)?;
+        assert_eq!(tx.references()?, [referred("g2")]);
+        tx.set_references("b", "prod", &[])?;
+        assert_eq!(tx.references()?, []);
+        Ok(())
+    });
+    written.expect("written");
+}
+
 #[test]
 fn a_newer_schema_is_refused() {
     let (dir, store) = store();
     drop(store);
     let path = dir.path().join("data");
     let raw = Connection::open(path.join(FILE)).expect("the file");
-    raw.pragma_update(None, "user_version", 2).expect("written");
+    raw.pragma_update(None, "user_version", 99).expect("written");
     drop(raw);
     let error = Store::open(&path).expect_err("from the future").to_string();
-    assert!(error.contains("schema version 2") && error.contains("up to 1"), "{error}");
+    assert!(error.contains("schema version 99") && error.contains("knows up to"), "{error}");
 }
 
 #[test]
@@ -151,4 +179,110 @@ fn a_file_that_is_no_database_is_refused() {
     std::fs::write(dir.path().join(FILE), vec![b'x'; 5_000]).expect("written");
     let error = Store::open(dir.path()).expect_err("garbage").to_string();
     assert!(error.contains("control.db") && error.contains("not a database"), "{error}");
+}
+
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Thing {
+    id: String,
+    owner: String,
+    uses: Option<String>,
+}
+
+impl crate::model::Entity for Thing {
+    const KIND: &'static str = "thing";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    fn uses(&self) -> Option<&str> {
+        self.uses.as_deref()
+    }
+}
+
+#[test]
+fn entities_are_found_by_owner_and_by_use() {
+    let (_dir, store) = store();
+    let thing = |owner: &str, id: &str, uses: Option<&str>| Thing {
+        id: id.to_owned(),
+        owner: owner.to_owned(),
+        uses: uses.map(str::to_owned),
+    };
+    let (a, b, c) = (thing("x", "a", Some("u")), thing("x", "b", None), thing("y", "a", Some("u")));
+    store.write(|tx| [&a, &b, &c].into_iter().try_for_each(|thing| tx.put_entity(thing))).expect("written");
+    store
+        .read::<(), StoreError>(|tx| {
+            assert_eq!(tx.entity("x", "a")?.as_ref(), Some(&a));
+            assert_eq!(tx.entity::<Thing>("y", "b")?, None);
+            assert_eq!(tx.entities_of::<Thing>("x")?, [a.clone(), b.clone()]);
+            assert_eq!(tx.entities_using::<Thing>("u")?, [a.clone(), c.clone()]);
+            assert_eq!((tx.entity_count::<Thing>("x")?, tx.entities::<Thing>()?.len()), (2, 3));
+            Ok(())
+        })
+        .expect("read");
+    store.write(|tx| tx.delete_entities_of::<Thing>("x")).expect("deleted");
+    assert_eq!(store.read(|tx| tx.entities::<Thing>()).expect("read"), [c]);
+}
+
+#[test]
+fn shared_units_are_listed_by_family() {
+    let (_dir, store) = store();
+    let shared = |family, id: &str| Slot::Shared { family, id: id.to_owned() };
+    store
+        .write::<(), StoreError>(|tx| {
+            tx.set_slot(&Slot::Account, Some(&unit(1)))?;
+            tx.set_slot(&stage_slot("a"), Some(&unit(2)))?;
+            tx.set_slot(&shared("red", "x/y"), Some(&unit(3)))?;
+            tx.set_slot(&shared("red", "é"), Some(&unit(4)))?;
+            tx.set_slot(&shared("reddish", "z"), Some(&unit(5)))?;
+            tx.publish()?;
+            assert_eq!(tx.shared_in_slots("red")?, ["x/y", "é"]);
+            assert_eq!(tx.shared_in_slots("green")?, [""; 0]);
+            Ok(())
+        })
+        .expect("written");
+}
+
+#[test]
+fn units_with_private_keys_are_encrypted() {
+    let (dir, store) = store();
+    let secret = Encoded { secret: true, ..unit(7) };
+    store.write(|tx| tx.set_slot(&Slot::Account, Some(&secret))).expect("written");
+    assert_eq!(store.unit(secret.hash).expect("readable"), Some(secret.bytes.clone()));
+    drop(store);
+    for file in std::fs::read_dir(dir.path().join("data")).expect("the directory") {
+        let bytes = std::fs::read(file.expect("a file").path()).expect("readable");
+        assert!(!bytes.windows(secret.bytes.len()).any(|window| window == secret.bytes));
+    }
+}
+
+#[test]
+fn a_store_wants_the_key_that_it_was_encrypted_with() {
+    let (dir, store) = store();
+    drop(store);
+    let data = dir.path().join("data");
+    let key = data.join(secrets::FILE);
+    let right = std::fs::read(&key).expect("a key");
+    std::fs::remove_file(&key).expect("removed");
+    let error = Store::open(&data).expect_err("no key").to_string();
+    assert!(error.contains("is missing") && error.contains(secrets::FILE), "{error}");
+    std::fs::write(&key, "0".repeat(64)).expect("written");
+    let error = Store::open(&data).expect_err("another key").to_string();
+    assert!(error.contains("isn't the key") && error.contains(secrets::FILE), "{error}");
+    std::fs::write(&key, right).expect("written");
+    Store::open(&data).expect("the right key");
+}
+
+#[test]
+fn an_older_store_is_brought_up_to_date() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let old = Connection::open(dir.path().join(FILE)).expect("a file");
+    old.execute_batch(schema::STEPS[0]).expect("version 1");
+    drop(old);
+    let store = Store::open(dir.path()).expect("brought up to date");
+    store.write(|tx| tx.put_api(&api("a"))).expect("written");
 }

@@ -4,11 +4,13 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::StoreError;
 use crate::model::{Api, Part};
+use crate::secrets::{Sealed, Secrets};
 
 /// What can be read and written within one transaction.
 #[derive(Debug)]
 pub struct Tx<'a> {
     pub(super) sql: &'a Transaction<'a>,
+    pub(super) secrets: &'a Secrets,
 }
 
 /// Part of a list, in the order of identifiers.
@@ -20,8 +22,24 @@ pub struct Page<T> {
 }
 
 impl<'a> Tx<'a> {
-    pub(super) fn new(sql: &'a Transaction<'a>) -> Self {
-        Self { sql }
+    pub(super) fn new(sql: &'a Transaction<'a>, secrets: &'a Secrets) -> Self {
+        Self { sql, secrets }
+    }
+
+    /// Encrypts what a document must not show. `context` says what it is, and of which entity.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn seal(&self, context: &str, text: &[u8]) -> Result<Sealed, StoreError> {
+        Ok(self.secrets.seal(context, text)?)
+    }
+
+    /// What was sealed in this context.
+    ///
+    /// # Errors
+    /// When it wasn't.
+    pub fn open(&self, context: &str, sealed: &Sealed) -> Result<Vec<u8>, StoreError> {
+        Ok(self.secrets.open(context, sealed)?)
     }
 
     /// Whether any API, of either kind, has this id.
@@ -100,6 +118,18 @@ impl<'a> Tx<'a> {
         page(P::KIND, rows, limit)
     }
 
+    /// All parts of a kind, of every API, each with its API's id before it.
+    pub fn all_parts<P: Part>(&self) -> Result<Vec<(String, P)>, StoreError> {
+        let sql = "SELECT api_id, id, doc FROM part WHERE kind = ? ORDER BY api_id, id";
+        let mut statement = self.sql.prepare_cached(sql)?;
+        let rows = statement.query_map([P::KIND], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
+        let parts = rows.map(|row| {
+            let (api_id, document) = row?;
+            Ok((api_id, read_document(P::KIND, document)?))
+        });
+        parts.collect()
+    }
+
     pub fn part_count<P: Part>(&self, api_id: &str) -> Result<usize, StoreError> {
         let mut statement =
             self.sql.prepare_cached("SELECT count(*) FROM part WHERE api_id = ? AND kind = ?")?;
@@ -122,13 +152,13 @@ impl<'a> Tx<'a> {
     }
 }
 
-type IdAndDoc = (String, String);
+pub(super) type IdAndDoc = (String, String);
 
-fn id_and_doc(row: &Row<'_>) -> rusqlite::Result<IdAndDoc> {
+pub(super) fn id_and_doc(row: &Row<'_>) -> rusqlite::Result<IdAndDoc> {
     Ok((row.get(0)?, row.get(1)?))
 }
 
-fn page<T: serde::de::DeserializeOwned>(
+pub(super) fn page<T: serde::de::DeserializeOwned>(
     kind: &'static str,
     rows: impl Iterator<Item = rusqlite::Result<IdAndDoc>>,
     limit: usize,
@@ -141,14 +171,14 @@ fn page<T: serde::de::DeserializeOwned>(
     Ok(Page { items, last })
 }
 
-fn read_document<T: serde::de::DeserializeOwned>(
+pub(super) fn read_document<T: serde::de::DeserializeOwned>(
     kind: &'static str,
     (id, doc): IdAndDoc,
 ) -> Result<T, StoreError> {
     serde_json::from_str(&doc).map_err(|source| StoreError::Document { kind, id, source })
 }
 
-fn write_document<T: serde::Serialize>(
+pub(super) fn write_document<T: serde::Serialize>(
     kind: &'static str,
     id: &str,
     document: &T,

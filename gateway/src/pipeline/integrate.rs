@@ -4,17 +4,19 @@
 //! an answer has come, the request is sent once more, on a new connection, if repeating it is safe: its
 //! method is idempotent and the gateway still has all of it (RFC 9110 9.2.2, RFC 9112 9.3.1).
 
-use std::rc::Rc;
+mod attempt;
+mod fault;
 
 use turnpike_http::{ChunkLimits, Method, encode};
+
+use attempt::Attempt;
+pub(crate) use fault::UpstreamFault;
 
 use super::body::Body;
 use super::upload::Upload;
 use super::{Exchange, Failure, Record, Refusal, upstream_request};
-use crate::shard::Shard;
-use crate::stats::RefusalKind;
 use crate::table::{Address, Integration, Matched};
-use crate::upstream::{self, ConnectError, Connection};
+use crate::upstream::Connection;
 use crate::wheel::OnExpiry;
 
 /// A request that is on its way.
@@ -118,111 +120,5 @@ fn sent_method(exchange: &Exchange<'_>, integration: &Integration) -> Method {
         Some("HEAD") => Method::Head,
         // Only HEAD changes how an answer is read.
         Some(_) => Method::Other,
-    }
-}
-
-/// What went wrong with the upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum UpstreamFault {
-    Unresolved,
-    Connect,
-    TooManyConnections,
-    /// Closed or reset before the answer was whole.
-    Closed,
-    Malformed,
-    TimedOut,
-}
-
-impl UpstreamFault {
-    /// As metrics tell faults apart.
-    pub(super) fn kind(self) -> RefusalKind {
-        match self {
-            Self::Unresolved => RefusalKind::UpstreamUnresolved,
-            Self::Connect => RefusalKind::UpstreamConnect,
-            Self::TooManyConnections => RefusalKind::UpstreamConnections,
-            Self::Closed => RefusalKind::UpstreamClosed,
-            Self::Malformed => RefusalKind::UpstreamMalformed,
-            Self::TimedOut => RefusalKind::IntegrationTimeout,
-        }
-    }
-}
-
-impl From<ConnectError> for UpstreamFault {
-    fn from(error: ConnectError) -> Self {
-        match error {
-            ConnectError::Unresolved => Self::Unresolved,
-            ConnectError::Failed => Self::Connect,
-            ConnectError::TimedOut => Self::TimedOut,
-            ConnectError::TooMany => Self::TooManyConnections,
-        }
-    }
-}
-
-struct Attempt<'a> {
-    exchange: &'a Exchange<'a>,
-    integration: &'a Integration,
-    /// The head and what there is of the body.
-    request: Vec<u8>,
-    /// Nothing of the body is missing.
-    whole: bool,
-    reuse: bool,
-    /// On the shard's clock.
-    give_up_ms: u64,
-}
-
-impl Attempt<'_> {
-    async fn run(&mut self) -> Result<(Connection, Option<Vec<u8>>), UpstreamFault> {
-        let shard = self.exchange.shard;
-        loop {
-            let upstream = &self.integration.upstream;
-            let mut connection = upstream::connect(shard, upstream, self.reuse, self.give_up_ms).await?;
-            // A pooled connection took no time.
-            let left_ms = if connection.reused {
-                self.integration.timeout_ms
-            } else {
-                self.give_up_ms.saturating_sub(shard.now_ms())
-            };
-            shard.wheel.arm(&connection.watch, left_ms, OnExpiry::EndBoth);
-            let outcome = self.once(&mut connection).await;
-            match outcome {
-                Ok(answer) => return Ok((connection, answer)),
-                Err(_) if connection.watch.has_expired() => return Err(UpstreamFault::TimedOut),
-                Err(fault) if !(connection.reused && self.is_repeatable()) => return Err(fault),
-                Err(_) => {
-                    shard.stats.borrow_mut().counters.upstream_retries_total += 1;
-                    self.reuse = false;
-                }
-            }
-        }
-    }
-
-    /// Sends, and waits for the first bytes of the answer if all of the request is sent.
-    async fn once(&mut self, connection: &mut Connection) -> Result<Option<Vec<u8>>, UpstreamFault> {
-        let shard: &Rc<Shard> = self.exchange.shard;
-        let (sent, request) = connection.stream.send(std::mem::take(&mut self.request), 0).await;
-        self.request = request;
-        if sent.is_err() {
-            return Err(UpstreamFault::Closed);
-        }
-        if !self.whole {
-            return Ok(None);
-        }
-        let (received, answer) = connection.stream.recv(shard.buffers.small()).await;
-        match received {
-            Ok(count) if count > 0 => Ok(Some(answer)),
-            _ => {
-                shard.buffers.give(answer);
-                Err(UpstreamFault::Closed)
-            }
-        }
-    }
-
-    fn is_repeatable(&self) -> bool {
-        // `Other` may be anything, so it isn't repeated; PATCH and POST aren't idempotent.
-        let method = match self.integration.method.as_deref() {
-            None => self.exchange.method(),
-            Some(method) => method,
-        };
-        matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE")
     }
 }

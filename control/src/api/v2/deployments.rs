@@ -1,15 +1,13 @@
-//! `Deployment`: create, get, list, update, delete.
+//! `Deployment`: create, update, delete.
 
 use serde_json::{Value, json};
 
-use super::super::call::{Call, compact, page_answer};
+use super::super::call::{Call, compact};
 use super::super::error::ApiError;
-use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, api, part};
+use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, Shown, api, part};
 use crate::change::{Change, DEPLOYMENT_ID_LEN, View};
 use crate::model::{HttpContent, HttpDeployment, HttpRoute, HttpStage, new_id};
 use crate::time::iso8601;
-
-const NOUN: &str = "Deployment";
 
 pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
@@ -26,35 +24,23 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     if let Some(name) = stage {
         serve(change, &api.id, &name, &deployment.id)?;
     }
-    Ok(answer(&deployment))
-}
-
-pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
-    let api = api(view, call.parameter(0))?;
-    Ok(answer(&part(view, &api.id, call.parameter(1), NOUN)?))
-}
-
-pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
-    let api = api(view, call.parameter(0))?;
-    let paging = call.paging(&PAGING)?;
-    let page = view.tx.part_page(&api.id, &paging.after, paging.limit)?;
-    Ok(page_answer(&page, &PAGING, answer))
+    Ok(deployment.answer())
 }
 
 pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
-    let mut deployment: HttpDeployment = part(change, &api.id, call.parameter(1), NOUN)?;
+    let mut deployment: HttpDeployment = part(change, &api.id, call.parameter(1))?;
     let mut members = call.members()?;
     let description = members.string("description", DESCRIPTION_CHARS_MAX)?;
     members.finish()?;
     deployment.description = description.or(deployment.description);
     change.tx.put_part(&api.id, &deployment)?;
-    Ok(answer(&deployment))
+    Ok(deployment.answer())
 }
 
 pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
-    let deployment: HttpDeployment = part(change, &api.id, call.parameter(1), NOUN)?;
+    let deployment: HttpDeployment = part(change, &api.id, call.parameter(1))?;
     let stages: Vec<HttpStage> = change.tx.parts(&api.id)?;
     if let Some(stage) = stages.iter().find(|stage| stage.deployment_id.as_ref() == Some(&deployment.id)) {
         return Err(ApiError::bad_request(format!(
@@ -95,7 +81,7 @@ fn freeze(view: &View<'_>, api_id: &str, deployment_id: &str) -> Result<HttpCont
 }
 
 fn serve(change: &mut Change<'_>, api_id: &str, stage: &str, deployment_id: &str) -> Result<(), ApiError> {
-    let mut stage: HttpStage = part(change, api_id, stage, "stage")?;
+    let mut stage: HttpStage = part(change, api_id, stage)?;
     if stage.auto_deploy {
         return Err(ApiError::bad_request(format!(
             "Stage {} has autoDeploy, which chooses its deployments",
@@ -109,12 +95,16 @@ fn serve(change: &mut Change<'_>, api_id: &str, stage: &str, deployment_id: &str
     Ok(())
 }
 
-fn answer(deployment: &HttpDeployment) -> Value {
-    compact(json!({
-        "autoDeployed": deployment.auto_deployed,
-        "createdDate": iso8601(deployment.created_at_s),
-        "deploymentId": deployment.id,
-        "deploymentStatus": "DEPLOYED",
-        "description": deployment.description,
-    }))
+impl Shown for HttpDeployment {
+    const NOUN: &'static str = "Deployment";
+
+    fn answer(&self) -> Value {
+        compact(json!({
+            "autoDeployed": self.auto_deployed,
+            "createdDate": iso8601(self.created_at_s),
+            "deploymentId": self.id,
+            "deploymentStatus": "DEPLOYED",
+            "description": self.description,
+        }))
+    }
 }

@@ -1,17 +1,16 @@
-//! `Integration`: create, get, list, update, delete.
+//! `Integration`: create, update, delete.
 
 use serde_json::{Value, json};
 
-use super::super::call::{Call, compact, page_answer};
+use super::super::call::{Call, compact};
 use super::super::error::ApiError;
 use super::super::members::Members;
-use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, URI_CHARS_MAX, api, check_quota, part};
+use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, Shown, URI_CHARS_MAX, api, check_quota, part};
 use crate::change::{Change, View};
 use crate::model::{HttpIntegration, HttpRoute, METHODS, check_uri_template, new_id};
 
 pub(super) const INTEGRATION_ID_LEN: usize = 7;
 const TIMEOUT_MS_MIN: u32 = 50;
-const NOUN: &str = "Integration";
 
 pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
@@ -35,24 +34,12 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     };
     change.tx.put_part(&api.id, &integration)?;
     change.redeploy(&api.id);
-    Ok(answer(&integration))
-}
-
-pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
-    let api = api(view, call.parameter(0))?;
-    Ok(answer(&part(view, &api.id, call.parameter(1), NOUN)?))
-}
-
-pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
-    let api = api(view, call.parameter(0))?;
-    let paging = call.paging(&PAGING)?;
-    let page = view.tx.part_page(&api.id, &paging.after, paging.limit)?;
-    Ok(page_answer(&page, &PAGING, answer))
+    Ok(integration.answer())
 }
 
 pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
-    let mut integration: HttpIntegration = part(change, &api.id, call.parameter(1), NOUN)?;
+    let mut integration: HttpIntegration = part(change, &api.id, call.parameter(1))?;
     let mut members = call.members()?;
     let taken = Taken::take(change, &mut members)?;
     refuse_the_rest(members)?;
@@ -62,12 +49,12 @@ pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<V
     integration.timeout_ms = taken.timeout_ms.unwrap_or(integration.timeout_ms);
     change.tx.put_part(&api.id, &integration)?;
     change.redeploy(&api.id);
-    Ok(answer(&integration))
+    Ok(integration.answer())
 }
 
 pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
-    let integration: HttpIntegration = part(change, &api.id, call.parameter(1), NOUN)?;
+    let integration: HttpIntegration = part(change, &api.id, call.parameter(1))?;
     let id = &integration.id;
     if integration.managed {
         return Err(ApiError::bad_request(format!(
@@ -144,16 +131,20 @@ fn refuse_the_rest(mut members: Members) -> Result<(), ApiError> {
     members.finish()
 }
 
-fn answer(integration: &HttpIntegration) -> Value {
-    compact(json!({
-        "apiGatewayManaged": integration.managed.then_some(true),
-        "connectionType": "INTERNET",
-        "description": integration.description,
-        "integrationId": integration.id,
-        "integrationMethod": integration.method,
-        "integrationType": "HTTP_PROXY",
-        "integrationUri": integration.uri,
-        "payloadFormatVersion": "1.0",
-        "timeoutInMillis": integration.timeout_ms,
-    }))
+impl Shown for HttpIntegration {
+    const NOUN: &'static str = "Integration";
+
+    fn answer(&self) -> Value {
+        compact(json!({
+            "apiGatewayManaged": self.managed.then_some(true),
+            "connectionType": "INTERNET",
+            "description": self.description,
+            "integrationId": self.id,
+            "integrationMethod": self.method,
+            "integrationType": "HTTP_PROXY",
+            "integrationUri": self.uri,
+            "payloadFormatVersion": "1.0",
+            "timeoutInMillis": self.timeout_ms,
+        }))
+    }
 }

@@ -7,7 +7,9 @@ mod quick;
 pub(super) mod routes;
 pub(super) mod stages;
 
-use super::call::PagingNames;
+use serde_json::Value;
+
+use super::call::{Call, PagingNames, page_answer};
 use super::error::ApiError;
 use crate::change::View;
 use crate::model::{HttpApi, Part};
@@ -26,10 +28,33 @@ fn api(view: &View<'_>, id: &str) -> Result<HttpApi, ApiError> {
     api.ok_or_else(|| ApiError::not_found(format!("Invalid API identifier specified {id}")))
 }
 
-/// A part of an API that is known to exist; `noun` is AWS's for the error.
-fn part<P: Part>(view: &View<'_>, api_id: &str, id: &str, noun: &str) -> Result<P, ApiError> {
+/// A part of an API as callers see it.
+pub(super) trait Shown: Part {
+    /// AWS's word for it in errors.
+    const NOUN: &'static str;
+
+    /// What answers about it are.
+    fn answer(&self) -> Value;
+}
+
+/// A part of an API that is known to exist.
+fn part<P: Shown>(view: &View<'_>, api_id: &str, id: &str) -> Result<P, ApiError> {
     let part = view.tx.part(api_id, id)?;
-    part.ok_or_else(|| ApiError::not_found(format!("Invalid {noun} identifier specified {id}")))
+    part.ok_or_else(|| ApiError::not_found(format!("Invalid {} identifier specified {id}", P::NOUN)))
+}
+
+/// Answers a get: the part of an API that the path names.
+pub(super) fn show_part<P: Shown>(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
+    let api = api(view, call.parameter(0))?;
+    Ok(part::<P>(view, &api.id, call.parameter(1))?.answer())
+}
+
+/// Answers a list: the page of an API's parts that the query asks for.
+pub(super) fn list_parts<P: Shown>(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
+    let api = api(view, call.parameter(0))?;
+    let paging = call.paging(&PAGING)?;
+    let page = view.tx.part_page(&api.id, &paging.after, paging.limit)?;
+    Ok(page_answer(&page, &PAGING, P::answer))
 }
 
 /// Refuses one more part than the quota allows.

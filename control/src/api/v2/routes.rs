@@ -1,11 +1,11 @@
-//! `Route`: create, get, list, update, delete.
+//! `Route`: create, update, delete.
 
 use serde_json::{Value, json};
 
-use super::super::call::{Call, compact, page_answer};
+use super::super::call::{Call, compact};
 use super::super::error::ApiError;
 use super::super::members::Members;
-use super::{PAGING, api, check_quota, part};
+use super::{Shown, api, check_quota, part};
 use crate::change::{Change, View};
 use crate::model::{HttpIntegration, HttpRoute, Part, RouteKey, new_id};
 
@@ -14,7 +14,6 @@ pub(super) const ROUTE_ID_LEN: usize = 7;
 const ROUTE_KEY_CHARS_MAX: usize = 10_000;
 const TARGET_CHARS_MAX: usize = 128;
 const OPERATION_NAME_CHARS_MAX: usize = 64;
-const NOUN: &str = "Route";
 
 pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
@@ -29,24 +28,12 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     check_free(change, &api.id, &route)?;
     change.tx.put_part(&api.id, &route)?;
     change.redeploy(&api.id);
-    Ok(answer(&route))
-}
-
-pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
-    let api = api(view, call.parameter(0))?;
-    Ok(answer(&part(view, &api.id, call.parameter(1), NOUN)?))
-}
-
-pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
-    let api = api(view, call.parameter(0))?;
-    let paging = call.paging(&PAGING)?;
-    let page = view.tx.part_page(&api.id, &paging.after, paging.limit)?;
-    Ok(page_answer(&page, &PAGING, answer))
+    Ok(route.answer())
 }
 
 pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
-    let mut route: HttpRoute = part(change, &api.id, call.parameter(1), NOUN)?;
+    let mut route: HttpRoute = part(change, &api.id, call.parameter(1))?;
     let mut members = call.members()?;
     let key = members.string("routeKey", ROUTE_KEY_CHARS_MAX)?.map(|key| parse_key(&key)).transpose()?;
     let (integration_id, operation_name) = take(change, &api.id, &mut members)?;
@@ -64,12 +51,12 @@ pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<V
     route.operation_name = operation_name.or(route.operation_name);
     change.tx.put_part(&api.id, &route)?;
     change.redeploy(&api.id);
-    Ok(answer(&route))
+    Ok(route.answer())
 }
 
 pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
-    let route: HttpRoute = part(change, &api.id, call.parameter(1), NOUN)?;
+    let route: HttpRoute = part(change, &api.id, call.parameter(1))?;
     change.tx.delete_part::<HttpRoute>(&api.id, &route.id)?;
     change.redeploy(&api.id);
     Ok(Value::Null)
@@ -107,7 +94,7 @@ fn take(
     let id = id.ok_or_else(|| {
         ApiError::bad_request(format!("target has to be integrations/<integration id>, not '{target}'"))
     })?;
-    part::<HttpIntegration>(view, api_id, id, "Integration")?;
+    part::<HttpIntegration>(view, api_id, id)?;
     Ok((Some(id.to_owned()), operation_name))
 }
 
@@ -126,14 +113,18 @@ fn refuse_the_rest(mut members: Members) -> Result<(), ApiError> {
     members.finish()
 }
 
-fn answer(route: &HttpRoute) -> Value {
-    compact(json!({
-        "apiGatewayManaged": route.managed.then_some(true),
-        "apiKeyRequired": false,
-        "authorizationType": "NONE",
-        "operationName": route.operation_name,
-        "routeId": route.id,
-        "routeKey": route.key.to_string(),
-        "target": route.integration_id.as_ref().map(|id| format!("integrations/{id}")),
-    }))
+impl Shown for HttpRoute {
+    const NOUN: &'static str = "Route";
+
+    fn answer(&self) -> Value {
+        compact(json!({
+            "apiGatewayManaged": self.managed.then_some(true),
+            "apiKeyRequired": false,
+            "authorizationType": "NONE",
+            "operationName": self.operation_name,
+            "routeId": self.id,
+            "routeKey": self.key.to_string(),
+            "target": self.integration_id.as_ref().map(|id| format!("integrations/{id}")),
+        }))
+    }
 }

@@ -1,14 +1,14 @@
-//! `Stage`: create, get, list, update, delete.
+//! `Stage`: create, update, delete.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use turnpike_snapshot::{ACCESS_LOG_FORMAT_BYTES_MAX, check_access_log_format};
 
-use super::super::call::{Call, compact, page_answer};
+use super::super::call::{Call, compact};
 use super::super::error::ApiError;
 use super::super::members::Members;
-use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, api, check_quota, part};
+use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, Shown, api, check_quota, part};
 use crate::change::{Change, View};
 use crate::model::{
     AccessLogSettings, HttpDeployment, HttpStage, Variables, check_stage_name, check_variables,
@@ -17,7 +17,6 @@ use crate::model::{
 use crate::time::iso8601;
 
 const ARN_CHARS_MAX: usize = 1_024;
-const NOUN: &str = "stage";
 
 pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
@@ -52,21 +51,9 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     follow(change, &api.id, &stage, stage.auto_deploy)
 }
 
-pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
-    let api = api(view, call.parameter(0))?;
-    Ok(answer(&part(view, &api.id, call.parameter(1), NOUN)?))
-}
-
-pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
-    let api = api(view, call.parameter(0))?;
-    let paging = call.paging(&PAGING)?;
-    let page = view.tx.part_page(&api.id, &paging.after, paging.limit)?;
-    Ok(page_answer(&page, &PAGING, answer))
-}
-
 pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
-    let mut stage: HttpStage = part(change, &api.id, call.parameter(1), NOUN)?;
+    let mut stage: HttpStage = part(change, &api.id, call.parameter(1))?;
     let mut members = call.members()?;
     let taken = Taken::take(change, &api.id, &mut members)?;
     refuse_the_rest(members)?;
@@ -79,7 +66,7 @@ pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<V
 
 pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
-    let stage: HttpStage = part(change, &api.id, call.parameter(1), NOUN)?;
+    let stage: HttpStage = part(change, &api.id, call.parameter(1))?;
     if stage.managed {
         return Err(ApiError::bad_request(
             "The $default stage was made by quick create: delete the API instead",
@@ -96,7 +83,7 @@ fn follow(change: &mut Change<'_>, api_id: &str, stage: &HttpStage, deploy: bool
     if deploy {
         change.redeploy(api_id);
     }
-    Ok(answer(stage))
+    Ok(stage.answer())
 }
 
 /// What create and update share, checked.
@@ -120,7 +107,7 @@ impl Taken {
         };
         taken.variables.as_ref().map_or(Ok(()), check_variables).map_err(ApiError::bad_request)?;
         if let Some(id) = &taken.deployment_id {
-            part::<HttpDeployment>(view, api_id, id, "Deployment")?;
+            part::<HttpDeployment>(view, api_id, id)?;
         }
         Ok(taken)
     }
@@ -179,24 +166,28 @@ fn refuse_the_rest(mut members: Members) -> Result<(), ApiError> {
     members.finish()
 }
 
-fn answer(stage: &HttpStage) -> Value {
-    let access_log = stage
-        .access_log
-        .as_ref()
-        .map(|log| json!({"destinationArn": log.destination_arn, "format": log.format}));
-    compact(json!({
-        "accessLogSettings": access_log,
-        "apiGatewayManaged": stage.managed.then_some(true),
-        "autoDeploy": stage.auto_deploy,
-        "createdDate": iso8601(stage.created_at_s),
-        "defaultRouteSettings": {"detailedMetricsEnabled": false},
-        "deploymentId": stage.deployment_id,
-        "description": stage.description,
-        "lastDeploymentStatusMessage": stage.last_deployment_message,
-        "lastUpdatedDate": iso8601(stage.updated_at_s),
-        "routeSettings": {},
-        "stageName": stage.name,
-        "stageVariables": stage.variables,
-        "tags": stage.tags,
-    }))
+impl Shown for HttpStage {
+    const NOUN: &'static str = "stage";
+
+    fn answer(&self) -> Value {
+        let access_log = self
+            .access_log
+            .as_ref()
+            .map(|log| json!({"destinationArn": log.destination_arn, "format": log.format}));
+        compact(json!({
+            "accessLogSettings": access_log,
+            "apiGatewayManaged": self.managed.then_some(true),
+            "autoDeploy": self.auto_deploy,
+            "createdDate": iso8601(self.created_at_s),
+            "defaultRouteSettings": {"detailedMetricsEnabled": false},
+            "deploymentId": self.deployment_id,
+            "description": self.description,
+            "lastDeploymentStatusMessage": self.last_deployment_message,
+            "lastUpdatedDate": iso8601(self.updated_at_s),
+            "routeSettings": {},
+            "stageName": self.name,
+            "stageVariables": self.variables,
+            "tags": self.tags,
+        }))
+    }
 }

@@ -1,0 +1,206 @@
+//! Encryption of what the store must not show: private keys, and the units that hold them.
+//!
+//! AES-256-GCM with a random nonce for each text, under a key in a file of its own beside the store, made on first
+//! start. Each text is bound to its place by a context, so that none can be put in another's. Below 2^32 texts a
+//! key, random nonces don't meet (NIST SP 800-38D 8.3).
+
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Serialize};
+
+/// The key's file in the data directory: 64 hexadecimal digits, which only its owner may read.
+pub const FILE: &str = "secrets.key";
+
+const KEY_BYTES: usize = 32;
+
+#[derive(Debug, thiserror::Error)]
+pub enum SecretsError {
+    #[error(
+        "the key that the store's secrets are encrypted with is missing: put {0} back, from the backup that the \
+         store is from"
+    )]
+    Missing(PathBuf),
+    #[error(
+        "{0} isn't the key that the store's secrets are encrypted with: put the file of this store back, from the \
+         backup that the store is from"
+    )]
+    Wrong(PathBuf),
+    #[error("the key of the store's secrets in {path} can't be read: {why}")]
+    File { path: PathBuf, why: String },
+    #[error("can't write the key of the store's secrets to {path}: {source}")]
+    Write { path: PathBuf, source: std::io::Error },
+    #[error("the system's random generator gave no bytes")]
+    Random,
+    #[error("{0} can't be decrypted: the store was changed by something else than turnpike-control")]
+    Damaged(String),
+}
+
+/// An encrypted text as documents hold it: base64 of nonce, ciphertext and tag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sealed(String);
+
+/// Encrypts and decrypts under the key of one data directory.
+pub struct Secrets {
+    key: LessSafeKey,
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secrets").finish_non_exhaustive()
+    }
+}
+
+impl Secrets {
+    /// The key of a data directory that this process holds; `None` when it has none yet.
+    ///
+    /// # Errors
+    /// When the file can't be read, or holds something else.
+    pub(crate) fn load(data_dir: &Path) -> Result<Option<Self>, SecretsError> {
+        let path = data_dir.join(FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(SecretsError::File { path, why: error.to_string() }),
+        };
+        match parse_key(text.trim_end()) {
+            Some(key) => Self::of(&key).map(Some),
+            None => Err(SecretsError::File { path, why: "it isn't 64 hexadecimal digits".to_owned() }),
+        }
+    }
+
+    /// Makes the key of a data directory that has none.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub(crate) fn make(data_dir: &Path) -> Result<Self, SecretsError> {
+        let mut key = [0; KEY_BYTES];
+        SystemRandom::new().fill(&mut key).map_err(|_| SecretsError::Random)?;
+        let path = data_dir.join(FILE);
+        write_whole(&path, &key).map_err(|source| SecretsError::Write { path, source })?;
+        Self::of(&key)
+    }
+
+    fn of(key: &[u8; KEY_BYTES]) -> Result<Self, SecretsError> {
+        // Fails for another length only.
+        let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| SecretsError::Random)?;
+        Ok(Self { key: LessSafeKey::new(key) })
+    }
+
+    /// Nonce, ciphertext and tag. `context` says what the text is, and where.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn seal_bytes(&self, context: &str, text: &[u8]) -> Result<Vec<u8>, SecretsError> {
+        let mut nonce = [0; NONCE_LEN];
+        SystemRandom::new().fill(&mut nonce).map_err(|_| SecretsError::Random)?;
+        let mut sealed = text.to_vec();
+        let (aad, unique) = (Aad::from(context.as_bytes()), Nonce::assume_unique_for_key(nonce));
+        self.key.seal_in_place_append_tag(unique, aad, &mut sealed).map_err(|_| SecretsError::Random)?;
+        Ok([&nonce[..], &sealed].concat())
+    }
+
+    /// What was sealed in this context.
+    ///
+    /// # Errors
+    /// When it wasn't, or not under this key.
+    pub fn open_bytes(&self, context: &str, sealed: &[u8]) -> Result<Vec<u8>, SecretsError> {
+        let damaged = || SecretsError::Damaged(context.to_owned());
+        let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN).ok_or_else(damaged)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| damaged())?;
+        let mut text = sealed.to_vec();
+        let opened = self.key.open_in_place(nonce, Aad::from(context.as_bytes()), &mut text);
+        let text_bytes = opened.map_err(|_| damaged())?.len();
+        text.truncate(text_bytes);
+        Ok(text)
+    }
+
+    /// As [`Self::seal_bytes`], for a document.
+    ///
+    /// # Errors
+    /// As [`Self::seal_bytes`].
+    pub fn seal(&self, context: &str, text: &[u8]) -> Result<Sealed, SecretsError> {
+        Ok(Sealed(BASE64_STANDARD.encode(self.seal_bytes(context, text)?)))
+    }
+
+    /// As [`Self::open_bytes`], from a document.
+    ///
+    /// # Errors
+    /// As [`Self::open_bytes`].
+    pub fn open(&self, context: &str, sealed: &Sealed) -> Result<Vec<u8>, SecretsError> {
+        let sealed = BASE64_STANDARD.decode(&sealed.0);
+        self.open_bytes(context, &sealed.map_err(|_| SecretsError::Damaged(context.to_owned()))?)
+    }
+}
+
+fn parse_key(text: &str) -> Option<[u8; KEY_BYTES]> {
+    let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, d| byte << 4 | d)).collect();
+    (digits.len() == 2 * KEY_BYTES).then(|| bytes.try_into().ok()).flatten()
+}
+
+/// Beside the file first, then renamed: a kill leaves no key or a whole one, and what it encrypts survives a
+/// power cut.
+fn write_whole(path: &Path, key: &[u8]) -> std::io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file =
+        std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
+    let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    writeln!(file, "{digits}")?;
+    file.sync_all()?;
+    std::fs::rename(&beside, path)?;
+    let dir = path.parent().unwrap_or_else(|| Path::new("."));
+    std::fs::File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_once_and_kept_private() {
+        let dir = tempfile::tempdir().expect("a directory");
+        assert!(Secrets::load(dir.path()).expect("readable").is_none());
+        let made = Secrets::make(dir.path()).expect("made");
+        let mode = std::fs::metadata(dir.path().join(FILE)).expect("the file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let sealed = made.seal("a key", b"text").expect("sealed");
+        let again = Secrets::load(dir.path()).expect("readable").expect("there");
+        assert_eq!(again.open("a key", &sealed).expect("opens"), b"text");
+    }
+
+    #[test]
+    fn only_the_same_key_and_context_open_a_text() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let secrets = Secrets::make(dir.path()).expect("made");
+        let sealed = secrets.seal_bytes("a", b"text").expect("sealed");
+        assert_ne!(sealed, secrets.seal_bytes("a", b"text").expect("sealed"), "a nonce of its own");
+        assert!(!sealed.windows(4).any(|window| window == b"text"));
+        assert!(secrets.open_bytes("b", &sealed).is_err());
+        assert!(Secrets::make(dir.path()).expect("made").open_bytes("a", &sealed).is_err());
+        for at in 0..sealed.len() {
+            let mut spoilt = sealed.clone();
+            spoilt[at] ^= 1;
+            assert!(secrets.open_bytes("a", &spoilt).is_err(), "byte {at}");
+            assert!(secrets.open_bytes("a", &sealed[..at]).is_err(), "the first {at} bytes");
+        }
+    }
+
+    #[test]
+    fn a_spoilt_file_is_named() {
+        let dir = tempfile::tempdir().expect("a directory");
+        for text in ["", "ab", &"g".repeat(64), &"a".repeat(66)] {
+            std::fs::write(dir.path().join(FILE), text).expect("written");
+            let error = Secrets::load(dir.path()).expect_err("spoilt").to_string();
+            assert!(error.contains(FILE), "{error}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Which connections are open, and which of them rest.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::Connection;
+use crate::shard::Shard;
+use crate::table::Upstream;
+
+/// Counts an open connection for as long as it lives.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) shard: Rc<Shard>,
+    pub(super) pool: Rc<Pool>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.pool.open.set(self.pool.open.get() - 1);
+        self.shard.stats.borrow_mut().gauges.upstream_connections_open -= 1;
+    }
+}
+
+/// One upstream's connections on this shard.
+#[derive(Debug)]
+pub(super) struct Pool {
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) idle: RefCell<Vec<Idle>>,
+    pub(super) open: Cell<usize>,
+    /// Rotates through the upstream's addresses.
+    pub(super) turn: Cell<usize>,
+}
+
+#[derive(Debug)]
+pub(super) struct Idle {
+    pub(super) connection: Connection,
+    pub(super) since_ms: u64,
+}
+
+/// All upstreams of a shard.
+#[derive(Debug, Default)]
+pub(crate) struct Pools {
+    by_slot: RefCell<Vec<Option<Rc<Pool>>>>,
+}
+
+impl Pools {
+    pub(super) fn of(&self, upstream: &Arc<Upstream>) -> Rc<Pool> {
+        let mut pools = self.by_slot.borrow_mut();
+        let slot = upstream.slot as usize;
+        if slot >= pools.len() {
+            pools.resize_with(slot + 1, || None);
+        }
+        let pool = pools[slot].get_or_insert_with(|| {
+            Rc::new(Pool {
+                upstream: Arc::clone(upstream),
+                idle: RefCell::default(),
+                open: Cell::new(0),
+                turn: Cell::new(0),
+            })
+        });
+        Rc::clone(pool)
+    }
+
+    /// Drops connections that have rested too long or that the upstream has ended, and pools that no
+    /// snapshot needs any more. Called about once a second.
+    pub(crate) fn sweep(&self, shard: &Shard) {
+        let idle_timeout_ms = shard.settings.upstream_idle_timeout_ms;
+        let now_ms = shard.wheel.now_ms();
+        let mut dropped = Vec::new();
+        for slot in self.by_slot.borrow_mut().iter_mut() {
+            let Some(pool) = slot else { continue };
+            let kept = |idle: &mut Idle| {
+                now_ms.saturating_sub(idle.since_ms) < idle_timeout_ms && idle.connection.stream.is_quiet()
+            };
+            dropped.extend(pool.idle.borrow_mut().extract_if(.., |idle| !kept(idle)));
+            let unneeded = Arc::strong_count(&pool.upstream) == 1;
+            if unneeded {
+                dropped.append(&mut pool.idle.borrow_mut());
+            }
+            if unneeded && pool.open.get() == dropped_of(&dropped, pool) {
+                *slot = None;
+            }
+        }
+        shard.stats.borrow_mut().gauges.upstream_connections_idle -= dropped.len() as u64;
+    }
+
+    /// Ends all pooled connections, when the shard ends.
+    pub(crate) fn clear(&self, shard: &Shard) {
+        let pools = std::mem::take(&mut *self.by_slot.borrow_mut());
+        for pool in pools.into_iter().flatten() {
+            let idle = pool.idle.take();
+            shard.stats.borrow_mut().gauges.upstream_connections_idle -= idle.len() as u64;
+        }
+    }
+}
+
+fn dropped_of(dropped: &[Idle], pool: &Rc<Pool>) -> usize {
+    dropped.iter().filter(|idle| Rc::ptr_eq(&idle.connection.open.pool, pool)).count()
+}
+
+impl Pool {
+    pub(super) fn take_idle(&self, shard: &Shard) -> Option<Connection> {
+        loop {
+            let mut idle = self.idle.borrow_mut().pop()?;
+            shard.stats.borrow_mut().gauges.upstream_connections_idle -= 1;
+            if idle.connection.stream.is_quiet() {
+                idle.connection.reused = true;
+                return Some(idle.connection);
+            }
+        }
+    }
+}

@@ -8,11 +8,13 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use turnpike_http::{Framing, HeadLimits, Progress, RequestHead};
+use turnpike_http::{Framing, HeadLimits, Progress, RequestError, RequestHead};
 use turnpike_rt::{Stream, Transport};
 
+use crate::http2;
 use crate::listener;
-use crate::pipeline::{self, Answered, Exchange, Failure, Forwarded, Record, Refusal};
+use crate::pipeline::{self, Answered, Exchange, Forwarded, Record, Refusal, Wire};
+use crate::settings::Settings;
 use crate::shard::Shard;
 use crate::wheel::{OnExpiry, Watch};
 
@@ -22,7 +24,7 @@ const LINGER_BYTES_MAX: usize = 256 * 1024;
 const LINGER_MS: u64 = 1_000;
 
 /// The client's side of an exchange.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Client {
     pub(crate) stream: Rc<Transport>,
     pub(crate) watch: Rc<Watch>,
@@ -38,12 +40,16 @@ struct Connection {
     start: usize,
     /// Requests served since the connection last had to wait for one.
     pipelined: usize,
+    /// A request has been served.
+    served: bool,
 }
 
 /// Why there is no next request.
 enum End {
     Closed,
     Refused(Refusal),
+    /// It is HTTP/2 that the client speaks.
+    Http2,
 }
 
 /// Serves a connection until either side ends it.
@@ -53,8 +59,14 @@ pub(crate) async fn serve(shard: Rc<Shard>, number: u64, accepted: OwnedFd, peer
         // A connection that broke before it was served needs no reply and no report.
         if let Ok(client) = Client::new(accepted, peer) {
             shard.watch(number, &client.watch);
-            let mut connection =
-                Connection { shard: Rc::clone(&shard), client, input: Vec::new(), start: 0, pipelined: 0 };
+            let mut connection = Connection {
+                shard: Rc::clone(&shard),
+                client,
+                input: Vec::new(),
+                start: 0,
+                pipelined: 0,
+                served: false,
+            };
             connection.run().await;
             connection.release_buffer();
             shard.unwatch(number);
@@ -75,25 +87,18 @@ impl Client {
 
 impl Connection {
     async fn run(&mut self) {
-        let limits = self.head_limits();
+        let limits = head_limits(&self.shard.settings);
         let mut head = RequestHead::new();
         loop {
             let kept = match self.read_head(&mut head, &limits).await {
                 Ok(started_us) => self.exchange(&head, started_us).await,
                 Err(End::Refused(refusal)) => self.refuse_unparsed(refusal).await,
+                Err(End::Http2) => return self.serve_http2().await,
                 Err(End::Closed) => return,
             };
             if !kept {
                 return;
             }
-        }
-    }
-
-    fn head_limits(&self) -> HeadLimits {
-        HeadLimits {
-            start_line_bytes_max: self.shard.settings.start_line_bytes_max,
-            header_bytes_max: self.shard.settings.header_bytes_max,
-            header_count_max: self.shard.settings.header_count_max,
         }
     }
 
@@ -106,12 +111,28 @@ impl Connection {
                 match head.parse(&self.input[self.start..], limits) {
                     Ok(Progress::Complete) => return Ok(started_us),
                     Ok(Progress::Partial) => self.read_more(limits).await?,
+                    Err(RequestError::VersionNotSupported) if self.begins_http2() => return Err(End::Http2),
                     Err(error) => return Err(End::Refused(Refusal::Request(error))),
                 }
             } else {
                 self.await_request().await?;
             }
         }
+    }
+
+    /// HTTP/2's preface looks like a request of a version that isn't served, so that HTTP/1.1 pays nothing for it. It
+    /// may only begin a connection (RFC 9113 3.4).
+    fn begins_http2(&self) -> bool {
+        !self.served && http2::is_preface(&self.input[self.start..])
+    }
+
+    async fn serve_http2(&mut self) {
+        let ahead = self.input.split_off(self.start);
+        self.release_buffer();
+        let (shard, client) = (Rc::clone(&self.shard), self.client.clone());
+        // Boxed: HTTP/1.1 connections stay as small as they are.
+        Box::pin(http2::serve(shard, client, ahead)).await;
+        self.linger().await;
     }
 
     /// Waits for a request's first bytes, with a buffer at first, then without.
@@ -186,6 +207,7 @@ impl Connection {
     /// Answers one request; false ends the connection.
     async fn exchange(&mut self, head: &RequestHead, started_us: u64) -> bool {
         self.client.watch.disarm();
+        self.served = true;
         self.pipelined += 1;
         let shard = Rc::clone(&self.shard);
         let table = shard.table();
@@ -193,6 +215,7 @@ impl Connection {
         let exchange = Exchange {
             shard: &shard,
             client: &self.client,
+            wire: Wire::Http1,
             table: &table,
             head,
             bytes: &self.input[self.start..],
@@ -201,20 +224,7 @@ impl Connection {
         };
         let mut record = Record::begin(started_us);
         shard.stats.borrow_mut().gauges.exchanges_in_flight += 1;
-        let answered = match pipeline::serve(&exchange, &mut record).await {
-            Ok(answered) => answered,
-            Err(Failure::Refused(refusal)) => exchange.refuse(refusal, &mut record).await,
-            Err(Failure::CutOff(fault)) => {
-                record.cut_off(fault, &exchange);
-                self.client.stream.reset_on_close();
-                Answered::closing()
-            }
-            Err(Failure::ClientGone) => {
-                record.client_gone();
-                self.client.stream.reset_on_close();
-                Answered::closing()
-            }
-        };
+        let answered = pipeline::answer(&exchange, &mut record).await;
         shard.stats.borrow_mut().gauges.exchanges_in_flight -= 1;
         record.end(&exchange);
         self.settle(head, answered).await
@@ -266,6 +276,15 @@ impl Connection {
             }
         }
         self.shard.buffers.give(buffer);
+    }
+}
+
+/// Of a request's head, in HTTP/1.1's form.
+pub(crate) fn head_limits(settings: &Settings) -> HeadLimits {
+    HeadLimits {
+        start_line_bytes_max: settings.start_line_bytes_max,
+        header_bytes_max: settings.header_bytes_max,
+        header_count_max: settings.header_count_max,
     }
 }
 

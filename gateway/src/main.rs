@@ -9,6 +9,7 @@ mod access_log_format;
 mod buffers;
 mod connection;
 mod housekeeper;
+mod http2;
 mod ids;
 mod listener;
 mod log_lines;

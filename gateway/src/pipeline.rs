@@ -5,6 +5,7 @@
 
 mod body;
 mod duplex;
+mod incoming;
 mod integrate;
 mod lines;
 mod pieces;
@@ -23,16 +24,26 @@ use turnpike_http::{RequestHead, host_name};
 pub(crate) use upstream_request::Forwarded;
 
 use crate::connection::{Client, buffered_body};
+use crate::http2;
 use crate::ids::RequestId;
 use crate::shard::Shard;
 use crate::table::Table;
-use crate::wheel::OnExpiry;
+use crate::wheel::{OnExpiry, Watch};
+
+/// What carries the request's body and its answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wire<'a> {
+    /// The client's connection, for one exchange at a time.
+    Http1,
+    Http2(&'a Rc<http2::Stream>),
+}
 
 /// A parsed request and what it is served with.
 #[derive(Debug)]
 pub(crate) struct Exchange<'a> {
     pub(crate) shard: &'a Rc<Shard>,
     pub(crate) client: &'a Client,
+    pub(crate) wire: Wire<'a>,
     /// The table that the request began with.
     pub(crate) table: &'a Table,
     pub(crate) head: &'a RequestHead,
@@ -63,8 +74,20 @@ impl Answered {
     }
 }
 
+/// Answers a request, with a refusal if need be. What can't be answered is cut off.
+pub(crate) async fn answer<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) -> Answered {
+    match serve(exchange, record).await {
+        Ok(answered) => return answered,
+        Err(Failure::Refused(refusal)) => return exchange.refuse(refusal, record).await,
+        Err(Failure::CutOff(fault)) => record.cut_off(fault, exchange),
+        Err(Failure::ClientGone) => record.client_gone(),
+    }
+    exchange.cut_off();
+    Answered::closing()
+}
+
 /// Answers a request, or says why not.
-pub(crate) async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) -> Result<Answered, Failure> {
+async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) -> Result<Answered, Failure> {
     let mut spelling = Vec::new();
     let path = route::path(exchange, &mut spelling)?;
     let address = route::address(exchange, path, record)?;
@@ -94,19 +117,50 @@ impl Exchange<'_> {
         self.head.keep_alive && self.may_keep && !self.shard.is_draining()
     }
 
+    /// The client's leaving ends this connection to an upstream, as long as it is used for this exchange.
+    pub(crate) fn engage(&self, upstream: &Rc<Watch>) {
+        if let Wire::Http2(stream) = self.wire {
+            stream.engage(upstream);
+        }
+    }
+
+    /// Nobody waits for the answer any more; over HTTP/1.1, only sending it tells.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        matches!(self.wire, Wire::Http2(stream) if stream.has_left())
+    }
+
+    /// Makes what has been sent of an answer look as incomplete as it is.
+    fn cut_off(&self) {
+        match self.wire {
+            Wire::Http1 => self.client.stream.reset_on_close(),
+            Wire::Http2(stream) => stream.reset(h2::Reason::INTERNAL_ERROR),
+        }
+    }
+
     /// Sends a refusal instead of an answer.
-    pub(crate) async fn refuse(&self, refusal: Refusal, record: &mut Record<'_>) -> Answered {
+    async fn refuse(&self, refusal: Refusal, record: &mut Record<'_>) -> Answered {
         // A body that is still on its way can't be told from a next request unless it is read: don't.
         let body_bytes = buffered_body(self.head.framing, self.buffered().len());
         let kept = self.keeps() && body_bytes.is_some() && !refusal.ends_connection();
         let reply = refusal::reply(self, refusal, kept, record);
-        let shard = self.shard;
-        shard.wheel.arm(&self.client.watch, shard.settings.write_timeout_ms, OnExpiry::EndBoth);
-        let (sent, reply) = self.client.stream.send(reply, 0).await;
-        shard.buffers.give(reply);
-        match sent {
+        match self.send(reply).await {
             Ok(()) => Answered { kept, unread: !kept, body_bytes: body_bytes.unwrap_or(0), ahead: None },
             Err(_) => Answered::closing(),
         }
+    }
+
+    /// Sends a whole answer from a buffer of the shard's.
+    async fn send(&self, reply: Vec<u8>) -> Result<(), ()> {
+        let shard = self.shard;
+        let (sent, reply) = match self.wire {
+            Wire::Http1 => {
+                shard.wheel.arm(&self.client.watch, shard.settings.write_timeout_ms, OnExpiry::EndBoth);
+                let (sent, reply) = self.client.stream.send(reply, 0).await;
+                (sent.map_err(drop), reply)
+            }
+            Wire::Http2(stream) => (stream.begin(&reply, Some(&[])).await.map_err(drop), reply),
+        };
+        shard.buffers.give(reply);
+        sent
     }
 }

@@ -82,6 +82,7 @@ pub(crate) async fn connect(
 impl Connection {
     /// Puts the connection back after an exchange that ended where its framing said.
     pub(crate) fn release(self, shard: &Shard) {
+        self.watch.disown();
         let pool = Rc::clone(&self.open.pool);
         if pool.idle.borrow().len() >= shard.settings.upstream_idle_connections_max || shard.is_draining() {
             return;

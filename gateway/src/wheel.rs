@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::net::Shutdown;
 use std::rc::{Rc, Weak};
+use std::task::{Context, Waker};
 
 use turnpike_rt::{Cancel, Transport};
 
@@ -25,12 +26,16 @@ pub(crate) enum OnExpiry {
     EndBoth,
     /// A pending cancelable read gives its buffer back.
     TakeBuffer,
+    /// The task that waits is woken, and looks.
+    WakeTask,
 }
 
-/// One connection's deadline.
+/// One connection's deadline, or that of one of the streams that share it.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    stream: Rc<Transport>,
+    /// `None` for a stream, whose deadline can only wake its task.
+    stream: Option<Rc<Transport>>,
+    task: RefCell<Option<Waker>>,
     pub(crate) cancel: Cancel,
     due_ms: Cell<u64>,
     /// When the wheel looks at this watch next; `<= due_ms` while armed.
@@ -39,18 +44,31 @@ pub(crate) struct Watch {
     expired: Cell<bool>,
     /// The connection is between two requests.
     waiting: Cell<bool>,
+    /// Changes when a connection passes from one exchange to the next.
+    holder: Cell<u64>,
 }
 
 impl Watch {
     pub(crate) fn new(stream: Rc<Transport>) -> Rc<Self> {
+        Self::ending(Some(stream))
+    }
+
+    /// A deadline that ends nothing by itself.
+    pub(crate) fn of_task() -> Rc<Self> {
+        Self::ending(None)
+    }
+
+    fn ending(stream: Option<Rc<Transport>>) -> Rc<Self> {
         Rc::new(Self {
             stream,
+            task: RefCell::default(),
             cancel: Cancel::new(),
             due_ms: Cell::new(NEVER),
             scheduled_ms: Cell::new(NEVER),
             on_expiry: Cell::new(OnExpiry::EndBoth),
             expired: Cell::new(false),
             waiting: Cell::new(false),
+            holder: Cell::new(0),
         })
     }
 
@@ -75,18 +93,63 @@ impl Watch {
         self.waiting.set(waiting);
     }
 
+    /// The task to be woken, by a deadline that says so and when the gateway drains.
+    pub(crate) fn set_task(&self, context: &Context<'_>) {
+        let mut task = self.task.borrow_mut();
+        if !task.as_ref().is_some_and(|task| task.will_wake(context.waker())) {
+            *task = Some(context.waker().clone());
+        }
+    }
+
+    /// The gateway drains: a connection that looks after itself is told, one that waits for a request ends.
+    pub(crate) fn drain(&self) {
+        if let Some(task) = &*self.task.borrow() {
+            task.wake_by_ref();
+        } else if self.is_waiting() {
+            self.end_read();
+        }
+    }
+
     /// Ends the wait for a next request, when the gateway drains. What has arrived is still read.
     pub(crate) fn end_read(&self) {
-        self.stream.shutdown(Shutdown::Read);
+        self.shutdown(Shutdown::Read);
+    }
+
+    /// Whose exchange the connection carries now: for [`end_for`](Self::end_for).
+    pub(crate) fn holder(&self) -> u64 {
+        self.holder.get()
+    }
+
+    /// The exchange that the connection carried is over.
+    pub(crate) fn disown(&self) {
+        self.holder.set(self.holder.get() + 1);
+    }
+
+    /// Ends the connection, if it still carries the exchange that `holder` was asked for.
+    pub(crate) fn end_for(&self, holder: u64) {
+        if self.holder.get() == holder {
+            self.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn shutdown(&self, how: Shutdown) {
+        if let Some(stream) = &self.stream {
+            stream.shutdown(how);
+        }
     }
 
     fn expire(&self) {
         self.due_ms.set(NEVER);
         self.expired.set(true);
         match self.on_expiry.get() {
-            OnExpiry::EndRead => self.stream.shutdown(Shutdown::Read),
-            OnExpiry::EndBoth => self.stream.shutdown(Shutdown::Both),
+            OnExpiry::EndRead => self.shutdown(Shutdown::Read),
+            OnExpiry::EndBoth => self.shutdown(Shutdown::Both),
             OnExpiry::TakeBuffer => self.cancel.cancel(),
+            OnExpiry::WakeTask => {
+                if let Some(task) = &*self.task.borrow() {
+                    task.wake_by_ref();
+                }
+            }
         }
     }
 }

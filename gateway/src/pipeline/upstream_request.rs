@@ -144,7 +144,7 @@ fn before(exchange: &Exchange<'_>, name: HeaderName, out: &mut Vec<u8>) {
 }
 
 /// What forwarding fields say of a connection, written once for all its requests.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Forwarded {
     /// Ends `X-Forwarded-For`; whole lines for port and protocol.
     rest: Box<[u8]>,

@@ -33,10 +33,12 @@ impl Attempt<'_> {
                 self.give_up_ms.saturating_sub(shard.now_ms())
             };
             shard.wheel.arm(&connection.watch, left_ms, OnExpiry::EndBoth);
+            self.exchange.engage(&connection.watch);
             let outcome = self.once(&mut connection).await;
             match outcome {
                 Ok(answer) => return Ok((connection, answer)),
                 Err(_) if connection.watch.has_expired() => return Err(UpstreamFault::TimedOut),
+                Err(fault) if self.exchange.is_abandoned() => return Err(fault),
                 Err(fault) if !(connection.reused && self.is_repeatable()) => return Err(fault),
                 Err(_) => {
                     shard.stats.borrow_mut().counters.upstream_retries_total += 1;

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
-use turnpike_http::{FrameMeter, FrameRates};
+use turnpike_http::{FrameMeter, FrameRates, GoawayReader};
 use turnpike_rt::{Observer, PollTransport, Turn};
 
 pub(crate) use event::{Http2Event, Http2Events};
@@ -72,6 +72,7 @@ impl Connection {
 /// Counts what a client sends.
 struct Meter {
     frames: FrameMeter,
+    goaway: GoawayReader,
     shard: Rc<Shard>,
 }
 
@@ -80,8 +81,9 @@ impl Observer for Meter {
         self.frames.receive(bytes, self.shard.wheel.now_ms() / 1_000);
     }
 
-    fn sent(&mut self, count: usize) {
-        self.frames.send(count);
+    fn sent(&mut self, bytes: &[u8]) {
+        self.frames.send(bytes.len());
+        self.goaway.read(bytes);
     }
 }
 
@@ -94,7 +96,11 @@ pub(crate) async fn serve(shard: Rc<Shard>, client: Client, ahead: Vec<u8>) {
         control_per_second_max: shard.settings.http2_control_frames_per_second_max,
         resets_per_second_max: shard.settings.http2_resets_per_second_max,
     };
-    let meter = Meter { frames: FrameMeter::of_client(rates), shard: Rc::clone(&shard) };
+    let meter = Meter {
+        frames: FrameMeter::of_client(rates),
+        goaway: GoawayReader::default(),
+        shard: Rc::clone(&shard),
+    };
     let (io, turn) =
         turnpike_rt::poll_transport(Rc::clone(&client.stream), Rc::clone(&shard.scratch), meter, ahead);
     let connection = Rc::new(Connection { shard, client, streams: Cell::new(0), task: RefCell::new(None) });
@@ -205,7 +211,9 @@ impl Driver {
             match self.protocol.poll_accept(context) {
                 Poll::Ready(Some(Ok((request, respond)))) => self.start(request, respond),
                 Poll::Ready(Some(Err(error))) => {
-                    if let Some(event) = Http2Event::of_error(&error) {
+                    let event =
+                        self.turn.observed(|meter| Http2Event::of_error(&error, meter.goaway.debug_data()));
+                    if let Some(event) = event {
                         self.connection.count(event);
                     }
                     return Poll::Ready(());

@@ -37,15 +37,93 @@ const BYTES_PER_WINDOW_UPDATE: u64 = 512;
 const HEAD_BYTES: usize = 9;
 const PREFACE_BYTES: usize = 24;
 
+/// Tells frames apart in a run of bytes, however it is cut.
+#[derive(Clone, Debug, Default)]
+struct Walker {
+    /// Of what comes before the first frame.
+    skip: usize,
+    /// Of the frame that was begun last.
+    head: [u8; HEAD_BYTES],
+    /// Of the next frame's head, so far.
+    head_bytes: usize,
+    payload_left: u32,
+}
+
+enum Piece<'b> {
+    /// `Walker::head` is a new frame's.
+    Head,
+    Payload(&'b [u8]),
+}
+
+impl Walker {
+    fn next<'b>(&mut self, bytes: &mut &'b [u8]) -> Option<Piece<'b>> {
+        let skipped = self.skip.min(bytes.len());
+        self.skip -= skipped;
+        *bytes = &bytes[skipped..];
+        if bytes.is_empty() {
+            return None;
+        }
+        if self.payload_left > 0 {
+            let (payload, rest) = bytes.split_at(bytes.len().min(self.payload_left as usize));
+            self.payload_left -= payload.len() as u32;
+            *bytes = rest;
+            return Some(Piece::Payload(payload));
+        }
+        let taken = bytes.len().min(HEAD_BYTES - self.head_bytes);
+        self.head[self.head_bytes..self.head_bytes + taken].copy_from_slice(&bytes[..taken]);
+        self.head_bytes += taken;
+        *bytes = &bytes[taken..];
+        if self.head_bytes < HEAD_BYTES {
+            return None;
+        }
+        self.head_bytes = 0;
+        let [high, middle, low, ..] = self.head;
+        self.payload_left = u32::from_be_bytes([0, high, middle, low]);
+        Some(Piece::Head)
+    }
+
+    fn kind(&self) -> u8 {
+        self.head[3]
+    }
+}
+
+/// What a connection was told when it was ended: the debug data of a GOAWAY (RFC 9113 6.8) among frames that are sent.
+#[derive(Clone, Debug, Default)]
+pub struct GoawayReader {
+    walker: Walker,
+    payload: Vec<u8>,
+}
+
+impl GoawayReader {
+    const KIND: u8 = 0x7;
+    /// Last stream and error.
+    const FIXED_BYTES: usize = 8;
+    const KEPT_BYTES: usize = Self::FIXED_BYTES + 64;
+
+    pub fn read(&mut self, mut bytes: &[u8]) {
+        while let Some(piece) = self.walker.next(&mut bytes) {
+            match piece {
+                _ if self.walker.kind() != Self::KIND => {}
+                Piece::Head => self.payload.clear(),
+                Piece::Payload(payload) => {
+                    let room = Self::KEPT_BYTES - self.payload.len();
+                    self.payload.extend_from_slice(&payload[..payload.len().min(room)]);
+                }
+            }
+        }
+    }
+
+    /// Of the last GOAWAY, its beginning; empty if there was none, or none with such data.
+    pub fn debug_data(&self) -> &[u8] {
+        self.payload.get(Self::FIXED_BYTES..).unwrap_or_default()
+    }
+}
+
 /// Where a connection's inbound frames stand.
 #[derive(Clone, Debug)]
 pub struct FrameMeter {
     rates: FrameRates,
-    /// The client's preface, which is no frame.
-    skipped: usize,
-    head: [u8; HEAD_BYTES],
-    head_bytes: usize,
-    payload_left: u32,
+    walker: Walker,
     /// Between HEADERS and the end of its fields.
     in_fields: bool,
     second: u64,
@@ -59,10 +137,7 @@ impl FrameMeter {
     pub fn of_client(rates: FrameRates) -> Self {
         Self {
             rates,
-            skipped: PREFACE_BYTES,
-            head: [0; HEAD_BYTES],
-            head_bytes: 0,
-            payload_left: 0,
+            walker: Walker { skip: PREFACE_BYTES, ..Walker::default() },
             in_fields: false,
             second: 0,
             counts: [0; FrameKind::COUNT],
@@ -78,12 +153,10 @@ impl FrameMeter {
             self.counts = [0; FrameKind::COUNT];
             self.sent_bytes = 0;
         }
-        let skipped = self.skipped.min(bytes.len());
-        self.skipped -= skipped;
-        bytes = &bytes[skipped..];
-        while !bytes.is_empty() {
-            let taken = if self.payload_left > 0 { self.skip_payload(bytes) } else { self.take_head(bytes) };
-            bytes = &bytes[taken..];
+        while let Some(piece) = self.walker.next(&mut bytes) {
+            if matches!(piece, Piece::Head) {
+                self.begin_frame();
+            }
         }
     }
 
@@ -99,34 +172,20 @@ impl FrameMeter {
 
     /// Whether the peer owes the rest of a request's fields, or of a frame that isn't DATA.
     pub fn owes_fields(&self) -> bool {
-        let in_data = self.payload_left > 0 && self.head[3] == 0;
-        self.in_fields || self.skipped > 0 || self.head_bytes > 0 || (self.payload_left > 0 && !in_data)
-    }
-
-    fn skip_payload(&mut self, bytes: &[u8]) -> usize {
-        let taken = bytes.len().min(self.payload_left as usize);
-        self.payload_left -= taken as u32;
-        taken
-    }
-
-    fn take_head(&mut self, bytes: &[u8]) -> usize {
-        let taken = bytes.len().min(HEAD_BYTES - self.head_bytes);
-        self.head[self.head_bytes..self.head_bytes + taken].copy_from_slice(&bytes[..taken]);
-        self.head_bytes += taken;
-        if self.head_bytes == HEAD_BYTES {
-            self.head_bytes = 0;
-            self.begin_frame();
-        }
-        taken
+        const DATA: u8 = 0x0;
+        let walker = &self.walker;
+        let in_frame = walker.payload_left > 0 && walker.kind() != DATA;
+        self.in_fields || walker.skip > 0 || walker.head_bytes > 0 || in_frame
     }
 
     fn begin_frame(&mut self) {
         const END_STREAM: u8 = 0x1;
         const END_HEADERS: u8 = 0x4;
-        let [high, middle, low, kind, flags, ..] = self.head;
-        self.payload_left = u32::from_be_bytes([0, high, middle, low]);
+        let [.., kind, flags, _, _, _, _] = self.walker.head;
         match kind {
-            0x0 if self.payload_left == 0 && flags & END_STREAM == 0 => self.count(FrameKind::EmptyData),
+            0x0 if self.walker.payload_left == 0 && flags & END_STREAM == 0 => {
+                self.count(FrameKind::EmptyData)
+            }
             0x0 => {}
             // HEADERS and CONTINUATION; the library bounds how many of the latter follow each other.
             0x1 | 0x9 => self.in_fields = flags & END_HEADERS == 0,
@@ -229,7 +288,8 @@ mod tests {
         let frames =
             [frame(0x1, 0, 200), frame(0x9, 0x4, 7), frame(0x0, 0, 33), frame(0x3, 0, 4), frame(0x3, 0, 4)];
         let bytes = connection(&frames);
-        for split in 0..bytes.len() {
+        // A frame counts as soon as its head is there, so not within the last payload.
+        for split in 0..bytes.len() - 4 {
             let mut meter = FrameMeter::of_client(RATES);
             meter.receive(&bytes[..split], 1);
             assert_eq!(meter.exceeded(), None, "at {split}");
@@ -237,6 +297,20 @@ mod tests {
             assert_eq!(meter.exceeded(), Some(FrameKind::Reset), "at {split}");
             assert!(!meter.owes_fields());
         }
+    }
+
+    #[test]
+    fn a_goaways_words_are_read_at_whatever_offset_it_is_split() {
+        let goaway = [frame(0x7, 0, 8), b"too_many".to_vec()].concat();
+        let goaway = [&[0, 0, 16], &goaway[3..]].concat();
+        let bytes = [frame(0x4, 0, 12), frame(0x7, 0, 8), goaway, frame(0x6, 0, 8)].concat();
+        for split in 0..bytes.len() {
+            let mut reader = GoawayReader::default();
+            reader.read(&bytes[..split]);
+            reader.read(&bytes[split..]);
+            assert_eq!(reader.debug_data(), b"too_many", "at {split}");
+        }
+        assert_eq!(GoawayReader::default().debug_data(), b"");
     }
 
     #[test]

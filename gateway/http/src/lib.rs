@@ -34,7 +34,7 @@ pub use assemble::{AssembleError, RequestParts};
 pub use chunked::{ChunkedDecoder, Step, is_forbidden_trailer};
 pub use error::{ChunkError, RequestError, ResponseError};
 pub use fields::Header;
-pub use frames::{FrameKind, FrameMeter, FrameRates};
+pub use frames::{FrameKind, FrameMeter, FrameRates, GoawayReader};
 pub use grammar::{is_field_value, is_token};
 pub use host::host_name;
 pub use limits::{ChunkLimits, HeadLimits};

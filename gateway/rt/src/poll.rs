@@ -28,13 +28,13 @@ const KEPT_BYTES_MAX: usize = 16 * 1024;
 /// Sees all bytes of a connection.
 pub trait Observer {
     fn received(&mut self, bytes: &[u8]);
-    fn sent(&mut self, count: usize);
+    fn sent(&mut self, bytes: &[u8]);
 }
 
 /// Sees nothing.
 impl Observer for () {
     fn received(&mut self, _: &[u8]) {}
-    fn sent(&mut self, _: usize) {}
+    fn sent(&mut self, _: &[u8]) {}
 }
 
 /// Where bytes are received into before they are given on: one for all connections of a shard, since nobody
@@ -192,7 +192,7 @@ impl<O: Observer> Shared<O> {
         }
         let count = bytes.len().min(UNSENT_BYTES_MAX);
         next.extend_from_slice(&bytes[..count]);
-        self.observer.borrow_mut().sent(count);
+        self.observer.borrow_mut().sent(&bytes[..count]);
         Poll::Ready(Ok(count))
     }
 

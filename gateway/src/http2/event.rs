@@ -90,25 +90,23 @@ impl Http2Event {
         }
     }
 
-    /// Why the library ended a connection; `None` if the client or the network did.
-    ///
-    /// The library tells its own limits apart in the GOAWAY's debug data only.
-    pub(super) fn of_error(error: &Error) -> Option<Self> {
+    /// Why the library ended a connection; `None` if the client or the network did. The library tells its own limits
+    /// apart in the GOAWAY's debug data only, `told`.
+    pub(super) fn of_error(error: &Error, told: &[u8]) -> Option<Self> {
         if !error.is_library() {
             return None;
         }
         if error.reason() != Some(Reason::ENHANCE_YOUR_CALM) {
             return Some(Self::ProtocolError);
         }
-        let text = error.to_string();
-        let told = [
-            ("too_many_internal_resets", Self::ProvokedResets),
-            ("too_many_resets", Self::ResetFlood),
-            ("too_many_continuations", Self::ContinuationFlood),
-            ("header_list_way_too_large", Self::HeaderBomb),
-        ];
-        let told = told.into_iter().find(|(words, _)| text.contains(words));
-        Some(told.map_or(Self::TinyData, |(_, event)| event))
+        Some(match told {
+            b"too_many_internal_resets" => Self::ProvokedResets,
+            b"too_many_resets" => Self::ResetFlood,
+            b"too_many_continuations" => Self::ContinuationFlood,
+            b"header_list_way_too_large" => Self::HeaderBomb,
+            b"too_many_data_frames" => Self::TinyData,
+            _ => Self::ProtocolError,
+        })
     }
 }
 

@@ -1,5 +1,5 @@
 //! The comparison: starts origin, load generator and the proxies on cores of their own, measures them in interleaved
-//! rounds and prints medians side by side.
+//! rounds and prints medians side by side, with the median of the rounds' ratios.
 
 mod bodies;
 mod child;

@@ -11,6 +11,7 @@ pub mod change;
 pub mod cli;
 pub mod compile;
 pub mod model;
+pub mod pki;
 pub mod publish;
 pub mod root_key;
 pub mod secrets;

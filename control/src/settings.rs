@@ -54,6 +54,9 @@ pub struct Quotas {
     pub deployments_per_api_max: usize,
     /// Automatic deployments that an API keeps; the oldest unused ones go.
     pub auto_deployments_kept: usize,
+    /// VPC links of each service.
+    pub vpc_links_max: usize,
+    pub certificates_max: usize,
     /// An integration's timeout, and the default of those that set none.
     pub integration_timeout_ms_max: u32,
 }
@@ -68,6 +71,8 @@ impl Default for Quotas {
             stages_per_api_max: 10,
             deployments_per_api_max: 1_000,
             auto_deployments_kept: 10,
+            vpc_links_max: 20,
+            certificates_max: 2_500,
             integration_timeout_ms_max: 29_000,
         }
     }

@@ -5,12 +5,12 @@
 //! one head's limit and what came with it.
 
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use turnpike_http::{Framing, HeadLimits, Progress, RequestError, RequestHead};
 use turnpike_rt::{Stream, Transport};
 
+use crate::entrance::{self, Accepted, Ends};
 use crate::http2;
 use crate::listener;
 use crate::pipeline::{self, Answered, Exchange, Forwarded, Record, Refusal, Wire};
@@ -53,11 +53,11 @@ enum End {
 }
 
 /// Serves a connection until either side ends it.
-pub(crate) async fn serve(shard: Rc<Shard>, number: u64, accepted: OwnedFd, peer: SocketAddr) {
+pub(crate) async fn serve(shard: Rc<Shard>, number: u64, accepted: Accepted) {
     if listener::admit(&shard) {
         shard.stats.borrow_mut().gauges.connections_open += 1;
         // A connection that broke before it was served needs no reply and no report.
-        if let Ok(client) = Client::new(accepted, peer) {
+        if let Some(client) = Client::admit(&shard, accepted).await {
             shard.watch(number, &client.watch);
             let mut connection = Connection {
                 shard: Rc::clone(&shard),
@@ -77,11 +77,18 @@ pub(crate) async fn serve(shard: Rc<Shard>, number: u64, accepted: OwnedFd, peer
 }
 
 impl Client {
-    fn new(accepted: OwnedFd, peer: SocketAddr) -> std::io::Result<Self> {
-        let stream = Rc::new(Transport::Plain(Stream::from_accepted(accepted)?));
-        let local = stream.local_address()?;
-        let forwarded = Forwarded::new(peer, local);
-        Ok(Self { watch: Watch::new(Rc::clone(&stream)), stream, peer, forwarded })
+    async fn admit(shard: &Shard, accepted: Accepted) -> Option<Self> {
+        let Accepted { descriptor, peer, entrance } = accepted;
+        let stream = Stream::from_accepted(descriptor).ok()?;
+        let ends = entrance::identify(shard, &stream, peer, entrance).await?;
+        Some(Self::new(shard, stream, ends))
+    }
+
+    fn new(shard: &Shard, stream: Stream, ends: Ends) -> Self {
+        let Ends { peer, local } = ends;
+        let stream = Rc::new(Transport::Plain(stream));
+        let forwarded = Forwarded::new(&shard.settings, peer, local);
+        Self { watch: Watch::new(Rc::clone(&stream)), stream, peer, forwarded }
     }
 }
 
@@ -220,6 +227,12 @@ impl Connection {
             head,
             bytes: &self.input[self.start..],
             id: shard.ids.next(),
+            source_ip: pipeline::source_ip(
+                &shard.settings,
+                &self.client,
+                &head.headers,
+                &self.input[self.start..],
+            ),
             may_keep,
         };
         let mut record = Record::begin(started_us);
@@ -301,7 +314,7 @@ pub(crate) fn buffered_body(framing: Framing, buffered: usize) -> Option<usize> 
 mod tests {
     use super::*;
 
-    fn future_bytes<F: Future<Output = ()>>(_: impl Fn(Rc<Shard>, u64, OwnedFd, SocketAddr) -> F) -> usize {
+    fn future_bytes<F: Future<Output = ()>>(_: impl Fn(Rc<Shard>, u64, Accepted) -> F) -> usize {
         size_of::<F>()
     }
 

@@ -1,12 +1,11 @@
 //! Accepting connections, and giving them to the shard that should serve them.
 
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
 use turnpike_rt::Listener;
 
+use crate::entrance::{Accepted, Entrance};
 use crate::mailbox::ToShard;
 use crate::shard::Shard;
 use crate::stats::RefusalKind;
@@ -15,11 +14,11 @@ use crate::stats::RefusalKind;
 const RETRY_MS: u64 = 100;
 
 /// Accepts until the shard drains.
-pub(crate) async fn accept(shard: Rc<Shard>, listener: Rc<Listener>) {
+pub(crate) async fn accept(shard: Rc<Shard>, listener: Rc<Listener>, entrance: Entrance) {
     loop {
         let accepted = listener.accept().await;
         match accepted {
-            Ok((accepted, peer)) => place(&shard, accepted, peer),
+            Ok((descriptor, peer)) => place(&shard, Accepted { descriptor, peer, entrance }),
             Err(_) if shard.is_draining() => return,
             Err(error) => {
                 report!("turnpike-gateway: shard {} can't accept: {error}", shard.index);
@@ -29,19 +28,19 @@ pub(crate) async fn accept(shard: Rc<Shard>, listener: Rc<Listener>) {
     }
 }
 
-fn place(shard: &Rc<Shard>, accepted: OwnedFd, peer: SocketAddr) {
+fn place(shard: &Rc<Shard>, accepted: Accepted) {
     shard.stats.borrow_mut().counters.connections_accepted_total += 1;
     let target = shard.loads.place(shard.index);
     shard.loads.opened(target);
     if target == shard.index {
-        return shard.start(accepted, peer);
+        return shard.start(accepted);
     }
-    match shard.mailboxes[target].send(ToShard::Serve(accepted, peer)) {
+    match shard.mailboxes[target].send(ToShard::Serve(accepted)) {
         Ok(()) => shard.stats.borrow_mut().counters.connections_handed_off_total += 1,
-        Err(ToShard::Serve(accepted, peer)) => {
+        Err(ToShard::Serve(accepted)) => {
             shard.loads.closed(target);
             shard.loads.opened(shard.index);
-            shard.start(accepted, peer);
+            shard.start(accepted);
         }
         Err(_) => unreachable!("the mailbox gives back what it was given"),
     }

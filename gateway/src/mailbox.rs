@@ -1,7 +1,5 @@
 //! Messages between threads: bounded lock-free queues with a bell.
 
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -9,6 +7,7 @@ use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
 use turnpike_rt::Bell;
 
+use crate::entrance::Accepted;
 use crate::housekeeper::collector::Reply;
 
 /// Messages that a shard may be behind by; a sender that finds the queue full keeps what it has.
@@ -18,7 +17,7 @@ const SHARD_QUEUE_MESSAGES_MAX: usize = 1024;
 #[derive(Debug)]
 pub(crate) enum ToShard {
     /// Serve a connection that another shard has accepted.
-    Serve(OwnedFd, SocketAddr),
+    Serve(Accepted),
     /// Say what was counted since the last time.
     Collect(Reply),
     /// Accept nothing more, finish what is in flight, then end.

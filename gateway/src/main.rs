@@ -6,14 +6,19 @@
 mod report;
 
 mod access_log_format;
+mod agreement;
 mod buffers;
+mod check;
 mod connection;
+mod descriptors;
+mod entrance;
 mod housekeeper;
 mod http2;
 mod ids;
 mod listener;
 mod log_lines;
 mod mailbox;
+mod networks;
 mod pipeline;
 mod settings;
 mod shard;
@@ -33,13 +38,22 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::mpsc;
 use turnpike_rt::{Bell, Driver, DriverChoice};
 
+use agreement::Agreement;
 use housekeeper::{Services, ShardEvent};
 use mailbox::{Loads, Mailbox};
-use settings::{Settings, SettingsError};
+use settings::{Settings, SettingsError, Task};
 use shard::ShardParts;
 
 fn main() -> ExitCode {
-    let settings = Settings::load().unwrap_or_else(|error: SettingsError| error.exit());
+    let (task, settings) = Settings::load().unwrap_or_else(|error: SettingsError| error.exit());
+    match task {
+        Task::Check(output) => check::run(&settings, output),
+        Task::Run => run(settings),
+    }
+}
+
+fn run(settings: Settings) -> ExitCode {
+    descriptors::raise(&settings);
     match start(Arc::new(settings)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
@@ -51,13 +65,15 @@ fn main() -> ExitCode {
 
 /// Starts the shards and runs the housekeeper until they have ended.
 fn start(settings: Arc<Settings>) -> Result<(), String> {
-    let driver = select_driver(&settings)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("can't start the housekeeper: {error}"))?;
     let _entered = runtime.enter();
     let services = Services::start(Arc::clone(&settings))?;
     let (addresses, listeners) = bind(&settings)?;
     let admin_listener = bind_admin(settings.admin_listen)?;
+    let (events, seen) = mpsc::unbounded_channel();
+    let (mailboxes, driver) = start_shards(&services, listeners, &events)?;
+    drop(events);
     let ready_line = format!(
         "turnpike-gateway ready listen={} admin={} shards={} driver={}",
         addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
@@ -65,22 +81,7 @@ fn start(settings: Arc<Settings>) -> Result<(), String> {
         settings.cores.len(),
         driver.name(),
     );
-    let (events, seen) = mpsc::unbounded_channel();
-    let mailboxes = start_shards(&services, driver, listeners, &events)?;
-    drop(events);
     runtime.block_on(housekeeper::run(services, driver, mailboxes, admin_listener, seen, ready_line))
-}
-
-fn select_driver(settings: &Settings) -> Result<Driver, String> {
-    let choice = match settings.driver {
-        DriverChoice::Auto if settings.require_io_uring => DriverChoice::IoUring,
-        choice => choice,
-    };
-    let (driver, refusal) = Driver::select(choice)?;
-    if let Some(refusal) = refusal {
-        report!("turnpike-gateway: running on epoll, which is slower: {refusal}");
-    }
-    Ok(driver)
 }
 
 /// For each shard, a listener on each address.
@@ -139,12 +140,12 @@ fn bind_admin(address: SocketAddr) -> Result<TcpListener, String> {
     bound.map_err(|error| format!("can't listen on {address}: {error}; choose another with --admin-listen"))
 }
 
+/// Starts all shards' threads and has them agree on a driver.
 fn start_shards(
     services: &Services,
-    driver: Driver,
     listeners: Vec<Vec<TcpListener>>,
     events: &mpsc::UnboundedSender<ShardEvent>,
-) -> Result<Vec<Mailbox>, String> {
+) -> Result<(Vec<Mailbox>, Driver), String> {
     let settings = &services.settings;
     let mut mailboxes = Vec::new();
     let mut bells = Vec::new();
@@ -155,11 +156,12 @@ fn start_shards(
     }
     let loads = Loads::new(settings.cores.len());
     let log = services.main_log()?;
-    for (index, ((core, listeners), bell)) in settings.cores.iter().zip(listeners).zip(bells).enumerate() {
+    let (arbiter, agreements) = agreement::parts(driver_choice(settings), settings.cores.len());
+    let shards = settings.cores.iter().zip(listeners).zip(bells).zip(agreements);
+    for (index, (((core, listeners), bell), agreement)) in shards.enumerate() {
         let parts = ShardParts {
             index,
             core: *core,
-            driver,
             settings: Arc::clone(settings),
             listeners,
             tables: Arc::clone(&services.tables),
@@ -171,17 +173,32 @@ fn start_shards(
             log: log.clone(),
             id_seed: random_seed()?,
         };
-        start_shard(parts, events.clone())?;
+        start_shard(parts, agreement, events.clone())?;
     }
-    Ok(mailboxes)
+    let (driver, refusal) = arbiter.decide()?;
+    if let Some(refusal) = refusal {
+        report!("turnpike-gateway: running on epoll, which is slower: {refusal}");
+    }
+    Ok((mailboxes, driver))
 }
 
-fn start_shard(parts: ShardParts, events: mpsc::UnboundedSender<ShardEvent>) -> Result<(), String> {
+fn driver_choice(settings: &Settings) -> DriverChoice {
+    match settings.driver {
+        DriverChoice::Auto if settings.require_io_uring => DriverChoice::IoUring,
+        choice => choice,
+    }
+}
+
+fn start_shard(
+    parts: ShardParts,
+    agreement: Agreement,
+    events: mpsc::UnboundedSender<ShardEvent>,
+) -> Result<(), String> {
     let index = parts.index;
     let started = events.clone();
     let run = move || {
         let outcome = thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
-            shard::run(parts, move || {
+            shard::run(parts, agreement, move || {
                 // Nobody listens any more only when the gateway is ending.
                 started.send(ShardEvent::Started).ok();
             })

@@ -5,6 +5,7 @@
 
 mod body;
 mod duplex;
+mod forwarded;
 mod incoming;
 mod integrate;
 mod lines;
@@ -16,12 +17,13 @@ mod route;
 mod upload;
 mod upstream_request;
 
+use std::net::IpAddr;
 use std::rc::Rc;
 
+pub(crate) use forwarded::{Forwarded, source_ip};
 pub(crate) use record::Record;
 pub(crate) use refusal::{Failure, Refusal, unparsed_reply};
 use turnpike_http::{RequestHead, host_name};
-pub(crate) use upstream_request::Forwarded;
 
 use crate::connection::{Client, buffered_body};
 use crate::http2;
@@ -50,6 +52,8 @@ pub(crate) struct Exchange<'a> {
     /// From the head's first byte: the head, and what came with it.
     pub(crate) bytes: &'a [u8],
     pub(crate) id: RequestId,
+    /// Whom it is from: `$context.identity.sourceIp`.
+    pub(crate) source_ip: IpAddr,
     /// Whether the client hasn't sent too many requests ahead.
     pub(crate) may_keep: bool,
 }
@@ -158,7 +162,7 @@ impl Exchange<'_> {
                 let (sent, reply) = self.client.stream.send(reply, 0).await;
                 (sent.map_err(drop), reply)
             }
-            Wire::Http2(stream) => (stream.begin(&reply, Some(&[])).await.map_err(drop), reply),
+            Wire::Http2(stream) => (stream.begin(&reply, true).await.map_err(drop), reply),
         };
         shard.buffers.give(reply);
         sent

@@ -12,16 +12,34 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use turnpike_http::{PROXY_HEADER_BYTES_CEILING, PROXY_TEXT_BYTES_MAX};
 use turnpike_rt::DriverChoice;
 
-pub(crate) use low::LogDestination;
-use low::{Cli, LowArgs};
+use low::{Cli, LowArgs, TypedTask};
+pub(crate) use low::{ForwardedField, LogDestination};
+
+use crate::check;
+use crate::entrance::Entrance;
+use crate::networks::Networks;
+
+/// What the program was started for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Task {
+    Run,
+    Check(check::Output),
+}
 
 /// Checked settings: every value is within its range and none contradicts another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Settings {
     /// Never empty; port 0 lets the system choose.
     pub(crate) listen: Vec<SocketAddr>,
+    /// Of the addresses listened on, those whose connections begin with a PROXY protocol header.
+    pub(crate) proxy_protocol: Vec<SocketAddr>,
+    /// Never empty where `proxy_protocol` isn't.
+    pub(crate) proxy_protocol_from: Networks,
+    pub(crate) proxy_header_bytes_max: usize,
+    pub(crate) proxy_header_timeout_ms: u64,
     pub(crate) admin_listen: SocketAddr,
     /// Connections per listener, 1 to 65,535.
     pub(crate) listen_backlog: i32,
@@ -36,6 +54,9 @@ pub(crate) struct Settings {
     pub(crate) exit_with_parent: bool,
     pub(crate) drain_timeout_ms: u64,
 
+    /// Whose forwarding fields are believed.
+    pub(crate) trusted_proxies: Networks,
+    pub(crate) trusted_proxies_field: ForwardedField,
     pub(crate) start_line_bytes_max: usize,
     /// All header fields of a request together.
     pub(crate) header_bytes_max: usize,
@@ -73,6 +94,8 @@ pub(crate) struct Settings {
 
     /// Per shard and target.
     pub(crate) upstream_connections_max: usize,
+    /// Per shard and target; 0 lets none wait.
+    pub(crate) upstream_pending_requests_max: usize,
     /// Per shard and target; at most `upstream_connections_max`.
     pub(crate) upstream_idle_connections_max: usize,
     /// Status line and header fields of an answer together.
@@ -82,6 +105,11 @@ pub(crate) struct Settings {
     pub(crate) upstream_idle_timeout_ms: u64,
     /// Ceiling over what the integrations of a snapshot ask for.
     pub(crate) integration_timeout_ms_max: u64,
+
+    /// Per target group, after resolving.
+    pub(crate) target_group_addresses_max: usize,
+    pub(crate) health_checks_in_flight_max: usize,
+    pub(crate) target_metrics_max: usize,
 
     /// Empty: the system's.
     pub(crate) dns_servers: Vec<SocketAddr>,
@@ -141,8 +169,13 @@ impl SettingsError {
 
 impl Settings {
     /// Reads the process's arguments and environment, and the file that they name.
-    pub(crate) fn load() -> Result<Self, SettingsError> {
+    pub(crate) fn load() -> Result<(Task, Self), SettingsError> {
         Self::parse(std::env::args_os(), cores::allowed)
+    }
+
+    /// What the listener that was asked for as `address` asks of its connections.
+    pub(crate) fn entrance(&self, address: SocketAddr) -> Entrance {
+        Entrance { proxy_protocol: self.proxy_protocol.contains(&address) }
     }
 
     /// What a gateway without any argument runs with, on core 0.
@@ -155,13 +188,17 @@ impl Settings {
     fn parse(
         args: impl IntoIterator<Item = OsString>,
         allowed_cores: impl FnOnce() -> Result<Vec<usize>, SettingsError>,
-    ) -> Result<Self, SettingsError> {
+    ) -> Result<(Task, Self), SettingsError> {
         let cli = Cli::try_parse_from(args)?;
-        let typed = match cli.config {
-            Some(path) => cli.low.over(read_file(path)?),
-            None => cli.low,
+        let (task, typed) = match cli.task {
+            None => (Task::Run, cli.typed),
+            Some(TypedTask::Check { output, typed }) => (Task::Check(output), *typed),
         };
-        Self::check(typed, &allowed_cores()?)
+        let low = match typed.config {
+            Some(path) => typed.low.over(read_file(path)?),
+            None => typed.low,
+        };
+        Ok((task, Self::check(low, &allowed_cores()?)?))
     }
 
     fn check(low: LowArgs, allowed_cores: &[usize]) -> Result<Self, SettingsError> {
@@ -172,6 +209,16 @@ impl Settings {
             in_range("snapshot_bytes_max", low.snapshot_bytes_max, 1 << 30, 1_024, 1 << 40)?;
         let settings = Self {
             listen: low.listen.unwrap_or_else(|| vec![SocketAddr::from(([127, 0, 0, 1], 8080))]),
+            proxy_protocol: low.proxy_protocol.unwrap_or_default(),
+            proxy_protocol_from: Networks::new(low.proxy_protocol_from.unwrap_or_default()),
+            proxy_header_bytes_max: in_range(
+                "proxy_header_bytes_max",
+                low.proxy_header_bytes_max,
+                4_096,
+                PROXY_TEXT_BYTES_MAX as u64,
+                PROXY_HEADER_BYTES_CEILING as u64,
+            )? as usize,
+            proxy_header_timeout_ms: millis("proxy_header_timeout_ms", low.proxy_header_timeout_ms, 5_000)?,
             admin_listen: low.admin_listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9901))),
             listen_backlog: in_range("listen_backlog", low.listen_backlog, 4_096, 1, 65_535)? as i32,
             publish_socket: match low.publish_socket {
@@ -185,6 +232,8 @@ impl Settings {
             exit_with_parent: low.exit_with_parent.unwrap_or(false),
             drain_timeout_ms: millis("drain_timeout_ms", low.drain_timeout_ms, 30_000)?,
 
+            trusted_proxies: Networks::new(low.trusted_proxies.unwrap_or_default()),
+            trusted_proxies_field: low.trusted_proxies_field.unwrap_or(ForwardedField::XForwarded),
             start_line_bytes_max: bytes("start_line_bytes_max", low.start_line_bytes_max, 8_192)?,
             header_bytes_max: bytes("header_bytes_max", low.header_bytes_max, 10_240)?,
             header_count_max: count("header_count_max", low.header_count_max, 100, 1_000)?,
@@ -261,6 +310,13 @@ impl Settings {
             )?,
 
             upstream_connections_max,
+            upstream_pending_requests_max: in_range(
+                "upstream_pending_requests_max",
+                low.upstream_pending_requests_max,
+                1_024,
+                0,
+                65_536,
+            )? as usize,
             upstream_idle_connections_max: in_range(
                 "upstream_idle_connections_max",
                 low.upstream_idle_connections_max,
@@ -288,6 +344,20 @@ impl Settings {
                 INTEGRATION_TIMEOUT_MS_MIN,
                 TIMEOUT_MS_MAX,
             )?,
+
+            target_group_addresses_max: count(
+                "target_group_addresses_max",
+                low.target_group_addresses_max,
+                1_024,
+                16_384,
+            )?,
+            health_checks_in_flight_max: count(
+                "health_checks_in_flight_max",
+                low.health_checks_in_flight_max,
+                256,
+                4_096,
+            )?,
+            target_metrics_max: count("target_metrics_max", low.target_metrics_max, 1_000, 100_000)?,
 
             dns_servers: low.dns_servers.unwrap_or_default(),
             dns_ttl_min_ms: millis("dns_ttl_min_ms", low.dns_ttl_min_ms, 1_000)?,

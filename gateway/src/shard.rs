@@ -14,10 +14,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
-use turnpike_rt::{BellListener, Clock, Driver, Listener, Scratch};
+use turnpike_rt::{BellListener, Clock, Listener, Scratch};
 
+use crate::agreement::Agreement;
 use crate::buffers::Buffers;
 use crate::connection;
+use crate::entrance::Accepted;
 use crate::housekeeper::access_log::AccessLogQueue;
 use crate::housekeeper::collector::Reply;
 use crate::housekeeper::resolver::Addresses;
@@ -39,7 +41,6 @@ const SWEEP_EVERY_MS: u64 = 1_000;
 pub(crate) struct ShardParts {
     pub(crate) index: usize,
     pub(crate) core: usize,
-    pub(crate) driver: Driver,
     pub(crate) settings: Arc<Settings>,
     pub(crate) listeners: Vec<TcpListener>,
     pub(crate) tables: Arc<ArcSwap<Table>>,
@@ -106,15 +107,18 @@ impl std::fmt::Debug for Shard {
 /// Runs a shard on the calling thread until it has drained or is stopped.
 ///
 /// # Errors
-/// The reactor can't be made, or refuses the shard's sockets.
-pub(crate) fn run(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
+/// The core is refused, the reactor can't be made, or it refuses the shard's sockets.
+pub(crate) fn run(parts: ShardParts, agreement: Agreement, started: impl FnOnce()) -> io::Result<()> {
     if !turnpike_rt::pin_to_core(parts.core) {
         return Err(io::Error::other(format!(
             "shard {} can't be pinned to core {}: allow the core to this process, or choose others with --cores",
             parts.index, parts.core
         )));
     }
-    turnpike_rt::run(parts.driver, serve(parts, started))?
+    match agreement.reach()? {
+        Some(reactor) => reactor.run(serve(parts, started)),
+        None => Ok(()),
+    }
 }
 
 async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
@@ -149,8 +153,9 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         stopping: Cell::new(false),
     });
     shard.write_date();
-    for listener in &shard.listeners {
-        turnpike_rt::spawn(listener::accept(Rc::clone(&shard), Rc::clone(listener)));
+    for (listener, address) in shard.listeners.iter().zip(&shard.settings.listen) {
+        let entrance = shard.settings.entrance(*address);
+        turnpike_rt::spawn(listener::accept(Rc::clone(&shard), Rc::clone(listener), entrance));
     }
     let bell = parts.bell;
     let heard = Rc::clone(&shard);
@@ -195,10 +200,10 @@ impl Shard {
     }
 
     /// Serves a connection of this shard's own or handed over by another.
-    pub(crate) fn start(self: &Rc<Self>, accepted: std::os::fd::OwnedFd, peer: std::net::SocketAddr) {
+    pub(crate) fn start(self: &Rc<Self>, accepted: Accepted) {
         let number = self.connections_seen.get();
         self.connections_seen.set(number + 1);
-        turnpike_rt::spawn(connection::serve(Rc::clone(self), number, accepted, peer));
+        turnpike_rt::spawn(connection::serve(Rc::clone(self), number, accepted));
     }
 
     /// Makes a connection known to a drain.
@@ -228,9 +233,9 @@ impl Shard {
     fn open_mail(self: &Rc<Self>) -> bool {
         while let Some(message) = self.mailboxes[self.index].receive() {
             match message {
-                ToShard::Serve(accepted, peer) => {
+                ToShard::Serve(accepted) => {
                     self.stats.borrow_mut().counters.connections_taken_over_total += 1;
-                    self.start(accepted, peer);
+                    self.start(accepted);
                 }
                 ToShard::Collect(reply) => self.report(reply),
                 ToShard::Drain => self.drain(),
@@ -259,6 +264,7 @@ impl Shard {
             turnpike_rt::sleep(Duration::from_millis(TICK_MS)).await;
             let now_ms = self.now_ms();
             self.wheel.advance(now_ms);
+            self.pools.expire(now_ms);
             self.log_lines.flush(self);
             if now_ms - swept_ms >= SWEEP_EVERY_MS {
                 swept_ms = now_ms;

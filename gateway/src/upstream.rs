@@ -7,6 +7,7 @@
 
 mod dial;
 mod pool;
+mod room;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,7 +15,8 @@ use std::sync::Arc;
 use turnpike_rt::Transport;
 
 pub(crate) use pool::Pools;
-use pool::{Idle, Open};
+use pool::{Idle, Pool};
+use room::{Grant, Open};
 
 use crate::shard::Shard;
 use crate::table::Upstream;
@@ -27,6 +29,7 @@ pub(crate) struct Connection {
     pub(crate) watch: Rc<Watch>,
     /// It has carried an exchange before: the upstream may be about to close it.
     pub(crate) reused: bool,
+    pool: Rc<Pool>,
     open: Open,
 }
 
@@ -38,11 +41,12 @@ pub(crate) enum ConnectError {
     /// Refused, unreachable, or timed out.
     Failed,
     TimedOut,
-    /// `upstream_connections_max` are open.
+    /// As many are open as may be, and as many requests wait for one as may.
     TooMany,
 }
 
-/// A connection to `upstream`: the pooled one that was used last, or a new one.
+/// A connection to `upstream`: the pooled one that was used last, or a new one; if as many are open as may be,
+/// the next that comes free.
 pub(crate) async fn connect(
     shard: &Rc<Shard>,
     upstream: &Arc<Upstream>,
@@ -54,41 +58,79 @@ pub(crate) async fn connect(
         shard.stats.borrow_mut().counters.upstream_reuses_total += 1;
         return Ok(connection);
     }
-    if pool.open.get() >= shard.settings.upstream_connections_max {
-        return Err(ConnectError::TooMany);
-    }
-    pool.open.set(pool.open.get() + 1);
-    shard.stats.borrow_mut().gauges.upstream_connections_open += 1;
-    let open = Open { shard: Rc::clone(shard), pool: Rc::clone(&pool) };
     // Boxed: rare, and larger than all that a request on a pooled connection needs.
-    let connected = Box::pin(pool.dial(shard, give_up_ms)).await;
+    Box::pin(open(shard, &pool, reuse, give_up_ms)).await
+}
+
+/// A new connection, unless one is given up meanwhile that may be reused.
+async fn open(
+    shard: &Rc<Shard>,
+    pool: &Rc<Pool>,
+    reuse: bool,
+    give_up_ms: u64,
+) -> Result<Connection, ConnectError> {
+    if !pool.room.is_left(shard) {
+        // One that rests is in the way; there is none if any would do.
+        drop(pool.take_idle(shard));
+    }
+    let room = match pool.room.take(shard) {
+        Some(room) => room,
+        None => {
+            let waiting_max = shard.settings.upstream_pending_requests_max;
+            match shard.pools.lines.wait(shard, pool.room.line(), waiting_max, give_up_ms).await? {
+                Grant::Connection(connection) if reuse && connection.stream.is_quiet() => {
+                    shard.stats.borrow_mut().counters.upstream_reuses_total += 1;
+                    return Ok(Connection { reused: true, ..connection });
+                }
+                Grant::Connection(connection) => connection.open,
+                Grant::Room(room) => room,
+            }
+        }
+    };
+    let dialled = pool.dial(shard, give_up_ms).await;
     let mut stats = shard.stats.borrow_mut();
-    match connected {
+    match dialled {
         Ok(stream) => {
             stats.counters.upstream_connects_total += 1;
-            let stream = Rc::new(stream);
-            let watch = Watch::new(Rc::clone(&stream));
-            Ok(Connection { stream, watch, reused: false, open })
+            drop(stats);
+            Ok(Connection::new(stream, pool, room))
         }
         Err(error) => {
             stats.counters.upstream_connect_failures_total += 1;
             drop(stats);
-            drop(open);
+            // Dropping `room` may let the next request in, which counts.
             Err(error)
         }
     }
 }
 
 impl Connection {
-    /// Puts the connection back after an exchange that ended where its framing said.
+    fn new(stream: Transport, pool: &Rc<Pool>, open: Open) -> Self {
+        let stream = Rc::new(stream);
+        let watch = Watch::new(Rc::clone(&stream));
+        Self { stream, watch, reused: false, pool: Rc::clone(pool), open }
+    }
+
+    /// Gives the connection back after an exchange that ended where its framing said: to a request that waits
+    /// for one, or to its pool.
     pub(crate) fn release(self, shard: &Shard) {
         self.watch.disown();
-        let pool = Rc::clone(&self.open.pool);
+        let pool = Rc::clone(&self.pool);
+        self.watch.disarm();
+        let room = Rc::clone(&self.open.room);
+        let connection = if room.is_wanted() {
+            match room.line().grant(Grant::Connection(self)) {
+                Ok(()) => return,
+                Err(Grant::Connection(connection)) => connection,
+                Err(Grant::Room(_)) => unreachable!("a connection was granted"),
+            }
+        } else {
+            self
+        };
         if pool.idle.borrow().len() >= shard.settings.upstream_idle_connections_max || shard.is_draining() {
             return;
         }
-        self.watch.disarm();
         shard.stats.borrow_mut().gauges.upstream_connections_idle += 1;
-        pool.idle.borrow_mut().push(Idle { connection: self, since_ms: shard.wheel.now_ms() });
+        pool.idle.borrow_mut().push(Idle { connection, since_ms: shard.wheel.now_ms() });
     }
 }

@@ -52,3 +52,8 @@ def v1(turnpike):
 @pytest.fixture
 def v2(turnpike):
     return client("apigatewayv2", turnpike)
+
+
+@pytest.fixture
+def acm(turnpike):
+    return client("acm", turnpike)

@@ -18,11 +18,20 @@ pub struct Options {
     data_dir: Option<PathBuf>,
     publish_socket: Option<PathBuf>,
     settings: Vec<(String, String)>,
+    program: Option<PathBuf>,
+    launcher: Vec<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { shards: 1, data_dir: None, publish_socket: None, settings: Vec::new() }
+        Self {
+            shards: 1,
+            data_dir: None,
+            publish_socket: None,
+            settings: Vec::new(),
+            program: None,
+            launcher: Vec::new(),
+        }
     }
 }
 
@@ -49,6 +58,20 @@ impl Options {
     #[must_use]
     pub fn publish_socket(mut self, path: &Path) -> Self {
         self.publish_socket = Some(path.to_owned());
+        self
+    }
+
+    /// Another binary than this build's.
+    #[must_use]
+    pub fn program(mut self, path: &Path) -> Self {
+        self.program = Some(path.to_owned());
+        self
+    }
+
+    /// A command that ends by running the gateway: `["prlimit", "--memlock=0"]`.
+    #[must_use]
+    pub fn launcher(mut self, words: &[&str]) -> Self {
+        self.launcher = words.iter().map(ToString::to_string).collect();
         self
     }
 
@@ -192,8 +215,11 @@ fn launch(options: &Options) -> (Process, PathBuf, Option<TempDir>) {
         setting("exit_with_parent", true),
     ];
     settings.extend_from_slice(&options.settings);
-    let arguments: [&str; 0] = [];
-    (Process::start(&binary("turnpike-gateway"), arguments, &settings), data_dir, temporary)
+    let program = options.program.clone().unwrap_or_else(|| binary("turnpike-gateway"));
+    let mut words: Vec<PathBuf> = options.launcher.iter().map(PathBuf::from).collect();
+    words.push(program);
+    let program = words.remove(0);
+    (Process::start(&program, words, &settings), data_dir, temporary)
 }
 
 /// A setting as an environment variable.

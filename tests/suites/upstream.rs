@@ -1,9 +1,11 @@
 //! Origins that refuse, reset, lie or babble: the right status, no leak, no poisoned pooled connection.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 
-use turnpike_tests::{Connection, DataPlane, Origin, Reply, http_api, refusing_url, request, rest_api};
+use turnpike_tests::{
+    Connection, DataPlane, Options, Origin, Reply, http_api, refusing_url, request, rest_api,
+};
 
 const HOST: &str = "Host: a1.execute-api.us-east-1.localhost\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -430,5 +432,98 @@ fn many_clients_share_few_connections() {
         }
     });
     assert!(origin.connections() <= 16, "{} connections", origin.connections());
+    plane.assert_at_rest();
+}
+
+/// Answers a request when the test says so, one at a time; the requests' targets, in order, are the bodies.
+fn answering_when_told() -> (Origin, mpsc::Sender<()>) {
+    let (go, told) = mpsc::channel();
+    let told = Mutex::new(told);
+    let origin = Origin::scripted(move |connection, _| {
+        while let Ok(Some(seen)) = connection.request() {
+            // The test has ended if nobody tells any more.
+            let _ = told.lock().unwrap().recv();
+            let body = &seen.target;
+            let reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            if connection.send(reply).is_err() {
+                return;
+            }
+        }
+    });
+    (origin, go)
+}
+
+fn wait_for_pending(plane: &DataPlane, count: usize) {
+    turnpike_tests::until(&format!("{count} requests to wait"), || {
+        let pending = plane.gateway.metrics().sum("turnpike_shard_upstream_requests_pending", &[]);
+        (pending == count as f64).then_some(())
+    });
+}
+
+#[test]
+fn a_burst_waits_for_the_connections_that_are_allowed_in_order() {
+    let (origin, go) = answering_when_told();
+    let options = Options::new().set("upstream_connections_max", 1);
+    let stage = http_api("a1").route("$default", &origin.url("{request.path}"));
+    let plane = DataPlane::with(&options, &[stage]);
+    let mut clients: Vec<_> = (0..5).map(|_| plane.connect()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.send(request("GET", "a1", &format!("/{number}")));
+        if number == 0 {
+            origin.wait_for_requests(1);
+        }
+        wait_for_pending(&plane, number);
+    }
+    for (number, client) in clients.iter_mut().enumerate() {
+        go.send(()).unwrap();
+        assert_eq!(client.reply().text(), format!("/{number}"));
+    }
+    assert_eq!(origin.connections(), 1);
+    drop(clients);
+    plane.assert_at_rest();
+}
+
+#[test]
+fn no_more_wait_than_may_and_none_for_longer_than_its_timeout() {
+    let (origin, go) = answering_when_told();
+    let options = Options::new().set("upstream_connections_max", 1).set("upstream_pending_requests_max", 1);
+    let plane = DataPlane::with(
+        &options,
+        &[http_api("a1").route("GET /long", &origin.url("/long")).route_within(
+            "GET /short",
+            &origin.url("/short"),
+            100,
+        )],
+    );
+    let (mut first, mut second) = (plane.connect(), plane.connect());
+    first.send(request("GET", "a1", "/long"));
+    origin.wait_for_requests(1);
+    second.send(request("GET", "a1", "/short"));
+    assert_refused(&second.reply(), 504, "Gateway Timeout", "it waited for its 100 ms");
+    second.send(request("GET", "a1", "/long"));
+    wait_for_pending(&plane, 1);
+    let refused = plane.exchange(request("GET", "a1", "/long"));
+    assert_refused(&refused, 503, "Service Unavailable", "one waits already");
+    go.send(()).unwrap();
+    go.send(()).unwrap();
+    assert_eq!((first.reply().status, second.reply().status), (200, 200));
+    drop((first, second));
+    plane.assert_at_rest();
+}
+
+#[test]
+fn who_waits_is_let_in_when_a_connection_closes() {
+    let origin = Origin::scripted(|connection, _| {
+        if let Ok(Some(_)) = connection.request() {
+            let _ = connection.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let options = Options::new().set("upstream_connections_max", 2);
+    let plane = DataPlane::with(&options, &[http_api("a1").route("$default", &origin.url("/"))]);
+    let mut clients: Vec<_> = (0..20).map(|_| plane.connect()).collect();
+    clients.iter_mut().for_each(|client| client.send(request("GET", "a1", "/")));
+    assert!(clients.iter_mut().all(|client| client.reply().status == 200));
+    assert_eq!(origin.connections(), 20);
+    drop(clients);
     plane.assert_at_rest();
 }

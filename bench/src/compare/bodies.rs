@@ -38,7 +38,9 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
 fn check(section: &mut Section) {
     let names: Vec<String> = labels(&section.rows).into_iter().map(str::to_owned).collect();
     for label in names {
-        if let Some(ratio) = section.ratio(&label, "turnpike", "nginx", |row| row.content_bytes_per_s) {
+        if let Some(ratio) =
+            section.ratio(&label, "turnpike", "nginx", |sample| sample.report.content_bytes_per_s)
+        {
             let figure = format!("bodies, {label}: throughput over nginx's");
             section.checks.push(Check::at_least(figure, ratio, 1.0));
         }
@@ -84,7 +86,7 @@ fn print(section: &Section) {
                 mib(first as f64),
                 mib(peak as f64),
                 mib(last as f64),
-                times(section.ratio_of(row, "nginx", |row| row.content_bytes_per_s)),
+                times(section.ratio_of(row, "nginx", |sample| sample.report.content_bytes_per_s)),
             ]);
         }
         println!("\n{}: {label}\n{table}", section.name);

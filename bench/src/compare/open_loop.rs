@@ -27,7 +27,7 @@ pub(super) fn run(bench: &Bench, earlier: &[Section]) -> Result<Section, String>
         .collect();
     let mut section = Section::new(name.name());
     section.rows = interleave(&cases, bench.rounds(), &bench.generator)?;
-    if let Some(ratio) = section.ratio(&label, "turnpike", "haproxy", |row| row.p99_us) {
+    if let Some(ratio) = section.ratio(&label, "turnpike", "haproxy", |sample| sample.report.latency_us.p99) {
         section.checks.push(Check::at_most("open loop: p99 over haproxy's", ratio, 1.0));
     }
     section.print_requests();

@@ -7,8 +7,9 @@ use serde::Serialize;
 use turnpike_loadgen::report::show_us;
 
 use super::facts::Facts;
+use super::load::Sample;
 use super::rounds::{Row, find, labels};
-use super::stats::{grouped, ratio, times};
+use super::stats::{grouped, paired_ratio, times};
 use super::table::Table;
 
 /// Whom the others are compared to, in this order.
@@ -101,8 +102,9 @@ impl Section {
                 "/passthrough",
             ]);
             for row in self.rows.iter().filter(|row| row.label == label) {
-                let [haproxy, nginx, passthrough] =
-                    REFERENCES.map(|reference| times(self.ratio_of(row, reference, |row| row.replies_per_s)));
+                let [haproxy, nginx, passthrough] = REFERENCES.map(|reference| {
+                    times(self.ratio_of(row, reference, |sample| sample.report.replies_per_s))
+                });
                 table.row([
                     row.proxy.clone(),
                     grouped(row.replies_per_s),
@@ -130,13 +132,14 @@ impl Section {
         }
     }
 
-    /// A row's figure over the reference's under the same label.
-    pub(crate) fn ratio_of(&self, row: &Row, reference: &str, figure: fn(&Row) -> f64) -> Option<f64> {
-        ratio(figure(row), figure(find(&self.rows, &row.label, reference)?))
+    /// A row's figure over the reference's under the same label: the median of the rounds' ratios.
+    pub(crate) fn ratio_of(&self, row: &Row, reference: &str, figure: fn(&Sample) -> f64) -> Option<f64> {
+        let reference = find(&self.rows, &row.label, reference)?;
+        paired_ratio(row.samples.iter().map(figure), reference.samples.iter().map(figure))
     }
 
     /// The ratio of two proxies under one label.
-    pub(crate) fn ratio(&self, label: &str, of: &str, to: &str, figure: fn(&Row) -> f64) -> Option<f64> {
+    pub(crate) fn ratio(&self, label: &str, of: &str, to: &str, figure: fn(&Sample) -> f64) -> Option<f64> {
         self.ratio_of(find(&self.rows, label, of)?, to, figure)
     }
 }
@@ -144,35 +147,6 @@ impl Section {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn row(proxy: &str, replies_per_s: f64) -> Row {
-        Row {
-            label: "64".into(),
-            proxy: proxy.into(),
-            replies_per_s,
-            content_bytes_per_s: 0.0,
-            p50_us: 0.0,
-            p99_us: 0.0,
-            p99_9_us: 0.0,
-            proxy_cpu_share: 1.0,
-            failed: 0,
-            unsent: 0,
-            generator_was_bottleneck: false,
-            samples: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn ratios_are_taken_under_one_label() {
-        let rows = vec![
-            row("turnpike", 115.0),
-            row("haproxy", 100.0),
-            Row { label: "256".into(), ..row("nginx", 1.0) },
-        ];
-        let section = Section { rows, ..Section::new("small") };
-        assert_eq!(section.ratio("64", "turnpike", "haproxy", |row| row.replies_per_s), Some(1.15));
-        assert_eq!(section.ratio("64", "turnpike", "nginx", |row| row.replies_per_s), None);
-    }
 
     #[test]
     fn figures_are_met_at_their_goal() {

@@ -40,7 +40,9 @@ pub(super) fn run(bench: &mut Bench) -> Result<Section, String> {
         began.elapsed().as_secs_f64()
     ));
     section.rows = interleave(&[one_case, many_case.clone()], bench.rounds(), &bench.generator)?;
-    if let Some(ratio) = section.ratio(LABEL, "10,000 routes", "1 route", |row| row.replies_per_s) {
+    if let Some(ratio) =
+        section.ratio(LABEL, "10,000 routes", "1 route", |sample| sample.report.replies_per_s)
+    {
         section.checks.push(Check::at_least("routes: requests/s with 10,000 over one", ratio, 0.95));
     }
     change_under_load(bench, &mut many, &many_case, &api_ids[0], &mut section)?;

@@ -39,7 +39,7 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
     let after = double.shard_metric(REQUESTS_METRIC)?;
     let spread = busiest_over_mean(&before, &after)
         .ok_or("the shards' request counters didn't move during the measurement")?;
-    if let Some(ratio) = section.ratio(LABEL, "2 shards", "1 shard", |row| row.replies_per_s) {
+    if let Some(ratio) = section.ratio(LABEL, "2 shards", "1 shard", |sample| sample.report.replies_per_s) {
         section.checks.push(Check::at_least("shards: requests/s of two over one", ratio, 1.8));
     }
     section.checks.push(Check::at_most("shards: busiest of two over their mean", spread, 1.15));

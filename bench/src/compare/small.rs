@@ -29,7 +29,9 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
     for connections in &bench.args.connections {
         let label = label(*connections);
         for (reference, goal) in GOALS {
-            if let Some(ratio) = section.ratio(&label, "turnpike", reference, |row| row.replies_per_s) {
+            if let Some(ratio) =
+                section.ratio(&label, "turnpike", reference, |sample| sample.report.replies_per_s)
+            {
                 let figure = format!("small, {label}: requests/s over {reference}'s");
                 section.checks.push(Check::at_least(figure, ratio, goal));
             }

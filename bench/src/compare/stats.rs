@@ -12,9 +12,13 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     }
 }
 
-/// `of` over `to`; `None` where there is nothing to divide by.
-pub(crate) fn ratio(of: f64, to: f64) -> Option<f64> {
-    (to > 0.0).then(|| of / to)
+/// The median of the rounds' own ratios: a machine whose speed drifts touches both sides of one round, but not of two.
+/// `None` where there is nothing to divide by.
+pub(crate) fn paired_ratio(
+    of: impl IntoIterator<Item = f64>,
+    to: impl IntoIterator<Item = f64>,
+) -> Option<f64> {
+    median(of.into_iter().zip(to).filter(|(_, to)| *to > 0.0).map(|(of, to)| of / to))
 }
 
 /// `12345.6` as `12,346`.
@@ -54,8 +58,9 @@ mod tests {
 
     #[test]
     fn ratios_and_figures() {
-        assert_eq!(ratio(3.0, 2.0), Some(1.5));
-        assert_eq!(ratio(3.0, 0.0), None);
+        assert_eq!(paired_ratio([3.0], [2.0]), Some(1.5));
+        assert_eq!(paired_ratio([3.0], [0.0]), None);
+        assert_eq!(paired_ratio([100.0, 50.0, 90.0], [80.0, 40.0, 100.0]), Some(1.25));
         assert_eq!((times(Some(1.234)), times(None)), ("1.23 x".into(), "-".into()));
         let figures = [0.4, 999.0, 1000.0, 1_234_567.8, -1234.0, -999.0].map(grouped);
         assert_eq!(figures, ["0", "999", "1,000", "1,234,568", "-1,234", "-999"]);

@@ -111,11 +111,12 @@ pub(super) fn compact(mut value: Value) -> Value {
 }
 
 /// Opaque to callers, so that it can change.
-fn id_token(id: &str) -> String {
+pub(super) fn id_token(id: &str) -> String {
     id.bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn token_id(token: &str) -> Option<String> {
+/// What such a token stands for.
+pub(super) fn token_id(token: &str) -> Option<String> {
     let digits: Vec<u8> = token.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
     let pairs = digits.chunks(2).map(|pair| match pair {
         [high, low] => Some(high << 4 | low),

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::call::Call;
 use super::error::ApiError;
 use super::operations::{Operation, Service};
+use super::turnpike::targets;
 use super::{v1, v2};
 use crate::change::{Change, Control, View};
 use crate::model::{HttpDeployment, HttpIntegration, HttpRoute, HttpStage};
@@ -38,6 +39,7 @@ fn handler(service: Service, name: &str) -> Option<Handler> {
     match service {
         Service::V1 => v1_handler(name),
         Service::V2 => v2_handler(name),
+        Service::Turnpike => turnpike_handler(name),
     }
 }
 
@@ -65,6 +67,11 @@ fn v1_handler(name: &str) -> Option<Handler> {
         "GetStage" => Handler::Look(v1::stages::get),
         "GetStages" => Handler::Look(v1::stages::list),
         "DeleteStage" => Handler::Change(v1::stages::delete),
+        "CreateVpcLink" => Handler::Change(v1::vpc_links::create),
+        "GetVpcLink" => Handler::Look(v1::vpc_links::get),
+        "GetVpcLinks" => Handler::Look(v1::vpc_links::list),
+        "UpdateVpcLink" => Handler::Change(v1::vpc_links::update),
+        "DeleteVpcLink" => Handler::Change(v1::vpc_links::delete),
         _ => return None,
     })
 }
@@ -96,6 +103,26 @@ fn v2_handler(name: &str) -> Option<Handler> {
         "GetDeployments" => Handler::Look(v2::list_parts::<HttpDeployment>),
         "UpdateDeployment" => Handler::Change(v2::deployments::update),
         "DeleteDeployment" => Handler::Change(v2::deployments::delete),
+        "CreateVpcLink" => Handler::Change(v2::vpc_links::create),
+        "GetVpcLink" => Handler::Look(v2::vpc_links::get),
+        "GetVpcLinks" => Handler::Look(v2::vpc_links::list),
+        "UpdateVpcLink" => Handler::Change(v2::vpc_links::update),
+        "DeleteVpcLink" => Handler::Change(v2::vpc_links::delete),
+        _ => return None,
+    })
+}
+
+fn turnpike_handler(name: &str) -> Option<Handler> {
+    Some(match name {
+        "PutVpcLinkTargets" => Handler::Change(targets::put_of_link),
+        "GetVpcLinkTargets" => Handler::Look(targets::get_of_link),
+        "DeleteVpcLinkTargets" => Handler::Change(targets::delete_of_link),
+        "PutIntegrationTargets" => Handler::Change(targets::put_of_integration),
+        "GetIntegrationTargets" => Handler::Look(targets::get_of_integration),
+        "DeleteIntegrationTargets" => Handler::Change(targets::delete_of_integration),
+        "PutMethodTargets" => Handler::Change(targets::put_of_method),
+        "GetMethodTargets" => Handler::Look(targets::get_of_method),
+        "DeleteMethodTargets" => Handler::Change(targets::delete_of_method),
         _ => return None,
     })
 }

@@ -63,6 +63,12 @@ impl ApiError {
     }
 
     #[must_use]
+    pub fn unknown_target(target: &str) -> Self {
+        let message = format!("No service here has the operation '{target}'");
+        Self { status: 400, code: "UnknownOperationException", message }
+    }
+
+    #[must_use]
     pub fn body_too_large(bytes_max: usize) -> Self {
         let message = format!("The request's body has more than {bytes_max} bytes (body_bytes_max)");
         Self { status: 413, code: "RequestEntityTooLargeException", message }

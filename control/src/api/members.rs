@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
@@ -14,7 +16,11 @@ const TAG_VALUE_CHARS_MAX: usize = 256;
 
 /// The members of a request's body that haven't been taken yet.
 #[derive(Debug)]
-pub(super) struct Members(Map<String, Value>);
+pub(super) struct Members {
+    /// Where they stand in the body, to put before a name in an error: `targets[0].`, or nothing.
+    path: String,
+    map: Map<String, Value>,
+}
 
 impl Members {
     /// An empty body has no members.
@@ -23,13 +29,22 @@ impl Members {
     /// When the body isn't a JSON object.
     pub(super) fn parse(body: &[u8]) -> Result<Self, ApiError> {
         if body.is_empty() {
-            return Ok(Self(Map::new()));
+            return Ok(Self::at(String::new(), Map::new()));
         }
         match json::parse(body) {
-            Ok(Value::Object(map)) => Ok(Self(map)),
+            Ok(Value::Object(map)) => Ok(Self::at(String::new(), map)),
             Ok(_) => Err(ApiError::serialization("The body has to be a JSON object")),
             Err(error) => Err(ApiError::serialization(format!("The body isn't JSON: {error}"))),
         }
+    }
+
+    fn at(path: String, map: Map<String, Value>) -> Self {
+        Self { path, map }
+    }
+
+    /// The member's name with the way to it, as errors say it.
+    pub(super) fn full(&self, name: &str) -> String {
+        format!("{}{name}", self.path)
     }
 
     /// Takes a string of at most `chars_max` characters; `null` is absent.
@@ -40,26 +55,27 @@ impl Members {
         match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) if text.chars().count() > chars_max => {
+                let name = self.full(name);
                 Err(ApiError::bad_request(format!("{name} can have at most {chars_max} characters")))
             }
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(wrong_type(name, "a string")),
+            Some(_) => Err(self.wrong_type(name, "a string")),
         }
     }
 
     /// Takes a string that has to be there and not be empty.
     pub(super) fn required(&mut self, name: &str, chars_max: usize) -> Result<String, ApiError> {
         let value = self.string(name, chars_max)?;
-        value
-            .filter(|text| !text.is_empty())
-            .ok_or_else(|| ApiError::bad_request(format!("{name} is required and can't be empty")))
+        value.filter(|text| !text.is_empty()).ok_or_else(|| {
+            ApiError::bad_request(format!("{} is required and can't be empty", self.full(name)))
+        })
     }
 
     pub(super) fn boolean(&mut self, name: &str) -> Result<Option<bool>, ApiError> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Bool(value)) => Ok(Some(value)),
-            Some(_) => Err(wrong_type(name, "true or false")),
+            Some(_) => Err(self.wrong_type(name, "true or false")),
         }
     }
 
@@ -74,11 +90,12 @@ impl Members {
         match number.filter(|n| range.contains(n)) {
             Some(number) => Ok(Some(number)),
             None if value.is_number() => Err(ApiError::bad_request(format!(
-                "{name} has to be an integer from {} to {}",
+                "{} has to be an integer from {} to {}",
+                self.full(name),
                 range.start(),
                 range.end()
             ))),
-            None => Err(wrong_type(name, "an integer")),
+            None => Err(self.wrong_type(name, "an integer")),
         }
     }
 
@@ -86,10 +103,10 @@ impl Members {
     pub(super) fn strings(&mut self, name: &str) -> Result<Option<BTreeMap<String, String>>, ApiError> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let expected = "an object whose values are strings";
-        let Value::Object(map) = value else { return Err(wrong_type(name, expected)) };
+        let Value::Object(map) = value else { return Err(self.wrong_type(name, expected)) };
         let pairs = map.into_iter().map(|(key, value)| match value {
             Value::String(text) => Ok((key, text)),
-            _ => Err(wrong_type(name, expected)),
+            _ => Err(self.wrong_type(name, expected)),
         });
         pairs.collect::<Result<_, _>>().map(Some)
     }
@@ -98,47 +115,93 @@ impl Members {
     pub(super) fn booleans(&mut self, name: &str) -> Result<Option<BTreeMap<String, bool>>, ApiError> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let expected = "an object whose values are true or false";
-        let Value::Object(map) = value else { return Err(wrong_type(name, expected)) };
+        let Value::Object(map) = value else { return Err(self.wrong_type(name, expected)) };
         let pairs = map.into_iter().map(|(key, value)| match value {
             Value::Bool(required) => Ok((key, required)),
-            _ => Err(wrong_type(name, expected)),
+            _ => Err(self.wrong_type(name, expected)),
         });
         pairs.collect::<Result<_, _>>().map(Some)
     }
 
     /// Takes an object, whose members can then be taken from it.
     pub(super) fn object(&mut self, name: &str) -> Result<Option<Self>, ApiError> {
-        match self.take(name) {
+        self.take(name).map(|value| self.members_of(name, value)).transpose()
+    }
+
+    /// As [`Self::object`], where `null` says something: it is the inner `None`.
+    pub(super) fn object_or_null(&mut self, name: &str) -> Result<Option<Option<Self>>, ApiError> {
+        match self.map.remove(name) {
             None => Ok(None),
-            Some(Value::Object(map)) => Ok(Some(Self(map))),
-            Some(_) => Err(wrong_type(name, "an object")),
+            Some(Value::Null) => Ok(Some(None)),
+            Some(value) => self.members_of(name, value).map(|members| Some(Some(members))),
         }
+    }
+
+    /// Takes a list of objects, whose members can then be taken from each.
+    pub(super) fn objects(&mut self, name: &str) -> Result<Option<Vec<Self>>, ApiError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let Value::Array(items) = value else { return Err(self.wrong_type(name, "a list of objects")) };
+        let items = items.into_iter().enumerate();
+        items
+            .map(|(at, item)| self.members_of(&format!("{name}[{at}]"), item))
+            .collect::<Result<_, _>>()
+            .map(Some)
+    }
+
+    fn members_of(&self, name: &str, value: Value) -> Result<Self, ApiError> {
+        match value {
+            Value::Object(map) => Ok(Self::at(format!("{}.", self.full(name)), map)),
+            _ => Err(self.wrong_type(name, "an object")),
+        }
+    }
+
+    /// Takes a list of integers within `range`.
+    pub(super) fn integers(
+        &mut self,
+        name: &str,
+        range: std::ops::RangeInclusive<u32>,
+    ) -> Result<Option<Vec<u32>>, ApiError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let expected = format!("a list of integers from {} to {}", range.start(), range.end());
+        let Value::Array(items) = value else { return Err(self.wrong_type(name, &expected)) };
+        let within = |item: &Value| {
+            let number = item.as_u64().and_then(|n| u32::try_from(n).ok());
+            number.filter(|n| range.contains(n)).ok_or_else(|| self.wrong_type(name, &expected))
+        };
+        items.iter().map(within).collect::<Result<_, _>>().map(Some)
     }
 
     /// Takes a list of strings.
     pub(super) fn list(&mut self, name: &str) -> Result<Option<Vec<String>>, ApiError> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let expected = "a list of strings";
-        let Value::Array(items) = value else { return Err(wrong_type(name, expected)) };
+        let Value::Array(items) = value else { return Err(self.wrong_type(name, expected)) };
         let items = items.into_iter().map(|item| match item {
             Value::String(text) => Ok(text),
-            _ => Err(wrong_type(name, expected)),
+            _ => Err(self.wrong_type(name, expected)),
         });
         items.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Takes bytes in base64, of at most `bytes_max`.
+    pub(super) fn blob(&mut self, name: &str, bytes_max: usize) -> Result<Option<Vec<u8>>, ApiError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let Value::String(text) = value else { return Err(self.wrong_type(name, "bytes in base64")) };
+        let decoded = BASE64_STANDARD.decode(text);
+        let bytes = decoded.map_err(|_| self.wrong_type(name, "bytes in base64"))?;
+        match bytes.len() {
+            len if len > bytes_max => {
+                let name = self.full(name);
+                Err(ApiError::bad_request(format!("{name} can have at most {bytes_max} bytes")))
+            }
+            _ => Ok(Some(bytes)),
+        }
     }
 
     /// Takes the tags, within AWS's limits.
     pub(super) fn tags(&mut self) -> Result<Option<BTreeMap<String, String>>, ApiError> {
         let Some(tags) = self.strings("tags")? else { return Ok(None) };
-        let fits = |(key, value): (&String, &String)| {
-            (1..=TAG_KEY_CHARS_MAX).contains(&key.chars().count())
-                && value.chars().count() <= TAG_VALUE_CHARS_MAX
-        };
-        if tags.len() > TAGS_MAX || !tags.iter().all(fits) {
-            return Err(ApiError::bad_request(format!(
-                "There can be at most {TAGS_MAX} tags, with keys of 1 to {TAG_KEY_CHARS_MAX} and values of at most {TAG_VALUE_CHARS_MAX} characters"
-            )));
-        }
+        check_tags(&tags)?;
         Ok(Some(tags))
     }
 
@@ -147,7 +210,18 @@ impl Members {
         let value = self.string(name, 1_024)?.filter(|value| !value.is_empty());
         match value {
             Some(value) if !supported.contains(&value.as_str()) => {
-                Err(ApiError::unsupported(format!("{name} '{value}'")))
+                Err(ApiError::unsupported(format!("{} '{value}'", self.full(name))))
+            }
+            value => Ok(value),
+        }
+    }
+
+    /// Takes a string that has to be one of these.
+    pub(super) fn choice(&mut self, name: &str, choices: &[&str]) -> Result<Option<String>, ApiError> {
+        match self.string(name, 1_024)? {
+            Some(value) if !choices.contains(&value.as_str()) => {
+                let (name, choices) = (self.full(name), choices.join(", "));
+                Err(ApiError::bad_request(format!("{name} has to be one of {choices}, not '{value}'")))
             }
             value => Ok(value),
         }
@@ -158,7 +232,7 @@ impl Members {
     pub(super) fn unsupported(&mut self, names: &[&str]) -> Result<(), ApiError> {
         for name in names {
             if self.take(name).is_some_and(|value| says_something(&value)) {
-                return Err(ApiError::unsupported(name));
+                return Err(ApiError::unsupported(self.full(name)));
             }
         }
         Ok(())
@@ -169,15 +243,35 @@ impl Members {
     /// # Errors
     /// When members are left, which the operation doesn't have.
     pub(super) fn finish(self) -> Result<(), ApiError> {
-        match self.0.keys().next() {
+        match self.map.keys().next() {
             None => Ok(()),
-            Some(name) => Err(ApiError::serialization(format!("The operation has no member '{name}'"))),
+            Some(name) => {
+                let name = self.full(name);
+                Err(ApiError::serialization(format!("The operation has no member '{name}'")))
+            }
         }
     }
 
-    fn take(&mut self, name: &str) -> Option<Value> {
-        self.0.remove(name).filter(|value| !value.is_null())
+    fn wrong_type(&self, name: &str, expected: &str) -> ApiError {
+        ApiError::serialization(format!("{} has to be {expected}", self.full(name)))
     }
+
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.map.remove(name).filter(|value| !value.is_null())
+    }
+}
+
+/// AWS's limits of tags.
+pub(super) fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
+    let fits = |(key, value): (&String, &String)| {
+        (1..=TAG_KEY_CHARS_MAX).contains(&key.chars().count()) && value.chars().count() <= TAG_VALUE_CHARS_MAX
+    };
+    if tags.len() <= TAGS_MAX && tags.iter().all(fits) {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(format!(
+        "There can be at most {TAGS_MAX} tags, with keys of 1 to {TAG_KEY_CHARS_MAX} and values of at most {TAG_VALUE_CHARS_MAX} characters"
+    )))
 }
 
 fn says_something(value: &Value) -> bool {
@@ -188,10 +282,6 @@ fn says_something(value: &Value) -> bool {
         Value::Object(map) => !map.is_empty(),
         Value::Bool(true) | Value::Number(_) => true,
     }
-}
-
-fn wrong_type(name: &str, expected: &str) -> ApiError {
-    ApiError::serialization(format!("{name} has to be {expected}"))
 }
 
 #[cfg(test)]
@@ -242,6 +332,21 @@ mod tests {
             let error = members(json).unsupported(&["a"]).expect_err(json);
             assert!(error.message.starts_with("a is not supported"), "{error}");
         }
+    }
+
+    #[test]
+    fn errors_say_where_a_member_stands() {
+        let body = r#"{"a":[{"b":1},{"b":"x","c":{"d":[502,500]}}],"e":null,"f":{"g":true}}"#;
+        let mut all = members(body);
+        let mut items = all.objects("a").expect("a list").expect("given");
+        assert!(items[0].string("b", 9).expect_err("a number").message.starts_with("a[0].b has to be"));
+        let mut inner = items[1].object("c").expect("an object").expect("given");
+        let error = inner.integers("d", 502..=504).expect_err("out of range");
+        assert!(error.message.starts_with("a[1].c.d has to be a list of integers from 502"), "{error}");
+        assert_eq!(all.object_or_null("e").map(|e| e.map(|e| e.is_none())), Ok(Some(true)));
+        assert_eq!(all.object_or_null("e").map(|e| e.is_none()), Ok(true));
+        let f = all.object("f").expect("an object").expect("given");
+        assert!(f.finish().expect_err("a leftover").message.contains("'f.g'"));
     }
 
     #[test]

@@ -3,16 +3,19 @@
 //! A request's life: read the body within its limits, verify the signature, find the operation, run it in
 //! a transaction, answer. Nothing of a request is looked at before its signature holds.
 
+mod acm;
 mod call;
 mod dispatch;
 mod error;
 mod json;
+mod links;
 mod listener;
 mod members;
 mod operations;
 mod reply;
 mod server;
 mod status;
+mod turnpike;
 mod v1;
 mod v2;
 
@@ -21,5 +24,5 @@ pub use listener::{BoundedListener, BoundedStream};
 pub use server::{Api, router};
 pub use status::{STATUS_PATH, Status, StatusGateway};
 
-/// What clients sign their calls for; both services share it.
+/// What clients sign their calls for; both services of APIs share it.
 pub const SIGNING_NAME: &str = "apigateway";

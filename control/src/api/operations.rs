@@ -1,4 +1,4 @@
-//! Which operation a method and a path name: all of both services, supported or not.
+//! Which operation a method and a path name: all of both services, supported or not, and Turnpike's own.
 
 use percent_encoding::percent_decode_str;
 
@@ -6,13 +6,15 @@ use super::error::ApiError;
 
 const TABLE: &str = include_str!("operations.txt");
 
-/// One of the two services that share the management API's address.
+/// A service that shares the management API's address with the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Service {
     /// REST APIs: `apigateway`.
     V1,
     /// HTTP and WebSocket APIs: `apigatewayv2`.
     V2,
+    /// What Turnpike adds, below `/turnpike/`.
+    Turnpike,
 }
 
 impl Service {
@@ -20,6 +22,7 @@ impl Service {
         match self {
             Self::V1 => "apigateway",
             Self::V2 => "apigatewayv2",
+            Self::Turnpike => "turnpike",
         }
     }
 }
@@ -105,6 +108,7 @@ fn parse_line(line: &'static str) -> Option<Operation> {
     let service = match words.next()? {
         "apigateway" => Service::V1,
         "apigatewayv2" => Service::V2,
+        "turnpike" => Service::Turnpike,
         _ => return None,
     };
     let (method, status, name, uri) = (words.next()?, words.next()?, words.next()?, words.next()?);

@@ -11,13 +11,13 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use serde_json::Value;
 
-use super::SIGNING_NAME;
 use super::call::Call;
 use super::dispatch::dispatch;
 use super::error::ApiError;
 use super::operations::Operations;
-use super::reply::{RequestId, failure, success};
+use super::reply::{RequestId, Wire, failure, success};
 use super::status::{STATUS_PATH, Status};
+use super::{SIGNING_NAME, acm};
 use crate::change::Control;
 use crate::publish::Publisher;
 use crate::sigv4::{AccessKey, Policy, SignedRequest, verify};
@@ -47,12 +47,14 @@ pub fn router(api: Arc<Api>) -> Router {
 async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
     let began = Instant::now();
     let id = RequestId::new();
-    let line = format!("{} {}", request.method(), request.uri().path());
-    let answered = answer(&api, request).await;
+    let target = acm::target(request.headers());
+    let line = format!("{} {}", request.method(), target.as_deref().unwrap_or(request.uri().path()));
+    let wire = if target.is_some() { Wire::Json11 } else { Wire::Rest };
+    let answered = answer(&api, request, target).await;
     let code = answered.as_ref().err().map_or("-", |error| error.code);
     let response = match &answered {
-        Ok((status, body)) => success(&id, *status, body),
-        Err(error) => failure(&id, error),
+        Ok((status, body)) => success(wire, &id, *status, body),
+        Err(error) => failure(wire, &id, error),
     };
     if let Err(error) = &answered
         && error.status == 500
@@ -66,8 +68,8 @@ async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
     response
 }
 
-/// The status and the body of a success.
-async fn answer(api: &Arc<Api>, request: Request) -> Result<(u16, Value), ApiError> {
+/// The status and the body of a success. A call with a target is one of ACM's.
+async fn answer(api: &Arc<Api>, request: Request, target: Option<String>) -> Result<(u16, Value), ApiError> {
     let (parts, body) = request.into_parts();
     let body = read_body(api, body).await?;
     let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or(""));
@@ -77,7 +79,11 @@ async fn answer(api: &Arc<Api>, request: Request) -> Result<(u16, Value), ApiErr
         .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .collect();
     let method = parts.method.as_str();
-    check_signature(api, &SignedRequest { method, path, query, headers: &headers, body: &body })?;
+    let service = if target.is_some() { acm::SIGNING_NAME } else { SIGNING_NAME };
+    check_signature(api, &SignedRequest { method, path, query, headers: &headers, body: &body }, service)?;
+    if let Some(target) = target {
+        return Ok((200, acm::answer(&api.control, &target, body).await?));
+    }
     if (method, path) == ("GET", STATUS_PATH) {
         return Ok((200, Status::of(api).await?.to_json()));
     }
@@ -110,12 +116,12 @@ async fn collect(mut body: Body, bytes_max: usize) -> Result<Vec<u8>, ApiError> 
     Ok(bytes)
 }
 
-fn check_signature(api: &Api, request: &SignedRequest<'_>) -> Result<(), ApiError> {
+fn check_signature(api: &Api, request: &SignedRequest<'_>, service: &str) -> Result<(), ApiError> {
     let settings = api.control.settings();
     let policy = Policy {
         key: &api.root_key,
         region: &settings.account.region,
-        service: SIGNING_NAME,
+        service,
         clock_skew_s_max: settings.clock_skew_s_max,
     };
     Ok(verify(request, &policy, now_s())?)

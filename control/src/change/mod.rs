@@ -4,6 +4,7 @@
 mod deploy;
 mod recompile;
 mod source;
+mod upstreams;
 
 pub(crate) use deploy::DEPLOYMENT_ID_LEN;
 
@@ -98,6 +99,7 @@ impl Control {
                 redeployed: BTreeSet::new(),
                 stages: BTreeSet::new(),
                 referred: BTreeSet::new(),
+                trimmed: BTreeSet::new(),
             };
             let output = change(&mut under_way)?;
             let published = under_way.finish()?;
@@ -185,6 +187,8 @@ pub struct Change<'a> {
     stages: BTreeSet<(String, String)>,
     /// Units to compile again where stages refer to them.
     referred: BTreeSet<Reference>,
+    /// APIs that may have targets which nothing leads to any more.
+    trimmed: BTreeSet<String>,
 }
 
 impl<'a> std::ops::Deref for Change<'a> {
@@ -226,7 +230,9 @@ impl Change<'_> {
     fn finish(mut self) -> Result<Option<u64>, ChangeError> {
         for api_id in std::mem::take(&mut self.redeployed) {
             self.auto_deploy(&api_id)?;
+            self.trimmed.insert(api_id);
         }
+        self.trimmed.extend(self.stages.iter().map(|(api_id, _)| api_id.clone()));
         self.compile_and_publish()
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use turnpike_snapshot::{StageUnit, Unit};
 
 use super::{Change, ChangeError, View};
-use crate::compile::{self, COMPILER_REVISION, CompileError, Reference};
-use crate::model::{HttpApi, HttpContent, HttpStage, RestApi, RestContent, RestStage};
+use crate::compile::{self, COMPILER_REVISION, Reference};
+use crate::model::{HttpApi, HttpContent, HttpStage, RestApi, RestContent, RestStage, link_id};
 use crate::store::Slot;
 
 impl Change<'_> {
@@ -29,6 +29,7 @@ impl Change<'_> {
         for (api_id, stage) in &self.stages {
             changed |= self.fill_stage(api_id, stage)?;
         }
+        self.trimmed.iter().try_for_each(|api_id| self.drop_unused_targets(api_id))?;
         changed |= self.fill_referred()?;
         Ok(if changed { Some(self.tx.publish()?) } else { None })
     }
@@ -72,11 +73,6 @@ impl View<'_> {
         compile::account(&account.id, &account.region, &account.endpoint_suffix)
     }
 
-    /// The unit that stages refer to by this name.
-    fn referred_unit(&self, reference: &Reference) -> Result<Unit, ChangeError> {
-        Err(CompileError::Missing(reference.clone()).into())
-    }
-
     /// `None` when there is nothing to serve: no such API or stage, or nothing deployed to it.
     fn stage_unit(&self, api_id: &str, stage: &str) -> Result<Option<StageUnit>, ChangeError> {
         if let Some(api) = self.tx.api::<HttpApi>(api_id)? {
@@ -92,7 +88,9 @@ impl View<'_> {
         let Some(stage) = self.tx.part::<HttpStage>(&api.id, stage)? else { return Ok(None) };
         let Some(deployment) = &stage.deployment_id else { return Ok(None) };
         let Some(content) = self.tx.part::<HttpContent>(&api.id, deployment)? else { return Ok(None) };
-        Ok(Some(compile::http_stage(api, &stage, &content)?))
+        let links = content.integrations.iter().filter_map(|integration| integration.link_id.as_deref());
+        let upstreams = self.upstreams(&api.id, links)?;
+        Ok(Some(compile::http_stage(api, &stage, &content, &upstreams)?))
     }
 
     fn rest_stage_unit(&self, api: &RestApi, stage: &str) -> Result<Option<StageUnit>, ChangeError> {
@@ -100,6 +98,12 @@ impl View<'_> {
         let Some(content) = self.tx.part::<RestContent>(&api.id, &stage.deployment_id)? else {
             return Ok(None);
         };
-        Ok(Some(compile::rest_stage(api, &stage, &content)?))
+        let integrations = content.resources.iter().flat_map(|resource| resource.methods.values());
+        let integrations = integrations.filter_map(|method| method.integration.as_ref());
+        let connections = integrations.filter_map(|integration| integration.connection_id.as_deref());
+        // A variable that the stage hasn't is the compiler's to refuse.
+        let links = connections.filter_map(|id| link_id(id, &stage.variables).ok());
+        let upstreams = self.upstreams(&api.id, links)?;
+        Ok(Some(compile::rest_stage(api, &stage, &content, &upstreams)?))
     }
 }

@@ -136,6 +136,8 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
             default.deployments_per_api_max,
         )?,
         auto_deployments_kept: kept,
+        vpc_links_max: positive("vpc-links-max", low.vpc_links_max, default.vpc_links_max)?,
+        certificates_max: positive("certificates-max", low.certificates_max, default.certificates_max)?,
         integration_timeout_ms_max: timeout_ms,
     })
 }

@@ -1,16 +1,19 @@
 //! The operator's command line.
 
+mod call;
 mod checked;
 mod gateway_child;
 mod options;
 mod serve;
 mod signals;
 mod status;
+mod targets;
 mod up;
 
 use clap::{Parser, Subcommand};
 
 use options::{ServeArgs, StatusArgs, UpArgs};
+use targets::TargetsArgs;
 
 /// Turnpike's control plane: the management API of Amazon API Gateway, on your own hosts.
 ///
@@ -45,6 +48,11 @@ enum Command {
     Up(Box<UpArgs>),
     /// Show the newest version, and which gateway serves which.
     Status(StatusArgs),
+    /// Put, get or delete what a VPC link or an integration leads to.
+    ///
+    /// Calls a running turnpike-control as the AWS CLI does, and with its variables: AWS_ACCESS_KEY_ID and
+    /// AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, AWS_REGION or AWS_DEFAULT_REGION.
+    Targets(TargetsArgs),
 }
 
 impl Cli {
@@ -63,6 +71,7 @@ impl Cli {
                 Command::Serve(args) => serve::run(*args).await,
                 Command::Up(args) => up::run(*args).await,
                 Command::Status(args) => status::run(args).await,
+                Command::Targets(args) => targets::run(args).await,
             }
         });
         // What still blocks in the store is a transaction that nobody was told of.

@@ -119,6 +119,12 @@ pub(super) struct LowArgs {
     /// Automatic deployments that an API keeps besides those that its stages serve [default: 10]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_AUTO_DEPLOYMENTS_KEPT", value_name = "DEPLOYMENTS")]
     pub(super) auto_deployments_kept: Option<usize>,
+    /// VPC links of each service [default: 20]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_VPC_LINKS_MAX", value_name = "LINKS")]
+    pub(super) vpc_links_max: Option<usize>,
+    /// Certificates, imported and requested [default: 2500]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_CERTIFICATES_MAX", value_name = "CERTIFICATES")]
+    pub(super) certificates_max: Option<usize>,
     /// Longest timeout of an integration, and the timeout of those that set none [default: 29000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_INTEGRATION_TIMEOUT_MS_MAX", value_name = "MS")]
     pub(super) integration_timeout_ms_max: Option<u32>,
@@ -183,7 +189,7 @@ impl LowArgs {
             connections_max idle_timeout_ms
             body_bytes_max body_timeout_ms shutdown_timeout_ms request_log apis_max routes_per_api_max
             integrations_per_api_max resources_per_api_max stages_per_api_max deployments_per_api_max
-            auto_deployments_kept integration_timeout_ms_max gateways_max hello_timeout_ms write_timeout_ms
+            auto_deployments_kept vpc_links_max certificates_max integration_timeout_ms_max gateways_max hello_timeout_ms write_timeout_ms
         } gateway: file.gateway)
     }
 }

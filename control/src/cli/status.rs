@@ -1,68 +1,33 @@
 //! `status`: asks a running control, with a signed call of its own, and prints the answer.
 
-use std::time::Duration;
-
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-
-use super::checked::StatusSettings;
+use super::call::{Answer, Caller};
 use super::options::StatusArgs;
 use super::serve::say;
-use crate::api::{SIGNING_NAME, STATUS_PATH, Status};
+use crate::api::{STATUS_PATH, Status};
 use crate::root_key::{self, ID_ENV, SECRET_ENV};
-use crate::sigv4::{SignedRequest, sign};
-use crate::time::now_s;
-
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Far above what a large fleet's status has.
-const ANSWER_BYTES_MAX: u64 = 16 << 20;
 
 pub(super) async fn run(args: StatusArgs) -> Result<(), String> {
     let settings = args.settings()?;
-    let answer = tokio::time::timeout(ANSWER_TIMEOUT, ask(&settings)).await;
-    let answer =
-        answer.map_err(|_| format!("{} didn't answer within {ANSWER_TIMEOUT:?}", settings.listen))??;
-    say(&describe(&parse_answer(&answer)?))
-}
-
-async fn ask(settings: &StatusSettings) -> Result<Vec<u8>, String> {
     let key = root_key::load(&settings.data_dir).map_err(|error| error.to_string())?;
-    let host = settings.listen.to_string();
-    let headers = [("host".to_owned(), host.clone())];
-    let request = SignedRequest { method: "GET", path: STATUS_PATH, query: "", headers: &headers, body: b"" };
-    let signed = sign(&request, &key, &settings.region, SIGNING_NAME, now_s());
-    let text = format!(
-        "GET {STATUS_PATH} HTTP/1.1\r\nhost: {host}\r\nx-amz-date: {}\r\nauthorization: {}\r\nconnection: close\r\n\r\n",
-        signed.x_amz_date, signed.authorization
-    );
-    let mut stream = TcpStream::connect(settings.listen).await.map_err(|error| {
-        format!("no turnpike-control answers at {host}: {error}. Name its address with --listen")
-    })?;
-    let mut answer = Vec::new();
-    let talk = async {
-        stream.write_all(text.as_bytes()).await?;
-        stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await
+    let caller = Caller {
+        authority: &settings.listen.to_string(),
+        key: &key,
+        region: &settings.region,
+        address_hint: "Name its address with --listen",
     };
-    talk.await.map_err(|error| format!("{host} broke off: {error}"))?;
-    Ok(answer)
+    say(&describe(&status_of(&caller.call("GET", STATUS_PATH, b"").await?)?))
 }
 
-/// The answer of the API's own server, which gives a length and then closes, as it was asked to.
-fn parse_answer(answer: &[u8]) -> Result<Status, String> {
-    let text = String::from_utf8_lossy(answer);
-    let (head, body) =
-        text.split_once("\r\n\r\n").ok_or("what answered isn't a turnpike-control: it doesn't speak HTTP")?;
-    let status = head.split(' ').nth(1).unwrap_or("");
-    if status == "403" {
-        return Err(format!(
+fn status_of(answer: &Answer) -> Result<Status, String> {
+    let Answer { status, body } = answer;
+    match status {
+        200 => serde_json::from_str(body).map_err(|error| format!("the answer can't be read: {error}")),
+        403 => Err(format!(
             "turnpike-control answered 403: {body}. The key is read from its data directory, named with --data-dir, \
              unless {ID_ENV} and {SECRET_ENV} are set"
-        ));
+        )),
+        _ => Err(format!("turnpike-control answered {status}: {body}")),
     }
-    if status != "200" {
-        return Err(format!("turnpike-control answered {status}: {body}"));
-    }
-    serde_json::from_str(body).map_err(|error| format!("the answer can't be read: {error}"))
 }
 
 fn describe(status: &Status) -> String {
@@ -99,8 +64,7 @@ mod tests {
         let gateways =
             vec![gateway("a", 7, None), gateway("b", 6, None), gateway("c", 5, Some((7, "too large")))];
         let body = serde_json::to_string(&Status { version: 7, gateways }).expect("JSON");
-        let answer = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{body}");
-        let told = describe(&parse_answer(answer.as_bytes()).expect("read back"));
+        let told = describe(&status_of(&Answer { status: 200, body }).expect("read back"));
         assert_eq!(
             told,
             "newest version 7\ngateway a serves version 7\ngateway b serves version 6, catching up\n\
@@ -110,12 +74,13 @@ mod tests {
 
     #[test]
     fn refusals_are_told() {
-        let error = parse_answer(b"HTTP/1.1 403 Forbidden\r\n\r\n{\"message\":\"no\"}").expect_err("refused");
+        let answer = |status, body: &str| Answer { status, body: body.to_owned() };
+        let error = status_of(&answer(403, "{\"message\":\"no\"}")).expect_err("refused");
         for part in ["403", "no", "--data-dir", ID_ENV, SECRET_ENV] {
             assert!(error.contains(part), "{part} in {error}");
         }
-        let error = parse_answer(b"HTTP/1.1 500 Oops\r\n\r\nno").expect_err("failed");
+        let error = status_of(&answer(500, "no")).expect_err("failed");
         assert!(error.contains("500") && !error.contains("--data-dir"), "{error}");
-        assert!(parse_answer(b"SSH-2.0").is_err());
+        assert!(status_of(&answer(200, "no")).is_err());
     }
 }

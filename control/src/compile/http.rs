@@ -6,6 +6,7 @@ use turnpike_snapshot::{AccessLog, Integration, Protocol, Route, StageUnit, Targ
 
 use super::CompileError;
 use super::target::{exact, http_proxy, with_request_path};
+use super::upstreams::Upstreams;
 use crate::model::{
     AccessLogSettings, HttpApi, HttpContent, HttpIntegration, HttpRoute, HttpStage, IntegrationUri, RouteKey,
     log_group_of_arn,
@@ -14,13 +15,14 @@ use crate::model::{
 /// Compiles `stage` serving `content`, the deployment that it names.
 ///
 /// # Errors
-/// When the stage lacks a variable or a route lacks an integration.
+/// When the stage lacks a variable, a route lacks an integration, or an integration's link is gone.
 pub fn http_stage(
     api: &HttpApi,
     stage: &HttpStage,
     content: &HttpContent,
+    upstreams: &Upstreams,
 ) -> Result<StageUnit, CompileError> {
-    let mut compiled = Compiled { stage, integrations: Vec::new(), by_use: HashMap::new() };
+    let mut compiled = Compiled { api, stage, upstreams, integrations: Vec::new(), by_use: HashMap::new() };
     let known: HashMap<&str, &HttpIntegration> =
         content.integrations.iter().map(|i| (i.id.as_str(), i)).collect();
     let mut routes = Vec::with_capacity(content.routes.len());
@@ -43,7 +45,9 @@ pub fn http_stage(
 }
 
 struct Compiled<'a> {
+    api: &'a HttpApi,
     stage: &'a HttpStage,
+    upstreams: &'a Upstreams,
     integrations: Vec<Integration>,
     /// Where an integration of this id is, for `$default` routes and for others: their targets differ.
     by_use: HashMap<(&'a str, bool), u32>,
@@ -80,10 +84,11 @@ impl<'a> Compiled<'a> {
         let index = u32::try_from(self.integrations.len())
             .map_err(|_| CompileError::TooManyIntegrations(u32::MAX))?;
         let target = target_of(&uri, for_default);
+        let upstream = self.upstreams.of(&self.api.id, &integration.id, integration.link_id.as_deref())?;
         self.integrations.push(Integration {
             id: integration.id.clone(),
             timeout_ms: integration.timeout_ms,
-            kind: http_proxy(&integration.method, uri, target),
+            kind: http_proxy(&integration.method, uri, target, &upstream),
         });
         self.by_use.insert(key, index);
         Ok(index)

@@ -8,8 +8,10 @@ mod rest;
 #[cfg(test)]
 pub(crate) mod routable;
 mod target;
+mod target_group;
 #[cfg(test)]
 mod tests;
+mod upstreams;
 
 use turnpike_snapshot::{
     AccountUnit, EncodeError, Limits, SemanticError, Unit, UnitHash, check_unit, encode_unit,
@@ -18,12 +20,14 @@ use turnpike_snapshot::{
 pub use http::http_stage;
 pub use reference::{Reference, ReferenceKind, references};
 pub use rest::rest_stage;
+pub use target_group::{GroupOwner, check_targets, target_group};
+pub use upstreams::Upstreams;
 
 use crate::model::UriError;
 
 /// Grows with every change of what this module makes of the same input: a store that was compiled by
 /// another revision is compiled again when it is opened.
-pub const COMPILER_REVISION: i64 = 2;
+pub const COMPILER_REVISION: i64 = 3;
 
 /// Why a stage can't be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +42,12 @@ pub enum CompileError {
     UnmappedPathVariable { uri: String, variable: String, route: String },
     #[error("The access log's destination can't be used: {0}")]
     AccessLog(String),
+    #[error("There is no VPC link '{0}', which an integration leads through")]
+    NoVpcLink(String),
+    #[error(
+        "The connectionId of {route} needs the stage variable '{variable}', which the stage '{stage}' doesn't have"
+    )]
+    NoLinkVariable { route: String, variable: String, stage: String },
     #[error("The configuration refers to the {0}, which isn't there")]
     Missing(Reference),
     #[error("The stage can't be served: {0}")]

@@ -3,7 +3,7 @@
 use turnpike_snapshot::{IntegrationKind, StageUnit};
 
 /// A unit that is in the root because a stage's refers to it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reference {
     pub kind: ReferenceKind,
     /// The unit's own id.
@@ -11,7 +11,7 @@ pub struct Reference {
 }
 
 /// What a stage can refer to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReferenceKind {
     ClientCertificate,
     TargetGroup,

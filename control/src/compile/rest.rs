@@ -1,21 +1,25 @@
 //! A stage of a REST API.
 
-use turnpike_snapshot::{Integration, Protocol, Route, StageUnit};
+use turnpike_snapshot::{Integration, Protocol, Route, StageUnit, TargetPart};
 
 use super::CompileError;
 use super::target::{exact, http_proxy};
+use super::upstreams::Upstreams;
 use crate::model::{
-    IntegrationUri, Resource, RestApi, RestContent, RestIntegration, RestStage, path_variables,
+    IntegrationUri, Resource, RestApi, RestContent, RestIntegration, RestStage, link_id, path_variables,
+    rest_integration_id,
 };
 
 /// Compiles `stage` serving `content`, the deployment that it names.
 ///
 /// # Errors
-/// When the stage lacks a variable, a method lacks an integration, or a URI's variable has no source.
+/// When the stage lacks a variable, a method lacks an integration, a URI's variable has no source, or an
+/// integration's link is gone.
 pub fn rest_stage(
     api: &RestApi,
     stage: &RestStage,
     content: &RestContent,
+    upstreams: &Upstreams,
 ) -> Result<StageUnit, CompileError> {
     let mut integrations = Vec::new();
     let mut routes = Vec::new();
@@ -26,7 +30,15 @@ pub fn rest_stage(
                 method.integration.as_ref().ok_or_else(|| CompileError::NoIntegration(place.clone()))?;
             let index =
                 u32::try_from(integrations.len()).map_err(|_| CompileError::TooManyIntegrations(u32::MAX))?;
-            integrations.push(compile(stage, resource, name, &place, integration)?);
+            let id = rest_integration_id(&resource.id, name);
+            let link = link_of(stage, &place, integration)?;
+            let upstream = upstreams.of(&api.id, &id, link)?;
+            let (uri, target) = resolve(stage, resource, &place, integration)?;
+            integrations.push(Integration {
+                id,
+                timeout_ms: integration.timeout_ms,
+                kind: http_proxy(&integration.method, uri, target, &upstream),
+            });
             routes.push(Route {
                 method: name.clone(),
                 path: resource.path.clone(),
@@ -47,13 +59,28 @@ pub fn rest_stage(
     })
 }
 
-fn compile(
+/// The link that the integration leads through, if it does.
+fn link_of<'a>(
+    stage: &'a RestStage,
+    place: &str,
+    integration: &'a RestIntegration,
+) -> Result<Option<&'a str>, CompileError> {
+    let Some(connection_id) = &integration.connection_id else { return Ok(None) };
+    let link = link_id(connection_id, &stage.variables);
+    link.map(Some).map_err(|variable| CompileError::NoLinkVariable {
+        route: place.to_owned(),
+        variable: variable.to_owned(),
+        stage: stage.name.clone(),
+    })
+}
+
+/// The URI with the stage's variables, and the path that is sent.
+fn resolve(
     stage: &RestStage,
     resource: &Resource,
-    method: &str,
     place: &str,
     integration: &RestIntegration,
-) -> Result<Integration, CompileError> {
+) -> Result<(IntegrationUri, Vec<TargetPart>), CompileError> {
     let uri = IntegrationUri::resolve(&integration.uri, &stage.name, &stage.variables)?;
     let known = path_variables(&resource.path);
     let target = exact(&uri, |variable| {
@@ -72,9 +99,5 @@ fn compile(
             route: place.to_owned(),
         })
     })?;
-    Ok(Integration {
-        id: format!("{}-{method}", resource.id),
-        timeout_ms: integration.timeout_ms,
-        kind: http_proxy(&integration.method, uri, target),
-    })
+    Ok((uri, target))
 }

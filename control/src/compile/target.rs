@@ -1,17 +1,24 @@
 //! An integration's URI as the path that is sent.
 
-use turnpike_snapshot::{HttpProxy, HttpVersion, IntegrationKind, Scheme, TargetPart};
+use turnpike_snapshot::{HttpProxy, IntegrationKind, Scheme, TargetPart};
 
+use super::GroupOwner;
+use super::upstreams::Upstream;
 use crate::model::{IntegrationUri, Piece};
 
 /// The integration that calls `uri`; `method` is the user's, where `ANY` passes the client's on.
-pub(super) fn http_proxy(method: &str, uri: IntegrationUri, target: Vec<TargetPart>) -> IntegrationKind {
+pub(super) fn http_proxy(
+    method: &str,
+    uri: IntegrationUri,
+    target: Vec<TargetPart>,
+    upstream: &Upstream,
+) -> IntegrationKind {
     IntegrationKind::HttpProxy(HttpProxy {
         method: (method != "ANY").then(|| method.to_owned()),
         scheme: Scheme::Http,
-        version: HttpVersion::Http1,
+        version: upstream.version,
         tls: None,
-        target_group: None,
+        target_group: upstream.group.as_ref().map(GroupOwner::unit_id),
         host: uri.host,
         port: uri.port,
         target,

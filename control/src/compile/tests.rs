@@ -43,6 +43,7 @@ fn integration(id: &str, method: &str, uri: &str) -> HttpIntegration {
         method: method.to_owned(),
         uri: uri.to_owned(),
         timeout_ms: 29_000,
+        link_id: None,
     }
 }
 
@@ -68,7 +69,12 @@ fn proxy(unit: &StageUnit, route: usize) -> &HttpProxy {
 
 fn one(key: &str, uri: &str) -> Result<StageUnit, CompileError> {
     let content = content(vec![route(key, Some("i1"))], vec![integration("i1", "ANY", uri)]);
-    let unit = http_stage(&http_api(), &stage(&[("host", "10.0.0.1:81"), ("base", "v1")]), &content)?;
+    let unit = http_stage(
+        &http_api(),
+        &stage(&[("host", "10.0.0.1:81"), ("base", "v1")]),
+        &content,
+        &Upstreams::default(),
+    )?;
     encode(&Unit::Stage(unit.clone()))?;
     Ok(unit)
 }
@@ -125,7 +131,8 @@ fn http_failures_name_the_cause() {
         assert!(error.contains(expected), "{key} {uri}: {error}");
     }
     let without = content(vec![route("GET /x", None)], Vec::new());
-    let error = http_stage(&http_api(), &stage(&[]), &without).expect_err("no integration");
+    let error =
+        http_stage(&http_api(), &stage(&[]), &without, &Upstreams::default()).expect_err("no integration");
     assert_eq!(error, CompileError::NoIntegration("the route 'GET /x'".to_owned()));
 }
 
@@ -135,7 +142,7 @@ fn routes_share_an_integration_unless_their_targets_differ() {
         vec![route("GET /a", Some("i1")), route("GET /b", Some("i1")), route("$default", Some("i1"))],
         vec![integration("i1", "POST", "http://h/x"), integration("unused", "ANY", "http://h")],
     );
-    let unit = http_stage(&http_api(), &stage(&[]), &content).expect("compiles");
+    let unit = http_stage(&http_api(), &stage(&[]), &content, &Upstreams::default()).expect("compiles");
     let used: Vec<u32> = unit.routes.iter().map(|r| r.integration).collect();
     assert_eq!(used, [0, 0, 1]);
     assert_eq!(unit.integrations.len(), 2);
@@ -176,6 +183,7 @@ fn rest(path: &str, uri: &str, mapping: &[(&str, &str)]) -> Result<StageUnit, Co
         path_parameters: mapping.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         passthrough_behavior: "WHEN_NO_MATCH".to_owned(),
         cache_namespace: "res1".to_owned(),
+        connection_id: None,
     };
     let method = Method { integration: Some(integration), ..Method::default() };
     let resource = Resource {
@@ -186,7 +194,7 @@ fn rest(path: &str, uri: &str, mapping: &[(&str, &str)]) -> Result<StageUnit, Co
         methods: BTreeMap::from([("GET".to_owned(), method)]),
     };
     let content = RestContent { deployment_id: "dep1".to_owned(), resources: vec![resource] };
-    let unit = rest_stage(&api, &stage, &content)?;
+    let unit = rest_stage(&api, &stage, &content, &Upstreams::default())?;
     encode(&Unit::Stage(unit.clone()))?;
     Ok(unit)
 }

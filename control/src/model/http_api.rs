@@ -27,6 +27,9 @@ pub struct HttpIntegration {
     /// Checked by [`super::check_uri_template`].
     pub uri: String,
     pub timeout_ms: u32,
+    /// Id of the VPC link that it leads through.
+    #[serde(default)]
+    pub link_id: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

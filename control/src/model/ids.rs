@@ -29,6 +29,19 @@ pub fn new_id(len: usize) -> Result<String, IdError> {
     Ok(id)
 }
 
+/// A new identifier in the form of a UUID (RFC 9562: version 4, variant 10).
+///
+/// # Errors
+/// When the system gives no random bytes.
+pub fn new_uuid() -> Result<String, IdError> {
+    let mut bytes = [0; 16];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| IdError)?;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,23 +3,36 @@
 //! The second of three shapes: the wire's members are parsed into these by `api`, and `compile` turns
 //! them into units. Whatever has a grammar is checked before it gets here.
 
+mod certificate;
+mod domain_name;
 mod http_api;
 mod ids;
 mod path_part;
 mod rest_api;
 mod route_key;
+mod security_policy;
 mod stage;
+mod targets;
 mod uri;
+mod vpc_link;
 
+pub use certificate::{Certificate, Issued};
+pub use domain_name::{ApiMapping, DomainName, MutualTls, check_mapping_key, parse_domain_name};
 pub use http_api::{HttpApi, HttpContent, HttpDeployment, HttpIntegration, HttpRoute, HttpStage};
-pub use ids::{IdError, new_id};
+pub use ids::{IdError, new_id, new_uuid};
 pub use path_part::{PathPart, PathPartError};
 pub use rest_api::{Method, Resource, RestApi, RestContent, RestDeployment, RestIntegration, RestStage};
 pub use route_key::{METHODS, RouteKey, RouteKeyError, path_variables};
+pub use security_policy::{DEFAULT_SECURITY_POLICY, SecurityPolicy, SecurityPolicyError, security_policy};
 pub use stage::{
     AccessLogSettings, Variables, check_stage_name, check_variable, check_variables, log_group_of_arn,
 };
+pub use targets::{
+    Balancing, CircuitBreaker, Endpoint, HealthCheck, IntegrationTargets, OutlierEjection, Probe,
+    ProtocolVersion, Retry, Target, Targets, TargetsTls, rest_integration_id,
+};
 pub use uri::{IntegrationUri, Piece, UriError, check_uri_template};
+pub use vpc_link::{HttpVpcLink, LinkTargets, RestVpcLink, link_id, link_variable};
 
 use std::collections::BTreeMap;
 

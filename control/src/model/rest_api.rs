@@ -54,6 +54,9 @@ pub struct RestIntegration {
     pub path_parameters: BTreeMap<String, String>,
     pub passthrough_behavior: String,
     pub cache_namespace: String,
+    /// The VPC link that it leads through: its id, or the stage variable that holds it.
+    #[serde(default)]
+    pub connection_id: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

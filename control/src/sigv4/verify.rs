@@ -143,8 +143,9 @@ fn check_signed_headers(
     request: &SignedRequest<'_>,
     authorization: &Authorization<'_>,
 ) -> Result<(), AuthError> {
-    for name in ["host", "x-amz-date"] {
-        if !authorization.signed_headers.contains(&name) {
+    for name in ["host", "x-amz-date", "x-amz-target"] {
+        let has_to = name != "x-amz-target" || request.header(name).is_some();
+        if has_to && !authorization.signed_headers.contains(&name) {
             return Err(AuthError::InvalidSignature(format!("SignedHeaders has to include '{name}'")));
         }
     }

@@ -4,5 +4,6 @@ mod command_line;
 mod crash;
 mod edge;
 mod http_api;
+mod links;
 mod rest_api;
 mod support;

@@ -20,11 +20,13 @@ mod chunked;
 mod diagnose;
 mod error;
 mod fields;
+mod forwarded;
 mod frames;
 mod grammar;
 mod host;
 mod limits;
 mod name;
+mod proxy_protocol;
 mod request;
 mod response;
 mod span;
@@ -34,11 +36,16 @@ pub use assemble::{AssembleError, RequestParts};
 pub use chunked::{ChunkedDecoder, Step, is_forbidden_trailer};
 pub use error::{ChunkError, RequestError, ResponseError};
 pub use fields::Header;
+pub use forwarded::{ForwardedElement, ForwardedElements, MalformedForwarded, x_forwarded_for};
 pub use frames::{FrameKind, FrameMeter, FrameRates, GoawayReader};
 pub use grammar::{is_field_value, is_token};
 pub use host::host_name;
 pub use limits::{ChunkLimits, HeadLimits};
 pub use name::HeaderName;
+pub use proxy_protocol::{
+    PROXY_HEADER_BYTES_CEILING, PROXY_TEXT_BYTES_MAX, ProxiedEnds, ProxyError, ProxyProgress,
+    parse_proxy_header,
+};
 pub use request::{Framing, Method, RequestHead};
 pub use response::{ResponseFraming, ResponseHead};
 pub use span::Span;

@@ -38,6 +38,8 @@ pub enum HeaderName {
     XApiKey,
     XForwardedFor,
     XForwardedHost,
+    /// Any other `X-Forwarded-…`.
+    XForwardedOther,
     XForwardedPort,
     XForwardedProto,
 }
@@ -91,7 +93,16 @@ impl HeaderName {
         same_length
             .iter()
             .find(|(known, _)| is_same_token(name, known.as_bytes()))
-            .map_or(Self::Other, |(_, name)| *name)
+            .map_or_else(|| Self::family(name), |(_, name)| *name)
+    }
+
+    /// A name that isn't known by itself.
+    fn family(name: &[u8]) -> Self {
+        const X_FORWARDED: &[u8] = b"x-forwarded-";
+        match name.get(..X_FORWARDED.len()) {
+            Some(beginning) if is_same_token(beginning, X_FORWARDED) => Self::XForwardedOther,
+            _ => Self::Other,
+        }
     }
 
     /// Fields of one connection whatever `Connection` says: RFC 9110 7.6.1, the `Proxy-Auth*` fields of
@@ -140,6 +151,7 @@ impl HeaderName {
                 | Self::XApiKey
                 | Self::XForwardedFor
                 | Self::XForwardedHost
+                | Self::XForwardedOther
                 | Self::XForwardedPort
                 | Self::XForwardedProto
         )

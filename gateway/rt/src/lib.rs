@@ -14,6 +14,7 @@
 mod bell;
 mod clock;
 mod driver;
+mod host;
 mod listener;
 mod poll;
 mod stream;
@@ -21,7 +22,8 @@ mod transport;
 
 pub use bell::{Bell, BellListener};
 pub use clock::Clock;
-pub use driver::{Driver, DriverChoice, pin_to_core, run};
+pub use driver::{Driver, DriverChoice, RING_KIB, Reactor, RingRefusal, decide, pin_to_core, run};
+pub use host::clock_is_synchronized;
 pub use listener::{Listener, bind_shared};
 pub use poll::{Observer, PollTransport, Scratch, Turn, poll_transport, scratch};
 pub use stream::{Cancel, Stream, connect, is_canceled};

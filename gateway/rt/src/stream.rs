@@ -116,9 +116,26 @@ impl Stream {
     /// # Errors
     /// As `recv` gives them.
     pub fn recv_at_once(&self, buffer: &mut Vec<u8>, bytes_max: usize) -> io::Result<Option<usize>> {
+        self.recv_with_flags(buffer, bytes_max, MSG_DONTWAIT)
+    }
+
+    /// As [`recv_at_once`](Self::recv_at_once), and leaves the bytes to the next read.
+    ///
+    /// # Errors
+    /// As `recv` gives them.
+    pub fn peek_at_once(&self, buffer: &mut Vec<u8>) -> io::Result<Option<usize>> {
+        self.recv_with_flags(buffer, usize::MAX, MSG_DONTWAIT | MSG_PEEK)
+    }
+
+    fn recv_with_flags(
+        &self,
+        buffer: &mut Vec<u8>,
+        bytes_max: usize,
+        flags: i32,
+    ) -> io::Result<Option<usize>> {
         let room = buffer.spare_capacity_mut();
         let room_bytes = room.len().min(bytes_max);
-        match SockRef::from(&self.descriptor()).recv_with_flags(&mut room[..room_bytes], MSG_DONTWAIT) {
+        match SockRef::from(&self.descriptor()).recv_with_flags(&mut room[..room_bytes], flags) {
             Ok(count) => {
                 // SAFETY: the kernel has written `count` bytes behind the initialized ones, within the capacity.
                 #[expect(unsafe_code, reason = "the bytes were written by a system call")]
@@ -149,6 +166,16 @@ impl Stream {
     /// The socket is broken.
     pub async fn readable(&self) -> io::Result<()> {
         self.io().readable(false).await
+    }
+
+    /// As [`readable`](Self::readable), for at most `patience`. One kernel timer: for a connection's beginning, not
+    /// for its requests.
+    ///
+    /// # Errors
+    /// `TimedOut`, or the socket is broken.
+    pub async fn readable_within(&self, patience: Duration) -> io::Result<()> {
+        // What is dropped when the time is up has taken no byte.
+        monoio::time::timeout(patience, self.readable()).await.map_err(|_| io::ErrorKind::TimedOut)?
     }
 
     /// Sends all of `buffer[start..]` and gives it back.

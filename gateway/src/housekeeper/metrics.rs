@@ -225,7 +225,7 @@ const SHARD_COUNTERS: [(&str, &str, CounterOf); 13] = [
     ),
 ];
 
-const SHARD_GAUGES: [(&str, &str, GaugeOf); 7] = [
+const SHARD_GAUGES: [(&str, &str, GaugeOf); 8] = [
     ("turnpike_shard_connections_open", "Open client connections.", |g| g.connections_open),
     ("turnpike_shard_connections_idle", "Open client connections between two requests.", |g| {
         g.connections_idle
@@ -236,6 +236,9 @@ const SHARD_GAUGES: [(&str, &str, GaugeOf); 7] = [
     }),
     ("turnpike_shard_upstream_connections_idle", "Pooled connections to integrations' targets.", |g| {
         g.upstream_connections_idle
+    }),
+    ("turnpike_shard_upstream_requests_pending", "Requests that wait for a connection.", |g| {
+        g.upstream_requests_pending
     }),
     ("turnpike_shard_buffers_in_use", "I/O buffers that connections hold; none when all rest.", |g| {
         g.buffers_in_use

@@ -41,7 +41,20 @@ pub(crate) struct Vault {
     pending: HashMap<UnitHash, Bytes>,
     /// The root on disk, if it is known to be whole.
     stored_root: Option<Bytes>,
-    _lock: File,
+    _lock: Lock,
+}
+
+/// Held for as long as it lives.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    /// A child process that is being started has the file too, for a moment; unlocking is for all who have it.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            report!("turnpike-gateway: the data directory stays locked until the process ends: {error}");
+        }
+    }
 }
 
 /// A snapshot to keep.
@@ -242,13 +255,13 @@ impl Vault {
 }
 
 /// The kernel drops the lock with the process, however that ends.
-fn lock(data_dir: &Path) -> Result<File, OpenError> {
+fn lock(data_dir: &Path) -> Result<Lock, OpenError> {
     let path = data_dir.join("lock");
     let failed = |action, error| OpenError::Io { action, path: path.clone(), error };
     let mut options = File::options();
     let file = options.create(true).truncate(false).write(true).open(&path).map_err(|e| failed("open", e))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(data_dir.to_owned())),
         Err(TryLockError::Error(error)) => Err(failed("lock", error)),
     }

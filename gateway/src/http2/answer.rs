@@ -37,7 +37,7 @@ pub(super) async fn answer(
         Err(AssembleError::Refused(error)) => {
             let reply = pipeline::unparsed_reply(shard, Refusal::Request(error));
             // A client that has left by now needs no reply.
-            let _ = stream.begin(&reply, Some(&[])).await;
+            let _ = stream.begin(&reply, true).await;
             shard.buffers.give(reply);
         }
         Err(AssembleError::Malformed) => {
@@ -87,6 +87,7 @@ async fn exchange(
         head,
         bytes,
         id: shard.ids.next(),
+        source_ip: pipeline::source_ip(&shard.settings, &connection.client, &head.headers, bytes),
         may_keep: true,
     };
     let mut record = Record::begin(started_us);

@@ -46,7 +46,7 @@ impl RequestBody {
             stream: Rc::clone(stream),
             watch: None,
             chunked: framing == Framing::Chunked,
-            done: matches!(framing, Framing::None),
+            done: false,
             payload_bytes: 0,
             unreleased_bytes: 0,
         }

@@ -29,6 +29,8 @@ pub(crate) struct Stream {
     respond: RefCell<SendResponse<Bytes>>,
     /// Once the answer's head is sent.
     answer: RefCell<Option<SendStream<Bytes>>>,
+    /// The answer's, as lines.
+    trailers: RefCell<Vec<u8>>,
     /// For the client to take more.
     watch: Rc<Watch>,
     /// The upstream's connection, and as whose.
@@ -43,6 +45,7 @@ impl Stream {
             request: RefCell::new(request),
             respond: RefCell::new(respond),
             answer: RefCell::new(None),
+            trailers: RefCell::default(),
             watch: Watch::of_task(),
             upstream: RefCell::new(None),
             left: Cell::new(false),
@@ -85,35 +88,40 @@ impl Stream {
         self.respond.borrow_mut().send_informational(response).map_err(|_| Left)
     }
 
-    /// Sends the head of `text`, and what follows it as the body's beginning. `trailers`, as lines and possibly none,
-    /// say that it is all of the body.
-    pub(crate) async fn begin(&self, text: &[u8], trailers: Option<&[u8]>) -> Result<(), Left> {
-        let (response, head_bytes) = fields::response(text);
-        let payload = &text[head_bytes..];
-        let ends = payload.is_empty() && trailers.is_some_and(<[u8]>::is_empty);
-        let answer = self.respond.borrow_mut().send_response(response, ends).map_err(|_| Left)?;
-        *self.answer.borrow_mut() = Some(answer);
-        if ends { Ok(()) } else { self.send(payload, trailers).await }
+    /// Lines that come behind the body.
+    pub(crate) fn add_trailers(&self, lines: &[u8]) {
+        self.trailers.borrow_mut().extend_from_slice(lines);
     }
 
-    /// Sends a piece of the body as the client takes it, and ends the body if there are `trailers`, possibly none.
-    pub(crate) async fn send(&self, payload: &[u8], trailers: Option<&[u8]>) -> Result<(), Left> {
+    /// Sends the head of `text`, and what follows it as the body's beginning, or as all of it.
+    pub(crate) async fn begin(&self, text: &[u8], last: bool) -> Result<(), Left> {
+        let (response, head_bytes) = fields::response(text);
+        let payload = &text[head_bytes..];
+        let ends = last && payload.is_empty() && self.trailers.borrow().is_empty();
+        let answer = self.respond.borrow_mut().send_response(response, ends).map_err(|_| Left)?;
+        *self.answer.borrow_mut() = Some(answer);
+        if ends { Ok(()) } else { self.send(payload, last).await }
+    }
+
+    /// Sends a piece of the body as the client takes it; with the last one, the trailers.
+    pub(crate) async fn send(&self, payload: &[u8], last: bool) -> Result<(), Left> {
+        let ends = last && self.trailers.borrow().is_empty();
         let mut payload = Bytes::copy_from_slice(payload);
         while !payload.is_empty() {
             let room = self.room(payload.len()).await?;
             let piece = payload.split_to(room.min(payload.len()));
-            let last = payload.is_empty() && trailers.is_some_and(<[u8]>::is_empty);
-            self.send_within(piece, last)?;
-            if last {
+            let ends = ends && payload.is_empty();
+            self.send_within(piece, ends)?;
+            if ends {
                 return Ok(());
             }
         }
-        trailers.map_or(Ok(()), |trailers| self.end(trailers))
+        if last { self.end() } else { Ok(()) }
     }
 
-    /// Ends the body with trailers, given as lines; with none, it just ends.
-    pub(crate) fn end(&self, trailers: &[u8]) -> Result<(), Left> {
-        let trailers = fields::trailers(trailers);
+    /// Ends the body, with trailers if there are any.
+    pub(crate) fn end(&self) -> Result<(), Left> {
+        let trailers = fields::trailers(&self.trailers.borrow());
         if trailers.is_empty() {
             return self.send_within(Bytes::new(), true);
         }

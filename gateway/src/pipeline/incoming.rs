@@ -10,10 +10,10 @@ use crate::http2::{BodyEnd, RequestBody};
 /// What is still to come of a request's body.
 #[derive(Debug)]
 pub(super) enum Incoming {
-    /// On the client's connection, framed already.
+    /// On the client's connection, framed already; or none.
     Http1(Body),
-    /// On a stream; it is framed as it comes.
-    Http2(RequestBody),
+    /// On a stream; it is framed as it comes. Boxed: it is several times the size of the other.
+    Http2(Box<RequestBody>),
 }
 
 impl Incoming {
@@ -25,7 +25,12 @@ impl Incoming {
             if matches!(framing, Framing::Length(length) if length > settings.body_bytes_max) {
                 return Err(Refusal::BodyTooLarge.into());
             }
-            return Ok((Self::Http2(RequestBody::new(stream, framing)), 0));
+            return Ok(match framing {
+                Framing::None => (Self::Http1(Body::Length(0)), 0),
+                Framing::Length(_) | Framing::Chunked => {
+                    (Self::Http2(Box::new(RequestBody::new(stream, framing))), 0)
+                }
+            });
         }
         let mut body =
             Body::of_request(framing, chunk_limits(settings.header_bytes_max, settings.header_count_max));

@@ -41,7 +41,7 @@ pub(super) async fn send<'a>(
     record: &mut Record<'a>,
 ) -> Result<Sent<'a>, Failure> {
     let shard = exchange.shard;
-    let integration = address.stage.integration(matched.route);
+    let integration = address.stage.integration(matched);
     let (mut body, body_bytes) = Incoming::begin(exchange)?;
     let mut head = shard.buffers.small();
     upstream_request::encode(exchange, address, matched, integration, &mut head);

@@ -136,7 +136,7 @@ impl<'a> Record<'a> {
                 Version::Http11 => "HTTP/1.1",
                 Version::Http2 => "HTTP/2.0",
             },
-            source_ip: exchange.client.peer.ip(),
+            source_ip: exchange.source_ip,
             user_agent: user_agent.map(|header| header.value_span.of(exchange.bytes)),
             domain_name: exchange.host(),
             account_id: &exchange.table.account_id,

@@ -5,10 +5,10 @@
 //! body from a cut one. Over HTTP/2, the head goes as fields and the body without framing. A connection goes back to its pool when the answer ended where its framing said,
 //! nothing came behind it, and the request was sent whole.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 use turnpike_http::{
-    HeadLimits, HeaderName, Method, Progress, ResponseFraming, ResponseHead, Version, encode,
+    ChunkError, HeadLimits, HeaderName, Method, Progress, ResponseFraming, ResponseHead, Version, encode,
 };
 use turnpike_snapshot::Protocol;
 
@@ -43,7 +43,6 @@ pub(super) async fn relay<'a>(
         method: sent.method,
         began: &began,
         uploaded: &uploaded,
-        trailers: RefCell::default(),
     };
     let Some(upload) = sent.upload else {
         let kept = download.run(sent.connection, sent.answer, record).await;
@@ -74,8 +73,6 @@ pub(super) struct Download<'x, 'a> {
     pub(super) began: &'x Cell<bool>,
     /// Whether the request has been sent whole.
     pub(super) uploaded: &'x Cell<bool>,
-    /// Lines that came behind a body whose framing is taken off.
-    trailers: RefCell<Vec<u8>>,
 }
 
 /// How the body's framing changes on its way.
@@ -334,7 +331,7 @@ impl Download<'_, '_> {
         let start = out.len();
         let taken = match coding {
             Coding::Discard => Ok(0),
-            Coding::Dechunk => body.take_payload(bytes, &mut out, &mut self.trailers.borrow_mut()),
+            Coding::Dechunk => self.take_payload(body, bytes, &mut out),
             Coding::Same => body.take(bytes).inspect(|taken| out.extend_from_slice(&bytes[..*taken])),
             Coding::Enchunk => body.take(bytes).inspect(|taken| {
                 if *taken > 0 {
@@ -350,6 +347,16 @@ impl Download<'_, '_> {
                 Err(Fault::Upstream(UpstreamFault::Malformed))
             }
         }
+    }
+
+    /// Takes the framing off, and keeps the trailers for who can have them.
+    fn take_payload(&self, body: &mut Body, bytes: &[u8], out: &mut Vec<u8>) -> Result<usize, ChunkError> {
+        let mut trailers = Vec::new();
+        let taken = body.take_payload(bytes, out, &mut trailers)?;
+        if let Wire::Http2(stream) = self.exchange.wire {
+            stream.add_trailers(&trailers);
+        }
+        Ok(taken)
     }
 
     fn coding(&self, head: &ResponseHead) -> Coding {
@@ -422,19 +429,15 @@ impl Download<'_, '_> {
     /// Sends the head, and what there is of the body.
     async fn begin(&self, out: Vec<u8>, last: bool, record: &mut Record<'_>) -> Result<(), Fault> {
         let Wire::Http2(stream) = self.exchange.wire else { return self.send(out, record).await };
-        let sent = stream.begin(&out, self.trailers_if(last).as_deref()).await;
+        let sent = stream.begin(&out, last).await;
         self.given(out, sent, record)
     }
 
     /// Sends a piece of a body whose framing is taken off or put on.
     async fn send_piece(&self, out: Vec<u8>, last: bool, record: &mut Record<'_>) -> Result<(), Fault> {
         let Wire::Http2(stream) = self.exchange.wire else { return self.send(out, record).await };
-        let sent = stream.send(&out, self.trailers_if(last).as_deref()).await;
+        let sent = stream.send(&out, last).await;
         self.given(out, sent, record)
-    }
-
-    fn trailers_if(&self, last: bool) -> Option<Vec<u8>> {
-        last.then(|| self.trailers.take())
     }
 
     fn given(&self, out: Vec<u8>, sent: Result<(), Left>, record: &mut Record<'_>) -> Result<(), Fault> {
@@ -446,7 +449,7 @@ impl Download<'_, '_> {
     /// Ends a body that the upstream's close has ended.
     async fn end(&self, coding: Coding, record: &mut Record<'_>) -> Result<(), Fault> {
         if let Wire::Http2(stream) = self.exchange.wire {
-            return stream.end(&[]).map_err(|Left| Fault::ClientGone);
+            return stream.end().map_err(|Left| Fault::ClientGone);
         }
         if coding != Coding::Enchunk {
             return Ok(());

@@ -7,6 +7,7 @@ use crate::access_log_format::{AccessLogFormat, DEFAULT_FORMAT};
 pub(super) fn refuse(settings: &Settings) -> Result<(), SettingsError> {
     refuse_bad_paths(settings)?;
     refuse_shared_addresses(settings)?;
+    refuse_vain_proxy_protocol(settings)?;
     if settings.upstream_idle_connections_max > settings.upstream_connections_max {
         return invalid(
             "upstream_idle_connections_max",
@@ -106,4 +107,26 @@ fn refuse_shared_addresses(settings: &Settings) -> Result<(), SettingsError> {
         }
     }
     Ok(())
+}
+
+fn refuse_vain_proxy_protocol(settings: &Settings) -> Result<(), SettingsError> {
+    if let Some(stray) = settings.proxy_protocol.iter().find(|address| !settings.listen.contains(address)) {
+        return invalid(
+            "proxy_protocol",
+            format!("nothing listens on {stray}; name an address of listen as it is written there"),
+        );
+    }
+    match (settings.proxy_protocol.is_empty(), settings.proxy_protocol_from.is_empty()) {
+        (false, true) => invalid(
+            "proxy_protocol",
+            "whose headers are believed isn't said; set proxy_protocol_from to the balancers' networks, such as \
+             10.0.0.0/8",
+        ),
+        (true, false) => invalid(
+            "proxy_protocol_from",
+            "no listener has the PROXY protocol; set proxy_protocol to addresses of listen, or remove \
+             proxy_protocol_from",
+        ),
+        _ => Ok(()),
+    }
 }

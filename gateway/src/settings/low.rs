@@ -9,11 +9,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::builder::BoolishValueParser;
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
 use super::cores::CoreChoice;
+use crate::check::Output;
+use crate::networks::Network;
 use turnpike_rt::DriverChoice;
 
 /// Turnpike's data plane: serves the APIs that turnpike-control publishes.
@@ -23,8 +25,32 @@ use turnpike_rt::DriverChoice;
 /// `_` for `-`: `--header-bytes-max 16384`, `TURNPIKE_GATEWAY_HEADER_BYTES_MAX=16384` and
 /// `header_bytes_max = 16384` say the same. Sizes are in bytes, times in milliseconds.
 #[derive(Parser, Debug)]
-#[command(name = "turnpike-gateway", version, max_term_width = 110)]
+#[command(name = "turnpike-gateway", version, max_term_width = 110, args_conflicts_with_subcommands = true)]
 pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) typed: Typed,
+    /// Without one, the gateway runs.
+    #[command(subcommand)]
+    pub(super) task: Option<TypedTask>,
+}
+
+/// What a gateway can be told to do other than to run.
+#[derive(Subcommand, Debug)]
+pub(super) enum TypedTask {
+    /// Says what this host allows a gateway with these settings, and what to change. Ends with status 1 if it
+    /// couldn't start, or couldn't hold what the settings promise
+    Check {
+        /// A table for people, or JSON for programs
+        #[arg(long, value_name = "table|json", default_value = "table", value_enum)]
+        output: Output,
+        #[command(flatten)]
+        typed: Box<Typed>,
+    },
+}
+
+/// Where settings come from.
+#[derive(Args, Debug)]
+pub(super) struct Typed {
     /// TOML file with settings; an unknown key in it is an error.
     #[arg(long, value_name = "FILE", env = "TURNPIKE_GATEWAY_CONFIG")]
     pub(super) config: Option<PathBuf>,
@@ -40,6 +66,22 @@ pub(super) struct LowArgs {
     /// Port 0 lets the system choose one [default: 127.0.0.1:8080]
     #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_GATEWAY_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
     pub(super) listen: Option<Vec<SocketAddr>>,
+    /// Those of the addresses listened on, as they are written there, whose connections begin with a PROXY protocol
+    /// header, version 1 or 2; a connection without it is closed. Repeated or separated by commas; in a file, an
+    /// array of strings
+    #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_GATEWAY_PROXY_PROTOCOL", value_name = "ADDR:PORT", value_delimiter = ',')]
+    pub(super) proxy_protocol: Option<Vec<SocketAddr>>,
+    /// Networks of the balancers whose PROXY protocol headers are believed; other peers are closed at once.
+    /// Required with --proxy-protocol. Repeated or separated by commas; in a file, an array of strings
+    #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_GATEWAY_PROXY_PROTOCOL_FROM", value_name = "NETWORK", value_delimiter = ',')]
+    pub(super) proxy_protocol_from: Option<Vec<Network>>,
+    /// Longest PROXY protocol header of version 2, its fields included; a connection with a longer one is closed
+    /// (version 1 has 107 at most) [default: 4096]
+    #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_GATEWAY_PROXY_HEADER_BYTES_MAX", value_name = "BYTES")]
+    pub(super) proxy_header_bytes_max: Option<u64>,
+    /// For a PROXY protocol header to be there, from the connection's beginning [default: 5000]
+    #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_GATEWAY_PROXY_HEADER_TIMEOUT_MS", value_name = "MS")]
+    pub(super) proxy_header_timeout_ms: Option<u64>,
     /// Address of metrics, health, readiness and drain. It has no authentication: keep it off public networks
     /// [default: 127.0.0.1:9901]
     #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_GATEWAY_ADMIN_LISTEN", value_name = "ADDR:PORT")]
@@ -75,6 +117,15 @@ pub(super) struct LowArgs {
     #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_DRAIN_TIMEOUT_MS", value_name = "MS")]
     pub(super) drain_timeout_ms: Option<u64>,
 
+    /// Networks of the proxies in front of the gateway whose forwarding fields are believed: the rightmost address
+    /// in them that isn't a listed proxy's becomes the request's source. Without any, nobody's are. Repeated or
+    /// separated by commas; in a file, an array of strings
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_TRUSTED_PROXIES", value_name = "NETWORK", value_delimiter = ',')]
+    pub(super) trusted_proxies: Option<Vec<Network>>,
+    /// What trusted proxies write: `x-forwarded` for X-Forwarded-*, `forwarded` for RFC 7239's field. The other is
+    /// believed from nobody [default: x-forwarded]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_TRUSTED_PROXIES_FIELD", value_name = "x-forwarded|forwarded")]
+    pub(super) trusted_proxies_field: Option<ForwardedField>,
     /// Longest request line; 414 above it [default: 8192]
     #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_START_LINE_BYTES_MAX", value_name = "BYTES")]
     pub(super) start_line_bytes_max: Option<u64>,
@@ -146,10 +197,15 @@ pub(super) struct LowArgs {
     #[arg(help_heading = HTTP2, long, env = "TURNPIKE_GATEWAY_HTTP2_ERROR_RESETS_MAX", value_name = "STREAMS")]
     pub(super) http2_error_resets_max: Option<u64>,
 
-    /// Open connections per shard and integration target; a request that would need another gets 503
+    /// Open connections per shard and integration target; a request that would need another waits for one
     /// [default: 1024]
     #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_UPSTREAM_CONNECTIONS_MAX", value_name = "CONNECTIONS")]
     pub(super) upstream_connections_max: Option<u64>,
+    /// Requests per shard and integration target that wait for a connection when --upstream-connections-max are
+    /// open, for as long as their integration's timeout allows; further ones get 503. 0: none waits
+    /// [default: 1024]
+    #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_UPSTREAM_PENDING_REQUESTS_MAX", value_name = "REQUESTS")]
+    pub(super) upstream_pending_requests_max: Option<u64>,
     /// Idle connections kept per shard and integration target, at most --upstream-connections-max; 0 keeps none
     /// [default: 256]
     #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_UPSTREAM_IDLE_CONNECTIONS_MAX", value_name = "CONNECTIONS")]
@@ -170,6 +226,17 @@ pub(super) struct LowArgs {
     /// Ceiling over the timeouts that integrations ask for; at least 50 [default: 29000]
     #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_INTEGRATION_TIMEOUT_MS_MAX", value_name = "MS")]
     pub(super) integration_timeout_ms_max: Option<u64>,
+
+    /// Targets that a target group may have once its names are resolved; those beyond it aren't used
+    /// [default: 1024]
+    #[arg(help_heading = GROUPS, long, env = "TURNPIKE_GATEWAY_TARGET_GROUP_ADDRESSES_MAX", value_name = "TARGETS")]
+    pub(super) target_group_addresses_max: Option<u64>,
+    /// Health checks that are under way at the same time, of all target groups [default: 256]
+    #[arg(help_heading = GROUPS, long, env = "TURNPIKE_GATEWAY_HEALTH_CHECKS_IN_FLIGHT_MAX", value_name = "CHECKS")]
+    pub(super) health_checks_in_flight_max: Option<u64>,
+    /// Targets that /metrics shows apart; those beyond it are shown together [default: 1000]
+    #[arg(help_heading = GROUPS, long, env = "TURNPIKE_GATEWAY_TARGET_METRICS_MAX", value_name = "TARGETS")]
+    pub(super) target_metrics_max: Option<u64>,
 
     /// Name servers to ask, repeated or separated by commas; in a file, an array of strings. Without any, those
     /// of /etc/resolv.conf
@@ -243,6 +310,7 @@ const PROCESS: &str = "Process";
 const DOWNSTREAM: &str = "Clients (limits and timeouts)";
 const HTTP2: &str = "Clients that speak HTTP/2";
 const UPSTREAM: &str = "Integrations (limits and timeouts)";
+const GROUPS: &str = "Target groups";
 const NAMES: &str = "Names (DNS)";
 const SNAPSHOT: &str = "Snapshots";
 const LOGS: &str = "Logs and metrics";
@@ -255,16 +323,20 @@ impl LowArgs {
             ($($setting:ident)*) => { Self { $($setting: self.$setting.or(below.$setting)),* } };
         }
         each! {
-            listen admin_listen listen_backlog publish_socket
+            listen proxy_protocol proxy_protocol_from proxy_header_bytes_max proxy_header_timeout_ms
+            admin_listen listen_backlog publish_socket
             data_dir cores driver require_io_uring exit_with_parent drain_timeout_ms
+            trusted_proxies trusted_proxies_field
             start_line_bytes_max header_bytes_max header_count_max body_bytes_max pipelined_requests_max
             connections_max exchanges_in_flight_max read_head_timeout_ms read_body_timeout_ms
             write_timeout_ms idle_timeout_ms idle_buffer_release_ms
             http2_streams_max http2_stream_window_bytes http2_connection_window_bytes http2_frame_bytes_max
             http2_header_list_bytes_max http2_send_buffer_bytes_max http2_control_frames_per_second_max
             http2_resets_per_second_max http2_error_resets_max
-            upstream_connections_max upstream_idle_connections_max upstream_head_bytes_max
+            upstream_connections_max upstream_pending_requests_max upstream_idle_connections_max
+            upstream_head_bytes_max
             upstream_header_count_max connect_timeout_ms upstream_idle_timeout_ms integration_timeout_ms_max
+            target_group_addresses_max health_checks_in_flight_max target_metrics_max
             dns_servers dns_ttl_min_ms dns_ttl_max_ms dns_failure_ttl_ms dns_query_timeout_ms
             dns_queries_in_flight_max
             snapshot_unit_bytes_max snapshot_units_max snapshot_bytes_max
@@ -357,6 +429,15 @@ impl Visitor<'_> for BodyLimitVisitor {
             Err(_) => Err(E::invalid_value(de::Unexpected::Signed(typed), &self)),
         }
     }
+}
+
+/// The family of fields that trusted proxies write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ForwardedField {
+    #[value(name = "x-forwarded")]
+    XForwarded,
+    Forwarded,
 }
 
 /// A driver as it is typed.

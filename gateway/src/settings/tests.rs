@@ -12,7 +12,7 @@ const NOT_SETTINGS: &[&str] = &["config", "help", "version"];
 
 fn parse(args: &[&str]) -> Result<Settings, SettingsError> {
     let args = std::iter::once("turnpike-gateway").chain(args.iter().copied());
-    Settings::parse(args.map(OsString::from), || Ok(ALLOWED.to_vec()))
+    Ok(Settings::parse(args.map(OsString::from), || Ok(ALLOWED.to_vec()))?.1)
 }
 
 fn refusal(args: &[&str]) -> String {
@@ -70,7 +70,14 @@ fn the_help_states_the_defaults_that_apply() {
         assert_eq!(parse(&[&flag]).unwrap(), parse(&[]).unwrap(), "{flag} isn't the default");
         stated += 1;
     }
-    let without_default = ["dns_servers", "access_log", "access_log_format"];
+    let without_default = [
+        "proxy_protocol",
+        "proxy_protocol_from",
+        "trusted_proxies",
+        "dns_servers",
+        "access_log",
+        "access_log_format",
+    ];
     assert_eq!(stated + without_default.len(), described().len(), "a setting's help lacks its default");
 }
 
@@ -210,6 +217,12 @@ fn contradictions_are_refused_with_both_settings() {
         (&["--listen", "127.0.0.1:9901"], &["admin_listen", "127.0.0.1:9901"]),
         (&["--listen", "127.0.0.1:1", "--listen", "127.0.0.1:1"], &["listen", "twice"]),
         (&["--data-dir", "."], &["publish_socket", "data_dir"]),
+        (
+            &["--proxy-protocol=127.0.0.1:1", "--proxy-protocol-from=::1"],
+            &["proxy_protocol", "127.0.0.1:1", "listen"],
+        ),
+        (&["--proxy-protocol=127.0.0.1:8080"], &["proxy_protocol", "proxy_protocol_from"]),
+        (&["--proxy-protocol-from=10.0.0.0/8"], &["proxy_protocol_from", "proxy_protocol"]),
     ];
     for (args, mentioned) in cases {
         let error = refusal(args);
@@ -261,4 +274,17 @@ fn a_switch_needs_no_value() {
     assert!(parse(&["--require-io-uring=1"]).unwrap().require_io_uring);
     assert!(parse(&["--require-io-uring"]).unwrap().require_io_uring);
     assert!(!parse(&["--require-io-uring=false"]).unwrap().require_io_uring);
+}
+
+#[test]
+fn a_task_takes_the_settings_that_the_start_takes() {
+    let parse = |args: &[&str]| {
+        let args = std::iter::once("turnpike-gateway").chain(args.iter().copied());
+        Settings::parse(args.map(OsString::from), || Ok(ALLOWED.to_vec()))
+    };
+    let (task, settings) = parse(&["check", "--output", "json", "--cores", "2"]).unwrap();
+    assert_eq!(task, Task::Check(check::Output::Json));
+    assert_eq!(settings.cores, [0, 1]);
+    assert_eq!(parse(&[]).unwrap().0, Task::Run);
+    assert!(parse(&["--cores", "2", "check"]).is_err(), "settings of the start would be ignored");
 }

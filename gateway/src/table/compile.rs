@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
 use turnpike_snapshot::{
     AccountUnit, HttpProxy, HttpVersion, IntegrationKind, Protocol, Scheme, StageUnit, Unit, UnitHash,
 };
@@ -134,9 +135,8 @@ impl Compiler {
             stage: unit.stage.clone(),
             reason,
         })?;
-        let methods: Vec<&str> = unit.routes.iter().map(|route| route.method.as_str()).collect();
         let routes = unit.routes.iter().map(|route| compile_route(unit.protocol, route)).collect();
-        let routes = Routes::compile(unit.protocol, &methods, routes).map_err(|error| {
+        let routes = Routes::compile(unit.protocol, &unit.routes, routes).map_err(|error| {
             CompileError::Route { api_id: unit.api_id.clone(), stage: unit.stage.clone(), error }
         })?;
         Ok(Stage {
@@ -183,7 +183,7 @@ impl Compiler {
 
 impl Table {
     fn add(&mut self, stage: &Arc<Stage>) -> Result<(), CompileError> {
-        let api = self.apis.entry(stage.api_id.clone()).or_insert_with(|| Api {
+        let api = self.apis.entry(SmolStr::new(&stage.api_id)).or_insert_with(|| Api {
             protocol: stage.protocol,
             stages: FxHashMap::default(),
             default: None,
@@ -194,7 +194,7 @@ impl Table {
         if &*stage.name == DEFAULT_STAGE {
             api.default = Some(Arc::clone(stage));
         }
-        if api.stages.insert(stage.name.clone(), Arc::clone(stage)).is_some() {
+        if api.stages.insert(SmolStr::new(&stage.name), Arc::clone(stage)).is_some() {
             return Err(CompileError::StageTwice {
                 api_id: stage.api_id.to_string(),
                 stage: stage.name.to_string(),
@@ -263,12 +263,7 @@ fn compile_route(protocol: Protocol, route: &turnpike_snapshot::Route) -> Route 
         (Protocol::Http, path @ "$default") => path.to_owned(),
         (_, path) => format!("{} {path}", route.method),
     };
-    Route {
-        key: key.into(),
-        path: route.path.as_str().into(),
-        id: route.id.as_str().into(),
-        integration: route.integration,
-    }
+    Route { key: key.into(), path: route.path.as_str().into(), id: route.id.as_str().into() }
 }
 
 fn compile_part(part: &turnpike_snapshot::TargetPart) -> TargetPart {

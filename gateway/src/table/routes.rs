@@ -8,8 +8,13 @@
 //! asked when the first finds nothing; `$default` comes last. matchit takes no `{a}` where it has a `{*b}`
 //! (`/{a}/{rest+}` beside `/{proxy+}`), which can't happen among paths of one length: there is a router for each
 //! length, and of their matches the one wins that is static before variable before greedy, segment by segment.
+//!
+//! Routes that begin with a literal segment stand in a router of that segment's own, looked at first, so that
+//! precedence stays what it is: in a large API the upper nodes of one common tree are cold at each request.
 
 use matchit::{InsertError, Params, Router};
+use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
 use turnpike_snapshot::Protocol;
 
 use super::Route;
@@ -22,17 +27,27 @@ pub(crate) struct Routes {
     routes: Box<[Route]>,
     trim_slash: bool,
     /// The methods that some route names.
-    methods: Vec<(Box<str>, MethodRoutes)>,
+    methods: Vec<(SmolStr, MethodRoutes)>,
     /// For all other methods.
     any: MethodRoutes,
-    default: Option<usize>,
+    default: Option<Leaf>,
+}
+
+/// What a router finds: indexes, so that a match needn't fetch the route itself.
+#[derive(Debug, Clone, Copy)]
+struct Leaf {
+    route: u32,
+    integration: u32,
 }
 
 #[derive(Debug, Default)]
 struct MethodRoutes {
-    first: Router<usize>,
+    /// By their first segment, where that is a literal.
+    under: FxHashMap<SmolStr, Router<Leaf>>,
+    /// All others, asked when none of those matches.
+    first: Router<Leaf>,
     /// By the number of segments.
-    greedy: Vec<(usize, Router<usize>)>,
+    greedy: Vec<(usize, Router<Leaf>)>,
 }
 
 /// How specific a segment of a route's path is, the most specific first.
@@ -47,14 +62,16 @@ enum Segment {
 #[derive(Debug)]
 pub(crate) struct Matched<'t, 'p> {
     pub(crate) route: &'t Route,
+    /// Index into the stage's integrations.
+    pub(super) integration: u32,
     pub(crate) variables: Option<Params<'t, 'p>>,
 }
 
 impl Routes {
-    /// `methods` are the routes' methods, in their order.
+    /// `routes` are the compiled `units`, in their order.
     pub(super) fn compile(
         protocol: Protocol,
-        methods: &[&str],
+        units: &[turnpike_snapshot::Route],
         routes: Vec<Route>,
     ) -> Result<Self, InsertError> {
         let mut compiled = Self {
@@ -64,37 +81,39 @@ impl Routes {
             default: None,
             routes: routes.into(),
         };
-        for method in methods.iter().filter(|method| **method != ANY) {
-            if compiled.methods.iter().all(|(known, _)| **known != **method) {
-                compiled.methods.push(((*method).into(), MethodRoutes::default()));
+        for unit in units.iter().filter(|unit| unit.method != ANY) {
+            if compiled.methods.iter().all(|(known, _)| *known != unit.method) {
+                compiled.methods.push((SmolStr::new(&unit.method), MethodRoutes::default()));
             }
         }
-        for (index, route) in compiled.routes.iter().enumerate() {
-            match (methods[index], &*route.path) {
-                (_, DEFAULT_ROUTE) => compiled.default = Some(index),
-                (ANY, path) => compiled.any.insert(protocol, path, index)?,
+        for (unit, leaf) in leaves(units) {
+            match (unit.method.as_str(), unit.path.as_str()) {
+                (_, DEFAULT_ROUTE) => compiled.default = Some(leaf),
+                (ANY, path) => compiled.any.insert(protocol, path, leaf)?,
                 (method, path) => {
-                    let own = compiled.methods.iter_mut().find(|(known, _)| **known == *method);
-                    own.expect("every method has its routes").1.insert(protocol, path, index)?;
+                    let own = compiled.methods.iter_mut().find(|(known, _)| *known == method);
+                    own.expect("every method has its routes").1.insert(protocol, path, leaf)?;
                 }
             }
         }
-        compiled.add_any_routes(protocol, methods)?;
+        compiled.add_any_routes(protocol, units)?;
         Ok(compiled)
     }
 
     /// An ANY route serves a method where that method has no route of its own on the same path.
-    fn add_any_routes(&mut self, protocol: Protocol, methods: &[&str]) -> Result<(), InsertError> {
-        for (index, route) in self.routes.iter().enumerate() {
-            if methods[index] != ANY || &*route.path == DEFAULT_ROUTE {
-                continue;
-            }
+    fn add_any_routes(
+        &mut self,
+        protocol: Protocol,
+        units: &[turnpike_snapshot::Route],
+    ) -> Result<(), InsertError> {
+        for (unit, leaf) in leaves(units).filter(|(unit, _)| unit.method == ANY && unit.path != DEFAULT_ROUTE)
+        {
             for (method, own) in &mut self.methods {
-                let mut others = self.routes.iter().zip(methods);
-                let overridden = others
-                    .any(|(other, named)| **named == **method && is_same_path(&other.path, &route.path));
-                if !overridden {
-                    own.insert(protocol, &route.path, index)?;
+                let overrides = |other: &turnpike_snapshot::Route| {
+                    *method == other.method && is_same_path(&other.path, &unit.path)
+                };
+                if !units.iter().any(overrides) {
+                    own.insert(protocol, &unit.path, leaf)?;
                 }
             }
         }
@@ -102,15 +121,13 @@ impl Routes {
     }
 
     pub(crate) fn look_up<'t, 'p>(&'t self, method: &str, path: &'p str) -> Option<Matched<'t, 'p>> {
-        let own = self.methods.iter().find(|(known, _)| **known == *method).map_or(&self.any, |(_, own)| own);
+        let own = self.methods.iter().find(|(known, _)| *known == method).map_or(&self.any, |(_, own)| own);
         let matched = own.at(&self.routes, path).or_else(|| own.at(&self.routes, self.trimmed(path)?));
-        match (matched, self.default) {
-            (Some(matched), _) => {
-                Some(Matched { route: &self.routes[*matched.value], variables: Some(matched.params) })
-            }
-            (None, Some(default)) => Some(Matched { route: &self.routes[default], variables: None }),
-            (None, None) => None,
-        }
+        let (leaf, variables) = match matched {
+            Some(matched) => (*matched.value, Some(matched.params)),
+            None => (self.default?, None),
+        };
+        Some(Matched { route: &self.routes[leaf.route as usize], integration: leaf.integration, variables })
     }
 
     /// REST APIs serve `/pets/` as `/pets`.
@@ -120,16 +137,19 @@ impl Routes {
 }
 
 impl MethodRoutes {
-    fn insert(&mut self, protocol: Protocol, path: &str, index: usize) -> Result<(), InsertError> {
+    fn insert(&mut self, protocol: Protocol, path: &str, leaf: Leaf) -> Result<(), InsertError> {
         let (pattern, greedy) = pattern(path);
         let router = match protocol {
             Protocol::Http if greedy => self.greedy_of(segments(path).count()),
-            _ => &mut self.first,
+            _ => match literal_first(path) {
+                Some(segment) => self.under.entry(SmolStr::new(segment)).or_default(),
+                None => &mut self.first,
+            },
         };
-        router.insert(pattern, index)
+        router.insert(pattern, leaf)
     }
 
-    fn greedy_of(&mut self, length: usize) -> &mut Router<usize> {
+    fn greedy_of(&mut self, length: usize) -> &mut Router<Leaf> {
         let known = self.greedy.iter().position(|(known, _)| *known == length);
         let at = known.unwrap_or_else(|| {
             self.greedy.push((length, Router::new()));
@@ -138,13 +158,28 @@ impl MethodRoutes {
         &mut self.greedy[at].1
     }
 
-    fn at<'t, 'p>(&'t self, routes: &[Route], path: &'p str) -> Option<matchit::Match<'t, 'p, &'t usize>> {
+    fn at<'t, 'p>(&'t self, routes: &[Route], path: &'p str) -> Option<matchit::Match<'t, 'p, &'t Leaf>> {
         let greedy = || {
             let matches = self.greedy.iter().filter_map(|(_, router)| router.at(path).ok());
-            matches.min_by(|a, b| segments(&routes[*a.value].path).cmp(segments(&routes[*b.value].path)))
+            let path = |leaf: &Leaf| segments(&routes[leaf.route as usize].path);
+            matches.min_by(|a, b| path(a.value).cmp(path(b.value)))
         };
-        self.first.at(path).ok().or_else(greedy)
+        let under = || if self.under.is_empty() { None } else { self.under.get(first_segment(path)) };
+        under().and_then(|router| router.at(path).ok()).or_else(|| self.first.at(path).ok()).or_else(greedy)
     }
+}
+
+fn leaves(units: &[turnpike_snapshot::Route]) -> impl Iterator<Item = (&turnpike_snapshot::Route, Leaf)> {
+    (0..).zip(units).map(|(route, unit)| (unit, Leaf { route, integration: unit.integration }))
+}
+
+fn first_segment(path: &str) -> &str {
+    let below = path.strip_prefix('/').unwrap_or(path);
+    below.split_once('/').map_or(below, |(segment, _)| segment)
+}
+
+fn literal_first(path: &str) -> Option<&str> {
+    Some(first_segment(path)).filter(|segment| !segment.is_empty() && !segment.contains(['{', '}']))
 }
 
 /// Whether two paths differ in the names of their variables at most.

@@ -172,6 +172,25 @@ fn a_full_match_wins_over_a_greedy_one_with_a_longer_static_part() {
 }
 
 #[test]
+fn a_literal_first_segment_that_leads_nowhere_is_left_again() {
+    for protocol in [Protocol::Rest, Protocol::Http] {
+        let table =
+            one_stage(protocol, &["GET /a", "GET /a/b", "GET /{x}/c", "GET /a/{y}/d", "GET /{x}/{y}/e"]);
+        for (path, expected) in [
+            ("/a", Some("GET /a")),
+            ("/a/b", Some("GET /a/b")),
+            ("/a/c", Some("GET /{x}/c")),
+            ("/a/c/d", Some("GET /a/{y}/d")),
+            ("/a/c/e", Some("GET /{x}/{y}/e")),
+            ("/ab/b", None),
+            ("//b", None),
+        ] {
+            assert_eq!(looked_up(&table, "GET", path).as_deref(), expected, "{path}");
+        }
+    }
+}
+
+#[test]
 fn rest_apis_prefer_static_to_variable_to_greedy_and_go_back() {
     let table =
         one_stage(Protocol::Rest, &["GET /a/b", "ANY /a/{x}", "GET /a/{x}/c", "POST /{rest+}", "GET /"]);

@@ -5,29 +5,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Connection;
+use super::room::{Line, Lines, Room};
 use crate::shard::Shard;
 use crate::table::Upstream;
-
-/// Counts an open connection for as long as it lives.
-#[derive(Debug)]
-pub(super) struct Open {
-    pub(super) shard: Rc<Shard>,
-    pub(super) pool: Rc<Pool>,
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.pool.open.set(self.pool.open.get() - 1);
-        self.shard.stats.borrow_mut().gauges.upstream_connections_open -= 1;
-    }
-}
 
 /// One upstream's connections on this shard.
 #[derive(Debug)]
 pub(super) struct Pool {
     pub(super) upstream: Arc<Upstream>,
     pub(super) idle: RefCell<Vec<Idle>>,
-    pub(super) open: Cell<usize>,
+    pub(super) room: Rc<Room>,
     /// Rotates through the upstream's addresses.
     pub(super) turn: Cell<usize>,
 }
@@ -42,6 +29,7 @@ pub(super) struct Idle {
 #[derive(Debug, Default)]
 pub(crate) struct Pools {
     by_slot: RefCell<Vec<Option<Rc<Pool>>>>,
+    pub(super) lines: Lines,
 }
 
 impl Pools {
@@ -55,7 +43,7 @@ impl Pools {
             Rc::new(Pool {
                 upstream: Arc::clone(upstream),
                 idle: RefCell::default(),
-                open: Cell::new(0),
+                room: Room::new(Rc::new(Line::default())),
                 turn: Cell::new(0),
             })
         });
@@ -65,24 +53,22 @@ impl Pools {
     /// Drops connections that have rested too long or that the upstream has ended, and pools that no
     /// snapshot needs any more. Called about once a second.
     pub(crate) fn sweep(&self, shard: &Shard) {
-        let idle_timeout_ms = shard.settings.upstream_idle_timeout_ms;
-        let now_ms = shard.wheel.now_ms();
         let mut dropped = Vec::new();
         for slot in self.by_slot.borrow_mut().iter_mut() {
             let Some(pool) = slot else { continue };
-            let kept = |idle: &mut Idle| {
-                now_ms.saturating_sub(idle.since_ms) < idle_timeout_ms && idle.connection.stream.is_quiet()
-            };
-            dropped.extend(pool.idle.borrow_mut().extract_if(.., |idle| !kept(idle)));
+            let swept = dropped.len();
             let unneeded = Arc::strong_count(&pool.upstream) == 1;
-            if unneeded {
-                dropped.append(&mut pool.idle.borrow_mut());
-            }
-            if unneeded && pool.open.get() == dropped_of(&dropped, pool) {
+            pool.sweep(shard, unneeded, &mut dropped);
+            if unneeded && pool.room.open() == dropped.len() - swept {
                 *slot = None;
             }
         }
         shard.stats.borrow_mut().gauges.upstream_connections_idle -= dropped.len() as u64;
+    }
+
+    /// Sends requests away that have waited too long for a connection. Called with each tick.
+    pub(crate) fn expire(&self, now_ms: u64) {
+        self.lines.expire(now_ms);
     }
 
     /// Ends all pooled connections, when the shard ends.
@@ -95,10 +81,6 @@ impl Pools {
     }
 }
 
-fn dropped_of(dropped: &[Idle], pool: &Rc<Pool>) -> usize {
-    dropped.iter().filter(|idle| Rc::ptr_eq(&idle.connection.open.pool, pool)).count()
-}
-
 impl Pool {
     pub(super) fn take_idle(&self, shard: &Shard) -> Option<Connection> {
         loop {
@@ -109,5 +91,17 @@ impl Pool {
                 return Some(idle.connection);
             }
         }
+    }
+
+    /// Moves what shouldn't rest any longer to `dropped`.
+    fn sweep(&self, shard: &Shard, unneeded: bool, dropped: &mut Vec<Idle>) {
+        let idle_timeout_ms = shard.settings.upstream_idle_timeout_ms;
+        let now_ms = shard.wheel.now_ms();
+        let kept = |idle: &mut Idle| {
+            !unneeded
+                && now_ms.saturating_sub(idle.since_ms) < idle_timeout_ms
+                && idle.connection.stream.is_quiet()
+        };
+        dropped.extend(self.idle.borrow_mut().extract_if(.., |idle| !kept(idle)));
     }
 }

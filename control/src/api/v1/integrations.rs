@@ -9,7 +9,10 @@ use super::super::error::ApiError;
 use super::super::members::Members;
 use super::{NAME_CHARS_MAX, URI_CHARS_MAX, api, method, resource};
 use crate::change::{Change, View};
-use crate::model::{METHODS, Method, RestIntegration, check_uri_template};
+use crate::model::{
+    IntegrationTargets, METHODS, Method, RestIntegration, check_uri_template, link_variable,
+    rest_integration_id,
+};
 
 const TIMEOUT_MS_MIN: u32 = 50;
 const TARGET_PREFIX: &str = "integration.request.path.";
@@ -24,6 +27,7 @@ pub(in super::super) fn put(change: &mut Change<'_>, call: &Call) -> Result<Valu
     let method = method(&mut resource, call.parameter(2))?;
     let integration = take(change, call.members()?, &resource_id)?;
     check_variables(method, &integration)?;
+    check_one_way(change, call, &integration)?;
     let answer = answer(&integration);
     method.integration = Some(integration);
     change.tx.put_part(&api.id, &resource)?;
@@ -31,10 +35,14 @@ pub(in super::super) fn put(change: &mut Change<'_>, call: &Call) -> Result<Valu
 }
 
 pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
+    Ok(answer(&of_call(view, call)?))
+}
+
+/// The integration that the path names.
+pub(in super::super) fn of_call(view: &View<'_>, call: &Call) -> Result<RestIntegration, ApiError> {
     let api = api(view, call.parameter(0))?;
     let mut resource = resource(view, &api.id, call.parameter(1))?;
-    let integration = method(&mut resource, call.parameter(2))?.integration.as_ref();
-    Ok(answer(integration.ok_or_else(no_integration)?))
+    method(&mut resource, call.parameter(2))?.integration.take().ok_or_else(no_integration)
 }
 
 pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -42,6 +50,7 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
     let mut resource = resource(change, &api.id, call.parameter(1))?;
     method(&mut resource, call.parameter(2))?.integration.take().ok_or_else(no_integration)?;
     change.tx.put_part(&api.id, &resource)?;
+    change.trim_targets(&api.id);
     Ok(Value::Null)
 }
 
@@ -71,18 +80,46 @@ fn take(view: &View<'_>, mut members: Members, resource_id: &str) -> Result<Rest
         cache_namespace: members
             .string("cacheNamespace", NAME_CHARS_MAX)?
             .unwrap_or_else(|| resource_id.to_owned()),
+        connection_id: take_connection(view, &mut members)?,
     };
     refuse_the_rest(members)?;
     Ok(integration)
 }
 
+/// `connectionType` and `connectionId`, which go together; a stage variable's value is looked at in each stage.
+fn take_connection(view: &View<'_>, members: &mut Members) -> Result<Option<String>, ApiError> {
+    let kind = members.one_of("connectionType", &["INTERNET", "VPC_LINK"])?;
+    let id = members.string("connectionId", NAME_CHARS_MAX)?.filter(|id| !id.is_empty());
+    match (kind.as_deref(), id) {
+        (Some("VPC_LINK"), Some(id)) if link_variable(&id).is_some() || view.has_link(&id)? => Ok(Some(id)),
+        (Some("VPC_LINK"), Some(id)) => {
+            Err(ApiError::bad_request(format!("Invalid VpcLink identifier specified: {id}")))
+        }
+        (Some("VPC_LINK"), None) => {
+            Err(ApiError::bad_request("connectionId is required with connectionType VPC_LINK"))
+        }
+        (_, Some(_)) => Err(ApiError::bad_request("connectionId needs connectionType VPC_LINK")),
+        (_, None) => Ok(None),
+    }
+}
+
+/// A link's targets or its own, not both.
+fn check_one_way(view: &View<'_>, call: &Call, integration: &RestIntegration) -> Result<(), ApiError> {
+    let id = rest_integration_id(call.parameter(1), call.parameter(2));
+    let own: Option<IntegrationTargets> = view.tx.part(call.parameter(0), &id)?;
+    if integration.connection_id.is_none() || own.is_none() {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(format!(
+        "The method's integration has targets of its own ({id}): delete them before it leads through a VPC link"
+    )))
+}
+
 fn refuse_the_rest(mut members: Members) -> Result<(), ApiError> {
-    members.one_of("connectionType", &["INTERNET"])?;
     // Bodies always stream here, which gives everything that buffering promises.
     members.one_of("responseTransferMode", &["BUFFERED", "STREAM"])?;
     members.unsupported(&[
         "cacheKeyParameters",
-        "connectionId",
         "contentHandling",
         "credentials",
         "integrationTarget",
@@ -137,7 +174,8 @@ pub(super) fn answer(integration: &RestIntegration) -> Value {
     compact(json!({
         "cacheKeyParameters": [],
         "cacheNamespace": integration.cache_namespace,
-        "connectionType": "INTERNET",
+        "connectionId": integration.connection_id,
+        "connectionType": if integration.connection_id.is_some() { "VPC_LINK" } else { "INTERNET" },
         "httpMethod": integration.method,
         "passthroughBehavior": integration.passthrough_behavior,
         "requestParameters": if parameters.is_empty() { Value::Null } else { parameters.into() },

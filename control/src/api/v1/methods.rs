@@ -42,6 +42,7 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
     method(&mut resource, call.parameter(2))?;
     resource.methods.remove(call.parameter(2));
     change.tx.put_part(&api.id, &resource)?;
+    change.trim_targets(&api.id);
     Ok(Value::Null)
 }
 

@@ -4,8 +4,10 @@ pub(super) mod apis;
 pub(super) mod deployments;
 pub(super) mod integrations;
 pub(super) mod methods;
+mod patch;
 pub(super) mod resources;
 pub(super) mod stages;
+pub(super) mod vpc_links;
 
 use super::call::PagingNames;
 use super::error::ApiError;

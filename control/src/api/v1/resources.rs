@@ -61,6 +61,7 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
         }
     }
     change.tx.delete_part::<Resource>(&api.id, &doomed.id)?;
+    change.trim_targets(&api.id);
     Ok(Value::Null)
 }
 

@@ -7,7 +7,9 @@ use super::super::error::ApiError;
 use super::super::members::Members;
 use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, Shown, URI_CHARS_MAX, api, check_quota, part};
 use crate::change::{Change, View};
-use crate::model::{HttpIntegration, HttpRoute, METHODS, check_uri_template, new_id};
+use crate::model::{
+    HttpIntegration, HttpRoute, HttpVpcLink, IntegrationTargets, METHODS, check_uri_template, new_id,
+};
 
 pub(super) const INTEGRATION_ID_LEN: usize = 7;
 const TIMEOUT_MS_MIN: u32 = 50;
@@ -31,6 +33,7 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
         method: taken.method.ok_or_else(|| missing("integrationMethod"))?,
         uri: taken.uri.ok_or_else(|| missing("integrationUri"))?,
         timeout_ms: taken.timeout_ms.unwrap_or_else(|| default_timeout_ms(change)),
+        link_id: taken.connection.flatten(),
     };
     change.tx.put_part(&api.id, &integration)?;
     change.redeploy(&api.id);
@@ -47,6 +50,8 @@ pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<V
     integration.method = taken.method.unwrap_or(integration.method);
     integration.uri = taken.uri.unwrap_or(integration.uri);
     integration.timeout_ms = taken.timeout_ms.unwrap_or(integration.timeout_ms);
+    integration.link_id = taken.connection.unwrap_or(integration.link_id);
+    check_one_way(change, &api.id, &integration)?;
     change.tx.put_part(&api.id, &integration)?;
     change.redeploy(&api.id);
     Ok(integration.answer())
@@ -73,6 +78,12 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
     Ok(Value::Null)
 }
 
+/// The integration that the path names.
+pub(in super::super) fn of_call(view: &View<'_>, call: &Call) -> Result<HttpIntegration, ApiError> {
+    let api = api(view, call.parameter(0))?;
+    part(view, &api.id, call.parameter(1))
+}
+
 /// The ceiling, as AWS's default is.
 pub(super) fn default_timeout_ms(view: &View<'_>) -> u32 {
     view.settings.quotas.integration_timeout_ms_max
@@ -90,12 +101,13 @@ struct Taken {
     method: Option<String>,
     uri: Option<String>,
     timeout_ms: Option<u32>,
+    /// The inner `None` leads to the URI's host.
+    connection: Option<Option<String>>,
 }
 
 impl Taken {
     fn take(view: &View<'_>, members: &mut Members) -> Result<Self, ApiError> {
         let typed = members.one_of("integrationType", &["HTTP_PROXY"])?.is_some();
-        members.one_of("connectionType", &["INTERNET"])?;
         members.one_of("payloadFormatVersion", &["1.0"])?;
         let timeout_ms_max = view.settings.quotas.integration_timeout_ms_max;
         let taken = Self {
@@ -104,8 +116,9 @@ impl Taken {
             method: members.string("integrationMethod", NAME_CHARS_MAX)?,
             uri: members.string("integrationUri", URI_CHARS_MAX)?,
             timeout_ms: members.integer("timeoutInMillis", TIMEOUT_MS_MIN..=timeout_ms_max)?,
+            connection: take_connection(view, members)?,
         };
-        taken.uri.as_deref().map_or(Ok(()), check_uri)?;
+        taken.uri.as_deref().map_or(Ok(()), check_uri_of_link)?;
         match taken.method.as_deref() {
             Some(method) if !METHODS.contains(&method) => {
                 Err(ApiError::bad_request(format!("Invalid HTTP method specified: '{method}'")))
@@ -115,9 +128,49 @@ impl Taken {
     }
 }
 
+/// AWS's ARNs of load balancers and of Cloud Map services name nothing here.
+fn check_uri_of_link(uri: &str) -> Result<(), ApiError> {
+    if !uri.starts_with("arn:") {
+        return check_uri(uri);
+    }
+    Err(ApiError::bad_request(format!(
+        "integrationUri can't be the ARN '{uri}' in this version of Turnpike: give an http:// URL, whose host is what \
+         the targets see, and put the VPC link's targets at /turnpike/v1/vpclinks/<id>/targets"
+    )))
+}
+
+/// `connectionType` and `connectionId`, which go together.
+fn take_connection(view: &View<'_>, members: &mut Members) -> Result<Option<Option<String>>, ApiError> {
+    let kind = members.one_of("connectionType", &["INTERNET", "VPC_LINK"])?;
+    let id = members.string("connectionId", NAME_CHARS_MAX)?.filter(|id| !id.is_empty());
+    match (kind.as_deref(), id) {
+        (None, None) => Ok(None),
+        (Some("VPC_LINK"), Some(id)) => {
+            let link: Option<HttpVpcLink> = view.tx.entity("", &id)?;
+            let unknown = || ApiError::bad_request(format!("Invalid VpcLink identifier specified: {id}"));
+            Ok(Some(Some(link.ok_or_else(unknown)?.id)))
+        }
+        (Some("VPC_LINK"), None) => {
+            Err(ApiError::bad_request("connectionId is required with connectionType VPC_LINK"))
+        }
+        (Some(_), None) => Ok(Some(None)),
+        (_, Some(_)) => Err(ApiError::bad_request("connectionId needs connectionType VPC_LINK")),
+    }
+}
+
+/// A link's targets or its own, not both.
+fn check_one_way(view: &View<'_>, api_id: &str, integration: &HttpIntegration) -> Result<(), ApiError> {
+    let id = &integration.id;
+    if integration.link_id.is_none() || view.tx.part::<IntegrationTargets>(api_id, id)?.is_none() {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(format!(
+        "Integration {id} has targets of its own: delete them before it leads through a VPC link"
+    )))
+}
+
 fn refuse_the_rest(mut members: Members) -> Result<(), ApiError> {
     members.unsupported(&[
-        "connectionId",
         "contentHandlingStrategy",
         "credentialsArn",
         "integrationSubtype",
@@ -137,7 +190,8 @@ impl Shown for HttpIntegration {
     fn answer(&self) -> Value {
         compact(json!({
             "apiGatewayManaged": self.managed.then_some(true),
-            "connectionType": "INTERNET",
+            "connectionId": self.link_id,
+            "connectionType": if self.link_id.is_some() { "VPC_LINK" } else { "INTERNET" },
             "description": self.description,
             "integrationId": self.id,
             "integrationMethod": self.method,

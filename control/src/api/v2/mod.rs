@@ -6,6 +6,7 @@ pub(super) mod integrations;
 mod quick;
 pub(super) mod routes;
 pub(super) mod stages;
+pub(super) mod vpc_links;
 
 use serde_json::Value;
 

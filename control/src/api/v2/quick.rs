@@ -26,6 +26,7 @@ pub(super) fn create(
         method: "ANY".to_owned(),
         uri: target,
         timeout_ms: default_timeout_ms(change),
+        link_id: None,
     };
     let route = HttpRoute {
         id: new_id(ROUTE_ID_LEN)?,

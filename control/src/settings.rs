@@ -24,6 +24,8 @@ pub struct Settings {
     pub body_timeout_ms: u64,
     /// How long open management requests may take to end once control is told to stop.
     pub shutdown_timeout_ms: u64,
+    /// Where trust stores of domain names may be read from; without one, domain names can have none.
+    pub truststore_dir: Option<PathBuf>,
     pub quotas: Quotas,
     /// One line a management request on standard error.
     pub request_log: bool,
@@ -57,6 +59,8 @@ pub struct Quotas {
     /// VPC links of each service.
     pub vpc_links_max: usize,
     pub certificates_max: usize,
+    pub domain_names_max: usize,
+    pub mappings_per_domain_name_max: usize,
     /// An integration's timeout, and the default of those that set none.
     pub integration_timeout_ms_max: u32,
 }
@@ -73,6 +77,8 @@ impl Default for Quotas {
             auto_deployments_kept: 10,
             vpc_links_max: 20,
             certificates_max: 2_500,
+            domain_names_max: 120,
+            mappings_per_domain_name_max: 200,
             integration_timeout_ms_max: 29_000,
         }
     }

@@ -50,7 +50,7 @@ impl Buffers {
         }
     }
 
-    /// A head whose list of headers has been allocated by an earlier request.
+    /// A head whose list of headers has been allocated for an earlier request.
     pub(crate) fn request_head(&self) -> RequestHead {
         self.request_heads.borrow_mut().pop().unwrap_or_default()
     }

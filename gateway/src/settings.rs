@@ -73,6 +73,8 @@ pub(crate) struct Settings {
     pub(crate) write_timeout_ms: u64,
     pub(crate) idle_timeout_ms: u64,
     pub(crate) idle_buffer_release_ms: u64,
+    /// Per shard.
+    pub(crate) idle_buffers_max: u64,
 
     /// Streams of one client connection that are open at once.
     pub(crate) http2_streams_max: u32,
@@ -251,6 +253,7 @@ impl Settings {
             write_timeout_ms: millis("write_timeout_ms", low.write_timeout_ms, 30_000)?,
             idle_timeout_ms: millis("idle_timeout_ms", low.idle_timeout_ms, 60_000)?,
             idle_buffer_release_ms: millis("idle_buffer_release_ms", low.idle_buffer_release_ms, 1_000)?,
+            idle_buffers_max: in_range("idle_buffers_max", low.idle_buffers_max, 1_024, 0, 1_048_576)?,
 
             http2_streams_max: number("http2_streams_max", low.http2_streams_max, 128, 1, 65_536)?,
             http2_stream_window_bytes: number(

@@ -8,6 +8,7 @@ use clap::Parser;
 
 use crate::request::{Request, Shape};
 use crate::target::{self, Url};
+use crate::tls::{TlsArgs, TlsSettings};
 
 const CONNECTIONS_MAX: usize = 1_000_000;
 const RATE_MAX: f64 = 100_000_000.0;
@@ -22,20 +23,24 @@ Examples:
       the schedule wanted it sent, so the time that it waits for a free connection is part of it.
   turnpike-loadgen http://127.0.0.1:8080/upload --method POST --body-bytes 10485760 --connections 8 --json
   turnpike-loadgen http://127.0.0.1:8080/ --path-list routes.txt --expect-status 200
+  turnpike-loadgen https://127.0.0.1:8443/ --insecure --requests-per-connection 1 --tls-resumption off
+      Full TLS handshakes: a new connection for each request.
 
 What is counted:
   A request belongs to the run if it began (open loop: was intended) after the warm-up and before the end. Requests
   in flight at the end get up to one second to finish. The latencies are those of complete replies of any status;
   requests that time out, that are unfinished then or, in the open loop, still unsent at the end are counted with the
-  time that they had waited, so that what was slowest isn't left out.
+  time that they had waited, so that what was slowest isn't left out. Connections are opened before the run, and
+  again when they are lost or have carried --requests-per-connection; the time that opening one takes (connecting,
+  TLS handshake) is part of the latency of the request that it is opened for, and is reported apart as well.
 
 Exit status: 0 when at least one reply was complete and as expected, 1 when none was, 2 for a wrong command line.";
 
-/// Sends HTTP/1.1 requests and reports throughput and the whole distribution of latencies.
+/// Sends HTTP/1.1 requests, over TLS where the URL says https, and reports throughput and the whole distribution of latencies.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "turnpike-loadgen", version, after_help = EXAMPLES)]
 pub struct Args {
-    /// Where to send requests: http://host[:port][/path][?query]
+    /// Where to send requests: http://host[:port][/path][?query], or https://
     pub url: String,
 
     /// Connections, spread over the threads
@@ -86,19 +91,23 @@ pub struct Args {
     #[arg(long)]
     pub chunked: bool,
 
-    /// Longest wait for one request, connecting included
+    /// Longest wait for one request, connecting and TLS handshake included
     #[arg(long, value_parser = parse_duration, default_value = "10s", value_name = "DURATION")]
     pub timeout: Duration,
 
-    /// A new connection for each request; connecting is part of the latency
-    #[arg(long)]
+    /// Close each connection after N requests; 1 is a new connection for each request
+    #[arg(long, value_name = "N")]
+    pub requests_per_connection: Option<u64>,
+
+    /// As --requests-per-connection 1, and each request says so (connection: close)
+    #[arg(long, conflicts_with = "requests_per_connection")]
     pub no_keepalive: bool,
 
     /// Rotate through the paths of a file: 'path' or 'host path' a line
     #[arg(long, value_name = "FILE")]
     pub path_list: Option<PathBuf>,
 
-    /// Connect here, whatever the URL's host; the Host field stays the URL's
+    /// Connect here, whatever the URL's host; the Host field and the TLS server name stay the URL's
     #[arg(long, value_name = "HOST:PORT")]
     pub connect_to: Option<String>,
 
@@ -117,6 +126,9 @@ pub struct Args {
     /// A progress line each second on standard error, also when that is no terminal
     #[arg(long)]
     pub progress: bool,
+
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }
 
 /// How long a run lasts, warm-up not included.
@@ -142,7 +154,10 @@ pub struct Settings {
     /// Content of each request, framing not included.
     pub request_body_bytes: usize,
     pub head_method: bool,
-    pub keep_alive: bool,
+    /// A connection is closed after so many; unlimited otherwise.
+    pub requests_per_connection: Option<u64>,
+    /// For https:// URLs.
+    pub tls: Option<TlsSettings>,
     pub connections: usize,
     pub length: Length,
     pub warmup: Duration,
@@ -182,7 +197,8 @@ impl Args {
             requests: shape.requests(&url, &paths)?,
             request_body_bytes: shape.body.as_ref().map_or(0, Vec::len),
             head_method: shape.method == "HEAD",
-            keep_alive: shape.keep_alive,
+            requests_per_connection: self.requests_per_connection.or((!shape.keep_alive).then_some(1)),
+            tls: self.tls.check(&url)?,
             connections: self.connections,
             length: match self.requests {
                 Some(requests) => Length::Requests(requests),
@@ -201,6 +217,7 @@ impl Args {
         let range = |ok: bool, what: &str| if ok { Ok(()) } else { Err(what.to_owned()) };
         range((1..=CONNECTIONS_MAX).contains(&self.connections), "--connections: 1 to 1000000")?;
         range(self.requests != Some(0), "--requests: at least 1")?;
+        range(self.requests_per_connection != Some(0), "--requests-per-connection: at least 1")?;
         range(self.duration != Some(Duration::ZERO), "--duration: more than 0")?;
         range(self.timeout > Duration::ZERO, "--timeout: more than 0")?;
         range(self.threads != Some(0), "--threads: at least 1")?;
@@ -340,11 +357,14 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        let cases: [(&[&str], &str); 10] = [
+        let cases: [(&[&str], &str); 13] = [
             (&["--connections", "0"], "--connections"),
             (&["--rate", "0"], "--rate"),
             (&["--rate", "NaN"], "--rate"),
             (&["--requests", "0"], "--requests"),
+            (&["--requests-per-connection", "0"], "--requests-per-connection"),
+            (&["--requests-per-connection", "2", "--no-keepalive"], "cannot be used with"),
+            (&["--insecure"], "--insecure needs an https:// URL"),
             (&["--chunked"], "--chunked needs"),
             (&["--cores", "4095"], "not one of"),
             (&["--threads", "5000"], "--threads"),

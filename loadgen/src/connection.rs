@@ -8,7 +8,7 @@ use monoio::time::sleep;
 use crate::failure::Failure;
 use crate::reactor::Reactor;
 use crate::request::Request;
-use crate::schedule::Claim;
+use crate::schedule::{Claim, Ticket};
 use crate::seat::{Cut, Wake};
 use crate::wire::{Exchange, Wire};
 
@@ -31,13 +31,19 @@ pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wire:
             },
         };
         let request = reactor.next_request();
-        let outcome = seat.until(reactor.deadline_ns(now_ns), exchange(&reactor, &mut wire, request)).await;
+        let exchange = exchange(&reactor, &mut wire, ticket, request);
+        let outcome = seat.until(reactor.deadline_ns(now_ns), exchange).await;
         now_ns = reactor.now_ns();
         reactor.record(ticket, request, &outcome, now_ns);
         match outcome {
-            Ok(Ok(exchange)) if exchange.reply.reusable && reactor.settings.keep_alive => {}
+            Ok(Ok(exchange)) if exchange.reply.reusable => {
+                if let Some(spent) = wire.take_if(|wire| reactor.is_spent(wire)) {
+                    spent.close().await;
+                    now_ns = reactor.now_ns();
+                }
+            }
             Err(Cut::RunOver) => return,
-            Ok(Err(Failure::Connect(_))) => {
+            Ok(Err(Failure::Connect(_) | Failure::Tls(_))) => {
                 wire = None;
                 sleep(RECONNECT_PAUSE).await;
                 now_ns = reactor.now_ns();
@@ -51,11 +57,16 @@ pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wire:
 async fn exchange(
     reactor: &Reactor,
     wire: &mut Option<Wire>,
+    ticket: Ticket,
     request: &Request,
 ) -> Result<Exchange, Failure> {
     let wire = match wire {
         Some(wire) => wire,
-        None => wire.insert(Wire::connect(reactor.settings.address).await.map_err(Failure::Connect)?),
+        None => {
+            let (opened, opening) = reactor.dialer.open().await?;
+            reactor.record_opening(ticket, &opening);
+            wire.insert(opened)
+        }
     };
     wire.exchange(request, reactor.settings.head_method).await
 }

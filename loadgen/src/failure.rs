@@ -4,11 +4,13 @@ use std::fmt;
 use std::io;
 
 use crate::reply::Malformed;
+use crate::tls::TlsFailure;
 
 /// Order of the counters in a tally and of the lines in a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Connect,
+    Tls,
     Reset,
     Timeout,
     Malformed,
@@ -17,13 +19,21 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 6] =
-        [Self::Connect, Self::Reset, Self::Timeout, Self::Malformed, Self::ClosedEarly, Self::Unexpected];
+    pub const ALL: [Self; 7] = [
+        Self::Connect,
+        Self::Tls,
+        Self::Reset,
+        Self::Timeout,
+        Self::Malformed,
+        Self::ClosedEarly,
+        Self::Unexpected,
+    ];
 
     /// The name in a report.
     pub fn name(self) -> &'static str {
         match self {
             Self::Connect => "connect",
+            Self::Tls => "tls",
             Self::Reset => "reset",
             Self::Timeout => "timeout",
             Self::Malformed => "malformed",
@@ -38,6 +48,8 @@ impl Kind {
 pub enum Failure {
     /// No connection could be opened.
     Connect(io::Error),
+    /// The handshake failed, or the session broke later.
+    Tls(TlsFailure),
     /// Sending or receiving failed on an open connection.
     Reset(io::Error),
     Timeout,
@@ -55,6 +67,7 @@ impl Failure {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Connect(_) => Kind::Connect,
+            Self::Tls(_) => Kind::Tls,
             Self::Reset(_) => Kind::Reset,
             Self::Timeout => Kind::Timeout,
             Self::Malformed(_) => Kind::Malformed,
@@ -68,6 +81,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect(error) => write!(f, "no connection: {error}"),
+            Self::Tls(failure) => write!(f, "{failure}"),
             Self::Reset(error) => write!(f, "the connection broke: {error}"),
             Self::Timeout => f.write_str("no complete reply within --timeout"),
             Self::Malformed(reason) => write!(f, "{reason}"),

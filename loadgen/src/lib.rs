@@ -1,5 +1,5 @@
-//! Turnpike's load generator: closed and open loops of HTTP/1.1 requests over io_uring, one pinned reactor a core,
-//! with the whole distribution of latencies. It shares no HTTP code with the gateway, so that both can't agree on
+//! Turnpike's load generator: closed and open loops of HTTP/1.1 and HTTPS requests over io_uring, one pinned
+//! reactor a core, with the whole distribution of latencies. It shares no HTTP code with the gateway, so that both can't agree on
 //! one bug.
 
 pub mod chunked;
@@ -16,6 +16,7 @@ pub mod schedule;
 mod seat;
 pub mod tally;
 pub mod target;
+pub mod tls;
 mod wire;
 
 pub use run::run;

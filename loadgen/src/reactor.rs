@@ -19,7 +19,8 @@ use crate::request::Request;
 use crate::schedule::{Claim, Schedule, Ticket};
 use crate::seat::{Cut, Seat, Wake};
 use crate::tally::Tally;
-use crate::wire::{Exchange, Wire};
+use crate::tls::Connector;
+use crate::wire::{Dialer, Exchange, Opening, Wire};
 
 /// How long requests in flight may finish after the end of a run.
 const GRACE: Duration = Duration::from_secs(1);
@@ -74,6 +75,7 @@ pub(crate) struct Reactor {
     pub(crate) schedule: RefCell<Schedule>,
     pub(crate) tally: RefCell<Tally>,
     pub(crate) pacer_seat: Seat,
+    pub(crate) dialer: Dialer,
     start: Instant,
     end_ns: Option<u64>,
     timeout_ns: u64,
@@ -146,7 +148,8 @@ async fn drive(
 ) -> Result<Option<Message>, String> {
     let pacer = settings.rate.map(|_| Pacer::new()).transpose()?;
     let tally = Tally::new()?;
-    let (wires, first_failure) = open_connections(&settings, task.connections).await;
+    let dialer = Dialer { address: settings.address, tls: settings.tls.as_ref().map(Connector::new) };
+    let (wires, first_failure) = open_connections(&settings, &dialer, task.connections).await;
     let opened = wires.iter().flatten().count();
     if to_main.send(Message::Ready { opened, first_failure }).is_err() {
         return Ok(None);
@@ -158,6 +161,7 @@ async fn drive(
         schedule: RefCell::new(task.schedule),
         tally: RefCell::new(tally),
         pacer_seat: Seat::new(),
+        dialer,
         start,
         end_ns: task.end_ns,
         timeout_ns: settings.timeout.as_nanos() as u64,
@@ -185,22 +189,28 @@ async fn drive(
 }
 
 /// Opens connections a batch at a time; those that fail are `None` and are tried again when they get a request.
-async fn open_connections(settings: &Settings, connections: usize) -> (Vec<Option<Wire>>, Option<String>) {
+async fn open_connections(
+    settings: &Settings,
+    dialer: &Dialer,
+    connections: usize,
+) -> (Vec<Option<Wire>>, Option<String>) {
     let mut wires = Vec::with_capacity(connections);
     let mut first_failure = None;
-    if !settings.keep_alive {
+    if settings.requests_per_connection == Some(1) {
         wires.resize_with(connections, || None);
         return (wires, None);
     }
-    let (address, timeout) = (settings.address, settings.timeout);
     while wires.len() < connections {
         let batch = (connections - wires.len()).min(OPENING_MAX);
         let tasks: Vec<_> = (0..batch)
-            .map(|_| monoio::spawn(monoio::time::timeout(timeout, Wire::connect(address))))
+            .map(|_| {
+                let dialer = dialer.clone();
+                monoio::spawn(monoio::time::timeout(settings.timeout, async move { dialer.open().await }))
+            })
             .collect();
         for task in tasks {
             let opened = match task.await {
-                Ok(opened) => opened.map_err(|error| error.to_string()),
+                Ok(opened) => opened.map(|(wire, _)| wire).map_err(|failure| failure.to_string()),
                 Err(_) => Err("timed out".to_owned()),
             };
             wires.push(opened.map_err(|reason| first_failure.get_or_insert(reason).clone()).ok());
@@ -244,6 +254,18 @@ impl Reactor {
             self.pacer_seat.wake(Wake::RunOver);
         }
         claim
+    }
+
+    /// Whether a connection has carried as many requests as it may.
+    pub(crate) fn is_spent(&self, wire: &Wire) -> bool {
+        self.settings.requests_per_connection.is_some_and(|requests| wire.exchanges >= requests)
+    }
+
+    /// Counts a connection that was opened for a request.
+    pub(crate) fn record_opening(&self, ticket: Ticket, opening: &Opening) {
+        if ticket.recorded {
+            self.tally.borrow_mut().open(opening);
+        }
     }
 
     /// Counts a finished request.

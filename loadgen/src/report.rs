@@ -37,6 +37,8 @@ pub struct Report {
     /// Content both ways: of requests and of replies.
     pub content_bytes_per_s: f64,
     pub latency_us: Latency,
+    /// Of connections opened for a request of the run; the times are part of that request's latency.
+    pub openings: Openings,
     pub status: BTreeMap<u16, u64>,
     pub errors: BTreeMap<String, u64>,
     /// The first error of each kind, in words.
@@ -45,6 +47,22 @@ pub struct Report {
     pub unfinished: u64,
     pub generator: Generator,
     pub warnings: Vec<String>,
+}
+
+/// Connections that were opened during the run, and the TLS handshakes on them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Openings {
+    pub connections: u64,
+    pub connect_us: Latency,
+    pub handshakes: Handshakes,
+    pub handshake_us: Latency,
+}
+
+/// TLS handshakes by kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handshakes {
+    pub full: u64,
+    pub resumed: u64,
 }
 
 /// A distribution in microseconds.
@@ -105,6 +123,7 @@ impl Report {
             body_bytes: tally.body_bytes,
             content_bytes_per_s: content as f64 / run.duration_s,
             latency_us: Latency::of(&tally.latency),
+            openings: Openings::of(tally),
             status: tally.status.clone(),
             errors: errors.collect(),
             first_errors: first_errors.collect(),
@@ -157,6 +176,18 @@ impl Report {
     }
 }
 
+impl Openings {
+    fn of(tally: &Tally) -> Self {
+        let handshakes = Handshakes { full: tally.handshake.len() - tally.resumed, resumed: tally.resumed };
+        Self {
+            connections: tally.connect.len(),
+            connect_us: Latency::of(&tally.connect),
+            handshakes,
+            handshake_us: Latency::of(&tally.handshake),
+        }
+    }
+}
+
 impl Latency {
     fn of(histogram: &hdrhistogram::Histogram<u64>) -> Self {
         if histogram.is_empty() {
@@ -205,6 +236,7 @@ impl fmt::Display for Report {
             writeln!(f, "  {name:>9}    {:>12}", show_us(value))?;
         }
         writeln!(f)?;
+        write!(f, "{}", self.openings)?;
         for (status, count) in &self.status {
             writeln!(f, "  status {status}   {count:>12}")?;
         }
@@ -223,6 +255,22 @@ impl fmt::Display for Report {
         }
         writeln!(f)?;
         self.warnings.iter().try_for_each(|warning| writeln!(f, "  warning: {warning}"))
+    }
+}
+
+impl fmt::Display for Openings {
+    /// Nothing where every connection was opened before the run.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.connections == 0 {
+            return Ok(());
+        }
+        let times = |latency: &Latency| format!("p50 {}, p99 {}", show_us(latency.p50), show_us(latency.p99));
+        writeln!(f, "  connections  {:>12} opened   {}", self.connections, times(&self.connect_us))?;
+        let Handshakes { full, resumed } = self.handshakes;
+        if full + resumed > 0 {
+            writeln!(f, "  handshakes   {full:>12} full, {resumed} resumed   {}", times(&self.handshake_us))?;
+        }
+        Ok(())
     }
 }
 
@@ -255,7 +303,10 @@ pub fn show_us(us: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::wire::{Handshake, Opening};
 
     fn report(cpu_share: f64, lag_ns: u64, unsent: u64) -> Report {
         let mut tally = Tally::new().unwrap();
@@ -265,6 +316,10 @@ mod tests {
         tally.send_lag.saturating_record(lag_ns);
         tally.status.insert(200, 1_000);
         tally.unsent = unsent;
+        for resumed in [false, true, true] {
+            let handshake = Some(Handshake { took: Duration::from_micros(300), resumed });
+            tally.open(&Opening { connect: Duration::from_micros(20), handshake });
+        }
         let run = Circumstances {
             url: "http://a.test/".into(),
             rate_per_s: Some(100.0),
@@ -283,6 +338,16 @@ mod tests {
         assert!((report.latency_us.p50 - 500.0).abs() < 1.0);
         assert_eq!((report.replies_per_s, report.content_bytes_per_s), (100.0, 1_000.0));
         assert!(report.warnings.is_empty());
+    }
+
+    #[test]
+    fn openings_are_told_apart() {
+        let openings = report(0.5, 0, 0).openings;
+        assert_eq!(openings.connections, 3);
+        assert_eq!(openings.handshakes, Handshakes { full: 1, resumed: 2 });
+        assert!((openings.handshake_us.p50 - 300.0).abs() < 1.0 && openings.connect_us.p50 < 21.0);
+        assert!(openings.to_string().contains("1 full, 2 resumed"));
+        assert_eq!(Openings::default().to_string(), "");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 
 use crate::failure::{Failure, Kind};
+use crate::wire::Opening;
 
 /// Longest latency that the histogram tells apart: an hour.
 const LATENCY_MAX_NS: u64 = 3_600_000_000_000;
@@ -18,6 +19,12 @@ pub struct Tally {
     pub latency: Histogram<u64>,
     /// Open loop: by how much requests left late although a connection was free, in nanoseconds.
     pub send_lag: Histogram<u64>,
+    /// How long connecting took, of connections opened for a request, in nanoseconds.
+    pub connect: Histogram<u64>,
+    /// How long their TLS handshakes took, in nanoseconds.
+    pub handshake: Histogram<u64>,
+    /// Handshakes that took up an earlier session.
+    pub resumed: u64,
     /// Complete replies that were as expected.
     pub succeeded: u64,
     pub status: BTreeMap<u16, u64>,
@@ -29,7 +36,7 @@ pub struct Tally {
     /// In flight when the run's grace was over.
     pub unfinished: u64,
     pub sent_bytes: u64,
-    /// As on the wire: heads and framing included.
+    /// Heads and framing included, as before encryption.
     pub received_bytes: u64,
     /// Content of complete replies.
     pub body_bytes: u64,
@@ -46,6 +53,9 @@ impl Tally {
         Ok(Self {
             latency: histogram()?,
             send_lag: histogram()?,
+            connect: histogram()?,
+            handshake: histogram()?,
+            resumed: 0,
             succeeded: 0,
             status: BTreeMap::new(),
             failures: [0; Kind::ALL.len()],
@@ -57,6 +67,15 @@ impl Tally {
             body_bytes: 0,
             last_end_ns: 0,
         })
+    }
+
+    /// Counts a connection that was opened.
+    pub(crate) fn open(&mut self, opening: &Opening) {
+        self.connect.saturating_record(opening.connect.as_nanos() as u64);
+        if let Some(handshake) = &opening.handshake {
+            self.handshake.saturating_record(handshake.took.as_nanos() as u64);
+            self.resumed += u64::from(handshake.resumed);
+        }
     }
 
     /// Counts a failure and keeps the first of its kind in words.
@@ -83,6 +102,9 @@ impl Tally {
         };
         add(&mut self.latency, &other.latency)?;
         add(&mut self.send_lag, &other.send_lag)?;
+        add(&mut self.connect, &other.connect)?;
+        add(&mut self.handshake, &other.handshake)?;
+        self.resumed += other.resumed;
         self.succeeded += other.succeeded;
         for (status, count) in &other.status {
             *self.status.entry(*status).or_default() += count;
@@ -105,8 +127,11 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::reply::Malformed;
+    use crate::wire::Handshake;
 
     #[test]
     fn tallies_add_up() {
@@ -117,9 +142,13 @@ mod tests {
             part.status.insert(200, 1);
             part.fail(&Failure::Malformed(Malformed("x")));
             part.last_end_ns = latency;
+            let took = Duration::from_nanos(latency);
+            let handshake = Some(Handshake { took, resumed: latency > 1_000 });
+            part.open(&Opening { connect: took, handshake });
             sum.add(&part).unwrap();
         }
         assert_eq!((sum.latency.len(), sum.replies(), sum.failed(), sum.last_end_ns), (2, 2, 2, 2_000));
+        assert_eq!((sum.connect.len(), sum.handshake.len(), sum.resumed), (2, 2, 1));
         assert_eq!(sum.first_failures[Kind::Malformed as usize].as_deref(), Some("x"));
     }
 }

@@ -7,9 +7,11 @@ use std::time::Duration;
 pub const PATHS_MAX: usize = 1_000_000;
 const CONNECT_PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A parsed `http://host[:port][/path][?query]`.
+/// A parsed `http[s]://host[:port][/path][?query]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {
+    /// https://
+    pub tls: bool,
     /// Without brackets.
     pub host: String,
     pub port: u16,
@@ -21,8 +23,10 @@ pub struct Url {
 
 impl Url {
     pub fn parse(url: &str) -> Result<Self, String> {
-        let Some(rest) = url.strip_prefix("http://") else {
-            return Err(format!("'{url}' doesn't start with http:// (TLS is not supported by this version)"));
+        let (tls, rest) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+            (Some(rest), _) => (false, rest),
+            (None, Some(rest)) => (true, rest),
+            (None, None) => return Err(format!("'{url}' doesn't start with http:// or https://")),
         };
         let rest = rest.split('#').next().unwrap_or_default();
         let path_at = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -33,7 +37,8 @@ impl Url {
         let (host, port) = split_authority(authority).map_err(|reason| format!("'{url}': {reason}"))?;
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
         check_path(&path).map_err(|reason| format!("'{url}': {reason}"))?;
-        Ok(Self { host, port: port.unwrap_or(80), authority: authority.to_owned(), path })
+        let port = port.unwrap_or(if tls { 443 } else { 80 });
+        Ok(Self { tls, host, port, authority: authority.to_owned(), path })
     }
 
     /// The address to connect to: of several, the first that answers.
@@ -156,6 +161,8 @@ mod tests {
             ("http://a.test?y", "a.test", 80, "a.test", "/?y"),
             ("http://[::1]:81/", "::1", 81, "[::1]:81", "/"),
             ("http://[::1]", "::1", 80, "[::1]", "/"),
+            ("https://a.test/x", "a.test", 443, "a.test", "/x"),
+            ("https://a.test:8443", "a.test", 8443, "a.test:8443", "/"),
         ];
         for (url, host, port, authority, path) in cases {
             let parsed = Url::parse(url).unwrap();
@@ -163,13 +170,14 @@ mod tests {
                 (parsed.host.as_str(), parsed.port, parsed.authority.as_str(), parsed.path.as_str()),
                 (host, port, authority, path)
             );
+            assert_eq!(parsed.tls, url.starts_with("https"));
         }
     }
 
     #[test]
     fn what_is_no_url_is_refused_with_the_reason() {
         let cases = [
-            ("https://a.test", "TLS"),
+            ("ftp://a.test", "http://"),
             ("a.test:80", "http://"),
             ("http://", "host is missing"),
             ("http://a:b@c/", "credentials"),

@@ -1,4 +1,4 @@
-//! One TCP connection and one exchange on it at a time.
+//! One connection, with or without TLS, and one exchange on it at a time.
 //!
 //! Reads are never abandoned on a connection that goes on being used: with io_uring a dropped read may already
 //! have taken bytes, so whoever drops an exchange drops its connection too.
@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use monoio::buf::IoBufMut;
 use monoio::io::{AsyncReadRent, AsyncWriteRent, OwnedReadHalf, OwnedWriteHalf, Splitable};
@@ -16,6 +17,7 @@ use monoio::net::TcpStream;
 use crate::failure::Failure;
 use crate::reply::{HEAD_BYTES_MAX, Malformed, Reply, ReplyReader};
 use crate::request::Request;
+use crate::tls::{self, Connector, TlsLink};
 
 /// Read buffer of a connection: holds the largest head. Pages that no reply reaches stay untouched.
 const READ_BUFFER_BYTES: usize = HEAD_BYTES_MAX;
@@ -27,23 +29,67 @@ pub(crate) struct Exchange {
     pub(crate) received_bytes: u64,
 }
 
+/// Where and how connections are opened.
+#[derive(Debug, Clone)]
+pub(crate) struct Dialer {
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: Option<Connector>,
+}
+
+/// What opening a connection took.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Opening {
+    pub(crate) connect: Duration,
+    pub(crate) handshake: Option<Handshake>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Handshake {
+    pub(crate) took: Duration,
+    pub(crate) resumed: bool,
+}
+
 /// An open connection between exchanges.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    reader: OwnedReadHalf<TcpStream>,
-    writer: OwnedWriteHalf<TcpStream>,
+    link: Link,
     /// Empty between exchanges.
     buffer: Vec<u8>,
+    /// Complete exchanges.
+    pub(crate) exchanges: u64,
+}
+
+#[derive(Debug)]
+enum Link {
+    Plain { reader: OwnedReadHalf<TcpStream>, writer: OwnedWriteHalf<TcpStream> },
+    Tls(Box<TlsLink>),
+}
+
+impl Dialer {
+    pub(crate) async fn open(&self) -> Result<(Wire, Opening), Failure> {
+        let began = Instant::now();
+        let stream = self.connect().await.map_err(Failure::Connect)?;
+        let connect = began.elapsed();
+        let mut buffer = Vec::with_capacity(READ_BUFFER_BYTES);
+        let Some(connector) = &self.tls else {
+            let (reader, writer) = stream.into_split();
+            let wire = Wire { link: Link::Plain { reader, writer }, buffer, exchanges: 0 };
+            return Ok((wire, Opening { connect, handshake: None }));
+        };
+        let link = TlsLink::open(stream, connector, &mut buffer).await.map_err(Failure::Tls)?;
+        let handshake = Handshake { took: began.elapsed() - connect, resumed: link.resumed() };
+        let wire = Wire { link: Link::Tls(Box::new(link)), buffer, exchanges: 0 };
+        Ok((wire, Opening { connect, handshake: Some(handshake) }))
+    }
+
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect_addr(self.address).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
 }
 
 impl Wire {
-    pub(crate) async fn connect(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_addr(address).await?;
-        stream.set_nodelay(true)?;
-        let (reader, writer) = stream.into_split();
-        Ok(Self { reader, writer, buffer: Vec::with_capacity(READ_BUFFER_BYTES) })
-    }
-
     /// Sends a request and reads its reply. After an error, or where the reply isn't reusable, the connection is
     /// of no further use.
     pub(crate) async fn exchange(
@@ -51,19 +97,69 @@ impl Wire {
         request: &Request,
         head_method: bool,
     ) -> Result<Exchange, Failure> {
-        let mut replies = Replies { reader: &mut self.reader, buffer: &mut self.buffer };
+        self.exchanges += 1;
+        let (mut sender, receiver) = self.link.split();
+        let mut replies = Replies { receiver, buffer: &mut self.buffer };
         if request.body.is_empty() {
-            let sent = write_all(&mut self.writer, request.head).await;
+            let sent = sender.send(request.head).await;
             return settle(Some(sent), replies.read_one(head_method).await);
         }
         // A server may answer before it has read a long body, or need its reply read to go on reading.
-        let writer = &mut self.writer;
         let send = async move {
-            write_all(writer, request.head).await?;
-            write_all(writer, request.body).await
+            sender.send(request.head).await?;
+            sender.send(request.body).await
         };
         let (sent, reply) = read_while_sending(send, replies.read_one(head_method)).await;
         settle(sent, reply)
+    }
+
+    /// Closes a connection that could carry more, as its protocol wants it.
+    pub(crate) async fn close(self) {
+        if let Link::Tls(mut link) = self.link {
+            // The server may have closed in the meantime, which is as good.
+            let _ = link.end().await;
+        }
+    }
+}
+
+impl Link {
+    fn split(&mut self) -> (Sender<'_>, Receiver<'_>) {
+        match self {
+            Self::Plain { reader, writer } => (Sender::Plain(writer), Receiver::Plain(reader)),
+            Self::Tls(link) => {
+                let (sender, receiver) = link.split();
+                (Sender::Tls(sender), Receiver::Tls(receiver))
+            }
+        }
+    }
+}
+
+enum Sender<'a> {
+    Plain(&'a mut OwnedWriteHalf<TcpStream>),
+    Tls(tls::Sender<'a>),
+}
+
+impl Sender<'_> {
+    async fn send(&mut self, bytes: &'static [u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(writer) => write_all(writer, bytes).await,
+            Self::Tls(sender) => sender.send(bytes).await,
+        }
+    }
+}
+
+enum Receiver<'a> {
+    Plain(&'a mut OwnedReadHalf<TcpStream>),
+    Tls(tls::Receiver<'a>),
+}
+
+impl Receiver<'_> {
+    /// Appends to the buffer; 0 at the end of the stream.
+    async fn receive(&mut self, buffer: &mut Vec<u8>) -> Result<usize, Failure> {
+        match self {
+            Self::Plain(reader) => read(reader, buffer).await.map_err(Failure::Reset),
+            Self::Tls(receiver) => receiver.receive(buffer).await,
+        }
     }
 }
 
@@ -113,8 +209,16 @@ where
     (sent, reply)
 }
 
+async fn read(reader: &mut OwnedReadHalf<TcpStream>, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    let free = std::mem::take(buffer);
+    let (begin, end) = (free.len(), free.capacity());
+    let (received, slice) = reader.read(free.slice_mut(begin..end)).await;
+    *buffer = slice.into_inner();
+    received
+}
+
 struct Replies<'a> {
-    reader: &'a mut OwnedReadHalf<TcpStream>,
+    receiver: Receiver<'a>,
     buffer: &'a mut Vec<u8>,
 }
 
@@ -123,7 +227,7 @@ impl Replies<'_> {
         let mut reply = ReplyReader::new(head_method);
         let mut received_bytes = 0;
         loop {
-            let received = self.receive().await.map_err(Failure::Reset)?;
+            let received = self.receiver.receive(self.buffer).await?;
             if received == 0 {
                 let reply = reply.close().ok_or(Failure::ClosedEarly)?;
                 return Ok(Exchange { reply, received_bytes });
@@ -141,15 +245,6 @@ impl Replies<'_> {
             }
             self.buffer.drain(..taken);
         }
-    }
-
-    /// Appends to the buffer; 0 at the end of the stream.
-    async fn receive(&mut self) -> io::Result<usize> {
-        let buffer = std::mem::take(self.buffer);
-        let (begin, end) = (buffer.len(), buffer.capacity());
-        let (received, slice) = self.reader.read(buffer.slice_mut(begin..end)).await;
-        *self.buffer = slice.into_inner();
-        received
     }
 }
 

@@ -181,6 +181,25 @@ fn without_keep_alive_each_request_has_its_connection() {
 }
 
 #[test]
+fn a_connection_is_closed_after_its_requests() {
+    let (address, requests) = start(|stream, seen| {
+        let (own, own_requests) = channel();
+        hello(stream, &own);
+        drop(own);
+        let mut of_one = own_requests.iter().collect::<Vec<_>>();
+        let mut last = of_one.pop().unwrap();
+        last.body = vec![of_one.len() as u8 + 1];
+        seen.send(last).unwrap();
+    });
+    let report = report(address, &["-n", "12", "-c", "1", "--requests-per-connection", "3"]);
+    assert_eq!((report.succeeded, report.failed()), (12, 0));
+    let per_connection: Vec<u8> = requests.iter().take(4).map(|seen| seen.body[0]).collect();
+    assert_eq!(per_connection, [3, 3, 3, 3]);
+    assert_eq!(report.openings.connections, 3, "the first was opened before the run");
+    assert_eq!((report.openings.handshakes, report.openings.handshake_us.max), Default::default());
+}
+
+#[test]
 fn broken_replies_are_errors_of_their_kind() {
     let cases: [(&str, Serve); 5] = [
         ("malformed", |stream, seen| answer_all(stream, seen, b"garbage that is no reply\r\n\r\n")),
@@ -286,8 +305,7 @@ fn nobody_listening_is_one_clear_error() {
 
 #[test]
 fn a_wrong_command_line_is_told_apart() {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_turnpike-loadgen")).arg("https://a.test/").output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_turnpike-loadgen")).arg("ftp://a.test/").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("TLS"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("https://"));
 }

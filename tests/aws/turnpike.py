@@ -101,6 +101,7 @@ class Turnpike:
     def __init__(self, directory):
         self.directory = directory
         self.control = self.gateway = None
+        self.environment = {}
         self.listen = self.api = "127.0.0.1:0"
 
     def __enter__(self):
@@ -151,7 +152,7 @@ class Turnpike:
     def start_control(self):
         """On the port that it had before, if it ran before: its clients know that one."""
         arguments = ("serve", "--listen", self.api, "--data-dir", self.directory)
-        self.control = Process("turnpike-control", *arguments, environment=self.root_key)
+        self.control = Process("turnpike-control", *arguments, environment={**self.root_key, **self.environment})
         ready = fields(self.control.line("turnpike-control ready "))
         self.api, self.publish_socket = ready["api"], ready["publish"]
 

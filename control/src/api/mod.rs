@@ -6,6 +6,7 @@
 mod acm;
 mod call;
 mod dispatch;
+mod domains;
 mod error;
 mod json;
 mod links;

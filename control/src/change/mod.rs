@@ -2,6 +2,7 @@
 //! that follow, the units that have to be compiled again, and the new root, all in one transaction.
 
 mod deploy;
+mod domains;
 mod recompile;
 mod source;
 mod upstreams;
@@ -13,6 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use tokio::sync::watch;
+
+use domains::Touched;
 
 use crate::compile::{CompileError, Reference};
 use crate::model::IdError;
@@ -99,6 +102,7 @@ impl Control {
                 redeployed: BTreeSet::new(),
                 stages: BTreeSet::new(),
                 referred: BTreeSet::new(),
+                touched: Touched::default(),
                 trimmed: BTreeSet::new(),
             };
             let output = change(&mut under_way)?;
@@ -187,6 +191,7 @@ pub struct Change<'a> {
     stages: BTreeSet<(String, String)>,
     /// Units to compile again where stages refer to them.
     referred: BTreeSet<Reference>,
+    touched: Touched,
     /// APIs that may have targets which nothing leads to any more.
     trimmed: BTreeSet<String>,
 }

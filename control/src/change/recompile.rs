@@ -13,6 +13,7 @@ impl Change<'_> {
     /// What opening a store asks for: the account's unit as the settings have it, and everything else
     /// if another compiler made it.
     pub(super) fn open(&mut self) -> Result<(), ChangeError> {
+        self.recompile_account();
         if self.tx.compiler_revision()? == Some(COMPILER_REVISION) {
             return Ok(());
         }
@@ -20,17 +21,19 @@ impl Change<'_> {
             self.recompile_api(&api_id)?;
         }
         self.referred.extend(self.view.tx.referred_in_slots()?);
+        self.recompile_domains()?;
         Ok(self.tx.set_compiler_revision(COMPILER_REVISION)?)
     }
 
     /// The new root's version; `None` when the old one still says it all.
     pub(super) fn compile_and_publish(&self) -> Result<Option<u64>, ChangeError> {
-        let mut changed = self.tx.set_slot(&Slot::Account, Some(&compile::encode(&self.account_unit())?))?;
+        let mut changed = false;
         for (api_id, stage) in &self.stages {
             changed |= self.fill_stage(api_id, stage)?;
         }
         self.trimmed.iter().try_for_each(|api_id| self.drop_unused_targets(api_id))?;
         changed |= self.fill_referred()?;
+        changed |= self.fill_account()?;
         Ok(if changed { Some(self.tx.publish()?) } else { None })
     }
 
@@ -68,11 +71,6 @@ impl Change<'_> {
 }
 
 impl View<'_> {
-    fn account_unit(&self) -> Unit {
-        let account = &self.settings.account;
-        compile::account(&account.id, &account.region, &account.endpoint_suffix)
-    }
-
     /// `None` when there is nothing to serve: no such API or stage, or nothing deployed to it.
     fn stage_unit(&self, api_id: &str, stage: &str) -> Result<Option<StageUnit>, ChangeError> {
         if let Some(api) = self.tx.api::<HttpApi>(api_id)? {

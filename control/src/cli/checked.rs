@@ -89,6 +89,7 @@ fn settings(low: &LowArgs) -> Result<Settings, String> {
         body_bytes_max: positive("body-bytes-max", low.body_bytes_max, 6 << 20)?,
         body_timeout_ms: positive("body-timeout-ms", low.body_timeout_ms, 30_000)?,
         shutdown_timeout_ms: low.shutdown_timeout_ms.unwrap_or(10_000),
+        truststore_dir: low.truststore_dir.clone(),
         quotas: quotas(low)?,
         request_log: low.request_log.unwrap_or(false),
     })
@@ -102,8 +103,7 @@ fn account(low: &LowArgs) -> Result<Account, String> {
         endpoint_port: positive("endpoint-port", low.endpoint_port, GATEWAY_LISTEN.port())?,
     };
     // A gateway would refuse the same; here the operator can be told at once.
-    let unit = compile::account(&account.id, &account.region, &account.endpoint_suffix);
-    match compile::encode(&unit) {
+    match compile::account(&account, &[], Vec::new()).and_then(|unit| compile::encode(&unit)) {
         Ok(_) => Ok(account),
         Err(error) => Err(format!("--account-id, --region or --endpoint-suffix: {error}")),
     }
@@ -138,6 +138,12 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
         auto_deployments_kept: kept,
         vpc_links_max: positive("vpc-links-max", low.vpc_links_max, default.vpc_links_max)?,
         certificates_max: positive("certificates-max", low.certificates_max, default.certificates_max)?,
+        domain_names_max: positive("domain-names-max", low.domain_names_max, default.domain_names_max)?,
+        mappings_per_domain_name_max: positive(
+            "mappings-per-domain-name-max",
+            low.mappings_per_domain_name_max,
+            default.mappings_per_domain_name_max,
+        )?,
         integration_timeout_ms_max: timeout_ms,
     })
 }

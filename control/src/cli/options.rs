@@ -10,6 +10,7 @@ use serde::Deserialize;
 const ADDRESSES: &str = "Addresses";
 const ACCOUNT: &str = "Account";
 const LIMITS: &str = "Limits of the management API";
+const DOMAINS: &str = "Domain names and certificates";
 const QUOTAS: &str = "Quotas of what can be configured";
 const GATEWAYS: &str = "Gateways";
 const GATEWAY: &str = "The gateway beside";
@@ -98,6 +99,10 @@ pub(super) struct LowArgs {
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_REQUEST_LOG", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
     pub(super) request_log: Option<bool>,
 
+    /// Directory in which the trust stores are that domain names may use, as file:// URIs; without it, none may
+    #[arg(help_heading = DOMAINS, long, env = "TURNPIKE_CONTROL_TRUSTSTORE_DIR", value_name = "DIR")]
+    pub(super) truststore_dir: Option<PathBuf>,
+
     /// APIs of each kind [default: 600]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_APIS_MAX", value_name = "APIS")]
     pub(super) apis_max: Option<usize>,
@@ -125,6 +130,12 @@ pub(super) struct LowArgs {
     /// Certificates, imported and requested [default: 2500]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_CERTIFICATES_MAX", value_name = "CERTIFICATES")]
     pub(super) certificates_max: Option<usize>,
+    /// Custom domain names [default: 120]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_DOMAIN_NAMES_MAX", value_name = "DOMAINS")]
+    pub(super) domain_names_max: Option<usize>,
+    /// Mappings of a custom domain name [default: 200]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_MAPPINGS_PER_DOMAIN_NAME_MAX", value_name = "MAPPINGS")]
+    pub(super) mappings_per_domain_name_max: Option<usize>,
     /// Longest timeout of an integration, and the timeout of those that set none [default: 29000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_INTEGRATION_TIMEOUT_MS_MAX", value_name = "MS")]
     pub(super) integration_timeout_ms_max: Option<u32>,
@@ -189,7 +200,8 @@ impl LowArgs {
             connections_max idle_timeout_ms
             body_bytes_max body_timeout_ms shutdown_timeout_ms request_log apis_max routes_per_api_max
             integrations_per_api_max resources_per_api_max stages_per_api_max deployments_per_api_max
-            auto_deployments_kept vpc_links_max certificates_max integration_timeout_ms_max gateways_max hello_timeout_ms write_timeout_ms
+            auto_deployments_kept vpc_links_max certificates_max domain_names_max mappings_per_domain_name_max truststore_dir
+            integration_timeout_ms_max gateways_max hello_timeout_ms write_timeout_ms
         } gateway: file.gateway)
     }
 }

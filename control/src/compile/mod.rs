@@ -2,6 +2,7 @@
 //! stage's variables filled in and every address parsed, so that serving it can't fail for want of
 //! meaning. Pure: what it needs is passed in. A failure is the caller's to mend and is told to them.
 
+mod domains;
 mod http;
 mod reference;
 mod rest;
@@ -13,17 +14,17 @@ mod target_group;
 mod tests;
 mod upstreams;
 
-use turnpike_snapshot::{
-    AccountUnit, EncodeError, Limits, SemanticError, Unit, UnitHash, check_unit, encode_unit,
-};
+use turnpike_snapshot::{EncodeError, Limits, SemanticError, Unit, UnitHash, check_unit, encode_unit};
 
+pub use domains::{account, certificate, mappings, trust_store};
 pub use http::http_stage;
 pub use reference::{Reference, ReferenceKind, references};
 pub use rest::rest_stage;
 pub use target_group::{GroupOwner, check_targets, target_group};
 pub use upstreams::Upstreams;
 
-use crate::model::UriError;
+use crate::model::{SecurityPolicyError, UriError};
+use crate::pki::PkiError;
 
 /// Grows with every change of what this module makes of the same input: a store that was compiled by
 /// another revision is compiled again when it is opened.
@@ -50,9 +51,13 @@ pub enum CompileError {
     NoLinkVariable { route: String, variable: String, stage: String },
     #[error("The configuration refers to the {0}, which isn't there")]
     Missing(Reference),
-    #[error("The stage can't be served: {0}")]
+    #[error("The domain name's certificate or trust store can't be used: {0}")]
+    Pki(#[from] PkiError),
+    #[error(transparent)]
+    SecurityPolicy(#[from] SecurityPolicyError),
+    #[error("The configuration can't be served: {0}")]
     Semantic(#[from] SemanticError),
-    #[error("The stage can't be encoded: {0}")]
+    #[error("The configuration can't be encoded: {0}")]
     Encode(#[from] EncodeError),
     #[error("The stage has more than {0} integrations")]
     TooManyIntegrations(u32),
@@ -75,16 +80,4 @@ pub fn encode(unit: &Unit) -> Result<Encoded, CompileError> {
     check_unit(unit, &Limits::default())?;
     let (hash, bytes) = encode_unit(unit)?;
     Ok(Encoded { hash, bytes, secret: matches!(unit, Unit::Certificate(_)) })
-}
-
-/// What all stages share.
-#[must_use]
-pub fn account(account_id: &str, region: &str, endpoint_suffix: &str) -> Unit {
-    Unit::Account(AccountUnit {
-        account_id: account_id.to_owned(),
-        region: region.to_owned(),
-        endpoint_suffix: endpoint_suffix.to_owned(),
-        domains: Vec::new(),
-        acme_challenges: Vec::new(),
-    })
 }

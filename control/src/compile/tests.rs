@@ -220,6 +220,14 @@ fn rest_failures_name_the_cause() {
 
 #[test]
 fn an_account_unit_encodes() {
-    encode(&account("000000000000", "us-east-1", "localhost")).expect("valid defaults");
-    assert!(encode(&account("12", "us-east-1", "localhost")).is_err());
+    let mut settings = crate::settings::Account {
+        id: "000000000000".to_owned(),
+        region: "us-east-1".to_owned(),
+        endpoint_suffix: "localhost".to_owned(),
+        endpoint_port: 8080,
+    };
+    let encoded = |settings: &_| encode(&account(settings, &[], Vec::new()).expect("no domains"));
+    encoded(&settings).expect("valid defaults");
+    settings.id = "12".to_owned();
+    assert!(encoded(&settings).is_err());
 }

@@ -54,7 +54,7 @@ pub fn import(material: &Material<'_>, now_s: i64) -> Result<Imported, PkiError>
     Ok(Imported { certificate, chain, private_key, facts })
 }
 
-fn parse(der: &[u8], what: impl Fn() -> String) -> Result<X509Certificate<'_>, PkiError> {
+pub(super) fn parse(der: &[u8], what: impl Fn() -> String) -> Result<X509Certificate<'_>, PkiError> {
     match X509Certificate::from_der(der) {
         Ok((b"", certificate)) => Ok(certificate),
         Ok(_) => Err(PkiError::NotACertificate(what(), "bytes follow it".to_owned())),

@@ -1,6 +1,7 @@
 //! X.509 as certificates are taken in: PEM to DER, a key that fits its certificate, a chain that links, and what a
 //! certificate says of itself. Pure; the time is a parameter. Errors are for whoever gave the certificate.
 
+mod authorities;
 mod facts;
 mod import;
 mod key;
@@ -8,6 +9,7 @@ mod pem;
 #[cfg(test)]
 mod tests;
 
+pub use authorities::authorities;
 pub use facts::Facts;
 pub use import::{Imported, Material, import};
 pub use key::{KeyAlgorithm, PrivateKey};

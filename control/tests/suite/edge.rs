@@ -49,7 +49,7 @@ fn operations_without_a_handler_are_named() {
         ("POST", "/restapis?mode=import", "ImportRestApi"),
         ("PATCH", "/restapis/a/stages/b", "UpdateStage (apigateway)"),
         ("POST", "/v2/apis/a/authorizers", "CreateAuthorizer (apigatewayv2)"),
-        ("GET", "/v2/domainnames", "GetDomainNames (apigatewayv2)"),
+        ("GET", "/v2/portals", "ListPortals (apigatewayv2)"),
         ("POST", "/usageplans", "CreateUsagePlan"),
     ] {
         inside.client.refused(501, error, name, method, target, "{}");

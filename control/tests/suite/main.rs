@@ -2,6 +2,7 @@
 
 mod command_line;
 mod crash;
+mod domains;
 mod edge;
 mod http_api;
 mod links;

@@ -18,6 +18,7 @@ mod host;
 mod listener;
 mod poll;
 mod stream;
+mod tls;
 mod transport;
 
 pub use bell::{Bell, BellListener};
@@ -27,6 +28,7 @@ pub use host::clock_is_synchronized;
 pub use listener::{Listener, bind_shared};
 pub use poll::{Observer, PollTransport, Scratch, Turn, poll_transport, scratch};
 pub use stream::{Cancel, Stream, connect, is_canceled};
+pub use tls::{CipherBuffers, HandshakeError, TlsStream};
 pub use transport::Transport;
 
 use std::future::Future;

@@ -6,12 +6,13 @@
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 
-use crate::{Cancel, Stream};
+use crate::{Cancel, Stream, TlsStream};
 
 /// One connection's bytes. Reading and writing may go on at once, from two futures of the shard.
 #[derive(Debug)]
 pub enum Transport {
     Plain(Stream),
+    Tls(Box<TlsStream>),
 }
 
 impl Transport {
@@ -24,6 +25,7 @@ impl Transport {
     pub async fn recv_at_most(&self, buffer: Vec<u8>, bytes_max: usize) -> (io::Result<usize>, Vec<u8>) {
         match self {
             Self::Plain(stream) => stream.recv_at_most(buffer, bytes_max).await,
+            Self::Tls(stream) => stream.recv_at_most(buffer, bytes_max).await,
         }
     }
 
@@ -41,6 +43,7 @@ impl Transport {
     ) -> (io::Result<usize>, Vec<u8>) {
         match self {
             Self::Plain(stream) => stream.recv_cancelable_at_most(buffer, bytes_max, cancel).await,
+            Self::Tls(stream) => stream.recv_cancelable_at_most(buffer, bytes_max, cancel).await,
         }
     }
 
@@ -51,6 +54,7 @@ impl Transport {
     pub fn recv_at_once(&self, buffer: &mut Vec<u8>, bytes_max: usize) -> io::Result<Option<usize>> {
         match self {
             Self::Plain(stream) => stream.recv_at_once(buffer, bytes_max),
+            Self::Tls(stream) => stream.recv_at_once(buffer, bytes_max),
         }
     }
 
@@ -61,6 +65,7 @@ impl Transport {
     pub async fn readable(&self) -> io::Result<()> {
         match self {
             Self::Plain(stream) => stream.readable().await,
+            Self::Tls(stream) => stream.readable().await,
         }
     }
 
@@ -68,6 +73,7 @@ impl Transport {
     pub async fn send(&self, buffer: Vec<u8>, start: usize) -> (io::Result<()>, Vec<u8>) {
         match self {
             Self::Plain(stream) => stream.send(buffer, start).await,
+            Self::Tls(stream) => stream.send(buffer, start).await,
         }
     }
 
@@ -80,6 +86,7 @@ impl Transport {
     pub fn send_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.send_at_once(bytes),
+            Self::Tls(stream) => stream.send_at_once(bytes),
         }
     }
 
@@ -89,6 +96,7 @@ impl Transport {
     pub fn is_flushed(&self) -> bool {
         match self {
             Self::Plain(_) => true,
+            Self::Tls(stream) => stream.is_flushed(),
         }
     }
 
@@ -97,6 +105,7 @@ impl Transport {
     pub fn is_quiet(&self) -> bool {
         match self {
             Self::Plain(stream) => stream.is_quiet(),
+            Self::Tls(stream) => stream.is_quiet(),
         }
     }
 
@@ -104,6 +113,7 @@ impl Transport {
     pub fn shutdown(&self, how: Shutdown) {
         match self {
             Self::Plain(stream) => stream.shutdown(how),
+            Self::Tls(stream) => stream.shutdown(how),
         }
     }
 
@@ -111,6 +121,7 @@ impl Transport {
     pub fn reset_on_close(&self) {
         match self {
             Self::Plain(stream) => stream.reset_on_close(),
+            Self::Tls(stream) => stream.reset_on_close(),
         }
     }
 
@@ -121,6 +132,16 @@ impl Transport {
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         match self {
             Self::Plain(stream) => stream.local_address(),
+            Self::Tls(stream) => stream.local_address(),
+        }
+    }
+
+    /// The TLS connection, for what only such a one has.
+    #[must_use]
+    pub fn tls(&self) -> Option<&TlsStream> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => Some(stream),
         }
     }
 }

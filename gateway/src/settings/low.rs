@@ -163,6 +163,10 @@ pub(super) struct LowArgs {
     /// How long an idle client connection keeps its buffers before they go back to the shard [default: 1000]
     #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_IDLE_BUFFER_RELEASE_MS", value_name = "MS")]
     pub(super) idle_buffer_release_ms: Option<u64>,
+    /// Buffers of 8 KiB in use per shard beyond which idle client connections wait without one, which costs their
+    /// next request one more operation [default: 1024]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_IDLE_BUFFERS_MAX", value_name = "BUFFERS")]
+    pub(super) idle_buffers_max: Option<u64>,
 
     /// Streams that one HTTP/2 connection may have open at once; further ones are refused, to be tried again
     /// [default: 128]
@@ -329,7 +333,7 @@ impl LowArgs {
             trusted_proxies trusted_proxies_field
             start_line_bytes_max header_bytes_max header_count_max body_bytes_max pipelined_requests_max
             connections_max exchanges_in_flight_max read_head_timeout_ms read_body_timeout_ms
-            write_timeout_ms idle_timeout_ms idle_buffer_release_ms
+            write_timeout_ms idle_timeout_ms idle_buffer_release_ms idle_buffers_max
             http2_streams_max http2_stream_window_bytes http2_connection_window_bytes http2_frame_bytes_max
             http2_header_list_bytes_max http2_send_buffer_bytes_max http2_control_frames_per_second_max
             http2_resets_per_second_max http2_error_resets_max

@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 
 use super::super::call::compact;
+use super::super::domains;
 use super::super::error::ApiError;
 use super::super::members::Members;
 use super::{arn, named};
 use crate::change::{Change, View};
-use crate::model::{Certificate, Issued};
+use crate::model::{Certificate, DomainName, Issued};
 
 pub(super) fn describe(view: &View<'_>, mut members: Members) -> Result<Value, ApiError> {
     let certificate = named(view, &mut members)?;
@@ -59,8 +60,9 @@ pub(super) fn check_quota(view: &View<'_>) -> Result<(), ApiError> {
 }
 
 /// ARNs of the domain names that are served with it.
-pub(super) fn in_use_by(_view: &View<'_>, _certificate: &Certificate) -> Result<Vec<String>, ApiError> {
-    Ok(Vec::new())
+pub(super) fn in_use_by(view: &View<'_>, certificate: &Certificate) -> Result<Vec<String>, ApiError> {
+    let users: Vec<DomainName> = view.tx.entities_using(&certificate.id)?;
+    Ok(users.iter().map(|domain| domains::arn(view, &domain.name)).collect())
 }
 
 /// AWS's word for where it stands.

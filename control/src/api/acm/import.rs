@@ -42,6 +42,7 @@ pub(super) fn import(change: &mut Change<'_>, mut members: Members) -> Result<Va
         }
     };
     change.tx.put_entity(&certificate)?;
+    change.recompile_certificate(&certificate.id);
     Ok(json!({"CertificateArn": arn(change, &certificate)}))
 }
 

@@ -1,13 +1,15 @@
-//! `RestApi`: create, get, list, delete.
+//! `RestApi`: create, get, list, update (in part), delete.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use super::super::call::{Call, compact, page_answer};
+use super::super::domains::mappings::check_unmapped;
 use super::super::error::ApiError;
 use super::super::members::Members;
 use super::super::v2::apis::new_api_id;
+use super::patch::{self, Op};
 use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, api, over_quota};
 use crate::change::{Change, View};
 use crate::model::{Resource, RestApi, new_id};
@@ -54,8 +56,31 @@ pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiE
     Ok(page_answer(&page, &PAGING, answer))
 }
 
+/// What can be changed so far.
+const PATHS: [&str; 3] = ["/description", "/disableExecuteApiEndpoint", "/name"];
+
+pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+    let mut api = api(change, call.parameter(0))?;
+    for patch in patch::take(call.members()?)? {
+        match (patch.op, patch.path.as_str()) {
+            (Op::Set, "/name") if patch.value.is_empty() => {
+                return Err(ApiError::bad_request("name can't be empty"));
+            }
+            (Op::Set, "/name") => api.name = patch.text(NAME_CHARS_MAX)?,
+            (Op::Set, "/description") => api.description = Some(patch.text(DESCRIPTION_CHARS_MAX)?),
+            (Op::Remove, "/description") => api.description = None,
+            (Op::Set, "/disableExecuteApiEndpoint") => api.execute_api_endpoint_disabled = patch.boolean()?,
+            _ => return Err(patch.refused(&PATHS)),
+        }
+    }
+    change.tx.put_api(&api)?;
+    change.recompile_api(&api.id)?;
+    Ok(answer(&api))
+}
+
 pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
+    check_unmapped(change, &api.id, None)?;
     change.recompile_api(&api.id)?;
     change.tx.delete_api(&api.id)?;
     Ok(Value::Null)

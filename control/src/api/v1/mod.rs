@@ -1,7 +1,9 @@
 //! REST APIs: the operations of apigateway.
 
 pub(super) mod apis;
+pub(super) mod base_path_mappings;
 pub(super) mod deployments;
+pub(super) mod domain_names;
 pub(super) mod integrations;
 pub(super) mod methods;
 mod patch;

@@ -57,6 +57,27 @@ fn take_one(mut members: Members) -> Result<Patch, ApiError> {
 }
 
 impl Patch {
+    /// The value, of at most `chars_max` characters.
+    pub(super) fn text(&self, chars_max: usize) -> Result<String, ApiError> {
+        match self.value.chars().count() {
+            chars if chars > chars_max => {
+                Err(ApiError::bad_request(format!("{} can have at most {chars_max} characters", self.path)))
+            }
+            _ => Ok(self.value.clone()),
+        }
+    }
+
+    /// The value as AWS writes truth: in words.
+    pub(super) fn boolean(&self) -> Result<bool, ApiError> {
+        match self.value.as_str() {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            other => {
+                Err(ApiError::bad_request(format!("{} has to be true or false, not '{other}'", self.path)))
+            }
+        }
+    }
+
     /// The error for a path that can't be changed this way.
     pub(super) fn refused(&self, known: &[&str]) -> ApiError {
         let op = match self.op {

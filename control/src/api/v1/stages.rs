@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::call::{Call, compact};
+use super::super::domains::mappings::check_unmapped;
 use super::super::error::ApiError;
 use super::super::members::Members;
 use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, api, over_quota, part};
@@ -48,6 +49,7 @@ pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiE
 pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
     let stage: RestStage = part(change, &api.id, call.parameter(1), NOUN)?;
+    check_unmapped(change, &api.id, Some(&stage.name))?;
     change.tx.delete_part::<RestStage>(&api.id, &stage.name)?;
     change.recompile(&api.id, &stage.name);
     Ok(Value::Null)

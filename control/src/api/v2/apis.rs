@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::call::{Call, compact, page_answer};
+use super::super::domains::mappings::check_unmapped;
 use super::super::error::ApiError;
 use super::super::members::Members;
 use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, URI_CHARS_MAX, VERSION_CHARS_MAX, api, quick};
@@ -82,6 +83,7 @@ pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<V
 
 pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
+    check_unmapped(change, &api.id, None)?;
     change.recompile_api(&api.id)?;
     change.tx.delete_api(&api.id)?;
     Ok(Value::Null)

@@ -1,7 +1,9 @@
 //! HTTP APIs: the operations of apigatewayv2.
 
+pub(super) mod api_mappings;
 pub(super) mod apis;
 pub(super) mod deployments;
+pub(super) mod domain_names;
 pub(super) mod integrations;
 mod quick;
 pub(super) mod routes;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use turnpike_snapshot::{ACCESS_LOG_FORMAT_BYTES_MAX, check_access_log_format};
 
 use super::super::call::{Call, compact};
+use super::super::domains::mappings::check_unmapped;
 use super::super::error::ApiError;
 use super::super::members::Members;
 use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, Shown, api, check_quota, part};
@@ -72,6 +73,7 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
             "The $default stage was made by quick create: delete the API instead",
         ));
     }
+    check_unmapped(change, &api.id, Some(&stage.name))?;
     change.tx.delete_part::<HttpStage>(&api.id, &stage.name)?;
     change.recompile(&api.id, &stage.name);
     Ok(Value::Null)

@@ -49,13 +49,39 @@ impl Client {
 
     /// As [`Self::call`], for a server that may go away.
     pub(crate) fn try_call(&self, method: &str, target: &str, body: &str) -> io::Result<Answer> {
+        self.try_signed("apigateway", &[], method, target, body)
+    }
+
+    /// A call of ACM's that has to succeed.
+    pub(crate) fn acm(&self, action: &str, body: &Value) -> Value {
+        let answer = self.try_acm(action, body);
+        assert_eq!(answer.status, 200, "{action} {body}: {answer:?}");
+        answer.body
+    }
+
+    pub(crate) fn try_acm(&self, action: &str, body: &Value) -> Answer {
+        let target = [("x-amz-target".to_owned(), format!("CertificateManager.{action}"))];
+        let answer = self.try_signed("acm", &target, "POST", "/", &body.to_string());
+        answer.unwrap_or_else(|error| panic!("{action}: {error}"))
+    }
+
+    fn try_signed(
+        &self,
+        service: &str,
+        extra: &[(String, String)],
+        method: &str,
+        target: &str,
+        body: &str,
+    ) -> io::Result<Answer> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let host = self.address.to_string();
-        let headers = [("host".to_owned(), host.clone())];
+        let mut headers = vec![("host".to_owned(), host.clone())];
+        headers.extend_from_slice(extra);
         let request = SignedRequest { method, path, query, headers: &headers, body: body.as_bytes() };
-        let signed = sign(&request, &self.key, "us-east-1", "apigateway", now_s());
+        let signed = sign(&request, &self.key, "us-east-1", service, now_s());
+        let extra: String = extra.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let head = format!(
-            "{method} {target} HTTP/1.1\r\nHost: {host}\r\nX-Amz-Date: {}\r\nAuthorization: {}\r\n",
+            "{method} {target} HTTP/1.1\r\nHost: {host}\r\n{extra}X-Amz-Date: {}\r\nAuthorization: {}\r\n",
             signed.x_amz_date, signed.authorization
         );
         self.send(&format!("{head}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len()))

@@ -41,6 +41,7 @@ pub(crate) fn settings(data_dir: PathBuf) -> Settings {
         body_bytes_max: 1 << 20,
         body_timeout_ms: 10_000,
         shutdown_timeout_ms: 1_000,
+        truststore_dir: None,
         quotas: Quotas::default(),
         request_log: false,
     }

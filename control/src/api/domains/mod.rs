@@ -1,0 +1,204 @@
+//! Custom domain names, as both versions of the API have them: what they share below their own wire shapes.
+
+pub(super) mod mappings;
+mod truststore;
+
+use serde_json::{Value, json};
+
+use super::call::compact;
+use super::error::ApiError;
+use crate::change::{Change, View};
+use crate::model::{
+    ApiMapping, Certificate, DEFAULT_SECURITY_POLICY, DomainName, MutualTls, Tags, new_id, parse_domain_name,
+    security_policy,
+};
+
+const ALIAS_ID_LEN: usize = 10;
+
+/// What a call says of a domain; what it leaves out stays, or has a default.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    pub(super) certificate_arn: Option<String>,
+    pub(super) certificate_name: Option<String>,
+    pub(super) endpoint_type: Option<String>,
+    pub(super) security_policy: Option<String>,
+    pub(super) truststore: Option<WantedTruststore>,
+}
+
+#[derive(Debug)]
+pub(super) struct WantedTruststore {
+    /// Empty turns mutual TLS off; `None` keeps the URI and reads it again.
+    pub(super) uri: Option<String>,
+    /// The file's SHA-256 in hexadecimal, which it then has to have.
+    pub(super) version: Option<String>,
+}
+
+/// # Errors
+/// When there is no such domain.
+pub(super) fn named(view: &View<'_>, name: &str) -> Result<DomainName, ApiError> {
+    let found = view.tx.entity("", &name.to_ascii_lowercase())?;
+    found.ok_or_else(|| ApiError::not_found("Invalid domain name identifier specified"))
+}
+
+/// # Errors
+/// When the domain can't be made as it is wanted; `over_quota` makes the error for one too many.
+pub(super) fn create(
+    change: &mut Change<'_>,
+    name: &str,
+    default_endpoint_type: &str,
+    tags: Tags,
+    wanted: Wanted,
+    over_quota: impl Fn(usize) -> ApiError,
+) -> Result<DomainName, ApiError> {
+    let name = parse_domain_name(name).map_err(ApiError::bad_request)?;
+    check_foreign(change, &name)?;
+    if change.tx.entity::<DomainName>("", &name)?.is_some() {
+        return Err(ApiError::conflict("The domain name you provided already exists"));
+    }
+    let max = change.settings.quotas.domain_names_max;
+    if change.tx.entity_count::<DomainName>("")? >= max {
+        return Err(over_quota(max));
+    }
+    if wanted.certificate_arn.is_none() {
+        return Err(ApiError::bad_request("A certificate is required: name the ARN of one"));
+    }
+    let id = new_id(ALIAS_ID_LEN).map_err(|error| ApiError::internal(&error))?;
+    let mut domain = DomainName {
+        name,
+        alias: format!("d-{id}"),
+        certificate_id: String::new(),
+        certificate_name: None,
+        certificate_at_s: change.now_s,
+        endpoint_type: default_endpoint_type.to_owned(),
+        security_policy: DEFAULT_SECURITY_POLICY.to_owned(),
+        mutual_tls: None,
+        tags,
+    };
+    apply(change, &mut domain, wanted)?;
+    Ok(domain)
+}
+
+/// Changes the domain as wanted, and keeps it.
+///
+/// # Errors
+/// When it can't be served so.
+pub(super) fn apply(
+    change: &mut Change<'_>,
+    domain: &mut DomainName,
+    wanted: Wanted,
+) -> Result<(), ApiError> {
+    if let Some(arn) = wanted.certificate_arn {
+        domain.certificate_id = certificate_for(change, &domain.name, &arn)?;
+        domain.certificate_at_s = change.now_s;
+    }
+    domain.certificate_name = wanted.certificate_name.or_else(|| domain.certificate_name.take());
+    if let Some(endpoint_type) = wanted.endpoint_type {
+        check_endpoint_type(&endpoint_type)?;
+        domain.endpoint_type = endpoint_type;
+    }
+    if let Some(policy) = wanted.security_policy {
+        security_policy(&policy).map_err(|error| ApiError::bad_request(error.to_string()))?;
+        domain.security_policy = policy;
+    }
+    if let Some(truststore) = wanted.truststore {
+        domain.mutual_tls = mutual_tls(change, domain.mutual_tls.take(), truststore)?;
+        change.recompile_trust_store(&domain.name);
+    }
+    change.tx.put_entity(domain)?;
+    change.recompile_account();
+    Ok(())
+}
+
+/// Removes the domain with its mappings.
+///
+/// # Errors
+/// When there is no such domain.
+pub(super) fn delete(change: &mut Change<'_>, name: &str) -> Result<(), ApiError> {
+    let domain = named(change, name)?;
+    change.tx.delete_entities_of::<ApiMapping>(&domain.name)?;
+    change.tx.delete_entity::<DomainName>("", &domain.name)?;
+    change.recompile_account();
+    Ok(())
+}
+
+pub(super) fn arn(view: &View<'_>, domain: &str) -> String {
+    format!("arn:aws:apigateway:{}::/domainnames/{domain}", view.settings.account.region)
+}
+
+pub(super) fn certificate_arn(view: &View<'_>, domain: &DomainName) -> String {
+    let account = &view.settings.account;
+    Certificate::arn(&domain.certificate_id, &account.region, &account.id)
+}
+
+/// What the domain's owner points its DNS to.
+pub(super) fn alias(view: &View<'_>, domain: &DomainName) -> String {
+    let account = &view.settings.account;
+    format!("{}.execute-api.{}.{}", domain.alias, account.region, account.endpoint_suffix)
+}
+
+/// The same in both versions' answers.
+pub(super) fn mutual_tls_answer(mutual_tls: &MutualTls) -> Value {
+    compact(json!({
+        "truststoreUri": mutual_tls.truststore_uri,
+        "truststoreVersion": mutual_tls.truststore_version,
+        "truststoreWarnings": (!mutual_tls.warnings.is_empty()).then_some(&mutual_tls.warnings),
+    }))
+}
+
+/// The names under which APIs answer by themselves can't be taken.
+fn check_foreign(view: &View<'_>, name: &str) -> Result<(), ApiError> {
+    let account = &view.settings.account;
+    let own = format!("execute-api.{}.{}", account.region, account.endpoint_suffix);
+    let bare = name.strip_prefix("*.").unwrap_or(name);
+    if bare == own || bare.ends_with(&format!(".{own}")) {
+        return Err(ApiError::bad_request(format!("'{name}' belongs to the addresses of APIs themselves")));
+    }
+    Ok(())
+}
+
+fn check_endpoint_type(endpoint_type: &str) -> Result<(), ApiError> {
+    match endpoint_type {
+        "EDGE" | "REGIONAL" => Ok(()),
+        "PRIVATE" => Err(ApiError::unsupported("The endpoint type PRIVATE")),
+        other => {
+            Err(ApiError::bad_request(format!("The endpoint type has to be EDGE or REGIONAL, not '{other}'")))
+        }
+    }
+}
+
+/// The id of a certificate that is good for the domain.
+fn certificate_for(view: &View<'_>, domain: &str, arn: &str) -> Result<String, ApiError> {
+    let account = &view.settings.account;
+    let id = Certificate::id_of_arn(arn, &account.region, &account.id);
+    let found = id.map(|id| view.tx.entity::<Certificate>("", id)).transpose()?.flatten();
+    let certificate = found.ok_or_else(|| {
+        ApiError::bad_request(format!("There is no certificate '{arn}' in this account and region"))
+    })?;
+    let issued = certificate
+        .issued
+        .ok_or_else(|| ApiError::bad_request(format!("The certificate '{arn}' has not been issued yet")))?;
+    if !issued.facts.covers(domain) {
+        return Err(ApiError::bad_request(format!(
+            "The certificate '{arn}' isn't valid for {domain}, but for {}",
+            issued.facts.names.join(", ")
+        )));
+    }
+    Ok(certificate.id)
+}
+
+fn mutual_tls(
+    view: &View<'_>,
+    before: Option<MutualTls>,
+    wanted: WantedTruststore,
+) -> Result<Option<MutualTls>, ApiError> {
+    let uri = match wanted.uri {
+        Some(uri) if uri.is_empty() => return Ok(None),
+        Some(uri) => uri,
+        None => match before {
+            Some(before) => before.truststore_uri,
+            None => return Err(ApiError::bad_request("truststoreUri is required for mutual TLS")),
+        },
+    };
+    let version = wanted.version.filter(|version| !version.is_empty());
+    truststore::read(view.settings.truststore_dir.as_deref(), &uri, version).map(Some)
+}

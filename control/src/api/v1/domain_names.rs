@@ -1,0 +1,194 @@
+//! `DomainName`: create, get, list, update, delete.
+
+use serde_json::{Value, json};
+
+use super::super::call::{Call, compact, page_answer};
+use super::super::domains::{self, Wanted, WantedTruststore};
+use super::super::error::ApiError;
+use super::super::members::Members;
+use super::patch::{self, Op, Patch};
+use super::{NAME_CHARS_MAX, PAGING, URI_CHARS_MAX, over_quota};
+use crate::change::{Change, View};
+use crate::model::DomainName;
+
+const VERSION_CHARS_MAX: usize = 64;
+
+/// What can be changed, as AWS documents it.
+const PATHS: [&str; 12] = [
+    "/certificateArn",
+    "/certificateName",
+    "/endpointAccessMode",
+    "/endpointConfiguration/ipAddressType",
+    "/endpointConfiguration/types/EDGE",
+    "/endpointConfiguration/types/REGIONAL",
+    "/mutualTlsAuthentication/truststoreUri",
+    "/mutualTlsAuthentication/truststoreVersion",
+    "/regionalCertificateArn",
+    "/regionalCertificateName",
+    "/routingMode",
+    "/securityPolicy",
+];
+
+pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+    let mut members = call.members()?;
+    let name = members.required("domainName", NAME_CHARS_MAX)?;
+    let tags = members.tags()?.unwrap_or_default();
+    let wanted = take(&mut members)?;
+    refuse_the_rest(members)?;
+    let too_many = |max| over_quota(max, "domain names", "domain_names_max");
+    let domain = domains::create(change, &name, "EDGE", tags, wanted, too_many)?;
+    Ok(answer(change, &domain))
+}
+
+pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
+    Ok(answer(view, &domains::named(view, call.parameter(0))?))
+}
+
+pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
+    let paging = call.paging(&PAGING)?;
+    let page = view.tx.entity_page::<DomainName>("", &paging.after, paging.limit)?;
+    Ok(page_answer(&page, &PAGING, |domain| answer(view, domain)))
+}
+
+pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+    let mut domain = domains::named(change, call.parameter(0))?;
+    let mut wanted = Wanted::default();
+    for patch in patch::take(call.members()?)? {
+        apply(&patch, &domain, &mut wanted)?;
+    }
+    domains::apply(change, &mut domain, wanted)?;
+    Ok(answer(change, &domain))
+}
+
+pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+    domains::delete(change, call.parameter(0))?;
+    Ok(Value::Null)
+}
+
+/// An edge-optimized domain has its certificate under another name than a regional one; here they are the same.
+fn take(members: &mut Members) -> Result<Wanted, ApiError> {
+    let endpoint_type = take_endpoint_type(members)?;
+    let regional = members.string("regionalCertificateArn", URI_CHARS_MAX)?.filter(|arn| !arn.is_empty());
+    let edge = members.string("certificateArn", URI_CHARS_MAX)?.filter(|arn| !arn.is_empty());
+    let is_regional = endpoint_type.as_deref() == Some("REGIONAL");
+    let certificate_arn = match (is_regional, regional, edge) {
+        (true, regional, None) => regional,
+        (false, None, edge) => edge,
+        (true, _, Some(_)) => {
+            return Err(ApiError::bad_request(
+                "A REGIONAL domain name takes regionalCertificateArn, not certificateArn",
+            ));
+        }
+        (false, Some(_), _) => {
+            return Err(ApiError::bad_request(
+                "regionalCertificateArn is for a domain name with endpointConfiguration.types REGIONAL",
+            ));
+        }
+    };
+    let regional_name = members.string("regionalCertificateName", NAME_CHARS_MAX)?;
+    let edge_name = members.string("certificateName", NAME_CHARS_MAX)?;
+    Ok(Wanted {
+        certificate_arn,
+        certificate_name: if is_regional { regional_name } else { edge_name },
+        endpoint_type,
+        security_policy: members.string("securityPolicy", NAME_CHARS_MAX)?,
+        truststore: take_truststore(members)?,
+    })
+}
+
+fn take_endpoint_type(members: &mut Members) -> Result<Option<String>, ApiError> {
+    let Some(mut configuration) = members.object("endpointConfiguration")? else { return Ok(None) };
+    let mut types = configuration.list("types")?.unwrap_or_default();
+    configuration.one_of("ipAddressType", &["ipv4"])?;
+    configuration.unsupported(&["vpcEndpointIds"])?;
+    configuration.finish()?;
+    match types.len() {
+        0 | 1 => Ok(types.pop()),
+        _ => {
+            Err(ApiError::bad_request("endpointConfiguration.types has to be one of EDGE, REGIONAL, PRIVATE"))
+        }
+    }
+}
+
+fn take_truststore(members: &mut Members) -> Result<Option<WantedTruststore>, ApiError> {
+    let Some(mut settings) = members.object("mutualTlsAuthentication")? else { return Ok(None) };
+    let uri = settings.string("truststoreUri", URI_CHARS_MAX)?;
+    let version = settings.string("truststoreVersion", VERSION_CHARS_MAX)?;
+    settings.finish()?;
+    Ok((uri.is_some() || version.is_some()).then_some(WantedTruststore { uri, version }))
+}
+
+fn refuse_the_rest(mut members: Members) -> Result<(), ApiError> {
+    members.one_of("endpointAccessMode", &["BASIC"])?;
+    members.one_of("routingMode", &["BASE_PATH_MAPPING_ONLY"])?;
+    members.unsupported(&[
+        "certificateBody",
+        "certificateChain",
+        "certificatePrivateKey",
+        "ownershipVerificationCertificateArn",
+        "policy",
+    ])?;
+    members.finish()
+}
+
+fn apply(patch: &Patch, domain: &DomainName, wanted: &mut Wanted) -> Result<(), ApiError> {
+    let value = || Some(patch.value.clone());
+    let only = |supported: &str| match patch.value == supported {
+        true => Ok(()),
+        false => Err(ApiError::unsupported(format!("{} '{}'", patch.path, patch.value))),
+    };
+    match (patch.op, patch.path.as_str()) {
+        (Op::Set, "/certificateArn" | "/regionalCertificateArn") => wanted.certificate_arn = value(),
+        (Op::Set, "/certificateName" | "/regionalCertificateName") => wanted.certificate_name = value(),
+        (Op::Set, "/securityPolicy") => wanted.security_policy = value(),
+        (Op::Set, "/endpointAccessMode") => only("BASIC")?,
+        (Op::Set, "/routingMode") => only("BASE_PATH_MAPPING_ONLY")?,
+        (Op::Set, "/endpointConfiguration/ipAddressType") => only("ipv4")?,
+        (Op::Set, path @ ("/endpointConfiguration/types/EDGE" | "/endpointConfiguration/types/REGIONAL")) => {
+            if !path.ends_with(&format!("/{}", domain.endpoint_type)) {
+                return Err(ApiError::bad_request(format!("The domain name has no {path}")));
+            }
+            wanted.endpoint_type = value();
+        }
+        (Op::Set, "/mutualTlsAuthentication/truststoreUri") => truststore(wanted).uri = value(),
+        (Op::Set, "/mutualTlsAuthentication/truststoreVersion") => truststore(wanted).version = value(),
+        (Op::Remove, "/mutualTlsAuthentication" | "/mutualTlsAuthentication/truststoreUri") => {
+            truststore(wanted).uri = Some(String::new());
+        }
+        (Op::Remove, "/mutualTlsAuthentication/truststoreVersion") => truststore(wanted).version = None,
+        _ => return Err(patch.refused(&PATHS)),
+    }
+    Ok(())
+}
+
+fn truststore(wanted: &mut Wanted) -> &mut WantedTruststore {
+    wanted.truststore.get_or_insert(WantedTruststore { uri: None, version: None })
+}
+
+fn answer(view: &View<'_>, domain: &DomainName) -> Value {
+    let mut answer = json!({
+        "domainName": domain.name,
+        "domainNameArn": domains::arn(view, &domain.name),
+        "domainNameStatus": "AVAILABLE",
+        "endpointConfiguration": {"types": [domain.endpoint_type], "ipAddressType": "ipv4"},
+        "mutualTlsAuthentication": domain.mutual_tls.as_ref().map(domains::mutual_tls_answer),
+        "routingMode": "BASE_PATH_MAPPING_ONLY",
+        "securityPolicy": domain.security_policy,
+        "tags": domain.tags,
+    });
+    let arn = domains::certificate_arn(view, domain);
+    match domain.endpoint_type.as_str() {
+        "REGIONAL" => {
+            answer["regionalCertificateArn"] = arn.into();
+            answer["regionalCertificateName"] = domain.certificate_name.clone().into();
+            answer["regionalDomainName"] = domains::alias(view, domain).into();
+        }
+        _ => {
+            answer["certificateArn"] = arn.into();
+            answer["certificateName"] = domain.certificate_name.clone().into();
+            answer["certificateUploadDate"] = domain.certificate_at_s.into();
+            answer["distributionDomainName"] = domains::alias(view, domain).into();
+        }
+    }
+    compact(answer)
+}

@@ -1,0 +1,108 @@
+//! `DomainName`: create, get, list, update, delete.
+
+use serde_json::{Value, json};
+
+use super::super::call::{Call, compact, page_answer};
+use super::super::domains::{self, Wanted, WantedTruststore};
+use super::super::error::ApiError;
+use super::super::members::Members;
+use super::{NAME_CHARS_MAX, PAGING, URI_CHARS_MAX};
+use crate::change::{Change, View};
+use crate::model::DomainName;
+use crate::time::iso8601;
+
+const DOMAIN_CHARS_MAX: usize = 512;
+const VERSION_CHARS_MAX: usize = 64;
+
+pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+    let mut members = call.members()?;
+    let name = members.required("domainName", DOMAIN_CHARS_MAX)?;
+    let tags = members.tags()?.unwrap_or_default();
+    let wanted = take(&mut members)?;
+    members.finish()?;
+    let domain = domains::create(change, &name, "REGIONAL", tags, wanted, over_quota)?;
+    Ok(answer(change, &domain))
+}
+
+pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
+    Ok(answer(view, &domains::named(view, call.parameter(0))?))
+}
+
+pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
+    let paging = call.paging(&PAGING)?;
+    let page = view.tx.entity_page::<DomainName>("", &paging.after, paging.limit)?;
+    Ok(page_answer(&page, &PAGING, |domain| answer(view, domain)))
+}
+
+pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+    let mut domain = domains::named(change, call.parameter(0))?;
+    let mut members = call.members()?;
+    let wanted = take(&mut members)?;
+    members.finish()?;
+    domains::apply(change, &mut domain, wanted)?;
+    Ok(answer(change, &domain))
+}
+
+pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+    domains::delete(change, call.parameter(0))?;
+    Ok(Value::Null)
+}
+
+fn over_quota(max: usize) -> ApiError {
+    ApiError::bad_request(format!("There are already {max} domain names: raise domain_names_max for more"))
+}
+
+fn take(members: &mut Members) -> Result<Wanted, ApiError> {
+    members.one_of("routingMode", &["API_MAPPING_ONLY"])?;
+    let mut wanted = Wanted { truststore: take_truststore(members)?, ..Wanted::default() };
+    let configurations = members.objects("domainNameConfigurations")?.unwrap_or_default();
+    if configurations.len() > 1 {
+        return Err(ApiError::unsupported("More than one of domainNameConfigurations"));
+    }
+    for mut configuration in configurations {
+        wanted.certificate_arn = configuration.string("certificateArn", URI_CHARS_MAX)?;
+        wanted.certificate_name = configuration.string("certificateName", NAME_CHARS_MAX)?;
+        wanted.endpoint_type = configuration.string("endpointType", NAME_CHARS_MAX)?;
+        wanted.security_policy = configuration.string("securityPolicy", NAME_CHARS_MAX)?;
+        configuration.one_of("ipAddressType", &["ipv4"])?;
+        configuration.unsupported(&["ownershipVerificationCertificateArn"])?;
+        // Clients send back what they were told; these are the service's to say.
+        for told in ["apiGatewayDomainName", "domainNameStatus", "domainNameStatusMessage", "hostedZoneId"] {
+            configuration.string(told, URI_CHARS_MAX)?;
+        }
+        configuration.string("certificateUploadDate", NAME_CHARS_MAX)?;
+        configuration.finish()?;
+    }
+    wanted.certificate_arn = wanted.certificate_arn.filter(|arn| !arn.is_empty());
+    Ok(wanted)
+}
+
+fn take_truststore(members: &mut Members) -> Result<Option<WantedTruststore>, ApiError> {
+    let Some(mut settings) = members.object("mutualTlsAuthentication")? else { return Ok(None) };
+    let uri = settings.string("truststoreUri", URI_CHARS_MAX)?;
+    let version = settings.string("truststoreVersion", VERSION_CHARS_MAX)?;
+    settings.finish()?;
+    Ok((uri.is_some() || version.is_some()).then_some(WantedTruststore { uri, version }))
+}
+
+fn answer(view: &View<'_>, domain: &DomainName) -> Value {
+    let configuration = compact(json!({
+        "apiGatewayDomainName": domains::alias(view, domain),
+        "certificateArn": domains::certificate_arn(view, domain),
+        "certificateName": domain.certificate_name,
+        "certificateUploadDate": iso8601(domain.certificate_at_s),
+        "domainNameStatus": "AVAILABLE",
+        "endpointType": domain.endpoint_type,
+        "ipAddressType": "ipv4",
+        "securityPolicy": domain.security_policy,
+    }));
+    compact(json!({
+        "apiMappingSelectionExpression": "$request.basepath",
+        "domainName": domain.name,
+        "domainNameArn": domains::arn(view, &domain.name),
+        "domainNameConfigurations": [configuration],
+        "mutualTlsAuthentication": domain.mutual_tls.as_ref().map(domains::mutual_tls_answer),
+        "routingMode": "API_MAPPING_ONLY",
+        "tags": domain.tags,
+    }))
+}

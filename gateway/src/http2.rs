@@ -211,11 +211,7 @@ impl Driver {
             match self.protocol.poll_accept(context) {
                 Poll::Ready(Some(Ok((request, respond)))) => self.start(request, respond),
                 Poll::Ready(Some(Err(error))) => {
-                    let event =
-                        self.turn.observed(|meter| Http2Event::of_error(&error, meter.goaway.debug_data()));
-                    if let Some(event) = event {
-                        self.connection.count(event);
-                    }
+                    self.count_end(&error);
                     return Poll::Ready(());
                 }
                 Poll::Ready(None) => return Poll::Ready(()),
@@ -227,6 +223,17 @@ impl Driver {
                     _ => return Poll::Pending,
                 },
             }
+        }
+    }
+
+    /// The library may come upon its own limit while the meter's is still to be looked at.
+    fn count_end(&self, error: &h2::Error) {
+        let event = self.turn.observed(|meter| {
+            let told = Http2Event::of_error(error, meter.goaway.debug_data())?;
+            Some(meter.frames.exceeded().map_or(told, Http2Event::of_flood))
+        });
+        if let Some(event) = event {
+            self.connection.count(event);
         }
     }
 

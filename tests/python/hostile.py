@@ -240,10 +240,10 @@ def connection_window_overflow(client, _):
 
 
 def upload_beyond_the_window(client, _):
+    """One byte more than the stream's window, once the setting that makes it so small is in force."""
+    client.receive(lambda client: client.seen.get("settings") is not None)
     stream = client.request(method="POST", path="/slow", end_stream=False)
-    for _ in range(100):
-        if not client.send(frames.DataFrame(stream, data=b"x" * 16384)):
-            break
+    client.send(frames.DataFrame(stream, data=b"x" * 1025))
     client.receive(ended(stream))
 
 

@@ -87,7 +87,7 @@ fn resets_within_the_budget_leave_nothing_behind() {
 
 #[test]
 fn windows_that_overflow_are_errors() {
-    let (plane, _origin) = plane(&Options::new());
+    let (plane, _origin) = plane(&Options::new().set("http2_stream_window_bytes", 1_024));
     for case in ["stream_window_overflow", "upload_beyond_the_window"] {
         let seen = attack(&plane, case, 0);
         assert_eq!(seen["resets"]["1"], "FLOW_CONTROL_ERROR", "{case}: {seen}");

@@ -10,10 +10,11 @@ use std::rc::Rc;
 use turnpike_http::{Framing, HeadLimits, Progress, RequestError, RequestHead};
 use turnpike_rt::{Stream, Transport};
 
-use crate::entrance::{self, Accepted, Ends};
+use crate::crowd::Place;
+use crate::entrance::{self, Accepted, Admitted, Ends};
 use crate::http2;
 use crate::listener;
-use crate::pipeline::{self, Answered, Exchange, Forwarded, Record, Refusal, Wire};
+use crate::pipeline::{self, Answered, Exchange, Forwarded, Record, Refusal, Unparsed, Wire};
 use crate::settings::Settings;
 use crate::shard::Shard;
 use crate::wheel::{OnExpiry, Watch};
@@ -24,17 +25,19 @@ const LINGER_BYTES_MAX: usize = 256 * 1024;
 const LINGER_MS: u64 = 1_000;
 
 /// The client's side of an exchange.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) stream: Rc<Transport>,
     pub(crate) watch: Rc<Watch>,
     pub(crate) peer: SocketAddr,
     pub(crate) forwarded: Forwarded,
+    _place: Option<Place>,
 }
 
 struct Connection {
     shard: Rc<Shard>,
-    client: Client,
+    /// Shared by the streams of HTTP/2.
+    client: Rc<Client>,
     input: Vec<u8>,
     /// What comes before has been served.
     start: usize,
@@ -43,6 +46,8 @@ struct Connection {
     /// A request has been served.
     served: bool,
     is_http2: bool,
+    /// When the first byte of the last head was there.
+    started_us: u64,
     /// A wait without a buffer has ended with bytes, or with the client's end.
     is_readable: bool,
 }
@@ -64,12 +69,13 @@ pub(crate) async fn serve(shard: Rc<Shard>, number: u64, accepted: Accepted) {
             shard.watch(number, &client.watch);
             let mut connection = Connection {
                 shard: Rc::clone(&shard),
-                client,
+                client: Rc::new(client),
                 input: Vec::new(),
                 start: 0,
                 pipelined: 0,
                 served: false,
                 is_http2: false,
+                started_us: 0,
                 is_readable: false,
             };
             connection.run().await;
@@ -85,15 +91,15 @@ impl Client {
     async fn admit(shard: &Shard, accepted: Accepted) -> Option<Self> {
         let Accepted { descriptor, peer, entrance } = accepted;
         let stream = Stream::from_accepted(descriptor).ok()?;
-        let ends = entrance::identify(shard, &stream, peer, entrance).await?;
-        Some(Self::new(shard, stream, ends))
+        let admitted = entrance::admit(shard, &stream, peer, entrance).await?;
+        Some(Self::new(shard, stream, admitted))
     }
 
-    fn new(shard: &Shard, stream: Stream, ends: Ends) -> Self {
-        let Ends { peer, local } = ends;
+    fn new(shard: &Shard, stream: Stream, admitted: Admitted) -> Self {
+        let Admitted { ends: Ends { peer, local }, place } = admitted;
         let stream = Rc::new(Transport::Plain(stream));
         let forwarded = Forwarded::new(&shard.settings, peer, local);
-        Self { watch: Watch::new(Rc::clone(&stream)), stream, peer, forwarded }
+        Self { watch: Watch::new(Rc::clone(&stream)), stream, peer, forwarded, _place: place }
     }
 }
 
@@ -137,7 +143,7 @@ impl Connection {
     async fn serve_requests(&mut self, head: &mut RequestHead) -> bool {
         while self.start < self.input.len() {
             let kept = match self.read_head(head).await {
-                Ok(started_us) => self.exchange(head, started_us).await,
+                Ok(()) => self.exchange(head).await,
                 Err(End::Refused(refusal)) => self.refuse_unparsed(refusal).await,
                 Err(End::Http2) => {
                     self.is_http2 = true;
@@ -152,13 +158,13 @@ impl Connection {
         true
     }
 
-    /// The next head, of which something is there, and when that was.
-    async fn read_head(&mut self, head: &mut RequestHead) -> Result<u64, End> {
+    /// The next head, of which something is there.
+    async fn read_head(&mut self, head: &mut RequestHead) -> Result<(), End> {
         let limits = head_limits(&self.shard.settings);
-        let started_us = self.shard.clock.now_us();
+        self.started_us = self.shard.clock.now_us();
         loop {
             match head.parse(&self.input[self.start..], &limits) {
-                Ok(Progress::Complete) => return Ok(started_us),
+                Ok(Progress::Complete) => return Ok(()),
                 Ok(Progress::Partial) => self.read_more(&limits).await?,
                 Err(RequestError::VersionNotSupported) if self.begins_http2() => return Err(End::Http2),
                 Err(error) => return Err(End::Refused(Refusal::Request(error))),
@@ -175,7 +181,7 @@ impl Connection {
     async fn serve_http2(&mut self) {
         let ahead = self.input.split_off(self.start);
         self.release_buffer();
-        let (shard, client) = (Rc::clone(&self.shard), self.client.clone());
+        let (shard, client) = (Rc::clone(&self.shard), Rc::clone(&self.client));
         http2::serve(shard, client, ahead).await;
         self.linger().await;
     }
@@ -215,7 +221,11 @@ impl Connection {
         let readable = self.client.stream.readable().await;
         self.shard.end_wait(&watch);
         self.is_readable = true;
-        readable.is_ok() && !watch.has_expired()
+        if watch.has_expired() {
+            self.shard.stats.borrow_mut().counters.connections_idle_closed_total += 1;
+            return false;
+        }
+        readable.is_ok()
     }
 
     /// More of a head of which some is there.
@@ -256,7 +266,7 @@ impl Connection {
     }
 
     /// Answers one request; false ends the connection.
-    async fn exchange(&mut self, head: &RequestHead, started_us: u64) -> bool {
+    async fn exchange(&mut self, head: &RequestHead) -> bool {
         self.client.watch.disarm();
         self.served = true;
         self.pipelined += 1;
@@ -279,7 +289,7 @@ impl Connection {
             ),
             may_keep,
         };
-        let mut record = Record::begin(started_us);
+        let mut record = Record::begin(self.started_us);
         shard.stats.borrow_mut().gauges.exchanges_in_flight += 1;
         let answered = pipeline::answer(&exchange, &mut record).await;
         shard.stats.borrow_mut().gauges.exchanges_in_flight -= 1;
@@ -307,7 +317,12 @@ impl Connection {
 
     /// Answers what could not be parsed, and ends the connection.
     async fn refuse_unparsed(&mut self, refusal: Refusal) -> bool {
-        let reply = pipeline::unparsed_reply(&self.shard, refusal);
+        let unparsed = Unparsed {
+            bytes: &self.input[self.start..],
+            source_ip: self.client.peer.ip(),
+            started_us: self.started_us,
+        };
+        let reply = pipeline::unparsed_reply(&self.shard, refusal, &unparsed);
         self.shard.wheel.arm(&self.client.watch, self.shard.settings.write_timeout_ms, OnExpiry::EndBoth);
         let (sent, reply) = self.client.stream.send(reply, 0).await;
         self.shard.buffers.give(reply);

@@ -47,7 +47,7 @@ pub(crate) fn is_preface(bytes: &[u8]) -> bool {
 #[derive(Debug)]
 struct Connection {
     shard: Rc<Shard>,
-    client: Client,
+    client: Rc<Client>,
     /// That tasks work for.
     streams: Cell<usize>,
     /// The connection's task.
@@ -90,7 +90,7 @@ impl Observer for Meter {
 type Protocol = h2::server::Connection<PollTransport<Meter>, Bytes>;
 
 /// Serves a connection whose first bytes, `ahead`, begin with the preface, until either side ends it.
-pub(crate) async fn serve(shard: Rc<Shard>, client: Client, ahead: Vec<u8>) {
+pub(crate) async fn serve(shard: Rc<Shard>, client: Rc<Client>, ahead: Vec<u8>) {
     shard.stats.borrow_mut().counters.http2_connections_total += 1;
     let rates = FrameRates {
         control_per_second_max: shard.settings.http2_control_frames_per_second_max,

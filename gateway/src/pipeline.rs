@@ -9,11 +9,13 @@ mod forwarded;
 mod incoming;
 mod integrate;
 mod lines;
+mod patience;
 mod pieces;
 mod record;
 mod refusal;
 mod respond;
 mod route;
+mod unparsed;
 mod upload;
 mod upstream_request;
 
@@ -21,9 +23,11 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 pub(crate) use forwarded::{Forwarded, source_ip};
+pub(crate) use patience::Patience;
 pub(crate) use record::Record;
 pub(crate) use refusal::{Failure, Refusal, unparsed_reply};
 use turnpike_http::{RequestHead, host_name};
+pub(crate) use unparsed::Unparsed;
 
 use crate::connection::{Client, buffered_body};
 use crate::http2;
@@ -84,7 +88,7 @@ pub(crate) async fn answer<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>)
         Ok(answered) => return answered,
         Err(Failure::Refused(refusal)) => return exchange.refuse(refusal, record).await,
         Err(Failure::CutOff(fault)) => record.cut_off(fault, exchange),
-        Err(Failure::ClientGone) => record.client_gone(),
+        Err(Failure::ClientGone) => record.client_gone(exchange.has_stalled(), exchange),
     }
     exchange.cut_off();
     Answered::closing()
@@ -121,16 +125,31 @@ impl Exchange<'_> {
         self.head.keep_alive && self.may_keep && !self.shard.is_draining()
     }
 
-    /// The client's leaving ends this connection to an upstream, as long as it is used for this exchange.
-    pub(crate) fn engage(&self, upstream: &Rc<Watch>) {
-        if let Wire::Http2(stream) = self.wire {
-            stream.engage(upstream);
+    /// Gives an upstream time to answer, unless the client leaves meanwhile: then its connection is ended.
+    fn await_upstream(&self, upstream: &Rc<Watch>, delay_ms: u64) {
+        match self.wire {
+            Wire::Http1 => self.shard.wheel.arm_while_asked(upstream, delay_ms, &self.client.watch),
+            Wire::Http2(stream) => {
+                self.shard.wheel.arm(upstream, delay_ms, OnExpiry::EndBoth);
+                stream.engage(upstream);
+            }
         }
     }
 
-    /// Nobody waits for the answer any more; over HTTP/1.1, only sending it tells.
+    /// Nobody waits for the answer any more.
     pub(crate) fn is_abandoned(&self) -> bool {
-        matches!(self.wire, Wire::Http2(stream) if stream.has_left())
+        match self.wire {
+            Wire::Http1 => self.client.watch.is_gone(),
+            Wire::Http2(stream) => stream.has_left(),
+        }
+    }
+
+    /// The client was there, and took too little of its answer.
+    fn has_stalled(&self) -> bool {
+        match self.wire {
+            Wire::Http1 => self.client.watch.has_expired(),
+            Wire::Http2(stream) => stream.has_stalled(),
+        }
     }
 
     /// Makes what has been sent of an answer look as incomplete as it is.

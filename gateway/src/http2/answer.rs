@@ -14,7 +14,7 @@ use turnpike_http::{AssembleError, RequestHead, RequestParts};
 use super::stream::Stream;
 use super::{Connection, Http2Event};
 use crate::connection::head_limits;
-use crate::pipeline::{self, Exchange, Record, Refusal, Wire};
+use crate::pipeline::{self, Exchange, Record, Refusal, Unparsed, Wire};
 
 /// Answers a request, whatever becomes of it.
 pub(super) async fn answer(
@@ -35,7 +35,9 @@ pub(super) async fn answer(
             exchange(&connection, &stream, &head, &bytes, started_us).await;
         }
         Err(AssembleError::Refused(error)) => {
-            let reply = pipeline::unparsed_reply(shard, Refusal::Request(error));
+            let source_ip = connection.client.peer.ip();
+            let unparsed = Unparsed { bytes: &bytes, source_ip, started_us };
+            let reply = pipeline::unparsed_reply(shard, Refusal::Request(error), &unparsed);
             // A client that has left by now needs no reply.
             let _ = stream.begin(&reply, true).await;
             shard.buffers.give(reply);

@@ -74,12 +74,13 @@ impl RequestBody {
     pub(crate) async fn fill(
         &mut self,
         shard: &Shard,
+        timeout_ms: u64,
         piece: &mut Vec<u8>,
         is_stopped: impl Fn() -> bool,
     ) -> Result<(), BodyEnd> {
         self.release();
         let watch = Rc::clone(self.watch.get_or_insert_with(Watch::of_task));
-        shard.wheel.arm(&watch, shard.settings.read_body_timeout_ms, OnExpiry::WakeTask);
+        shard.wheel.arm(&watch, timeout_ms, OnExpiry::WakeTask);
         let filled = poll_fn(|context| {
             if is_stopped() {
                 return Poll::Ready(Err(BodyEnd::Stopped));

@@ -15,6 +15,7 @@ use http::HeaderMap;
 
 use super::Http2Event;
 use super::fields;
+use crate::pipeline::Patience;
 use crate::shard::Shard;
 use crate::wheel::{OnExpiry, Watch};
 
@@ -33,6 +34,8 @@ pub(crate) struct Stream {
     trailers: RefCell<Vec<u8>>,
     /// For the client to take more.
     watch: Rc<Watch>,
+    patience: RefCell<Patience>,
+    stalled: Cell<bool>,
     /// The upstream's connection, and as whose.
     upstream: RefCell<Option<(Rc<Watch>, u64)>>,
     left: Cell<bool>,
@@ -41,14 +44,16 @@ pub(crate) struct Stream {
 impl Stream {
     pub(super) fn new(shard: Rc<Shard>, request: RecvStream, respond: SendResponse<Bytes>) -> Self {
         Self {
-            shard,
             request: RefCell::new(request),
             respond: RefCell::new(respond),
             answer: RefCell::new(None),
             trailers: RefCell::default(),
             watch: Watch::of_task(),
+            patience: RefCell::new(Patience::for_answer(&shard.settings)),
+            stalled: Cell::new(false),
             upstream: RefCell::new(None),
             left: Cell::new(false),
+            shard,
         }
     }
 
@@ -58,6 +63,11 @@ impl Stream {
             upstream.end_for(upstream.holder());
         }
         *self.upstream.borrow_mut() = Some((Rc::clone(upstream), upstream.holder()));
+    }
+
+    /// The client took too little of its answer.
+    pub(crate) fn has_stalled(&self) -> bool {
+        self.stalled.get()
     }
 
     pub(crate) fn has_left(&self) -> bool {
@@ -110,6 +120,7 @@ impl Stream {
         while !payload.is_empty() {
             let room = self.room(payload.len()).await?;
             let piece = payload.split_to(room.min(payload.len()));
+            self.patience.borrow_mut().came(piece.len());
             let ends = ends && payload.is_empty();
             self.send_within(piece, ends)?;
             if ends {
@@ -164,7 +175,9 @@ impl Stream {
         if let Some(room) = self.room_at_once(wanted)? {
             return Ok(room);
         }
-        self.shard.wheel.arm(&self.watch, self.shard.settings.write_timeout_ms, OnExpiry::WakeTask);
+        let timeout_ms = self.shard.settings.write_timeout_ms.min(self.patience.borrow().left_ms());
+        let since_ms = self.shard.wheel.now_ms();
+        self.shard.wheel.arm(&self.watch, timeout_ms, OnExpiry::WakeTask);
         let room = poll_fn(|context| {
             if self.watch.has_expired() {
                 return Poll::Ready(Err(Left));
@@ -174,7 +187,9 @@ impl Stream {
         })
         .await;
         self.watch.disarm();
+        self.patience.borrow_mut().waited(self.shard.wheel.now_ms() - since_ms);
         if self.watch.has_expired() {
+            self.stalled.set(true);
             self.shard.stats.borrow_mut().counters.http2_events.count(Http2Event::SlowReader);
             self.reset(Reason::CANCEL);
         }

@@ -32,8 +32,10 @@ impl Incoming {
                 }
             });
         }
-        let mut body =
-            Body::of_request(framing, chunk_limits(settings.header_bytes_max, settings.header_count_max));
+        let mut body = Body::of_request(
+            framing,
+            chunk_limits(settings, settings.header_bytes_max, settings.header_count_max),
+        );
         if body.exceeds(settings.body_bytes_max) {
             return Err(Refusal::BodyTooLarge.into());
         }

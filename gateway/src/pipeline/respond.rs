@@ -21,7 +21,6 @@ use super::{Answered, Exchange, Record, Wire, duplex};
 use crate::http2::Left;
 use crate::table::{Address, Integration};
 use crate::upstream::Connection;
-use crate::wheel::OnExpiry;
 
 /// Interim answers (1xx) before the final one; an upstream that sends more isn't speaking HTTP.
 const INTERIM_MAX: usize = 32;
@@ -89,6 +88,8 @@ impl Download<'_, '_> {
     /// What has begun can't be taken back: a cut-off answer must look like one.
     pub(super) fn failure(&self, fault: Fault) -> Failure {
         match fault {
+            // Its own doing: nobody is left to be told of it.
+            _ if self.exchange.client.watch.is_gone() => Failure::ClientGone,
             Fault::Upstream(fault) if !self.began.get() => Refusal::Upstream(fault, self.protocol).into(),
             Fault::Upstream(fault) => Failure::CutOff(fault),
             Fault::ClientGone => Failure::ClientGone,
@@ -206,7 +207,7 @@ impl Download<'_, '_> {
         let settings = &shard.settings;
         let mut body = Body::of_response(
             head.framing,
-            chunk_limits(settings.upstream_head_bytes_max, settings.upstream_header_count_max),
+            chunk_limits(settings, settings.upstream_head_bytes_max, settings.upstream_header_count_max),
         );
         let coding = self.coding(head);
         let kept = self.exchange.keeps() && !self.ends_with_close(head);
@@ -287,8 +288,7 @@ impl Download<'_, '_> {
         input: &mut Vec<u8>,
         bytes_max: usize,
     ) -> (std::io::Result<usize>, bool) {
-        let wheel = &self.exchange.shard.wheel;
-        wheel.arm(&connection.watch, self.integration.timeout_ms, OnExpiry::EndBoth);
+        self.exchange.await_upstream(&connection.watch, self.integration.timeout_ms);
         let (received, returned) = connection.stream.recv_at_most(std::mem::take(input), bytes_max).await;
         *input = returned;
         let timed_out = connection.watch.has_expired();
@@ -307,9 +307,9 @@ impl Download<'_, '_> {
         let extra = input.split_off(taken);
         record.body_bytes_out += taken as u64;
         record.bytes_out += taken as u64;
-        let (shard, client) = (self.exchange.shard, self.exchange.client);
+        let client = self.exchange.client;
         let (sent, returned) = pieces::send(&client.stream, std::mem::take(input), || {
-            shard.wheel.arm(&client.watch, shard.settings.write_timeout_ms, OnExpiry::EndBoth);
+            self.await_reader();
         })
         .await;
         client.watch.disarm();
@@ -426,6 +426,13 @@ impl Download<'_, '_> {
         }
     }
 
+    /// Gives the client time to take what is sent to it.
+    fn await_reader(&self) {
+        let (wheel, settings) = (&self.exchange.shard.wheel, &self.exchange.shard.settings);
+        let watch = &self.exchange.client.watch;
+        wheel.arm_while_taken(watch, settings.write_timeout_ms, settings.body_rate_bytes_per_s_min);
+    }
+
     /// Sends the head, and what there is of the body.
     async fn begin(&self, out: Vec<u8>, last: bool, record: &mut Record<'_>) -> Result<(), Fault> {
         let Wire::Http2(stream) = self.exchange.wire else { return self.send(out, record).await };
@@ -467,8 +474,8 @@ impl Download<'_, '_> {
     }
 
     async fn write(&self, out: Vec<u8>) -> (Result<(), Fault>, Vec<u8>) {
-        let (shard, client) = (self.exchange.shard, self.exchange.client);
-        shard.wheel.arm(&client.watch, shard.settings.write_timeout_ms, OnExpiry::EndBoth);
+        let client = self.exchange.client;
+        self.await_reader();
         let (sent, out) = client.stream.send(out, 0).await;
         client.watch.disarm();
         (sent.map_err(|_| Fault::ClientGone), out)

@@ -12,6 +12,7 @@ use turnpike_rt::Transport;
 
 use super::body::Body;
 use super::incoming::Incoming;
+use super::patience::Patience;
 use super::pieces::{self, Pace};
 use super::{Exchange, Refusal};
 use crate::http2::BodyEnd;
@@ -31,6 +32,7 @@ pub(super) struct Upload {
     upstream_watch: Rc<Watch>,
     timeout_ms: u64,
     body: Incoming,
+    patience: Patience,
 }
 
 /// How an upload ended.
@@ -86,6 +88,7 @@ impl Upload {
             upstream_watch: Watch::new(Rc::clone(&connection.stream)),
             timeout_ms: integration.timeout_ms,
             body,
+            patience: Patience::for_body(&exchange.shard.settings),
         }
     }
 
@@ -144,9 +147,17 @@ impl Upload {
                 Ok(piece.split_off(taken))
             }
             Incoming::Http2(body) => {
-                let filled = body.fill(&self.shard, piece, || control.stopped.get()).await;
+                let timeout_ms = self.shard.settings.read_body_timeout_ms.min(self.patience.left_ms());
+                let since_ms = self.shard.wheel.now_ms();
+                let filled = body.fill(&self.shard, timeout_ms, piece, || control.stopped.get()).await;
                 bytes_in.set(bytes_in.get() + piece.len() as u64);
-                filled.map_err(Uploaded::from)?;
+                self.patience.waited(self.shard.wheel.now_ms() - since_ms);
+                match filled {
+                    Ok(()) => self.patience.came(piece.len()),
+                    Err(BodyEnd::Left) => return Err(Uploaded::ClientGone),
+                    Err(BodyEnd::TimedOut) => return Err(Uploaded::Refused(self.impatience())),
+                    Err(BodyEnd::Stopped) => return Err(Uploaded::Stopped),
+                }
                 let fits = body.payload_bytes() <= self.shard.settings.body_bytes_max;
                 if fits { Ok(Vec::new()) } else { Err(Uploaded::Refused(Refusal::BodyTooLarge)) }
             }
@@ -154,7 +165,7 @@ impl Upload {
     }
 
     async fn receive_bytes(
-        &self,
+        &mut self,
         piece: &mut Vec<u8>,
         left: usize,
         pace: &mut Pace,
@@ -168,22 +179,30 @@ impl Upload {
         match received {
             Ok(count) if count > 0 => {
                 bytes_in.set(bytes_in.get() + count as u64);
+                self.patience.came(count);
                 Ok(())
             }
             _ if control.stopped.get() => Err(Uploaded::Stopped),
-            Err(_) if self.client_watch.has_expired() => Err(Uploaded::Refused(Refusal::ReadTimeout)),
+            Err(_) if self.client_watch.has_expired() => Err(Uploaded::Refused(self.impatience())),
             _ => Err(Uploaded::ClientGone),
         }
     }
 
-    async fn await_piece(&self, piece: &mut Vec<u8>, bytes_max: usize) -> io::Result<usize> {
-        let timeout_ms = self.shard.settings.read_body_timeout_ms;
+    async fn await_piece(&mut self, piece: &mut Vec<u8>, bytes_max: usize) -> io::Result<usize> {
+        let timeout_ms = self.shard.settings.read_body_timeout_ms.min(self.patience.left_ms());
+        let since_ms = self.shard.wheel.now_ms();
         self.shard.wheel.arm(&self.client_watch, timeout_ms, OnExpiry::TakeBuffer);
         let cancel = &self.client_watch.cancel;
         let (received, returned) =
             self.client.recv_cancelable_at_most(std::mem::take(piece), bytes_max, cancel).await;
         *piece = returned;
+        self.patience.waited(self.shard.wheel.now_ms() - since_ms);
         received
+    }
+
+    /// Why the client is waited for no longer.
+    fn impatience(&self) -> Refusal {
+        if self.patience.left_ms() == 0 { Refusal::BodyTooSlow } else { Refusal::ReadTimeout }
     }
 
     fn take(&mut self, piece: &[u8]) -> Result<usize, Refusal> {
@@ -194,15 +213,5 @@ impl Upload {
             return Err(Refusal::BodyTooLarge);
         }
         Ok(taken)
-    }
-}
-
-impl From<BodyEnd> for Uploaded {
-    fn from(end: BodyEnd) -> Self {
-        match end {
-            BodyEnd::Left => Self::ClientGone,
-            BodyEnd::TimedOut => Self::Refused(Refusal::ReadTimeout),
-            BodyEnd::Stopped => Self::Stopped,
-        }
     }
 }

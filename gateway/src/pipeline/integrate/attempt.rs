@@ -6,7 +6,6 @@ use super::{Exchange, UpstreamFault};
 use crate::shard::Shard;
 use crate::table::Integration;
 use crate::upstream::{self, Connection};
-use crate::wheel::OnExpiry;
 
 pub(super) struct Attempt<'a> {
     pub(super) exchange: &'a Exchange<'a>,
@@ -32,8 +31,7 @@ impl Attempt<'_> {
             } else {
                 self.give_up_ms.saturating_sub(shard.now_ms())
             };
-            shard.wheel.arm(&connection.watch, left_ms, OnExpiry::EndBoth);
-            self.exchange.engage(&connection.watch);
+            self.exchange.await_upstream(&connection.watch, left_ms);
             let outcome = self.once(&mut connection).await;
             match outcome {
                 Ok(answer) => return Ok((connection, answer)),

@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 use tokio::sync::mpsc;
 use turnpike_balance::Ejection;
-use turnpike_rt::{BellListener, Clock, Listener};
+use turnpike_rt::{BellListener, Clock, Listener, Scratch};
 
 use crate::agreement::Agreement;
 use crate::buffers::Buffers;
@@ -69,6 +69,8 @@ pub(crate) struct Shard {
     pub(crate) clock: Clock,
     pub(crate) wheel: Wheel,
     pub(crate) buffers: Buffers,
+    /// What polled transports receive into.
+    pub(crate) scratch: Scratch,
     pub(crate) pools: Pools,
     pub(crate) stats: RefCell<ShardStats>,
     pub(crate) addresses: Arc<ArcSwap<Addresses>>,
@@ -139,6 +141,7 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         wheel: Wheel::new(clock.now_us() / 1000),
         clock,
         buffers: Buffers::default(),
+        scratch: turnpike_rt::scratch(),
         pools: Pools::default(),
         stats: RefCell::default(),
         addresses: parts.addresses,
@@ -276,7 +279,7 @@ impl Shard {
     fn drain(&self) {
         self.draining.set(true);
         self.listeners.iter().for_each(|listener| listener.stop());
-        self.watches.borrow().values().filter(|watch| watch.is_waiting()).for_each(|watch| watch.end_read());
+        self.watches.borrow().values().for_each(|watch| watch.drain());
     }
 
     async fn tick_until_done(self: &Rc<Self>) {

@@ -139,6 +139,7 @@ impl Connection {
     /// for one, or to its pool.
     pub(crate) fn release(mut self, shard: &Shard) {
         self.lease = None;
+        self.watch.disown();
         let pool = Rc::clone(&self.pool);
         self.watch.disarm();
         let room = Rc::clone(&self.open.room);

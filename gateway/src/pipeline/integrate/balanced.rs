@@ -93,7 +93,7 @@ impl Tries<'_, '_> {
             let lease = connection.lease.clone();
             drop(connection);
             let Some(lease) = lease else { return Err(failed) };
-            if self.attempt.exchange.client.watch.is_gone() {
+            if self.attempt.exchange.is_abandoned() {
                 return Err(failed);
             }
             if stale && self.attempt.is_repeatable() {
@@ -112,7 +112,7 @@ impl Tries<'_, '_> {
     async fn exchange_on(&mut self, connection: &mut Connection, give_up_ms: u64) -> Result<(), Failed> {
         let shard = self.attempt.exchange.shard;
         let left_ms = give_up_ms.saturating_sub(shard.now_ms());
-        shard.wheel.arm_while_asked(&connection.watch, left_ms, &self.attempt.exchange.client.watch);
+        self.attempt.exchange.await_upstream(&connection.watch, left_ms);
         let mut outcome = self.attempt.once(connection).await;
         while let Ok(Some(answer)) = &mut outcome
             && answer.len() < STATUS_END
@@ -162,7 +162,7 @@ impl Tries<'_, '_> {
                 | UpstreamFault::Malformed
                 | UpstreamFault::TimedOut
         );
-        let asked = !self.attempt.exchange.client.watch.is_gone();
+        let asked = !self.attempt.exchange.is_abandoned();
         let safe = !failed.sent || self.attempt.is_repeatable() && self.attempt.whole;
         let retries = of_target && asked && failed.target.is_some() && safe && self.has_tries_left();
         if retries { Retry::begin(&self.group, self.rules.budget) } else { None }
@@ -217,7 +217,7 @@ fn hash(exchange: &Exchange<'_>, by: &HashBy) -> Option<u64> {
                 .find(|field| field.name_span.of(exchange.bytes).eq_ignore_ascii_case(name.as_bytes()))?;
             Some(hash_bytes(field.value_span.of(exchange.bytes)))
         }
-        HashBy::SourceAddress => Some(match exchange.client.peer.ip() {
+        HashBy::SourceAddress => Some(match exchange.source_ip {
             std::net::IpAddr::V4(ip) => hash_bytes(&ip.octets()),
             std::net::IpAddr::V6(ip) => hash_bytes(&ip.octets()),
         }),

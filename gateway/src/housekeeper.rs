@@ -11,6 +11,7 @@ pub(crate) mod metrics;
 mod publish;
 pub(crate) mod resolver;
 mod signals;
+pub(crate) mod targets;
 pub(crate) mod totals;
 pub(crate) mod vault;
 
@@ -37,9 +38,10 @@ use admin::{Admin, Readiness};
 use collector::{Ask, Collector};
 use link::{Link, LinkSettings, LinkStatus, Order};
 use metrics::HousekeeperFigures;
-use publish::Publication;
+use publish::{Names, Publication};
 use resolver::{Addresses, Resolver};
 use signals::Signal;
+use targets::{EjectedTarget, Targets};
 use totals::Totals;
 use vault::{Files, Lock, Vault};
 
@@ -67,6 +69,7 @@ pub(crate) struct Services {
     pub(crate) tables: Arc<ArcSwap<Table>>,
     pub(crate) log: AccessLog,
     resolver: Resolver,
+    targets: Targets,
     vault: Vault,
 }
 
@@ -90,10 +93,12 @@ impl Services {
     pub(crate) fn start(settings: Arc<Settings>, lock: &Lock) -> Result<Self, String> {
         let limits = publish::limits(&settings);
         let vault = Vault::open_locked(Box::new(Files), &settings.data_dir, limits, lock.clone());
+        let resolver = Resolver::start(&settings);
         Ok(Self {
             tables: Arc::new(ArcSwap::from_pointee(Table::empty())),
             log: AccessLog::start(&settings).map_err(|error| error.to_string())?,
-            resolver: Resolver::start(&settings),
+            targets: Targets::start(&settings, &resolver),
+            resolver,
             vault: vault.map_err(|error| error.to_string())?,
             settings,
         })
@@ -101,6 +106,10 @@ impl Services {
 
     pub(crate) fn addresses(&self) -> Arc<ArcSwap<Addresses>> {
         self.resolver.addresses()
+    }
+
+    pub(crate) fn ejections(&self) -> mpsc::Sender<EjectedTarget> {
+        self.targets.ejections()
     }
 
     /// The gateway's own log, for requests that no stage logs.
@@ -114,15 +123,16 @@ impl Services {
 
 /// Runs until every shard has ended; an error names the one that ended for a reason of its own.
 pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), String> {
-    let Services { settings, tables, log, resolver, vault } = services;
+    let Services { settings, tables, log, resolver, targets, vault } = services;
     let Gateway { driver, mailboxes, loads, mut events, sockets, legacy, ready_line } = gateway;
     let totals = Arc::new(Mutex::new(Totals::new(mailboxes.len())));
     let log_queue = log.queue();
     let log = Arc::new(Mutex::new(log));
     let resolver = Arc::new(resolver);
+    let targets = Arc::new(targets);
     let compiler = Compiler::new(settings.integration_timeout_ms_max);
-    let publication =
-        Publication::new(tables, Arc::clone(&totals), Arc::clone(&log), Arc::clone(&resolver), compiler);
+    let names = Names { resolver: Arc::clone(&resolver), targets: Arc::clone(&targets) };
+    let publication = Publication::new(tables, Arc::clone(&totals), Arc::clone(&log), names, compiler);
     let publish_counts = publication.counts();
     tokio::spawn(publish::free_retired(publication.retired()));
 
@@ -135,6 +145,7 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
     let link_status = link.status();
     let link_orders = watch::Sender::new(Order::Follow);
 
+    let target_metrics_max = settings.target_metrics_max;
     let (readiness, readiness_seen) = watch::channel(Readiness::Starting);
     let (drain_wanted, mut drains) = mpsc::unbounded_channel();
     let admin = Arc::new(Admin {
@@ -146,7 +157,7 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
         totals,
         figures: Box::new({
             let (link_status, readiness) = (link_status.clone(), readiness_seen.clone());
-            let resolver = Arc::clone(&resolver);
+            let (resolver, targets) = (Arc::clone(&resolver), Arc::clone(&targets));
             move || HousekeeperFigures {
                 driver: driver.name(),
                 snapshot_version: link_status.borrow().serving_version,
@@ -154,7 +165,9 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
                 snapshot_refused_total: publish_counts.refused(),
                 control_connected: link_status.borrow().connected,
                 draining: *readiness.borrow() == Readiness::Draining,
-                resolver: resolver.figures(),
+                resolver: resolver.figures().and(targets.services().figures()),
+                target_groups: targets.figures(),
+                target_metrics_max,
                 access_log: log_queue.figures(),
             }
         }),
@@ -170,7 +183,7 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
     let mut watch = Watch { mailboxes: &mailboxes, running: mailboxes.len(), started: 0, failure: None };
     watch.all_started(&mut events).await?;
     let legacy = match legacy {
-        Some(legacy) => Some(succeed(legacy, link_status.clone(), &resolver).await?),
+        Some(legacy) => Some(succeed(legacy, link_status.clone(), &resolver, &targets).await?),
         None => None,
     };
     // From here on this process is the gateway.
@@ -179,7 +192,7 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
     let admin_listener = admin_listener.map_err(|error| format!("admin: {error}"))?;
     let admin_task = tokio::spawn(admin::serve(admin_listener, admin, std::future::pending()));
     let readiness_task =
-        tokio::spawn(follow_readiness(link_status.clone(), Arc::clone(&resolver), readiness.clone()));
+        tokio::spawn(follow_readiness(link_status.clone(), resolver, targets, readiness.clone()));
     tokio::spawn(link.run(link_orders.subscribe()));
     let (outcomes, mut upgraded) = mpsc::unbounded_channel();
     let upgrade_listener = sockets.upgrade.try_clone().and_then(UnixListener::from_std);
@@ -253,6 +266,7 @@ async fn succeed(
     mut legacy: Legacy,
     mut link: watch::Receiver<LinkStatus>,
     resolver: &Resolver,
+    targets: &Targets,
 ) -> Result<Legacy, String> {
     let LinkStatus { serving_version, not_restored, .. } = link.borrow_and_update().clone();
     if serving_version < legacy.serving_version {
@@ -264,7 +278,7 @@ async fn succeed(
         ));
     }
     if serving_version > 0 {
-        resolver.resolved(Instant::now() + Duration::from_millis(RESOLVE_MS)).await;
+        names_resolved(resolver, targets).await;
     }
     legacy.ready().await?;
     Ok(legacy)
@@ -283,12 +297,20 @@ fn ask(mailbox: &Mailbox) -> Ask {
 async fn follow_readiness(
     mut link: watch::Receiver<LinkStatus>,
     resolver: Arc<Resolver>,
+    targets: Arc<Targets>,
     readiness: watch::Sender<Readiness>,
 ) {
     if link.wait_for(|status| status.serving_version > 0).await.is_ok() {
-        resolver.resolved(Instant::now() + Duration::from_millis(RESOLVE_MS)).await;
+        names_resolved(&resolver, &targets).await;
         readiness.send_replace(Readiness::Ready);
     }
+}
+
+/// Those of the snapshot that is served, or as many of them as can be in time.
+async fn names_resolved(resolver: &Resolver, targets: &Targets) {
+    let deadline = Instant::now() + Duration::from_millis(RESOLVE_MS);
+    resolver.resolved(deadline).await;
+    targets.services().resolved(deadline).await;
 }
 
 /// How control's operator tells gateways apart.

@@ -14,6 +14,7 @@ mod origin;
 mod plane;
 mod process;
 mod publisher;
+mod tap;
 mod units;
 
 pub use client::{Client, Echo, Reply};
@@ -25,4 +26,5 @@ pub use origin::{Connection, Origin, Seen, Unreachable, refusing_url};
 pub use plane::{DataPlane, request};
 pub use process::{DEADLINE, Process, binary, until};
 pub use publisher::Publisher;
+pub use tap::Tap;
 pub use units::{Mapped, REGION, StageBuilder, account, host, http_api, rest_api};

@@ -58,6 +58,7 @@ pub struct Quotas {
     pub deployments_per_api_max: usize,
     /// Automatic deployments that an API keeps; the oldest unused ones go.
     pub auto_deployments_kept: usize,
+    pub client_certificates_max: usize,
     /// VPC links of each service.
     pub vpc_links_max: usize,
     pub certificates_max: usize,
@@ -77,6 +78,7 @@ impl Default for Quotas {
             stages_per_api_max: 10,
             deployments_per_api_max: 1_000,
             auto_deployments_kept: 10,
+            client_certificates_max: 60,
             vpc_links_max: 20,
             certificates_max: 2_500,
             domain_names_max: 120,

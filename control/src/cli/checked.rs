@@ -121,6 +121,7 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
     let (routes, integrations) = (low.routes_per_api_max, low.integrations_per_api_max);
     let (resources, stages) = (low.resources_per_api_max, low.stages_per_api_max);
     let deployments = low.deployments_per_api_max;
+    let client_certificates = low.client_certificates_max;
     Ok(Quotas {
         apis_max: positive("apis-max", low.apis_max, default.apis_max)?,
         routes_per_api_max: positive("routes-per-api-max", routes, default.routes_per_api_max)?,
@@ -137,6 +138,11 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
             default.deployments_per_api_max,
         )?,
         auto_deployments_kept: kept,
+        client_certificates_max: positive(
+            "client-certificates-max",
+            client_certificates,
+            default.client_certificates_max,
+        )?,
         vpc_links_max: positive("vpc-links-max", low.vpc_links_max, default.vpc_links_max)?,
         certificates_max: positive("certificates-max", low.certificates_max, default.certificates_max)?,
         domain_names_max: positive("domain-names-max", low.domain_names_max, default.domain_names_max)?,

@@ -128,6 +128,9 @@ pub(super) struct LowArgs {
     /// Automatic deployments that an API keeps besides those that its stages serve [default: 10]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_AUTO_DEPLOYMENTS_KEPT", value_name = "DEPLOYMENTS")]
     pub(super) auto_deployments_kept: Option<usize>,
+    /// Client certificates, which upstreams are shown [default: 60]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_CLIENT_CERTIFICATES_MAX", value_name = "CERTIFICATES")]
+    pub(super) client_certificates_max: Option<usize>,
     /// VPC links of each service [default: 20]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_VPC_LINKS_MAX", value_name = "LINKS")]
     pub(super) vpc_links_max: Option<usize>,
@@ -204,7 +207,7 @@ impl LowArgs {
             connections_max idle_timeout_ms head_timeout_ms
             body_bytes_max body_timeout_ms shutdown_timeout_ms request_log apis_max routes_per_api_max
             integrations_per_api_max resources_per_api_max stages_per_api_max deployments_per_api_max
-            auto_deployments_kept vpc_links_max certificates_max domain_names_max mappings_per_domain_name_max truststore_dir
+            auto_deployments_kept client_certificates_max vpc_links_max certificates_max domain_names_max mappings_per_domain_name_max truststore_dir
             integration_timeout_ms_max gateways_max hello_timeout_ms write_timeout_ms
         } gateway: file.gateway)
     }

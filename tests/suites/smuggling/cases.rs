@@ -768,7 +768,4 @@ pub(crate) const CASES: &[Case] = &[
     case("Connections", "no list of tokens",
         "GET /a HTTP/1.1\r\n<host>Connection: a b\r\n\r\n",
         Refused(400)),
-    case("Connections", "HTTP/2 without a word",
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        Refused(505)),
 ];

@@ -6,6 +6,7 @@
 //! with its test.
 
 mod client;
+mod dns;
 mod gateway;
 mod http2;
 mod message;
@@ -19,6 +20,7 @@ mod tap;
 mod units;
 
 pub use client::{Client, Echo, Reply};
+pub use dns::{DnsServer, Record};
 pub use gateway::{Gateway, Options};
 pub use http2::{Curl, nghttp2, python, python_script};
 pub use message::{BodyLength, Fields, Head, Reader};
@@ -28,5 +30,8 @@ pub use origin::{Connection, Origin, Seen, Unreachable, refusing_url};
 pub use plane::{DataPlane, request};
 pub use process::{DEADLINE, Process, binary, run, until};
 pub use publisher::Publisher;
+    GroupBuilder, Mapped, REGION, StageBuilder, account, host, http_api, rest_api, target_group,
 pub use tap::Tap;
+pub use units::{
 pub use units::{Mapped, REGION, StageBuilder, account, host, http_api, rest_api};
+};

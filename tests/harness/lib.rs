@@ -30,8 +30,7 @@ pub use origin::{Connection, Origin, Seen, Unreachable, refusing_url};
 pub use plane::{DataPlane, request};
 pub use process::{DEADLINE, Process, binary, run, until};
 pub use publisher::Publisher;
-    GroupBuilder, Mapped, REGION, StageBuilder, account, host, http_api, rest_api, target_group,
 pub use tap::Tap;
 pub use units::{
-pub use units::{Mapped, REGION, StageBuilder, account, host, http_api, rest_api};
+    GroupBuilder, Mapped, REGION, StageBuilder, account, host, http_api, rest_api, target_group,
 };

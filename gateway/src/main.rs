@@ -14,6 +14,7 @@ mod crowd;
 mod descriptors;
 mod entrance;
 mod housekeeper;
+mod http2;
 mod ids;
 mod listener;
 mod log_lines;
@@ -173,6 +174,7 @@ fn start_shards(
             mailboxes: mailboxes.clone(),
             bell,
             log_queue: services.log.queue(),
+            ejections: services.ejections(),
             log: log.clone(),
             id_seed: random_seed()?,
         };

@@ -16,6 +16,7 @@ mod clock;
 mod driver;
 mod host;
 mod listener;
+mod poll;
 mod stream;
 mod tls;
 mod transport;
@@ -25,7 +26,8 @@ pub use clock::Clock;
 pub use driver::{Driver, DriverChoice, RING_KIB, Reactor, RingRefusal, decide, pin_to_core, run};
 pub use host::clock_is_synchronized;
 pub use listener::{Listener, bind_shared};
-pub use stream::{Cancel, Stream, connect, is_canceled};
+pub use poll::{Observer, PollTransport, Scratch, Turn, poll_transport, scratch};
+pub use stream::{Cancel, Stream, connect, connect_unix, is_canceled};
 pub use tls::{CipherBuffers, HandshakeError, TlsStream};
 pub use transport::Transport;
 

@@ -8,18 +8,22 @@
 //! the edges are coarse and the HDR histograms behind them know the tail to 1 %; gauges rather than a
 //! summary, since one name can't be histogram and summary at once.
 
+mod targets;
+
 use std::fmt::Write as _;
 
 use super::access_log::AccessLogFigures;
 use super::resolver::ResolverFigures;
+use super::targets::GroupFigures;
 use super::totals::{ShardTotals, StageName, Totals};
+use crate::http2::Http2Event;
 use crate::stats::{Counters, Gauges, Latency, RefusalKind, StageStats};
 
 /// What `/metrics` answers with.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What the housekeeper itself counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct HousekeeperFigures {
     /// `io_uring` or `epoll`.
     pub(crate) driver: &'static str,
@@ -30,6 +34,9 @@ pub(crate) struct HousekeeperFigures {
     pub(crate) control_connected: bool,
     pub(crate) draining: bool,
     pub(crate) resolver: ResolverFigures,
+    pub(crate) target_groups: Vec<GroupFigures>,
+    /// Targets, and groups, that are shown apart.
+    pub(crate) target_metrics_max: usize,
     pub(crate) access_log: AccessLogFigures,
 }
 
@@ -46,6 +53,7 @@ pub(crate) fn render(totals: &Totals, housekeeper: &HousekeeperFigures) -> Strin
     let mut page = Page::default();
     render_housekeeper(&mut page, housekeeper);
     render_stages(&mut page, totals);
+    targets::render(&mut page, totals, housekeeper);
     render_shards(&mut page, totals.shards());
     page.text
 }
@@ -182,7 +190,7 @@ fn stage_labels(name: &StageName) -> [(&'static str, &str); 2] {
 type CounterOf = fn(&Counters) -> u64;
 type GaugeOf = fn(&Gauges) -> u64;
 
-const SHARD_COUNTERS: [(&str, &str, CounterOf); 14] = [
+const SHARD_COUNTERS: [(&str, &str, CounterOf); 15] = [
     ("turnpike_shard_connections_accepted_total", "Client connections accepted.", |c| {
         c.connections_accepted_total
     }),
@@ -191,6 +199,9 @@ const SHARD_COUNTERS: [(&str, &str, CounterOf); 14] = [
     }),
     ("turnpike_shard_connections_taken_over_total", "Connections taken over from another shard.", |c| {
         c.connections_taken_over_total
+    }),
+    ("turnpike_shard_http2_connections_total", "Client connections that speak HTTP/2.", |c| {
+        c.http2_connections_total
     }),
     (
         "turnpike_shard_connections_idle_closed_total",
@@ -270,6 +281,17 @@ fn render_shards(page: &mut Page, shards: &[ShardTotals]) {
         for kind in RefusalKind::ALL {
             let count = shard.counters.refusals.of(kind);
             page.sample("", &[("shard", &index.to_string()), ("kind", kind.name())], count);
+        }
+    }
+    page.family(
+        "turnpike_shard_http2_events_total",
+        Kind::Counter,
+        "HTTP/2 connections ended and streams reset for what their client did, by kind.",
+    );
+    for (index, shard) in shards.iter().enumerate() {
+        for event in Http2Event::ALL {
+            let count = shard.counters.http2_events.of(event);
+            page.sample("", &[("shard", &index.to_string()), ("kind", event.name())], count);
         }
     }
     for (name, help, of) in SHARD_GAUGES {

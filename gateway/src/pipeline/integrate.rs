@@ -5,6 +5,7 @@
 //! method is idempotent and the gateway still has all of it (RFC 9110 9.2.2, RFC 9112 9.3.1).
 
 mod attempt;
+mod balanced;
 mod fault;
 
 use turnpike_http::{ChunkLimits, Method, encode};
@@ -12,9 +13,9 @@ use turnpike_http::{ChunkLimits, Method, encode};
 use attempt::Attempt;
 pub(crate) use fault::UpstreamFault;
 
-use super::body::Body;
+use super::incoming::Incoming;
 use super::upload::Upload;
-use super::{Exchange, Failure, Record, Refusal, upstream_request};
+use super::{Exchange, Failure, Record, Refusal, Wire, upstream_request};
 use crate::settings::Settings;
 use crate::table::{Address, Integration, Matched};
 use crate::upstream::Connection;
@@ -43,15 +44,26 @@ pub(super) async fn send<'a>(
 ) -> Result<Sent<'a>, Failure> {
     let shard = exchange.shard;
     let integration = address.stage.integration(matched);
-    let (body, body_bytes) = begin_body(exchange)?;
+    let (mut body, body_bytes) = Incoming::begin(exchange)?;
     let mut head = shard.buffers.small();
     upstream_request::encode(exchange, address, matched, integration, &mut head);
     head.extend_from_slice(&exchange.buffered()[..body_bytes]);
+    if let Err(failure) = body.take_arrived(exchange, &mut head).await {
+        shard.buffers.give(head);
+        return Err(failure);
+    }
     let begun_us = shard.clock.now_us();
     record.integration_begins(begun_us);
     let give_up_ms = begun_us / 1000 + integration.timeout_ms;
-    let mut attempt =
-        Attempt { exchange, integration, request: head, whole: body.is_done(), reuse: true, give_up_ms };
+    let mut attempt = Attempt {
+        exchange,
+        integration,
+        request: head,
+        whole: body.is_done(),
+        reuse: true,
+        give_up_ms,
+        answer: None,
+    };
     let sent = attempt.run().await;
     shard.buffers.give(attempt.request);
     let (connection, answer) = sent.map_err(|fault| match fault {
@@ -74,23 +86,6 @@ pub(super) async fn send<'a>(
     })
 }
 
-/// The body as far as it came with the head, checked.
-fn begin_body(exchange: &Exchange<'_>) -> Result<(Body, usize), Failure> {
-    let settings = &exchange.shard.settings;
-    let mut body = Body::of_request(
-        exchange.head.framing,
-        chunk_limits(settings, settings.header_bytes_max, settings.header_count_max),
-    );
-    if body.exceeds(settings.body_bytes_max) {
-        return Err(Refusal::BodyTooLarge.into());
-    }
-    let body_bytes = body.take(exchange.buffered()).map_err(Refusal::Chunk)?;
-    if matches!(body, Body::Chunked(_)) && body.exceeds(settings.body_bytes_max) {
-        return Err(Refusal::BodyTooLarge.into());
-    }
-    Ok((body, body_bytes))
-}
-
 /// Tells a client that waits for it that its body is wanted (RFC 9110 10.1.1). The gateway says so itself, once
 /// the upstream is known to be there, since not every upstream does; it passes no expectation on.
 async fn invite_body(
@@ -106,11 +101,17 @@ async fn invite_body(
     encode::status_line(&mut out, 100);
     out.extend_from_slice(b"\r\n");
     record.bytes_out += out.len() as u64;
-    shard.wheel.arm(&client.watch, shard.settings.write_timeout_ms, OnExpiry::EndBoth);
-    let (sent, out) = client.stream.send(out, 0).await;
-    client.watch.disarm();
+    let (sent, out) = match exchange.wire {
+        Wire::Http1 => {
+            shard.wheel.arm(&client.watch, shard.settings.write_timeout_ms, OnExpiry::EndBoth);
+            let (sent, out) = client.stream.send(out, 0).await;
+            client.watch.disarm();
+            (sent.map_err(|_| Failure::ClientGone), out)
+        }
+        Wire::Http2(stream) => (stream.inform(&out).map_err(|_| Failure::ClientGone), out),
+    };
     shard.buffers.give(out);
-    sent.map_err(|_| Failure::ClientGone)
+    sent
 }
 
 /// Trailers are bounded as headers are.

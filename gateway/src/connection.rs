@@ -14,6 +14,7 @@ use crate::entrance::{self, Accepted, Ends};
 use crate::listener;
 use crate::pipeline::{self, Answered, Exchange, Failure, Forwarded, Record, Refusal};
 use crate::shard::Shard;
+use crate::tls::{self, Secured, TlsClient};
 use crate::wheel::{OnExpiry, Watch};
 
 /// After a reply that ends the connection while the client still sends: how much more is read, and for
@@ -28,6 +29,8 @@ pub(crate) struct Client {
     pub(crate) watch: Rc<Watch>,
     pub(crate) peer: SocketAddr,
     pub(crate) forwarded: Forwarded,
+    /// What the handshake has shown; `None` without TLS.
+    pub(crate) tls: Option<Rc<TlsClient>>,
 }
 
 struct Connection {
@@ -73,18 +76,30 @@ pub(crate) async fn serve(shard: Rc<Shard>, number: u64, accepted: Accepted) {
 }
 
 impl Client {
-    async fn admit(shard: &Shard, accepted: Accepted) -> Option<Self> {
+    async fn admit(shard: &Rc<Shard>, accepted: Accepted) -> Option<Self> {
         let Accepted { descriptor, peer, entrance } = accepted;
         let stream = Stream::from_accepted(descriptor).ok()?;
         let ends = entrance::identify(shard, &stream, peer, entrance).await?;
-        Some(Self::new(shard, stream, ends))
+        if !entrance.tls {
+            let stream = Rc::new(Transport::Plain(stream));
+            let watch = Watch::new(Rc::clone(&stream));
+            return Some(Self::new(shard, stream, watch, ends, None));
+        }
+        // Boxed: over before the connection's first request.
+        let Secured { stream, watch, client } = Box::pin(tls::accept(shard, stream)).await?;
+        Some(Self::new(shard, stream, watch, ends, Some(Rc::new(client))))
     }
 
-    fn new(shard: &Shard, stream: Stream, ends: Ends) -> Self {
+    fn new(
+        shard: &Shard,
+        stream: Rc<Transport>,
+        watch: Rc<Watch>,
+        ends: Ends,
+        tls: Option<Rc<TlsClient>>,
+    ) -> Self {
         let Ends { peer, local } = ends;
-        let stream = Rc::new(Transport::Plain(stream));
-        let forwarded = Forwarded::new(&shard.settings, peer, local);
-        Self { watch: Watch::new(Rc::clone(&stream)), stream, peer, forwarded }
+        let forwarded = Forwarded::new(&shard.settings, peer, local, tls.is_some());
+        Self { stream, watch, peer, forwarded, tls }
     }
 }
 

@@ -28,6 +28,7 @@ use crate::access_log_format::AccessLogFormat;
 use crate::mailbox::{Mailbox, ToShard};
 use crate::settings::Settings;
 use crate::table::{Compiler, StageLog, Table};
+use crate::tls::{DefaultCertificate, Site, Sites, TicketKeys};
 use access_log::AccessLog;
 use admin::{Admin, Readiness};
 use collector::{Ask, Collector};
@@ -62,6 +63,9 @@ pub(crate) struct Services {
     pub(crate) settings: Arc<Settings>,
     pub(crate) tables: Arc<ArcSwap<Table>>,
     pub(crate) log: AccessLog,
+    /// `None` where HTTPS is turned off.
+    https: Option<Https>,
+    tickets: Arc<TicketKeys>,
     resolver: Resolver,
     vault: Vault,
 }
@@ -74,7 +78,10 @@ impl Services {
     pub(crate) fn start(settings: Arc<Settings>) -> Result<Self, String> {
         let vault =
             Vault::open(&settings.data_dir, publish::limits(&settings)).map_err(|error| error.to_string())?;
+        let tickets = TicketKeys::new(Duration::from_millis(settings.tls_ticket_rotation_ms))?;
         Ok(Self {
+            https: Https::prepare(&settings, &tickets)?,
+            tickets,
             tables: Arc::new(ArcSwap::from_pointee(Table::empty())),
             log: AccessLog::start(&settings).map_err(|error| error.to_string())?,
             resolver: Resolver::start(&settings),
@@ -87,12 +94,42 @@ impl Services {
         self.resolver.addresses()
     }
 
+    /// For hosts without a site of their own; `None` where HTTPS is turned off.
+    pub(crate) fn default_site(&self) -> Option<Arc<Site>> {
+        self.https.as_ref().map(|https| Arc::clone(&https.site))
+    }
+
     /// The gateway's own log, for requests that no stage logs.
     pub(crate) fn main_log(&self) -> Result<Option<StageLog>, String> {
         let Some(sink) = self.log.main_sink() else { return Ok(None) };
         let format = AccessLogFormat::compile(&self.settings.access_log_format)
             .map_err(|error| format!("access_log_format: {error}"))?;
         Ok(Some(StageLog { sink, format: Arc::new(format) }))
+    }
+}
+
+/// What HTTPS answers with at hosts without a certificate of their own.
+struct Https {
+    certificate: Arc<DefaultCertificate>,
+    site: Arc<Site>,
+}
+
+impl Https {
+    fn prepare(settings: &Settings, tickets: &Arc<TicketKeys>) -> Result<Option<Self>, String> {
+        if settings.tls_listen.is_empty() {
+            return Ok(None);
+        }
+        let certificate = DefaultCertificate::load(settings)?;
+        if let Some(authority) = certificate.authority() {
+            report!(
+                "turnpike-gateway: HTTPS has a development certificate for hosts without one of their own; its \
+                 authority, for clients to trust: {}",
+                authority.display()
+            );
+        }
+        let site = Sites::new(Arc::clone(tickets)).default_site(&certificate);
+        let site = site.map_err(|error| format!("the default certificate: {error}"))?;
+        Ok(Some(Self { certificate: Arc::new(certificate), site }))
     }
 }
 
@@ -105,12 +142,14 @@ pub(crate) async fn run(
     mut events: mpsc::UnboundedReceiver<ShardEvent>,
     ready_line: String,
 ) -> Result<(), String> {
-    let Services { settings, tables, log, resolver, vault } = services;
+    let Services { settings, tables, log, https, tickets, resolver, vault } = services;
     let totals = Arc::new(Mutex::new(Totals::new(mailboxes.len())));
     let log_queue = log.queue();
     let log = Arc::new(Mutex::new(log));
     let resolver = Arc::new(resolver);
-    let compiler = Compiler::new(settings.integration_timeout_ms_max);
+    let compiler = Compiler::new(settings.integration_timeout_ms_max, Sites::new(Arc::clone(&tickets)))
+        .with_default_certificate(https.map(|https| https.certificate));
+    tokio::spawn(tickets.keep_rotating());
     let publication =
         Publication::new(tables, Arc::clone(&totals), Arc::clone(&log), Arc::clone(&resolver), compiler);
     let publish_counts = publication.counts();

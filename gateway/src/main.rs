@@ -23,6 +23,7 @@ mod settings;
 mod shard;
 mod stats;
 mod table;
+mod tls;
 mod upstream;
 mod wheel;
 
@@ -68,26 +69,37 @@ fn start(settings: Arc<Settings>) -> Result<(), String> {
     let runtime = runtime.map_err(|error| format!("can't start the housekeeper: {error}"))?;
     let _entered = runtime.enter();
     let services = Services::start(Arc::clone(&settings))?;
-    let (addresses, listeners) = bind(&settings)?;
+    let (addresses, listeners) = bind(&settings, &settings.listen)?;
+    let (tls_addresses, tls_listeners) = bind(&settings, &settings.tls_listen)?;
     let admin_listener = bind_admin(settings.admin_listen)?;
     let (events, seen) = mpsc::unbounded_channel();
-    let (mailboxes, driver) = start_shards(&services, listeners, &events)?;
+    let (mailboxes, driver) = start_shards(&services, listeners, tls_listeners, &events)?;
     drop(events);
-    let ready_line = format!(
+    let mut ready_line = format!(
         "turnpike-gateway ready listen={} admin={} shards={} driver={}",
-        addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+        joined(&addresses),
         admin_listener.local_addr().map_err(|error| format!("admin: {error}"))?,
         settings.cores.len(),
         driver.name(),
     );
+    if !tls_addresses.is_empty() {
+        ready_line.push_str(&format!(" tls={}", joined(&tls_addresses)));
+    }
     runtime.block_on(housekeeper::run(services, driver, mailboxes, admin_listener, seen, ready_line))
 }
 
-/// For each shard, a listener on each address.
-fn bind(settings: &Settings) -> Result<(Vec<SocketAddr>, Vec<Vec<TcpListener>>), String> {
+fn joined(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// For each shard, a listener on each address that is `wanted`.
+fn bind(
+    settings: &Settings,
+    wanted: &[SocketAddr],
+) -> Result<(Vec<SocketAddr>, Vec<Vec<TcpListener>>), String> {
     let mut addresses = Vec::new();
     let mut listeners: Vec<Vec<TcpListener>> = settings.cores.iter().map(|_| Vec::new()).collect();
-    for wanted in &settings.listen {
+    for wanted in wanted {
         refuse_taken(*wanted)?;
         let mut address = *wanted;
         for shard in &mut listeners {
@@ -143,6 +155,7 @@ fn bind_admin(address: SocketAddr) -> Result<TcpListener, String> {
 fn start_shards(
     services: &Services,
     listeners: Vec<Vec<TcpListener>>,
+    tls_listeners: Vec<Vec<TcpListener>>,
     events: &mpsc::UnboundedSender<ShardEvent>,
 ) -> Result<(Vec<Mailbox>, Driver), String> {
     let settings = &services.settings;
@@ -156,13 +169,16 @@ fn start_shards(
     let loads = Loads::new(settings.cores.len());
     let log = services.main_log()?;
     let (arbiter, agreements) = agreement::parts(driver_choice(settings), settings.cores.len());
-    let shards = settings.cores.iter().zip(listeners).zip(bells).zip(agreements);
-    for (index, (((core, listeners), bell), agreement)) in shards.enumerate() {
+    let shards =
+        settings.cores.iter().zip(listeners.into_iter().zip(tls_listeners)).zip(bells).zip(agreements);
+    for (index, (((core, (listeners, tls_listeners)), bell), agreement)) in shards.enumerate() {
         let parts = ShardParts {
             index,
             core: *core,
             settings: Arc::clone(settings),
             listeners,
+            tls_listeners,
+            default_site: services.default_site(),
             tables: Arc::clone(&services.tables),
             addresses: services.addresses(),
             loads: loads.clone(),

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
-use turnpike_rt::{BellListener, Clock, Listener};
+use turnpike_rt::{BellListener, CipherBuffers, Clock, Listener};
 
 use crate::agreement::Agreement;
 use crate::buffers::Buffers;
@@ -30,6 +30,7 @@ use crate::mailbox::{Loads, Mailbox, ToShard};
 use crate::settings::Settings;
 use crate::stats::ShardStats;
 use crate::table::{StageLog, Table};
+use crate::tls::Site;
 use crate::upstream::Pools;
 use crate::wheel::{TICK_MS, Watch, Wheel};
 
@@ -43,6 +44,10 @@ pub(crate) struct ShardParts {
     pub(crate) core: usize,
     pub(crate) settings: Arc<Settings>,
     pub(crate) listeners: Vec<TcpListener>,
+    /// As many as `tls_listen` has addresses.
+    pub(crate) tls_listeners: Vec<TcpListener>,
+    /// For hosts without a site of their own; `None` without `tls_listen`.
+    pub(crate) default_site: Option<Arc<Site>>,
     pub(crate) tables: Arc<ArcSwap<Table>>,
     pub(crate) addresses: Arc<ArcSwap<Addresses>>,
     pub(crate) loads: Loads,
@@ -63,6 +68,8 @@ pub(crate) struct Shard {
     pub(crate) clock: Clock,
     pub(crate) wheel: Wheel,
     pub(crate) buffers: Buffers,
+    pub(crate) cipher_buffers: Rc<CipherBuffers>,
+    default_site: Option<Arc<Site>>,
     pub(crate) pools: Pools,
     pub(crate) stats: RefCell<ShardStats>,
     pub(crate) addresses: Arc<ArcSwap<Addresses>>,
@@ -123,6 +130,7 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
     let listeners: Vec<Rc<Listener>> = parts
         .listeners
         .into_iter()
+        .chain(parts.tls_listeners)
         .map(|listener| Listener::from_std(listener).map(Rc::new))
         .collect::<io::Result<_>>()?;
     let clock = Clock::start();
@@ -131,6 +139,8 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         wheel: Wheel::new(clock.now_us() / 1000),
         clock,
         buffers: Buffers::default(),
+        cipher_buffers: CipherBuffers::new(),
+        default_site: parts.default_site,
         pools: Pools::default(),
         stats: RefCell::default(),
         addresses: parts.addresses,
@@ -150,8 +160,7 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         stopping: Cell::new(false),
     });
     shard.write_date();
-    for (listener, address) in shard.listeners.iter().zip(&shard.settings.listen) {
-        let entrance = shard.settings.entrance(*address);
+    for (listener, entrance) in shard.listeners.iter().zip(shard.settings.entrances()) {
         turnpike_rt::spawn(listener::accept(Rc::clone(&shard), Rc::clone(listener), entrance));
     }
     let bell = parts.bell;
@@ -181,6 +190,12 @@ impl Shard {
             *adopted = Rc::new(Adopted(Arc::clone(newest)));
         }
         Rc::clone(&adopted)
+    }
+
+    /// What a handshake for this name does, as of now; `None` where HTTPS is turned off.
+    pub(crate) fn site(&self, name: Option<&str>) -> Option<Arc<Site>> {
+        let table = self.table();
+        name.and_then(|name| table.site(name)).or(self.default_site.as_ref()).map(Arc::clone)
     }
 
     /// Milliseconds on the shard's clock, exact where the wheel's are coarse.
@@ -244,7 +259,7 @@ impl Shard {
 
     fn report(&self, reply: Reply) {
         let mut stats = self.stats.borrow_mut();
-        stats.gauges.buffers_in_use = self.buffers.in_use();
+        stats.gauges.buffers_in_use = self.buffers.in_use() + self.cipher_buffers.in_use();
         stats.gauges.snapshot_version = self.table().version;
         reply.send(stats.report());
     }

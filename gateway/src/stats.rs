@@ -6,6 +6,8 @@
 
 use hdrhistogram::Histogram;
 
+use crate::tls::TlsFailures;
+
 /// Index of a stage's figures, the same on every shard; given out by [`crate::housekeeper::totals::Totals`] when a
 /// snapshot is compiled, and never used for another stage again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -97,6 +99,8 @@ pub(crate) enum RefusalKind {
     Unsupported,
     /// No API answers at this host, base path or stage.
     ApiUnknown,
+    /// A mutual-TLS domain was asked for without the certificate that it wants, or over another's connection.
+    ClientCertificate,
     /// The API has no such route.
     RouteUnknown,
     /// `exchanges_in_flight_max` is reached.
@@ -122,7 +126,7 @@ pub(crate) enum RefusalKind {
 
 impl RefusalKind {
     /// In order of the discriminants.
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Malformed,
         Self::StartLineTooLong,
         Self::HeaderTooLarge,
@@ -130,6 +134,7 @@ impl RefusalKind {
         Self::ReadTimeout,
         Self::Unsupported,
         Self::ApiUnknown,
+        Self::ClientCertificate,
         Self::RouteUnknown,
         Self::ExchangesInFlight,
         Self::Connections,
@@ -154,6 +159,7 @@ impl RefusalKind {
             Self::ReadTimeout => "read_timeout",
             Self::Unsupported => "unsupported",
             Self::ApiUnknown => "api_unknown",
+            Self::ClientCertificate => "client_certificate",
             Self::RouteUnknown => "route_unknown",
             Self::ExchangesInFlight => "exchanges_in_flight",
             Self::Connections => "connections",
@@ -201,6 +207,11 @@ pub(crate) struct Counters {
     /// Answered requests, refused ones included.
     pub(crate) requests_total: u64,
     pub(crate) refusals: Refusals,
+    /// With clients, done.
+    pub(crate) tls_handshakes_total: u64,
+    /// Of those, the ones that went on from an earlier session.
+    pub(crate) tls_handshakes_resumed_total: u64,
+    pub(crate) tls_failures: TlsFailures,
     pub(crate) upstream_connects_total: u64,
     pub(crate) upstream_connect_failures_total: u64,
     /// Exchanges that went over a pooled connection.
@@ -223,6 +234,9 @@ impl Counters {
         self.connections_taken_over_total += other.connections_taken_over_total;
         self.requests_total += other.requests_total;
         self.refusals.add(&other.refusals);
+        self.tls_handshakes_total += other.tls_handshakes_total;
+        self.tls_handshakes_resumed_total += other.tls_handshakes_resumed_total;
+        self.tls_failures.add(&other.tls_failures);
         self.upstream_connects_total += other.upstream_connects_total;
         self.upstream_connect_failures_total += other.upstream_connect_failures_total;
         self.upstream_reuses_total += other.upstream_reuses_total;
@@ -241,6 +255,7 @@ pub(crate) struct Gauges {
     /// Open, and between two requests.
     pub(crate) connections_idle: u64,
     pub(crate) exchanges_in_flight: u64,
+    pub(crate) tls_handshakes_in_flight: u64,
     pub(crate) upstream_connections_open: u64,
     /// Open, and in the pool.
     pub(crate) upstream_connections_idle: u64,

@@ -208,6 +208,7 @@ fn launch(options: &Options) -> (Process, PathBuf, Option<TempDir>) {
     let socket = options.publish_socket.clone().unwrap_or_else(|| data_dir.with_file_name("publish.sock"));
     let mut settings = vec![
         setting("listen", "127.0.0.1:0"),
+        setting("tls_listen", "127.0.0.1:0"),
         setting("admin_listen", "127.0.0.1:0"),
         setting("data_dir", data_dir.display()),
         setting("publish_socket", socket.display()),

@@ -11,6 +11,7 @@ fn record() -> AccessRecord<'static> {
         protocol: "HTTP/1.1",
         source_ip: IpAddr::from([192, 0, 2, 1]),
         user_agent: Some(b"curl/8"),
+        client_certificate: None,
         domain_name: b"abc.execute-api.us-east-1.localhost",
         account_id: "000000000000",
         api_id: Some("abc"),

@@ -93,9 +93,8 @@ impl TlsStream {
         self.stream.send(buffer, 0).await
     }
 
-    /// Reads on without TLS, as [`send_in_clear`](Self::send_in_clear) sends.
-    pub async fn recv_in_clear(&self, buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
-        debug_assert!(self.session.borrow().common().is_none(), "a session has begun");
+    /// Reads what still comes after a handshake that failed, which nobody can make sense of.
+    pub async fn recv_in_vain(&self, buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
         self.stream.recv(buffer).await
     }
 

@@ -10,9 +10,10 @@ use std::rc::Rc;
 use turnpike_http::{Framing, HeadLimits, Progress, RequestHead};
 use turnpike_rt::{Stream, Transport};
 
-use crate::entrance::{self, Accepted, Ends};
+use crate::crowd::Place;
+use crate::entrance::{self, Accepted, Admitted, Ends};
 use crate::listener;
-use crate::pipeline::{self, Answered, Exchange, Failure, Forwarded, Record, Refusal};
+use crate::pipeline::{self, Answered, Exchange, Failure, Forwarded, Record, Refusal, Unparsed};
 use crate::shard::Shard;
 use crate::tls::{self, Secured, TlsClient};
 use crate::wheel::{OnExpiry, Watch};
@@ -31,6 +32,7 @@ pub(crate) struct Client {
     pub(crate) forwarded: Forwarded,
     /// What the handshake has shown; `None` without TLS.
     pub(crate) tls: Option<Rc<TlsClient>>,
+    _place: Option<Place>,
 }
 
 struct Connection {
@@ -41,6 +43,8 @@ struct Connection {
     start: usize,
     /// Requests served since the connection last had to wait for one.
     pipelined: usize,
+    /// When the first byte of the last head was there.
+    started_us: u64,
     /// A wait without a buffer has ended with bytes, or with the client's end.
     is_readable: bool,
 }
@@ -64,6 +68,7 @@ pub(crate) async fn serve(shard: Rc<Shard>, number: u64, accepted: Accepted) {
                 input: Vec::new(),
                 start: 0,
                 pipelined: 0,
+                started_us: 0,
                 is_readable: false,
             };
             connection.run().await;
@@ -79,27 +84,28 @@ impl Client {
     async fn admit(shard: &Rc<Shard>, accepted: Accepted) -> Option<Self> {
         let Accepted { descriptor, peer, entrance } = accepted;
         let stream = Stream::from_accepted(descriptor).ok()?;
-        let ends = entrance::identify(shard, &stream, peer, entrance).await?;
+        let admitted = entrance::admit(shard, &stream, peer, entrance).await?;
         if !entrance.tls {
             let stream = Rc::new(Transport::Plain(stream));
             let watch = Watch::new(Rc::clone(&stream));
-            return Some(Self::new(shard, stream, watch, ends, None));
+            return Some(Self::new(shard, stream, watch, admitted, None));
         }
         // Boxed: over before the connection's first request.
-        let Secured { stream, watch, client } = Box::pin(tls::accept(shard, stream)).await?;
-        Some(Self::new(shard, stream, watch, ends, Some(Rc::new(client))))
+        let Secured { stream, watch, client } =
+            Box::pin(tls::accept(shard, stream, admitted.ends.peer.ip())).await?;
+        Some(Self::new(shard, stream, watch, admitted, Some(Rc::new(client))))
     }
 
     fn new(
         shard: &Shard,
         stream: Rc<Transport>,
         watch: Rc<Watch>,
-        ends: Ends,
+        admitted: Admitted,
         tls: Option<Rc<TlsClient>>,
     ) -> Self {
-        let Ends { peer, local } = ends;
+        let Admitted { ends: Ends { peer, local }, place } = admitted;
         let forwarded = Forwarded::new(&shard.settings, peer, local, tls.is_some());
-        Self { stream, watch, peer, forwarded, tls }
+        Self { stream, watch, peer, forwarded, tls, _place: place }
     }
 }
 
@@ -140,7 +146,7 @@ impl Connection {
     async fn serve_requests(&mut self, head: &mut RequestHead) -> bool {
         while self.start < self.input.len() {
             let kept = match self.read_head(head).await {
-                Ok(started_us) => self.exchange(head, started_us).await,
+                Ok(()) => self.exchange(head).await,
                 Err(End::Refused(refusal)) => self.refuse_unparsed(refusal).await,
                 Err(End::Closed) => false,
             };
@@ -159,13 +165,13 @@ impl Connection {
         }
     }
 
-    /// The next head, of which something is there, and when that was.
-    async fn read_head(&mut self, head: &mut RequestHead) -> Result<u64, End> {
+    /// The next head, of which something is there.
+    async fn read_head(&mut self, head: &mut RequestHead) -> Result<(), End> {
         let limits = self.head_limits();
-        let started_us = self.shard.clock.now_us();
+        self.started_us = self.shard.clock.now_us();
         loop {
             match head.parse(&self.input[self.start..], &limits) {
-                Ok(Progress::Complete) => return Ok(started_us),
+                Ok(Progress::Complete) => return Ok(()),
                 Ok(Progress::Partial) => self.read_more(&limits).await?,
                 Err(error) => return Err(End::Refused(Refusal::Request(error))),
             }
@@ -207,7 +213,11 @@ impl Connection {
         let readable = self.client.stream.readable().await;
         self.shard.end_wait(&watch);
         self.is_readable = true;
-        readable.is_ok() && !watch.has_expired()
+        if watch.has_expired() {
+            self.shard.stats.borrow_mut().counters.connections_idle_closed_total += 1;
+            return false;
+        }
+        readable.is_ok()
     }
 
     /// More of a head of which some is there.
@@ -248,7 +258,7 @@ impl Connection {
     }
 
     /// Answers one request; false ends the connection.
-    async fn exchange(&mut self, head: &RequestHead, started_us: u64) -> bool {
+    async fn exchange(&mut self, head: &RequestHead) -> bool {
         self.client.watch.disarm();
         self.pipelined += 1;
         let shard = Rc::clone(&self.shard);
@@ -269,7 +279,7 @@ impl Connection {
             ),
             may_keep,
         };
-        let mut record = Record::begin(started_us);
+        let mut record = Record::begin(self.started_us);
         shard.stats.borrow_mut().gauges.exchanges_in_flight += 1;
         let answered = match pipeline::serve(&exchange, &mut record).await {
             Ok(answered) => answered,
@@ -280,7 +290,7 @@ impl Connection {
                 Answered::closing()
             }
             Err(Failure::ClientGone) => {
-                record.client_gone();
+                record.client_gone(self.client.watch.has_expired(), &exchange);
                 self.client.stream.reset_on_close();
                 Answered::closing()
             }
@@ -310,7 +320,12 @@ impl Connection {
 
     /// Answers what could not be parsed, and ends the connection.
     async fn refuse_unparsed(&mut self, refusal: Refusal) -> bool {
-        let reply = pipeline::unparsed_reply(&self.shard, refusal);
+        let unparsed = Unparsed {
+            bytes: &self.input[self.start..],
+            source_ip: self.client.peer.ip(),
+            started_us: self.started_us,
+        };
+        let reply = pipeline::unparsed_reply(&self.shard, refusal, &unparsed);
         self.shard.wheel.arm(&self.client.watch, self.shard.settings.write_timeout_ms, OnExpiry::EndBoth);
         let (sent, reply) = self.client.stream.send(reply, 0).await;
         self.shard.buffers.give(reply);

@@ -89,6 +89,8 @@ pub struct Gateway {
     process: Process,
     /// Where it serves APIs.
     pub address: SocketAddr,
+    /// Where it serves APIs over HTTPS; `None` where that is turned off.
+    pub tls: Option<SocketAddr>,
     /// Where its metrics are.
     pub admin: SocketAddr,
     /// `io_uring` or `epoll`.
@@ -111,6 +113,7 @@ impl Gateway {
         let (listen, admin) = (address("listen"), address("admin"));
         Self {
             address: listen,
+            tls: line.contains(" tls=").then(|| address("tls")),
             admin,
             driver: field(&line, "driver").to_owned(),
             shards: field(&line, "shards").parse().unwrap_or_else(|_| panic!("shards in '{line}'")),

@@ -14,6 +14,7 @@ mod origin;
 mod plane;
 mod process;
 mod publisher;
+mod tls;
 mod units;
 
 pub use client::{Client, Echo, Reply};
@@ -25,4 +26,7 @@ pub use origin::{Connection, Origin, Seen, Unreachable, refusing_url};
 pub use plane::{DataPlane, request};
 pub use process::{DEADLINE, Process, binary, until};
 pub use publisher::Publisher;
-pub use units::{Mapped, REGION, StageBuilder, account, host, http_api, rest_api};
+pub use tls::{Authority, Leaf, TlsClient, client_config, resuming_config};
+pub use units::{
+    Mapped, REGION, StageBuilder, account, account_with_tls, domain_tls, host, http_api, mutual_tls, rest_api,
+};

@@ -15,6 +15,8 @@ pub struct DataPlane {
     pub gateway: Gateway,
     pub publisher: Publisher,
     account: Unit,
+    /// Besides the account and the stages.
+    others: Vec<Unit>,
     directory: TempDir,
 }
 
@@ -34,10 +36,16 @@ impl DataPlane {
     /// As [`Self::with`], for an account with custom domains.
     #[must_use]
     pub fn with_account(options: &Options, stages: &[StageBuilder], account: Unit) -> Self {
+        Self::with_units(options, stages, account, Vec::new())
+    }
+
+    /// As [`Self::with_account`], with certificates, trust stores and whatever else the account refers to.
+    #[must_use]
+    pub fn with_units(options: &Options, stages: &[StageBuilder], account: Unit, others: Vec<Unit>) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let publisher = Publisher::start(&directory.path().join("publish.sock"));
         let gateway = Gateway::start(&options.clone().publish_socket(&directory.path().join("publish.sock")));
-        let mut plane = Self { gateway, publisher, account, directory };
+        let mut plane = Self { gateway, publisher, account, others, directory };
         plane.publish(stages);
         plane
     }
@@ -55,6 +63,12 @@ impl DataPlane {
         let units = self.units(stages);
         self.publisher.publish(&units);
         self.gateway.wait_for_version(self.version());
+    }
+
+    /// Publishes the next version with another account and what it refers to, and waits until it is served.
+    pub fn publish_units(&mut self, stages: &[StageBuilder], account: Unit, others: Vec<Unit>) {
+        (self.account, self.others) = (account, others);
+        self.publish(stages);
     }
 
     /// Publishes the next version and doesn't wait.
@@ -101,7 +115,8 @@ impl DataPlane {
     }
 
     fn units(&self, stages: &[StageBuilder]) -> Vec<Unit> {
-        std::iter::once(self.account.clone()).chain(stages.iter().map(StageBuilder::unit)).collect()
+        let stages = stages.iter().map(StageBuilder::unit);
+        std::iter::once(self.account.clone()).chain(self.others.iter().cloned()).chain(stages).collect()
     }
 }
 

@@ -4,14 +4,14 @@
 //! `tls_handshake_timeout_ms` is closed; no more than `tls_handshakes_in_flight_max` are worked on at once.
 
 use std::cell::RefCell;
-use std::net::Shutdown;
+use std::net::{IpAddr, Shutdown};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use turnpike_rt::{Clock, HandshakeError, Stream, TlsStream, Transport};
 
 use super::{ClientCertificate, ClientDemand, Site, TlsFailure};
-use crate::pipeline::{self, Refusal};
+use crate::pipeline::{self, Refusal, Unparsed};
 use crate::shard::Shard;
 use crate::wheel::{OnExpiry, Watch};
 
@@ -44,14 +44,14 @@ pub(crate) struct Secured {
 }
 
 /// Does the handshake; `None` for one that failed, which is counted.
-pub(crate) async fn accept(shard: &Rc<Shard>, stream: Stream) -> Option<Secured> {
+pub(crate) async fn accept(shard: &Rc<Shard>, stream: Stream, peer: IpAddr) -> Option<Secured> {
     let in_flight = shard.stats.borrow().gauges.tls_handshakes_in_flight as usize;
     if in_flight >= shard.settings.tls_handshakes_in_flight_max {
         shard.stats.borrow_mut().counters.tls_failures.count(TlsFailure::InFlight);
         return None;
     }
     shard.stats.borrow_mut().gauges.tls_handshakes_in_flight += 1;
-    let outcome = shake_hands(shard, stream).await;
+    let outcome = shake_hands(shard, stream, peer).await;
     let mut stats = shard.stats.borrow_mut();
     stats.gauges.tls_handshakes_in_flight -= 1;
     match outcome {
@@ -68,7 +68,7 @@ pub(crate) async fn accept(shard: &Rc<Shard>, stream: Stream) -> Option<Secured>
     }
 }
 
-async fn shake_hands(shard: &Rc<Shard>, stream: Stream) -> Result<Secured, TlsFailure> {
+async fn shake_hands(shard: &Rc<Shard>, stream: Stream, peer: IpAddr) -> Result<Secured, TlsFailure> {
     let stream = TlsStream::server(stream, Rc::clone(&shard.cipher_buffers));
     let stream = Rc::new(Transport::Tls(Box::new(stream)));
     let tls = stream.tls().ok_or(TlsFailure::Internal)?;
@@ -90,7 +90,7 @@ async fn shake_hands(shard: &Rc<Shard>, stream: Stream) -> Result<Secured, TlsFa
             return Err(TlsFailure::Timeout);
         }
         let failure = TlsFailure::of(&error);
-        see_off(shard, tls, &watch, &error).await;
+        see_off(shard, tls, &watch, peer, &error).await;
         return Err(failure);
     }
     watch.disarm();
@@ -112,11 +112,18 @@ fn identify(tls: &TlsStream, site: &Site) -> Result<TlsClient, TlsFailure> {
 }
 
 /// Lets the client read why it is refused.
-async fn see_off(shard: &Rc<Shard>, tls: &TlsStream, watch: &Rc<Watch>, error: &HandshakeError) {
+async fn see_off(
+    shard: &Rc<Shard>,
+    tls: &TlsStream,
+    watch: &Rc<Watch>,
+    peer: IpAddr,
+    error: &HandshakeError,
+) {
     match error {
         HandshakeError::Closed | HandshakeError::Io(_) => return,
-        HandshakeError::NotTls => {
-            let reply = pipeline::unparsed_reply(shard, Refusal::NotTls);
+        HandshakeError::NotTls(bytes) => {
+            let unparsed = Unparsed { bytes, source_ip: peer, started_us: shard.clock.now_us() };
+            let reply = pipeline::unparsed_reply(shard, Refusal::NotTls, &unparsed);
             shard.wheel.arm(watch, shard.settings.write_timeout_ms, OnExpiry::EndBoth);
             let (sent, reply) = tls.send_in_clear(reply).await;
             shard.buffers.give(reply);

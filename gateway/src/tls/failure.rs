@@ -65,7 +65,7 @@ impl TlsFailure {
     pub(super) fn of(error: &HandshakeError) -> Self {
         match error {
             HandshakeError::Closed | HandshakeError::Io(_) => Self::Closed,
-            HandshakeError::NotTls => Self::NotTls,
+            HandshakeError::NotTls(_) => Self::NotTls,
             HandshakeError::HelloTooLarge => Self::Malformed,
             HandshakeError::Tls(error) => Self::of_tls(error),
         }

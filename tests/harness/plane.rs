@@ -1,7 +1,7 @@
 //! A gateway and the publisher that feeds it: the data plane as most tests need it.
 
 use tempfile::TempDir;
-use turnpike_snapshot::Unit;
+use turnpike_snapshot::{Unit, encode_unit};
 
 use crate::client::{Client, Reply};
 use crate::gateway::{Gateway, Options};
@@ -69,6 +69,18 @@ impl DataPlane {
     pub fn publish_units(&mut self, stages: &[StageBuilder], account: Unit, others: Vec<Unit>) {
         (self.account, self.others) = (account, others);
         self.publish(stages);
+    }
+
+    /// As [`Self::publish_units`], for what is to be refused; returns why it was, and what was served before stays.
+    ///
+    /// # Panics
+    /// When it isn't refused.
+    pub fn publish_refused(&mut self, stages: &[StageBuilder], account: Unit, others: Vec<Unit>) -> String {
+        let stages = stages.iter().map(StageBuilder::unit);
+        let units = std::iter::once(account).chain(others).chain(stages);
+        let encoded = units.map(|unit| encode_unit(&unit).expect("a small unit")).collect();
+        let version = self.version() + 1;
+        self.publisher.publish_encoded(version, encoded).expect_err("it is refused")
     }
 
     /// Publishes the next version and doesn't wait.

@@ -242,6 +242,12 @@ impl TlsClient {
         stream.conn.peer_certificates().expect("a certificate")[0].clone().into_owned()
     }
 
+    #[must_use]
+    pub fn cipher_suite(&self) -> String {
+        let stream = self.stream.borrow();
+        format!("{:?}", stream.conn.negotiated_cipher_suite().expect("a handshake").suite())
+    }
+
     /// Whether the session went on from an earlier connection's.
     #[must_use]
     pub fn is_resumed(&self) -> bool {

@@ -54,7 +54,16 @@ impl Turnpike {
         let api_host = ready_value(&line, "api")?.to_owned();
         let mut command = Command::new(find_binary(binaries, "turnpike-gateway")?);
         command
-            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--cores", "all"])
+            .args([
+                "--listen",
+                "127.0.0.1:0",
+                "--tls-listen",
+                "",
+                "--admin-listen",
+                "127.0.0.1:0",
+                "--cores",
+                "all",
+            ])
             .arg("--require-io-uring")
             .arg("--data-dir")
             .arg(data.join("gateway"))

@@ -63,7 +63,7 @@ fn each_variable_renders_its_value() {
     record.base_path_matched = Some("v1");
     let (certificate, pem) = client_certificate();
     record.client_certificate = Some(&certificate);
-    let pem = pem.replace("\r\n", "\\n");
+    let pem = pem.replace('\r', "").replace('\n', "\\u000a");
     let cases = [
         ("requestId", "rid"),
         ("extendedRequestId", "ext"),

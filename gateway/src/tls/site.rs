@@ -208,7 +208,7 @@ impl Sites {
         let suites = suites.iter().map(|number| {
             let suite = CipherSuite::from(*number);
             let found = known.iter().find(|known| known.suite() == suite).copied();
-            found.ok_or_else(|| SiteError::CipherSuite { name: format!("{suite:?}"), number: *number })
+            found.ok_or_else(|| SiteError::CipherSuite { name: suite_name(*number), number: *number })
         });
         let cipher_suites = suites.collect::<Result<_, _>>()?;
         Ok(Arc::new(CryptoProvider { cipher_suites, ..(*self.provider).clone() }))
@@ -231,6 +231,31 @@ fn versions(min: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
         TlsVersion::Tls12 => rustls::ALL_VERSIONS,
         TlsVersion::Tls13 => NEWEST,
     }
+}
+
+/// Suites that AWS's security policies have and this gateway doesn't, by IANA's names: without forward secrecy, or
+/// with ciphers that don't authenticate.
+const MISSING_SUITES: [(u16, &str); 15] = [
+    (0x000a, "TLS_RSA_WITH_3DES_EDE_CBC_SHA"),
+    (0x002f, "TLS_RSA_WITH_AES_128_CBC_SHA"),
+    (0x0035, "TLS_RSA_WITH_AES_256_CBC_SHA"),
+    (0x003c, "TLS_RSA_WITH_AES_128_CBC_SHA256"),
+    (0x003d, "TLS_RSA_WITH_AES_256_CBC_SHA256"),
+    (0x009c, "TLS_RSA_WITH_AES_128_GCM_SHA256"),
+    (0x009d, "TLS_RSA_WITH_AES_256_GCM_SHA384"),
+    (0xc009, "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA"),
+    (0xc00a, "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA"),
+    (0xc013, "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"),
+    (0xc014, "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA"),
+    (0xc023, "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256"),
+    (0xc024, "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA384"),
+    (0xc027, "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256"),
+    (0xc028, "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA384"),
+];
+
+fn suite_name(number: u16) -> String {
+    let missing = MISSING_SUITES.iter().find(|(missing, _)| *missing == number);
+    missing.map_or_else(|| format!("{:?}", CipherSuite::from(number)), |(_, name)| (*name).to_owned())
 }
 
 /// What a session of the domain was made under; its certificate isn't part of it, so that a renewal ends none.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
-use turnpike_rt::{BellListener, CipherBuffers, Clock, Listener};
+use turnpike_rt::{BellListener, CipherBuffers, Clock, Listener, Scratch};
 
 use crate::agreement::Agreement;
 use crate::buffers::Buffers;
@@ -72,6 +72,8 @@ pub(crate) struct Shard {
     pub(crate) buffers: Buffers,
     pub(crate) cipher_buffers: Rc<CipherBuffers>,
     default_site: Option<Arc<Site>>,
+    /// What polled transports receive into.
+    pub(crate) scratch: Scratch,
     pub(crate) pools: Pools,
     pub(crate) stats: RefCell<ShardStats>,
     pub(crate) addresses: Arc<ArcSwap<Addresses>>,
@@ -144,6 +146,7 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         buffers: Buffers::default(),
         cipher_buffers: CipherBuffers::new(),
         default_site: parts.default_site,
+        scratch: turnpike_rt::scratch(),
         pools: Pools::default(),
         stats: RefCell::default(),
         addresses: parts.addresses,
@@ -271,7 +274,7 @@ impl Shard {
     fn drain(&self) {
         self.draining.set(true);
         self.listeners.iter().for_each(|listener| listener.stop());
-        self.watches.borrow().values().filter(|watch| watch.is_waiting()).for_each(|watch| watch.end_read());
+        self.watches.borrow().values().for_each(|watch| watch.drain());
     }
 
     async fn tick_until_done(self: &Rc<Self>) {

@@ -6,6 +6,7 @@
 
 use hdrhistogram::Histogram;
 
+use crate::http2::Http2Events;
 use crate::tls::TlsFailures;
 
 /// Index of a stage's figures, the same on every shard; given out by [`crate::housekeeper::totals::Totals`] when a
@@ -221,6 +222,9 @@ pub(crate) struct Counters {
     /// Answered requests, refused ones included.
     pub(crate) requests_total: u64,
     pub(crate) refusals: Refusals,
+    /// Of those accepted, that speak HTTP/2.
+    pub(crate) http2_connections_total: u64,
+    pub(crate) http2_events: Http2Events,
     /// With clients, done.
     pub(crate) tls_handshakes_total: u64,
     /// Of those, the ones that went on from an earlier session.
@@ -252,6 +256,8 @@ impl Counters {
         self.clients_gone_total += other.clients_gone_total;
         self.requests_total += other.requests_total;
         self.refusals.add(&other.refusals);
+        self.http2_connections_total += other.http2_connections_total;
+        self.http2_events.add(&other.http2_events);
         self.tls_handshakes_total += other.tls_handshakes_total;
         self.tls_handshakes_resumed_total += other.tls_handshakes_resumed_total;
         self.tls_failures.add(&other.tls_failures);

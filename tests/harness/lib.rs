@@ -6,6 +6,7 @@
 //! with its test.
 
 mod client;
+mod dns;
 mod gateway;
 mod http2;
 mod message;
@@ -15,10 +16,12 @@ mod origin;
 mod plane;
 mod process;
 mod publisher;
+mod tap;
 mod tls;
 mod units;
 
 pub use client::{Client, Echo, Reply};
+pub use dns::{DnsServer, Record};
 pub use gateway::{Gateway, Options};
 pub use http2::{Curl, nghttp2, python, python_script};
 pub use message::{BodyLength, Fields, Head, Reader};
@@ -28,7 +31,9 @@ pub use origin::{Connection, Origin, Seen, Unreachable, refusing_url};
 pub use plane::{DataPlane, request};
 pub use process::{DEADLINE, Process, binary, run, until};
 pub use publisher::Publisher;
+pub use tap::Tap;
 pub use tls::{Authority, Leaf, TlsClient, client_config, resuming_config};
 pub use units::{
-    Mapped, REGION, StageBuilder, account, account_with_tls, domain_tls, host, http_api, mutual_tls, rest_api,
+    GroupBuilder, Mapped, REGION, StageBuilder, account, account_with_tls, domain_tls, host, http_api,
+    mutual_tls, rest_api, target_group,
 };

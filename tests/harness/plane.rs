@@ -7,7 +7,7 @@ use crate::client::{Client, Reply};
 use crate::gateway::{Gateway, Options};
 use crate::origin::Origin;
 use crate::publisher::Publisher;
-use crate::units::{StageBuilder, account, host, http_api};
+use crate::units::{GroupBuilder, StageBuilder, account, host, http_api};
 
 /// Serves what the test has published.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ pub struct DataPlane {
     account: Unit,
     /// Besides the account and the stages.
     others: Vec<Unit>,
+    groups: Vec<GroupBuilder>,
     directory: TempDir,
 }
 
@@ -33,19 +34,35 @@ impl DataPlane {
         Self::with_account(options, stages, account(&[]))
     }
 
+    /// As [`Self::with`], and target groups.
+    #[must_use]
+    pub fn with_groups(options: &Options, stages: &[StageBuilder], groups: &[GroupBuilder]) -> Self {
+        Self::start(options, stages, account(&[]), Vec::new(), groups)
+    }
+
     /// As [`Self::with`], for an account with custom domains.
     #[must_use]
     pub fn with_account(options: &Options, stages: &[StageBuilder], account: Unit) -> Self {
-        Self::with_units(options, stages, account, Vec::new())
+        Self::start(options, stages, account, Vec::new(), &[])
     }
 
     /// As [`Self::with_account`], with certificates, trust stores and whatever else the account refers to.
     #[must_use]
     pub fn with_units(options: &Options, stages: &[StageBuilder], account: Unit, others: Vec<Unit>) -> Self {
+        Self::start(options, stages, account, others, &[])
+    }
+
+    fn start(
+        options: &Options,
+        stages: &[StageBuilder],
+        account: Unit,
+        others: Vec<Unit>,
+        groups: &[GroupBuilder],
+    ) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let publisher = Publisher::start(&directory.path().join("publish.sock"));
         let gateway = Gateway::start(&options.clone().publish_socket(&directory.path().join("publish.sock")));
-        let mut plane = Self { gateway, publisher, account, others, directory };
+        let mut plane = Self { gateway, publisher, account, others, groups: groups.to_vec(), directory };
         plane.publish(stages);
         plane
     }
@@ -81,6 +98,12 @@ impl DataPlane {
         let encoded = units.map(|unit| encode_unit(&unit).expect("a small unit")).collect();
         let version = self.version() + 1;
         self.publisher.publish_encoded(version, encoded).expect_err("it is refused")
+    }
+
+    /// As [`Self::publish`], with other target groups than before.
+    pub fn publish_groups(&mut self, stages: &[StageBuilder], groups: &[GroupBuilder]) {
+        self.groups = groups.to_vec();
+        self.publish(stages);
     }
 
     /// Publishes the next version and doesn't wait.
@@ -127,8 +150,12 @@ impl DataPlane {
     }
 
     fn units(&self, stages: &[StageBuilder]) -> Vec<Unit> {
-        let stages = stages.iter().map(StageBuilder::unit);
-        std::iter::once(self.account.clone()).chain(self.others.iter().cloned()).chain(stages).collect()
+        let groups = self.groups.iter().map(GroupBuilder::unit);
+        std::iter::once(self.account.clone())
+            .chain(self.others.iter().cloned())
+            .chain(stages.iter().map(StageBuilder::unit))
+            .chain(groups)
+            .collect()
     }
 }
 

@@ -26,6 +26,10 @@ use crate::networks::Networks;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Task {
     Run,
+    Upgrade {
+        /// The one that the gateway was started as, if absent.
+        binary: Option<PathBuf>,
+    },
     Check(check::Output),
 }
 
@@ -55,6 +59,7 @@ pub(crate) struct Settings {
     pub(crate) require_io_uring: bool,
     pub(crate) exit_with_parent: bool,
     pub(crate) drain_timeout_ms: u64,
+    pub(crate) upgrade_timeout_ms: u64,
 
     /// Both or neither; neither makes a development certificate.
     pub(crate) tls_certificate: Option<PathBuf>,
@@ -194,11 +199,9 @@ impl Settings {
         Self::parse(std::env::args_os(), cores::allowed)
     }
 
-    /// What each listener asks of its connections: those of `listen`, then those of `tls_listen`.
-    pub(crate) fn entrances(&self) -> impl Iterator<Item = Entrance> {
-        let plain = self.listen.iter().map(|address| (address, false));
-        let all = plain.chain(self.tls_listen.iter().map(|address| (address, true)));
-        all.map(|(address, tls)| Entrance { proxy_protocol: self.proxy_protocol.contains(address), tls })
+    /// What the listener that was asked for as `address` asks of its connections.
+    pub(crate) fn entrance(&self, address: SocketAddr, tls: bool) -> Entrance {
+        Entrance { proxy_protocol: self.proxy_protocol.contains(&address), tls }
     }
 
     /// What a gateway without any argument runs with, on core 0.
@@ -216,6 +219,7 @@ impl Settings {
         let (task, typed) = match cli.task {
             None => (Task::Run, cli.typed),
             Some(TypedTask::Check { output, typed }) => (Task::Check(output), *typed),
+            Some(TypedTask::Upgrade { binary, typed }) => (Task::Upgrade { binary }, *typed),
         };
         let low = match typed.config {
             Some(path) => typed.low.over(read_file(path)?),
@@ -278,6 +282,7 @@ impl Settings {
                 TIMEOUT_MS_MAX,
             )?,
             drain_timeout_ms: millis("drain_timeout_ms", low.drain_timeout_ms, 30_000)?,
+            upgrade_timeout_ms: millis("upgrade_timeout_ms", low.upgrade_timeout_ms, 30_000)?,
 
             trusted_proxies: Networks::new(low.trusted_proxies.unwrap_or_default()),
             trusted_proxies_field: low.trusted_proxies_field.unwrap_or(ForwardedField::XForwarded),

@@ -4,6 +4,7 @@
 //! compiled. Looking a request up takes two steps: [`Table::address`] finds the stage by host and path
 //! prefix, [`Routes::look_up`] the route by method and path.
 
+mod acme;
 mod compile;
 mod routes;
 mod target_group;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
+use acme::Challenges;
 pub(crate) use compile::{Compiler, StageServices};
 pub(crate) use routes::{Matched, Routes};
 pub(crate) use target_group::{GroupRules, HashBy, Member, MemberAddress, Members, TargetGroup};
@@ -42,8 +44,9 @@ pub(crate) struct Table {
     /// Short keys lie in the map itself: one cache line less for each look.
     apis: FxHashMap<SmolStr, Api>,
     domains: FxHashMap<Box<str>, Domain>,
-    /// By what follows the `*.` of their names.
-    wildcard_domains: FxHashMap<Box<str>, Domain>,
+    /// The same of domains like `*.example.com`, by what follows the `*.`.
+    wildcards: FxHashMap<Box<str>, Domain>,
+    acme: Challenges,
     /// With their units.
     groups: Box<[(Arc<TargetGroup>, Arc<Unit>)]>,
 }
@@ -166,7 +169,8 @@ impl Table {
             host_suffix: "".into(),
             apis: FxHashMap::default(),
             domains: FxHashMap::default(),
-            wildcard_domains: FxHashMap::default(),
+            wildcards: FxHashMap::default(),
+            acme: Challenges::default(),
             groups: Box::default(),
         }
     }
@@ -200,12 +204,25 @@ impl Table {
         self.domain(host)?.site.as_ref()
     }
 
-    /// Exact names before those that leave one label open.
+    /// What answers a certificate authority at a host, without its port, and a normalized path.
+    pub(crate) fn acme_answer(&self, host: &[u8], path: &str) -> Option<&str> {
+        if self.acme.is_empty() {
+            return None;
+        }
+        let mut lowered = [0; HOST_BYTES_MAX];
+        self.acme.answer(lower(host, &mut lowered)?, path)
+    }
+
+    /// A custom domain; its own name comes before a wildcard, which stands for one label.
     fn domain(&self, host: &str) -> Option<&Domain> {
-        self.domains.get(host).or_else(|| {
-            let (_, below) = host.split_once('.')?;
-            self.wildcard_domains.get(below)
-        })
+        if let Some(domain) = self.domains.get(host) {
+            return Some(domain);
+        }
+        if self.wildcards.is_empty() {
+            return None;
+        }
+        let (_, above) = host.split_once('.').filter(|(label, _)| !label.is_empty())?;
+        self.wildcards.get(above)
     }
 
     fn api_id_in<'h>(&self, host: &'h str) -> Option<&'h str> {

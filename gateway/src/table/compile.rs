@@ -13,6 +13,7 @@ use turnpike_snapshot::{
     TargetGroupUnit, Unit, UnitHash,
 };
 
+use super::acme::Challenges;
 use super::target_group::KnownGroups;
 use super::{
     Api, BasePath, DEFAULT_STAGE, Domain, Integration, Route, Routes, Stage, StageLog, Table, TargetGroup,
@@ -99,7 +100,8 @@ impl Compiler {
             host_suffix: format!(".execute-api.{}.{}", account.region, account.endpoint_suffix).into(),
             apis: FxHashMap::default(),
             domains: FxHashMap::default(),
-            wildcard_domains: FxHashMap::default(),
+            wildcards: FxHashMap::default(),
+            acme: Challenges::compile(&account.acme_challenges),
             groups: self.groups.of_snapshot(units),
         };
         let stages = self.stages(units, services)?;
@@ -251,7 +253,7 @@ impl Table {
         let domain = Domain { base_paths: base_paths.into(), site };
         match name.strip_prefix("*.") {
             None => self.domains.insert(name.into(), domain),
-            Some(below) => self.wildcard_domains.insert(below.into(), domain),
+            Some(below) => self.wildcards.insert(below.into(), domain),
         };
     }
 
@@ -294,9 +296,6 @@ fn refuse_unsupported(units: &[(UnitHash, Arc<Unit>)]) -> Result<(), CompileErro
     for (_, unit) in units {
         match &**unit {
             Unit::Stage(stage) => stage.integrations.iter().try_for_each(refuse_unsupported_integration)?,
-            Unit::Account(account) if !account.acme_challenges.is_empty() => {
-                return Err(CompileError::Unsupported("ACME challenges"));
-            }
             Unit::Account(_) | Unit::Certificate(_) | Unit::TrustStore(_) | Unit::TargetGroup(_) => {}
         }
     }

@@ -9,6 +9,7 @@ pub(crate) mod collector;
 pub(crate) mod link;
 pub(crate) mod metrics;
 mod publish;
+mod reload;
 pub(crate) mod resolver;
 mod signals;
 pub(crate) mod targets;
@@ -17,6 +18,7 @@ pub(crate) mod vault;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -66,7 +68,7 @@ pub(crate) enum ShardEvent {
 
 /// Services that the shards need before they start.
 pub(crate) struct Services {
-    pub(crate) settings: Arc<Settings>,
+    pub(crate) settings: &'static Settings,
     pub(crate) tables: Arc<ArcSwap<Table>>,
     pub(crate) log: AccessLog,
     /// `None` where HTTPS is turned off.
@@ -94,17 +96,17 @@ impl Services {
     ///
     /// # Errors
     /// The data directory can't be used, or the access log can't be opened.
-    pub(crate) fn start(settings: Arc<Settings>, lock: &Lock) -> Result<Self, String> {
-        let limits = publish::limits(&settings);
+    pub(crate) fn start(settings: &'static Settings, lock: &Lock) -> Result<Self, String> {
+        let limits = publish::limits(settings);
         let vault = Vault::open_locked(Box::new(Files), &settings.data_dir, limits, lock.clone());
         let tickets = TicketKeys::new(Duration::from_millis(settings.tls_ticket_rotation_ms))?;
-        let resolver = Resolver::start(&settings);
+        let resolver = Resolver::start(settings);
         Ok(Self {
-            https: Https::prepare(&settings, &tickets)?,
+            https: Https::prepare(settings, &tickets)?,
             tickets,
             tables: Arc::new(ArcSwap::from_pointee(Table::empty())),
-            log: AccessLog::start(&settings).map_err(|error| error.to_string())?,
-            targets: Targets::start(&settings, &resolver),
+            log: AccessLog::start(settings).map_err(|error| error.to_string())?,
+            targets: Targets::start(settings, &resolver),
             resolver,
             vault: vault.map_err(|error| error.to_string())?,
             settings,
@@ -160,15 +162,16 @@ impl Https {
 
 /// Runs until every shard has ended; an error names the one that ended for a reason of its own.
 pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), String> {
-    let Services { settings, tables, log, https, tickets, resolver, targets, vault } = services;
+    let Services { mut settings, tables, log, https, tickets, resolver, targets, vault } = services;
     let Gateway { driver, mailboxes, loads, mut events, sockets, legacy, ready_line } = gateway;
     let totals = Arc::new(Mutex::new(Totals::new(mailboxes.len())));
     let log_queue = log.queue();
     let log = Arc::new(Mutex::new(log));
     let resolver = Arc::new(resolver);
     let targets = Arc::new(targets);
+    let certificate = https.map(|https| https.certificate);
     let compiler = Compiler::new(settings.integration_timeout_ms_max, Sites::new(Arc::clone(&tickets)))
-        .with_default_certificate(https.map(|https| https.certificate));
+        .with_default_certificate(certificate.clone());
     tokio::spawn(tickets.keep_rotating());
     let names = Names { resolver: Arc::clone(&resolver), targets: Arc::clone(&targets) };
     let publication = Publication::new(tables, Arc::clone(&totals), Arc::clone(&log), names, compiler);
@@ -177,7 +180,7 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
 
     let gateway_id = legacy.as_ref().map_or_else(gateway_id, |legacy| legacy.gateway_id.clone());
     let link_settings = LinkSettings {
-        limits: publish::limits(&settings),
+        limits: publish::limits(settings),
         ..LinkSettings::new(settings.publish_socket.clone(), gateway_id.clone())
     };
     let link = Link::new(link_settings, vault, publication.into_apply());
@@ -242,7 +245,7 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
         gateway_id,
         link: link_status,
         link_orders,
-        timeout_ms: settings.upgrade_timeout_ms,
+        timeout_ms: AtomicU64::new(settings.upgrade_timeout_ms),
         outcomes,
         underway: Mutex::default(),
     });
@@ -267,7 +270,17 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
                 break None;
             }
             signal = signals.recv() => match signal {
-                Some(Signal::ReopenLogs) => log.lock().await.reopen(),
+                Some(Signal::Reload) => {
+                    log.lock().await.reopen();
+                    if let Some(Err(error)) = certificate.as_ref().map(|certificate| certificate.reload()) {
+                        report!("turnpike-gateway: {error}; the certificate that was read before is served on");
+                    }
+                    if let Some(reread) = reload::reread(settings) {
+                        settings = reread;
+                        incumbent.timeout_ms.store(settings.upgrade_timeout_ms, Ordering::Relaxed);
+                        watch.tell(|| ToShard::Adopt(settings)).await;
+                    }
+                }
                 Some(Signal::Drain) | None => break None,
             },
             Some(()) = drains.recv() => break None,

@@ -5,6 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rcgen::CertificateParams;
+use rustix::process::Signal;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use turnpike_snapshot::{TlsVersion, Unit};
@@ -102,6 +103,29 @@ fn an_operators_certificate_replaces_the_development_one() {
         let (status, log) = Gateway::start_in_vain(&options.clone().set(name, path));
         assert!(!status.success() && log.contains(expected), "{expected}: {log}");
     }
+}
+
+#[test]
+fn an_operators_certificate_is_read_again_on_sighup() {
+    let authority = Authority::new("Operator's");
+    let (first, second) = (authority.issue(&["gateway.example"]), authority.issue(&["gateway.example"]));
+    let directory = tempfile::tempdir().unwrap();
+    let (certificate, key) = first.write(directory.path(), "leaf");
+    let options =
+        Options::new().set("tls_certificate", certificate.display()).set("tls_private_key", key.display());
+    let mut gateway = Gateway::start(&options);
+    let config = client_config(authority.certificate(), None);
+    let shown = |gateway: &Gateway| {
+        TlsClient::connect(address(gateway), "gateway.example", &config).peer_certificate()
+    };
+    assert_eq!(shown(&gateway), first.certificate);
+    std::fs::write(&certificate, "not PEM").unwrap();
+    gateway.process().signal_alone(Signal::HUP);
+    gateway.process().wait_for_log("the certificate that was read before is served on");
+    assert_eq!(shown(&gateway), first.certificate);
+    let _ = second.write(directory.path(), "leaf");
+    gateway.process().signal_alone(Signal::HUP);
+    until("the new certificate", || (shown(&gateway) == second.certificate).then_some(()));
 }
 
 #[test]

@@ -89,7 +89,6 @@ impl DefaultCertificate {
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    #[expect(dead_code, reason = "SIGHUP calls it as soon as it re-reads settings")]
     pub(crate) fn reload(&self) -> Result<(), String> {
         if let Source::Files { certificate, private_key } = &self.source {
             self.served.store(Arc::new(read_files(certificate, private_key)?));

@@ -10,6 +10,7 @@ mod default_certificate;
 mod failure;
 mod site;
 mod tickets;
+mod upstream;
 
 use std::sync::Arc;
 
@@ -19,9 +20,10 @@ use rustls::crypto::ring::default_provider;
 pub(crate) use accept::{Secured, TlsClient, accept};
 pub(crate) use client_certificate::ClientCertificate;
 pub(crate) use default_certificate::DefaultCertificate;
-pub(crate) use failure::{TlsFailure, TlsFailures};
+pub(crate) use failure::{TlsFailure, TlsFailures, UpstreamTlsFailure};
 pub(crate) use site::{ClientDemand, Site, SiteError, Sites, TlsUnits};
 pub(crate) use tickets::TicketKeys;
+pub(crate) use upstream::{Securities, UpstreamSecurity, references};
 
 /// The protocols that clients are offered by ALPN, the preferred first.
 pub(crate) fn offered_protocols() -> Vec<Vec<u8>> {

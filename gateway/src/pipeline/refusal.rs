@@ -190,13 +190,13 @@ fn upstream_terms(fault: UpstreamFault, protocol: Protocol) -> Terms {
     use UpstreamFault as Fault;
     let (status, message) = match (protocol, fault) {
         (Rest, Fault::TimedOut) => (504, "Endpoint request timed out"),
-        (Rest, Fault::Unresolved | Fault::Connect | Fault::Closed) => {
+        (Rest, Fault::Unresolved | Fault::Connect | Fault::Tls(_) | Fault::Closed) => {
             (504, "Network error communicating with endpoint")
         }
         (Rest, Fault::Malformed) => (502, "Internal server error"),
         (Http, Fault::TimedOut) => (504, "Gateway Timeout"),
         (Http, Fault::Closed | Fault::Malformed) => (502, "Bad Gateway"),
-        (Http, Fault::Unresolved | Fault::Connect)
+        (Http, Fault::Unresolved | Fault::Connect | Fault::Tls(_))
         | (_, Fault::TooManyConnections | Fault::NoTarget | Fault::CircuitOpen) => {
             (503, "Service Unavailable")
         }

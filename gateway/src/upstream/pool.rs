@@ -4,6 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use rustls::ClientConfig;
+
 use super::Connection;
 use super::group::Groups;
 use super::room::{Line, Lines, Room};
@@ -20,6 +22,8 @@ pub(super) struct Pool {
     pub(super) room: Rc<Room>,
     /// Rotates through the upstream's addresses.
     pub(super) turn: Cell<usize>,
+    /// With the sessions that new connections go on from.
+    pub(super) tls: Option<Arc<ClientConfig>>,
 }
 
 #[derive(Debug)]
@@ -89,6 +93,7 @@ impl Pool {
             idle: RefCell::default(),
             room,
             turn: Cell::new(0),
+            tls: upstream.security.as_ref().map(|security| security.of_pool()),
         })
     }
 

@@ -205,6 +205,10 @@ pub(super) struct LowGatewayArgs {
     /// Where it serves APIs; port 0 lets the system choose [default: 127.0.0.1:8080]
     #[arg(id = "gateway_listen", help_heading = GATEWAY, long = "gateway-listen", env = "TURNPIKE_CONTROL_GATEWAY_LISTEN", value_name = "ADDR:PORT")]
     pub(super) listen: Option<SocketAddr>,
+    /// Where it serves APIs over HTTPS; port 0 lets the system choose, an empty string turns HTTPS off
+    /// [default: 127.0.0.1:8443]
+    #[arg(id = "gateway_tls_listen", help_heading = GATEWAY, long = "gateway-tls-listen", env = "TURNPIKE_CONTROL_GATEWAY_TLS_LISTEN", value_name = "ADDR:PORT")]
+    pub(super) tls_listen: Option<String>,
     /// Where it serves metrics, health and drain [default: 127.0.0.1:9901]
     #[arg(id = "gateway_admin_listen", help_heading = GATEWAY, long = "gateway-admin-listen", env = "TURNPIKE_CONTROL_GATEWAY_ADMIN_LISTEN", value_name = "ADDR:PORT")]
     pub(super) admin_listen: Option<SocketAddr>,
@@ -240,7 +244,8 @@ impl LowArgs {
             connections_max idle_timeout_ms head_timeout_ms
             body_bytes_max body_timeout_ms shutdown_timeout_ms request_log apis_max routes_per_api_max
             integrations_per_api_max resources_per_api_max stages_per_api_max deployments_per_api_max
-            auto_deployments_kept client_certificates_max vpc_links_max certificates_max domain_names_max mappings_per_domain_name_max truststore_dir
+            auto_deployments_kept client_certificates_max vpc_links_max certificates_max domain_names_max
+            mappings_per_domain_name_max truststore_dir
             acme_directory_url acme_contact acme_ca_file acme_request_timeout_ms acme_publish_timeout_ms
             acme_order_timeout_ms acme_orders_max acme_tries_max acme_retry_s_min acme_retry_s_max
             integration_timeout_ms_max gateways_max hello_timeout_ms write_timeout_ms
@@ -252,7 +257,7 @@ impl LowGatewayArgs {
     /// As [`LowArgs::or`].
     pub(super) fn or(self, file: Self) -> Self {
         first_of!(self, file, {
-            bin listen admin_listen data_dir cores config ready_timeout_ms stop_timeout_ms
+            bin listen tls_listen admin_listen data_dir cores config ready_timeout_ms stop_timeout_ms
         })
     }
 }

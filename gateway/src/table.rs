@@ -15,7 +15,7 @@ use smol_str::SmolStr;
 
 pub(crate) use compile::{Compiler, StageServices};
 pub(crate) use routes::{Matched, Routes};
-use turnpike_snapshot::Protocol;
+use turnpike_snapshot::{HttpVersion, Protocol};
 
 use crate::access_log_format::AccessLogFormat;
 use crate::housekeeper::access_log::SinkId;
@@ -98,7 +98,7 @@ pub(crate) struct Integration {
     pub(crate) query: Box<str>,
 }
 
-/// Where integrations connect to; one for all that name the same host and port.
+/// Where integrations connect to; one for all that name the same host, port and version.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Upstream {
     /// Index of each shard's pool.
@@ -109,6 +109,7 @@ pub(crate) struct Upstream {
     pub(crate) port: u16,
     /// What `Host` says to it.
     pub(crate) authority: Box<str>,
+    pub(crate) version: HttpVersion,
 }
 
 #[derive(Debug)]

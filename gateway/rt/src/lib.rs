@@ -12,6 +12,7 @@
 //! - dropping the future, only together with the whole connection.
 
 mod bell;
+mod channel;
 mod clock;
 mod driver;
 mod host;
@@ -22,6 +23,7 @@ mod tls;
 mod transport;
 
 pub use bell::{Bell, BellListener};
+pub use channel::Channel;
 pub use clock::Clock;
 pub use driver::{Driver, DriverChoice, RING_KIB, Reactor, RingRefusal, decide, pin_to_core, run};
 pub use host::clock_is_synchronized;

@@ -23,7 +23,7 @@ pub(crate) struct Compiler {
     /// The operator's ceiling over what integrations ask for.
     timeout_ms_max: u64,
     stages: HashMap<UnitHash, Arc<Stage>>,
-    upstreams: HashMap<(String, u16), Weak<Upstream>>,
+    upstreams: HashMap<(String, u16, HttpVersion), Weak<Upstream>>,
     upstream_slots_used: u32,
 }
 
@@ -164,7 +164,7 @@ impl Compiler {
     }
 
     fn upstream(&mut self, proxy: &HttpProxy) -> Arc<Upstream> {
-        let known = self.upstreams.entry((proxy.host.clone(), proxy.port)).or_default();
+        let known = self.upstreams.entry((proxy.host.clone(), proxy.port, proxy.version)).or_default();
         if let Some(upstream) = known.upgrade() {
             return upstream;
         }
@@ -174,6 +174,7 @@ impl Compiler {
             host: proxy.host.as_str().into(),
             port: proxy.port,
             authority: authority(proxy).into(),
+            version: proxy.version,
         });
         self.upstream_slots_used += 1;
         *known = Arc::downgrade(&upstream);
@@ -236,9 +237,6 @@ fn refuse_unsupported_integration(unit: &turnpike_snapshot::Integration) -> Resu
     let IntegrationKind::HttpProxy(proxy) = &unit.kind;
     if proxy.scheme == Scheme::Https {
         return Err(CompileError::Unsupported("https integrations"));
-    }
-    if proxy.version == HttpVersion::Http2 {
-        return Err(CompileError::Unsupported("HTTP/2 integrations"));
     }
     if proxy.target_group.is_some() {
         return Err(CompileError::Unsupported("target groups"));

@@ -5,15 +5,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Connection;
+use super::http2;
 use super::room::{Line, Lines, Room};
 use crate::shard::Shard;
 use crate::table::Upstream;
+use turnpike_snapshot::HttpVersion;
 
 /// One upstream's connections on this shard.
 #[derive(Debug)]
 pub(super) struct Pool {
     pub(super) upstream: Arc<Upstream>,
     pub(super) idle: RefCell<Vec<Idle>>,
+    /// Over HTTP/2, all that are open.
+    pub(super) shared: http2::Shared,
     pub(super) room: Rc<Room>,
     /// Rotates through the upstream's addresses.
     pub(super) turn: Cell<usize>,
@@ -43,6 +47,7 @@ impl Pools {
             Rc::new(Pool {
                 upstream: Arc::clone(upstream),
                 idle: RefCell::default(),
+                shared: RefCell::default(),
                 room: Room::new(Rc::new(Line::default())),
                 turn: Cell::new(0),
             })
@@ -75,6 +80,7 @@ impl Pools {
     pub(crate) fn clear(&self, shard: &Shard) {
         let pools = std::mem::take(&mut *self.by_slot.borrow_mut());
         for pool in pools.into_iter().flatten() {
+            http2::sweep(shard, &pool, true);
             let idle = pool.idle.take();
             shard.stats.borrow_mut().gauges.upstream_connections_idle -= idle.len() as u64;
         }
@@ -82,7 +88,15 @@ impl Pools {
 }
 
 impl Pool {
+    /// Whether exchanges share its connections, so that a connection is none's own.
+    pub(super) fn is_shared(&self) -> bool {
+        self.upstream.version == HttpVersion::Http2
+    }
+
     pub(super) fn take_idle(&self, shard: &Shard) -> Option<Connection> {
+        if self.is_shared() {
+            return http2::take(shard, self);
+        }
         loop {
             let mut idle = self.idle.borrow_mut().pop()?;
             shard.stats.borrow_mut().gauges.upstream_connections_idle -= 1;
@@ -95,6 +109,7 @@ impl Pool {
 
     /// Moves what shouldn't rest any longer to `dropped`.
     fn sweep(&self, shard: &Shard, unneeded: bool, dropped: &mut Vec<Idle>) {
+        http2::sweep(shard, self, unneeded);
         let idle_timeout_ms = shard.settings.upstream_idle_timeout_ms;
         let now_ms = shard.wheel.now_ms();
         let kept = |idle: &mut Idle| {

@@ -35,9 +35,12 @@ impl Attempt<'_> {
             let outcome = self.once(&mut connection).await;
             match outcome {
                 Ok(answer) => return Ok((connection, answer)),
-                Err(_) if connection.watch.has_expired() => return Err(UpstreamFault::TimedOut),
                 Err(fault) if self.exchange.is_abandoned() => return Err(fault),
-                Err(fault) if !(connection.reused && self.is_repeatable()) => return Err(fault),
+                Err(_) if connection.watch.has_expired() => {
+                    connection.distrust();
+                    return Err(UpstreamFault::TimedOut);
+                }
+                Err(fault) if !(connection.reused && self.is_repeatable(&connection)) => return Err(fault),
                 Err(_) => {
                     shard.stats.borrow_mut().counters.upstream_retries_total += 1;
                     self.reuse = false;
@@ -67,7 +70,10 @@ impl Attempt<'_> {
         }
     }
 
-    fn is_repeatable(&self) -> bool {
+    fn is_repeatable(&self, connection: &Connection) -> bool {
+        if connection.is_unprocessed() {
+            return true;
+        }
         // `Other` may be anything, so it isn't repeated; PATCH and POST aren't idempotent.
         let method = match self.integration.method.as_deref() {
             None => self.exchange.method(),

@@ -10,6 +10,9 @@ use crate::client::Reply;
 use crate::message::Fields;
 use crate::process::run;
 
+/// What a program may take, in seconds.
+const PATIENCE_S: u32 = 60;
+
 /// A request by curl, over HTTP/2 with prior knowledge.
 #[derive(Debug)]
 pub struct Curl {
@@ -85,7 +88,7 @@ impl Curl {
             self.arguments.extend([flag.to_owned(), path.display().to_string()]);
         }
         self.arguments.push(self.url);
-        let output = run(Path::new("curl"), &self.arguments);
+        let output = run(Path::new("curl"), &self.arguments, PATIENCE_S);
         let head = std::fs::read_to_string(head).unwrap_or_default();
         let body = std::fs::read(body).unwrap_or_default();
         (output, parse(&head, body))
@@ -114,7 +117,7 @@ fn fields(lines: &str) -> Fields {
 /// When it fails.
 #[must_use]
 pub fn nghttp2<A: AsRef<OsStr>>(program: &str, arguments: &[A]) -> String {
-    succeed(&run(Path::new(program), arguments), program)
+    succeed(&run(Path::new(program), arguments, PATIENCE_S), program)
 }
 
 /// Runs a script of `tests/python` in the repository's virtual environment and returns what it printed.
@@ -123,12 +126,21 @@ pub fn nghttp2<A: AsRef<OsStr>>(program: &str, arguments: &[A]) -> String {
 /// When it fails, or there is no such environment: scripts/test makes it.
 #[must_use]
 pub fn python<A: AsRef<OsStr>>(script: &str, arguments: &[A]) -> String {
+    python_within(script, arguments, PATIENCE_S)
+}
+
+/// As [`python`], for a script that takes up to `patience_s` seconds.
+///
+/// # Panics
+/// As [`python`].
+#[must_use]
+pub fn python_within<A: AsRef<OsStr>>(script: &str, arguments: &[A], patience_s: u32) -> String {
     let interpreter = repository().join(".venv/bin/python");
     assert!(interpreter.is_file(), "{} is missing: run scripts/test, which makes it", interpreter.display());
     let script = repository().join("tests/python").join(script);
     let mut all = vec![script.as_os_str()];
     all.extend(arguments.iter().map(AsRef::as_ref));
-    succeed(&run(&interpreter, &all), &script.display().to_string())
+    succeed(&run(&interpreter, &all, patience_s), &script.display().to_string())
 }
 
 /// The Python of the repository's virtual environment, and a script of `tests/python`.

@@ -1,7 +1,10 @@
 //! gRPC from end to end: grpcio's client, the gateway over HTTP/2 on both sides, and grpcio's server.
 
 use serde_json::{Value, json};
-use turnpike_tests::{DataPlane, Process, host, http_api, python, python_script};
+use turnpike_tests::{DataPlane, Process, host, http_api, python_script, python_within};
+
+/// Of 100,000 calls, on a slow machine.
+const PATIENCE_S: u32 = 600;
 
 struct Service {
     _process: Process,
@@ -24,7 +27,8 @@ impl Service {
 
 fn call(plane: &DataPlane, api_id: &str, case: &str, number: usize) -> Value {
     let arguments = [plane.gateway.address.to_string(), host(api_id), case.to_owned(), number.to_string()];
-    serde_json::from_str(&python("grpc_client.py", &arguments)).expect("the script prints JSON")
+    serde_json::from_str(&python_within("grpc_client.py", &arguments, PATIENCE_S))
+        .expect("the script prints JSON")
 }
 
 #[test]
@@ -95,11 +99,15 @@ fn the_gateways_own_refusals_have_grpcs_codes() {
     plane.assert_at_rest();
 }
 
+/// As many as TURNPIKE_GRPC_CALLS says: scripts/grpc-calls makes 100,000.
 #[test]
 fn many_calls_at_once_all_succeed() {
+    let count =
+        std::env::var("TURNPIKE_GRPC_CALLS").map_or(5_000, |count| count.parse().expect("a number of calls"));
     let service = Service::start();
     let plane = service.plane();
-    let seen = call(&plane, "a1", "calls", 5_000);
+    let seen = call(&plane, "a1", "calls", count);
+    println!("{seen}");
     assert_eq!((&seen["failed"], &seen["errors"]), (&0.into(), &json!({})), "{seen}");
     plane.assert_at_rest();
 }

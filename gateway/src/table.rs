@@ -4,8 +4,10 @@
 //! compiled. Looking a request up takes two steps: [`Table::address`] finds the stage by host and path
 //! prefix, [`Routes::look_up`] the route by method and path.
 
+mod acme;
 mod compile;
 mod routes;
+mod target_group;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,9 +15,11 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
+use acme::Challenges;
 pub(crate) use compile::{Compiler, StageServices};
 pub(crate) use routes::{Matched, Routes};
-use turnpike_snapshot::{HttpVersion, Protocol};
+pub(crate) use target_group::{GroupRules, HashBy, Member, MemberAddress, Members, TargetGroup};
+use turnpike_snapshot::{HttpVersion, Protocol, Unit};
 
 use crate::access_log_format::AccessLogFormat;
 use crate::housekeeper::access_log::SinkId;
@@ -40,6 +44,11 @@ pub(crate) struct Table {
     apis: FxHashMap<SmolStr, Api>,
     /// Each domain's mappings, longest key first.
     domains: FxHashMap<Box<str>, Box<[BasePath]>>,
+    /// The same of domains like `*.example.com`, by what follows the `*.`.
+    wildcards: FxHashMap<Box<str>, Box<[BasePath]>>,
+    acme: Challenges,
+    /// With their units.
+    groups: Box<[(Arc<TargetGroup>, Arc<Unit>)]>,
 }
 
 #[derive(Debug)]
@@ -98,7 +107,7 @@ pub(crate) struct Integration {
     pub(crate) query: Box<str>,
 }
 
-/// Where integrations connect to; one for all that name the same host, port and version.
+/// Where integrations connect to; one for all that name the same host, port, version and target group.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Upstream {
     /// Index of each shard's pool.
@@ -110,6 +119,8 @@ pub(crate) struct Upstream {
     /// What `Host` says to it.
     pub(crate) authority: Box<str>,
     pub(crate) version: HttpVersion,
+    /// Whose targets are connected to, instead of `host` and `port`.
+    pub(crate) group: Option<Arc<TargetGroup>>,
 }
 
 #[derive(Debug)]
@@ -148,6 +159,9 @@ impl Table {
             host_suffix: "".into(),
             apis: FxHashMap::default(),
             domains: FxHashMap::default(),
+            wildcards: FxHashMap::default(),
+            acme: Challenges::default(),
+            groups: Box::default(),
         }
     }
 
@@ -162,7 +176,7 @@ impl Table {
         if let Some(api_id) = self.api_id_in(host) {
             return self.default_form(api_id, path);
         }
-        if let Some(base_paths) = self.domains.get(host) {
+        if let Some(base_paths) = self.domain(host) {
             return base_paths
                 .iter()
                 .find_map(|base_path| base_path.address(path))
@@ -171,6 +185,27 @@ impl Table {
         let below = path.strip_prefix(EXECUTE_API_PREFIX).ok_or(AddressError::ApiUnknown)?;
         let (api_id, path) = below.split_at(below.find('/').unwrap_or(below.len()));
         self.default_form(api_id, path)
+    }
+
+    /// What answers a certificate authority at a host, without its port, and a normalized path.
+    pub(crate) fn acme_answer(&self, host: &[u8], path: &str) -> Option<&str> {
+        if self.acme.is_empty() {
+            return None;
+        }
+        let mut lowered = [0; HOST_BYTES_MAX];
+        self.acme.answer(lower(host, &mut lowered)?, path)
+    }
+
+    /// A custom domain's mappings; its own name comes before a wildcard, which stands for one label.
+    fn domain(&self, host: &str) -> Option<&[BasePath]> {
+        if let Some(base_paths) = self.domains.get(host) {
+            return Some(base_paths);
+        }
+        if self.wildcards.is_empty() {
+            return None;
+        }
+        let (_, above) = host.split_once('.').filter(|(label, _)| !label.is_empty())?;
+        self.wildcards.get(above).map(|base_paths| &**base_paths)
     }
 
     fn api_id_in<'h>(&self, host: &'h str) -> Option<&'h str> {

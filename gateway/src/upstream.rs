@@ -6,7 +6,9 @@
 //! kernel has to arm it and wake for it each time, where a read posted after the request finds the answer there.)
 
 mod dial;
+mod group;
 mod http2;
+mod lease;
 mod pool;
 mod room;
 
@@ -15,6 +17,8 @@ use std::sync::Arc;
 
 use turnpike_rt::{Channel, Transport};
 
+pub(crate) use group::{Group, TargetError, Wish};
+pub(crate) use lease::{Lease, Retry};
 pub(crate) use pool::Pools;
 use pool::{Idle, Pool};
 use room::{Grant, Open};
@@ -30,6 +34,8 @@ pub(crate) struct Connection {
     pub(crate) watch: Rc<Watch>,
     /// It has carried an exchange before: the upstream may be about to close it.
     pub(crate) reused: bool,
+    /// On a target of a group, while it is in use.
+    pub(crate) lease: Option<Rc<Lease>>,
     pool: Rc<Pool>,
     open: Rc<Open>,
 }
@@ -44,6 +50,10 @@ pub(crate) enum ConnectError {
     TimedOut,
     /// As many are open as may be, and as many requests wait for one as may.
     TooMany,
+    /// None of the group's targets is in use.
+    NoTarget,
+    /// All of the group's targets have as many requests as they may have.
+    CircuitOpen,
 }
 
 /// A connection to `upstream`: the pooled one that was used last, or a new one; if as many are open as may be,
@@ -75,7 +85,7 @@ async fn open(
 ) -> Result<Connection, ConnectError> {
     if !pool.room.is_left(shard) {
         // One that rests is in the way; there is none if any would do.
-        drop(pool.take_idle(shard));
+        pool.evict(shard);
     }
     let room = match pool.room.take(shard) {
         Some(room) => Rc::new(room),
@@ -93,6 +103,16 @@ async fn open(
             }
         }
     };
+    establish(shard, pool, room, give_up_ms).await
+}
+
+/// A new connection, for which there is room.
+async fn establish(
+    shard: &Rc<Shard>,
+    pool: &Rc<Pool>,
+    room: Rc<Open>,
+    give_up_ms: u64,
+) -> Result<Connection, ConnectError> {
     let dialled = if pool.is_shared() {
         http2::establish(shard, pool, room, give_up_ms).await
     } else {
@@ -117,7 +137,11 @@ impl Connection {
     fn over(stream: Transport, pool: &Rc<Pool>, open: Rc<Open>) -> Self {
         let stream = Rc::new(stream);
         let watch = Watch::new(Rc::clone(&stream));
-        Self { stream, watch, reused: false, pool: Rc::clone(pool), open }
+        Self { stream, watch, reused: false, lease: None, pool: Rc::clone(pool), open }
+    }
+
+    fn leased(self, lease: &Rc<Lease>) -> Self {
+        Self { lease: Some(Rc::clone(lease)), ..self }
     }
 
     /// An answer is overdue: what it shares, if it does, is for no further exchanges.
@@ -134,7 +158,8 @@ impl Connection {
 
     /// Gives the connection back after an exchange that ended where its framing said: to a request that waits
     /// for one, or to its pool.
-    pub(crate) fn release(self, shard: &Shard) {
+    pub(crate) fn release(mut self, shard: &Shard) {
+        self.lease = None;
         self.watch.disown();
         if self.stream.channel().is_some() {
             // What it shares is released with the last that shares it.
@@ -143,6 +168,9 @@ impl Connection {
         let pool = Rc::clone(&self.pool);
         self.watch.disarm();
         let room = Rc::clone(&self.open.room);
+        if room.is_closed() {
+            return;
+        }
         let connection = if room.is_wanted() {
             match room.line().grant(Grant::Connection(self)) {
                 Ok(()) => return,

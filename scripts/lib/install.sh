@@ -32,6 +32,14 @@ need_compiler() {
     command -v cc >/dev/null || install_packages gcc libc6-dev
 }
 
+# The servers that requests are smuggled to in the tests.
+need_origins() {
+    local missing=()
+    [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null || missing+=(nginx)
+    command -v python3 >/dev/null || missing+=(python3)
+    [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
+}
+
 # curl and nghttp2's tools, which the suites of HTTP/2 drive.
 need_http2_clients() {
     command -v curl >/dev/null && command -v nghttp >/dev/null && command -v h2load >/dev/null ||
@@ -58,4 +66,9 @@ need_venv() {
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input -r "$requirements" </dev/null ||
         die "pip could not install $requirements"
     cp "$requirements" "$stamp"
+}
+
+# A certificate authority that speaks ACME, for tests, and the name server that goes with it.
+need_pebble() {
+    command -v pebble >/dev/null && command -v pebble-challtestsrv >/dev/null || install_packages pebble
 }

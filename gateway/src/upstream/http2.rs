@@ -70,6 +70,25 @@ pub(super) fn take(shard: &Shard, pool: &Pool) -> Option<Connection> {
     connections.iter().find(|connection| connection.has_room(shard)).map(Multiplexed::begin)
 }
 
+/// Whether [`take`] would find one.
+pub(super) fn has_room(shard: &Shard, pool: &Pool) -> bool {
+    pool.shared.borrow().iter().any(|connection| connection.has_room(shard))
+}
+
+/// Ends a connection that rests, soon; false if none does.
+pub(super) fn evict(pool: &Pool) -> bool {
+    let rested = pool
+        .shared
+        .borrow()
+        .iter()
+        .find(|connection| connection.idle_since_ms.get().is_some())
+        .map(Rc::clone);
+    rested.is_some_and(|connection| {
+        connection.retire();
+        true
+    })
+}
+
 /// A new connection, and an exchange over it.
 pub(super) async fn establish(
     shard: &Rc<Shard>,

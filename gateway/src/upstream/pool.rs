@@ -5,16 +5,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Connection;
+use super::group::Groups;
 use super::http2;
 use super::room::{Line, Lines, Room};
 use crate::shard::Shard;
-use crate::table::Upstream;
+use crate::table::{Member, Upstream};
 use turnpike_snapshot::HttpVersion;
 
 /// One upstream's connections on this shard.
 #[derive(Debug)]
 pub(super) struct Pool {
     pub(super) upstream: Arc<Upstream>,
+    /// Where it leads, if not to the upstream's host.
+    pub(super) member: Option<Arc<Member>>,
     pub(super) idle: RefCell<Vec<Idle>>,
     /// Over HTTP/2, all that are open.
     pub(super) shared: http2::Shared,
@@ -33,6 +36,7 @@ pub(super) struct Idle {
 #[derive(Debug, Default)]
 pub(crate) struct Pools {
     by_slot: RefCell<Vec<Option<Rc<Pool>>>>,
+    pub(crate) groups: Groups,
     pub(super) lines: Lines,
 }
 
@@ -43,21 +47,15 @@ impl Pools {
         if slot >= pools.len() {
             pools.resize_with(slot + 1, || None);
         }
-        let pool = pools[slot].get_or_insert_with(|| {
-            Rc::new(Pool {
-                upstream: Arc::clone(upstream),
-                idle: RefCell::default(),
-                shared: RefCell::default(),
-                room: Room::new(Rc::new(Line::default())),
-                turn: Cell::new(0),
-            })
-        });
+        let pool =
+            pools[slot].get_or_insert_with(|| Pool::new(upstream, None, Room::new(Rc::new(Line::default()))));
         Rc::clone(pool)
     }
 
     /// Drops connections that have rested too long or that the upstream has ended, and pools that no
     /// snapshot needs any more. Called about once a second.
-    pub(crate) fn sweep(&self, shard: &Shard) {
+    pub(crate) fn sweep(&self, shard: &Rc<Shard>) {
+        self.groups.sweep(shard);
         let mut dropped = Vec::new();
         for slot in self.by_slot.borrow_mut().iter_mut() {
             let Some(pool) = slot else { continue };
@@ -78,6 +76,7 @@ impl Pools {
 
     /// Ends all pooled connections, when the shard ends.
     pub(crate) fn clear(&self, shard: &Shard) {
+        self.groups.clear(shard);
         let pools = std::mem::take(&mut *self.by_slot.borrow_mut());
         for pool in pools.into_iter().flatten() {
             http2::sweep(shard, &pool, true);
@@ -88,9 +87,35 @@ impl Pools {
 }
 
 impl Pool {
+    fn new(upstream: &Arc<Upstream>, member: Option<&Arc<Member>>, room: Rc<Room>) -> Rc<Self> {
+        Rc::new(Self {
+            upstream: Arc::clone(upstream),
+            member: member.cloned(),
+            idle: RefCell::default(),
+            shared: RefCell::default(),
+            room,
+            turn: Cell::new(0),
+        })
+    }
+
+    /// Connections to one target of the upstream's group.
+    pub(super) fn to_member(upstream: &Arc<Upstream>, member: &Arc<Member>, room: &Rc<Room>) -> Rc<Self> {
+        Self::new(upstream, Some(member), Rc::clone(room))
+    }
+
     /// Whether exchanges share its connections, so that a connection is none's own.
     pub(super) fn is_shared(&self) -> bool {
         self.upstream.version == HttpVersion::Http2
+    }
+
+    /// Whether [`take_idle`](Self::take_idle) would find one.
+    pub(super) fn has_idle(&self, shard: &Shard) -> bool {
+        if self.is_shared() { http2::has_room(shard, self) } else { !self.idle.borrow().is_empty() }
+    }
+
+    /// Ends a connection that rests, if there is one.
+    pub(super) fn evict(&self, shard: &Shard) -> bool {
+        if self.is_shared() { http2::evict(self) } else { self.take_idle(shard).is_some() }
     }
 
     pub(super) fn take_idle(&self, shard: &Shard) -> Option<Connection> {
@@ -108,7 +133,7 @@ impl Pool {
     }
 
     /// Moves what shouldn't rest any longer to `dropped`.
-    fn sweep(&self, shard: &Shard, unneeded: bool, dropped: &mut Vec<Idle>) {
+    pub(super) fn sweep(&self, shard: &Shard, unneeded: bool, dropped: &mut Vec<Idle>) {
         http2::sweep(shard, self, unneeded);
         let idle_timeout_ms = shard.settings.upstream_idle_timeout_ms;
         let now_ms = shard.wheel.now_ms();

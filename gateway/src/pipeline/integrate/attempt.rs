@@ -17,11 +17,17 @@ pub(super) struct Attempt<'a> {
     pub(super) reuse: bool,
     /// On the shard's clock.
     pub(super) give_up_ms: u64,
+    /// The answer's first bytes, while tries at a target group go on.
+    pub(super) answer: Option<Vec<u8>>,
 }
 
 impl Attempt<'_> {
     pub(super) async fn run(&mut self) -> Result<(Connection, Option<Vec<u8>>), UpstreamFault> {
         let shard = self.exchange.shard;
+        if let Some(group) = &self.integration.upstream.group {
+            // Boxed: only requests to groups need the room.
+            return Box::pin(self.run_balanced(group)).await;
+        }
         loop {
             let upstream = &self.integration.upstream;
             let mut connection = upstream::connect(shard, upstream, self.reuse, self.give_up_ms).await?;
@@ -40,7 +46,11 @@ impl Attempt<'_> {
                     connection.distrust();
                     return Err(UpstreamFault::TimedOut);
                 }
-                Err(fault) if !(connection.reused && self.is_repeatable(&connection)) => return Err(fault),
+                Err(fault)
+                    if !(connection.reused && (connection.is_unprocessed() || self.is_repeatable())) =>
+                {
+                    return Err(fault);
+                }
                 Err(_) => {
                     shard.stats.borrow_mut().counters.upstream_retries_total += 1;
                     self.reuse = false;
@@ -50,7 +60,10 @@ impl Attempt<'_> {
     }
 
     /// Sends, and waits for the first bytes of the answer if all of the request is sent.
-    async fn once(&mut self, connection: &mut Connection) -> Result<Option<Vec<u8>>, UpstreamFault> {
+    pub(super) async fn once(
+        &mut self,
+        connection: &mut Connection,
+    ) -> Result<Option<Vec<u8>>, UpstreamFault> {
         let shard: &Rc<Shard> = self.exchange.shard;
         let (sent, request) = connection.stream.send(std::mem::take(&mut self.request), 0).await;
         self.request = request;
@@ -70,10 +83,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn is_repeatable(&self, connection: &Connection) -> bool {
-        if connection.is_unprocessed() {
-            return true;
-        }
+    pub(super) fn is_repeatable(&self) -> bool {
         // `Other` may be anything, so it isn't repeated; PATCH and POST aren't idempotent.
         let method = match self.integration.method.as_deref() {
             None => self.exchange.method(),

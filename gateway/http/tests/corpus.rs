@@ -4,7 +4,7 @@
 mod properties;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 type Property = fn(&[u8]) -> bool;
 
@@ -16,9 +16,16 @@ const TARGETS: [(&str, Property); 5] = [
     ("forwarded", properties::forwarded),
 ];
 
-#[expect(clippy::disallowed_methods, reason = "a test reads its own files")]
+fn corpus(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(folder)
+}
+
 fn files(folder: &str) -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(folder);
+    files_in(&corpus(folder))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test reads its own files")]
+fn files_in(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
     entries.map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap())).collect()
 }
@@ -42,6 +49,21 @@ fn every_file_keeps_the_properties_of_every_parser() {
             for (_, property) in TARGETS {
                 property(&bytes);
             }
+        }
+    }
+}
+
+/// Takes over what fuzzers have found, named by what becomes of it: `FOUND=DIR cargo test -p turnpike-http --test
+/// corpus -- --ignored`, where DIR has a folder for each target.
+#[test]
+#[ignore = "writes the corpus"]
+#[expect(clippy::disallowed_methods, reason = "a test writes its own files")]
+fn take_over_what_was_found() {
+    let found = PathBuf::from(std::env::var_os("FOUND").expect("FOUND names a directory"));
+    for (folder, property) in TARGETS {
+        for (number, (_, bytes)) in files_in(&found.join(folder)).into_iter().enumerate() {
+            let verdict = if property(&bytes) { "good" } else { "bad" };
+            fs::write(corpus(folder).join(format!("{verdict}-found-{number}")), bytes).unwrap();
         }
     }
 }

@@ -151,6 +151,7 @@ impl<'a> Record<'a> {
             },
             source_ip: exchange.source_ip,
             user_agent: user_agent.map(|header| header.value_span.of(exchange.bytes)),
+            client_certificate: exchange.client.tls.as_ref().and_then(|tls| tls.certificate.as_ref()),
             domain_name: exchange.host(),
             account_id: &exchange.table.account_id,
             api_id: self.stage.map(|stage| &*stage.api_id),

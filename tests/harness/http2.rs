@@ -13,7 +13,7 @@ use crate::process::run;
 /// What a program may take, in seconds.
 const PATIENCE_S: u32 = 60;
 
-/// A request by curl, over HTTP/2 with prior knowledge.
+/// A request by curl, over HTTP/2.
 #[derive(Debug)]
 pub struct Curl {
     arguments: Vec<String>,
@@ -21,7 +21,7 @@ pub struct Curl {
 }
 
 impl Curl {
-    /// `host` is the authority that is sent to `address`.
+    /// With prior knowledge; `host` is the authority that is sent to `address`.
     #[must_use]
     pub fn http2(address: SocketAddr, host: &str, target: &str) -> Self {
         let arguments = [
@@ -36,6 +36,16 @@ impl Curl {
         let mut arguments: Vec<String> = arguments.map(str::to_owned).into();
         arguments.push(format!("::{address}"));
         Self { arguments, url: format!("http://{host}{target}") }
+    }
+
+    /// The same over TLS, as ALPN says; `authority` is the PEM file of who is trusted.
+    #[must_use]
+    pub fn https(address: SocketAddr, host: &str, target: &str, authority: &Path) -> Self {
+        let mut this =
+            Self::http2(address, host, target).with(["--http2", "--cacert"]).with([authority.display()]);
+        this.arguments.retain(|argument| argument != "--http2-prior-knowledge");
+        this.url = format!("https://{host}{target}");
+        this
     }
 
     #[must_use]
@@ -68,6 +78,18 @@ impl Curl {
         let (output, reply) = self.run();
         assert!(output.status.success(), "curl: {}", String::from_utf8_lossy(&output.stderr));
         reply.expect("curl has written a reply's head")
+    }
+
+    /// Of the reply, whatever version it came in.
+    ///
+    /// # Panics
+    /// When curl fails.
+    #[must_use]
+    pub fn status(mut self) -> u16 {
+        self.arguments.extend(["--output", "/dev/null", "--write-out", "%{http_code}"].map(str::to_owned));
+        self.arguments.push(self.url);
+        let status = succeed(&run(Path::new("curl"), &self.arguments, PATIENCE_S), "curl");
+        status.parse().expect("a status")
     }
 
     /// What curl says when it fails.

@@ -44,6 +44,18 @@ fn unary_calls_and_streams_of_all_kinds_pass() {
 }
 
 #[test]
+fn calls_pass_over_tls() {
+    let service = Service::start();
+    let plane = service.plane();
+    let address = plane.gateway.tls.expect("HTTPS is on").to_string();
+    let authority = plane.gateway.data_dir.join("development-ca.pem").display().to_string();
+    let arguments = ["--authority", &authority, &address, &host("a1"), "messages"];
+    let seen: Value = serde_json::from_str(&python_within("grpc_client.py", &arguments, PATIENCE_S)).unwrap();
+    assert_eq!((&seen["unary"], &seen["both"]), (&"hello".into(), &json!(["0", "1", "2", "3", "4"])));
+    plane.assert_at_rest();
+}
+
+#[test]
 fn errors_arrive_with_their_trailers() {
     let service = Service::start();
     let plane = service.plane();

@@ -42,8 +42,8 @@ pub(crate) struct Compiler {
 /// stage of it.
 type StageIdentity = (UnitHash, Vec<UnitHash>);
 
-/// Host, port, target group and TLS: connections of two upstreams that differ in one never mix.
-type UpstreamIdentity = (String, u16, Option<String>, Option<[u8; 32]>);
+/// Host, port, version, target group and TLS: connections of two upstreams that differ in one never mix.
+type UpstreamIdentity = (String, u16, HttpVersion, Option<String>, Option<[u8; 32]>);
 
 /// Why a snapshot is refused, though its bytes were sound.
 #[derive(Debug, thiserror::Error)]
@@ -66,8 +66,6 @@ pub(crate) enum CompileError {
     UpstreamTls { api_id: String, stage: String, integration: String, error: Box<SiteError> },
     #[error("{0}")]
     DefaultCertificate(String),
-    #[error("this gateway doesn't serve {0}: upgrade it")]
-    Unsupported(&'static str),
 }
 
 /// What the housekeeper gives each stage: its counters' slot, and its log.
@@ -104,7 +102,6 @@ impl Compiler {
         services: &mut dyn StageServices,
     ) -> Result<Table, CompileError> {
         let account = account_of(units)?;
-        refuse_unsupported(units)?;
         let mut table = Table {
             version,
             account_id: account.account_id.as_str().into(),
@@ -236,7 +233,8 @@ impl Compiler {
         };
         let group = proxy.target_group.as_deref().and_then(|id| self.groups.named(id));
         let identity = security.as_ref().map(|security| security.identity());
-        let name = (proxy.host.clone(), proxy.port, proxy.target_group.clone(), identity);
+        let group_id = proxy.target_group.clone();
+        let name = (proxy.host.clone(), proxy.port, proxy.version, group_id, identity);
         let known = self.upstreams.entry(name).or_default();
         if let Some(upstream) = known.upgrade() {
             return Ok(upstream);
@@ -248,6 +246,7 @@ impl Compiler {
             port: proxy.port,
             security,
             authority: authority(proxy).into(),
+            version: proxy.version,
             group,
         });
         self.upstream_slots_used += 1;
@@ -345,24 +344,6 @@ fn upstream_tls(
         integration: integration.id.clone(),
         error: Box::new(error),
     }
-}
-
-fn refuse_unsupported(units: &[(UnitHash, Arc<Unit>)]) -> Result<(), CompileError> {
-    for (_, unit) in units {
-        match &**unit {
-            Unit::Stage(stage) => stage.integrations.iter().try_for_each(refuse_unsupported_integration)?,
-            Unit::Account(_) | Unit::Certificate(_) | Unit::TrustStore(_) | Unit::TargetGroup(_) => {}
-        }
-    }
-    Ok(())
-}
-
-fn refuse_unsupported_integration(unit: &turnpike_snapshot::Integration) -> Result<(), CompileError> {
-    let IntegrationKind::HttpProxy(proxy) = &unit.kind;
-    if proxy.version == HttpVersion::Http2 {
-        return Err(CompileError::Unsupported("HTTP/2 integrations"));
-    }
-    Ok(())
 }
 
 fn account_of(units: &[(UnitHash, Arc<Unit>)]) -> Result<&AccountUnit, CompileError> {

@@ -22,8 +22,8 @@ use turnpike_snapshot::{HttpProxy, HttpVersion, UnitHash, UpstreamTls};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::der_parser::asn1_rs::FromDer as _;
 
-use super::provider;
 use super::site::{SiteError, Sites, TlsUnits, add_roots, digest};
+use super::{HTTP2, provider};
 
 /// Sessions that a pool can go on from. One target's, which hands out several tickets at a time.
 const SESSIONS_MAX: usize = 8;
@@ -34,6 +34,8 @@ pub(crate) struct UpstreamSecurity {
     identity: [u8; 32],
     config: ClientConfig,
     name: ServerName<'static>,
+    /// What has to be agreed on by ALPN, where it matters.
+    protocol: Option<&'static [u8]>,
 }
 
 impl fmt::Debug for UpstreamSecurity {
@@ -60,6 +62,11 @@ impl UpstreamSecurity {
         let mut config = self.config.clone();
         config.resumption = Resumption::in_memory_sessions(SESSIONS_MAX);
         Arc::new(config)
+    }
+
+    /// Whether what was agreed on by ALPN will do: without an agreement, it is HTTP/1.1 (RFC 9113 3.2).
+    pub(crate) fn agrees(&self, protocol: Option<&[u8]>) -> bool {
+        self.protocol.is_none_or(|wanted| protocol == Some(wanted))
     }
 
     pub(crate) fn name(&self) -> ServerName<'static> {
@@ -108,6 +115,7 @@ impl Securities {
             identity,
             config: self.config(proxy.version, tls, units, sites)?,
             name: server_name(name)?,
+            protocol: (proxy.version == HttpVersion::Http2).then_some(HTTP2),
         });
         self.known.insert(identity, Arc::downgrade(&security));
         Ok(security)
@@ -185,7 +193,7 @@ fn hash_bytes(hash: Option<&UnitHash>) -> &[u8] {
 fn protocol(version: HttpVersion) -> &'static [u8] {
     match version {
         HttpVersion::Http1 => b"http/1.1",
-        HttpVersion::Http2 => b"h2",
+        HttpVersion::Http2 => HTTP2,
     }
 }
 

@@ -65,6 +65,9 @@ impl Pool {
             return Err(ConnectError::Failed);
         };
         outcome.map_err(|error| ConnectError::Tls(UpstreamTlsFailure::of(&error)))?;
+        if !security.agrees(stream.protocol().as_deref()) {
+            return Err(ConnectError::Tls(UpstreamTlsFailure::Protocol));
+        }
         let mut stats = shard.stats.borrow_mut();
         stats.counters.upstream_tls_handshakes_total += 1;
         stats.counters.upstream_tls_handshakes_resumed_total += u64::from(stream.is_resumed());

@@ -37,7 +37,7 @@ use metrics::HousekeeperFigures;
 use publish::{Names, Publication};
 use resolver::{Addresses, Resolver};
 use signals::Signal;
-use targets::{EjectedTarget, Targets};
+use targets::{TargetEvent, Targets};
 use totals::Totals;
 use vault::Vault;
 
@@ -92,8 +92,8 @@ impl Services {
         self.resolver.addresses()
     }
 
-    pub(crate) fn ejections(&self) -> mpsc::Sender<EjectedTarget> {
-        self.targets.ejections()
+    pub(crate) fn target_events(&self) -> mpsc::Sender<TargetEvent> {
+        self.targets.events()
     }
 
     /// The gateway's own log, for requests that no stage logs.

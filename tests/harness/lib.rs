@@ -16,6 +16,7 @@ mod origin;
 mod plane;
 mod process;
 mod publisher;
+mod tap;
 mod units;
 
 pub use client::{Client, Echo, Reply};
@@ -29,6 +30,7 @@ pub use origin::{Connection, Origin, Seen, Unreachable, refusing_url};
 pub use plane::{DataPlane, request};
 pub use process::{DEADLINE, Process, binary, run, until};
 pub use publisher::Publisher;
+pub use tap::Tap;
 pub use units::{
     GroupBuilder, Mapped, REGION, StageBuilder, account, host, http_api, rest_api, target_group,
 };

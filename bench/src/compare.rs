@@ -19,6 +19,7 @@ mod small;
 mod stats;
 mod table;
 mod turnpike;
+mod upgrade;
 mod usage;
 
 use std::net::SocketAddr;
@@ -83,6 +84,8 @@ enum SectionName {
     Bodies,
     /// 10,000 routes in 200 APIs against one route, and a change under load
     Routes,
+    /// New processes take over under load: 500,000 requests, and how many fail
+    Upgrade,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -135,6 +138,7 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
             SectionName::Shards => shards::run(&bench)?,
             SectionName::Bodies => bodies::run(&bench)?,
             SectionName::Routes => routes::run(&mut bench)?,
+            SectionName::Upgrade => upgrade::run(&bench)?,
         };
         results.sections.push(outcome);
     }
@@ -239,6 +243,7 @@ impl SectionName {
             Self::Shards => "shards",
             Self::Bodies => "bodies",
             Self::Routes => "routes",
+            Self::Upgrade => "upgrade",
         }
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod collector;
 pub(crate) mod link;
 pub(crate) mod metrics;
 mod publish;
+mod reload;
 pub(crate) mod resolver;
 mod signals;
 pub(crate) mod targets;
@@ -17,6 +18,7 @@ pub(crate) mod vault;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -65,7 +67,7 @@ pub(crate) enum ShardEvent {
 
 /// Services that the shards need before they start.
 pub(crate) struct Services {
-    pub(crate) settings: Arc<Settings>,
+    pub(crate) settings: &'static Settings,
     pub(crate) tables: Arc<ArcSwap<Table>>,
     pub(crate) log: AccessLog,
     resolver: Resolver,
@@ -90,14 +92,14 @@ impl Services {
     ///
     /// # Errors
     /// The data directory can't be used, or the access log can't be opened.
-    pub(crate) fn start(settings: Arc<Settings>, lock: &Lock) -> Result<Self, String> {
-        let limits = publish::limits(&settings);
+    pub(crate) fn start(settings: &'static Settings, lock: &Lock) -> Result<Self, String> {
+        let limits = publish::limits(settings);
         let vault = Vault::open_locked(Box::new(Files), &settings.data_dir, limits, lock.clone());
-        let resolver = Resolver::start(&settings);
+        let resolver = Resolver::start(settings);
         Ok(Self {
             tables: Arc::new(ArcSwap::from_pointee(Table::empty())),
-            log: AccessLog::start(&settings).map_err(|error| error.to_string())?,
-            targets: Targets::start(&settings, &resolver),
+            log: AccessLog::start(settings).map_err(|error| error.to_string())?,
+            targets: Targets::start(settings, &resolver),
             resolver,
             vault: vault.map_err(|error| error.to_string())?,
             settings,
@@ -123,7 +125,7 @@ impl Services {
 
 /// Runs until every shard has ended; an error names the one that ended for a reason of its own.
 pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), String> {
-    let Services { settings, tables, log, resolver, targets, vault } = services;
+    let Services { mut settings, tables, log, resolver, targets, vault } = services;
     let Gateway { driver, mailboxes, loads, mut events, sockets, legacy, ready_line } = gateway;
     let totals = Arc::new(Mutex::new(Totals::new(mailboxes.len())));
     let log_queue = log.queue();
@@ -138,7 +140,7 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
 
     let gateway_id = legacy.as_ref().map_or_else(gateway_id, |legacy| legacy.gateway_id.clone());
     let link_settings = LinkSettings {
-        limits: publish::limits(&settings),
+        limits: publish::limits(settings),
         ..LinkSettings::new(settings.publish_socket.clone(), gateway_id.clone())
     };
     let link = Link::new(link_settings, vault, publication.into_apply());
@@ -203,7 +205,7 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
         gateway_id,
         link: link_status,
         link_orders,
-        timeout_ms: settings.upgrade_timeout_ms,
+        timeout_ms: AtomicU64::new(settings.upgrade_timeout_ms),
         outcomes,
         underway: Mutex::default(),
     });
@@ -228,7 +230,14 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
                 break None;
             }
             signal = signals.recv() => match signal {
-                Some(Signal::ReopenLogs) => log.lock().await.reopen(),
+                Some(Signal::Reload) => {
+                    log.lock().await.reopen();
+                    if let Some(reread) = reload::reread(settings) {
+                        settings = reread;
+                        incumbent.timeout_ms.store(settings.upgrade_timeout_ms, Ordering::Relaxed);
+                        watch.tell(|| ToShard::Adopt(settings)).await;
+                    }
+                }
                 Some(Signal::Drain) | None => break None,
             },
             Some(()) = drains.recv() => break None,

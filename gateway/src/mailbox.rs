@@ -9,6 +9,7 @@ use turnpike_rt::Bell;
 
 use crate::entrance::Accepted;
 use crate::housekeeper::collector::Reply;
+use crate::settings::Settings;
 
 /// Messages that a shard may be behind by; a sender that finds the queue full keeps what it has.
 const SHARD_QUEUE_MESSAGES_MAX: usize = 1024;
@@ -18,6 +19,8 @@ const SHARD_QUEUE_MESSAGES_MAX: usize = 1024;
 pub(crate) enum ToShard {
     /// Serve a connection that another shard has accepted.
     Serve(Accepted),
+    /// These are the settings from now on.
+    Adopt(&'static Settings),
     /// Say what was counted since the last time.
     Collect(Reply),
     /// Begin to accept connections.

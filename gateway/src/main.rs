@@ -79,24 +79,24 @@ fn fail(reason: &str, predecessor: Option<&Predecessor>) -> ExitCode {
 
 fn run(settings: Settings, predecessor: Option<&Predecessor>) -> ExitCode {
     descriptors::raise(&settings);
-    match start(Arc::new(settings), predecessor) {
+    match start(settings.keep(), predecessor) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => fail(&reason, predecessor),
     }
 }
 
 /// Starts the shards and runs the housekeeper until they have ended.
-fn start(settings: Arc<Settings>, predecessor: Option<&Predecessor>) -> Result<(), String> {
+fn start(settings: &'static Settings, predecessor: Option<&Predecessor>) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("can't start the housekeeper: {error}"))?;
     let _entered = runtime.enter();
-    let inherited = predecessor.map(|predecessor| predecessor.inherit(&settings)).transpose()?;
+    let inherited = predecessor.map(|predecessor| predecessor.inherit(settings)).transpose()?;
     let (inherited, legacy) = inherited.unzip();
-    let sockets = Sockets::open(&settings, inherited)?;
-    let services = Services::start(Arc::clone(&settings), &sockets.lock)?;
+    let sockets = Sockets::open(settings, inherited)?;
+    let services = Services::start(settings, &sockets.lock)?;
     let (sender, events) = mpsc::unbounded_channel();
     let loads = Loads::new(settings.cores.len());
-    let (mailboxes, driver) = start_shards(&services, sockets.shares(&settings)?, &loads, &sender)?;
+    let (mailboxes, driver) = start_shards(&services, sockets.shares(settings)?, &loads, &sender)?;
     drop(sender);
     let ready_line = format!(
         "turnpike-gateway ready listen={} admin={} shards={} driver={} pid={}",
@@ -117,7 +117,7 @@ fn start_shards(
     loads: &Loads,
     events: &mpsc::UnboundedSender<ShardEvent>,
 ) -> Result<(Vec<Mailbox>, Driver), String> {
-    let settings = &services.settings;
+    let settings = services.settings;
     let mut mailboxes = Vec::new();
     let mut bells = Vec::new();
     for _ in &settings.cores {
@@ -133,7 +133,7 @@ fn start_shards(
         let parts = ShardParts {
             index,
             core: *core,
-            settings: Arc::clone(settings),
+            settings,
             listeners,
             tables: Arc::clone(&services.tables),
             addresses: services.addresses(),

@@ -5,6 +5,7 @@
 
 mod contradictions;
 mod cores;
+mod live;
 mod low;
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use clap::Parser;
 use turnpike_http::{PROXY_HEADER_BYTES_CEILING, PROXY_TEXT_BYTES_MAX};
 use turnpike_rt::DriverChoice;
 
+pub(crate) use live::Live;
 use low::{Cli, LowArgs, TypedTask};
 pub(crate) use low::{ForwardedField, LogDestination};
 

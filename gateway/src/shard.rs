@@ -30,7 +30,7 @@ use crate::ids::Ids;
 use crate::listener;
 use crate::log_lines::LogLines;
 use crate::mailbox::{Loads, Mailbox, ToShard};
-use crate::settings::Settings;
+use crate::settings::{Live, Settings};
 use crate::stats::ShardStats;
 use crate::table::{StageLog, Table};
 use crate::upstream::Pools;
@@ -44,7 +44,7 @@ const SWEEP_EVERY_MS: u64 = 1_000;
 pub(crate) struct ShardParts {
     pub(crate) index: usize,
     pub(crate) core: usize,
-    pub(crate) settings: Arc<Settings>,
+    pub(crate) settings: &'static Settings,
     pub(crate) listeners: Vec<(TcpListener, Entrance)>,
     pub(crate) tables: Arc<ArcSwap<Table>>,
     pub(crate) addresses: Arc<ArcSwap<Addresses>>,
@@ -63,8 +63,7 @@ pub(crate) struct ShardParts {
 /// One core's state.
 pub(crate) struct Shard {
     pub(crate) index: usize,
-    /// A copy of its own, so that no two cores touch one reference count.
-    pub(crate) settings: Settings,
+    pub(crate) settings: Live,
     pub(crate) clock: Clock,
     pub(crate) wheel: Wheel,
     pub(crate) buffers: Buffers,
@@ -176,7 +175,7 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         log_lines: LogLines::new(parts.log_queue),
         target_events: parts.target_events,
         log: parts.log,
-        settings: Settings::clone(&parts.settings),
+        settings: Live::new(parts.settings),
         adopted: RefCell::new(Rc::new(Adopted(parts.tables.load_full()))),
         tables: RefCell::new(Cache::new(parts.tables)),
         listeners: RefCell::new(listeners),
@@ -277,6 +276,7 @@ impl Shard {
                 ToShard::Collect(reply) => self.report(reply),
                 ToShard::Accept => self.accept(),
                 ToShard::Look => self.look(),
+                ToShard::Adopt(settings) => self.settings.replace(settings),
                 ToShard::HandOver => self.hand_over(),
                 ToShard::Drain => self.drain(),
                 ToShard::Stop => self.stopping.set(true),

@@ -3,12 +3,13 @@
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::process::Signal;
 use turnpike_tests::{
-    Client, DRAINS, DataPlane, Gateway, Options, Origin, Publisher, StageBuilder, http_api, request, until,
+    Client, DRAINS, DataPlane, Gateway, Options, Origin, Publisher, StageBuilder, binary, host, http_api,
+    request, until,
 };
 
 fn echoing(origin: &Origin) -> StageBuilder {
@@ -166,6 +167,36 @@ fn no_request_fails_while_processes_and_their_shards_change() {
         assert_eq!(plane.gateway.shards, count);
         plane.assert_at_rest();
     }
+}
+
+/// The same at a fixed rate, about half of what a debug build can do, over many connections.
+#[test]
+fn no_request_of_the_load_generator_fails() {
+    let origin = Origin::echo();
+    let mut plane = DataPlane::with(&Options::new().shards(2), &[echoing(&origin)]);
+    let load = std::process::Command::new(binary("turnpike-loadgen"))
+        .arg(format!("http://{}/", plane.gateway.address))
+        .args(["--header", &format!("host: {}", host("a1"))])
+        .args(["--rate", "1000", "--duration", "3s", "--connections", "32", "--threads", "1"])
+        .args(["--expect-status", "200", "--json"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    for round in 1..=3 {
+        origin.wait_for_requests(round * 500);
+        let output = plane.gateway.ask_for_upgrade(&[]);
+        assert!(output.status.success(), "{output:?}");
+        plane.gateway.follow_successor();
+    }
+    let output = load.wait_with_output().unwrap();
+    let report: serde_json::Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    let failed: u64 =
+        report["errors"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!(failed, 0, "{report:#}");
+    assert!(report["succeeded"].as_u64().unwrap() > 1_500, "{report:#}");
 }
 
 #[test]

@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 pub(super) enum Signal {
     /// SIGTERM, SIGINT, or the end of standard input where that means the parent's.
     Drain,
-    /// SIGHUP
-    ReopenLogs,
+    /// SIGHUP: log files are opened anew, and settings read again.
+    Reload,
 }
 
 /// # Errors
@@ -21,7 +21,7 @@ pub(super) fn listen(exit_with_parent: bool) -> io::Result<mpsc::UnboundedReceiv
     for (kind, meaning) in [
         (SignalKind::terminate(), Signal::Drain),
         (SignalKind::interrupt(), Signal::Drain),
-        (SignalKind::hangup(), Signal::ReopenLogs),
+        (SignalKind::hangup(), Signal::Reload),
     ] {
         let (mut signals, sender) = (signal(kind)?, sender.clone());
         tokio::spawn(async move { while signals.recv().await.is_some() && sender.send(meaning).is_ok() {} });

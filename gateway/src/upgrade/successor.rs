@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
@@ -36,7 +37,7 @@ pub(crate) struct Incumbent {
     pub(crate) gateway_id: String,
     pub(crate) link: watch::Receiver<LinkStatus>,
     pub(crate) link_orders: watch::Sender<Order>,
-    pub(crate) timeout_ms: u64,
+    pub(crate) timeout_ms: AtomicU64,
     pub(crate) outcomes: mpsc::UnboundedSender<Outcome>,
     pub(crate) underway: Mutex<Option<Underway>>,
 }
@@ -169,7 +170,8 @@ impl Incumbent {
         binary: Option<PathBuf>,
         mut arrivals: mpsc::Receiver<UnixStream>,
     ) -> Result<Handed, String> {
-        let mut successor = Successor::start(binary, &self.data_dir, self.timeout_ms)?;
+        let mut successor =
+            Successor::start(binary, &self.data_dir, self.timeout_ms.load(Ordering::Relaxed))?;
         if let Some(underway) = &mut *self.underway.lock().await {
             underway.pid = Some(successor.pid);
         }

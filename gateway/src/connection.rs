@@ -293,6 +293,9 @@ impl Connection {
         shard.stats.borrow_mut().gauges.exchanges_in_flight += 1;
         let answered = pipeline::answer(&exchange, &mut record).await;
         shard.stats.borrow_mut().gauges.exchanges_in_flight -= 1;
+        // What came behind it is the next request's, unless there is none.
+        let own = if answered.kept { head.head_bytes + answered.body_bytes } else { exchange.bytes.len() };
+        record.bytes_in += own as u64;
         record.end(&exchange);
         self.settle(head, answered).await
     }

@@ -120,7 +120,7 @@ impl<'a> Record<'a> {
             self.status = CLIENT_CLOSED_REQUEST;
         }
         let mut stats = exchange.shard.stats.borrow_mut();
-        stats.counters.bytes_in_total += self.bytes_in + exchange.bytes.len() as u64;
+        stats.counters.bytes_in_total += self.bytes_in;
         stats.counters.bytes_out_total += self.bytes_out;
         match self.stage {
             Some(stage) => stats.record(stage.slot, self.status, latency_us, self.integration_us),

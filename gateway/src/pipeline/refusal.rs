@@ -79,7 +79,11 @@ impl Refusal {
         match self {
             Self::Request(error) => request_terms(error),
             Self::Path(error) => bad_request(RefusalKind::Malformed, error.status(), error.reason()),
-            Self::Chunk(error) => bad_request(RefusalKind::Malformed, error.status(), error.reason()),
+            Self::Chunk(error) => {
+                let too_large = error == ChunkError::TrailersTooLarge;
+                let kind = if too_large { RefusalKind::HeaderTooLarge } else { RefusalKind::Malformed };
+                bad_request(kind, error.status(), error.reason())
+            }
             Self::UpgradeNotSupported => bad_request(
                 RefusalKind::Unsupported,
                 400,

@@ -270,8 +270,9 @@ impl Watched {
         };
         let list = self.found.iter().map(|found| Arc::clone(&found.member)).collect();
         let members = Members { rules: Arc::clone(&self.rules), list, seats, table, settled };
+        let members = Arc::new(members);
+        self.group.members.store(Arc::clone(&members));
         self.log_panic(&members);
-        self.group.members.store(Arc::new(members));
     }
 
     fn seat(&self, found: &Found) -> Seat {
@@ -288,7 +289,7 @@ impl Watched {
         match (was, self.panicking) {
             (false, true) => report!(
                 "turnpike-gateway: target group {id}: fewer than {threshold} % of its targets are healthy, so \
-                 that all are used; mend those that the lines above name, or lower the panic threshold"
+                 that all are used; mend those that the log names, or lower the panic threshold"
             ),
             (true, false) => report!(
                 "turnpike-gateway: target group {id}: {threshold} % of its targets are healthy again, and only \

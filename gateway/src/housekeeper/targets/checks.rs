@@ -106,12 +106,13 @@ impl Groups {
         check.at = (probed.began + interval).max(Instant::now());
         self.due.insert((check.at, Arc::clone(&probed.group), probed.key));
         if let Some(health) = changed {
+            // First what the log then says is so.
+            let settled = watched.group.members.load().settled;
+            watched.publish(settled);
             // That a new target is healthy is as it should be.
             if (before, health) != (Health::Unknown, Health::Healthy) {
                 watched.log_health(probed.key, probed.outcome.err(), &rules);
             }
-            let settled = watched.group.members.load().settled;
-            watched.publish(settled);
         }
     }
 }

@@ -7,6 +7,8 @@ use serde::Serialize;
 use turnpike_loadgen::report::show_us;
 
 use super::facts::Facts;
+use super::http2::H2Row;
+use super::idle::IdleRow;
 use super::load::Sample;
 use super::rounds::{Row, find, labels};
 use super::stats::{grouped, paired_ratio, times};
@@ -44,6 +46,10 @@ impl Check {
 pub(crate) struct Section {
     pub(crate) name: &'static str,
     pub(crate) rows: Vec<Row>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) http2: Vec<H2Row>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) idle: Vec<IdleRow>,
     pub(crate) checks: Vec<Check>,
     pub(crate) notes: Vec<String>,
 }

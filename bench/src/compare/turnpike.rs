@@ -16,6 +16,8 @@ use super::load::Target;
 use super::sigv4::Signer;
 
 const REGION: &str = "us-east-1";
+/// Every API's default host.
+pub(crate) const WILDCARD_HOST: &str = "*.execute-api.us-east-1.localhost";
 /// How long a new API may take until the gateway serves it.
 const SERVE_TIMEOUT: Duration = Duration::from_secs(20);
 const SERVE_POLL: Duration = Duration::from_millis(5);
@@ -24,6 +26,8 @@ const SERVE_POLL: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(crate) struct Turnpike {
     pub(crate) address: SocketAddr,
+    /// Where HTTPS is spoken, if it was started so.
+    tls_address: Option<SocketAddr>,
     admin: SocketAddr,
     api: Client,
     api_host: String,
@@ -35,6 +39,17 @@ pub(crate) struct Turnpike {
 impl Turnpike {
     /// Starts both with `name` in their logs' and data's names; the gateway gets one shard for each proxy core.
     pub(crate) fn start(name: &str, binaries: &Path, dir: &Path, layout: &Layout) -> Result<Self, String> {
+        Self::start_with(name, binaries, dir, layout, &[])
+    }
+
+    /// The same, with more options for the gateway.
+    pub(crate) fn start_with(
+        name: &str,
+        binaries: &Path,
+        dir: &Path,
+        layout: &Layout,
+        options: &[String],
+    ) -> Result<Self, String> {
         let data = dir.join(name);
         std::fs::create_dir_all(&data).map_err(|error| format!("{}: {error}", data.display()))?;
         let signer = Signer {
@@ -58,7 +73,8 @@ impl Turnpike {
             .arg("--require-io-uring")
             .arg("--data-dir")
             .arg(data.join("gateway"))
-            .args(["--publish-socket", ready_value(&line, "publish")?]);
+            .args(["--publish-socket", ready_value(&line, "publish")?])
+            .args(options);
         let (gateway, line) =
             Child::start_and_wait(&format!("{name}-gateway"), dir, &layout.proxy, &command)?;
         let shards = ready_value(&line, "shards")?;
@@ -67,6 +83,7 @@ impl Turnpike {
         }
         Ok(Self {
             address: parse_address(ready_value(&line, "listen")?)?,
+            tls_address: ready_value(&line, "tls").ok().map(parse_address).transpose()?,
             admin: parse_address(ready_value(&line, "admin")?)?,
             api: Client::connect(parse_address(&api_host)?)?,
             api_host,
@@ -139,9 +156,16 @@ impl Turnpike {
         Target {
             name: name.to_owned(),
             origin: format!("http://{}", self.address),
+            address: self.address,
             host: Some(host(api_id)),
             group: self.gateway.group(),
         }
+    }
+
+    /// The same API over HTTPS.
+    pub(crate) fn https(&self, target: &Target) -> Result<Target, String> {
+        let address = self.tls_address.ok_or("the gateway's ready line has no tls=")?;
+        Ok(Target { origin: format!("https://{address}"), address, ..target.clone() })
     }
 
     /// Waits until the gateway answers 200 for the path.

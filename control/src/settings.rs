@@ -18,6 +18,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// How long a management connection may be silent, between requests or within one.
     pub idle_timeout_ms: u64,
+    /// From a management request's first byte to the end of its head.
+    pub head_timeout_ms: u64,
     /// A management request's body.
     pub body_bytes_max: usize,
     /// From a management request's head to the end of its body.
@@ -56,6 +58,7 @@ pub struct Quotas {
     pub deployments_per_api_max: usize,
     /// Automatic deployments that an API keeps; the oldest unused ones go.
     pub auto_deployments_kept: usize,
+    pub client_certificates_max: usize,
     /// VPC links of each service.
     pub vpc_links_max: usize,
     pub certificates_max: usize,
@@ -75,6 +78,7 @@ impl Default for Quotas {
             stages_per_api_max: 10,
             deployments_per_api_max: 1_000,
             auto_deployments_kept: 10,
+            client_certificates_max: 60,
             vpc_links_max: 20,
             certificates_max: 2_500,
             domain_names_max: 120,

@@ -3,7 +3,8 @@
 //! Stands before TLS and HTTP. On a listener that enables the PROXY protocol, a balancer's header comes first,
 //! and its addresses count instead of the connection's own; a connection without one, or from a peer that isn't
 //! in `proxy_protocol_from`, is closed without a word. The header is taken from the socket to its last byte and no
-//! further. Not more than `proxy_header_bytes_max` is read in at most `proxy_header_timeout_ms`.
+//! further. A peer with `connections_per_address_max` connections gets no further one, unless it is a proxy
+//! that many come through. Not more than `proxy_header_bytes_max` is read in at most `proxy_header_timeout_ms`.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use turnpike_http::{PROXY_TEXT_BYTES_MAX, ProxiedEnds, ProxyProgress, parse_proxy_header};
 use turnpike_rt::Stream;
 
+use crate::crowd::Place;
 use crate::shard::Shard;
 use crate::stats::RefusalKind;
 
@@ -40,6 +42,14 @@ pub(crate) struct Ends {
     pub(crate) local: SocketAddr,
 }
 
+/// A connection that may stay.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) ends: Ends,
+    /// Held for as long as the connection is open; `None` for proxies.
+    pub(crate) place: Option<Place>,
+}
+
 impl Ends {
     fn new(peer: SocketAddr, local: SocketAddr) -> Self {
         let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
@@ -48,27 +58,46 @@ impl Ends {
 }
 
 /// Whom the connection is from; `None` for one that is broken or refused, which is counted.
-pub(crate) async fn identify(
+pub(crate) async fn admit(
     shard: &Shard,
     stream: &Stream,
     peer: SocketAddr,
     entrance: Entrance,
-) -> Option<Ends> {
+) -> Option<Admitted> {
+    // A connection that broke before it was served needs no reply and no report.
     let local = stream.local_address().ok()?;
     let own = Ends::new(peer, local);
-    if !entrance.proxy_protocol {
-        return Some(own);
+    let (ends, is_balancer) = if entrance.proxy_protocol {
+        // Boxed: rare, and over before the connection's first request.
+        Box::pin(introduced(shard, stream, own)).await?
+    } else {
+        (own, false)
+    };
+    if is_balancer || shard.settings.trusted_proxies.contains(ends.peer.ip()) {
+        return Some(Admitted { ends, place: None });
     }
-    let refuse = |kind| shard.stats.borrow_mut().counters.refusals.count(kind);
+    let place = shard.crowd.enter(ends.peer.ip());
+    if place.is_none() {
+        refuse(shard, RefusalKind::ConnectionsPerAddress);
+    }
+    place.map(|place| Admitted { ends, place: Some(place) })
+}
+
+fn refuse(shard: &Shard, kind: RefusalKind) {
+    shard.stats.borrow_mut().counters.refusals.count(kind);
+}
+
+/// Whom a balancer says that the connection is from, and whether that is the balancer itself.
+async fn introduced(shard: &Shard, stream: &Stream, own: Ends) -> Option<(Ends, bool)> {
     if !shard.settings.proxy_protocol_from.contains(own.peer.ip()) {
-        refuse(RefusalKind::ProxyPeer);
+        refuse(shard, RefusalKind::ProxyPeer);
         return None;
     }
-    // Boxed: rare, and over before the connection's first request.
-    match Box::pin(read_header(shard, stream)).await {
-        Ok(ends) => Some(ends.map_or(own, |ends| Ends::new(ends.source, ends.destination))),
+    match read_header(shard, stream).await {
+        Ok(Some(ends)) => Some((Ends::new(ends.source, ends.destination), false)),
+        Ok(None) => Some((own, true)),
         Err(_) => {
-            refuse(RefusalKind::ProxyHeader);
+            refuse(shard, RefusalKind::ProxyHeader);
             None
         }
     }

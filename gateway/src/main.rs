@@ -10,6 +10,7 @@ mod agreement;
 mod buffers;
 mod check;
 mod connection;
+mod crowd;
 mod descriptors;
 mod entrance;
 mod housekeeper;
@@ -38,6 +39,7 @@ use tokio::sync::mpsc;
 use turnpike_rt::{Bell, Driver, DriverChoice};
 
 use agreement::Agreement;
+use crowd::Crowd;
 use housekeeper::{Services, ShardEvent};
 use mailbox::{Loads, Mailbox};
 use settings::{Settings, SettingsError, Task};
@@ -154,6 +156,7 @@ fn start_shards(
         bells.push(listener);
     }
     let loads = Loads::new(settings.cores.len());
+    let crowd = Crowd::new(settings.connections_per_address_max);
     let log = services.main_log()?;
     let (arbiter, agreements) = agreement::parts(driver_choice(settings), settings.cores.len());
     let shards = settings.cores.iter().zip(listeners).zip(bells).zip(agreements);
@@ -166,6 +169,7 @@ fn start_shards(
             tables: Arc::clone(&services.tables),
             addresses: services.addresses(),
             loads: loads.clone(),
+            crowd: crowd.clone(),
             mailboxes: mailboxes.clone(),
             bell,
             log_queue: services.log.queue(),

@@ -8,11 +8,13 @@ mod duplex;
 mod forwarded;
 mod integrate;
 mod lines;
+mod patience;
 mod pieces;
 mod record;
 mod refusal;
 mod respond;
 mod route;
+mod unparsed;
 mod upload;
 mod upstream_request;
 
@@ -23,6 +25,7 @@ pub(crate) use forwarded::{Forwarded, source_ip};
 pub(crate) use record::Record;
 pub(crate) use refusal::{Failure, Refusal, unparsed_reply};
 use turnpike_http::{RequestHead, host_name};
+pub(crate) use unparsed::Unparsed;
 
 use crate::connection::{Client, buffered_body};
 use crate::ids::RequestId;

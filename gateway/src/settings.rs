@@ -63,16 +63,27 @@ pub(crate) struct Settings {
     pub(crate) header_count_max: usize,
     /// `u64::MAX` where the operator wrote `unlimited`.
     pub(crate) body_bytes_max: u64,
+    /// Of a body's chunk-size line, both ways.
+    pub(crate) chunk_line_bytes_max: usize,
+    /// Of a body's chunk extensions together, both ways.
+    pub(crate) chunk_extension_bytes_max: usize,
     pub(crate) pipelined_requests_max: usize,
     /// Per shard.
     pub(crate) connections_max: usize,
+    /// Of all shards together.
+    pub(crate) connections_per_address_max: u32,
     /// Per shard.
     pub(crate) exchanges_in_flight_max: usize,
     pub(crate) read_head_timeout_ms: u64,
     pub(crate) read_body_timeout_ms: u64,
+    /// Of a client that sends a body or takes an answer; 0 asks for none.
+    pub(crate) body_rate_bytes_per_s_min: u64,
+    pub(crate) body_rate_grace_ms: u64,
     pub(crate) write_timeout_ms: u64,
     pub(crate) idle_timeout_ms: u64,
     pub(crate) idle_buffer_release_ms: u64,
+    /// Per shard.
+    pub(crate) idle_buffers_max: u64,
 
     /// Per shard and target.
     pub(crate) upstream_connections_max: usize,
@@ -187,6 +198,7 @@ impl Settings {
         let data_dir = low.data_dir.unwrap_or_else(|| PathBuf::from("turnpike-data/gateway"));
         let upstream_connections_max =
             count("upstream_connections_max", low.upstream_connections_max, 1_024, 65_536)?;
+        let connections_max = count("connections_max", low.connections_max, 16_384, 4_194_304)?;
         let snapshot_bytes_max =
             in_range("snapshot_bytes_max", low.snapshot_bytes_max, 1 << 30, 1_024, 1 << 40)?;
         let settings = Self {
@@ -220,8 +232,24 @@ impl Settings {
             header_bytes_max: bytes("header_bytes_max", low.header_bytes_max, 10_240)?,
             header_count_max: count("header_count_max", low.header_count_max, 100, 1_000)?,
             body_bytes_max: low.body_bytes_max.map_or(10_485_760, low::BodyLimit::bytes),
+            chunk_line_bytes_max: in_range("chunk_line_bytes_max", low.chunk_line_bytes_max, 256, 16, 65_536)?
+                as usize,
+            chunk_extension_bytes_max: in_range(
+                "chunk_extension_bytes_max",
+                low.chunk_extension_bytes_max,
+                16_384,
+                0,
+                1 << 30,
+            )? as usize,
             pipelined_requests_max: count("pipelined_requests_max", low.pipelined_requests_max, 128, 65_536)?,
-            connections_max: count("connections_max", low.connections_max, 16_384, 4_194_304)?,
+            connections_max,
+            connections_per_address_max: in_range(
+                "connections_per_address_max",
+                low.connections_per_address_max,
+                connections_max as u64,
+                1,
+                1 << 30,
+            )? as u32,
             exchanges_in_flight_max: count(
                 "exchanges_in_flight_max",
                 low.exchanges_in_flight_max,
@@ -230,9 +258,18 @@ impl Settings {
             )?,
             read_head_timeout_ms: millis("read_head_timeout_ms", low.read_head_timeout_ms, 10_000)?,
             read_body_timeout_ms: millis("read_body_timeout_ms", low.read_body_timeout_ms, 30_000)?,
+            body_rate_bytes_per_s_min: in_range(
+                "body_rate_bytes_per_s_min",
+                low.body_rate_bytes_per_s_min,
+                240,
+                0,
+                1 << 30,
+            )?,
+            body_rate_grace_ms: millis("body_rate_grace_ms", low.body_rate_grace_ms, 30_000)?,
             write_timeout_ms: millis("write_timeout_ms", low.write_timeout_ms, 30_000)?,
             idle_timeout_ms: millis("idle_timeout_ms", low.idle_timeout_ms, 60_000)?,
             idle_buffer_release_ms: millis("idle_buffer_release_ms", low.idle_buffer_release_ms, 1_000)?,
+            idle_buffers_max: in_range("idle_buffers_max", low.idle_buffers_max, 1_024, 0, 1_048_576)?,
 
             upstream_connections_max,
             upstream_pending_requests_max: in_range(

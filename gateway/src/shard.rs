@@ -19,6 +19,7 @@ use turnpike_rt::{BellListener, Clock, Listener};
 use crate::agreement::Agreement;
 use crate::buffers::Buffers;
 use crate::connection;
+use crate::crowd::Crowd;
 use crate::entrance::Accepted;
 use crate::housekeeper::access_log::AccessLogQueue;
 use crate::housekeeper::collector::Reply;
@@ -46,6 +47,7 @@ pub(crate) struct ShardParts {
     pub(crate) tables: Arc<ArcSwap<Table>>,
     pub(crate) addresses: Arc<ArcSwap<Addresses>>,
     pub(crate) loads: Loads,
+    pub(crate) crowd: Crowd,
     /// Of all shards, this one's among them.
     pub(crate) mailboxes: Vec<Mailbox>,
     pub(crate) bell: BellListener,
@@ -67,6 +69,7 @@ pub(crate) struct Shard {
     pub(crate) stats: RefCell<ShardStats>,
     pub(crate) addresses: Arc<ArcSwap<Addresses>>,
     pub(crate) loads: Loads,
+    pub(crate) crowd: Crowd,
     pub(crate) mailboxes: Vec<Mailbox>,
     pub(crate) ids: Ids,
     pub(crate) log_lines: LogLines,
@@ -135,6 +138,7 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         stats: RefCell::default(),
         addresses: parts.addresses,
         loads: parts.loads,
+        crowd: parts.crowd,
         mailboxes: parts.mailboxes,
         ids: Ids::new(parts.id_seed),
         log_lines: LogLines::new(parts.log_queue),

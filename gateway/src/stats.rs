@@ -93,6 +93,10 @@ pub(crate) enum RefusalKind {
     HeaderTooLarge,
     BodyTooLarge,
     ReadTimeout,
+    /// A request's body comes below `body_rate_bytes_per_s_min`.
+    BodyTooSlow,
+    /// The client takes nothing, or too little, of its answer.
+    WriteTimeout,
     /// Upgrade, CONNECT, or a version that isn't served.
     Unsupported,
     /// No API answers at this host, base path or stage.
@@ -103,6 +107,8 @@ pub(crate) enum RefusalKind {
     ExchangesInFlight,
     /// `connections_max` is reached.
     Connections,
+    /// `connections_per_address_max` is reached.
+    ConnectionsPerAddress,
     /// The PROXY protocol's header is missing, malformed, too long or too late.
     ProxyHeader,
     /// The PROXY protocol from a peer that isn't in `proxy_protocol_from`.
@@ -122,17 +128,20 @@ pub(crate) enum RefusalKind {
 
 impl RefusalKind {
     /// In order of the discriminants.
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Malformed,
         Self::StartLineTooLong,
         Self::HeaderTooLarge,
         Self::BodyTooLarge,
         Self::ReadTimeout,
+        Self::BodyTooSlow,
+        Self::WriteTimeout,
         Self::Unsupported,
         Self::ApiUnknown,
         Self::RouteUnknown,
         Self::ExchangesInFlight,
         Self::Connections,
+        Self::ConnectionsPerAddress,
         Self::ProxyHeader,
         Self::ProxyPeer,
         Self::UpstreamUnresolved,
@@ -152,11 +161,14 @@ impl RefusalKind {
             Self::HeaderTooLarge => "header_too_large",
             Self::BodyTooLarge => "body_too_large",
             Self::ReadTimeout => "read_timeout",
+            Self::BodyTooSlow => "body_too_slow",
+            Self::WriteTimeout => "write_timeout",
             Self::Unsupported => "unsupported",
             Self::ApiUnknown => "api_unknown",
             Self::RouteUnknown => "route_unknown",
             Self::ExchangesInFlight => "exchanges_in_flight",
             Self::Connections => "connections",
+            Self::ConnectionsPerAddress => "connections_per_address",
             Self::ProxyHeader => "proxy_header",
             Self::ProxyPeer => "proxy_peer",
             Self::UpstreamUnresolved => "upstream_unresolved",
@@ -198,11 +210,15 @@ pub(crate) struct Counters {
     pub(crate) connections_handed_off_total: u64,
     /// Accepted by another shard, taken over here.
     pub(crate) connections_taken_over_total: u64,
+    /// Closed because no request came for `idle_timeout_ms`.
+    pub(crate) connections_idle_closed_total: u64,
     /// Answered requests, refused ones included.
     pub(crate) requests_total: u64,
     pub(crate) refusals: Refusals,
     pub(crate) upstream_connects_total: u64,
     pub(crate) upstream_connect_failures_total: u64,
+    /// Requests whose client went away before it had its whole answer.
+    pub(crate) clients_gone_total: u64,
     /// Exchanges that went over a pooled connection.
     pub(crate) upstream_reuses_total: u64,
     /// Exchanges sent again because a pooled connection turned out to be closed.
@@ -221,6 +237,8 @@ impl Counters {
         self.connections_accepted_total += other.connections_accepted_total;
         self.connections_handed_off_total += other.connections_handed_off_total;
         self.connections_taken_over_total += other.connections_taken_over_total;
+        self.connections_idle_closed_total += other.connections_idle_closed_total;
+        self.clients_gone_total += other.clients_gone_total;
         self.requests_total += other.requests_total;
         self.refusals.add(&other.refusals);
         self.upstream_connects_total += other.upstream_connects_total;

@@ -39,7 +39,32 @@ pub(crate) struct Watch {
     expired: Cell<bool>,
     /// The connection is between two requests.
     waiting: Cell<bool>,
+    /// What is looked at before the time is up.
+    look: Cell<Look>,
+    /// Whose request is waited for, with [`Look::Asker`].
+    asker: RefCell<Weak<Self>>,
+    /// Seen to be reset, while its request was being answered.
+    gone: Cell<bool>,
 }
+
+/// What the wheel looks at now and then, so that a wait can end early or last longer.
+#[derive(Debug, Clone, Copy)]
+enum Look {
+    Nothing,
+    /// Whether the client is still there, until `end_ms`.
+    Asker {
+        end_ms: u64,
+    },
+    /// Whether the peer has taken `bytes_min` more than when it was looked at last, if it was.
+    Taken {
+        acknowledged: Option<u64>,
+        bytes_min: u64,
+        every_ms: u64,
+    },
+}
+
+/// How often it is looked whether a client is still there: a request that is answered sooner pays nothing.
+const ASKER_LOOK_MS: u64 = 500;
 
 impl Watch {
     pub(crate) fn new(stream: Rc<Transport>) -> Rc<Self> {
@@ -51,6 +76,9 @@ impl Watch {
             on_expiry: Cell::new(OnExpiry::EndBoth),
             expired: Cell::new(false),
             waiting: Cell::new(false),
+            look: Cell::new(Look::Nothing),
+            asker: RefCell::default(),
+            gone: Cell::new(false),
         })
     }
 
@@ -67,6 +95,11 @@ impl Watch {
         self.due_ms.get() != NEVER && self.on_expiry.get() == on_expiry
     }
 
+    /// Whether the peer was seen to have reset the connection while its request was being answered.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.get()
+    }
+
     pub(crate) fn is_waiting(&self) -> bool {
         self.waiting.get()
     }
@@ -78,6 +111,30 @@ impl Watch {
     /// Ends the wait for a next request, when the gateway drains. What has arrived is still read.
     pub(crate) fn end_read(&self) {
         self.stream.shutdown(Shutdown::Read);
+    }
+
+    /// The time is up as far as it was set: until when it goes on, if it does.
+    fn prolonged(&self, now_ms: u64) -> Option<u64> {
+        match self.look.get() {
+            Look::Nothing => None,
+            Look::Asker { end_ms } if now_ms >= end_ms => None,
+            Look::Asker { end_ms } => {
+                let gone = self.asker.borrow().upgrade().is_none_or(|asker| asker.look_whether_gone());
+                (!gone).then_some(end_ms.min(now_ms + ASKER_LOOK_MS))
+            }
+            Look::Taken { acknowledged: before, bytes_min, every_ms } => {
+                // A kernel that doesn't say is one whose peers must take all within the time.
+                let acknowledged = self.stream.acknowledged_bytes().unwrap_or(0);
+                self.look.set(Look::Taken { acknowledged: Some(acknowledged), bytes_min, every_ms });
+                let enough = before.is_none_or(|before| acknowledged.saturating_sub(before) >= bytes_min);
+                enough.then_some(now_ms + every_ms)
+            }
+        }
+    }
+
+    fn look_whether_gone(&self) -> bool {
+        self.gone.set(self.gone.get() || self.stream.is_reset());
+        self.gone.get()
     }
 
     fn expire(&self) {
@@ -119,9 +176,27 @@ impl Wheel {
         watch.due_ms.set(due_ms);
         watch.on_expiry.set(on_expiry);
         watch.expired.set(false);
+        watch.look.set(Look::Nothing);
         if due_ms < watch.scheduled_ms.get() {
             self.schedule(watch, due_ms);
         }
+    }
+
+    /// As [`arm`](Self::arm) to end both directions, also as soon as `asker`'s connection is seen to be reset: then
+    /// nobody waits for the answer any more, and [`Watch::is_gone`] of the asker says so.
+    pub(crate) fn arm_while_asked(&self, watch: &Rc<Watch>, delay_ms: u64, asker: &Rc<Watch>) {
+        self.arm(watch, delay_ms.min(ASKER_LOOK_MS), OnExpiry::EndBoth);
+        watch.look.set(Look::Asker { end_ms: watch.due_ms.get() + delay_ms.saturating_sub(ASKER_LOOK_MS) });
+        watch.asker.replace(Rc::downgrade(asker));
+    }
+
+    /// As [`arm`](Self::arm) to end both directions, unless the peer takes bytes at that rate: what it has taken
+    /// is looked at twice in `delay_ms`, at the earliest after half of it.
+    pub(crate) fn arm_while_taken(&self, watch: &Rc<Watch>, delay_ms: u64, bytes_per_s_min: u64) {
+        let every_ms = delay_ms.div_ceil(2);
+        self.arm(watch, every_ms, OnExpiry::EndBoth);
+        let bytes_min = (bytes_per_s_min.saturating_mul(every_ms) / 1_000).max(1);
+        watch.look.set(Look::Taken { acknowledged: None, bytes_min, every_ms });
     }
 
     /// Turns the wheel up to `now_ms` and ends what is overdue.
@@ -146,7 +221,13 @@ impl Wheel {
         watch.scheduled_ms.set(NEVER);
         match watch.due_ms.get() {
             NEVER => {}
-            due_ms if due_ms <= at_ms => watch.expire(),
+            due_ms if due_ms <= at_ms => match watch.prolonged(at_ms) {
+                Some(due_ms) => {
+                    watch.due_ms.set(due_ms);
+                    self.schedule(watch, due_ms);
+                }
+                None => watch.expire(),
+            },
             due_ms => self.schedule(watch, due_ms),
         }
     }
@@ -173,6 +254,7 @@ fn round_up(ms: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
     use std::net::{TcpListener, TcpStream};
 
     use turnpike_rt::{Driver, Stream};
@@ -256,6 +338,84 @@ mod tests {
             let (result, buffer) = received.await;
             assert!(turnpike_rt::is_canceled(&result.unwrap_err()));
             assert_eq!(buffer.capacity(), 64);
+        });
+    }
+
+    /// Lets the kernel move `bytes` from one side to the other, however long it takes, and the reader acknowledge them.
+    fn drain(peer: &mut TcpStream, stream: &Transport, bytes: usize) {
+        let before = stream.acknowledged_bytes().unwrap();
+        peer.read_exact(&mut vec![0; bytes]).unwrap();
+        while stream.acknowledged_bytes().unwrap() == before {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_peer_that_takes_bytes_may_take_its_time() {
+        on_a_reactor(async |wheel, watch, stream, mut peer| {
+            // More than both sockets hold.
+            while stream.send_at_once(&[b'x'; 65_536]).unwrap() > 0 {}
+            wheel.arm_while_taken(&watch, 1_000, 100);
+            for half in 1..=6 {
+                // A sender's window opens by large steps: what it takes to see one is read at once.
+                drain(&mut peer, &stream, 1 << 20);
+                wheel.advance(1_020 + 500 * half);
+                assert!(!watch.has_expired(), "after {half} halves");
+                while stream.send_at_once(&[b'x'; 65_536]).unwrap() > 0 {}
+            }
+            wheel.advance(1_020 + 500 * 7);
+            wheel.advance(1_020 + 500 * 8);
+            assert!(watch.has_expired(), "nothing was taken for a while");
+        });
+    }
+
+    #[test]
+    fn a_peer_that_takes_too_little_is_ended() {
+        on_a_reactor(async |wheel, watch, stream, mut peer| {
+            while stream.send_at_once(&[b'x'; 65_536]).unwrap() > 0 {}
+            // What is in the kernel's hands stands still before it is looked at.
+            wheel.arm_while_taken(&watch, 1_000, 1 << 30);
+            wheel.advance(1_510);
+            assert!(!watch.has_expired(), "looked at for the first time");
+            drain(&mut peer, &stream, 1 << 20);
+            wheel.advance(2_020);
+            assert!(watch.has_expired(), "a megabyte is too little");
+        });
+    }
+
+    #[test]
+    fn an_answer_is_waited_for_until_nobody_wants_it() {
+        on_a_reactor(async |wheel, asker, stream, peer| {
+            let watch = Watch::new(Rc::clone(&stream));
+            wheel.arm_while_asked(&watch, 1_000_000, &asker);
+            peer.shutdown(Shutdown::Write).unwrap();
+            wheel.advance(4_000);
+            assert!(!watch.has_expired() && !asker.is_gone(), "a client that has said all still waits");
+            // Closed with a byte unread, which is a reset; it may take the kernel a moment.
+            stream.send_at_once(b"x").unwrap();
+            assert_eq!(peer.peek(&mut [0]).unwrap(), 1);
+            drop(peer);
+            let mut now_ms = 4_000;
+            while !asker.is_gone() && now_ms < 900_000 {
+                now_ms += 500;
+                wheel.advance(now_ms);
+            }
+            assert!(watch.has_expired() && asker.is_gone());
+        });
+    }
+
+    #[test]
+    fn an_answer_that_does_not_come_is_waited_for_no_longer_than_its_time() {
+        on_a_reactor(async |wheel, asker, stream, _peer| {
+            let watch = Watch::new(Rc::clone(&stream));
+            for (now_ms, delay_ms) in [(1_000, 100), (2_000, 500), (4_000, 1_700)] {
+                wheel.advance(now_ms);
+                wheel.arm_while_asked(&watch, delay_ms, &asker);
+                wheel.advance(now_ms + delay_ms - 10);
+                assert!(!watch.has_expired(), "{delay_ms}");
+                wheel.advance(now_ms + delay_ms + 20);
+                assert!(watch.has_expired() && !asker.is_gone(), "{delay_ms}");
+            }
         });
     }
 }

@@ -154,7 +154,7 @@ def test_the_aws_cli_makes_links(aws):
     assert refused.returncode != 0 and "NotFoundException" in refused.stderr
 
 
-def test_targets_of_a_link_are_put_read_and_deleted(v2, targets, tmp_path):
+def test_targets_of_a_link_are_put_read_and_deleted(turnpike, v2, targets, tmp_path):
     link = v2.create_vpc_link(Name="pool", SubnetIds=["subnet-1"])["VpcLinkId"]
     of = ("--vpc-link", link)
     assert "has no targets" in targets.refused("get", *of)
@@ -167,6 +167,8 @@ def test_targets_of_a_link_are_put_read_and_deleted(v2, targets, tmp_path):
     file.write_text(json.dumps({**put, "slowStartMs": 5000, "outlierEjection": None}))
     again = targets("put", *of, str(file))
     assert (again["slowStartMs"], again["outlierEjection"]) == (5000, None)
+    shown = turnpike.status_lines()
+    assert f"VPC link {link} (pool): 1 target, no stage leads to it" in shown
     assert targets("delete", *of) is None
     assert "has no targets" in targets.refused("delete", *of)
     assert "404" in targets.refused("get", "--vpc-link", "nosuch")

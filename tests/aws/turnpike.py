@@ -127,7 +127,12 @@ class Turnpike:
         }
 
     def status(self):
-        """What `turnpike-control status` says: the newest version, and the text of each gateway's line."""
+        """The newest version, and the text of each gateway's line."""
+        newest, *lines = self.status_lines()
+        return int(newest.rsplit(" ", 1)[1]), [line for line in lines if line.startswith(("gateway ", "no gateway "))]
+
+    def status_lines(self):
+        """What `turnpike-control status` says."""
         done = subprocess.run(
             [BINARIES / "turnpike-control", "status", "--listen", self.api, "--data-dir", self.directory],
             env={**os.environ, **self.root_key},
@@ -137,8 +142,7 @@ class Turnpike:
             timeout=DEADLINE_S,
         )
         assert done.returncode == 0, done.stderr
-        newest, *gateways = done.stdout.splitlines()
-        return int(newest.rsplit(" ", 1)[1]), gateways
+        return done.stdout.splitlines()
 
     def wait_until_acknowledged(self):
         """Waits until the gateway serves the newest version and has it on its disk."""

@@ -1,7 +1,7 @@
 //! A raw TCP client: sends exactly the bytes given, reads replies strictly.
 
 use std::io::{Error, ErrorKind, Result, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
@@ -85,6 +85,15 @@ impl Client {
     pub fn connect_with_receive_bytes(to: SocketAddr, receive_bytes: usize) -> Self {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).expect("a socket");
         socket.set_recv_buffer_size(receive_bytes).expect("SO_RCVBUF");
+        socket.connect(&to.into()).unwrap_or_else(|error| panic!("no connection to {to}: {error}"));
+        Self::over(socket.into())
+    }
+
+    /// From another address of this host.
+    #[must_use]
+    pub fn connect_from(from: IpAddr, to: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::new(from, 0).into()).unwrap_or_else(|error| panic!("bind {from}: {error}"));
         socket.connect(&to.into()).unwrap_or_else(|error| panic!("no connection to {to}: {error}"));
         Self::over(socket.into())
     }

@@ -1,10 +1,16 @@
-//! What `turnpike-control status` shows: the newest version, and which gateway serves which.
+//! What `turnpike-control status` shows: the newest version, which gateway serves which, and how many targets there
+//! are.
+
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::ApiError;
 use super::server::Api;
+use crate::change::View;
+use crate::compile::{GroupOwner, Reference, ReferenceKind};
+use crate::model::{HttpVpcLink, IntegrationTargets, LinkTargets, RestVpcLink};
 use crate::store::StoreError;
 
 /// Outside of AWS's paths; signed like every other call.
@@ -15,6 +21,8 @@ pub struct Status {
     /// Of the newest root.
     pub version: u64,
     pub gateways: Vec<StatusGateway>,
+    /// VPC links first, then integrations that have targets of their own.
+    pub groups: Vec<StatusGroup>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,18 +34,61 @@ pub struct StatusGateway {
     pub refused: Option<(u64, String)>,
 }
 
+/// What leads to targets, with or without any.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusGroup {
+    pub name: String,
+    /// As configured; a name can stand for several.
+    pub targets: usize,
+    /// Whether a stage that is served leads to it.
+    pub in_use: bool,
+}
+
 impl Status {
     pub(super) async fn of(api: &Api) -> Result<Self, ApiError> {
-        let version = api.control.read_async::<_, StoreError>(|view| view.tx.version()).await?;
+        let look = |view: &View<'_>| Ok::<_, StoreError>((view.tx.version()?, groups(view)?));
+        let (version, groups) = api.control.read_async(look).await?;
         let gateways = api.publisher.gateways().into_iter().map(|gateway| StatusGateway {
             id: gateway.id,
             serving_version: gateway.serving_version,
             refused: gateway.refused.map(|refusal| (refusal.version, refusal.reason)),
         });
-        Ok(Self { version, gateways: gateways.collect() })
+        Ok(Self { version, gateways: gateways.collect(), groups })
     }
 
     pub(super) fn to_json(&self) -> Value {
         serde_json::json!(self)
     }
+}
+
+fn groups(view: &View<'_>) -> Result<Vec<StatusGroup>, StoreError> {
+    let in_use: HashSet<String> = view.tx.references()?.into_iter().filter_map(group_id).collect();
+    let group = |name: String, owner: &GroupOwner, targets: usize| StatusGroup {
+        name,
+        targets,
+        in_use: in_use.contains(&owner.unit_id()),
+    };
+    let held: Vec<LinkTargets> = view.tx.entities()?;
+    let held: HashMap<String, usize> =
+        held.into_iter().map(|held| (held.link_id, held.targets.targets.len())).collect();
+    let rest: Vec<RestVpcLink> = view.tx.entities()?;
+    let http: Vec<HttpVpcLink> = view.tx.entities()?;
+    let links = rest.into_iter().map(|link| (link.id, link.name));
+    let links = links.chain(http.into_iter().map(|link| (link.id, link.name)));
+    let mut groups: Vec<StatusGroup> = links
+        .map(|(id, name)| {
+            let targets = held.get(&id).copied().unwrap_or(0);
+            group(format!("VPC link {id} ({name})"), &GroupOwner::Link { id }, targets)
+        })
+        .collect();
+    for (api_id, IntegrationTargets { integration_id, targets }) in view.tx.all_parts()? {
+        let name = format!("integration {integration_id} of API {api_id}");
+        let owner = GroupOwner::Integration { api_id, integration_id };
+        groups.push(group(name, &owner, targets.targets.len()));
+    }
+    Ok(groups)
+}
+
+fn group_id(reference: Reference) -> Option<String> {
+    (reference.kind == ReferenceKind::TargetGroup).then_some(reference.id)
 }

@@ -87,7 +87,7 @@ impl View<'_> {
         let Some(deployment) = &stage.deployment_id else { return Ok(None) };
         let Some(content) = self.tx.part::<HttpContent>(&api.id, deployment)? else { return Ok(None) };
         let links = content.integrations.iter().filter_map(|integration| integration.link_id.as_deref());
-        let upstreams = self.upstreams(&api.id, links)?;
+        let upstreams = self.upstreams(&api.id, links, None)?;
         Ok(Some(compile::http_stage(api, &stage, &content, &upstreams)?))
     }
 
@@ -101,7 +101,7 @@ impl View<'_> {
         let connections = integrations.filter_map(|integration| integration.connection_id.as_deref());
         // A variable that the stage hasn't is the compiler's to refuse.
         let links = connections.filter_map(|id| link_id(id, &stage.variables).ok());
-        let upstreams = self.upstreams(&api.id, links)?;
+        let upstreams = self.upstreams(&api.id, links, stage.client_certificate_id.as_ref())?;
         Ok(Some(compile::rest_stage(api, &stage, &content, &upstreams)?))
     }
 }

@@ -7,8 +7,8 @@ use turnpike_snapshot::Unit;
 use super::{Change, ChangeError, View};
 use crate::compile::{self, CompileError, GroupOwner, Reference, ReferenceKind, Upstreams};
 use crate::model::{
-    HttpIntegration, HttpVpcLink, IntegrationTargets, LinkTargets, Resource, RestVpcLink, Targets,
-    rest_integration_id,
+    ClientCertificate, HttpIntegration, HttpVpcLink, IntegrationTargets, LinkTargets, Resource, RestVpcLink,
+    Targets, rest_integration_id,
 };
 use crate::store::StoreError;
 
@@ -22,15 +22,18 @@ impl View<'_> {
         Ok(rest.is_some() || self.tx.entity::<HttpVpcLink>("", id)?.is_some())
     }
 
-    /// What the API's integrations lead to, through these links among others. A link that doesn't exist isn't there.
+    /// What the API's integrations lead to, through these links among others, in a stage with this client certificate.
+    /// A link that doesn't exist isn't there.
     pub(super) fn upstreams<'l>(
         &self,
         api_id: &str,
         links: impl Iterator<Item = &'l str>,
+        client_certificate: Option<&String>,
     ) -> Result<Upstreams, StoreError> {
         let own: Vec<IntegrationTargets> = self.tx.parts(api_id)?;
         let own = own.into_iter().map(|held| (held.integration_id, held.targets)).collect();
-        let mut upstreams = Upstreams { own, ..Upstreams::default() };
+        let client_certificate = client_certificate.cloned();
+        let mut upstreams = Upstreams { own, client_certificate, ..Upstreams::default() };
         for id in links {
             if !upstreams.links.contains_key(id) && self.has_link(id)? {
                 upstreams.links.insert(id.to_owned(), self.targets_of_link(id)?);
@@ -48,7 +51,19 @@ impl View<'_> {
                 let targets = self.targets_of(&owner)?.ok_or_else(missing)?;
                 Ok(Unit::TargetGroup(compile::target_group(&owner, &targets)))
             }
-            ReferenceKind::UpstreamTrustStore | ReferenceKind::ClientCertificate => Err(missing().into()),
+            ReferenceKind::UpstreamTrustStore => {
+                let owner = GroupOwner::of_unit_id(&reference.id).ok_or_else(missing)?;
+                let ca_pem = self.targets_of(&owner)?.and_then(|targets| targets.tls.ca_pem);
+                let store = compile::upstream_trust_store(&owner, &ca_pem.ok_or_else(missing)?);
+                Ok(Unit::TrustStore(store.map_err(CompileError::from)?))
+            }
+            ReferenceKind::ClientCertificate => {
+                let id = compile::client_certificate_of_unit_id(&reference.id).ok_or_else(missing)?;
+                let held: ClientCertificate = self.tx.entity("", id)?.ok_or_else(missing)?;
+                let key = self.tx.open(&ClientCertificate::key_context(id), &held.private_key)?;
+                let unit = compile::client_certificate(id, &held.certificate, key);
+                Ok(Unit::Certificate(unit.map_err(CompileError::from)?))
+            }
         }
     }
 

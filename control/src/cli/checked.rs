@@ -86,6 +86,7 @@ fn settings(low: &LowArgs) -> Result<Settings, String> {
         clock_skew_s_max: low.clock_skew_s_max.unwrap_or(900).into(),
         connections_max: positive("connections-max", low.connections_max, 256)?,
         idle_timeout_ms: positive("idle-timeout-ms", low.idle_timeout_ms, 60_000)?,
+        head_timeout_ms: positive("head-timeout-ms", low.head_timeout_ms, 10_000)?,
         body_bytes_max: positive("body-bytes-max", low.body_bytes_max, 6 << 20)?,
         body_timeout_ms: positive("body-timeout-ms", low.body_timeout_ms, 30_000)?,
         shutdown_timeout_ms: low.shutdown_timeout_ms.unwrap_or(10_000),
@@ -120,6 +121,7 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
     let (routes, integrations) = (low.routes_per_api_max, low.integrations_per_api_max);
     let (resources, stages) = (low.resources_per_api_max, low.stages_per_api_max);
     let deployments = low.deployments_per_api_max;
+    let client_certificates = low.client_certificates_max;
     Ok(Quotas {
         apis_max: positive("apis-max", low.apis_max, default.apis_max)?,
         routes_per_api_max: positive("routes-per-api-max", routes, default.routes_per_api_max)?,
@@ -136,6 +138,11 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
             default.deployments_per_api_max,
         )?,
         auto_deployments_kept: kept,
+        client_certificates_max: positive(
+            "client-certificates-max",
+            client_certificates,
+            default.client_certificates_max,
+        )?,
         vpc_links_max: positive("vpc-links-max", low.vpc_links_max, default.vpc_links_max)?,
         certificates_max: positive("certificates-max", low.certificates_max, default.certificates_max)?,
         domain_names_max: positive("domain-names-max", low.domain_names_max, default.domain_names_max)?,

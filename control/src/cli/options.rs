@@ -86,6 +86,10 @@ pub(super) struct LowArgs {
     /// How long a management connection may be silent, between requests or within one [default: 60000]
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_IDLE_TIMEOUT_MS", value_name = "MS")]
     pub(super) idle_timeout_ms: Option<u64>,
+    /// From a management request's first byte to the end of its head; the connection is closed after it
+    /// [default: 10000]
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_HEAD_TIMEOUT_MS", value_name = "MS")]
+    pub(super) head_timeout_ms: Option<u64>,
     /// Body of a management request; 413 above it [default: 6291456]
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_BODY_BYTES_MAX", value_name = "BYTES")]
     pub(super) body_bytes_max: Option<usize>,
@@ -124,6 +128,9 @@ pub(super) struct LowArgs {
     /// Automatic deployments that an API keeps besides those that its stages serve [default: 10]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_AUTO_DEPLOYMENTS_KEPT", value_name = "DEPLOYMENTS")]
     pub(super) auto_deployments_kept: Option<usize>,
+    /// Client certificates, which upstreams are shown [default: 60]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_CLIENT_CERTIFICATES_MAX", value_name = "CERTIFICATES")]
+    pub(super) client_certificates_max: Option<usize>,
     /// VPC links of each service [default: 20]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_VPC_LINKS_MAX", value_name = "LINKS")]
     pub(super) vpc_links_max: Option<usize>,
@@ -197,10 +204,10 @@ impl LowArgs {
     pub(super) fn or(self, file: Self) -> Self {
         first_of!(self, file, {
             listen data_dir publish_socket account_id region endpoint_suffix endpoint_port clock_skew_s_max
-            connections_max idle_timeout_ms
+            connections_max idle_timeout_ms head_timeout_ms
             body_bytes_max body_timeout_ms shutdown_timeout_ms request_log apis_max routes_per_api_max
             integrations_per_api_max resources_per_api_max stages_per_api_max deployments_per_api_max
-            auto_deployments_kept vpc_links_max certificates_max domain_names_max mappings_per_domain_name_max truststore_dir
+            auto_deployments_kept client_certificates_max vpc_links_max certificates_max domain_names_max mappings_per_domain_name_max truststore_dir
             integration_timeout_ms_max gateways_max hello_timeout_ms write_timeout_ms
         } gateway: file.gateway)
     }

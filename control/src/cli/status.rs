@@ -46,13 +46,21 @@ fn describe(status: &Status) -> String {
         };
         lines.push(format!("gateway {} {state}", gateway.id));
     }
+    for group in &status.groups {
+        let targets = match group.targets {
+            1 => "1 target".to_owned(),
+            count => format!("{count} targets"),
+        };
+        let unused = if group.in_use { "" } else { ", no stage leads to it" };
+        lines.push(format!("{}: {targets}{unused}", group.name));
+    }
     lines.join("\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::StatusGateway;
+    use crate::api::{StatusGateway, StatusGroup};
 
     #[test]
     fn answers_are_told() {
@@ -63,12 +71,15 @@ mod tests {
         };
         let gateways =
             vec![gateway("a", 7, None), gateway("b", 6, None), gateway("c", 5, Some((7, "too large")))];
-        let body = serde_json::to_string(&Status { version: 7, gateways }).expect("JSON");
+        let group = |name: &str, targets, in_use| StatusGroup { name: name.to_owned(), targets, in_use };
+        let groups = vec![group("VPC link l", 1, true), group("integration i of API a", 0, false)];
+        let body = serde_json::to_string(&Status { version: 7, gateways, groups }).expect("JSON");
         let told = describe(&status_of(&Answer { status: 200, body }).expect("read back"));
         assert_eq!(
             told,
             "newest version 7\ngateway a serves version 7\ngateway b serves version 6, catching up\n\
-             gateway c serves version 5, refused version 7: too large"
+             gateway c serves version 5, refused version 7: too large\n\
+             VPC link l: 1 target\nintegration i of API a: 0 targets, no stage leads to it"
         );
     }
 

@@ -6,7 +6,7 @@ use turnpike_snapshot::{AccessLog, Integration, Protocol, Route, StageUnit, Targ
 
 use super::CompileError;
 use super::target::{exact, http_proxy, with_request_path};
-use super::upstreams::Upstreams;
+use super::upstreams::{Upstreams, Wishes};
 use crate::model::{
     AccessLogSettings, HttpApi, HttpContent, HttpIntegration, HttpRoute, HttpStage, IntegrationUri, RouteKey,
     log_group_of_arn,
@@ -84,7 +84,12 @@ impl<'a> Compiled<'a> {
         let index = u32::try_from(self.integrations.len())
             .map_err(|_| CompileError::TooManyIntegrations(u32::MAX))?;
         let target = target_of(&uri, for_default);
-        let upstream = self.upstreams.of(&self.api.id, &integration.id, integration.link_id.as_deref())?;
+        let wishes = Wishes {
+            link: integration.link_id.as_deref(),
+            server_name: integration.server_name.as_deref(),
+            insecure_skip_verification: false,
+        };
+        let upstream = self.upstreams.of(&self.api.id, &integration.id, wishes)?;
         self.integrations.push(Integration {
             id: integration.id.clone(),
             timeout_ms: integration.timeout_ms,

@@ -12,6 +12,7 @@ mod target;
 mod target_group;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod upstreams;
 
 use turnpike_snapshot::{EncodeError, Limits, SemanticError, Unit, UnitHash, check_unit, encode_unit};
@@ -21,6 +22,9 @@ pub use http::http_stage;
 pub use reference::{Reference, ReferenceKind, references};
 pub use rest::rest_stage;
 pub use target_group::{GroupOwner, check_targets, target_group};
+pub use trust::{
+    client_certificate, client_certificate_of_unit_id, client_certificate_unit_id, upstream_trust_store,
+};
 pub use upstreams::Upstreams;
 
 use crate::model::{SecurityPolicyError, UriError};
@@ -51,7 +55,7 @@ pub enum CompileError {
     NoLinkVariable { route: String, variable: String, stage: String },
     #[error("The configuration refers to the {0}, which isn't there")]
     Missing(Reference),
-    #[error("The domain name's certificate or trust store can't be used: {0}")]
+    #[error("A certificate or trust store can't be used: {0}")]
     Pki(#[from] PkiError),
     #[error(transparent)]
     SecurityPolicy(#[from] SecurityPolicyError),

@@ -4,7 +4,7 @@ use turnpike_snapshot::{Integration, Protocol, Route, StageUnit, TargetPart};
 
 use super::CompileError;
 use super::target::{exact, http_proxy};
-use super::upstreams::Upstreams;
+use super::upstreams::{Upstreams, Wishes};
 use crate::model::{
     IntegrationUri, Resource, RestApi, RestContent, RestIntegration, RestStage, link_id, path_variables,
     rest_integration_id,
@@ -31,8 +31,12 @@ pub fn rest_stage(
             let index =
                 u32::try_from(integrations.len()).map_err(|_| CompileError::TooManyIntegrations(u32::MAX))?;
             let id = rest_integration_id(&resource.id, name);
-            let link = link_of(stage, &place, integration)?;
-            let upstream = upstreams.of(&api.id, &id, link)?;
+            let wishes = Wishes {
+                link: link_of(stage, &place, integration)?,
+                server_name: None,
+                insecure_skip_verification: integration.insecure_skip_verification,
+            };
+            let upstream = upstreams.of(&api.id, &id, wishes)?;
             let (uri, target) = resolve(stage, resource, &place, integration)?;
             integrations.push(Integration {
                 id,

@@ -15,9 +15,9 @@ pub(super) fn http_proxy(
 ) -> IntegrationKind {
     IntegrationKind::HttpProxy(HttpProxy {
         method: (method != "ANY").then(|| method.to_owned()),
-        scheme: Scheme::Http,
+        scheme: uri.scheme,
         version: upstream.version,
-        tls: None,
+        tls: (uri.scheme == Scheme::Https).then(|| upstream.tls.clone()),
         target_group: upstream.group.as_ref().map(GroupOwner::unit_id),
         host: uri.host,
         port: uri.port,

@@ -44,6 +44,7 @@ fn integration(id: &str, method: &str, uri: &str) -> HttpIntegration {
         uri: uri.to_owned(),
         timeout_ms: 29_000,
         link_id: None,
+        server_name: None,
     }
 }
 
@@ -172,6 +173,7 @@ fn rest(path: &str, uri: &str, mapping: &[(&str, &str)]) -> Result<StageUnit, Co
         deployment_id: "dep1".to_owned(),
         description: None,
         variables: Variables::new(),
+        client_certificate_id: None,
         tags: Tags::new(),
         created_at_s: 0,
         updated_at_s: 0,
@@ -184,6 +186,7 @@ fn rest(path: &str, uri: &str, mapping: &[(&str, &str)]) -> Result<StageUnit, Co
         passthrough_behavior: "WHEN_NO_MATCH".to_owned(),
         cache_namespace: "res1".to_owned(),
         connection_id: None,
+        insecure_skip_verification: false,
     };
     let method = Method { integration: Some(integration), ..Method::default() };
     let resource = Resource {

@@ -30,6 +30,9 @@ pub struct HttpIntegration {
     /// Id of the VPC link that it leads through.
     #[serde(default)]
     pub link_id: Option<String>,
+    /// The name that an https:// upstream's certificate must have, in lower case; `None`: the URI's host.
+    #[serde(default)]
+    pub server_name: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

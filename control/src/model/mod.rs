@@ -4,6 +4,7 @@
 //! them into units. Whatever has a grammar is checked before it gets here.
 
 mod certificate;
+mod client_certificate;
 mod domain_name;
 mod http_api;
 mod ids;
@@ -11,12 +12,14 @@ mod path_part;
 mod rest_api;
 mod route_key;
 mod security_policy;
+mod server_name;
 mod stage;
 mod targets;
 mod uri;
 mod vpc_link;
 
 pub use certificate::{Certificate, Issued};
+pub use client_certificate::ClientCertificate;
 pub use domain_name::{ApiMapping, DomainName, MutualTls, check_mapping_key, parse_domain_name};
 pub use http_api::{HttpApi, HttpContent, HttpDeployment, HttpIntegration, HttpRoute, HttpStage};
 pub use ids::{IdError, new_id, new_uuid};
@@ -24,6 +27,7 @@ pub use path_part::{PathPart, PathPartError};
 pub use rest_api::{Method, Resource, RestApi, RestContent, RestDeployment, RestIntegration, RestStage};
 pub use route_key::{METHODS, RouteKey, RouteKeyError, path_variables};
 pub use security_policy::{DEFAULT_SECURITY_POLICY, SecurityPolicy, SecurityPolicyError, security_policy};
+pub use server_name::server_name;
 pub use stage::{
     AccessLogSettings, Variables, check_stage_name, check_variable, check_variables, log_group_of_arn,
 };

@@ -57,6 +57,9 @@ pub struct RestIntegration {
     /// The VPC link that it leads through: its id, or the stage variable that holds it.
     #[serde(default)]
     pub connection_id: Option<String>,
+    /// An https:// upstream's certificate may be of any issuer.
+    #[serde(default)]
+    pub insecure_skip_verification: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +69,9 @@ pub struct RestStage {
     pub deployment_id: String,
     pub description: Option<String>,
     pub variables: Variables,
+    /// What https:// upstreams are shown.
+    #[serde(default)]
+    pub client_certificate_id: Option<String>,
     pub tags: Tags,
     pub created_at_s: i64,
     pub updated_at_s: i64,

@@ -1,5 +1,7 @@
-//! An HTTP integration's URI: `http://host:port/path/{variable}?query`, with stage variables in it as
+//! An HTTP integration's URI: `http://host:port/path/{variable}?query`, or `https://`, with stage variables in it as
 //! the user wrote it, without them once a stage has filled them in.
+
+use turnpike_snapshot::Scheme;
 
 use super::stage::Variables;
 
@@ -12,6 +14,7 @@ const HOST_LABEL_BYTES_MAX: usize = 63;
 /// A URI without stage variables, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IntegrationUri {
+    pub scheme: Scheme,
     /// Lower case; an IPv6 address without brackets.
     pub host: String,
     pub port: u16,
@@ -46,10 +49,6 @@ impl Piece {
 pub enum UriError {
     #[error("Invalid HTTP endpoint specified for URI: '{uri}': {why}")]
     Malformed { uri: String, why: String },
-    #[error(
-        "Invalid HTTP endpoint specified for URI: '{0}': TLS to upstreams (https://) is not supported by this version of Turnpike"
-    )]
-    Tls(String),
     #[error("The URI '{uri}' needs the stage variable '{variable}', which the stage '{stage}' doesn't have")]
     MissingVariable { uri: String, variable: String, stage: String },
 }
@@ -88,13 +87,11 @@ impl IntegrationUri {
     pub fn parse(uri: &str) -> Result<Self, UriError> {
         let has_prefix =
             |prefix: &str| uri.get(..prefix.len()).is_some_and(|p| p.eq_ignore_ascii_case(prefix));
-        if has_prefix("https://") {
-            return Err(UriError::Tls(uri.to_owned()));
-        }
-        if !has_prefix("http://") {
-            return Err(malformed(uri, "it has to begin with http://"));
-        }
-        Self::read(&uri["http://".len()..]).map_err(|why| malformed(uri, why))
+        let schemes = [("https://", Scheme::Https), ("http://", Scheme::Http)];
+        let Some((prefix, scheme)) = schemes.into_iter().find(|(prefix, _)| has_prefix(prefix)) else {
+            return Err(malformed(uri, "it has to begin with http:// or https://"));
+        };
+        Self::read(scheme, &uri[prefix.len()..]).map_err(|why| malformed(uri, why))
     }
 
     /// The names of the path's variables.
@@ -105,7 +102,7 @@ impl IntegrationUri {
         })
     }
 
-    fn read(rest: &str) -> Result<Self, &'static str> {
+    fn read(scheme: Scheme, rest: &str) -> Result<Self, &'static str> {
         if rest.len() > URI_BYTES_MAX {
             return Err("it is longer than 2,048 bytes");
         }
@@ -120,8 +117,8 @@ impl IntegrationUri {
         }
         let path_at = before_query.find('/').unwrap_or(before_query.len());
         let (authority, path) = before_query.split_at(path_at);
-        let (host, port) = parse_authority(authority)?;
-        Ok(Self { host, port, path: parse_path(path)?, query: query.to_owned() })
+        let (host, port) = parse_authority(scheme, authority)?;
+        Ok(Self { scheme, host, port, path: parse_path(path)?, query: query.to_owned() })
     }
 }
 
@@ -130,7 +127,6 @@ impl UriError {
     fn about(self, uri: &str) -> Self {
         match self {
             Self::Malformed { why, .. } => malformed(uri, why),
-            Self::Tls(_) => Self::Tls(uri.to_owned()),
             Self::MissingVariable { .. } => self,
         }
     }
@@ -166,7 +162,7 @@ fn substitute<'v>(
     Ok(filled)
 }
 
-fn parse_authority(authority: &str) -> Result<(String, u16), &'static str> {
+fn parse_authority(scheme: Scheme, authority: &str) -> Result<(String, u16), &'static str> {
     if authority.contains('@') {
         return Err("a user name or password in it is not supported");
     }
@@ -183,11 +179,19 @@ fn parse_authority(authority: &str) -> Result<(String, u16), &'static str> {
         }
     };
     let port = match port.strip_prefix(':') {
-        None if port.is_empty() => 80,
+        None if port.is_empty() => default_port(scheme),
         None => return Err("only ':port' may follow the address"),
         Some(digits) => parse_port(digits).ok_or("the port has to be a number from 1 to 65535")?,
     };
     Ok((host.to_ascii_lowercase(), port))
+}
+
+/// RFC 9110 4.2.
+fn default_port(scheme: Scheme) -> u16 {
+    match scheme {
+        Scheme::Http => 80,
+        Scheme::Https => 443,
+    }
 }
 
 fn parse_port(digits: &str) -> Option<u16> {
@@ -283,8 +287,18 @@ mod tests {
             ("http://h./", "h.", 80, vec![literal("/")], ""),
         ];
         for (uri, host, port, path, query) in table {
-            let expected = IntegrationUri { host: host.to_owned(), port, path, query: query.to_owned() };
+            let scheme = Scheme::Http;
+            let expected =
+                IntegrationUri { scheme, host: host.to_owned(), port, path, query: query.to_owned() };
             assert_eq!(IntegrationUri::parse(uri), Ok(expected), "{uri}");
+        }
+        for (uri, scheme, port) in [
+            ("https://h", Scheme::Https, 443),
+            ("HTTPS://h:80/", Scheme::Https, 80),
+            ("http://h:443", Scheme::Http, 443),
+        ] {
+            let parsed = IntegrationUri::parse(uri).expect(uri);
+            assert_eq!((parsed.scheme, parsed.port), (scheme, port), "{uri}");
         }
     }
 
@@ -295,8 +309,7 @@ mod tests {
             ("ftp://h", "begin with http://"),
             ("//h", "begin with http://"),
             ("httpé://h", "begin with http://"),
-            ("https://h/", "TLS to upstreams"),
-            ("HTTPS://h/", "TLS to upstreams"),
+            ("https://", "no host"),
             ("http://", "no host"),
             ("http:///x", "no host"),
             ("http://:80/", "no host"),
@@ -333,6 +346,7 @@ mod tests {
     fn stage_variables_can_stand_anywhere_after_the_scheme() {
         for uri in [
             "http://${stageVariables.url}",
+            "https://${stageVariables.url}",
             "http://${stageVariables.host}.example.com:${stageVariables.port}/${stageVariables.path}/x?q=${stageVariables.q}",
         ] {
             assert!(check_uri_template(uri).is_ok(), "{uri}");
@@ -343,7 +357,6 @@ mod tests {
             ("http://${stageVariables.url", "has to begin a stage variable"),
             ("http://${stageVariables.a-b}", "can't name"),
             ("http://${stageVariables.}", "can't name"),
-            ("https://${stageVariables.url}", "TLS"),
         ] {
             let error = check_uri_template(uri).expect_err(uri).to_string();
             assert!(error.contains(expected) && error.contains(uri), "{uri}: {error}");
@@ -357,6 +370,7 @@ mod tests {
         assert_eq!(
             uri,
             Ok(IntegrationUri {
+                scheme: Scheme::Http,
                 host: "10.0.0.1".to_owned(),
                 port: 81,
                 path: vec![literal("/base/"), variable("id")],

@@ -1,19 +1,24 @@
 //! X.509 as certificates are taken in: PEM to DER, a key that fits its certificate, a chain that links, and what a
-//! certificate says of itself. Pure; the time is a parameter. Errors are for whoever gave the certificate.
+//! certificate says of itself; and as client certificates are made. Pure; the time is a parameter. Errors are for
+//! whoever gave the certificate.
 
 mod authorities;
 mod facts;
 mod import;
 mod key;
 mod pem;
+mod self_signed;
 #[cfg(test)]
 mod tests;
+mod trust_anchors;
 
 pub use authorities::authorities;
 pub use facts::Facts;
 pub use import::{Imported, Material, import};
 pub use key::{KeyAlgorithm, PrivateKey};
 pub use pem::{certificates_of, to_pem};
+pub use self_signed::{SelfSigned, self_signed};
+pub use trust_anchors::trust_anchors;
 
 /// Why a certificate or its key isn't taken. The messages go to the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -32,6 +32,41 @@ fn every_form_of_key_becomes_pkcs8() {
 }
 
 #[test]
+fn client_certificates_are_nobodys_authority() {
+    let from_s = now_s() - 100;
+    let made = self_signed("pets", from_s, from_s + 1_000).expect("made");
+    let [der] = &certificates_of(made.certificate_pem.as_bytes(), "certificate").expect("PEM")[..] else {
+        panic!("one certificate");
+    };
+    let (_, parsed) = x509_parser::parse_x509_certificate(der).expect("X.509");
+    assert!(!parsed.is_ca());
+    assert_eq!(parsed.verify_signature(None), Ok(()));
+    let facts = Facts::of(&parsed).expect("a known key");
+    assert_eq!((facts.not_before_s, facts.not_after_s), (from_s, from_s + 1_000));
+    assert_eq!((facts.subject.as_str(), facts.key_algorithm), ("CN=pets", KeyAlgorithm::EcPrime256v1));
+    assert_eq!(facts.extended_key_usages[0].0, "TLS_WEB_CLIENT_AUTHENTICATION");
+    // A server trusts the one certificate by itself.
+    assert_eq!(
+        trust_anchors(made.certificate_pem.as_bytes(), "CA").as_deref(),
+        Ok(std::slice::from_ref(der))
+    );
+}
+
+#[test]
+fn trust_anchors_have_to_be_certificates() {
+    let pem = to_pem(b"not DER");
+    let table = [
+        ("", "no PEM section"),
+        ("x", "no PEM section"),
+        (pem.as_str(), "Number 1 of the caPem isn't an X.509 certificate"),
+    ];
+    for (text, expected) in table {
+        let error = trust_anchors(text.as_bytes(), "caPem").expect_err(text).to_string();
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+}
+
+#[test]
 fn facts_are_in_awss_words() {
     let facts = take(sample!("rsa.pem"), sample!("rsa-key.pem")).expect("taken").facts;
     assert_eq!(facts.names, ["rsa.example.com", "*.rsa.example.com"]);

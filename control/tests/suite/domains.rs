@@ -56,11 +56,11 @@ fn map(inside: &Inside, domain: &str, key: &str, api: &str, stage: &str) -> Stri
 }
 
 fn account(inside: &Inside) -> AccountUnit {
-    let accounts = inside.units().into_iter().filter_map(|unit| match unit {
+    let mut accounts = inside.units().into_iter().filter_map(|unit| match unit {
         Unit::Account(account) => Some(account),
         _ => None,
     });
-    accounts.last().expect("an account")
+    accounts.next().expect("an account")
 }
 
 fn served(inside: &Inside, name: &str) -> Domain {
@@ -179,7 +179,7 @@ fn security_policies_and_trust_stores_come_with_the_domain() {
     // The file is read when the domain is given it, and not again until then.
     let both = [material(&["one"]).1, material(&["two"]).1].concat();
     std::fs::write(&file, both).expect("written");
-    assert_eq!(trust_stores(&inside), [before.clone()]);
+    assert_eq!(trust_stores(&inside), std::slice::from_ref(before));
     let target = "/v2/domainnames/*.example.com";
     let again = json!({"mutualTlsAuthentication": {"truststoreUri": format!("file://{}", file.display())}});
     inside.client.expect(200, "PATCH", target, &again.to_string());

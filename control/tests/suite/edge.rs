@@ -47,7 +47,7 @@ fn operations_without_a_handler_are_named() {
     for (method, target, name) in [
         ("PUT", "/restapis/a/resources/b/methods/GET/responses/200", "PutMethodResponse (apigateway)"),
         ("POST", "/restapis?mode=import", "ImportRestApi"),
-        ("PATCH", "/restapis/a/stages/b", "UpdateStage (apigateway)"),
+        ("PATCH", "/restapis/a/resources/b", "UpdateResource (apigateway)"),
         ("POST", "/v2/apis/a/authorizers", "CreateAuthorizer (apigatewayv2)"),
         ("GET", "/v2/portals", "ListPortals (apigatewayv2)"),
         ("POST", "/usageplans", "CreateUsagePlan"),
@@ -112,6 +112,26 @@ fn silent_connections_make_room() {
         inside.client.expect(200, "GET", "/v2/apis", "");
         assert_eq!(silent.read_to_end(&mut Vec::new()).expect("closed"), 0);
     }
+}
+
+/// Each byte comes in time, and the head as a whole doesn't.
+#[test]
+fn a_head_that_drips_makes_room_too() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(dir.path().join("data"));
+    (settings.connections_max, settings.head_timeout_ms) = (1, 300);
+    let inside = Inside::start(settings);
+    let mut dripping = TcpStream::connect(inside.client.address).expect("connected");
+    dripping.set_read_timeout(Some(std::time::Duration::from_millis(20))).expect("SO_RCVTIMEO");
+    dripping.write_all(b"GET /v2/apis HTTP/1.1\r\nX: ").expect("sent");
+    // Endless, but for control's patience.
+    while dripping.write_all(b"x").is_ok() {
+        match dripping.read(&mut [0; 1024]) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            _ => break,
+        }
+    }
+    inside.client.expect(200, "GET", "/v2/apis", "");
 }
 
 #[test]

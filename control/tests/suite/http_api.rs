@@ -319,10 +319,10 @@ fn what_cannot_be_is_refused_by_name() {
         (
             400,
             bad,
-            "TLS",
+            "has to begin with http:// or https://",
             "POST",
             "/v2/apis",
-            r#"{"name":"a","protocolType":"HTTP","target":"https://h"}"#.to_owned(),
+            r#"{"name":"a","protocolType":"HTTP","target":"ftp://h"}"#.to_owned(),
         ),
         (
             400,

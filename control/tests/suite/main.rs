@@ -8,3 +8,4 @@ mod http_api;
 mod links;
 mod rest_api;
 mod support;
+mod upstream_tls;

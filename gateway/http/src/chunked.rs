@@ -31,6 +31,8 @@ pub struct ChunkedDecoder {
     size_digits: usize,
     /// Of the current chunk-size line, without its CRLF.
     line_bytes: usize,
+    /// Of all chunk-size lines so far.
+    extension_bytes: usize,
     data_bytes: u64,
     trailer_bytes: usize,
     trailer_count: usize,
@@ -67,6 +69,7 @@ impl ChunkedDecoder {
             remaining: 0,
             size_digits: 0,
             line_bytes: 0,
+            extension_bytes: 0,
             data_bytes: 0,
             trailer_bytes: 0,
             trailer_count: 0,
@@ -170,7 +173,7 @@ impl ChunkedDecoder {
                 self.count_line_byte(State::Size)
             }
             (b'\r', _) if self.size_digits > 0 => Ok(State::SizeLineFeed),
-            (b';', _) if self.size_digits > 0 => self.count_line_byte(State::Extension),
+            (b';', _) if self.size_digits > 0 => self.count_extension_byte(),
             (b'\n', _) => Err(ChunkError::BareLf),
             _ => Err(ChunkError::InvalidSize),
         }
@@ -180,9 +183,17 @@ impl ChunkedDecoder {
         match byte {
             b'\r' => Ok(State::SizeLineFeed),
             b'\n' => Err(ChunkError::BareLf),
-            b'\t' | b' '..=b'~' => self.count_line_byte(State::Extension),
+            b'\t' | b' '..=b'~' => self.count_extension_byte(),
             _ => Err(ChunkError::InvalidExtension),
         }
+    }
+
+    fn count_extension_byte(&mut self) -> Result<State, ChunkError> {
+        self.extension_bytes += 1;
+        if self.extension_bytes > self.limits.chunk_extension_bytes_max {
+            return Err(ChunkError::ExtensionsTooLarge);
+        }
+        self.count_line_byte(State::Extension)
     }
 
     fn count_line_byte(&mut self, next: State) -> Result<State, ChunkError> {

@@ -310,6 +310,8 @@ pub enum ChunkError {
     InvalidExtension,
     /// The chunk-size line is over its limit.
     LineTooLong,
+    /// The chunk extensions of a body are more than allowed together.
+    ExtensionsTooLarge,
     /// A CR without its LF.
     BareCr,
     /// A LF without its CR.
@@ -332,6 +334,7 @@ impl ChunkError {
             Self::InvalidSize
             | Self::InvalidExtension
             | Self::LineTooLong
+            | Self::ExtensionsTooLarge
             | Self::BareCr
             | Self::BareLf
             | Self::MissingDataEnd
@@ -345,6 +348,7 @@ impl ChunkError {
             Self::InvalidSize => "chunk size is not 1 to 16 hexadecimal digits",
             Self::InvalidExtension => "chunk extension has a control character",
             Self::LineTooLong => "chunk size line is longer than the limit",
+            Self::ExtensionsTooLarge => "chunk extensions are larger than the limit",
             Self::BareCr => "carriage return without line feed in chunked coding",
             Self::BareLf => "line feed without carriage return in chunked coding",
             Self::MissingDataEnd => "chunk data is not followed by CRLF",

@@ -62,6 +62,9 @@ impl Default for HeadLimits {
 pub struct ChunkLimits {
     /// One chunk-size line, extensions included, without its CRLF.
     pub chunk_line_bytes_max: usize,
+    /// Chunk extensions of all chunks together, their `;` included: they carry nothing, and small chunks could
+    /// otherwise make a body many times as long as its payload.
+    pub chunk_extension_bytes_max: usize,
     /// All trailer lines together, their CRLFs included, the empty line that ends the body excluded.
     pub trailer_bytes_max: usize,
     /// Trailer lines.
@@ -70,6 +73,11 @@ pub struct ChunkLimits {
 
 impl Default for ChunkLimits {
     fn default() -> Self {
-        Self { chunk_line_bytes_max: 256, trailer_bytes_max: 10_240, trailer_count_max: 100 }
+        Self {
+            chunk_line_bytes_max: 256,
+            chunk_extension_bytes_max: 16_384,
+            trailer_bytes_max: 10_240,
+            trailer_count_max: 100,
+        }
     }
 }

@@ -248,7 +248,12 @@ fn trailers_are_as_strict_as_headers() {
 
 #[test]
 fn trailer_limits_are_inclusive() {
-    let limits = ChunkLimits { chunk_line_bytes_max: 1, trailer_bytes_max: 12, trailer_count_max: 2 };
+    let limits = ChunkLimits {
+        chunk_line_bytes_max: 1,
+        trailer_bytes_max: 12,
+        trailer_count_max: 2,
+        ..ChunkLimits::default()
+    };
     for (body, fits) in [
         ("0\r\nA: b\r\nC: d\r\n\r\n", true),
         ("0\r\nA: b\r\nC: de\r\n\r\n", false),
@@ -274,4 +279,16 @@ fn an_error_is_final() {
     assert_eq!(decoder.step(b"x"), Err(ChunkError::InvalidSize));
     assert_eq!(decoder.step(b"0\r\n\r\n"), Err(ChunkError::InvalidSize));
     assert!(!decoder.is_done());
+}
+
+#[test]
+fn extensions_are_bounded_over_all_chunks() {
+    let limits = ChunkLimits { chunk_extension_bytes_max: 10, ..ChunkLimits::default() };
+    let decode = |body: &str| ChunkedDecoder::new(limits).step_all(body.as_bytes()).map(|step| step.done);
+    assert_eq!(decode("1;abcd\r\nx\r\n1;abcd\r\nx\r\n0\r\n\r\n"), Ok(true), "exactly the limit");
+    assert_eq!(decode("1;abcd\r\nx\r\n1;abcd\r\nx\r\n0;\r\n\r\n"), Err(ChunkError::ExtensionsTooLarge));
+    assert_eq!(decode("1;abcdefghij"), Err(ChunkError::ExtensionsTooLarge));
+    let none = ChunkLimits { chunk_extension_bytes_max: 0, ..ChunkLimits::default() };
+    assert_eq!(ChunkedDecoder::new(none).step_all(b"1;"), Err(ChunkError::ExtensionsTooLarge));
+    assert!(ChunkedDecoder::new(none).step_all(b"1\r\nx\r\n0\r\n\r\n").unwrap().done);
 }

@@ -20,6 +20,11 @@ const MSG_PEEK: i32 = 0x02;
 const MSG_DONTWAIT: i32 = 0x40;
 const MSG_NOSIGNAL: i32 = 0x4000;
 
+/// Of Linux's `struct tcp_info`, up to `tcpi_bytes_acked`, which stands behind 8 single bytes, 24 words of 32 bits
+/// and two of 64 (linux/tcp.h).
+const BYTES_ACKED_AT: usize = 8 + 24 * 4 + 2 * 8;
+const TCP_INFO_BYTES: usize = BYTES_ACKED_AT + 8;
+
 /// One connection. Reading and writing may go on at once, from two futures of the shard.
 pub struct Stream {
     inner: UnsafeCell<TcpStream>,
@@ -206,6 +211,36 @@ impl Stream {
     /// that is already broken needs no ending, so there is no error to report.
     pub fn shutdown(&self, how: Shutdown) {
         let _ = SockRef::from(&self.descriptor()).shutdown(how);
+    }
+
+    /// Whether the peer has reset the connection; one that has only ended its side may still want its answer. One
+    /// system call that doesn't wait. The socket tells it once.
+    #[must_use]
+    pub fn is_reset(&self) -> bool {
+        !matches!(SockRef::from(&self.descriptor()).take_error(), Ok(None))
+    }
+
+    /// How many bytes the peer's side has acknowledged since the connection began; `None` where the kernel
+    /// doesn't say (before 4.1, or no TCP). One system call that doesn't wait.
+    #[must_use]
+    pub fn acknowledged_bytes(&self) -> Option<u64> {
+        let mut info = [0_u8; TCP_INFO_BYTES];
+        let mut info_bytes = TCP_INFO_BYTES as libc::socklen_t;
+        // SAFETY: the kernel writes at most `info_bytes` bytes, the array's size, and says how many it wrote; the
+        // descriptor is open as long as `self`.
+        #[expect(unsafe_code, reason = "no safe wrapper reads this part of TCP_INFO")]
+        let outcome = unsafe {
+            libc::getsockopt(
+                self.io().as_raw_fd(),
+                libc::IPPROTO_TCP,
+                libc::TCP_INFO,
+                info.as_mut_ptr().cast(),
+                &raw mut info_bytes,
+            )
+        };
+        let written = &info[..info_bytes as usize];
+        let acknowledged = written.get(BYTES_ACKED_AT..)?.first_chunk::<8>()?;
+        (outcome == 0).then_some(u64::from_ne_bytes(*acknowledged))
     }
 
     /// Makes the coming close a reset, so that a peer can't take a cut-off body for a whole one.

@@ -181,6 +181,18 @@ impl TlsStream {
         self.stream.reset_on_close();
     }
 
+    /// As [`Stream::is_reset`].
+    #[must_use]
+    pub fn is_reset(&self) -> bool {
+        self.stream.is_reset()
+    }
+
+    /// As [`Stream::acknowledged_bytes`]; records count, not what is in them.
+    #[must_use]
+    pub fn acknowledged_bytes(&self) -> Option<u64> {
+        self.stream.acknowledged_bytes()
+    }
+
     /// As [`Stream::local_address`].
     ///
     /// # Errors

@@ -117,6 +117,24 @@ impl Transport {
         }
     }
 
+    /// As [`Stream::is_reset`].
+    #[must_use]
+    pub fn is_reset(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_reset(),
+            Self::Tls(stream) => stream.is_reset(),
+        }
+    }
+
+    /// As [`Stream::acknowledged_bytes`].
+    #[must_use]
+    pub fn acknowledged_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Plain(stream) => stream.acknowledged_bytes(),
+            Self::Tls(stream) => stream.acknowledged_bytes(),
+        }
+    }
+
     /// As [`Stream::reset_on_close`].
     pub fn reset_on_close(&self) {
         match self {

@@ -182,7 +182,7 @@ fn stage_labels(name: &StageName) -> [(&'static str, &str); 2] {
 type CounterOf = fn(&Counters) -> u64;
 type GaugeOf = fn(&Gauges) -> u64;
 
-const SHARD_COUNTERS: [(&str, &str, CounterOf); 12] = [
+const SHARD_COUNTERS: [(&str, &str, CounterOf); 14] = [
     ("turnpike_shard_connections_accepted_total", "Client connections accepted.", |c| {
         c.connections_accepted_total
     }),
@@ -191,6 +191,14 @@ const SHARD_COUNTERS: [(&str, &str, CounterOf); 12] = [
     }),
     ("turnpike_shard_connections_taken_over_total", "Connections taken over from another shard.", |c| {
         c.connections_taken_over_total
+    }),
+    (
+        "turnpike_shard_connections_idle_closed_total",
+        "Client connections closed for having been idle too long.",
+        |c| c.connections_idle_closed_total,
+    ),
+    ("turnpike_shard_clients_gone_total", "Requests whose client went away before it had its answer.", |c| {
+        c.clients_gone_total
     }),
     ("turnpike_shard_requests_total", "Requests answered, refused ones included.", |c| c.requests_total),
     ("turnpike_shard_upstream_connects_total", "Connections made to integrations' targets.", |c| {

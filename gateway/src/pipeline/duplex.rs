@@ -13,7 +13,7 @@ use super::respond::Download;
 use super::upload::{Upload, UploadControl, Uploaded};
 use super::{Answered, Exchange, Failure, Record};
 use crate::upstream::Connection;
-use crate::wheel::{OnExpiry, Watch};
+use crate::wheel::Watch;
 
 pub(super) async fn relay<'a>(
     exchange: &Exchange<'a>,
@@ -96,10 +96,10 @@ impl Duplex<'_, '_> {
         }
         if !self.download.began.get() {
             // Now the upstream has all that it will get, and the answer is due.
-            self.exchange.shard.wheel.arm(
+            self.exchange.shard.wheel.arm_while_asked(
                 &self.upstream_watch,
                 self.download.integration.timeout_ms,
-                OnExpiry::EndBoth,
+                &self.exchange.client.watch,
             );
         }
     }

@@ -15,6 +15,7 @@ pub(crate) use fault::UpstreamFault;
 use super::body::Body;
 use super::upload::Upload;
 use super::{Exchange, Failure, Record, Refusal, upstream_request};
+use crate::settings::Settings;
 use crate::table::{Address, Integration, Matched};
 use crate::upstream::Connection;
 use crate::wheel::OnExpiry;
@@ -53,7 +54,10 @@ pub(super) async fn send<'a>(
         Attempt { exchange, integration, request: head, whole: body.is_done(), reuse: true, give_up_ms };
     let sent = attempt.run().await;
     shard.buffers.give(attempt.request);
-    let (connection, answer) = sent.map_err(|fault| Refusal::Upstream(fault, address.stage.protocol))?;
+    let (connection, answer) = sent.map_err(|fault| match fault {
+        _ if exchange.client.watch.is_gone() => Failure::ClientGone,
+        fault => Refusal::Upstream(fault, address.stage.protocol).into(),
+    })?;
     let upload = if body.is_done() {
         None
     } else {
@@ -75,7 +79,7 @@ fn begin_body(exchange: &Exchange<'_>) -> Result<(Body, usize), Failure> {
     let settings = &exchange.shard.settings;
     let mut body = Body::of_request(
         exchange.head.framing,
-        chunk_limits(settings.header_bytes_max, settings.header_count_max),
+        chunk_limits(settings, settings.header_bytes_max, settings.header_count_max),
     );
     if body.exceeds(settings.body_bytes_max) {
         return Err(Refusal::BodyTooLarge.into());
@@ -110,8 +114,17 @@ async fn invite_body(
 }
 
 /// Trailers are bounded as headers are.
-pub(super) fn chunk_limits(trailer_bytes_max: usize, trailer_count_max: usize) -> ChunkLimits {
-    ChunkLimits { trailer_bytes_max, trailer_count_max, ..ChunkLimits::default() }
+pub(super) fn chunk_limits(
+    settings: &Settings,
+    trailer_bytes_max: usize,
+    trailer_count_max: usize,
+) -> ChunkLimits {
+    ChunkLimits {
+        chunk_line_bytes_max: settings.chunk_line_bytes_max,
+        chunk_extension_bytes_max: settings.chunk_extension_bytes_max,
+        trailer_bytes_max,
+        trailer_count_max,
+    }
 }
 
 fn sent_method(exchange: &Exchange<'_>, integration: &Integration) -> Method {

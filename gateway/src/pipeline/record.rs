@@ -91,9 +91,17 @@ impl<'a> Record<'a> {
         exchange.shard.stats.borrow_mut().counters.refusals.count(fault.kind());
     }
 
-    pub(crate) fn client_gone(&mut self) {
-        self.refused =
-            Some(Refused { message: "Client closed the connection", response_type: "DEFAULT_4XX" });
+    /// The client closed its connection, or, where it has `stalled`, was closed for not taking its answer.
+    pub(crate) fn client_gone(&mut self, stalled: bool, exchange: &Exchange<'_>) {
+        let mut stats = exchange.shard.stats.borrow_mut();
+        let message = if stalled {
+            stats.counters.refusals.count(RefusalKind::WriteTimeout);
+            "Client took its answer too slowly"
+        } else {
+            stats.counters.clients_gone_total += 1;
+            "Client closed the connection"
+        };
+        self.refused = Some(Refused { message, response_type: "DEFAULT_4XX" });
     }
 
     /// Counts and logs.
@@ -163,6 +171,6 @@ impl<'a> Record<'a> {
 }
 
 /// Ids are written in ASCII.
-fn ascii(bytes: &[u8]) -> &str {
+pub(super) fn ascii(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }

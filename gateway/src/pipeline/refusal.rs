@@ -8,6 +8,7 @@ use turnpike_http::{ChunkError, Method, RequestError, Version, encode, path::Pat
 use turnpike_snapshot::Protocol;
 
 use super::integrate::UpstreamFault;
+use super::unparsed::Unparsed;
 use super::{Exchange, Record};
 use crate::ids::RequestId;
 use crate::shard::Shard;
@@ -23,6 +24,7 @@ pub(crate) enum Refusal {
     UpgradeNotSupported,
     BodyTooLarge,
     ReadTimeout,
+    BodyTooSlow,
     Address(AddressError),
     RouteUnknown(Protocol),
     ExchangesInFlight(Protocol),
@@ -63,7 +65,12 @@ impl Refusal {
     pub(super) fn ends_connection(self) -> bool {
         matches!(
             self,
-            Self::Request(_) | Self::Path(_) | Self::Chunk(_) | Self::BodyTooLarge | Self::ReadTimeout
+            Self::Request(_)
+                | Self::Path(_)
+                | Self::Chunk(_)
+                | Self::BodyTooLarge
+                | Self::ReadTimeout
+                | Self::BodyTooSlow
         )
     }
 
@@ -87,6 +94,7 @@ impl Refusal {
                 protocol: None,
             },
             Self::ReadTimeout => bad_request(RefusalKind::ReadTimeout, 408, "Request Timeout"),
+            Self::BodyTooSlow => bad_request(RefusalKind::BodyTooSlow, 408, "Request Timeout"),
             Self::Address(AddressError::ApiUnknown) => forbidden(None),
             Self::Address(AddressError::StageUnknown(Rest) | AddressError::EndpointDisabled(Rest)) => {
                 forbidden(Some(Rest))
@@ -200,17 +208,21 @@ pub(super) fn reply(
 }
 
 /// The reply to a request that couldn't be parsed; it ends the connection.
-pub(crate) fn unparsed_reply(shard: &Shard, refusal: Refusal) -> Vec<u8> {
+pub(crate) fn unparsed_reply(shard: &Shard, refusal: Refusal, unparsed: &Unparsed<'_>) -> Vec<u8> {
     let terms = refusal.terms();
+    let id = shard.ids.next();
     let mut out = shard.buffers.small();
-    encode_head(&terms, shard.ids.next(), shard, &mut out);
+    encode_head(&terms, id, shard, &mut out);
     encode_connection(false, Version::Http11, &mut out);
     out.extend_from_slice(b"\r\n");
     encode_body(&terms, &mut out);
     let mut stats = shard.stats.borrow_mut();
     stats.counters.refusals.count(terms.kind);
+    stats.counters.bytes_in_total += unparsed.bytes.len() as u64;
     stats.counters.bytes_out_total += out.len() as u64;
     stats.record_without_stage();
+    drop(stats);
+    unparsed.log(shard, id, terms.status, terms.message, terms.response_type, body_bytes(&terms) as u64);
     out
 }
 

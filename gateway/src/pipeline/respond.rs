@@ -20,7 +20,6 @@ use super::refusal::{self, Failure, Refusal};
 use super::{Answered, Exchange, Record, duplex};
 use crate::table::{Address, Integration};
 use crate::upstream::Connection;
-use crate::wheel::OnExpiry;
 
 /// Interim answers (1xx) before the final one; an upstream that sends more isn't speaking HTTP.
 const INTERIM_MAX: usize = 32;
@@ -88,6 +87,8 @@ impl Download<'_, '_> {
     /// What has begun can't be taken back: a cut-off answer must look like one.
     pub(super) fn failure(&self, fault: Fault) -> Failure {
         match fault {
+            // Its own doing: nobody is left to be told of it.
+            _ if self.exchange.client.watch.is_gone() => Failure::ClientGone,
             Fault::Upstream(fault) if !self.began.get() => Refusal::Upstream(fault, self.protocol).into(),
             Fault::Upstream(fault) => Failure::CutOff(fault),
             Fault::ClientGone => Failure::ClientGone,
@@ -200,7 +201,7 @@ impl Download<'_, '_> {
         let settings = &shard.settings;
         let mut body = Body::of_response(
             head.framing,
-            chunk_limits(settings.upstream_head_bytes_max, settings.upstream_header_count_max),
+            chunk_limits(settings, settings.upstream_head_bytes_max, settings.upstream_header_count_max),
         );
         let coding = self.coding(head);
         let kept = self.exchange.keeps() && !self.ends_with_close(head);
@@ -278,7 +279,7 @@ impl Download<'_, '_> {
         input: &mut Vec<u8>,
     ) -> (std::io::Result<usize>, bool) {
         let wheel = &self.exchange.shard.wheel;
-        wheel.arm(&connection.watch, self.integration.timeout_ms, OnExpiry::EndBoth);
+        wheel.arm_while_asked(&connection.watch, self.integration.timeout_ms, &self.exchange.client.watch);
         let (received, returned) = connection.stream.recv(std::mem::take(input)).await;
         *input = returned;
         let timed_out = connection.watch.has_expired();
@@ -297,9 +298,9 @@ impl Download<'_, '_> {
         let extra = input.split_off(taken);
         record.body_bytes_out += taken as u64;
         record.bytes_out += taken as u64;
-        let (shard, client) = (self.exchange.shard, self.exchange.client);
+        let client = self.exchange.client;
         let (sent, returned) = pieces::send(&client.stream, std::mem::take(input), || {
-            shard.wheel.arm(&client.watch, shard.settings.write_timeout_ms, OnExpiry::EndBoth);
+            self.await_reader();
         })
         .await;
         client.watch.disarm();
@@ -406,6 +407,13 @@ impl Download<'_, '_> {
         }
     }
 
+    /// Gives the client time to take what is sent to it.
+    fn await_reader(&self) {
+        let (wheel, settings) = (&self.exchange.shard.wheel, &self.exchange.shard.settings);
+        let watch = &self.exchange.client.watch;
+        wheel.arm_while_taken(watch, settings.write_timeout_ms, settings.body_rate_bytes_per_s_min);
+    }
+
     async fn send(&self, out: Vec<u8>, start: usize, record: &mut Record<'_>) -> Result<(), Fault> {
         record.bytes_out += (out.len() - start) as u64;
         let (sent, out) = self.write(out).await;
@@ -414,8 +422,8 @@ impl Download<'_, '_> {
     }
 
     async fn write(&self, out: Vec<u8>) -> (Result<(), Fault>, Vec<u8>) {
-        let (shard, client) = (self.exchange.shard, self.exchange.client);
-        shard.wheel.arm(&client.watch, shard.settings.write_timeout_ms, OnExpiry::EndBoth);
+        let client = self.exchange.client;
+        self.await_reader();
         let (sent, out) = client.stream.send(out, 0).await;
         client.watch.disarm();
         (sent.map_err(|_| Fault::ClientGone), out)

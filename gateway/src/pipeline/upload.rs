@@ -11,6 +11,7 @@ use std::rc::Rc;
 use turnpike_rt::Transport;
 
 use super::body::Body;
+use super::patience::Patience;
 use super::pieces::{self, Pace};
 use super::{Exchange, Refusal};
 use crate::shard::Shard;
@@ -29,6 +30,7 @@ pub(super) struct Upload {
     upstream_watch: Rc<Watch>,
     timeout_ms: u64,
     body: Body,
+    patience: Patience,
 }
 
 /// How an upload ended.
@@ -84,6 +86,7 @@ impl Upload {
             upstream_watch: Watch::new(Rc::clone(&connection.stream)),
             timeout_ms: integration.timeout_ms,
             body,
+            patience: Patience::for_body(&exchange.shard.settings),
         }
     }
 
@@ -129,7 +132,7 @@ impl Upload {
     }
 
     async fn receive(
-        &self,
+        &mut self,
         piece: &mut Vec<u8>,
         pace: &mut Pace,
         control: &UploadControl,
@@ -146,22 +149,30 @@ impl Upload {
         match received {
             Ok(count) if count > 0 => {
                 bytes_in.set(bytes_in.get() + count as u64);
+                self.patience.came(count);
                 Ok(())
             }
             _ if control.stopped.get() => Err(Uploaded::Stopped),
-            Err(_) if self.client_watch.has_expired() => Err(Uploaded::Refused(Refusal::ReadTimeout)),
+            Err(_) if self.client_watch.has_expired() => Err(Uploaded::Refused(self.impatience())),
             _ => Err(Uploaded::ClientGone),
         }
     }
 
-    async fn await_piece(&self, piece: &mut Vec<u8>, bytes_max: usize) -> io::Result<usize> {
-        let timeout_ms = self.shard.settings.read_body_timeout_ms;
+    async fn await_piece(&mut self, piece: &mut Vec<u8>, bytes_max: usize) -> io::Result<usize> {
+        let timeout_ms = self.shard.settings.read_body_timeout_ms.min(self.patience.left_ms());
+        let since_ms = self.shard.wheel.now_ms();
         self.shard.wheel.arm(&self.client_watch, timeout_ms, OnExpiry::TakeBuffer);
         let cancel = &self.client_watch.cancel;
         let (received, returned) =
             self.client.recv_cancelable_at_most(std::mem::take(piece), bytes_max, cancel).await;
         *piece = returned;
+        self.patience.waited(self.shard.wheel.now_ms() - since_ms);
         received
+    }
+
+    /// Why the client is waited for no longer.
+    fn impatience(&self) -> Refusal {
+        if self.patience.left_ms() == 0 { Refusal::BodyTooSlow } else { Refusal::ReadTimeout }
     }
 
     fn take(&mut self, piece: &[u8]) -> Result<usize, Refusal> {

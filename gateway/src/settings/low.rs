@@ -138,6 +138,13 @@ pub(super) struct LowArgs {
     /// Body of a request, or `unlimited`; 413 above it [default: 10485760]
     #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_BODY_BYTES_MAX", value_name = "BYTES|unlimited")]
     pub(super) body_bytes_max: Option<BodyLimit>,
+    /// One chunk-size line of a body, extensions included, in requests and answers; 400 above it, or 502
+    /// [default: 256]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_CHUNK_LINE_BYTES_MAX", value_name = "BYTES")]
+    pub(super) chunk_line_bytes_max: Option<u64>,
+    /// All chunk extensions of a body together, in requests and answers; 400 above it, or 502 [default: 16384]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_CHUNK_EXTENSION_BYTES_MAX", value_name = "BYTES")]
+    pub(super) chunk_extension_bytes_max: Option<u64>,
     /// Requests in a row that were sent before their predecessor was answered; the last of them is answered with
     /// a close [default: 128]
     #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_PIPELINED_REQUESTS_MAX", value_name = "REQUESTS")]
@@ -145,6 +152,11 @@ pub(super) struct LowArgs {
     /// Open client connections per shard; further ones are closed at once [default: 16384]
     #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_CONNECTIONS_MAX", value_name = "CONNECTIONS")]
     pub(super) connections_max: Option<u64>,
+    /// Open connections of one client address (IPv6: of one /64) on all shards together; further ones are closed
+    /// at once. Trusted proxies aren't counted, as many come through them. By default as many as --connections-max
+    /// [default: 16384]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_CONNECTIONS_PER_ADDRESS_MAX", value_name = "CONNECTIONS")]
+    pub(super) connections_per_address_max: Option<u64>,
     /// Requests in work per shard; 429 above it [default: 16384]
     #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_EXCHANGES_IN_FLIGHT_MAX", value_name = "REQUESTS")]
     pub(super) exchanges_in_flight_max: Option<u64>,
@@ -154,7 +166,15 @@ pub(super) struct LowArgs {
     /// Between two pieces of a request's body [default: 30000]
     #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_READ_BODY_TIMEOUT_MS", value_name = "MS")]
     pub(super) read_body_timeout_ms: Option<u64>,
-    /// For a client to take more of an answer [default: 30000]
+    /// Slowest client: a request's body below this rate gets 408, an answer that is taken more slowly ends the
+    /// connection; 0 asks for no rate. Only time spent waiting for the client counts [default: 240]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_BODY_RATE_BYTES_PER_S_MIN", value_name = "BYTES/S")]
+    pub(super) body_rate_bytes_per_s_min: Option<u64>,
+    /// How much waiting a request's body may be behind its rate by; bytes make up for it [default: 30000]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_BODY_RATE_GRACE_MS", value_name = "MS")]
+    pub(super) body_rate_grace_ms: Option<u64>,
+    /// For a client to take more of an answer; the rate that it takes it at is looked at twice in this time
+    /// [default: 30000]
     #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_WRITE_TIMEOUT_MS", value_name = "MS")]
     pub(super) write_timeout_ms: Option<u64>,
     /// How long a client connection is kept open between two requests [default: 60000]
@@ -163,6 +183,10 @@ pub(super) struct LowArgs {
     /// How long an idle client connection keeps its buffers before they go back to the shard [default: 1000]
     #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_IDLE_BUFFER_RELEASE_MS", value_name = "MS")]
     pub(super) idle_buffer_release_ms: Option<u64>,
+    /// Buffers of 8 KiB in use per shard beyond which idle client connections wait without one, which costs their
+    /// next request one more operation [default: 1024]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_IDLE_BUFFERS_MAX", value_name = "BUFFERS")]
+    pub(super) idle_buffers_max: Option<u64>,
 
     /// Open connections per shard and integration target; a request that would need another waits for one
     /// [default: 1024]
@@ -294,8 +318,10 @@ impl LowArgs {
             data_dir cores driver require_io_uring exit_with_parent drain_timeout_ms
             trusted_proxies trusted_proxies_field
             start_line_bytes_max header_bytes_max header_count_max body_bytes_max pipelined_requests_max
-            connections_max exchanges_in_flight_max read_head_timeout_ms read_body_timeout_ms
-            write_timeout_ms idle_timeout_ms idle_buffer_release_ms
+            chunk_line_bytes_max chunk_extension_bytes_max
+            connections_max connections_per_address_max exchanges_in_flight_max
+            read_head_timeout_ms read_body_timeout_ms body_rate_bytes_per_s_min body_rate_grace_ms
+            write_timeout_ms idle_timeout_ms idle_buffer_release_ms idle_buffers_max
             upstream_connections_max upstream_pending_requests_max upstream_idle_connections_max
             upstream_head_bytes_max
             upstream_header_count_max connect_timeout_ms upstream_idle_timeout_ms integration_timeout_ms_max

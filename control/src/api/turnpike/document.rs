@@ -10,8 +10,9 @@ use super::super::members::Members;
 use crate::compile::check_targets;
 use crate::model::{
     Balancing, CircuitBreaker, Endpoint, HealthCheck, OutlierEjection, Probe, ProtocolVersion, Retry, Target,
-    Targets, TargetsTls,
+    Targets, TargetsTls, server_name,
 };
+use crate::pki::trust_anchors;
 
 const WEIGHT_DEFAULT: u32 = 1;
 const WEIGHTS: RangeInclusive<u32> = 1..=1_000;
@@ -217,14 +218,20 @@ fn read_protocol_version(members: &mut Members) -> Result<ProtocolVersion, ApiEr
 }
 
 fn read_tls(mut members: Members) -> Result<TargetsTls, ApiError> {
-    let server_name = members.string("serverName", TEXT_CHARS_MAX)?.filter(|name| !name.is_empty());
+    let name = members.string("serverName", TEXT_CHARS_MAX)?.filter(|name| !name.is_empty());
+    let name = name.map(|name| server_name(&name)).transpose();
     let tls = TargetsTls {
-        server_name: server_name.map(|name| name.to_ascii_lowercase()),
+        server_name: name
+            .map_err(|why| ApiError::bad_request(format!("{} {why}", members.full("serverName"))))?,
         insecure_skip_verification: members.boolean("insecureSkipVerification")?.unwrap_or(false),
         ca_pem: members.string("caPem", PEM_CHARS_MAX)?.filter(|pem| !pem.is_empty()),
         client_certificate: members.string("clientCertificate", TEXT_CHARS_MAX)?.filter(|id| !id.is_empty()),
     };
     members.finish()?;
+    if let Some(pem) = &tls.ca_pem {
+        trust_anchors(pem.as_bytes(), "tls.caPem")
+            .map_err(|error| ApiError::bad_request(error.to_string()))?;
+    }
     Ok(tls)
 }
 
@@ -357,7 +364,7 @@ mod tests {
                 "retry":{"triesMax":10,"tryTimeoutMs":100,"budgetPercent":0,"retriesMin":0,"statuses":[502,504]},
                 "circuitBreaker":{"connectionsMax":1,"pendingRequestsMax":2,"requestsMax":3}}"#,
             r#"{"targets":[],"balancing":{"algorithm":"hash_source_address"},"protocolVersion":"GRPC",
-                "healthCheck":null,"tls":{"serverName":"A.b","insecureSkipVerification":true,"caPem":"x",
+                "healthCheck":null,"tls":{"serverName":"A.b","insecureSkipVerification":true,
                                           "clientCertificate":"c1"}}"#,
         ] {
             let first = read_text(document).unwrap_or_else(|error| panic!("{document}: {error}"));
@@ -432,6 +439,8 @@ mod tests {
             ),
             (about(r#""protocolVersion":"HTTP3""#), "protocolVersion has to be one of HTTP1, HTTP2, GRPC"),
             (about(r#""tls":{"ca":"x"}"#), "'tls.ca'"),
+            (about(r#""tls":{"caPem":"x"}"#), "tls.caPem holds no PEM section BEGIN CERTIFICATE"),
+            (about(r#""tls":{"serverName":"a b"}"#), "tls.serverName has to be a DNS name"),
         ];
         for (document, expected) in table {
             let error = read_text(&document).expect_err(&document);

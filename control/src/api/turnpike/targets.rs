@@ -9,11 +9,11 @@ use super::super::{v1, v2};
 use super::document;
 use crate::change::{Change, View};
 use crate::compile::{GroupOwner, ReferenceKind};
-use crate::model::{IntegrationTargets, LinkTargets, Targets, rest_integration_id};
+use crate::model::{ClientCertificate, IntegrationTargets, LinkTargets, Targets, rest_integration_id};
 
 pub(in super::super) fn put_of_link(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let id = link(change, call)?;
-    let targets = document::read(call.members()?)?;
+    let targets = read(change, call)?;
     change.tx.put_entity(&LinkTargets { link_id: id.clone(), targets: targets.clone() })?;
     changed(change, &GroupOwner::Link { id })?;
     Ok(document::write(&targets))
@@ -32,6 +32,19 @@ pub(in super::super) fn delete_of_link(change: &mut Change<'_>, call: &Call) -> 
     change.tx.delete_entity::<LinkTargets>("", &id)?;
     changed(change, &GroupOwner::Link { id })?;
     Ok(Value::Null)
+}
+
+/// The document that was put, whose client certificate exists.
+fn read(view: &View<'_>, call: &Call) -> Result<Targets, ApiError> {
+    let targets = document::read(call.members()?)?;
+    if let Some(id) = &targets.tls.client_certificate
+        && view.tx.entity::<ClientCertificate>("", id)?.is_none()
+    {
+        return Err(ApiError::bad_request(format!(
+            "tls.clientCertificate: there is no client certificate '{id}'; GenerateClientCertificate makes one"
+        )));
+    }
+    Ok(targets)
 }
 
 fn link(view: &View<'_>, call: &Call) -> Result<String, ApiError> {
@@ -108,7 +121,7 @@ fn refuse_link(link: Option<&str>) -> Result<(), ApiError> {
 }
 
 fn put(change: &mut Change<'_>, call: &Call, owner: Owner) -> Result<Value, ApiError> {
-    let targets = document::read(call.members()?)?;
+    let targets = read(change, call)?;
     let held = IntegrationTargets { integration_id: owner.integration_id.clone(), targets };
     change.tx.put_part(&owner.api_id, &held)?;
     changed(change, &owner.group())?;

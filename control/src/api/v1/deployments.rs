@@ -19,6 +19,7 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     let settings = StageMembers {
         description: members.string("stageDescription", DESCRIPTION_CHARS_MAX)?,
         variables: members.strings("variables")?,
+        client_certificate_id: None,
         tags: Tags::new(),
     };
     refuse_unsupported(&mut members)?;

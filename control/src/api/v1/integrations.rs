@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
+use turnpike_snapshot::Scheme;
 
 use super::super::call::{Call, compact};
 use super::super::error::ApiError;
@@ -67,7 +68,7 @@ fn take(view: &View<'_>, mut members: Members, resource_id: &str) -> Result<Rest
         return Err(ApiError::bad_request(format!("Invalid HTTP method '{method}' for the integration")));
     }
     let uri = members.required("uri", URI_CHARS_MAX)?;
-    check_uri_template(&uri).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let scheme = check_uri_template(&uri).map_err(|error| ApiError::bad_request(error.to_string()))?.scheme;
     let ceiling = view.settings.quotas.integration_timeout_ms_max;
     let integration = RestIntegration {
         method,
@@ -81,6 +82,7 @@ fn take(view: &View<'_>, mut members: Members, resource_id: &str) -> Result<Rest
             .string("cacheNamespace", NAME_CHARS_MAX)?
             .unwrap_or_else(|| resource_id.to_owned()),
         connection_id: take_connection(view, &mut members)?,
+        insecure_skip_verification: take_tls_config(&mut members, scheme)?,
     };
     refuse_the_rest(members)?;
     Ok(integration)
@@ -101,6 +103,17 @@ fn take_connection(view: &View<'_>, members: &mut Members) -> Result<Option<Stri
         (_, Some(_)) => Err(ApiError::bad_request("connectionId needs connectionType VPC_LINK")),
         (_, None) => Ok(None),
     }
+}
+
+/// Whether an upstream's certificate may be of any issuer.
+fn take_tls_config(members: &mut Members, scheme: Scheme) -> Result<bool, ApiError> {
+    let Some(mut config) = members.object("tlsConfig")? else { return Ok(false) };
+    let insecure = config.boolean("insecureSkipVerification")?.unwrap_or(false);
+    config.finish()?;
+    if insecure && scheme == Scheme::Http {
+        return Err(ApiError::bad_request("tlsConfig.insecureSkipVerification needs a uri with https://"));
+    }
+    Ok(insecure)
 }
 
 /// A link's targets or its own, not both.
@@ -124,7 +137,6 @@ fn refuse_the_rest(mut members: Members) -> Result<(), ApiError> {
         "credentials",
         "integrationTarget",
         "requestTemplates",
-        "tlsConfig",
     ])?;
     members.finish()
 }
@@ -180,6 +192,7 @@ pub(super) fn answer(integration: &RestIntegration) -> Value {
         "passthroughBehavior": integration.passthrough_behavior,
         "requestParameters": if parameters.is_empty() { Value::Null } else { parameters.into() },
         "timeoutInMillis": integration.timeout_ms,
+        "tlsConfig": integration.insecure_skip_verification.then(|| json!({"insecureSkipVerification": true})),
         "type": "HTTP_PROXY",
         "uri": integration.uri,
     }))

@@ -2,6 +2,7 @@
 
 pub(super) mod apis;
 pub(super) mod base_path_mappings;
+pub(super) mod client_certificates;
 pub(super) mod deployments;
 pub(super) mod domain_names;
 pub(super) mod integrations;

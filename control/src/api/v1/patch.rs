@@ -89,6 +89,12 @@ impl Patch {
             "Invalid patch path '{path}' specified for op '{op}'. Must be one of: [{known}]"
         ))
     }
+
+    /// What follows `prefix` in the path, unescaped (RFC 6901 3).
+    pub(super) fn below(&self, prefix: &str) -> Option<String> {
+        let name = self.path.strip_prefix(prefix).filter(|name| !name.is_empty() && !name.contains('/'))?;
+        Some(name.replace("~1", "/").replace("~0", "~"))
+    }
 }
 
 #[cfg(test)]
@@ -102,13 +108,14 @@ mod tests {
     #[test]
     fn operations_are_read_in_order() {
         let body = r#"{"patchOperations":[{"op":"replace","path":"/name","value":"a"},
-                                          {"op":"remove","path":"/description"}]}"#;
+                                          {"op":"remove","path":"/variables/a~1b~01"}]}"#;
         let patches = parse(body).expect("valid");
         assert_eq!(
             (patches[0].op, patches[0].path.as_str(), patches[0].value.as_str()),
             (Op::Set, "/name", "a")
         );
-        assert_eq!((patches[1].op, patches[1].path.as_str()), (Op::Remove, "/description"));
+        assert_eq!((patches[1].op, patches[1].below("/variables/").as_deref()), (Op::Remove, Some("a/b~1")));
+        assert_eq!(patches[0].below("/variables/"), None);
         assert_eq!(parse("{}"), Ok(Vec::new()));
     }
 

@@ -1,4 +1,4 @@
-//! `Stage`: create, get, list, delete.
+//! `Stage`: create, get, list, update, delete.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,8 @@ use super::super::call::{Call, compact};
 use super::super::domains::mappings::check_unmapped;
 use super::super::error::ApiError;
 use super::super::members::Members;
-use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, api, over_quota, part};
+use super::patch::{self, Op, Patch};
+use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, api, client_certificates, over_quota, part};
 use crate::change::{Change, View};
 use crate::model::{RestDeployment, RestStage, Tags, Variables, check_stage_name, check_variables};
 
@@ -20,6 +21,7 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     let settings = StageMembers {
         description: members.string("description", DESCRIPTION_CHARS_MAX)?,
         variables: members.strings("variables")?,
+        client_certificate_id: take_client_certificate(change, &mut members)?,
         tags: members.tags()?.unwrap_or_default(),
     };
     members.unsupported(&["documentationVersion"])?;
@@ -46,6 +48,51 @@ pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiE
     Ok(json!({"item": stages.iter().map(answer).collect::<Vec<_>>()}))
 }
 
+/// What AWS lets a patch change of a stage, as far as this version has it.
+const PATCHED: [&str; 4] = ["/clientCertificateId", "/deploymentId", "/description", "/variables/<name>"];
+
+pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+    let api = api(change, call.parameter(0))?;
+    let mut stage: RestStage = part(change, &api.id, call.parameter(1), NOUN)?;
+    for patch in patch::take(call.members()?)? {
+        apply(change, &api.id, &mut stage, patch)?;
+    }
+    check_variables(&stage.variables).map_err(ApiError::bad_request)?;
+    stage.updated_at_s = change.now_s;
+    change.tx.put_part(&api.id, &stage)?;
+    change.recompile(&api.id, &stage.name);
+    Ok(answer(&stage))
+}
+
+fn apply(view: &View<'_>, api_id: &str, stage: &mut RestStage, patch: Patch) -> Result<(), ApiError> {
+    let Patch { op, path, value } = &patch;
+    match (op, path.as_str()) {
+        (Op::Set, "/description") => stage.description = Some(value.clone()),
+        (Op::Remove, "/description") => stage.description = None,
+        (Op::Set, "/deploymentId") => {
+            stage.deployment_id = part::<RestDeployment>(view, api_id, value, "Deployment")?.id;
+        }
+        (Op::Set, "/clientCertificateId") if !value.is_empty() => {
+            stage.client_certificate_id = Some(client_certificates::certificate(view, value)?.id);
+        }
+        (Op::Set | Op::Remove, "/clientCertificateId") => stage.client_certificate_id = None,
+        _ => {
+            let name = patch.below("/variables/").ok_or_else(|| patch.refused(&PATCHED))?;
+            match op {
+                Op::Set => stage.variables.insert(name, value.clone()),
+                Op::Remove => stage.variables.remove(&name),
+            };
+        }
+    }
+    Ok(())
+}
+
+/// AWS sets it by a patch only; here a new stage can have it at once.
+fn take_client_certificate(view: &View<'_>, members: &mut Members) -> Result<Option<String>, ApiError> {
+    let id = members.string("clientCertificateId", NAME_CHARS_MAX)?.filter(|id| !id.is_empty());
+    id.map(|id| Ok(client_certificates::certificate(view, &id)?.id)).transpose()
+}
+
 pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
     let stage: RestStage = part(change, &api.id, call.parameter(1), NOUN)?;
@@ -61,6 +108,8 @@ pub(super) struct StageMembers {
     pub(super) description: Option<String>,
     /// `None` keeps an existing stage's.
     pub(super) variables: Option<Variables>,
+    /// `None` keeps an existing stage's.
+    pub(super) client_certificate_id: Option<String>,
     /// Of a new stage; an existing one keeps its own.
     pub(super) tags: Tags,
 }
@@ -78,15 +127,19 @@ pub(super) fn put(
     if before.is_none() {
         check_quota(change, api_id)?;
     }
-    let (description, variables, tags, created_at_s) = match before {
-        Some(stage) => (stage.description, stage.variables, stage.tags, stage.created_at_s),
-        None => (None, Variables::new(), settings.tags, change.now_s),
+    let (description, variables, certificate, tags, created_at_s) = match before {
+        Some(stage) => {
+            let certificate = stage.client_certificate_id;
+            (stage.description, stage.variables, certificate, stage.tags, stage.created_at_s)
+        }
+        None => (None, Variables::new(), None, settings.tags, change.now_s),
     };
     let stage = RestStage {
         name,
         deployment_id,
         description: settings.description.or(description),
         variables: settings.variables.unwrap_or(variables),
+        client_certificate_id: settings.client_certificate_id.or(certificate),
         tags,
         created_at_s,
         updated_at_s: change.now_s,
@@ -113,6 +166,7 @@ fn answer(stage: &RestStage) -> Value {
     compact(json!({
         "cacheClusterEnabled": false,
         "cacheClusterStatus": "NOT_AVAILABLE",
+        "clientCertificateId": stage.client_certificate_id,
         "createdDate": stage.created_at_s,
         "deploymentId": stage.deployment_id,
         "description": stage.description,

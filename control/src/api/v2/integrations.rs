@@ -1,6 +1,7 @@
 //! `Integration`: create, update, delete.
 
 use serde_json::{Value, json};
+use turnpike_snapshot::Scheme;
 
 use super::super::call::{Call, compact};
 use super::super::error::ApiError;
@@ -9,6 +10,7 @@ use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, Shown, URI_CHARS_MAX, api, ch
 use crate::change::{Change, View};
 use crate::model::{
     HttpIntegration, HttpRoute, HttpVpcLink, IntegrationTargets, METHODS, check_uri_template, new_id,
+    server_name,
 };
 
 pub(super) const INTEGRATION_ID_LEN: usize = 7;
@@ -34,7 +36,9 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
         uri: taken.uri.ok_or_else(|| missing("integrationUri"))?,
         timeout_ms: taken.timeout_ms.unwrap_or_else(|| default_timeout_ms(change)),
         link_id: taken.connection.flatten(),
+        server_name: taken.server_name.flatten(),
     };
+    check_tls(&integration)?;
     change.tx.put_part(&api.id, &integration)?;
     change.redeploy(&api.id);
     Ok(integration.answer())
@@ -51,6 +55,8 @@ pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<V
     integration.uri = taken.uri.unwrap_or(integration.uri);
     integration.timeout_ms = taken.timeout_ms.unwrap_or(integration.timeout_ms);
     integration.link_id = taken.connection.unwrap_or(integration.link_id);
+    integration.server_name = taken.server_name.unwrap_or(integration.server_name);
+    check_tls(&integration)?;
     check_one_way(change, &api.id, &integration)?;
     change.tx.put_part(&api.id, &integration)?;
     change.redeploy(&api.id);
@@ -103,6 +109,8 @@ struct Taken {
     timeout_ms: Option<u32>,
     /// The inner `None` leads to the URI's host.
     connection: Option<Option<String>>,
+    /// The inner `None` goes by the URI's host.
+    server_name: Option<Option<String>>,
 }
 
 impl Taken {
@@ -117,6 +125,7 @@ impl Taken {
             uri: members.string("integrationUri", URI_CHARS_MAX)?,
             timeout_ms: members.integer("timeoutInMillis", TIMEOUT_MS_MIN..=timeout_ms_max)?,
             connection: take_connection(view, members)?,
+            server_name: take_tls_config(members)?,
         };
         taken.uri.as_deref().map_or(Ok(()), check_uri_of_link)?;
         match taken.method.as_deref() {
@@ -134,7 +143,7 @@ fn check_uri_of_link(uri: &str) -> Result<(), ApiError> {
         return check_uri(uri);
     }
     Err(ApiError::bad_request(format!(
-        "integrationUri can't be the ARN '{uri}' in this version of Turnpike: give an http:// URL, whose host is what \
+        "integrationUri can't be the ARN '{uri}' in this version of Turnpike: give an http:// or https:// URL, whose host is what \
          the targets see, and put the VPC link's targets at /turnpike/v1/vpclinks/<id>/targets"
     )))
 }
@@ -158,6 +167,27 @@ fn take_connection(view: &View<'_>, members: &mut Members) -> Result<Option<Opti
     }
 }
 
+/// `tlsConfig`: one without a name, or with an empty one, takes the name away.
+fn take_tls_config(members: &mut Members) -> Result<Option<Option<String>>, ApiError> {
+    let Some(mut config) = members.object("tlsConfig")? else { return Ok(None) };
+    let name = config.string("serverNameToVerify", NAME_CHARS_MAX)?.filter(|name| !name.is_empty());
+    let place = config.full("serverNameToVerify");
+    config.finish()?;
+    let checked = name.map(|name| server_name(&name)).transpose();
+    checked.map(Some).map_err(|why| ApiError::bad_request(format!("{place} {why}")))
+}
+
+fn check_tls(integration: &HttpIntegration) -> Result<(), ApiError> {
+    let uri =
+        check_uri_template(&integration.uri).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    if integration.server_name.is_some() && uri.scheme == Scheme::Http {
+        return Err(ApiError::bad_request(
+            "tlsConfig.serverNameToVerify needs an integrationUri with https://",
+        ));
+    }
+    Ok(())
+}
+
 /// A link's targets or its own, not both.
 fn check_one_way(view: &View<'_>, api_id: &str, integration: &HttpIntegration) -> Result<(), ApiError> {
     let id = &integration.id;
@@ -179,7 +209,6 @@ fn refuse_the_rest(mut members: Members) -> Result<(), ApiError> {
         "requestTemplates",
         "responseParameters",
         "templateSelectionExpression",
-        "tlsConfig",
     ])?;
     members.finish()
 }
@@ -199,6 +228,7 @@ impl Shown for HttpIntegration {
             "integrationUri": self.uri,
             "payloadFormatVersion": "1.0",
             "timeoutInMillis": self.timeout_ms,
+            "tlsConfig": self.server_name.as_ref().map(|name| json!({"serverNameToVerify": name})),
         }))
     }
 }

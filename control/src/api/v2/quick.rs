@@ -27,6 +27,7 @@ pub(super) fn create(
         uri: target,
         timeout_ms: default_timeout_ms(change),
         link_id: None,
+        server_name: None,
     };
     let route = HttpRoute {
         id: new_id(ROUTE_ID_LEN)?,

@@ -6,7 +6,6 @@ use super::{Exchange, UpstreamFault};
 use crate::shard::Shard;
 use crate::table::Integration;
 use crate::upstream::{self, Connection};
-use crate::wheel::OnExpiry;
 
 pub(super) struct Attempt<'a> {
     pub(super) exchange: &'a Exchange<'a>,
@@ -32,7 +31,7 @@ impl Attempt<'_> {
             } else {
                 self.give_up_ms.saturating_sub(shard.now_ms())
             };
-            shard.wheel.arm(&connection.watch, left_ms, OnExpiry::EndBoth);
+            shard.wheel.arm_while_asked(&connection.watch, left_ms, &self.exchange.client.watch);
             let outcome = self.once(&mut connection).await;
             match outcome {
                 Ok(answer) => return Ok((connection, answer)),

@@ -7,13 +7,15 @@
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 
-use turnpike_http::{Framing, HeadLimits, Progress, RequestHead};
+use turnpike_http::{Framing, HeadLimits, Progress, RequestError, RequestHead};
 use turnpike_rt::{Stream, Transport};
 
 use crate::crowd::Place;
 use crate::entrance::{self, Accepted, Admitted, Ends};
+use crate::http2;
 use crate::listener;
-use crate::pipeline::{self, Answered, Exchange, Failure, Forwarded, Record, Refusal, Unparsed};
+use crate::pipeline::{self, Answered, Exchange, Forwarded, Record, Refusal, Unparsed, Wire};
+use crate::settings::Settings;
 use crate::shard::Shard;
 use crate::wheel::{OnExpiry, Watch};
 
@@ -34,12 +36,16 @@ pub(crate) struct Client {
 
 struct Connection {
     shard: Rc<Shard>,
-    client: Client,
+    /// Shared by the streams of HTTP/2.
+    client: Rc<Client>,
     input: Vec<u8>,
     /// What comes before has been served.
     start: usize,
     /// Requests served since the connection last had to wait for one.
     pipelined: usize,
+    /// A request has been served.
+    served: bool,
+    is_http2: bool,
     /// When the first byte of the last head was there.
     started_us: u64,
     /// A wait without a buffer has ended with bytes, or with the client's end.
@@ -50,6 +56,8 @@ struct Connection {
 enum End {
     Closed,
     Refused(Refusal),
+    /// It is HTTP/2 that the client speaks.
+    Http2,
 }
 
 /// Serves a connection until either side ends it.
@@ -61,10 +69,12 @@ pub(crate) async fn serve(shard: Rc<Shard>, number: u64, accepted: Accepted) {
             shard.watch(number, &client.watch);
             let mut connection = Connection {
                 shard: Rc::clone(&shard),
-                client,
+                client: Rc::new(client),
                 input: Vec::new(),
                 start: 0,
                 pipelined: 0,
+                served: false,
+                is_http2: false,
                 started_us: 0,
                 is_readable: false,
             };
@@ -109,6 +119,9 @@ impl Connection {
             // doesn't hold it, and one that is busy doesn't allocate it for each request.
             goes_on = Box::pin(self.be_active()).await && self.rest().await;
         }
+        if self.is_http2 {
+            Box::pin(self.serve_http2()).await;
+        }
     }
 
     /// Serves what comes until nothing has come for a while; false if the connection has ended.
@@ -132,6 +145,10 @@ impl Connection {
             let kept = match self.read_head(head).await {
                 Ok(()) => self.exchange(head).await,
                 Err(End::Refused(refusal)) => self.refuse_unparsed(refusal).await,
+                Err(End::Http2) => {
+                    self.is_http2 = true;
+                    false
+                }
                 Err(End::Closed) => false,
             };
             if !kept {
@@ -141,25 +158,32 @@ impl Connection {
         true
     }
 
-    fn head_limits(&self) -> HeadLimits {
-        HeadLimits {
-            start_line_bytes_max: self.shard.settings.start_line_bytes_max,
-            header_bytes_max: self.shard.settings.header_bytes_max,
-            header_count_max: self.shard.settings.header_count_max,
-        }
-    }
-
     /// The next head, of which something is there.
     async fn read_head(&mut self, head: &mut RequestHead) -> Result<(), End> {
-        let limits = self.head_limits();
+        let limits = head_limits(&self.shard.settings);
         self.started_us = self.shard.clock.now_us();
         loop {
             match head.parse(&self.input[self.start..], &limits) {
                 Ok(Progress::Complete) => return Ok(()),
                 Ok(Progress::Partial) => self.read_more(&limits).await?,
+                Err(RequestError::VersionNotSupported) if self.begins_http2() => return Err(End::Http2),
                 Err(error) => return Err(End::Refused(Refusal::Request(error))),
             }
         }
+    }
+
+    /// HTTP/2's preface looks like a request of a version that isn't served, so that HTTP/1.1 pays nothing for it. It
+    /// may only begin a connection (RFC 9113 3.4).
+    fn begins_http2(&self) -> bool {
+        !self.served && http2::is_preface(&self.input[self.start..])
+    }
+
+    async fn serve_http2(&mut self) {
+        let ahead = self.input.split_off(self.start);
+        self.release_buffer();
+        let (shard, client) = (Rc::clone(&self.shard), Rc::clone(&self.client));
+        http2::serve(shard, client, ahead).await;
+        self.linger().await;
     }
 
     /// Waits for a request's first bytes with a buffer, unless too many are in use or the connection has just rested
@@ -244,6 +268,7 @@ impl Connection {
     /// Answers one request; false ends the connection.
     async fn exchange(&mut self, head: &RequestHead) -> bool {
         self.client.watch.disarm();
+        self.served = true;
         self.pipelined += 1;
         let shard = Rc::clone(&self.shard);
         let table = shard.table();
@@ -251,6 +276,7 @@ impl Connection {
         let exchange = Exchange {
             shard: &shard,
             client: &self.client,
+            wire: Wire::Http1,
             table: &table,
             head,
             bytes: &self.input[self.start..],
@@ -265,20 +291,7 @@ impl Connection {
         };
         let mut record = Record::begin(self.started_us);
         shard.stats.borrow_mut().gauges.exchanges_in_flight += 1;
-        let answered = match pipeline::serve(&exchange, &mut record).await {
-            Ok(answered) => answered,
-            Err(Failure::Refused(refusal)) => exchange.refuse(refusal, &mut record).await,
-            Err(Failure::CutOff(fault)) => {
-                record.cut_off(fault, &exchange);
-                self.client.stream.reset_on_close();
-                Answered::closing()
-            }
-            Err(Failure::ClientGone) => {
-                record.client_gone(self.client.watch.has_expired(), &exchange);
-                self.client.stream.reset_on_close();
-                Answered::closing()
-            }
-        };
+        let answered = pipeline::answer(&exchange, &mut record).await;
         shard.stats.borrow_mut().gauges.exchanges_in_flight -= 1;
         record.end(&exchange);
         self.settle(head, answered).await
@@ -335,6 +348,15 @@ impl Connection {
             }
         }
         self.shard.buffers.give(buffer);
+    }
+}
+
+/// Of a request's head, in HTTP/1.1's form.
+pub(crate) fn head_limits(settings: &Settings) -> HeadLimits {
+    HeadLimits {
+        start_line_bytes_max: settings.start_line_bytes_max,
+        header_bytes_max: settings.header_bytes_max,
+        header_count_max: settings.header_count_max,
     }
 }
 

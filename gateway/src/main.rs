@@ -14,6 +14,7 @@ mod crowd;
 mod descriptors;
 mod entrance;
 mod housekeeper;
+mod http2;
 mod ids;
 mod listener;
 mod log_lines;

@@ -6,6 +6,7 @@
 mod body;
 mod duplex;
 mod forwarded;
+mod incoming;
 mod integrate;
 mod lines;
 mod patience;
@@ -22,22 +23,33 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 pub(crate) use forwarded::{Forwarded, source_ip};
+pub(crate) use patience::Patience;
 pub(crate) use record::Record;
 pub(crate) use refusal::{Failure, Refusal, unparsed_reply};
 use turnpike_http::{RequestHead, host_name};
 pub(crate) use unparsed::Unparsed;
 
 use crate::connection::{Client, buffered_body};
+use crate::http2;
 use crate::ids::RequestId;
 use crate::shard::Shard;
 use crate::table::Table;
-use crate::wheel::OnExpiry;
+use crate::wheel::{OnExpiry, Watch};
+
+/// What carries the request's body and its answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wire<'a> {
+    /// The client's connection, for one exchange at a time.
+    Http1,
+    Http2(&'a Rc<http2::Stream>),
+}
 
 /// A parsed request and what it is served with.
 #[derive(Debug)]
 pub(crate) struct Exchange<'a> {
     pub(crate) shard: &'a Rc<Shard>,
     pub(crate) client: &'a Client,
+    pub(crate) wire: Wire<'a>,
     /// The table that the request began with.
     pub(crate) table: &'a Table,
     pub(crate) head: &'a RequestHead,
@@ -70,8 +82,20 @@ impl Answered {
     }
 }
 
+/// Answers a request, with a refusal if need be. What can't be answered is cut off.
+pub(crate) async fn answer<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) -> Answered {
+    match serve(exchange, record).await {
+        Ok(answered) => return answered,
+        Err(Failure::Refused(refusal)) => return exchange.refuse(refusal, record).await,
+        Err(Failure::CutOff(fault)) => record.cut_off(fault, exchange),
+        Err(Failure::ClientGone) => record.client_gone(exchange.has_stalled(), exchange),
+    }
+    exchange.cut_off();
+    Answered::closing()
+}
+
 /// Answers a request, or says why not.
-pub(crate) async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) -> Result<Answered, Failure> {
+async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) -> Result<Answered, Failure> {
     let mut spelling = Vec::new();
     let path = route::path(exchange, &mut spelling)?;
     let address = route::address(exchange, path, record)?;
@@ -101,19 +125,65 @@ impl Exchange<'_> {
         self.head.keep_alive && self.may_keep && !self.shard.is_draining()
     }
 
+    /// Gives an upstream time to answer, unless the client leaves meanwhile: then its connection is ended.
+    fn await_upstream(&self, upstream: &Rc<Watch>, delay_ms: u64) {
+        match self.wire {
+            Wire::Http1 => self.shard.wheel.arm_while_asked(upstream, delay_ms, &self.client.watch),
+            Wire::Http2(stream) => {
+                self.shard.wheel.arm(upstream, delay_ms, OnExpiry::EndBoth);
+                stream.engage(upstream);
+            }
+        }
+    }
+
+    /// Nobody waits for the answer any more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        match self.wire {
+            Wire::Http1 => self.client.watch.is_gone(),
+            Wire::Http2(stream) => stream.has_left(),
+        }
+    }
+
+    /// The client was there, and took too little of its answer.
+    fn has_stalled(&self) -> bool {
+        match self.wire {
+            Wire::Http1 => self.client.watch.has_expired(),
+            Wire::Http2(stream) => stream.has_stalled(),
+        }
+    }
+
+    /// Makes what has been sent of an answer look as incomplete as it is.
+    fn cut_off(&self) {
+        match self.wire {
+            Wire::Http1 => self.client.stream.reset_on_close(),
+            Wire::Http2(stream) => stream.reset(h2::Reason::INTERNAL_ERROR),
+        }
+    }
+
     /// Sends a refusal instead of an answer.
-    pub(crate) async fn refuse(&self, refusal: Refusal, record: &mut Record<'_>) -> Answered {
+    async fn refuse(&self, refusal: Refusal, record: &mut Record<'_>) -> Answered {
         // A body that is still on its way can't be told from a next request unless it is read: don't.
         let body_bytes = buffered_body(self.head.framing, self.buffered().len());
         let kept = self.keeps() && body_bytes.is_some() && !refusal.ends_connection();
         let reply = refusal::reply(self, refusal, kept, record);
-        let shard = self.shard;
-        shard.wheel.arm(&self.client.watch, shard.settings.write_timeout_ms, OnExpiry::EndBoth);
-        let (sent, reply) = self.client.stream.send(reply, 0).await;
-        shard.buffers.give(reply);
-        match sent {
+        match self.send(reply).await {
             Ok(()) => Answered { kept, unread: !kept, body_bytes: body_bytes.unwrap_or(0), ahead: None },
             Err(_) => Answered::closing(),
         }
+    }
+
+    /// Sends a whole answer from a buffer of the shard's.
+    async fn send(&self, reply: Vec<u8>) -> Result<(), ()> {
+        let shard = self.shard;
+        let (sent, reply) = match self.wire {
+            Wire::Http1 => {
+                shard.wheel.arm(&self.client.watch, shard.settings.write_timeout_ms, OnExpiry::EndBoth);
+                let (sent, reply) = self.client.stream.send(reply, 0).await;
+                (sent.map_err(drop), reply)
+            }
+            Wire::Http2(stream) => (stream.begin(&reply, true).await.map_err(drop), reply),
+        };
+        shard.buffers.give(reply);
+        sent
     }
 }

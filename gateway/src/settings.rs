@@ -85,6 +85,24 @@ pub(crate) struct Settings {
     /// Per shard.
     pub(crate) idle_buffers_max: u64,
 
+    /// Streams of one client connection that are open at once.
+    pub(crate) http2_streams_max: u32,
+    /// Of request bodies, per stream.
+    pub(crate) http2_stream_window_bytes: u32,
+    /// Of request bodies, per connection.
+    pub(crate) http2_connection_window_bytes: u32,
+    /// 16,384 to 16,777,215.
+    pub(crate) http2_frame_bytes_max: u32,
+    pub(crate) http2_header_list_bytes_max: u32,
+    /// Of an answer's body, per stream.
+    pub(crate) http2_send_buffer_bytes_max: usize,
+    /// Per connection, of each kind.
+    pub(crate) http2_control_frames_per_second_max: u32,
+    /// Per connection.
+    pub(crate) http2_resets_per_second_max: u32,
+    /// Per connection, over its life.
+    pub(crate) http2_error_resets_max: usize,
+
     /// Per shard and target.
     pub(crate) upstream_connections_max: usize,
     /// Per shard and target; 0 lets none wait.
@@ -271,6 +289,63 @@ impl Settings {
             idle_buffer_release_ms: millis("idle_buffer_release_ms", low.idle_buffer_release_ms, 1_000)?,
             idle_buffers_max: in_range("idle_buffers_max", low.idle_buffers_max, 1_024, 0, 1_048_576)?,
 
+            http2_streams_max: number("http2_streams_max", low.http2_streams_max, 128, 1, 65_536)?,
+            http2_stream_window_bytes: number(
+                "http2_stream_window_bytes",
+                low.http2_stream_window_bytes,
+                262_144,
+                1_024,
+                HTTP2_WINDOW_BYTES_MAX,
+            )?,
+            http2_connection_window_bytes: number(
+                "http2_connection_window_bytes",
+                low.http2_connection_window_bytes,
+                1_048_576,
+                65_535,
+                HTTP2_WINDOW_BYTES_MAX,
+            )?,
+            http2_frame_bytes_max: number(
+                "http2_frame_bytes_max",
+                low.http2_frame_bytes_max,
+                16_384,
+                16_384,
+                16_777_215,
+            )?,
+            http2_header_list_bytes_max: number(
+                "http2_header_list_bytes_max",
+                low.http2_header_list_bytes_max,
+                32_768,
+                1_024,
+                16_777_216,
+            )?,
+            http2_send_buffer_bytes_max: number(
+                "http2_send_buffer_bytes_max",
+                low.http2_send_buffer_bytes_max,
+                65_536,
+                1_024,
+                16_777_216,
+            )? as usize,
+            http2_control_frames_per_second_max: number(
+                "http2_control_frames_per_second_max",
+                low.http2_control_frames_per_second_max,
+                10_000,
+                10,
+                100_000_000,
+            )?,
+            http2_resets_per_second_max: number(
+                "http2_resets_per_second_max",
+                low.http2_resets_per_second_max,
+                200,
+                1,
+                100_000_000,
+            )?,
+            http2_error_resets_max: count(
+                "http2_error_resets_max",
+                low.http2_error_resets_max,
+                1_024,
+                100_000_000,
+            )?,
+
             upstream_connections_max,
             upstream_pending_requests_max: in_range(
                 "upstream_pending_requests_max",
@@ -416,6 +491,19 @@ fn bytes(setting: &'static str, typed: Option<u64>, default: u64) -> Result<usiz
 fn count(setting: &'static str, typed: Option<u64>, default: u64, max: u64) -> Result<usize, SettingsError> {
     in_range(setting, typed, default, 1, max).map(|value| value as usize)
 }
+
+fn number(
+    setting: &'static str,
+    typed: Option<u64>,
+    default: u64,
+    min: u64,
+    max: u64,
+) -> Result<u32, SettingsError> {
+    in_range(setting, typed, default, min, max).map(|value| value as u32)
+}
+
+/// RFC 9113 6.9.1.
+const HTTP2_WINDOW_BYTES_MAX: u64 = (1 << 31) - 1;
 
 fn in_range(
     setting: &'static str,

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
-use turnpike_rt::{BellListener, Clock, Listener};
+use turnpike_rt::{BellListener, Clock, Listener, Scratch};
 
 use crate::agreement::Agreement;
 use crate::buffers::Buffers;
@@ -65,6 +65,8 @@ pub(crate) struct Shard {
     pub(crate) clock: Clock,
     pub(crate) wheel: Wheel,
     pub(crate) buffers: Buffers,
+    /// What polled transports receive into.
+    pub(crate) scratch: Scratch,
     pub(crate) pools: Pools,
     pub(crate) stats: RefCell<ShardStats>,
     pub(crate) addresses: Arc<ArcSwap<Addresses>>,
@@ -134,6 +136,7 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         wheel: Wheel::new(clock.now_us() / 1000),
         clock,
         buffers: Buffers::default(),
+        scratch: turnpike_rt::scratch(),
         pools: Pools::default(),
         stats: RefCell::default(),
         addresses: parts.addresses,
@@ -256,7 +259,7 @@ impl Shard {
     fn drain(&self) {
         self.draining.set(true);
         self.listeners.iter().for_each(|listener| listener.stop());
-        self.watches.borrow().values().filter(|watch| watch.is_waiting()).for_each(|watch| watch.end_read());
+        self.watches.borrow().values().for_each(|watch| watch.drain());
     }
 
     async fn tick_until_done(self: &Rc<Self>) {

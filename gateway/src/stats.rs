@@ -6,6 +6,8 @@
 
 use hdrhistogram::Histogram;
 
+use crate::http2::Http2Events;
+
 /// Index of a stage's figures, the same on every shard; given out by [`crate::housekeeper::totals::Totals`] when a
 /// snapshot is compiled, and never used for another stage again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -215,6 +217,9 @@ pub(crate) struct Counters {
     /// Answered requests, refused ones included.
     pub(crate) requests_total: u64,
     pub(crate) refusals: Refusals,
+    /// Of those accepted, that speak HTTP/2.
+    pub(crate) http2_connections_total: u64,
+    pub(crate) http2_events: Http2Events,
     pub(crate) upstream_connects_total: u64,
     pub(crate) upstream_connect_failures_total: u64,
     /// Requests whose client went away before it had its whole answer.
@@ -241,6 +246,8 @@ impl Counters {
         self.clients_gone_total += other.clients_gone_total;
         self.requests_total += other.requests_total;
         self.refusals.add(&other.refusals);
+        self.http2_connections_total += other.http2_connections_total;
+        self.http2_events.add(&other.http2_events);
         self.upstream_connects_total += other.upstream_connects_total;
         self.upstream_connect_failures_total += other.upstream_connect_failures_total;
         self.upstream_reuses_total += other.upstream_reuses_total;

@@ -114,6 +114,7 @@ impl Connection {
     /// Gives the connection back after an exchange that ended where its framing said: to a request that waits
     /// for one, or to its pool.
     pub(crate) fn release(self, shard: &Shard) {
+        self.watch.disown();
         let pool = Rc::clone(&self.pool);
         self.watch.disarm();
         let room = Rc::clone(&self.open.room);

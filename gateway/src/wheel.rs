@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::net::Shutdown;
 use std::rc::{Rc, Weak};
+use std::task::{Context, Waker};
 
 use turnpike_rt::{Cancel, Transport};
 
@@ -25,12 +26,16 @@ pub(crate) enum OnExpiry {
     EndBoth,
     /// A pending cancelable read gives its buffer back.
     TakeBuffer,
+    /// The task that waits is woken, and looks.
+    WakeTask,
 }
 
-/// One connection's deadline.
+/// One connection's deadline, or that of one of the streams that share it.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    stream: Rc<Transport>,
+    /// `None` for a stream, whose deadline can only wake its task.
+    stream: Option<Rc<Transport>>,
+    task: RefCell<Option<Waker>>,
     pub(crate) cancel: Cancel,
     due_ms: Cell<u64>,
     /// When the wheel looks at this watch next; `<= due_ms` while armed.
@@ -39,6 +44,8 @@ pub(crate) struct Watch {
     expired: Cell<bool>,
     /// The connection is between two requests.
     waiting: Cell<bool>,
+    /// Changes when a connection passes from one exchange to the next.
+    holder: Cell<u64>,
     /// What is looked at before the time is up.
     look: Cell<Look>,
     /// Whose request is waited for, with [`Look::Asker`].
@@ -68,14 +75,25 @@ const ASKER_LOOK_MS: u64 = 500;
 
 impl Watch {
     pub(crate) fn new(stream: Rc<Transport>) -> Rc<Self> {
+        Self::ending(Some(stream))
+    }
+
+    /// A deadline that ends nothing by itself.
+    pub(crate) fn of_task() -> Rc<Self> {
+        Self::ending(None)
+    }
+
+    fn ending(stream: Option<Rc<Transport>>) -> Rc<Self> {
         Rc::new(Self {
             stream,
+            task: RefCell::default(),
             cancel: Cancel::new(),
             due_ms: Cell::new(NEVER),
             scheduled_ms: Cell::new(NEVER),
             on_expiry: Cell::new(OnExpiry::EndBoth),
             expired: Cell::new(false),
             waiting: Cell::new(false),
+            holder: Cell::new(0),
             look: Cell::new(Look::Nothing),
             asker: RefCell::default(),
             gone: Cell::new(false),
@@ -108,9 +126,49 @@ impl Watch {
         self.waiting.set(waiting);
     }
 
+    /// The task to be woken, by a deadline that says so and when the gateway drains.
+    pub(crate) fn set_task(&self, context: &Context<'_>) {
+        let mut task = self.task.borrow_mut();
+        if !task.as_ref().is_some_and(|task| task.will_wake(context.waker())) {
+            *task = Some(context.waker().clone());
+        }
+    }
+
+    /// The gateway drains: a connection that looks after itself is told, one that waits for a request ends.
+    pub(crate) fn drain(&self) {
+        if let Some(task) = &*self.task.borrow() {
+            task.wake_by_ref();
+        } else if self.is_waiting() {
+            self.end_read();
+        }
+    }
+
     /// Ends the wait for a next request, when the gateway drains. What has arrived is still read.
     pub(crate) fn end_read(&self) {
-        self.stream.shutdown(Shutdown::Read);
+        self.shutdown(Shutdown::Read);
+    }
+
+    /// Whose exchange the connection carries now: for [`end_for`](Self::end_for).
+    pub(crate) fn holder(&self) -> u64 {
+        self.holder.get()
+    }
+
+    /// The exchange that the connection carried is over.
+    pub(crate) fn disown(&self) {
+        self.holder.set(self.holder.get() + 1);
+    }
+
+    /// Ends the connection, if it still carries the exchange that `holder` was asked for.
+    pub(crate) fn end_for(&self, holder: u64) {
+        if self.holder.get() == holder {
+            self.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn shutdown(&self, how: Shutdown) {
+        if let Some(stream) = &self.stream {
+            stream.shutdown(how);
+        }
     }
 
     /// The time is up as far as it was set: until when it goes on, if it does.
@@ -124,7 +182,8 @@ impl Watch {
             }
             Look::Taken { acknowledged: before, bytes_min, every_ms } => {
                 // A kernel that doesn't say is one whose peers must take all within the time.
-                let acknowledged = self.stream.acknowledged_bytes().unwrap_or(0);
+                let acknowledged =
+                    self.stream.as_ref().and_then(|stream| stream.acknowledged_bytes()).unwrap_or(0);
                 self.look.set(Look::Taken { acknowledged: Some(acknowledged), bytes_min, every_ms });
                 let enough = before.is_none_or(|before| acknowledged.saturating_sub(before) >= bytes_min);
                 enough.then_some(now_ms + every_ms)
@@ -133,7 +192,8 @@ impl Watch {
     }
 
     fn look_whether_gone(&self) -> bool {
-        self.gone.set(self.gone.get() || self.stream.is_reset());
+        let is_reset = self.stream.as_ref().is_some_and(|stream| stream.is_reset());
+        self.gone.set(self.gone.get() || is_reset);
         self.gone.get()
     }
 
@@ -141,9 +201,14 @@ impl Watch {
         self.due_ms.set(NEVER);
         self.expired.set(true);
         match self.on_expiry.get() {
-            OnExpiry::EndRead => self.stream.shutdown(Shutdown::Read),
-            OnExpiry::EndBoth => self.stream.shutdown(Shutdown::Both),
+            OnExpiry::EndRead => self.shutdown(Shutdown::Read),
+            OnExpiry::EndBoth => self.shutdown(Shutdown::Both),
             OnExpiry::TakeBuffer => self.cancel.cancel(),
+            OnExpiry::WakeTask => {
+                if let Some(task) = &*self.task.borrow() {
+                    task.wake_by_ref();
+                }
+            }
         }
     }
 }

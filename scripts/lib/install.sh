@@ -32,6 +32,12 @@ need_compiler() {
     command -v cc >/dev/null || install_packages gcc libc6-dev
 }
 
+# curl and nghttp2's tools, which the suites of HTTP/2 drive.
+need_http2_clients() {
+    command -v curl >/dev/null && command -v nghttp >/dev/null && command -v h2load >/dev/null ||
+        install_packages curl nghttp2-client
+}
+
 # A Python that can make a virtual environment, pip included (Debian keeps ensurepip in python3-venv).
 need_python() {
     python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3 python3-venv

@@ -7,6 +7,7 @@
 
 mod client;
 mod gateway;
+mod http2;
 mod message;
 mod metrics;
 mod mutate;
@@ -18,11 +19,12 @@ mod units;
 
 pub use client::{Client, Echo, Reply};
 pub use gateway::{Gateway, Options};
+pub use http2::{Curl, nghttp2, python, python_script};
 pub use message::{BodyLength, Fields, Head, Reader};
 pub use metrics::Metrics;
 pub use mutate::Mutations;
 pub use origin::{Connection, Origin, Seen, Unreachable, refusing_url};
 pub use plane::{DataPlane, request};
-pub use process::{DEADLINE, Process, binary, until};
+pub use process::{DEADLINE, Process, binary, run, until};
 pub use publisher::Publisher;
 pub use units::{Mapped, REGION, StageBuilder, account, host, http_api, rest_api};

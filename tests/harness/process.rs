@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -32,6 +32,20 @@ pub fn binary(name: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+/// Runs a program to its end; one that takes longer than a minute is killed, with all that it has started.
+///
+/// # Panics
+/// When it isn't there.
+pub fn run<A: AsRef<OsStr>>(program: &Path, arguments: &[A]) -> Output {
+    Command::new("timeout")
+        .args(["--kill-after=5", "60"])
+        .arg(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{} doesn't start: {error}", program.display()))
 }
 
 /// A running child; see the module.

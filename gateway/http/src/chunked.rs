@@ -17,6 +17,8 @@ pub struct Step {
     pub consumed: usize,
     /// The payload among them, never empty: at most one run, so that a call ends before a second one.
     pub data: Option<Range<usize>>,
+    /// Trailer lines among them, or parts of lines, with their CRLFs; without the empty line that ends the body.
+    pub trailers: Range<usize>,
     /// The body ended with the last consumed byte, trailers included; what follows is the next message.
     pub done: bool,
 }
@@ -82,6 +84,7 @@ impl ChunkedDecoder {
     pub fn step(&mut self, input: &[u8]) -> Result<Step, ChunkError> {
         let mut consumed = 0;
         let mut data = None;
+        let (in_trailers, trailer_bytes) = (self.is_in_trailers(), self.trailer_bytes);
         while let Some(byte) = input.get(consumed) {
             match self.state {
                 State::Done => break,
@@ -97,16 +100,20 @@ impl ChunkedDecoder {
                 }
             }
         }
-        Ok(Step { consumed, data, done: self.is_done() })
+        let trailer_bytes = self.trailer_bytes - trailer_bytes;
+        let trailers_end = if in_trailers { trailer_bytes } else { consumed - self.end_bytes() };
+        let trailers = trailers_end - trailer_bytes..trailers_end;
+        Ok(Step { consumed, data, trailers, done: self.is_done() })
     }
 
     /// Like [`Self::step`], through any number of chunks: for bodies that are forwarded as they are. The
-    /// result's `data` is the last run only.
+    /// result's `data` is the last run only, and `trailers` those of the last run on.
     pub fn step_all(&mut self, input: &[u8]) -> Result<Step, ChunkError> {
-        let mut total = Step { consumed: 0, data: None, done: self.is_done() };
+        let mut total = Step { consumed: 0, data: None, trailers: 0..0, done: self.is_done() };
         while total.consumed < input.len() && !total.done {
             let step = self.step(&input[total.consumed..])?;
             total.data = step.data.map(|run| run.start + total.consumed..run.end + total.consumed);
+            total.trailers = step.trailers.start + total.consumed..step.trailers.end + total.consumed;
             total.consumed += step.consumed;
             total.done = step.done;
         }
@@ -121,6 +128,28 @@ impl ChunkedDecoder {
     /// Payload so far, without framing and trailers.
     pub fn data_bytes(&self) -> u64 {
         self.data_bytes
+    }
+
+    /// The last chunk has been read.
+    fn is_in_trailers(&self) -> bool {
+        matches!(
+            self.state,
+            State::TrailerStart
+                | State::TrailerName
+                | State::TrailerValue
+                | State::TrailerLineFeed
+                | State::EndLineFeed
+                | State::Done
+        )
+    }
+
+    /// Of the empty line that ends the body, as far as it has been read.
+    fn end_bytes(&self) -> usize {
+        match self.state {
+            State::EndLineFeed => 1,
+            State::Done => 2,
+            _ => 0,
+        }
     }
 
     fn take_data(&mut self, available: usize) -> usize {
@@ -248,6 +277,13 @@ impl ChunkedDecoder {
             Ok(next)
         }
     }
+}
+
+/// Whether a field may not stand in trailers; `name` in any case.
+pub fn is_forbidden_trailer(name: &[u8]) -> bool {
+    let mut kept = TrailerName::default();
+    name.iter().for_each(|byte| kept.push(*byte));
+    kept.is_forbidden()
 }
 
 /// A trailer's name as far as it is needed to tell the forbidden ones.

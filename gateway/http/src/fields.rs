@@ -117,7 +117,7 @@ impl Facts {
     /// Whether the connection may carry another message (RFC 9112 9.3); `close` wins over `keep-alive`.
     pub(crate) fn persists(&self, version: Version) -> bool {
         match version {
-            Version::Http11 => !self.close,
+            Version::Http11 | Version::Http2 => !self.close,
             Version::Http10 => self.keep_alive && !self.close,
         }
     }
@@ -127,7 +127,7 @@ impl Facts {
         self.upgrade.filter(|_| self.upgrade_option && version == Version::Http11)
     }
 
-    fn note(&mut self, name: HeaderName, value: &[u8], span: Span) -> Result<(), HeadFault> {
+    pub(crate) fn note(&mut self, name: HeaderName, value: &[u8], span: Span) -> Result<(), HeadFault> {
         match name {
             HeaderName::Host => {
                 self.host_repeated |= self.host.is_some();

@@ -1,4 +1,5 @@
-//! HTTP/1.1 without I/O: what a connection of the data plane knows about bytes.
+//! HTTP/1.1 without I/O: what a connection of the data plane knows about bytes; and of HTTP/2 what its library
+//! doesn't know.
 //!
 //! The first step of a request's life (parse) and the last (respond) stand on it: [`RequestHead`] and
 //! [`ResponseHead`] read heads out of a buffer, [`ChunkedDecoder`] checks a chunked body while it streams,
@@ -14,11 +15,13 @@
 pub mod encode;
 pub mod path;
 
+mod assemble;
 mod chunked;
 mod diagnose;
 mod error;
 mod fields;
 mod forwarded;
+mod frames;
 mod grammar;
 mod host;
 mod limits;
@@ -29,10 +32,12 @@ mod response;
 mod span;
 mod target;
 
-pub use chunked::{ChunkedDecoder, Step};
+pub use assemble::{AssembleError, RequestParts};
+pub use chunked::{ChunkedDecoder, Step, is_forbidden_trailer};
 pub use error::{ChunkError, RequestError, ResponseError};
 pub use fields::Header;
 pub use forwarded::{ForwardedElement, ForwardedElements, MalformedForwarded, x_forwarded_for};
+pub use frames::{FrameKind, FrameMeter, FrameRates, GoawayReader};
 pub use grammar::{is_field_value, is_token};
 pub use host::host_name;
 pub use limits::{ChunkLimits, HeadLimits};
@@ -60,4 +65,6 @@ pub enum Progress {
 pub enum Version {
     Http10,
     Http11,
+    /// Never parsed: of requests that [`RequestHead::assemble`] has written.
+    Http2,
 }

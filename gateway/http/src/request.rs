@@ -26,7 +26,7 @@ pub enum Method {
 }
 
 impl Method {
-    fn classify(name: &[u8]) -> Self {
+    pub(crate) fn classify(name: &[u8]) -> Self {
         match name {
             b"GET" => Self::Get,
             b"HEAD" => Self::Head,

@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 use super::access_log::AccessLogFigures;
 use super::resolver::ResolverFigures;
 use super::totals::{ShardTotals, StageName, Totals};
+use crate::http2::Http2Event;
 use crate::stats::{Counters, Gauges, Latency, RefusalKind, StageStats};
 
 /// What `/metrics` answers with.
@@ -182,7 +183,7 @@ fn stage_labels(name: &StageName) -> [(&'static str, &str); 2] {
 type CounterOf = fn(&Counters) -> u64;
 type GaugeOf = fn(&Gauges) -> u64;
 
-const SHARD_COUNTERS: [(&str, &str, CounterOf); 14] = [
+const SHARD_COUNTERS: [(&str, &str, CounterOf); 15] = [
     ("turnpike_shard_connections_accepted_total", "Client connections accepted.", |c| {
         c.connections_accepted_total
     }),
@@ -191,6 +192,9 @@ const SHARD_COUNTERS: [(&str, &str, CounterOf); 14] = [
     }),
     ("turnpike_shard_connections_taken_over_total", "Connections taken over from another shard.", |c| {
         c.connections_taken_over_total
+    }),
+    ("turnpike_shard_http2_connections_total", "Client connections that speak HTTP/2.", |c| {
+        c.http2_connections_total
     }),
     (
         "turnpike_shard_connections_idle_closed_total",
@@ -270,6 +274,17 @@ fn render_shards(page: &mut Page, shards: &[ShardTotals]) {
         for kind in RefusalKind::ALL {
             let count = shard.counters.refusals.of(kind);
             page.sample("", &[("shard", &index.to_string()), ("kind", kind.name())], count);
+        }
+    }
+    page.family(
+        "turnpike_shard_http2_events_total",
+        Kind::Counter,
+        "HTTP/2 connections ended and streams reset for what their client did, by kind.",
+    );
+    for (index, shard) in shards.iter().enumerate() {
+        for event in Http2Event::ALL {
+            let count = shard.counters.http2_events.of(event);
+            page.sample("", &[("shard", &index.to_string()), ("kind", event.name())], count);
         }
     }
     for (name, help, of) in SHARD_GAUGES {

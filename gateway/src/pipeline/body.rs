@@ -43,8 +43,13 @@ impl Body {
         }
     }
 
-    /// As [`take`](Self::take), and appends the payload without its framing.
-    pub(super) fn take_payload(&mut self, bytes: &[u8], payload: &mut Vec<u8>) -> Result<usize, ChunkError> {
+    /// As [`take`](Self::take), and appends the payload without its framing, and the trailers' lines apart.
+    pub(super) fn take_payload(
+        &mut self,
+        bytes: &[u8],
+        payload: &mut Vec<u8>,
+        trailers: &mut Vec<u8>,
+    ) -> Result<usize, ChunkError> {
         let Self::Chunked(decoder) = self else {
             let taken = self.take(bytes)?;
             payload.extend_from_slice(&bytes[..taken]);
@@ -57,6 +62,7 @@ impl Body {
             if let Some(data) = step.data {
                 payload.extend_from_slice(&rest[data]);
             }
+            trailers.extend_from_slice(&rest[step.trailers]);
             taken += step.consumed;
         }
         Ok(taken)
@@ -116,13 +122,14 @@ mod tests {
     fn chunks_end_behind_their_trailers_at_whatever_offset_they_are_split() {
         for split in 0..CHUNKED.len() {
             let mut body = chunked();
-            let mut payload = Vec::new();
-            assert_eq!(body.take_payload(&CHUNKED[..split], &mut payload).unwrap(), split);
+            let (mut payload, mut trailers) = (Vec::new(), Vec::new());
+            assert_eq!(body.take_payload(&CHUNKED[..split], &mut payload, &mut trailers).unwrap(), split);
             assert!(!body.is_done(), "at {split}");
             let rest = [&CHUNKED[split..], b"GET /"].concat();
-            assert_eq!(body.take_payload(&rest, &mut payload).unwrap(), rest.len() - 5, "at {split}");
+            let taken = body.take_payload(&rest, &mut payload, &mut trailers).unwrap();
+            assert_eq!(taken, rest.len() - 5, "at {split}");
             assert!(body.is_done());
-            assert_eq!(payload, b"abcdefg");
+            assert_eq!((&payload[..], &trailers[..]), (&b"abcdefg"[..], &b"T: v\r\n"[..]));
         }
     }
 

@@ -12,9 +12,9 @@ use turnpike_http::{ChunkLimits, Method, encode};
 use attempt::Attempt;
 pub(crate) use fault::UpstreamFault;
 
-use super::body::Body;
+use super::incoming::Incoming;
 use super::upload::Upload;
-use super::{Exchange, Failure, Record, Refusal, upstream_request};
+use super::{Exchange, Failure, Record, Refusal, Wire, upstream_request};
 use crate::settings::Settings;
 use crate::table::{Address, Integration, Matched};
 use crate::upstream::Connection;
@@ -43,10 +43,14 @@ pub(super) async fn send<'a>(
 ) -> Result<Sent<'a>, Failure> {
     let shard = exchange.shard;
     let integration = address.stage.integration(matched);
-    let (body, body_bytes) = begin_body(exchange)?;
+    let (mut body, body_bytes) = Incoming::begin(exchange)?;
     let mut head = shard.buffers.small();
     upstream_request::encode(exchange, address, matched, integration, &mut head);
     head.extend_from_slice(&exchange.buffered()[..body_bytes]);
+    if let Err(failure) = body.take_arrived(exchange, &mut head).await {
+        shard.buffers.give(head);
+        return Err(failure);
+    }
     let begun_us = shard.clock.now_us();
     record.integration_begins(begun_us);
     let give_up_ms = begun_us / 1000 + integration.timeout_ms;
@@ -74,23 +78,6 @@ pub(super) async fn send<'a>(
     })
 }
 
-/// The body as far as it came with the head, checked.
-fn begin_body(exchange: &Exchange<'_>) -> Result<(Body, usize), Failure> {
-    let settings = &exchange.shard.settings;
-    let mut body = Body::of_request(
-        exchange.head.framing,
-        chunk_limits(settings, settings.header_bytes_max, settings.header_count_max),
-    );
-    if body.exceeds(settings.body_bytes_max) {
-        return Err(Refusal::BodyTooLarge.into());
-    }
-    let body_bytes = body.take(exchange.buffered()).map_err(Refusal::Chunk)?;
-    if matches!(body, Body::Chunked(_)) && body.exceeds(settings.body_bytes_max) {
-        return Err(Refusal::BodyTooLarge.into());
-    }
-    Ok((body, body_bytes))
-}
-
 /// Tells a client that waits for it that its body is wanted (RFC 9110 10.1.1). The gateway says so itself, once
 /// the upstream is known to be there, since not every upstream does; it passes no expectation on.
 async fn invite_body(
@@ -106,11 +93,17 @@ async fn invite_body(
     encode::status_line(&mut out, 100);
     out.extend_from_slice(b"\r\n");
     record.bytes_out += out.len() as u64;
-    shard.wheel.arm(&client.watch, shard.settings.write_timeout_ms, OnExpiry::EndBoth);
-    let (sent, out) = client.stream.send(out, 0).await;
-    client.watch.disarm();
+    let (sent, out) = match exchange.wire {
+        Wire::Http1 => {
+            shard.wheel.arm(&client.watch, shard.settings.write_timeout_ms, OnExpiry::EndBoth);
+            let (sent, out) = client.stream.send(out, 0).await;
+            client.watch.disarm();
+            (sent.map_err(|_| Failure::ClientGone), out)
+        }
+        Wire::Http2(stream) => (stream.inform(&out).map_err(|_| Failure::ClientGone), out),
+    };
     shard.buffers.give(out);
-    sent.map_err(|_| Failure::ClientGone)
+    sent
 }
 
 /// Trailers are bounded as headers are.

@@ -1,4 +1,4 @@
-//! How long a peer that sends slowly is waited for.
+//! How long a peer that sends slowly is waited for, or one that takes slowly where that can be seen.
 //!
 //! A stock of patience, in time: waiting uses it up, bytes bring it back, and it never exceeds the grace that
 //! it begins with. So in any stretch of waiting, `bytes >= (waited - grace) * rate`; time that the gateway or the
@@ -7,7 +7,7 @@
 use crate::settings::Settings;
 
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     left_us: u64,
     grace_us: u64,
     /// 0: no rate is asked for.
@@ -16,8 +16,13 @@ pub(super) struct Patience {
 
 impl Patience {
     /// For a request's body.
-    pub(super) fn for_body(settings: &Settings) -> Self {
+    pub(crate) fn for_body(settings: &Settings) -> Self {
         Self::new(settings.body_rate_bytes_per_s_min, settings.body_rate_grace_ms)
+    }
+
+    /// For the client to take an answer.
+    pub(crate) fn for_answer(settings: &Settings) -> Self {
+        Self::new(settings.body_rate_bytes_per_s_min, settings.write_timeout_ms)
     }
 
     fn new(bytes_per_s_min: u64, grace_ms: u64) -> Self {
@@ -25,15 +30,15 @@ impl Patience {
     }
 
     /// How long the next bytes may take.
-    pub(super) fn left_ms(&self) -> u64 {
+    pub(crate) fn left_ms(&self) -> u64 {
         if self.bytes_per_s_min == 0 { u64::MAX } else { self.left_us / 1_000 }
     }
 
-    pub(super) fn waited(&mut self, ms: u64) {
+    pub(crate) fn waited(&mut self, ms: u64) {
         self.left_us = self.left_us.saturating_sub(ms.saturating_mul(1_000));
     }
 
-    pub(super) fn came(&mut self, bytes: usize) {
+    pub(crate) fn came(&mut self, bytes: usize) {
         if let Some(bought_us) = (bytes as u64).saturating_mul(1_000_000).checked_div(self.bytes_per_s_min) {
             self.left_us = self.left_us.saturating_add(bought_us).min(self.grace_us);
         }

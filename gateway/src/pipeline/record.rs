@@ -142,6 +142,7 @@ impl<'a> Record<'a> {
             protocol: match exchange.head.version {
                 Version::Http10 => "HTTP/1.0",
                 Version::Http11 => "HTTP/1.1",
+                Version::Http2 => "HTTP/2.0",
             },
             source_ip: exchange.source_ip,
             user_agent: user_agent.map(|header| header.value_span.of(exchange.bytes)),

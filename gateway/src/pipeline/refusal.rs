@@ -254,6 +254,7 @@ pub(super) fn encode_ids(protocol: Option<Protocol>, id: RequestId, out: &mut Ve
 /// RFC 9112 9.3: said only where it isn't the version's default.
 pub(super) fn encode_connection(kept: bool, version: Version, out: &mut Vec<u8>) {
     match (kept, version) {
+        (_, Version::Http2) => {}
         (false, _) => encode::header(out, "Connection", b"close"),
         (true, Version::Http10) => encode::header(out, "Connection", b"keep-alive"),
         (true, Version::Http11) => {}

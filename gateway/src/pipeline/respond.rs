@@ -2,13 +2,13 @@
 //!
 //! Framing is kept where the client can read it; a chunked body is decoded for an HTTP/1.0 client, and a
 //! body that only the upstream's close ends is chunked for an HTTP/1.1 client, who can then tell a whole
-//! body from a cut one. A connection goes back to its pool when the answer ended where its framing said,
+//! body from a cut one. Over HTTP/2, the head goes as fields and the body without framing. A connection goes back to its pool when the answer ended where its framing said,
 //! nothing came behind it, and the request was sent whole.
 
 use std::cell::Cell;
 
 use turnpike_http::{
-    HeadLimits, HeaderName, Method, Progress, ResponseFraming, ResponseHead, Version, encode,
+    ChunkError, HeadLimits, HeaderName, Method, Progress, ResponseFraming, ResponseHead, Version, encode,
 };
 use turnpike_snapshot::Protocol;
 
@@ -17,7 +17,8 @@ use super::integrate::{Sent, UpstreamFault, chunk_limits};
 use super::lines::{self, Pass};
 use super::pieces::{self, Pace};
 use super::refusal::{self, Failure, Refusal};
-use super::{Answered, Exchange, Record, duplex};
+use super::{Answered, Exchange, Record, Wire, duplex};
+use crate::http2::Left;
 use crate::table::{Address, Integration};
 use crate::upstream::Connection;
 
@@ -187,7 +188,12 @@ impl Download<'_, '_> {
             if header.hop_by_hop { Pass::Drop } else { Pass::Keep }
         });
         out.extend_from_slice(b"\r\n");
-        self.send(out, 0, record).await
+        if let Wire::Http2(stream) = self.exchange.wire {
+            let informed = stream.inform(&out).map_err(|_| Fault::ClientGone);
+            self.exchange.shard.buffers.give(out);
+            return informed;
+        }
+        self.send(out, record).await
     }
 
     async fn relay(
@@ -211,13 +217,13 @@ impl Download<'_, '_> {
         let mut extra = input.len() > head.head_bytes + taken;
         self.began.set(true);
         if !body.is_done() && coding != Coding::Discard {
-            self.send(out, 0, record).await?;
+            self.begin(out, false, record).await?;
             extra |= self.stream(&mut connection, input, &mut body, coding, record).await?;
             self.finish(connection, head, &body, extra);
         } else {
             // The connection is free for the next request before this answer is even sent.
             self.finish(connection, head, &body, extra);
-            self.send(out, 0, record).await?;
+            self.begin(out, true, record).await?;
         }
         Ok(kept)
     }
@@ -240,19 +246,22 @@ impl Download<'_, '_> {
         let shard = self.exchange.shard;
         shard.buffers.give(std::mem::replace(input, shard.buffers.large()));
         let mut pace = Pace::default();
+        let piece_bytes_max = match self.exchange.wire {
+            Wire::Http1 => usize::MAX,
+            Wire::Http2(_) => shard.settings.http2_send_buffer_bytes_max,
+        };
         loop {
             input.clear();
-            let (received, timed_out) = match pace.receive(&connection.stream, input, usize::MAX).await {
+            if let Wire::Http2(stream) = self.exchange.wire {
+                stream.await_room().await.map_err(|_| Fault::ClientGone)?;
+            }
+            let (received, timed_out) = match pace.receive(&connection.stream, input, piece_bytes_max).await {
                 Some(received) => (received, false),
-                None => self.await_piece(connection, input).await,
+                None => self.await_piece(connection, input, piece_bytes_max).await,
             };
             match received {
                 Ok(0) if !timed_out && matches!(body, Body::UntilClose) => {
-                    if coding == Coding::Enchunk {
-                        let mut out = shard.buffers.small();
-                        out.extend_from_slice(encode::LAST_CHUNK);
-                        self.send(out, 0, record).await?;
-                    }
+                    self.end(coding, record).await?;
                     return Ok(false);
                 }
                 Ok(count) if count > 0 => {}
@@ -263,7 +272,7 @@ impl Download<'_, '_> {
                 self.forward(body, input, record).await?
             } else {
                 let (taken, out) = self.pass(body, coding, input, shard.buffers.large(), record)?;
-                self.send(out, 0, record).await?;
+                self.send_piece(out, body.is_done(), record).await?;
                 taken
             };
             if body.is_done() {
@@ -277,10 +286,10 @@ impl Download<'_, '_> {
         &self,
         connection: &Connection,
         input: &mut Vec<u8>,
+        bytes_max: usize,
     ) -> (std::io::Result<usize>, bool) {
-        let wheel = &self.exchange.shard.wheel;
-        wheel.arm_while_asked(&connection.watch, self.integration.timeout_ms, &self.exchange.client.watch);
-        let (received, returned) = connection.stream.recv(std::mem::take(input)).await;
+        self.exchange.await_upstream(&connection.watch, self.integration.timeout_ms);
+        let (received, returned) = connection.stream.recv_at_most(std::mem::take(input), bytes_max).await;
         *input = returned;
         let timed_out = connection.watch.has_expired();
         connection.watch.disarm();
@@ -322,7 +331,7 @@ impl Download<'_, '_> {
         let start = out.len();
         let taken = match coding {
             Coding::Discard => Ok(0),
-            Coding::Dechunk => body.take_payload(bytes, &mut out),
+            Coding::Dechunk => self.take_payload(body, bytes, &mut out),
             Coding::Same => body.take(bytes).inspect(|taken| out.extend_from_slice(&bytes[..*taken])),
             Coding::Enchunk => body.take(bytes).inspect(|taken| {
                 if *taken > 0 {
@@ -340,11 +349,21 @@ impl Download<'_, '_> {
         }
     }
 
+    /// Takes the framing off, and keeps the trailers for who can have them.
+    fn take_payload(&self, body: &mut Body, bytes: &[u8], out: &mut Vec<u8>) -> Result<usize, ChunkError> {
+        let mut trailers = Vec::new();
+        let taken = body.take_payload(bytes, out, &mut trailers)?;
+        if let Wire::Http2(stream) = self.exchange.wire {
+            stream.add_trailers(&trailers);
+        }
+        Ok(taken)
+    }
+
     fn coding(&self, head: &ResponseHead) -> Coding {
         let has_body = !matches!(head.framing, ResponseFraming::None | ResponseFraming::Length(0));
         match (head.framing, self.exchange.head.version) {
             _ if self.exchange.head.method == Method::Head && has_body => Coding::Discard,
-            (ResponseFraming::Chunked, Version::Http10) => Coding::Dechunk,
+            (_, Version::Http2) | (ResponseFraming::Chunked, Version::Http10) => Coding::Dechunk,
             (ResponseFraming::UntilClose, Version::Http11) => Coding::Enchunk,
             _ => Coding::Same,
         }
@@ -414,8 +433,41 @@ impl Download<'_, '_> {
         wheel.arm_while_taken(watch, settings.write_timeout_ms, settings.body_rate_bytes_per_s_min);
     }
 
-    async fn send(&self, out: Vec<u8>, start: usize, record: &mut Record<'_>) -> Result<(), Fault> {
-        record.bytes_out += (out.len() - start) as u64;
+    /// Sends the head, and what there is of the body.
+    async fn begin(&self, out: Vec<u8>, last: bool, record: &mut Record<'_>) -> Result<(), Fault> {
+        let Wire::Http2(stream) = self.exchange.wire else { return self.send(out, record).await };
+        let sent = stream.begin(&out, last).await;
+        self.given(out, sent, record)
+    }
+
+    /// Sends a piece of a body whose framing is taken off or put on.
+    async fn send_piece(&self, out: Vec<u8>, last: bool, record: &mut Record<'_>) -> Result<(), Fault> {
+        let Wire::Http2(stream) = self.exchange.wire else { return self.send(out, record).await };
+        let sent = stream.send(&out, last).await;
+        self.given(out, sent, record)
+    }
+
+    fn given(&self, out: Vec<u8>, sent: Result<(), Left>, record: &mut Record<'_>) -> Result<(), Fault> {
+        record.bytes_out += out.len() as u64;
+        self.exchange.shard.buffers.give(out);
+        sent.map_err(|Left| Fault::ClientGone)
+    }
+
+    /// Ends a body that the upstream's close has ended.
+    async fn end(&self, coding: Coding, record: &mut Record<'_>) -> Result<(), Fault> {
+        if let Wire::Http2(stream) = self.exchange.wire {
+            return stream.end().map_err(|Left| Fault::ClientGone);
+        }
+        if coding != Coding::Enchunk {
+            return Ok(());
+        }
+        let mut out = self.exchange.shard.buffers.small();
+        out.extend_from_slice(encode::LAST_CHUNK);
+        self.send(out, record).await
+    }
+
+    async fn send(&self, out: Vec<u8>, record: &mut Record<'_>) -> Result<(), Fault> {
+        record.bytes_out += out.len() as u64;
         let (sent, out) = self.write(out).await;
         self.exchange.shard.buffers.give(out);
         sent

@@ -92,6 +92,7 @@ impl<'a> RequestLine<'a> {
             protocol: match version {
                 Some(b"HTTP/1.1") => "HTTP/1.1",
                 Some(b"HTTP/1.0") => "HTTP/1.0",
+                Some(b"HTTP/2.0") => "HTTP/2.0",
                 _ => "",
             },
         }
@@ -107,7 +108,8 @@ mod tests {
         for (bytes, method, path, protocol) in [
             ("GET /a?b=c HTTP/1.1\r\nX : y\r\n\r\n", "GET", "/a", "HTTP/1.1"),
             ("\r\nGET /a HTTP/1.0\r\n", "GET", "/a", "HTTP/1.0"),
-            ("GET /a HTTP/2.0\r\n", "GET", "/a", ""),
+            ("GET /a HTTP/2.0\r\n", "GET", "/a", "HTTP/2.0"),
+            ("GET /a HTTP/3.0\r\n", "GET", "/a", ""),
             ("GET /a", "GET", "/a", ""),
             ("GET /a\u{1} HTTP/1.1\r\n", "GET", "", "HTTP/1.1"),
             ("G(T /a HTTP/1.1\r\n", "", "/a", "HTTP/1.1"),

@@ -11,9 +11,11 @@ use std::rc::Rc;
 use turnpike_rt::Transport;
 
 use super::body::Body;
+use super::incoming::Incoming;
 use super::patience::Patience;
 use super::pieces::{self, Pace};
 use super::{Exchange, Refusal};
+use crate::http2::BodyEnd;
 use crate::shard::Shard;
 use crate::table::Integration;
 use crate::upstream::Connection;
@@ -29,7 +31,7 @@ pub(super) struct Upload {
     upstream: Rc<Transport>,
     upstream_watch: Rc<Watch>,
     timeout_ms: u64,
-    body: Body,
+    body: Incoming,
     patience: Patience,
 }
 
@@ -74,7 +76,7 @@ impl Upload {
         exchange: &Exchange<'_>,
         connection: &Connection,
         integration: &Integration,
-        body: Body,
+        body: Incoming,
     ) -> Self {
         // The answer isn't due before the body is sent; until then, the upload keeps the time.
         connection.watch.disarm();
@@ -104,15 +106,10 @@ impl Upload {
         let mut pace = Pace::default();
         let uploaded = loop {
             piece.clear();
-            match self.receive(&mut piece, &mut pace, &control, bytes_in).await {
-                Ok(()) => {}
+            let ahead = match self.receive(&mut piece, &mut pace, &control, bytes_in).await {
+                Ok(ahead) => ahead,
                 Err(ended) => break ended,
-            }
-            let taken = match self.take(&piece) {
-                Ok(taken) => taken,
-                Err(refusal) => break Uploaded::Refused(refusal),
             };
-            let ahead = piece.split_off(taken);
             let (sent, returned) = pieces::send(&self.upstream, std::mem::take(&mut piece), || {
                 self.shard.wheel.arm(&self.upstream_watch, self.timeout_ms, OnExpiry::EndBoth);
             })
@@ -131,17 +128,50 @@ impl Upload {
         uploaded
     }
 
+    /// The next piece of the body; returns what came behind the body's end.
     async fn receive(
         &mut self,
         piece: &mut Vec<u8>,
         pace: &mut Pace,
         control: &UploadControl,
         bytes_in: &Cell<u64>,
-    ) -> Result<(), Uploaded> {
+    ) -> Result<Vec<u8>, Uploaded> {
         if control.stopped.get() {
             return Err(Uploaded::Stopped);
         }
-        let left = self.body.left().map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+        match &mut self.body {
+            Incoming::Http1(body) => {
+                let left = body.left().map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+                self.receive_bytes(piece, left, pace, control, bytes_in).await?;
+                let taken = self.take(piece).map_err(Uploaded::Refused)?;
+                Ok(piece.split_off(taken))
+            }
+            Incoming::Http2(body) => {
+                let timeout_ms = self.shard.settings.read_body_timeout_ms.min(self.patience.left_ms());
+                let since_ms = self.shard.wheel.now_ms();
+                let filled = body.fill(&self.shard, timeout_ms, piece, || control.stopped.get()).await;
+                bytes_in.set(bytes_in.get() + piece.len() as u64);
+                self.patience.waited(self.shard.wheel.now_ms() - since_ms);
+                match filled {
+                    Ok(()) => self.patience.came(piece.len()),
+                    Err(BodyEnd::Left) => return Err(Uploaded::ClientGone),
+                    Err(BodyEnd::TimedOut) => return Err(Uploaded::Refused(self.impatience())),
+                    Err(BodyEnd::Stopped) => return Err(Uploaded::Stopped),
+                }
+                let fits = body.payload_bytes() <= self.shard.settings.body_bytes_max;
+                if fits { Ok(Vec::new()) } else { Err(Uploaded::Refused(Refusal::BodyTooLarge)) }
+            }
+        }
+    }
+
+    async fn receive_bytes(
+        &mut self,
+        piece: &mut Vec<u8>,
+        left: usize,
+        pace: &mut Pace,
+        control: &UploadControl,
+        bytes_in: &Cell<u64>,
+    ) -> Result<(), Uploaded> {
         let received = match pace.receive(&self.client, piece, left).await {
             Some(received) => received,
             None => self.await_piece(piece, left).await,
@@ -176,9 +206,10 @@ impl Upload {
     }
 
     fn take(&mut self, piece: &[u8]) -> Result<usize, Refusal> {
-        let taken = self.body.take(piece).map_err(Refusal::Chunk)?;
+        let Incoming::Http1(body) = &mut self.body else { return Ok(piece.len()) };
+        let taken = body.take(piece).map_err(Refusal::Chunk)?;
         // A length was checked when the request began.
-        if matches!(self.body, Body::Chunked(_)) && self.body.exceeds(self.shard.settings.body_bytes_max) {
+        if matches!(body, Body::Chunked(_)) && body.exceeds(self.shard.settings.body_bytes_max) {
             return Err(Refusal::BodyTooLarge);
         }
         Ok(taken)

@@ -188,6 +188,39 @@ pub(super) struct LowArgs {
     #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_IDLE_BUFFERS_MAX", value_name = "BUFFERS")]
     pub(super) idle_buffers_max: Option<u64>,
 
+    /// Streams that one HTTP/2 connection may have open at once; further ones are refused, to be tried again
+    /// [default: 128]
+    #[arg(help_heading = HTTP2, long, env = "TURNPIKE_GATEWAY_HTTP2_STREAMS_MAX", value_name = "STREAMS")]
+    pub(super) http2_streams_max: Option<u64>,
+    /// Bytes of one request's body that an HTTP/2 client may send before its integration takes them [default: 262144]
+    #[arg(help_heading = HTTP2, long, env = "TURNPIKE_GATEWAY_HTTP2_STREAM_WINDOW_BYTES", value_name = "BYTES")]
+    pub(super) http2_stream_window_bytes: Option<u64>,
+    /// The same for all requests of an HTTP/2 connection together; at least 65535 [default: 1048576]
+    #[arg(help_heading = HTTP2, long, env = "TURNPIKE_GATEWAY_HTTP2_CONNECTION_WINDOW_BYTES", value_name = "BYTES")]
+    pub(super) http2_connection_window_bytes: Option<u64>,
+    /// Largest HTTP/2 frame that is taken, 16384 to 16777215 [default: 16384]
+    #[arg(help_heading = HTTP2, long, env = "TURNPIKE_GATEWAY_HTTP2_FRAME_BYTES_MAX", value_name = "BYTES")]
+    pub(super) http2_frame_bytes_max: Option<u64>,
+    /// Header fields of an HTTP/2 request as RFC 9113 10.5.1 counts them, 32 bytes a field more than
+    /// --header-bytes-max does; 431 above it, and an end of the connection far above it [default: 32768]
+    #[arg(help_heading = HTTP2, long, env = "TURNPIKE_GATEWAY_HTTP2_HEADER_LIST_BYTES_MAX", value_name = "BYTES")]
+    pub(super) http2_header_list_bytes_max: Option<u64>,
+    /// Bytes of an answer that one HTTP/2 stream holds for a client that doesn't take them [default: 65536]
+    #[arg(help_heading = HTTP2, long, env = "TURNPIKE_GATEWAY_HTTP2_SEND_BUFFER_BYTES_MAX", value_name = "BYTES")]
+    pub(super) http2_send_buffer_bytes_max: Option<u64>,
+    /// Frames that one HTTP/2 connection may send in a second, of each kind that carries no message: SETTINGS, PING,
+    /// PRIORITY, WINDOW_UPDATE (one more for each 512 bytes sent to the client), empty DATA. Beyond it, the connection
+    /// is ended [default: 10000]
+    #[arg(help_heading = HTTP2, long, env = "TURNPIKE_GATEWAY_HTTP2_CONTROL_FRAMES_PER_SECOND_MAX", value_name = "FRAMES")]
+    pub(super) http2_control_frames_per_second_max: Option<u64>,
+    /// Streams that one HTTP/2 connection may reset in a second; beyond it, the connection is ended [default: 200]
+    #[arg(help_heading = HTTP2, long, env = "TURNPIKE_GATEWAY_HTTP2_RESETS_PER_SECOND_MAX", value_name = "STREAMS")]
+    pub(super) http2_resets_per_second_max: Option<u64>,
+    /// Streams that one HTTP/2 connection may make the gateway reset by its mistakes, over its life; beyond it, the
+    /// connection is ended [default: 1024]
+    #[arg(help_heading = HTTP2, long, env = "TURNPIKE_GATEWAY_HTTP2_ERROR_RESETS_MAX", value_name = "STREAMS")]
+    pub(super) http2_error_resets_max: Option<u64>,
+
     /// Open connections per shard and integration target; a request that would need another waits for one
     /// [default: 1024]
     #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_UPSTREAM_CONNECTIONS_MAX", value_name = "CONNECTIONS")]
@@ -299,6 +332,7 @@ pub(super) struct LowArgs {
 const ADDRESSES: &str = "Addresses";
 const PROCESS: &str = "Process";
 const DOWNSTREAM: &str = "Clients (limits and timeouts)";
+const HTTP2: &str = "Clients that speak HTTP/2";
 const UPSTREAM: &str = "Integrations (limits and timeouts)";
 const GROUPS: &str = "Target groups";
 const NAMES: &str = "Names (DNS)";
@@ -322,6 +356,9 @@ impl LowArgs {
             connections_max connections_per_address_max exchanges_in_flight_max
             read_head_timeout_ms read_body_timeout_ms body_rate_bytes_per_s_min body_rate_grace_ms
             write_timeout_ms idle_timeout_ms idle_buffer_release_ms idle_buffers_max
+            http2_streams_max http2_stream_window_bytes http2_connection_window_bytes http2_frame_bytes_max
+            http2_header_list_bytes_max http2_send_buffer_bytes_max http2_control_frames_per_second_max
+            http2_resets_per_second_max http2_error_resets_max
             upstream_connections_max upstream_pending_requests_max upstream_idle_connections_max
             upstream_head_bytes_max
             upstream_header_count_max connect_timeout_ms upstream_idle_timeout_ms integration_timeout_ms_max

@@ -31,11 +31,12 @@ impl Attempt<'_> {
             } else {
                 self.give_up_ms.saturating_sub(shard.now_ms())
             };
-            shard.wheel.arm_while_asked(&connection.watch, left_ms, &self.exchange.client.watch);
+            self.exchange.await_upstream(&connection.watch, left_ms);
             let outcome = self.once(&mut connection).await;
             match outcome {
                 Ok(answer) => return Ok((connection, answer)),
                 Err(_) if connection.watch.has_expired() => return Err(UpstreamFault::TimedOut),
+                Err(fault) if self.exchange.is_abandoned() => return Err(fault),
                 Err(fault) if !(connection.reused && self.is_repeatable()) => return Err(fault),
                 Err(_) => {
                     shard.stats.borrow_mut().counters.upstream_retries_total += 1;

@@ -1,0 +1,72 @@
+//! A request's body as it comes from the client, framed as its head says, whatever carries it.
+
+use turnpike_http::Framing;
+
+use super::body::Body;
+use super::integrate::chunk_limits;
+use super::{Exchange, Failure, Refusal, Wire};
+use crate::http2::{BodyEnd, RequestBody};
+
+/// What is still to come of a request's body.
+#[derive(Debug)]
+pub(super) enum Incoming {
+    /// On the client's connection, framed already; or none.
+    Http1(Body),
+    /// On a stream; it is framed as it comes. Boxed: it is several times the size of the other.
+    Http2(Box<RequestBody>),
+}
+
+impl Incoming {
+    /// The body, and how many of the bytes that came with the head were part of it.
+    pub(super) fn begin(exchange: &Exchange<'_>) -> Result<(Self, usize), Failure> {
+        let settings = &exchange.shard.settings;
+        let framing = exchange.head.framing;
+        if let Wire::Http2(stream) = exchange.wire {
+            if matches!(framing, Framing::Length(length) if length > settings.body_bytes_max) {
+                return Err(Refusal::BodyTooLarge.into());
+            }
+            return Ok(match framing {
+                Framing::None => (Self::Http1(Body::Length(0)), 0),
+                Framing::Length(_) | Framing::Chunked => {
+                    (Self::Http2(Box::new(RequestBody::new(stream, framing))), 0)
+                }
+            });
+        }
+        let mut body = Body::of_request(
+            framing,
+            chunk_limits(settings, settings.header_bytes_max, settings.header_count_max),
+        );
+        if body.exceeds(settings.body_bytes_max) {
+            return Err(Refusal::BodyTooLarge.into());
+        }
+        let body_bytes = body.take(exchange.buffered()).map_err(Refusal::Chunk)?;
+        if matches!(body, Body::Chunked(_)) && body.exceeds(settings.body_bytes_max) {
+            return Err(Refusal::BodyTooLarge.into());
+        }
+        Ok((Self::Http1(body), body_bytes))
+    }
+
+    /// Appends what has arrived on a stream meanwhile, so that a short request is sent in one piece.
+    pub(super) async fn take_arrived(
+        &mut self,
+        exchange: &Exchange<'_>,
+        request: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        let Self::Http2(body) = self else { return Ok(()) };
+        match body.take_arrived(request).await {
+            Ok(()) if body.payload_bytes() > exchange.shard.settings.body_bytes_max => {
+                Err(Refusal::BodyTooLarge.into())
+            }
+            Ok(()) => Ok(()),
+            Err(BodyEnd::TimedOut) => Err(Refusal::ReadTimeout.into()),
+            Err(BodyEnd::Left | BodyEnd::Stopped) => Err(Failure::ClientGone),
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        match self {
+            Self::Http1(body) => body.is_done(),
+            Self::Http2(body) => body.is_done(),
+        }
+    }
+}

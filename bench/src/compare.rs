@@ -5,6 +5,7 @@ mod bodies;
 mod child;
 mod contenders;
 mod facts;
+mod grpc;
 mod h2load;
 mod handshakes;
 mod hold;
@@ -78,6 +79,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
+    /// A Python that has grpcio, for the section grpc
+    #[arg(long, value_name = "FILE", default_value = "python3")]
+    python: PathBuf,
+
     /// Where turnpike-loadgen, turnpike-gateway and turnpike-control are [default: beside this program]
     #[arg(long, value_name = "DIR")]
     binaries: Option<PathBuf>,
@@ -103,6 +108,8 @@ enum SectionName {
     Http2,
     /// Memory of 50,000 connections that rest
     Idle,
+    /// 100,000 unary calls between a gRPC client and a gRPC server
+    Grpc,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -163,6 +170,7 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
             SectionName::Handshakes => handshakes::run(&bench)?,
             SectionName::Http2 => http2::run(&bench)?,
             SectionName::Idle => idle::run(&bench)?,
+            SectionName::Grpc => grpc::run(&bench)?,
         };
         results.sections.push(outcome);
     }
@@ -281,6 +289,7 @@ impl SectionName {
             Self::Handshakes => "handshakes",
             Self::Http2 => "http2",
             Self::Idle => "idle",
+            Self::Grpc => "grpc",
         }
     }
 }

@@ -114,6 +114,20 @@ impl Turnpike {
         Ok(self.target("turnpike", &api_id))
     }
 
+    /// An HTTP API whose default route passes gRPC calls on to `origin`.
+    pub(crate) fn make_grpc_api(&mut self, origin: SocketAddr) -> Result<Target, String> {
+        let api = json!({"name": "grpc", "protocolType": "HTTP", "target": format!("http://{origin}")});
+        let api_id = text(&self.call("POST", "/v2/apis", Some(&api))?, "apiId")?;
+        let integration_id = self.integration_id(&api_id)?;
+        let targets = json!({
+            "targets": [{"host": origin.ip().to_string(), "port": origin.port()}],
+            "protocolVersion": "GRPC",
+        });
+        let path = format!("/turnpike/v1/apis/{api_id}/integrations/{integration_id}/targets");
+        self.call("PUT", &path, Some(&targets))?;
+        Ok(self.target("turnpike", &api_id))
+    }
+
     /// An HTTP API with these routes, all to one integration at `origin`; deployed once, at the end.
     pub(crate) fn make_api(&mut self, origin: SocketAddr, route_keys: &[String]) -> Result<String, String> {
         let api = json!({"name": "bench", "protocolType": "HTTP"});

@@ -84,14 +84,14 @@ fn listener(downstream: &Downstream<'_>) -> (&'static str, String) {
         Downstream::Http => ("", String::new()),
         // As many streams on a connection as its clients may open.
         Downstream::Http2 => (" http2", "    http2_max_concurrent_streams 256;\n".to_owned()),
-        // Tickets carry the session, so that no cache has to be kept and locked.
+        // Tickets carry the sessions, so no cache has to be kept; `off` would renew no ticket of a resumed session.
         Downstream::Https(identity) => (
             " ssl",
             format!(
                 "    ssl_certificate {};
     ssl_certificate_key {};
     ssl_protocols TLSv1.3;
-    ssl_session_cache off;
+    ssl_session_cache none;
     ssl_session_tickets on;
     ssl_session_timeout 1h;
 ",

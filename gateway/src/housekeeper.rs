@@ -11,6 +11,7 @@ pub(crate) mod metrics;
 mod publish;
 pub(crate) mod resolver;
 mod signals;
+pub(crate) mod targets;
 pub(crate) mod totals;
 pub(crate) mod vault;
 
@@ -33,9 +34,10 @@ use admin::{Admin, Readiness};
 use collector::{Ask, Collector};
 use link::{Link, LinkSettings, LinkStatus};
 use metrics::HousekeeperFigures;
-use publish::Publication;
+use publish::{Names, Publication};
 use resolver::{Addresses, Resolver};
 use signals::Signal;
+use targets::{EjectedTarget, Targets};
 use totals::Totals;
 use vault::Vault;
 
@@ -63,6 +65,7 @@ pub(crate) struct Services {
     pub(crate) tables: Arc<ArcSwap<Table>>,
     pub(crate) log: AccessLog,
     resolver: Resolver,
+    targets: Targets,
     vault: Vault,
 }
 
@@ -74,10 +77,12 @@ impl Services {
     pub(crate) fn start(settings: Arc<Settings>) -> Result<Self, String> {
         let vault =
             Vault::open(&settings.data_dir, publish::limits(&settings)).map_err(|error| error.to_string())?;
+        let resolver = Resolver::start(&settings);
         Ok(Self {
             tables: Arc::new(ArcSwap::from_pointee(Table::empty())),
             log: AccessLog::start(&settings).map_err(|error| error.to_string())?,
-            resolver: Resolver::start(&settings),
+            targets: Targets::start(&settings, &resolver),
+            resolver,
             vault,
             settings,
         })
@@ -85,6 +90,10 @@ impl Services {
 
     pub(crate) fn addresses(&self) -> Arc<ArcSwap<Addresses>> {
         self.resolver.addresses()
+    }
+
+    pub(crate) fn ejections(&self) -> mpsc::Sender<EjectedTarget> {
+        self.targets.ejections()
     }
 
     /// The gateway's own log, for requests that no stage logs.
@@ -105,14 +114,15 @@ pub(crate) async fn run(
     mut events: mpsc::UnboundedReceiver<ShardEvent>,
     ready_line: String,
 ) -> Result<(), String> {
-    let Services { settings, tables, log, resolver, vault } = services;
+    let Services { settings, tables, log, resolver, targets, vault } = services;
     let totals = Arc::new(Mutex::new(Totals::new(mailboxes.len())));
     let log_queue = log.queue();
     let log = Arc::new(Mutex::new(log));
     let resolver = Arc::new(resolver);
+    let targets = Arc::new(targets);
     let compiler = Compiler::new(settings.integration_timeout_ms_max);
-    let publication =
-        Publication::new(tables, Arc::clone(&totals), Arc::clone(&log), Arc::clone(&resolver), compiler);
+    let names = Names { resolver: Arc::clone(&resolver), targets: Arc::clone(&targets) };
+    let publication = Publication::new(tables, Arc::clone(&totals), Arc::clone(&log), names, compiler);
     let publish_counts = publication.counts();
     tokio::spawn(publish::free_retired(publication.retired()));
 
@@ -124,6 +134,7 @@ pub(crate) async fn run(
     let link_status = link.status();
     tokio::spawn(link.run());
 
+    let target_metrics_max = settings.target_metrics_max;
     let (readiness, readiness_seen) = watch::channel(Readiness::Starting);
     let (drain_wanted, mut drains) = mpsc::unbounded_channel();
     let admin = Arc::new(Admin {
@@ -135,7 +146,7 @@ pub(crate) async fn run(
         totals,
         figures: Box::new({
             let (link_status, readiness) = (link_status.clone(), readiness_seen.clone());
-            let resolver = Arc::clone(&resolver);
+            let (resolver, targets) = (Arc::clone(&resolver), Arc::clone(&targets));
             move || HousekeeperFigures {
                 driver: driver.name(),
                 snapshot_version: link_status.borrow().serving_version,
@@ -143,7 +154,9 @@ pub(crate) async fn run(
                 snapshot_refused_total: publish_counts.refused(),
                 control_connected: link_status.borrow().connected,
                 draining: *readiness.borrow() == Readiness::Draining,
-                resolver: resolver.figures(),
+                resolver: resolver.figures().and(targets.services().figures()),
+                target_groups: targets.figures(),
+                target_metrics_max,
                 access_log: log_queue.figures(),
             }
         }),
@@ -158,7 +171,7 @@ pub(crate) async fn run(
 
     let mut signals =
         signals::listen(settings.exit_with_parent).map_err(|error| format!("signals: {error}"))?;
-    let readiness_task = tokio::spawn(follow_readiness(link_status, resolver, readiness.clone()));
+    let readiness_task = tokio::spawn(follow_readiness(link_status, resolver, targets, readiness.clone()));
     let mut watch = Watch { mailboxes: &mailboxes, running: mailboxes.len(), started: 0, failure: None };
     let mut ready_line = Some(ready_line);
     loop {
@@ -199,10 +212,13 @@ fn ask(mailbox: &Mailbox) -> Ask {
 async fn follow_readiness(
     mut link: watch::Receiver<LinkStatus>,
     resolver: Arc<Resolver>,
+    targets: Arc<Targets>,
     readiness: watch::Sender<Readiness>,
 ) {
     if link.wait_for(|status| status.serving_version > 0).await.is_ok() {
-        resolver.resolved(Instant::now() + Duration::from_millis(RESOLVE_MS)).await;
+        let deadline = Instant::now() + Duration::from_millis(RESOLVE_MS);
+        resolver.resolved(deadline).await;
+        targets.services().resolved(deadline).await;
         readiness.send_replace(Readiness::Ready);
     }
 }

@@ -26,6 +26,11 @@ impl Ids {
         RequestId([self.draw(0), self.draw(1)])
     }
 
+    /// A seed for what else needs random numbers.
+    pub(crate) fn number(&self) -> u64 {
+        self.draw(0)
+    }
+
     fn draw(&self, stream: usize) -> u64 {
         let state = self.streams[stream].get().wrapping_add(GOLDEN_GAMMA);
         self.streams[stream].set(state);

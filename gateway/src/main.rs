@@ -174,6 +174,7 @@ fn start_shards(
             mailboxes: mailboxes.clone(),
             bell,
             log_queue: services.log.queue(),
+            ejections: services.ejections(),
             log: log.clone(),
             id_seed: random_seed()?,
         };

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
+use tokio::sync::mpsc;
+use turnpike_balance::Ejection;
 use turnpike_rt::{BellListener, Clock, Listener, Scratch};
 
 use crate::agreement::Agreement;
@@ -24,6 +26,7 @@ use crate::entrance::Accepted;
 use crate::housekeeper::access_log::AccessLogQueue;
 use crate::housekeeper::collector::Reply;
 use crate::housekeeper::resolver::Addresses;
+use crate::housekeeper::targets::EjectedTarget;
 use crate::ids::Ids;
 use crate::listener;
 use crate::log_lines::LogLines;
@@ -52,6 +55,7 @@ pub(crate) struct ShardParts {
     pub(crate) mailboxes: Vec<Mailbox>,
     pub(crate) bell: BellListener,
     pub(crate) log_queue: AccessLogQueue,
+    pub(crate) ejections: mpsc::Sender<EjectedTarget>,
     /// For requests of stages without a log of their own, and of none.
     pub(crate) log: Option<StageLog>,
     pub(crate) id_seed: [u64; 2],
@@ -76,6 +80,7 @@ pub(crate) struct Shard {
     pub(crate) ids: Ids,
     pub(crate) log_lines: LogLines,
     pub(crate) log: Option<StageLog>,
+    ejections: mpsc::Sender<EjectedTarget>,
     tables: RefCell<Cache<Arc<ArcSwap<Table>>, Arc<Table>>>,
     /// The table that was adopted last: requests count their references here, off the other shards' cache lines.
     adopted: RefCell<Rc<Adopted>>,
@@ -145,6 +150,7 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         mailboxes: parts.mailboxes,
         ids: Ids::new(parts.id_seed),
         log_lines: LogLines::new(parts.log_queue),
+        ejections: parts.ejections,
         log: parts.log,
         settings: Settings::clone(&parts.settings),
         adopted: RefCell::new(Rc::new(Adopted(parts.tables.load_full()))),
@@ -233,6 +239,18 @@ impl Shard {
         watch.set_waiting(false);
     }
 
+    /// For the log. A line that the housekeeper is too far behind for is lost; the ejection is counted.
+    pub(crate) fn tell_of_ejection(
+        &self,
+        group: &Arc<str>,
+        target: &Arc<str>,
+        ejection: Ejection,
+        why: &'static str,
+    ) {
+        let (group, target) = (Arc::clone(group), Arc::clone(target));
+        let _ = self.ejections.try_send(EjectedTarget { shard: self.index, group, target, ejection, why });
+    }
+
     /// False ends the bell's listening.
     fn open_mail(self: &Rc<Self>) -> bool {
         while let Some(message) = self.mailboxes[self.index].receive() {
@@ -253,7 +271,9 @@ impl Shard {
         let mut stats = self.stats.borrow_mut();
         stats.gauges.buffers_in_use = self.buffers.in_use();
         stats.gauges.snapshot_version = self.table().version;
-        reply.send(stats.report());
+        let mut report = stats.report();
+        report.groups = self.pools.groups.report();
+        reply.send(report);
     }
 
     fn drain(&self) {

@@ -4,6 +4,8 @@
 //! gathered since the last one, so a stage that saw no request costs nothing, and a scrape never
 //! copies a histogram on a shard. `record` is the last step of a request's life.
 
+use std::sync::Arc;
+
 use hdrhistogram::Histogram;
 
 use crate::http2::Http2Events;
@@ -120,6 +122,10 @@ pub(crate) enum RefusalKind {
     UpstreamConnect,
     /// `upstream_connections_max` and `upstream_pending_requests_max` are reached.
     UpstreamConnections,
+    /// None of the target group's targets is in use.
+    UpstreamNoTarget,
+    /// Every target of the group has as many requests as it may have.
+    UpstreamCircuitOpen,
     /// Closed or reset before the answer was whole.
     UpstreamClosed,
     /// What the integration sent isn't HTTP, or is over a limit.
@@ -130,7 +136,7 @@ pub(crate) enum RefusalKind {
 
 impl RefusalKind {
     /// In order of the discriminants.
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::Malformed,
         Self::StartLineTooLong,
         Self::HeaderTooLarge,
@@ -149,6 +155,8 @@ impl RefusalKind {
         Self::UpstreamUnresolved,
         Self::UpstreamConnect,
         Self::UpstreamConnections,
+        Self::UpstreamNoTarget,
+        Self::UpstreamCircuitOpen,
         Self::UpstreamClosed,
         Self::UpstreamMalformed,
         Self::IntegrationTimeout,
@@ -176,6 +184,8 @@ impl RefusalKind {
             Self::UpstreamUnresolved => "upstream_unresolved",
             Self::UpstreamConnect => "upstream_connect",
             Self::UpstreamConnections => "upstream_connections",
+            Self::UpstreamNoTarget => "upstream_no_target",
+            Self::UpstreamCircuitOpen => "upstream_circuit_open",
             Self::UpstreamClosed => "upstream_closed",
             Self::UpstreamMalformed => "upstream_malformed",
             Self::IntegrationTimeout => "integration_timeout",
@@ -291,6 +301,69 @@ struct Sample {
 /// 32 KiB a shard, and some twenty requests of each of 50 stages. Arbitrary.
 const SAMPLES_MAX: usize = 1_024;
 
+/// What a shard counted of a target group since its last report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct GroupCounts {
+    pub(crate) retries: u64,
+    /// Retries that the budget didn't allow.
+    pub(crate) budget_exhausted: u64,
+    /// Requests refused because all targets had `requests_max`.
+    pub(crate) circuit_open: u64,
+    /// Requests refused because as many waited as may.
+    pub(crate) pending_overflows: u64,
+    /// Requests refused because no target was in use.
+    pub(crate) no_target: u64,
+    /// Requests sent to any target, because too few were healthy.
+    pub(crate) panics: u64,
+}
+
+impl GroupCounts {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.retries += other.retries;
+        self.budget_exhausted += other.budget_exhausted;
+        self.circuit_open += other.circuit_open;
+        self.pending_overflows += other.pending_overflows;
+        self.no_target += other.no_target;
+        self.panics += other.panics;
+    }
+}
+
+/// What a shard counted of a target since its last report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct TargetCounts {
+    /// Tries, retries included.
+    pub(crate) requests: u64,
+    /// Of them, those that count for an ejection.
+    pub(crate) failures: u64,
+    pub(crate) ejections: u64,
+}
+
+impl TargetCounts {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.failures += other.failures;
+        self.ejections += other.ejections;
+    }
+}
+
+/// A target group, as a shard reports it.
+#[derive(Debug)]
+pub(crate) struct GroupReport {
+    pub(crate) id: Arc<str>,
+    pub(crate) counts: GroupCounts,
+    /// Requests that wait for a connection.
+    pub(crate) pending: u64,
+    /// Those of which there is something to report.
+    pub(crate) targets: Vec<TargetReport>,
+}
+
+#[derive(Debug)]
+pub(crate) struct TargetReport {
+    pub(crate) name: Arc<str>,
+    pub(crate) counts: TargetCounts,
+    pub(crate) ejected: bool,
+}
+
 /// All figures of one shard.
 #[derive(Debug, Default)]
 pub(crate) struct ShardStats {
@@ -308,6 +381,8 @@ pub(crate) struct ShardReport {
     pub(crate) counters: Counters,
     pub(crate) gauges: Gauges,
     pub(crate) stages: Vec<(StageSlot, Box<StageStats>)>,
+    /// Filled by the shard.
+    pub(crate) groups: Vec<GroupReport>,
 }
 
 impl ShardStats {
@@ -340,6 +415,7 @@ impl ShardStats {
             stages: gathered.collect(),
             counters: std::mem::take(&mut self.counters),
             gauges: self.gauges,
+            groups: Vec::new(),
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod compile;
 mod routes;
+mod target_group;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use smol_str::SmolStr;
 
 pub(crate) use compile::{Compiler, StageServices};
 pub(crate) use routes::{Matched, Routes};
-use turnpike_snapshot::Protocol;
+pub(crate) use target_group::{GroupRules, HashBy, Member, MemberAddress, Members, TargetGroup};
+use turnpike_snapshot::{Protocol, Unit};
 
 use crate::access_log_format::AccessLogFormat;
 use crate::housekeeper::access_log::SinkId;
@@ -40,6 +42,8 @@ pub(crate) struct Table {
     apis: FxHashMap<SmolStr, Api>,
     /// Each domain's mappings, longest key first.
     domains: FxHashMap<Box<str>, Box<[BasePath]>>,
+    /// With their units.
+    groups: Box<[(Arc<TargetGroup>, Arc<Unit>)]>,
 }
 
 #[derive(Debug)]
@@ -98,7 +102,7 @@ pub(crate) struct Integration {
     pub(crate) query: Box<str>,
 }
 
-/// Where integrations connect to; one for all that name the same host and port.
+/// Where integrations connect to; one for all that name the same host, port and target group.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Upstream {
     /// Index of each shard's pool.
@@ -109,6 +113,8 @@ pub(crate) struct Upstream {
     pub(crate) port: u16,
     /// What `Host` says to it.
     pub(crate) authority: Box<str>,
+    /// Whose targets are connected to, instead of `host` and `port`.
+    pub(crate) group: Option<Arc<TargetGroup>>,
 }
 
 #[derive(Debug)]
@@ -147,6 +153,7 @@ impl Table {
             host_suffix: "".into(),
             apis: FxHashMap::default(),
             domains: FxHashMap::default(),
+            groups: Box::default(),
         }
     }
 

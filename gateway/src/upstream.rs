@@ -6,6 +6,8 @@
 //! kernel has to arm it and wake for it each time, where a read posted after the request finds the answer there.)
 
 mod dial;
+mod group;
+mod lease;
 mod pool;
 mod room;
 
@@ -14,6 +16,8 @@ use std::sync::Arc;
 
 use turnpike_rt::Transport;
 
+pub(crate) use group::{Group, TargetError, Wish};
+pub(crate) use lease::{Lease, Retry};
 pub(crate) use pool::Pools;
 use pool::{Idle, Pool};
 use room::{Grant, Open};
@@ -29,6 +33,8 @@ pub(crate) struct Connection {
     pub(crate) watch: Rc<Watch>,
     /// It has carried an exchange before: the upstream may be about to close it.
     pub(crate) reused: bool,
+    /// On a target of a group, while it is in use.
+    pub(crate) lease: Option<Rc<Lease>>,
     pool: Rc<Pool>,
     open: Open,
 }
@@ -43,6 +49,10 @@ pub(crate) enum ConnectError {
     TimedOut,
     /// As many are open as may be, and as many requests wait for one as may.
     TooMany,
+    /// None of the group's targets is in use.
+    NoTarget,
+    /// All of the group's targets have as many requests as they may have.
+    CircuitOpen,
 }
 
 /// A connection to `upstream`: the pooled one that was used last, or a new one; if as many are open as may be,
@@ -87,6 +97,16 @@ async fn open(
             }
         }
     };
+    establish(shard, pool, room, give_up_ms).await
+}
+
+/// A new connection, for which there is room.
+async fn establish(
+    shard: &Rc<Shard>,
+    pool: &Rc<Pool>,
+    room: Open,
+    give_up_ms: u64,
+) -> Result<Connection, ConnectError> {
     let dialled = pool.dial(shard, give_up_ms).await;
     let mut stats = shard.stats.borrow_mut();
     match dialled {
@@ -108,16 +128,24 @@ impl Connection {
     fn new(stream: Transport, pool: &Rc<Pool>, open: Open) -> Self {
         let stream = Rc::new(stream);
         let watch = Watch::new(Rc::clone(&stream));
-        Self { stream, watch, reused: false, pool: Rc::clone(pool), open }
+        Self { stream, watch, reused: false, lease: None, pool: Rc::clone(pool), open }
+    }
+
+    fn leased(self, lease: &Rc<Lease>) -> Self {
+        Self { lease: Some(Rc::clone(lease)), ..self }
     }
 
     /// Gives the connection back after an exchange that ended where its framing said: to a request that waits
     /// for one, or to its pool.
-    pub(crate) fn release(self, shard: &Shard) {
+    pub(crate) fn release(mut self, shard: &Shard) {
+        self.lease = None;
         self.watch.disown();
         let pool = Rc::clone(&self.pool);
         self.watch.disarm();
         let room = Rc::clone(&self.open.room);
+        if room.is_closed() {
+            return;
+        }
         let connection = if room.is_wanted() {
             match room.line().grant(Grant::Connection(self)) {
                 Ok(()) => return,

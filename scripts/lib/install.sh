@@ -32,6 +32,14 @@ need_compiler() {
     command -v cc >/dev/null || install_packages gcc libc6-dev
 }
 
+# The servers that requests are smuggled to in the tests.
+need_origins() {
+    local missing=()
+    [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null || missing+=(nginx)
+    command -v python3 >/dev/null || missing+=(python3)
+    [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
+}
+
 # curl and nghttp2's tools, which the suites of HTTP/2 drive.
 need_http2_clients() {
     command -v curl >/dev/null && command -v nghttp >/dev/null && command -v h2load >/dev/null ||

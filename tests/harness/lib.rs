@@ -6,6 +6,7 @@
 //! with its test.
 
 mod client;
+mod dns;
 mod gateway;
 mod http2;
 mod message;
@@ -15,9 +16,11 @@ mod origin;
 mod plane;
 mod process;
 mod publisher;
+mod tap;
 mod units;
 
 pub use client::{Client, Echo, Reply};
+pub use dns::{DnsServer, Record};
 pub use gateway::{Gateway, Options};
 pub use http2::{Curl, nghttp2, python, python_script};
 pub use message::{BodyLength, Fields, Head, Reader};
@@ -27,4 +30,7 @@ pub use origin::{Connection, Origin, Seen, Unreachable, refusing_url};
 pub use plane::{DataPlane, request};
 pub use process::{DEADLINE, Process, binary, run, until};
 pub use publisher::Publisher;
-pub use units::{Mapped, REGION, StageBuilder, account, host, http_api, rest_api};
+pub use tap::Tap;
+pub use units::{
+    GroupBuilder, Mapped, REGION, StageBuilder, account, host, http_api, rest_api, target_group,
+};

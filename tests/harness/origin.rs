@@ -2,6 +2,8 @@
 
 use std::io::{Result, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -25,9 +27,16 @@ pub struct Seen {
 /// A listening origin; closes every connection and ends its threads when dropped.
 #[derive(Debug)]
 pub struct Origin {
-    address: SocketAddr,
+    place: Place,
     shared: Arc<Shared>,
     acceptor: Option<JoinHandle<()>>,
+}
+
+/// Where an origin listens.
+#[derive(Debug, Clone)]
+enum Place {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
 }
 
 #[derive(Debug, Default)]
@@ -70,25 +79,64 @@ impl Origin {
     /// 0. The connection is closed when it returns.
     #[must_use]
     pub fn scripted(script: impl Fn(&mut Connection, usize) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("bound");
+        Self::scripted_at("127.0.0.1:0".parse().expect("an address"), script)
+    }
+
+    /// As [`Self::scripted`], at an address that another origin may have had before.
+    #[must_use]
+    pub fn scripted_at(
+        address: SocketAddr,
+        script: impl Fn(&mut Connection, usize) + Send + Sync + 'static,
+    ) -> Self {
+        let listener = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+        listener.set_reuse_address(true).expect("SO_REUSEADDR");
+        listener.bind(&address.into()).expect("a port");
+        let address = listener.local_addr().expect("bound").as_socket().expect("an IP address");
+        Self::listen(listener, Place::Tcp(address), script)
+    }
+
+    /// As [`Self::scripted`], at a Unix socket.
+    #[must_use]
+    pub fn scripted_at_path(
+        path: &Path,
+        script: impl Fn(&mut Connection, usize) + Send + Sync + 'static,
+    ) -> Self {
+        let listener = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+        if path.exists() {
+            std::fs::remove_file(path).expect("a socket of an earlier origin");
+        }
+        listener.bind(&SockAddr::unix(path).expect("a short path")).expect("a free path");
+        Self::listen(listener, Place::Unix(path.to_owned()), script)
+    }
+
+    fn listen(
+        listener: Socket,
+        place: Place,
+        script: impl Fn(&mut Connection, usize) + Send + Sync + 'static,
+    ) -> Self {
+        listener.listen(1024).expect("listening");
         let shared = Arc::new(Shared::default());
         let acceptor = std::thread::spawn({
             let shared = Arc::clone(&shared);
             move || accept(&listener, &shared, &Arc::new(script))
         });
-        Self { address, shared, acceptor: Some(acceptor) }
+        Self { place, shared, acceptor: Some(acceptor) }
     }
 
+    /// # Panics
+    /// For one at a Unix socket.
     #[must_use]
-    pub const fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> SocketAddr {
+        match &self.place {
+            Place::Tcp(address) => *address,
+            Place::Unix(path) => panic!("{} is no IP address", path.display()),
+        }
     }
 
     /// `http://` and its address in front of `path`, which may hold `{variables}`.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        url(self.address, path)
+        url(self.address(), path)
     }
 
     /// Connections accepted so far.
@@ -119,7 +167,10 @@ impl Drop for Origin {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
         // Wakes the acceptor, which then closes all streams and so ends their scripts.
-        let _ = TcpStream::connect(self.address);
+        match &self.place {
+            Place::Tcp(address) => drop(TcpStream::connect(address)),
+            Place::Unix(path) => drop(UnixStream::connect(path)),
+        }
         if let Some(acceptor) = self.acceptor.take() {
             let outcome = acceptor.join();
             if !std::thread::panicking() {
@@ -177,7 +228,7 @@ fn url(address: SocketAddr, path: &str) -> String {
 
 type Script = dyn Fn(&mut Connection, usize) + Send + Sync;
 
-fn accept<S>(listener: &TcpListener, shared: &Arc<Shared>, script: &Arc<S>)
+fn accept<S>(listener: &Socket, shared: &Arc<Shared>, script: &Arc<S>)
 where
     S: Fn(&mut Connection, usize) + Send + Sync + 'static,
 {
@@ -189,7 +240,8 @@ where
         }
         let number = shared.connections.fetch_add(1, Ordering::SeqCst);
         shared.open.fetch_add(1, Ordering::SeqCst);
-        let mut connection = Connection::over(stream, Arc::clone(shared));
+        // A TcpStream is any stream socket, as far as reading and writing go.
+        let mut connection = Connection::over(TcpStream::from(stream), Arc::clone(shared));
         let closer = connection.stream.try_clone().expect("a second descriptor");
         shared.streams.lock().expect("pushes don't panic").push(closer);
         let script: Arc<Script> = Arc::<S>::clone(script);
@@ -215,7 +267,9 @@ pub struct Connection {
 
 impl Connection {
     fn over(stream: TcpStream, shared: Arc<Shared>) -> Self {
-        stream.set_nodelay(true).expect("TCP_NODELAY");
+        if stream.local_addr().is_ok() {
+            stream.set_nodelay(true).expect("TCP_NODELAY");
+        }
         stream.set_read_timeout(Some(DEADLINE)).expect("SO_RCVTIMEO");
         stream.set_write_timeout(Some(DEADLINE)).expect("SO_SNDTIMEO");
         let reader = Reader::new(stream.try_clone().expect("a second descriptor"));

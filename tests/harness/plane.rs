@@ -7,7 +7,7 @@ use crate::client::{Client, Reply};
 use crate::gateway::{Gateway, Options};
 use crate::origin::Origin;
 use crate::publisher::Publisher;
-use crate::units::{StageBuilder, account, host, http_api};
+use crate::units::{GroupBuilder, StageBuilder, account, host, http_api};
 
 /// Serves what the test has published.
 #[derive(Debug)]
@@ -15,6 +15,7 @@ pub struct DataPlane {
     pub gateway: Gateway,
     pub publisher: Publisher,
     account: Unit,
+    groups: Vec<GroupBuilder>,
     directory: TempDir,
 }
 
@@ -31,13 +32,23 @@ impl DataPlane {
         Self::with_account(options, stages, account(&[]))
     }
 
+    /// As [`Self::with`], and target groups.
+    #[must_use]
+    pub fn with_groups(options: &Options, stages: &[StageBuilder], groups: &[GroupBuilder]) -> Self {
+        Self::start(options, stages, account(&[]), groups)
+    }
+
     /// As [`Self::with`], for an account with custom domains.
     #[must_use]
     pub fn with_account(options: &Options, stages: &[StageBuilder], account: Unit) -> Self {
+        Self::start(options, stages, account, &[])
+    }
+
+    fn start(options: &Options, stages: &[StageBuilder], account: Unit, groups: &[GroupBuilder]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let publisher = Publisher::start(&directory.path().join("publish.sock"));
         let gateway = Gateway::start(&options.clone().publish_socket(&directory.path().join("publish.sock")));
-        let mut plane = Self { gateway, publisher, account, directory };
+        let mut plane = Self { gateway, publisher, account, groups: groups.to_vec(), directory };
         plane.publish(stages);
         plane
     }
@@ -55,6 +66,12 @@ impl DataPlane {
         let units = self.units(stages);
         self.publisher.publish(&units);
         self.gateway.wait_for_version(self.version());
+    }
+
+    /// As [`Self::publish`], with other target groups than before.
+    pub fn publish_groups(&mut self, stages: &[StageBuilder], groups: &[GroupBuilder]) {
+        self.groups = groups.to_vec();
+        self.publish(stages);
     }
 
     /// Publishes the next version and doesn't wait.
@@ -101,7 +118,11 @@ impl DataPlane {
     }
 
     fn units(&self, stages: &[StageBuilder]) -> Vec<Unit> {
-        std::iter::once(self.account.clone()).chain(stages.iter().map(StageBuilder::unit)).collect()
+        let groups = self.groups.iter().map(GroupBuilder::unit);
+        std::iter::once(self.account.clone())
+            .chain(stages.iter().map(StageBuilder::unit))
+            .chain(groups)
+            .collect()
     }
 }
 

@@ -1,8 +1,12 @@
 //! A small language for snapshots: `http_api("a1").route("GET /pets/{id}", &origin.url("/x/{id}"))`.
 
+use std::net::SocketAddr;
+use std::path::Path;
+
 use turnpike_snapshot::{
-    AccessLog, AccountUnit, Domain, HttpProxy, HttpVersion, Integration, IntegrationKind, Mapping, Protocol,
-    Route, Scheme, StageUnit, TargetPart, Unit,
+    AccessLog, AccountUnit, Balancing, CircuitBreaker, Domain, Endpoint, HealthCheck, HttpProxy, HttpVersion,
+    Integration, IntegrationKind, Mapping, OutlierEjection, Probe, Protocol, RetryPolicy, Route, Scheme,
+    StageUnit, Target, TargetGroupUnit, TargetPart, Unit,
 };
 
 /// The region of every test's account.
@@ -119,6 +123,18 @@ impl StageBuilder {
         self.route_as(key, HttpProxy { method: Some(method.to_owned()), ..proxy(url) }, TIMEOUT_MS)
     }
 
+    /// As [`Self::route`]; the request goes to a target of `group`, and `url` only says what `Host` says.
+    #[must_use]
+    pub fn route_to_group(self, key: &str, url: &str, group: &str) -> Self {
+        self.route_to_group_within(key, url, group, TIMEOUT_MS)
+    }
+
+    /// As [`Self::route_to_group`]; the integration gives up after `timeout_ms`.
+    #[must_use]
+    pub fn route_to_group_within(self, key: &str, url: &str, group: &str, timeout_ms: u32) -> Self {
+        self.route_as(key, HttpProxy { target_group: Some(group.to_owned()), ..proxy(url) }, timeout_ms)
+    }
+
     fn route_as(mut self, key: &str, proxy: HttpProxy, timeout_ms: u32) -> Self {
         let (method, path) = key.split_once(' ').unwrap_or(("ANY", key));
         let number = self.unit.integrations.len();
@@ -139,6 +155,154 @@ impl StageBuilder {
     #[must_use]
     pub fn unit(&self) -> Unit {
         Unit::Stage(self.unit.clone())
+    }
+}
+
+/// A target group in the making: round robin, every feature off, one try.
+#[derive(Debug, Clone)]
+pub struct GroupBuilder {
+    unit: TargetGroupUnit,
+}
+
+/// A group of this id.
+#[must_use]
+pub fn target_group(id: &str) -> GroupBuilder {
+    GroupBuilder {
+        unit: TargetGroupUnit {
+            id: id.to_owned(),
+            targets: Vec::new(),
+            balancing: Balancing::RoundRobin,
+            slow_start_ms: 0,
+            health_check: None,
+            outlier_ejection: None,
+            panic_threshold_percent: 0,
+            retry: RetryPolicy {
+                tries_max: 1,
+                try_timeout_ms: 0,
+                budget_percent: 100,
+                retries_min: 10,
+                statuses: Vec::new(),
+            },
+            circuit_breaker: CircuitBreaker { connections_max: 0, pending_requests_max: 0, requests_max: 0 },
+        },
+    }
+}
+
+impl GroupBuilder {
+    #[must_use]
+    pub fn target(self, address: SocketAddr) -> Self {
+        self.weighted(address, 1)
+    }
+
+    #[must_use]
+    pub fn weighted(self, address: SocketAddr, weight: u32) -> Self {
+        self.endpoint(Endpoint::Host { host: address.ip().to_string(), port: address.port() }, weight)
+    }
+
+    #[must_use]
+    pub fn host(self, host: &str, port: u16) -> Self {
+        self.endpoint(Endpoint::Host { host: host.to_owned(), port }, 1)
+    }
+
+    #[must_use]
+    pub fn srv(self, name: &str) -> Self {
+        self.endpoint(Endpoint::Srv { name: name.to_owned() }, 1)
+    }
+
+    #[must_use]
+    pub fn unix(self, path: &Path) -> Self {
+        let path = path.to_str().expect("a path of text").to_owned();
+        self.endpoint(Endpoint::Unix { path }, 1)
+    }
+
+    fn endpoint(mut self, endpoint: Endpoint, weight: u32) -> Self {
+        self.unit.targets.push(Target { endpoint, weight });
+        self
+    }
+
+    #[must_use]
+    pub fn balancing(mut self, balancing: Balancing) -> Self {
+        self.unit.balancing = balancing;
+        self
+    }
+
+    /// Every 20 ms, one answer decides.
+    #[must_use]
+    pub fn checked(mut self, probe: Probe) -> Self {
+        self.unit.health_check = Some(HealthCheck {
+            probe,
+            port: None,
+            interval_ms: 20,
+            timeout_ms: 5_000,
+            healthy_threshold: 1,
+            unhealthy_threshold: 1,
+        });
+        self
+    }
+
+    #[must_use]
+    pub fn check_port(mut self, port: u16) -> Self {
+        self.unit.health_check.as_mut().expect("checked first").port = Some(port);
+        self
+    }
+
+    #[must_use]
+    pub fn check_timeout(mut self, timeout_ms: u32) -> Self {
+        self.unit.health_check.as_mut().expect("checked first").timeout_ms = timeout_ms;
+        self
+    }
+
+    /// For ten minutes.
+    #[must_use]
+    pub fn ejecting(mut self, consecutive_failures: u32, ejected_percent_max: u8) -> Self {
+        self.unit.outlier_ejection = Some(OutlierEjection {
+            consecutive_failures,
+            ejection_ms: 600_000,
+            ejection_ms_max: 600_000,
+            ejected_percent_max,
+        });
+        self
+    }
+
+    #[must_use]
+    pub fn panic_threshold(mut self, percent: u8) -> Self {
+        self.unit.panic_threshold_percent = percent;
+        self
+    }
+
+    #[must_use]
+    pub fn tries(mut self, tries_max: u32) -> Self {
+        self.unit.retry.tries_max = tries_max;
+        self
+    }
+
+    #[must_use]
+    pub fn try_timeout(mut self, try_timeout_ms: u32) -> Self {
+        self.unit.retry.try_timeout_ms = try_timeout_ms;
+        self
+    }
+
+    #[must_use]
+    pub fn retrying(mut self, statuses: &[u16]) -> Self {
+        self.unit.retry.statuses = statuses.to_vec();
+        self
+    }
+
+    #[must_use]
+    pub fn budget(mut self, budget_percent: u32, retries_min: u32) -> Self {
+        (self.unit.retry.budget_percent, self.unit.retry.retries_min) = (budget_percent, retries_min);
+        self
+    }
+
+    #[must_use]
+    pub fn circuit(mut self, connections_max: u32, pending_requests_max: u32, requests_max: u32) -> Self {
+        self.unit.circuit_breaker = CircuitBreaker { connections_max, pending_requests_max, requests_max };
+        self
+    }
+
+    #[must_use]
+    pub fn unit(&self) -> Unit {
+        Unit::TargetGroup(self.unit.clone())
     }
 }
 

@@ -112,6 +112,12 @@ impl<T> Target<T> {
         self.usable.get()
     }
 
+    /// Whether it is still one of its group's targets.
+    #[must_use]
+    pub fn is_seated(&self) -> bool {
+        self.seated.get()
+    }
+
     #[must_use]
     pub fn is_ejected(&self) -> bool {
         self.outlier.is_ejected()

@@ -300,7 +300,8 @@ impl TrailerName {
 
     fn push(&mut self, byte: u8) {
         if let Some(place) = self.bytes.get_mut(self.len) {
-            *place = byte.to_ascii_lowercase();
+            // A reader that came from CGI can't tell both apart.
+            *place = if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
         }
         self.len += 1;
     }

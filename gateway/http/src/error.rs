@@ -70,6 +70,9 @@ pub enum RequestError {
     UnsupportedTransferCoding,
     /// 400: `Transfer-Encoding` in HTTP/1.0, whose framing RFC 9112 6.1 calls faulty.
     TransferEncodingInHttp10,
+    /// 400: A field that is called `Content-Length` or `Transfer-Encoding` but for an underscore, which CGI takes for
+    /// either.
+    FramingLookalike,
     /// 400: `Connection` is no list of tokens, or has more than 32 (RFC 9110 7.6.1).
     InvalidConnection,
     /// 400: `Connection` names a field that is meant for every recipient; see
@@ -116,6 +119,7 @@ impl RequestError {
             | Self::LengthWithTransferCoding
             | Self::InvalidTransferCoding
             | Self::TransferEncodingInHttp10
+            | Self::FramingLookalike
             | Self::InvalidConnection
             | Self::ProtectedConnectionOption => 400,
         }
@@ -142,6 +146,7 @@ impl RequestError {
             Self::InvalidTransferCoding => "Transfer-Encoding is not exactly 'chunked'",
             Self::UnsupportedTransferCoding => "transfer coding other than 'chunked' is not supported",
             Self::TransferEncodingInHttp10 => "Transfer-Encoding in an HTTP/1.0 request",
+            Self::FramingLookalike => "header name is Content-Length or Transfer-Encoding with an underscore",
             Self::InvalidConnection => "Connection header is not a short list of tokens",
             Self::ProtectedConnectionOption => "Connection header names an end-to-end header",
             Self::Chunk(error) => error.reason(),

@@ -36,6 +36,7 @@ pub(crate) struct Facts {
     pub(crate) upgrade: Option<Span>,
     pub(crate) expect_continue: bool,
     pub(crate) expect_unknown: bool,
+    pub(crate) framing_lookalike: bool,
     content_length: Option<u64>,
     chunked: bool,
     options: usize,
@@ -139,6 +140,7 @@ impl Facts {
             HeaderName::Upgrade => self.upgrade = self.upgrade.or(Some(span)),
             HeaderName::Expect if value.eq_ignore_ascii_case(b"100-continue") => self.expect_continue = true,
             HeaderName::Expect => self.expect_unknown = true,
+            HeaderName::FramingLookalike => self.framing_lookalike = true,
             _ => {}
         }
         Ok(())

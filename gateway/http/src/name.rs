@@ -13,6 +13,8 @@ pub enum HeaderName {
     Date,
     Expect,
     Forwarded,
+    /// `Content-Length` or `Transfer-Encoding` with an underscore for the hyphen.
+    FramingLookalike,
     Host,
     Http2Settings,
     KeepAlive,
@@ -99,8 +101,29 @@ impl HeaderName {
     /// A name that isn't known by itself.
     fn family(name: &[u8]) -> Self {
         const X_FORWARDED: &[u8] = b"x-forwarded-";
+        if name.contains(&b'_') {
+            return Self::lookalike(name);
+        }
         match name.get(..X_FORWARDED.len()) {
             Some(beginning) if is_same_token(beginning, X_FORWARDED) => Self::XForwardedOther,
+            _ => Self::Other,
+        }
+    }
+
+    /// CGI and its descendants write hyphens as underscores, so that their programs can't tell both apart.
+    fn lookalike(name: &[u8]) -> Self {
+        // Longer than every known name: what doesn't fit can only be of a family.
+        let mut hyphenated = [0; 32];
+        for (place, byte) in hyphenated.iter_mut().zip(name) {
+            *place = if *byte == b'_' { b'-' } else { *byte };
+        }
+        match Self::classify(&hyphenated[..name.len().min(32)]) {
+            Self::ContentLength | Self::TransferEncoding => Self::FramingLookalike,
+            Self::XForwardedFor
+            | Self::XForwardedHost
+            | Self::XForwardedOther
+            | Self::XForwardedPort
+            | Self::XForwardedProto => Self::XForwardedOther,
             _ => Self::Other,
         }
     }

@@ -197,6 +197,9 @@ impl RequestHead {
 
     /// Body length, connection and expectation: what comes after this head.
     fn frame(&mut self, facts: &Facts) -> Result<(), RequestError> {
+        if facts.framing_lookalike {
+            return Err(RequestError::FramingLookalike);
+        }
         self.framing = match facts.declared(self.version)? {
             Declared::Nothing => Framing::None,
             Declared::Length(length) => Framing::Length(length),

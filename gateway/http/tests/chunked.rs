@@ -292,3 +292,12 @@ fn extensions_are_bounded_over_all_chunks() {
     assert_eq!(ChunkedDecoder::new(none).step_all(b"1;"), Err(ChunkError::ExtensionsTooLarge));
     assert!(ChunkedDecoder::new(none).step_all(b"1\r\nx\r\n0\r\n\r\n").unwrap().done);
 }
+
+#[test]
+fn trailers_that_cgi_takes_for_forbidden_ones_are_refused() {
+    for name in ["Content_Length", "x_forwarded_for", "Transfer_Encoding", "x_amz_date"] {
+        let body = format!("0\r\n{name}: 1\r\n\r\n");
+        let outcome = ChunkedDecoder::new(ChunkLimits::default()).step_all(body.as_bytes());
+        assert_eq!(outcome, Err(ChunkError::ForbiddenTrailer), "{name}");
+    }
+}

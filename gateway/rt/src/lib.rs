@@ -27,7 +27,7 @@ pub use driver::{Driver, DriverChoice, RING_KIB, Reactor, RingRefusal, decide, p
 pub use host::clock_is_synchronized;
 pub use listener::{Listener, bind_shared};
 pub use poll::{Observer, PollTransport, Scratch, Turn, poll_transport, scratch};
-pub use stream::{Cancel, Stream, connect, is_canceled};
+pub use stream::{Cancel, Stream, connect, connect_unix, is_canceled};
 pub use tls::{CipherBuffers, HandshakeError, TlsStream};
 pub use transport::Transport;
 

@@ -1,16 +1,17 @@
-//! A TCP connection on a shard.
+//! A connection of a stream socket, TCP or Unix, on a shard.
 
 use std::cell::{RefCell, UnsafeCell};
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr, TcpStream as StdStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::time::Duration;
 
 use monoio::buf::{IoBuf, IoBufMut};
 use monoio::io::{AsyncReadRent, AsyncWriteRent, CancelableAsyncReadRent, Canceller};
 use monoio::net::TcpStream;
-use socket2::SockRef;
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 /// ECANCELED: what a cancelled read gives.
 const ECANCELED: i32 = 125;
@@ -46,6 +47,34 @@ pub async fn connect(address: SocketAddr, timeout: Duration) -> io::Result<Strea
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }
 }
+
+/// Opens a connection to the Unix stream socket at `path`; a connect that takes longer than `timeout` is given up.
+///
+/// # Errors
+/// As `connect` gives them, or `TimedOut`.
+pub async fn connect_unix(path: &Path, timeout: Duration) -> io::Result<Stream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
+    let address = SockAddr::unix(path)?;
+    let mut left = timeout;
+    loop {
+        match socket.connect(&address) {
+            // The listener's queue is full, of which nobody is told when it no longer is (connect(2)).
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && left > FULL_QUEUE_PAUSE => {
+                left -= FULL_QUEUE_PAUSE;
+                monoio::time::sleep(FULL_QUEUE_PAUSE).await;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            connected => break connected?,
+        }
+    }
+    // monoio's TCP stream reads and writes whatever stream socket it is given.
+    let stream = TcpStream::from_std(StdStream::from(OwnedFd::from(socket)))?;
+    Ok(Stream { inner: UnsafeCell::new(stream) })
+}
+
+const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(10);
 
 impl Stream {
     /// Takes over an accepted descriptor.
@@ -298,4 +327,46 @@ impl Cancel {
 #[must_use]
 pub fn is_canceled(error: &io::Error) -> bool {
     error.raw_os_error() == Some(ECANCELED)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+    use crate::{Driver, Reactor, run};
+
+    #[test]
+    fn a_unix_socket_carries_bytes_both_ways_on_every_driver() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let peer = std::thread::spawn(move || {
+            while let Ok((mut connection, _)) = listener.accept() {
+                let mut bytes = [0; 4];
+                if connection.read_exact(&mut bytes).is_err() {
+                    return;
+                }
+                connection.write_all(&bytes).unwrap();
+            }
+        });
+        // Hosts without io_uring have the other driver only.
+        for reactor in [Reactor::epoll().ok(), Reactor::io_uring().ok()].into_iter().flatten() {
+            let path = path.clone();
+            reactor.run(async move {
+                let stream = connect_unix(&path, Duration::from_secs(5)).await.unwrap();
+                assert!(stream.is_quiet());
+                stream.send(b"ping".to_vec(), 0).await.0.unwrap();
+                let (received, bytes) = stream.recv(Vec::with_capacity(8)).await;
+                assert_eq!((received.unwrap(), &*bytes), (4, &b"ping"[..]));
+                assert_eq!(stream.recv(Vec::with_capacity(8)).await.0.unwrap(), 0);
+            });
+        }
+        drop(std::os::unix::net::UnixStream::connect(&path));
+        peer.join().unwrap();
+        let refused =
+            run(Driver::Epoll, async move { connect_unix(&path, Duration::from_secs(5)).await.map(drop) });
+        assert_eq!(refused.unwrap().unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    }
 }

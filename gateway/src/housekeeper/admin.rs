@@ -69,7 +69,10 @@ const NO_SUCH_PATH: &str =
 
 async fn metrics_page(State(admin): State<Arc<Admin>>) -> Response {
     admin.collector.lock().await.collect().await;
-    let page = metrics::render(&*admin.totals.lock().await, &(admin.figures)());
+    let figures = (admin.figures)();
+    let mut totals = admin.totals.lock().await;
+    totals.targets_mut().retain(&figures.target_groups);
+    let page = metrics::render(&totals, &figures);
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response()
 }
 

@@ -8,10 +8,13 @@
 //! the edges are coarse and the HDR histograms behind them know the tail to 1 %; gauges rather than a
 //! summary, since one name can't be histogram and summary at once.
 
+mod targets;
+
 use std::fmt::Write as _;
 
 use super::access_log::AccessLogFigures;
 use super::resolver::ResolverFigures;
+use super::targets::GroupFigures;
 use super::totals::{ShardTotals, StageName, Totals};
 use crate::http2::Http2Event;
 use crate::stats::{Counters, Gauges, Latency, RefusalKind, StageStats};
@@ -20,7 +23,7 @@ use crate::stats::{Counters, Gauges, Latency, RefusalKind, StageStats};
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What the housekeeper itself counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct HousekeeperFigures {
     /// `io_uring` or `epoll`.
     pub(crate) driver: &'static str,
@@ -31,6 +34,9 @@ pub(crate) struct HousekeeperFigures {
     pub(crate) control_connected: bool,
     pub(crate) draining: bool,
     pub(crate) resolver: ResolverFigures,
+    pub(crate) target_groups: Vec<GroupFigures>,
+    /// Targets, and groups, that are shown apart.
+    pub(crate) target_metrics_max: usize,
     pub(crate) access_log: AccessLogFigures,
 }
 
@@ -47,6 +53,7 @@ pub(crate) fn render(totals: &Totals, housekeeper: &HousekeeperFigures) -> Strin
     let mut page = Page::default();
     render_housekeeper(&mut page, housekeeper);
     render_stages(&mut page, totals);
+    targets::render(&mut page, totals, housekeeper);
     render_shards(&mut page, totals.shards());
     page.text
 }

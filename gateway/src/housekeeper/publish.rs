@@ -11,6 +11,7 @@ use turnpike_snapshot::{Limits, StageUnit};
 use super::access_log::AccessLog;
 use super::link::Candidate;
 use super::resolver::Resolver;
+use super::targets::Targets;
 use super::totals::Totals;
 use crate::access_log_format::AccessLogFormat;
 use crate::settings::Settings;
@@ -25,10 +26,24 @@ pub(super) struct Publication {
     tables: Arc<ArcSwap<Table>>,
     totals: Arc<Mutex<Totals>>,
     log: Arc<Mutex<AccessLog>>,
-    resolver: Arc<Resolver>,
+    names: Names,
     compiler: Compiler,
     counts: Arc<Counts>,
     retired: Arc<Mutex<Vec<Arc<Table>>>>,
+}
+
+/// What turns a snapshot's names into addresses and targets.
+pub(super) struct Names {
+    pub(super) resolver: Arc<Resolver>,
+    pub(super) targets: Arc<Targets>,
+}
+
+impl Names {
+    fn set(&self, table: &Table) {
+        self.resolver.set_hosts(table.upstream_hosts());
+        self.targets.services().set_hosts(table.upstream_services());
+        self.targets.set(table.target_groups());
+    }
 }
 
 /// How many snapshots came, and what became of them.
@@ -63,10 +78,10 @@ impl Publication {
         tables: Arc<ArcSwap<Table>>,
         totals: Arc<Mutex<Totals>>,
         log: Arc<Mutex<AccessLog>>,
-        resolver: Arc<Resolver>,
+        names: Names,
         compiler: Compiler,
     ) -> Self {
-        Self { tables, totals, log, resolver, compiler, counts: Arc::default(), retired: Arc::default() }
+        Self { tables, totals, log, names, compiler, counts: Arc::default(), retired: Arc::default() }
     }
 
     pub(super) fn counts(&self) -> Arc<Counts> {
@@ -94,7 +109,7 @@ impl Publication {
         let mut services = Services { totals: &mut totals, log: &mut log };
         let table = self.compiler.compile(candidate.version, &candidate.units, &mut services);
         let table = table.map_err(|error| error.to_string())?;
-        self.resolver.set_hosts(table.upstream_hosts());
+        self.names.set(&table);
         let before = self.tables.swap(Arc::new(table));
         self.retired.try_lock().expect(ONE_THREAD).push(before);
         Ok(())

@@ -6,6 +6,7 @@
 
 mod dns;
 mod refresh;
+mod services;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -20,19 +21,48 @@ use tokio::time::{Instant, timeout_at};
 use crate::settings::Settings;
 use dns::Dns;
 use refresh::Refresher;
+pub(crate) use services::ServiceAddress;
+use services::Services;
 
-/// What every host name of the snapshot resolved to, last.
-#[derive(Debug, Default)]
-pub(crate) struct Addresses {
-    hosts: HashMap<Arc<str>, Resolution>,
+/// What a name can resolve to.
+pub(crate) trait Resolved: Clone + PartialEq + std::fmt::Debug + Send + Sync + 'static {
+    /// What such a name is called in the log.
+    const NAME: &str;
+
+    /// What needs no looking up.
+    fn literal(name: &str) -> Option<Self>;
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Resolution {
+impl Resolved for IpAddr {
+    const NAME: &str = "host name";
+
+    fn literal(name: &str) -> Option<Self> {
+        name.parse().ok()
+    }
+}
+
+/// What every name of the snapshot resolved to, last.
+#[derive(Debug)]
+pub(crate) struct Addresses<R = IpAddr> {
+    hosts: HashMap<Arc<str>, Resolution<R>>,
+}
+
+impl<R> Default for Addresses<R> {
+    fn default() -> Self {
+        Self { hosts: HashMap::new() }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Resolution<R> {
     /// Never empty.
-    addresses: Option<Arc<[IpAddr]>>,
+    addresses: Option<Arc<[R]>>,
     /// Why there is no address, or why the addresses are stale.
     problem: Option<Arc<str>>,
+}
+
+impl<R> Resolution<R> {
+    const UNANSWERED: Self = Self { addresses: None, problem: None };
 }
 
 /// Why there is no address for a host.
@@ -44,10 +74,10 @@ pub(crate) enum Unresolved<'a> {
     Failed(&'a str),
 }
 
-impl Addresses {
-    /// At least one address, IPv4 before IPv6, otherwise in the name server's order. `host` is spelled as
+impl<R> Addresses<R> {
+    /// At least one address; of a host, IPv4 before IPv6, otherwise in the name server's order. `host` is spelled as
     /// it was given to [`Resolver::set_hosts`].
-    pub(crate) fn of(&self, host: &str) -> Result<&Arc<[IpAddr]>, Unresolved<'_>> {
+    pub(crate) fn of(&self, host: &str) -> Result<&Arc<[R]>, Unresolved<'_>> {
         match self.hosts.get(host) {
             None => Err(Unresolved::Pending),
             Some(Resolution { addresses: Some(addresses), .. }) => Ok(addresses),
@@ -70,6 +100,19 @@ pub(crate) struct ResolverFigures {
     pub(crate) stale_answers_total: u64,
 }
 
+impl ResolverFigures {
+    /// Both together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            hosts: self.hosts + other.hosts,
+            hosts_unresolved: self.hosts_unresolved + other.hosts_unresolved,
+            lookups_total: self.lookups_total + other.lookups_total,
+            failures_total: self.failures_total + other.failures_total,
+            stale_answers_total: self.stale_answers_total + other.stale_answers_total,
+        }
+    }
+}
+
 /// The task's side of [`ResolverFigures`].
 #[derive(Debug, Default)]
 struct Counters {
@@ -89,6 +132,17 @@ struct Pace {
     queries_in_flight_max: usize,
 }
 
+impl Pace {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            ttl_min: Duration::from_millis(settings.dns_ttl_min_ms),
+            ttl_max: Duration::from_millis(settings.dns_ttl_max_ms),
+            failure_ttl: Duration::from_millis(settings.dns_failure_ttl_ms),
+            queries_in_flight_max: settings.dns_queries_in_flight_max,
+        }
+    }
+}
+
 /// The hosts that are to be resolved; the generation grows each time they are set.
 #[derive(Debug, Default)]
 struct Wanted {
@@ -98,11 +152,12 @@ struct Wanted {
 
 /// A handle on the task; dropping it ends the task.
 #[derive(Debug)]
-pub(crate) struct Resolver {
+pub(crate) struct Resolver<R = IpAddr> {
     wanted: watch::Sender<Wanted>,
     /// The generation of which every host has an answer or a failure.
     settled: watch::Receiver<u64>,
-    addresses: Arc<ArcSwap<Addresses>>,
+    published: watch::Receiver<()>,
+    addresses: Arc<ArcSwap<Addresses<R>>>,
     counters: Arc<Counters>,
 }
 
@@ -110,23 +165,27 @@ impl Resolver {
     /// Starts the task on the current tokio runtime. Where the system has no usable name server, names that
     /// /etc/hosts doesn't know fail with a message that says so.
     pub(crate) fn start(settings: &Settings) -> Self {
-        let dns = Dns::new(&settings.dns_servers, Duration::from_millis(settings.dns_query_timeout_ms));
-        let pace = Pace {
-            ttl_min: Duration::from_millis(settings.dns_ttl_min_ms),
-            ttl_max: Duration::from_millis(settings.dns_ttl_max_ms),
-            failure_ttl: Duration::from_millis(settings.dns_failure_ttl_ms),
-            queries_in_flight_max: settings.dns_queries_in_flight_max,
-        };
-        Self::start_with(dns, pace)
+        Self::start_with(Dns::of(settings), Pace::of(settings))
     }
+}
 
-    fn start_with(source: impl NameSource, pace: Pace) -> Self {
+impl Resolver<ServiceAddress> {
+    /// As [`Resolver::start`], for SRV names.
+    pub(crate) fn start_services(settings: &Settings) -> Self {
+        Self::start_with(Services(Dns::of(settings)), Pace::of(settings))
+    }
+}
+
+impl<R: Resolved> Resolver<R> {
+    fn start_with(source: impl NameSource<R>, pace: Pace) -> Self {
         let (wanted, wanted_seen) = watch::channel(Wanted::default());
         let (settled_sender, settled) = watch::channel(0);
-        let (addresses, counters) = (Arc::<ArcSwap<Addresses>>::default(), Arc::<Counters>::default());
-        let refresher = Refresher::new(source, pace, addresses.clone(), settled_sender, counters.clone());
+        let (publishing, published) = watch::channel(());
+        let (addresses, counters) = (Arc::<ArcSwap<Addresses<R>>>::default(), Arc::<Counters>::default());
+        let refresher =
+            Refresher::new(source, pace, addresses.clone(), settled_sender, publishing, counters.clone());
         tokio::spawn(refresher.run(wanted_seen));
-        Self { wanted, settled, addresses, counters }
+        Self { wanted, settled, published, addresses, counters }
     }
 
     /// The complete set of hosts; those that aren't in it are forgotten.
@@ -136,8 +195,13 @@ impl Resolver {
     }
 
     /// The table that shards load from.
-    pub(crate) fn addresses(&self) -> Arc<ArcSwap<Addresses>> {
+    pub(crate) fn addresses(&self) -> Arc<ArcSwap<Addresses<R>>> {
         self.addresses.clone()
+    }
+
+    /// Tells of each new table.
+    pub(crate) fn published(&self) -> watch::Receiver<()> {
+        self.published.clone()
     }
 
     /// Waits until each host set so far has an answer or a failure; `false` when `deadline` comes first.
@@ -162,8 +226,8 @@ impl Resolver {
 
 /// Addresses, never empty, and for how long they hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Answer {
-    addresses: Vec<IpAddr>,
+struct Answer<R = IpAddr> {
+    addresses: Vec<R>,
     ttl: Duration,
 }
 
@@ -177,8 +241,8 @@ enum LookupError {
 }
 
 /// Who knows names' addresses.
-trait NameSource: Send + Sync + 'static {
-    fn look_up(&self, host: &str) -> impl Future<Output = Result<Answer, LookupError>> + Send;
+trait NameSource<R = IpAddr>: Send + Sync + 'static {
+    fn look_up(&self, name: &str) -> impl Future<Output = Result<Answer<R>, LookupError>> + Send;
 }
 
 #[cfg(test)]

@@ -4,7 +4,11 @@
 //! count a stage: a slot is never used for a second stage, so that a request which ends long after
 //! its stage was deleted can't be counted for another.
 
+mod targets;
+
 use std::collections::{BTreeMap, HashMap};
+
+pub(crate) use targets::{TargetName, TargetTotals};
 
 use crate::stats::{Counters, Gauges, ShardReport, StageSlot, StageStats};
 
@@ -15,6 +19,7 @@ pub(crate) struct Totals {
     stages: BTreeMap<StageName, StageTotals>,
     names: HashMap<StageSlot, StageName>,
     slots_used: u32,
+    targets: TargetTotals,
 }
 
 /// What one shard has counted since the start.
@@ -50,6 +55,7 @@ impl Totals {
             stages: BTreeMap::new(),
             names: HashMap::new(),
             slots_used: 0,
+            targets: TargetTotals::default(),
         }
     }
 
@@ -70,6 +76,7 @@ impl Totals {
         shard.up = true;
         shard.counters.add(&report.counters);
         shard.gauges = report.gauges;
+        self.targets.merge(shard_index, report.groups);
         for (slot, stats) in report.stages {
             // A slot without a name belongs to a deleted stage, whose series is gone.
             if let Some(totals) = self.names.get(&slot).and_then(|name| self.stages.get_mut(name)) {
@@ -96,6 +103,14 @@ impl Totals {
             }
             kept
         });
+    }
+
+    pub(crate) fn targets(&self) -> &TargetTotals {
+        &self.targets
+    }
+
+    pub(crate) fn targets_mut(&mut self) -> &mut TargetTotals {
+        &mut self.targets
     }
 
     /// By index.

@@ -12,7 +12,7 @@ use std::task::Poll;
 use super::respond::Download;
 use super::upload::{Upload, UploadControl, Uploaded};
 use super::{Answered, Exchange, Failure, Record};
-use crate::upstream::Connection;
+use crate::upstream::{Connection, Lease};
 use crate::wheel::Watch;
 
 pub(super) async fn relay<'a>(
@@ -25,6 +25,7 @@ pub(super) async fn relay<'a>(
     let duplex = Duplex {
         control: upload.control(),
         upstream_watch: Rc::clone(&connection.watch),
+        lease: connection.lease.clone(),
         exchange,
         download: &download,
     };
@@ -50,6 +51,7 @@ pub(super) async fn relay<'a>(
 struct Duplex<'x, 'a> {
     control: UploadControl,
     upstream_watch: Rc<Watch>,
+    lease: Option<Rc<Lease>>,
     exchange: &'x Exchange<'a>,
     download: &'x Download<'x, 'a>,
 }
@@ -91,7 +93,12 @@ impl Duplex<'_, '_> {
     fn upload_ended(&self, ended: &Uploaded) {
         match ended {
             Uploaded::Whole(_) => self.download.uploaded.set(true),
-            Uploaded::Refused(_) | Uploaded::ClientGone => self.control.end_upstream(),
+            Uploaded::Refused(_) | Uploaded::ClientGone => {
+                if let Some(lease) = &self.lease {
+                    lease.excuse();
+                }
+                self.control.end_upstream();
+            }
             Uploaded::UpstreamEnded | Uploaded::Stopped => {}
         }
         if !self.download.began.get() {

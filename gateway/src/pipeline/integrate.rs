@@ -5,6 +5,7 @@
 //! method is idempotent and the gateway still has all of it (RFC 9110 9.2.2, RFC 9112 9.3.1).
 
 mod attempt;
+mod balanced;
 mod fault;
 
 use turnpike_http::{ChunkLimits, Method, encode};
@@ -54,8 +55,15 @@ pub(super) async fn send<'a>(
     let begun_us = shard.clock.now_us();
     record.integration_begins(begun_us);
     let give_up_ms = begun_us / 1000 + integration.timeout_ms;
-    let mut attempt =
-        Attempt { exchange, integration, request: head, whole: body.is_done(), reuse: true, give_up_ms };
+    let mut attempt = Attempt {
+        exchange,
+        integration,
+        request: head,
+        whole: body.is_done(),
+        reuse: true,
+        give_up_ms,
+        answer: None,
+    };
     let sent = attempt.run().await;
     shard.buffers.give(attempt.request);
     let (connection, answer) = sent.map_err(|fault| match fault {

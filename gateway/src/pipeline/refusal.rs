@@ -172,13 +172,16 @@ fn upstream_terms(fault: UpstreamFault, protocol: Protocol) -> Terms {
         (Rest, Fault::Malformed) => (502, "Internal server error"),
         (Http, Fault::TimedOut) => (504, "Gateway Timeout"),
         (Http, Fault::Closed | Fault::Malformed) => (502, "Bad Gateway"),
-        (Http, Fault::Unresolved | Fault::Connect) | (_, Fault::TooManyConnections) => {
+        (Http, Fault::Unresolved | Fault::Connect)
+        | (_, Fault::TooManyConnections | Fault::NoTarget | Fault::CircuitOpen) => {
             (503, "Service Unavailable")
         }
     };
     let (error_type, response_type) = match fault {
         Fault::TimedOut => ("InternalServerErrorException", "INTEGRATION_TIMEOUT"),
-        Fault::TooManyConnections => ("ServiceUnavailableException", "DEFAULT_5XX"),
+        Fault::TooManyConnections | Fault::NoTarget | Fault::CircuitOpen => {
+            ("ServiceUnavailableException", "DEFAULT_5XX")
+        }
         _ => ("InternalServerErrorException", "INTEGRATION_FAILURE"),
     };
     Terms { kind: fault.kind(), status, message, error_type, response_type, protocol: Some(protocol) }

@@ -20,7 +20,7 @@ use super::refusal::{self, Failure, Refusal};
 use super::{Answered, Exchange, Record, Wire, duplex};
 use crate::http2::Left;
 use crate::table::{Address, Integration};
-use crate::upstream::Connection;
+use crate::upstream::{Connection, Lease};
 
 /// Interim answers (1xx) before the final one; an upstream that sends more isn't speaking HTTP.
 const INTERIM_MAX: usize = 32;
@@ -106,10 +106,16 @@ impl Download<'_, '_> {
         let shard = self.exchange.shard;
         let mut head = shard.buffers.response_head();
         let mut input = answer.unwrap_or_default();
+        let lease = connection.lease.clone();
         let relayed = match self.read_head(&mut connection, &mut input, &mut head, record).await {
             Ok(()) => self.relay(connection, &mut input, &head, record).await,
             Err(fault) => Err(fault),
         };
+        if let Some(lease) = lease
+            && !self.exchange.is_abandoned()
+        {
+            note_outcome(&lease, head.status, &relayed);
+        }
         shard.buffers.give_response_head(head);
         if input.capacity() > 0 {
             shard.buffers.give(input);
@@ -479,5 +485,15 @@ impl Download<'_, '_> {
         let (sent, out) = client.stream.send(out, 0).await;
         client.watch.disarm();
         (sent.map_err(|_| Fault::ClientGone), out)
+    }
+}
+
+/// Tells a target's group how the exchange went.
+fn note_outcome(lease: &Lease, status: u16, relayed: &Result<bool, Fault>) {
+    match relayed {
+        Err(Fault::Upstream(UpstreamFault::TimedOut)) => lease.failed(Lease::TIMED_OUT),
+        Err(Fault::Upstream(_)) => lease.failed(Lease::CLOSED),
+        Err(Fault::ClientGone) => {}
+        Ok(_) => lease.answered(status),
     }
 }

@@ -9,11 +9,14 @@ use std::sync::{Arc, Weak};
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 use turnpike_snapshot::{
-    AccountUnit, HttpProxy, HttpVersion, IntegrationKind, Protocol, Scheme, StageUnit, Unit, UnitHash,
+    AccountUnit, Endpoint, HttpProxy, HttpVersion, IntegrationKind, Protocol, Scheme, StageUnit,
+    TargetGroupUnit, Unit, UnitHash,
 };
 
+use super::target_group::KnownGroups;
 use super::{
-    Api, BasePath, DEFAULT_STAGE, Integration, Route, Routes, Stage, StageLog, Table, TargetPart, Upstream,
+    Api, BasePath, DEFAULT_STAGE, Integration, Route, Routes, Stage, StageLog, Table, TargetGroup,
+    TargetPart, Upstream,
 };
 use crate::stats::StageSlot;
 
@@ -23,8 +26,10 @@ pub(crate) struct Compiler {
     /// The operator's ceiling over what integrations ask for.
     timeout_ms_max: u64,
     stages: HashMap<UnitHash, Arc<Stage>>,
-    upstreams: HashMap<(String, u16), Weak<Upstream>>,
+    /// By host, port and target group.
+    upstreams: HashMap<(String, u16, Option<String>), Weak<Upstream>>,
     upstream_slots_used: u32,
+    groups: KnownGroups,
 }
 
 /// Why a snapshot is refused, though its bytes were sound.
@@ -56,7 +61,13 @@ pub(crate) trait StageServices {
 
 impl Compiler {
     pub(crate) fn new(timeout_ms_max: u64) -> Self {
-        Self { timeout_ms_max, stages: HashMap::new(), upstreams: HashMap::new(), upstream_slots_used: 0 }
+        Self {
+            timeout_ms_max,
+            stages: HashMap::new(),
+            upstreams: HashMap::new(),
+            upstream_slots_used: 0,
+            groups: KnownGroups::default(),
+        }
     }
 
     pub(crate) fn compile(
@@ -73,6 +84,7 @@ impl Compiler {
             host_suffix: format!(".execute-api.{}.{}", account.region, account.endpoint_suffix).into(),
             apis: FxHashMap::default(),
             domains: FxHashMap::default(),
+            groups: self.groups.of_snapshot(units),
         };
         let stages = self.stages(units, services)?;
         for stage in stages.values() {
@@ -164,7 +176,9 @@ impl Compiler {
     }
 
     fn upstream(&mut self, proxy: &HttpProxy) -> Arc<Upstream> {
-        let known = self.upstreams.entry((proxy.host.clone(), proxy.port)).or_default();
+        let group = proxy.target_group.as_deref().and_then(|id| self.groups.named(id));
+        let name = (proxy.host.clone(), proxy.port, proxy.target_group.clone());
+        let known = self.upstreams.entry(name).or_default();
         if let Some(upstream) = known.upgrade() {
             return upstream;
         }
@@ -174,6 +188,7 @@ impl Compiler {
             host: proxy.host.as_str().into(),
             port: proxy.port,
             authority: authority(proxy).into(),
+            group,
         });
         self.upstream_slots_used += 1;
         *known = Arc::downgrade(&upstream);
@@ -203,16 +218,38 @@ impl Table {
         Ok(())
     }
 
-    /// The host names that its integrations connect to, each once.
+    /// The names that its integrations and target groups connect to, each once.
     pub(crate) fn upstream_hosts(&self) -> Vec<String> {
         let stages = self.apis.values().flat_map(|api| api.stages.values());
-        let mut hosts: Vec<&str> = stages
-            .flat_map(|stage| stage.integrations.iter())
-            .map(|integration| &*integration.upstream.host)
-            .collect();
+        let upstreams = stages.flat_map(|stage| stage.integrations.iter()).map(|with| &*with.upstream);
+        let own = upstreams.filter(|upstream| upstream.group.is_none()).map(|upstream| &*upstream.host);
+        let endpoints = self.target_groups().flat_map(|(_, unit)| unit.targets.iter());
+        let grouped = endpoints.filter_map(|target| match &target.endpoint {
+            Endpoint::Host { host, .. } => Some(host.as_str()),
+            Endpoint::Srv { .. } | Endpoint::Unix { .. } => None,
+        });
+        let mut hosts: Vec<&str> = own.chain(grouped).collect();
         hosts.sort_unstable();
         hosts.dedup();
         hosts.into_iter().map(str::to_owned).collect()
+    }
+
+    /// The SRV names of its target groups.
+    pub(crate) fn upstream_services(&self) -> Vec<String> {
+        let endpoints = self.target_groups().flat_map(|(_, unit)| unit.targets.iter());
+        let names = endpoints.filter_map(|target| match &target.endpoint {
+            Endpoint::Srv { name } => Some(name.clone()),
+            Endpoint::Host { .. } | Endpoint::Unix { .. } => None,
+        });
+        names.collect()
+    }
+
+    /// All target groups, as compiled and as published.
+    pub(crate) fn target_groups(&self) -> impl Iterator<Item = (&Arc<TargetGroup>, &TargetGroupUnit)> {
+        self.groups.iter().filter_map(|(group, unit)| match &**unit {
+            Unit::TargetGroup(unit) => Some((group, unit)),
+            _ => None,
+        })
     }
 }
 
@@ -239,9 +276,6 @@ fn refuse_unsupported_integration(unit: &turnpike_snapshot::Integration) -> Resu
     }
     if proxy.version == HttpVersion::Http2 {
         return Err(CompileError::Unsupported("HTTP/2 integrations"));
-    }
-    if proxy.target_group.is_some() {
-        return Err(CompileError::Unsupported("target groups"));
     }
     Ok(())
 }

@@ -10,11 +10,20 @@ use super::ConnectError;
 use super::pool::Pool;
 use crate::housekeeper::resolver::Unresolved;
 use crate::shard::Shard;
+use crate::table::{Member, MemberAddress};
 use crate::wheel::TICK_MS;
 
 impl Pool {
-    /// Tries each address once, beginning with the next one in turn.
+    /// Opens a connection to where the pool leads.
     pub(super) async fn dial(&self, shard: &Shard, give_up_ms: u64) -> Result<Transport, ConnectError> {
+        match &self.member {
+            None => self.dial_host(shard, give_up_ms).await,
+            Some(member) => dial_member(shard, member, give_up_ms).await,
+        }
+    }
+
+    /// Tries each address once, beginning with the next one in turn.
+    async fn dial_host(&self, shard: &Shard, give_up_ms: u64) -> Result<Transport, ConnectError> {
         let addresses = self.addresses(shard, give_up_ms).await?;
         let turn = self.turn.get();
         self.turn.set(turn.wrapping_add(1));
@@ -49,5 +58,19 @@ impl Pool {
             }
             turnpike_rt::sleep(Duration::from_millis(TICK_MS)).await;
         }
+    }
+}
+
+async fn dial_member(shard: &Shard, member: &Member, give_up_ms: u64) -> Result<Transport, ConnectError> {
+    let left_ms = give_up_ms.saturating_sub(shard.now_ms());
+    let timeout = Duration::from_millis(shard.settings.connect_timeout_ms.min(left_ms));
+    let connected = match &member.address {
+        MemberAddress::Ip(address) => turnpike_rt::connect(*address, timeout).await,
+        MemberAddress::Unix(path) => turnpike_rt::connect_unix(path, timeout).await,
+    };
+    match connected {
+        Ok(stream) => Ok(Transport::Plain(stream)),
+        Err(_) if shard.now_ms() >= give_up_ms => Err(ConnectError::TimedOut),
+        Err(_) => Err(ConnectError::Failed),
     }
 }

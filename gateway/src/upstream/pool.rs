@@ -5,14 +5,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Connection;
+use super::group::Groups;
 use super::room::{Line, Lines, Room};
 use crate::shard::Shard;
-use crate::table::Upstream;
+use crate::table::{Member, Upstream};
 
 /// One upstream's connections on this shard.
 #[derive(Debug)]
 pub(super) struct Pool {
     pub(super) upstream: Arc<Upstream>,
+    /// Where it leads, if not to the upstream's host.
+    pub(super) member: Option<Arc<Member>>,
     pub(super) idle: RefCell<Vec<Idle>>,
     pub(super) room: Rc<Room>,
     /// Rotates through the upstream's addresses.
@@ -29,6 +32,7 @@ pub(super) struct Idle {
 #[derive(Debug, Default)]
 pub(crate) struct Pools {
     by_slot: RefCell<Vec<Option<Rc<Pool>>>>,
+    pub(crate) groups: Groups,
     pub(super) lines: Lines,
 }
 
@@ -39,20 +43,15 @@ impl Pools {
         if slot >= pools.len() {
             pools.resize_with(slot + 1, || None);
         }
-        let pool = pools[slot].get_or_insert_with(|| {
-            Rc::new(Pool {
-                upstream: Arc::clone(upstream),
-                idle: RefCell::default(),
-                room: Room::new(Rc::new(Line::default())),
-                turn: Cell::new(0),
-            })
-        });
+        let pool =
+            pools[slot].get_or_insert_with(|| Pool::new(upstream, None, Room::new(Rc::new(Line::default()))));
         Rc::clone(pool)
     }
 
     /// Drops connections that have rested too long or that the upstream has ended, and pools that no
     /// snapshot needs any more. Called about once a second.
-    pub(crate) fn sweep(&self, shard: &Shard) {
+    pub(crate) fn sweep(&self, shard: &Rc<Shard>) {
+        self.groups.sweep(shard);
         let mut dropped = Vec::new();
         for slot in self.by_slot.borrow_mut().iter_mut() {
             let Some(pool) = slot else { continue };
@@ -73,6 +72,7 @@ impl Pools {
 
     /// Ends all pooled connections, when the shard ends.
     pub(crate) fn clear(&self, shard: &Shard) {
+        self.groups.clear(shard);
         let pools = std::mem::take(&mut *self.by_slot.borrow_mut());
         for pool in pools.into_iter().flatten() {
             let idle = pool.idle.take();
@@ -82,6 +82,21 @@ impl Pools {
 }
 
 impl Pool {
+    fn new(upstream: &Arc<Upstream>, member: Option<&Arc<Member>>, room: Rc<Room>) -> Rc<Self> {
+        Rc::new(Self {
+            upstream: Arc::clone(upstream),
+            member: member.cloned(),
+            idle: RefCell::default(),
+            room,
+            turn: Cell::new(0),
+        })
+    }
+
+    /// Connections to one target of the upstream's group.
+    pub(super) fn to_member(upstream: &Arc<Upstream>, member: &Arc<Member>, room: &Rc<Room>) -> Rc<Self> {
+        Self::new(upstream, Some(member), Rc::clone(room))
+    }
+
     pub(super) fn take_idle(&self, shard: &Shard) -> Option<Connection> {
         loop {
             let mut idle = self.idle.borrow_mut().pop()?;
@@ -94,7 +109,7 @@ impl Pool {
     }
 
     /// Moves what shouldn't rest any longer to `dropped`.
-    fn sweep(&self, shard: &Shard, unneeded: bool, dropped: &mut Vec<Idle>) {
+    pub(super) fn sweep(&self, shard: &Shard, unneeded: bool, dropped: &mut Vec<Idle>) {
         let idle_timeout_ms = shard.settings.upstream_idle_timeout_ms;
         let now_ms = shard.wheel.now_ms();
         let kept = |idle: &mut Idle| {

@@ -32,6 +32,8 @@ pub(super) struct Room {
     max: Cell<usize>,
     /// Who waits may be given what comes free here.
     usable: Cell<bool>,
+    /// Its target is none any more: no connection to it is kept.
+    closed: Cell<bool>,
     line: Rc<Line>,
 }
 
@@ -44,7 +46,30 @@ pub(super) struct Open {
 
 impl Room {
     pub(super) fn new(line: Rc<Line>) -> Rc<Self> {
-        Rc::new(Self { open: Cell::new(0), max: Cell::new(0), usable: Cell::new(true), line })
+        Rc::new(Self {
+            open: Cell::new(0),
+            max: Cell::new(0),
+            usable: Cell::new(true),
+            closed: Cell::new(false),
+            line,
+        })
+    }
+
+    pub(super) fn set_max(&self, max: usize) {
+        self.max.set(max);
+    }
+
+    pub(super) fn set_usable(&self, usable: bool) {
+        self.usable.set(usable);
+    }
+
+    pub(super) fn close(&self) {
+        self.usable.set(false);
+        self.closed.set(true);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.get()
     }
 
     pub(super) fn open(&self) -> usize {

@@ -12,17 +12,22 @@ use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
 
 use super::{Answer, LookupError, NameSource};
+use crate::settings::Settings;
 
 /// Name servers and the hosts file.
 pub(super) struct Dns {
     /// Or why there is none.
-    resolver: Result<TokioResolver, String>,
+    pub(super) resolver: Result<TokioResolver, String>,
     search: Vec<Name>,
     ndots: usize,
     hosts_file: PathBuf,
 }
 
 impl Dns {
+    pub(super) fn of(settings: &Settings) -> Self {
+        Self::new(&settings.dns_servers, Duration::from_millis(settings.dns_query_timeout_ms))
+    }
+
     /// Asks `servers`, or the system's where there are none.
     pub(super) fn new(servers: &[SocketAddr], query_timeout: Duration) -> Self {
         let configured = match servers {
@@ -162,7 +167,7 @@ async fn ask_kind(resolver: &TokioResolver, name: Name, kind: RecordType) -> Res
     Ok(Answer { addresses, ttl: Duration::from_secs(ttl_s.into()) })
 }
 
-fn to_lookup_error(name: &Name, error: &NetError) -> LookupError {
+pub(super) fn to_lookup_error(name: &Name, error: &NetError) -> LookupError {
     if error.is_nx_domain() {
         LookupError::NoAddress(format!("{name} doesn't exist"))
     } else if error.is_no_records_found() {

@@ -1,7 +1,6 @@
 //! When each name is looked up: the resolver's schedule, without any network.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,28 +10,29 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Addresses, Answer, Counters, LookupError, NameSource, Pace, Resolution, Wanted};
+use super::{Addresses, Answer, Counters, LookupError, NameSource, Pace, Resolution, Resolved, Wanted};
 
 /// The task behind [`super::Resolver`].
-pub(super) struct Refresher<S> {
+pub(super) struct Refresher<S, R> {
     source: Arc<S>,
     pace: Pace,
     generation: u64,
-    hosts: HashMap<Arc<str>, Host>,
+    hosts: HashMap<Arc<str>, Host<R>>,
     /// The hosts in [`State::Due`], soonest first.
     due: BTreeSet<(Instant, Arc<str>)>,
-    lookups: JoinSet<Finished>,
+    lookups: JoinSet<Finished<R>>,
     lookups_started: u64,
     /// The table is behind `hosts`.
     changed: bool,
-    addresses: Arc<ArcSwap<Addresses>>,
+    addresses: Arc<ArcSwap<Addresses<R>>>,
     settled: watch::Sender<u64>,
+    publishing: watch::Sender<()>,
     counters: Arc<Counters>,
 }
 
-struct Host {
+struct Host<R> {
     state: State,
-    resolution: Resolution,
+    resolution: Resolution<R>,
 }
 
 enum State {
@@ -43,18 +43,19 @@ enum State {
     InFlight(u64),
 }
 
-struct Finished {
+struct Finished<R> {
     number: u64,
     host: Arc<str>,
-    result: Result<Answer, LookupError>,
+    result: Result<Answer<R>, LookupError>,
 }
 
-impl<S: NameSource> Refresher<S> {
+impl<S: NameSource<R>, R: Resolved> Refresher<S, R> {
     pub(super) fn new(
         source: S,
         pace: Pace,
-        addresses: Arc<ArcSwap<Addresses>>,
+        addresses: Arc<ArcSwap<Addresses<R>>>,
         settled: watch::Sender<u64>,
+        publishing: watch::Sender<()>,
         counters: Arc<Counters>,
     ) -> Self {
         Self {
@@ -68,6 +69,7 @@ impl<S: NameSource> Refresher<S> {
             changed: false,
             addresses,
             settled,
+            publishing,
             counters,
         }
     }
@@ -144,7 +146,7 @@ impl<S: NameSource> Refresher<S> {
         self.due.first().filter(|_| has_place).map(|(at, _)| *at)
     }
 
-    fn finish(&mut self, finished: Finished) {
+    fn finish(&mut self, finished: Finished<R>) {
         let Some(host) = self.hosts.get_mut(&finished.host) else { return };
         if !matches!(host.state, State::InFlight(number) if number == finished.number) {
             return;
@@ -168,31 +170,32 @@ impl<S: NameSource> Refresher<S> {
         let table: HashMap<_, _> =
             self.hosts.iter().map(|(name, host)| (name.clone(), host.resolution.clone())).collect();
         let unresolved = table.values().filter(|resolution| resolution.addresses.is_none()).count();
-        let unanswered = table.values().any(|resolution| *resolution == Resolution::default());
+        let unanswered = table.values().any(|resolution| *resolution == Resolution::UNANSWERED);
         self.counters.hosts.store(table.len() as u64, Ordering::Relaxed);
         self.counters.hosts_unresolved.store(unresolved as u64, Ordering::Relaxed);
         self.addresses.store(Arc::new(Addresses { hosts: table }));
+        self.publishing.send_replace(());
         if !unanswered {
             self.settled.send_replace(self.generation);
         }
     }
 }
 
-impl Host {
+impl<R: Resolved> Host<R> {
     fn new(name: &str, now: Instant) -> Self {
-        match name.parse::<IpAddr>() {
-            Ok(address) => Self {
+        match R::literal(name) {
+            Some(address) => Self {
                 state: State::Literal,
                 resolution: Resolution { addresses: Some([address].into()), problem: None },
             },
-            Err(_) => Self { state: State::Due(now), resolution: Resolution::default() },
+            None => Self { state: State::Due(now), resolution: Resolution::UNANSWERED },
         }
     }
 
     /// How long until the next lookup.
-    fn take(&mut self, name: &str, answer: Answer, pace: Pace) -> Duration {
+    fn take(&mut self, name: &str, answer: Answer<R>, pace: Pace) -> Duration {
         if self.resolution.problem.is_some() {
-            report!("turnpike-gateway: host name `{name}` resolves again");
+            report!("turnpike-gateway: {} `{name}` resolves again", R::NAME);
         }
         self.resolution = Resolution { addresses: Some(answer.addresses.into()), problem: None };
         let ttl = answer.ttl.clamp(pace.ttl_min, pace.ttl_max);
@@ -219,7 +222,7 @@ impl Host {
                 Some(_) => "its last addresses serve on",
                 None => "requests to it fail until it resolves",
             };
-            report!("turnpike-gateway: cannot resolve host name `{name}`: {problem}; {meanwhile}");
+            report!("turnpike-gateway: cannot resolve {} `{name}`: {problem}; {meanwhile}", R::NAME);
         }
         self.resolution.problem = Some(problem.into());
         pace.failure_ttl

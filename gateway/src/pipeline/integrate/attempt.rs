@@ -17,11 +17,17 @@ pub(super) struct Attempt<'a> {
     pub(super) reuse: bool,
     /// On the shard's clock.
     pub(super) give_up_ms: u64,
+    /// The answer's first bytes, while tries at a target group go on.
+    pub(super) answer: Option<Vec<u8>>,
 }
 
 impl Attempt<'_> {
     pub(super) async fn run(&mut self) -> Result<(Connection, Option<Vec<u8>>), UpstreamFault> {
         let shard = self.exchange.shard;
+        if let Some(group) = &self.integration.upstream.group {
+            // Boxed: only requests to groups need the room.
+            return Box::pin(self.run_balanced(group)).await;
+        }
         loop {
             let upstream = &self.integration.upstream;
             let mut connection = upstream::connect(shard, upstream, self.reuse, self.give_up_ms).await?;
@@ -47,7 +53,10 @@ impl Attempt<'_> {
     }
 
     /// Sends, and waits for the first bytes of the answer if all of the request is sent.
-    async fn once(&mut self, connection: &mut Connection) -> Result<Option<Vec<u8>>, UpstreamFault> {
+    pub(super) async fn once(
+        &mut self,
+        connection: &mut Connection,
+    ) -> Result<Option<Vec<u8>>, UpstreamFault> {
         let shard: &Rc<Shard> = self.exchange.shard;
         let (sent, request) = connection.stream.send(std::mem::take(&mut self.request), 0).await;
         self.request = request;
@@ -67,7 +76,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn is_repeatable(&self) -> bool {
+    pub(super) fn is_repeatable(&self) -> bool {
         // `Other` may be anything, so it isn't repeated; PATCH and POST aren't idempotent.
         let method = match self.integration.method.as_deref() {
             None => self.exchange.method(),

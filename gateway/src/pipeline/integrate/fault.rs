@@ -9,6 +9,10 @@ pub(crate) enum UpstreamFault {
     Unresolved,
     Connect,
     TooManyConnections,
+    /// None of the target group's targets is in use.
+    NoTarget,
+    /// Every target of the group has as many requests as it may have.
+    CircuitOpen,
     /// Closed or reset before the answer was whole.
     Closed,
     Malformed,
@@ -22,6 +26,8 @@ impl UpstreamFault {
             Self::Unresolved => RefusalKind::UpstreamUnresolved,
             Self::Connect => RefusalKind::UpstreamConnect,
             Self::TooManyConnections => RefusalKind::UpstreamConnections,
+            Self::NoTarget => RefusalKind::UpstreamNoTarget,
+            Self::CircuitOpen => RefusalKind::UpstreamCircuitOpen,
             Self::Closed => RefusalKind::UpstreamClosed,
             Self::Malformed => RefusalKind::UpstreamMalformed,
             Self::TimedOut => RefusalKind::IntegrationTimeout,
@@ -36,6 +42,8 @@ impl From<ConnectError> for UpstreamFault {
             ConnectError::Failed => Self::Connect,
             ConnectError::TimedOut => Self::TimedOut,
             ConnectError::TooMany => Self::TooManyConnections,
+            ConnectError::NoTarget => Self::NoTarget,
+            ConnectError::CircuitOpen => Self::CircuitOpen,
         }
     }
 }

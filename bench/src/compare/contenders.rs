@@ -1,6 +1,6 @@
 //! The proxies of one section, all started for the same way of listening, each with a directory of its own.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::identity::{Identity, SERVER_NAME};
 use super::load::Target;
@@ -39,7 +39,7 @@ impl Contenders {
         let mut contenders = Self { targets: Vec::new(), _peers: Vec::new(), _turnpike: None };
         for name in names.iter().filter(|name| bench.compares(**name)) {
             if *name == PeerName::Turnpike {
-                contenders.add_turnpike(bench, dir.clone(), protocol, &identity, connections_max)?;
+                contenders.add_turnpike(bench, &dir, protocol, &identity, connections_max)?;
                 continue;
             }
             let role = Role {
@@ -71,23 +71,17 @@ impl Contenders {
     fn add_turnpike(
         &mut self,
         bench: &Bench,
-        dir: PathBuf,
+        dir: &Path,
         protocol: Protocol,
         identity: &Identity,
         connections_max: usize,
     ) -> Result<(), String> {
-        let mut options = vec!["--connections-max".to_owned(), connections_max.to_string()];
-        // As long as the peers keep theirs.
-        options.extend(["--idle-timeout-ms", "600000"].map(str::to_owned));
-        if protocol == Protocol::Https {
-            options.extend(["--tls-listen", "127.0.0.1:0"].map(str::to_owned));
-            for (option, file) in
-                [("--tls-certificate", &identity.certificate), ("--tls-private-key", &identity.private_key)]
-            {
-                options.extend([option.to_owned(), file.display().to_string()]);
-            }
-        }
-        let mut turnpike = Turnpike::start_with("turnpike", &bench.binaries, &dir, &bench.layout, &options)?;
+        let connections = connections_max.to_string();
+        // Idle connections are kept as long as the peers keep theirs.
+        let options = ["--connections-max", &connections, "--idle-timeout-ms", "600000"];
+        let (binaries, layout) = (&bench.binaries, &bench.layout);
+        let identity = (protocol == Protocol::Https).then_some(identity);
+        let mut turnpike = Turnpike::start_with("turnpike", binaries, dir, layout, identity, &options)?;
         let target = turnpike.make_default_api(bench.origin)?;
         self.targets.push(if protocol == Protocol::Https { turnpike.https(&target)? } else { target });
         self._turnpike = Some(turnpike);

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::child::{Child, ready_value};
 use super::http::Client;
+use super::identity::Identity;
 use super::layout::{self, Layout};
 use super::load::Target;
 use super::sigv4::Signer;
@@ -39,16 +40,17 @@ pub(crate) struct Turnpike {
 impl Turnpike {
     /// Starts both with `name` in their logs' and data's names; the gateway gets one shard for each proxy core.
     pub(crate) fn start(name: &str, binaries: &Path, dir: &Path, layout: &Layout) -> Result<Self, String> {
-        Self::start_with(name, binaries, dir, layout, &[])
+        Self::start_with(name, binaries, dir, layout, None, &[])
     }
 
-    /// The same, with more options for the gateway.
+    /// The same, with HTTPS where there is a certificate for it, and with more options for the gateway.
     pub(crate) fn start_with(
         name: &str,
         binaries: &Path,
         dir: &Path,
         layout: &Layout,
-        options: &[String],
+        identity: Option<&Identity>,
+        options: &[&str],
     ) -> Result<Self, String> {
         let data = dir.join(name);
         std::fs::create_dir_all(&data).map_err(|error| format!("{}: {error}", data.display()))?;
@@ -74,7 +76,12 @@ impl Turnpike {
             .arg("--data-dir")
             .arg(data.join("gateway"))
             .args(["--publish-socket", ready_value(&line, "publish")?])
+            .args(["--tls-listen", if identity.is_some() { "127.0.0.1:0" } else { "" }])
             .args(options);
+        if let Some(identity) = identity {
+            command.arg("--tls-certificate").arg(&identity.certificate);
+            command.arg("--tls-private-key").arg(&identity.private_key);
+        }
         let (gateway, line) =
             Child::start_and_wait(&format!("{name}-gateway"), dir, &layout.proxy, &command)?;
         let shards = ready_value(&line, "shards")?;

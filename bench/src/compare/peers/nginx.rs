@@ -1,11 +1,11 @@
 //! nginx, tuned by its own guidance: one worker bound to its core, kept upstream connections, nothing on disk.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
 use super::{Downstream, Peer, Role, find_program, write_config};
 use crate::compare::child::{Child, free_address};
-use std::net::SocketAddr;
 
 /// Descriptors beside those of clients: origin, listener, files.
 const DESCRIPTORS_SPARE: usize = 1024;
@@ -27,6 +27,8 @@ fn config(home: &Path, address: SocketAddr, role: &Role<'_>) -> String {
     // Started as root, the worker would run as nobody and couldn't reach its directory.
     let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
     let descriptors = role.connections_max + DESCRIPTORS_SPARE;
+    // It closes connections that rest when a sixteenth of these is left.
+    let connections = descriptors + descriptors / 8;
     let (listen, tls) = listener(&role.downstream);
     let (home, origin) = (home.display(), role.origin);
     format!(
@@ -38,7 +40,7 @@ pid {home}/nginx.pid;
 error_log stderr error;
 events {{
     use epoll;
-    worker_connections {descriptors};
+    worker_connections {connections};
     multi_accept on;
     accept_mutex off;
 }}

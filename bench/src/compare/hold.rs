@@ -164,7 +164,12 @@ mod tests {
     use std::io::{BufRead, BufReader};
     use std::net::TcpListener;
 
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
     use super::*;
+    use crate::compare::identity::{Identity, SERVER_NAME};
 
     /// Answers the first `good` connections and keeps them; closes the others.
     fn start(good: usize) -> Target {
@@ -206,5 +211,40 @@ mod tests {
         let held = hold(&start(3), 10, &first_core()).unwrap();
         assert_eq!(held.sockets.len(), 3);
         assert!(held.failure.unwrap().contains("closed the connection"));
+    }
+    /// Answers connections for the name that clients ask for, and keeps them.
+    fn start_tls() -> Target {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = Identity::make(dir.path(), &[SERVER_NAME]).unwrap();
+        let certificate = CertificateDer::from_pem_file(&identity.certificate).unwrap();
+        let key = PrivateKeyDer::from_pem_file(&identity.private_key).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        let config = Arc::new(config);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            let mut open = Vec::new();
+            for stream in listener.incoming() {
+                let session = ServerConnection::new(Arc::clone(&config)).unwrap();
+                let mut stream = StreamOwned::new(session, stream.unwrap());
+                assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+                assert_eq!(stream.conn.server_name(), Some(SERVER_NAME));
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").unwrap();
+                open.push(stream);
+            }
+        });
+        Target { name: "x".into(), origin: format!("https://{address}"), address, host: None, group: 0 }
+    }
+
+    #[test]
+    fn tls_connections_stay_open_without_their_sessions() {
+        let held = hold(&start_tls(), 5, &first_core()).unwrap();
+        assert_eq!((held.open(), held.failure), (5, None));
     }
 }

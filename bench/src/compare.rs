@@ -29,6 +29,7 @@ mod small;
 mod stats;
 mod table;
 mod turnpike;
+mod upgrade;
 mod usage;
 
 use std::net::SocketAddr;
@@ -110,6 +111,8 @@ enum SectionName {
     Idle,
     /// 100,000 unary calls between a gRPC client and a gRPC server
     Grpc,
+    /// New processes take over under load: 500,000 requests, and how many fail
+    Upgrade,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -171,6 +174,7 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
             SectionName::Http2 => http2::run(&bench)?,
             SectionName::Idle => idle::run(&bench)?,
             SectionName::Grpc => grpc::run(&bench)?,
+            SectionName::Upgrade => upgrade::run(&bench)?,
         };
         results.sections.push(outcome);
     }
@@ -290,6 +294,7 @@ impl SectionName {
             Self::Http2 => "http2",
             Self::Idle => "idle",
             Self::Grpc => "grpc",
+            Self::Upgrade => "upgrade",
         }
     }
 }

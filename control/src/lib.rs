@@ -6,6 +6,7 @@
 #[macro_use]
 mod log;
 
+pub mod acme;
 pub mod api;
 pub mod change;
 pub mod cli;

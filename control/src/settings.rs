@@ -28,6 +28,8 @@ pub struct Settings {
     pub shutdown_timeout_ms: u64,
     /// Where trust stores of domain names may be read from; without one, domain names can have none.
     pub truststore_dir: Option<PathBuf>,
+    /// Without it, certificates can be imported and not requested.
+    pub acme: Option<AcmeSettings>,
     pub quotas: Quotas,
     /// One line a management request on standard error.
     pub request_log: bool,
@@ -43,6 +45,30 @@ pub struct Account {
     pub endpoint_suffix: String,
     /// The port of the data plane in the `apiEndpoint` that callers are told.
     pub endpoint_port: u16,
+}
+
+/// Where certificates are requested, and how patiently.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcmeSettings {
+    /// Whoever sets it agrees to the authority's terms of service.
+    pub directory_url: String,
+    /// A mail address, told to the authority.
+    pub contact: Option<String>,
+    /// PEM of further authorities that the directory's own certificate may be of.
+    pub ca_file: Option<PathBuf>,
+    /// For one answer of the authority.
+    pub request_timeout_ms: u64,
+    /// For every gateway to take a challenge.
+    pub publish_timeout_ms: u64,
+    /// For the authority to validate the names, and again to issue.
+    pub order_timeout_ms: u64,
+    /// Orders under way at once.
+    pub orders_max: usize,
+    /// Tries of a certificate that was never issued; a renewal is tried for as long as it takes.
+    pub tries_max: u32,
+    /// After the first failed try; doubles with each further one, up to the longest.
+    pub retry_s_min: u32,
+    pub retry_s_max: u32,
 }
 
 /// Ceilings of what can be configured; AWS's by default, to be raised as needed.

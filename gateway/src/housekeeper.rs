@@ -9,6 +9,7 @@ pub(crate) mod collector;
 pub(crate) mod link;
 pub(crate) mod metrics;
 mod publish;
+mod reload;
 pub(crate) mod resolver;
 mod signals;
 pub(crate) mod targets;
@@ -17,29 +18,34 @@ pub(crate) mod vault;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::sync::{Mutex, Notify, mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 use turnpike_rt::Driver;
 
 use crate::access_log_format::AccessLogFormat;
-use crate::mailbox::{Mailbox, ToShard};
+use crate::mailbox::{Loads, Mailbox, ToShard};
+use crate::notify;
 use crate::settings::Settings;
+use crate::sockets::{Sockets, UPGRADE_SOCKET};
 use crate::table::{Compiler, StageLog, Table};
+use crate::upgrade::predecessor::Legacy;
+use crate::upgrade::successor::{self, Incumbent, Outcome};
 use access_log::AccessLog;
 use admin::{Admin, Readiness};
 use collector::{Ask, Collector};
-use link::{Link, LinkSettings, LinkStatus};
+use link::{Link, LinkSettings, LinkStatus, Order};
 use metrics::HousekeeperFigures;
 use publish::{Names, Publication};
 use resolver::{Addresses, Resolver};
 use signals::Signal;
 use targets::{EjectedTarget, Targets};
 use totals::Totals;
-use vault::Vault;
+use vault::{Files, Lock, Vault};
 
 /// Log lines that are queued when the shards have ended get this long to be written.
 const LOG_FINISH_MS: u64 = 5_000;
@@ -51,7 +57,7 @@ const RESOLVE_MS: u64 = 2_000;
 /// What a shard's thread says of itself.
 #[derive(Debug)]
 pub(crate) enum ShardEvent {
-    /// It accepts connections.
+    /// It can accept connections.
     Started,
     Ended {
         index: usize,
@@ -61,7 +67,7 @@ pub(crate) enum ShardEvent {
 
 /// Services that the shards need before they start.
 pub(crate) struct Services {
-    pub(crate) settings: Arc<Settings>,
+    pub(crate) settings: &'static Settings,
     pub(crate) tables: Arc<ArcSwap<Table>>,
     pub(crate) log: AccessLog,
     resolver: Resolver,
@@ -69,21 +75,33 @@ pub(crate) struct Services {
     vault: Vault,
 }
 
+/// What the housekeeper needs besides: the started shards, the sockets, and whom this gateway succeeds.
+pub(crate) struct Gateway {
+    pub(crate) driver: Driver,
+    pub(crate) mailboxes: Vec<Mailbox>,
+    pub(crate) loads: Loads,
+    pub(crate) events: mpsc::UnboundedReceiver<ShardEvent>,
+    pub(crate) sockets: Sockets,
+    pub(crate) legacy: Option<Legacy>,
+    /// To be printed when connections are accepted.
+    pub(crate) ready_line: String,
+}
+
 impl Services {
-    /// To be called on the housekeeper's runtime.
+    /// To be called on the housekeeper's runtime, with the data directory locked.
     ///
     /// # Errors
-    /// The data directory is in use or can't be used, or the access log can't be opened.
-    pub(crate) fn start(settings: Arc<Settings>) -> Result<Self, String> {
-        let vault =
-            Vault::open(&settings.data_dir, publish::limits(&settings)).map_err(|error| error.to_string())?;
-        let resolver = Resolver::start(&settings);
+    /// The data directory can't be used, or the access log can't be opened.
+    pub(crate) fn start(settings: &'static Settings, lock: &Lock) -> Result<Self, String> {
+        let limits = publish::limits(settings);
+        let vault = Vault::open_locked(Box::new(Files), &settings.data_dir, limits, lock.clone());
+        let resolver = Resolver::start(settings);
         Ok(Self {
             tables: Arc::new(ArcSwap::from_pointee(Table::empty())),
-            log: AccessLog::start(&settings).map_err(|error| error.to_string())?,
-            targets: Targets::start(&settings, &resolver),
+            log: AccessLog::start(settings).map_err(|error| error.to_string())?,
+            targets: Targets::start(settings, &resolver),
             resolver,
-            vault,
+            vault: vault.map_err(|error| error.to_string())?,
             settings,
         })
     }
@@ -106,15 +124,9 @@ impl Services {
 }
 
 /// Runs until every shard has ended; an error names the one that ended for a reason of its own.
-pub(crate) async fn run(
-    services: Services,
-    driver: Driver,
-    mailboxes: Vec<Mailbox>,
-    admin_listener: std::net::TcpListener,
-    mut events: mpsc::UnboundedReceiver<ShardEvent>,
-    ready_line: String,
-) -> Result<(), String> {
-    let Services { settings, tables, log, resolver, targets, vault } = services;
+pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), String> {
+    let Services { mut settings, tables, log, resolver, targets, vault } = services;
+    let Gateway { driver, mailboxes, loads, mut events, sockets, legacy, ready_line } = gateway;
     let totals = Arc::new(Mutex::new(Totals::new(mailboxes.len())));
     let log_queue = log.queue();
     let log = Arc::new(Mutex::new(log));
@@ -126,13 +138,14 @@ pub(crate) async fn run(
     let publish_counts = publication.counts();
     tokio::spawn(publish::free_retired(publication.retired()));
 
+    let gateway_id = legacy.as_ref().map_or_else(gateway_id, |legacy| legacy.gateway_id.clone());
     let link_settings = LinkSettings {
-        limits: publish::limits(&settings),
-        ..LinkSettings::new(settings.publish_socket.clone(), gateway_id())
+        limits: publish::limits(settings),
+        ..LinkSettings::new(settings.publish_socket.clone(), gateway_id.clone())
     };
     let link = Link::new(link_settings, vault, publication.into_apply());
     let link_status = link.status();
-    tokio::spawn(link.run());
+    let link_orders = watch::Sender::new(Order::Follow);
 
     let target_metrics_max = settings.target_metrics_max;
     let (readiness, readiness_seen) = watch::channel(Readiness::Starting);
@@ -166,37 +179,118 @@ pub(crate) async fn run(
             drain_wanted.send(()).ok();
         }),
     });
-    let admin_listener = TcpListener::from_std(admin_listener).map_err(|error| format!("admin: {error}"))?;
-    let admin_task = tokio::spawn(admin::serve(admin_listener, admin, std::future::pending()));
 
     let mut signals =
         signals::listen(settings.exit_with_parent).map_err(|error| format!("signals: {error}"))?;
-    let readiness_task = tokio::spawn(follow_readiness(link_status, resolver, targets, readiness.clone()));
     let mut watch = Watch { mailboxes: &mailboxes, running: mailboxes.len(), started: 0, failure: None };
-    let mut ready_line = Some(ready_line);
-    loop {
+    watch.all_started(&mut events).await?;
+    let legacy = match legacy {
+        Some(legacy) => Some(succeed(legacy, link_status.clone(), &resolver, &targets).await?),
+        None => None,
+    };
+    // From here on this process is the gateway.
+    watch.tell(|| ToShard::Accept).await;
+    let admin_listener = sockets.admin.socket.try_clone().and_then(TcpListener::from_std);
+    let admin_listener = admin_listener.map_err(|error| format!("admin: {error}"))?;
+    let admin_task = tokio::spawn(admin::serve(admin_listener, admin, std::future::pending()));
+    let readiness_task =
+        tokio::spawn(follow_readiness(link_status.clone(), resolver, targets, readiness.clone()));
+    tokio::spawn(link.run(link_orders.subscribe()));
+    let (outcomes, mut upgraded) = mpsc::unbounded_channel();
+    let upgrade_listener = sockets.upgrade.try_clone().and_then(UnixListener::from_std);
+    let upgrade_listener = upgrade_listener.map_err(|error| format!("upgrades: {error}"))?;
+    let incumbent = Arc::new(Incumbent {
+        sockets,
+        data_dir: settings.data_dir.clone(),
+        gateway_id,
+        link: link_status,
+        link_orders,
+        timeout_ms: AtomicU64::new(settings.upgrade_timeout_ms),
+        outcomes,
+        underway: Mutex::default(),
+    });
+    let upgrades = tokio::spawn(successor::serve(Arc::clone(&incumbent), upgrade_listener));
+    println!("{ready_line}");
+    let predecessor_gone = Arc::new(Notify::new());
+    match legacy {
+        // The predecessor tells the service manager.
+        Some(legacy) => {
+            let alone = predecessor_gone.clone();
+            tokio::spawn(async move {
+                legacy.serving(&ready_line).await;
+                alone.notify_one();
+            });
+        }
+        None => notify::ready(),
+    }
+    let successor = loop {
         tokio::select! {
             event = events.recv() => {
                 watch.note(event)?;
-                if watch.started == mailboxes.len() && let Some(line) = ready_line.take() {
-                    println!("{line}");
-                }
-                if watch.running < mailboxes.len() { break }
+                break None;
             }
             signal = signals.recv() => match signal {
-                Some(Signal::ReopenLogs) => log.lock().await.reopen(),
-                Some(Signal::Drain) | None => break,
+                Some(Signal::Reload) => {
+                    log.lock().await.reopen();
+                    if let Some(reread) = reload::reread(settings) {
+                        settings = reread;
+                        incumbent.timeout_ms.store(settings.upgrade_timeout_ms, Ordering::Relaxed);
+                        watch.tell(|| ToShard::Adopt(settings)).await;
+                    }
+                }
+                Some(Signal::Drain) | None => break None,
             },
-            Some(()) = drains.recv() => break,
+            Some(()) = drains.recv() => break None,
+            () = predecessor_gone.notified() => watch.tell(|| ToShard::Look).await,
+            Some(outcome) = upgraded.recv() => match outcome {
+                Outcome::HandedOver(successor) => break Some(successor),
+                Outcome::Failed => watch.tell(|| ToShard::Look).await,
+            },
         }
+    };
+    if successor.is_none() {
+        notify::stopping();
+        // Best effort: the next start replaces a socket that is left behind.
+        let _ = std::fs::remove_file(settings.data_dir.join(UPGRADE_SOCKET));
     }
     readiness_task.abort();
     readiness.send_replace(Readiness::Draining);
-    watch.drain(&mut events, &mut signals, Duration::from_millis(settings.drain_timeout_ms)).await?;
+    // Its sockets are to be closed with the shards', so that nobody connects in vain.
+    upgrades.abort();
+    let _ = upgrades.await;
+    drop(incumbent);
+    if successor.is_some() {
+        admin_task.abort();
+    }
+    let time = Duration::from_millis(settings.drain_timeout_ms);
+    watch.drain(&mut events, &mut signals, time, successor.map(|successor| (successor, loads))).await?;
     admin_task.abort();
     drop(readiness);
     finish_log(log).await;
     watch.failure.map_or(Ok(()), Err)
+}
+
+/// Becomes as ready as the predecessor is, and waits for its word to go.
+async fn succeed(
+    mut legacy: Legacy,
+    mut link: watch::Receiver<LinkStatus>,
+    resolver: &Resolver,
+    targets: &Targets,
+) -> Result<Legacy, String> {
+    let LinkStatus { serving_version, not_restored, .. } = link.borrow_and_update().clone();
+    if serving_version < legacy.serving_version {
+        let because = not_restored.map_or_else(String::new, |reason| format!(": {reason}"));
+        return Err(format!(
+            "the running gateway serves version {}, and the newest that this binary can load from the data directory is \
+             {serving_version}{because}",
+            legacy.serving_version
+        ));
+    }
+    if serving_version > 0 {
+        names_resolved(resolver, targets).await;
+    }
+    legacy.ready().await?;
+    Ok(legacy)
 }
 
 fn ask(mailbox: &Mailbox) -> Ask {
@@ -216,11 +310,16 @@ async fn follow_readiness(
     readiness: watch::Sender<Readiness>,
 ) {
     if link.wait_for(|status| status.serving_version > 0).await.is_ok() {
-        let deadline = Instant::now() + Duration::from_millis(RESOLVE_MS);
-        resolver.resolved(deadline).await;
-        targets.services().resolved(deadline).await;
+        names_resolved(&resolver, &targets).await;
         readiness.send_replace(Readiness::Ready);
     }
+}
+
+/// Those of the snapshot that is served, or as many of them as can be in time.
+async fn names_resolved(resolver: &Resolver, targets: &Targets) {
+    let deadline = Instant::now() + Duration::from_millis(RESOLVE_MS);
+    resolver.resolved(deadline).await;
+    targets.services().resolved(deadline).await;
 }
 
 /// How control's operator tells gateways apart.
@@ -240,6 +339,37 @@ async fn finish_log(log: Arc<Mutex<AccessLog>>) {
         report!("turnpike-gateway: access log: {} bytes could not be written", unwritten.queued_bytes);
     }
 }
+
+/// Tells the successor that no shard accepts any more.
+async fn hang_up(successor: UnixStream, loads: Loads) {
+    while loads.is_accepting() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    report!("turnpike-gateway: another process accepts; draining");
+    drop(successor);
+}
+
+/// How a drain goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Connections wait for a last request, which is answered with a close.
+    Waiting,
+    Draining,
+    Stopping,
+}
+
+impl Stage {
+    fn message(self) -> ToShard {
+        match self {
+            Self::Waiting => ToShard::HandOver,
+            Self::Draining => ToShard::Drain,
+            Self::Stopping => ToShard::Stop,
+        }
+    }
+}
+
+/// For connections that waited in vain to close, before requests in flight are cut off.
+const LAST_MS: u64 = 1_000;
 
 /// The shards, as their events tell.
 struct Watch<'a> {
@@ -264,29 +394,52 @@ impl Watch<'_> {
         Ok(())
     }
 
-    /// Lets the shards finish; after `time`, or when told a second time, they close what is open.
+    async fn all_started(&mut self, events: &mut mpsc::UnboundedReceiver<ShardEvent>) -> Result<(), String> {
+        while self.started < self.mailboxes.len() {
+            self.note(events.recv().await)?;
+            if let Some(failure) = self.failure.take() {
+                return Err(failure);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the shards finish; after `time`, or when told a second time, they close what is open. Where connections
+    /// were handed over, those that only wait for a request are ended first.
     async fn drain(
         &mut self,
         events: &mut mpsc::UnboundedReceiver<ShardEvent>,
         signals: &mut mpsc::UnboundedReceiver<Signal>,
         time: Duration,
+        successor: Option<(UnixStream, Loads)>,
     ) -> Result<(), String> {
-        self.tell(|| ToShard::Drain).await;
-        let deadline = Instant::now() + time;
-        let mut stopping = false;
+        let mut stage = if successor.is_some() { Stage::Waiting } else { Stage::Draining };
+        self.tell(|| stage.message()).await;
+        let mut deadline = Instant::now() + time;
+        if let Some((successor, loads)) = successor {
+            // A shard that hangs is stopped at the deadline; the successor hears of the process's end then.
+            let _ = timeout_at(deadline, hang_up(successor, loads)).await;
+        }
         while self.running > 0 {
-            tokio::select! {
-                event = events.recv() => self.note(event)?,
-                Some(Signal::Drain) = signals.recv(), if !stopping => {
-                    stopping = true;
-                    self.tell(|| ToShard::Stop).await;
+            let late = tokio::select! {
+                event = events.recv() => {
+                    self.note(event)?;
+                    continue;
                 }
-                Err(_) = timeout_at(deadline, std::future::pending::<()>()), if !stopping => {
-                    report!("turnpike-gateway: requests are still in flight after drain_timeout_ms; closing them");
-                    stopping = true;
-                    self.tell(|| ToShard::Stop).await;
-                }
+                Some(Signal::Drain) = signals.recv(), if stage != Stage::Stopping => false,
+                Err(_) = timeout_at(deadline, std::future::pending::<()>()), if stage != Stage::Stopping => true,
+            };
+            stage = match stage {
+                Stage::Waiting => Stage::Draining,
+                _ => Stage::Stopping,
+            };
+            if late && stage == Stage::Stopping {
+                report!(
+                    "turnpike-gateway: requests are still in flight after drain_timeout_ms; closing them"
+                );
             }
+            deadline = Instant::now() + Duration::from_millis(LAST_MS);
+            self.tell(|| stage.message()).await;
         }
         Ok(())
     }

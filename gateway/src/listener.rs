@@ -13,19 +13,20 @@ use crate::stats::RefusalKind;
 /// After a failed accept (out of descriptors, as a rule), so that the core isn't spent on failing.
 const RETRY_MS: u64 = 100;
 
-/// Accepts until the shard drains.
+/// Accepts until the shard leaves; whoever waits in the socket's queue then stays there.
 pub(crate) async fn accept(shard: Rc<Shard>, listener: Rc<Listener>, entrance: Entrance) {
-    loop {
+    while !shard.is_draining() {
         let accepted = listener.accept().await;
         match accepted {
             Ok((descriptor, peer)) => place(&shard, Accepted { descriptor, peer, entrance }),
-            Err(_) if shard.is_draining() => return,
+            Err(error) if turnpike_rt::is_canceled(&error) => {}
             Err(error) => {
                 report!("turnpike-gateway: shard {} can't accept: {error}", shard.index);
                 turnpike_rt::sleep(Duration::from_millis(RETRY_MS)).await;
             }
         }
     }
+    shard.stopped_accepting();
 }
 
 fn place(shard: &Rc<Shard>, accepted: Accepted) {

@@ -1,7 +1,7 @@
 //! Messages between threads: bounded lock-free queues with a bell.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
@@ -9,6 +9,7 @@ use turnpike_rt::Bell;
 
 use crate::entrance::Accepted;
 use crate::housekeeper::collector::Reply;
+use crate::settings::Settings;
 
 /// Messages that a shard may be behind by; a sender that finds the queue full keeps what it has.
 const SHARD_QUEUE_MESSAGES_MAX: usize = 1024;
@@ -18,8 +19,18 @@ const SHARD_QUEUE_MESSAGES_MAX: usize = 1024;
 pub(crate) enum ToShard {
     /// Serve a connection that another shard has accepted.
     Serve(Accepted),
+    /// These are the settings from now on.
+    Adopt(&'static Settings),
     /// Say what was counted since the last time.
     Collect(Reply),
+    /// Begin to accept connections.
+    Accept,
+    /// Another process doesn't accept from the same sockets any more. The kernel wakes one of those who wait for a
+    /// connection; if that was the other, which left, it waits in vain: look whether one does.
+    Look,
+    /// Another process accepts from now on: accept nothing more, answer each connection's next request with a close,
+    /// and end when all are closed. Connections that wait for a request may go on waiting.
+    HandOver,
     /// Accept nothing more, finish what is in flight, then end.
     Drain,
     /// Close what is still open, and end.
@@ -54,25 +65,47 @@ impl Mailbox {
 /// Open connections of each shard, for all shards to see. Written when a connection opens or closes, read
 /// when one is accepted.
 #[derive(Debug, Clone)]
-pub(crate) struct Loads(Arc<[CachePadded<AtomicU32>]>);
+pub(crate) struct Loads(Arc<[CachePadded<Load>]>);
+
+#[derive(Debug, Default)]
+struct Load {
+    open: AtomicU32,
+    /// Whether the shard may still give connections to others.
+    accepting: AtomicBool,
+}
 
 impl Loads {
     pub(crate) fn new(shard_count: usize) -> Self {
-        Self((0..shard_count).map(|_| CachePadded::new(AtomicU32::new(0))).collect())
+        Self((0..shard_count).map(|_| CachePadded::default()).collect())
     }
 
     pub(crate) fn opened(&self, shard: usize) {
-        self.0[shard].fetch_add(1, Ordering::Relaxed);
+        self.0[shard].open.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn closed(&self, shard: usize) {
-        self.0[shard].fetch_sub(1, Ordering::Relaxed);
+        self.0[shard].open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_accepting(&self, shard: usize, accepting: bool) {
+        // Release: whoever sees that this shard has stopped sees what it has placed before.
+        self.0[shard].accepting.store(accepting, Ordering::Release);
+    }
+
+    /// Whether any shard accepts connections.
+    pub(crate) fn is_accepting(&self) -> bool {
+        self.0.iter().any(|load| load.accepting.load(Ordering::Acquire))
+    }
+
+    /// Whether `shard` has no connection and none can be placed on it any more.
+    pub(crate) fn is_over(&self, shard: usize) -> bool {
+        !self.is_accepting() && self.0[shard].open.load(Ordering::Relaxed) == 0
     }
 
     /// The shard that should serve a connection that `shard` has accepted: itself, unless it is well above
     /// the mean.
     pub(crate) fn place(&self, shard: usize) -> usize {
-        let open = |index: usize| u64::from(self.0[index].load(Ordering::Relaxed));
+        let open = |index: usize| u64::from(self.0[index].open.load(Ordering::Relaxed));
         let count = self.0.len() as u64;
         let sum: u64 = (0..self.0.len()).map(open).sum();
         // One more than the mean and a sixteenth: busiest over mean stays below 1.15 from 16 connections a shard.
@@ -93,7 +126,7 @@ mod tests {
         for shard in accepting.take(256) {
             loads.opened(loads.place(shard));
         }
-        let open = loads.0.iter().map(|load| load.load(Ordering::Relaxed));
+        let open = loads.0.iter().map(|load| load.open.load(Ordering::Relaxed));
         f64::from(open.max().unwrap()) * shard_count as f64 / 256.0
     }
 
@@ -120,6 +153,18 @@ mod tests {
         loads.opened(0);
         loads.opened(0);
         assert_eq!(loads.place(0), 2);
+    }
+
+    #[test]
+    fn a_shard_is_over_when_nobody_can_give_it_a_connection() {
+        let loads = Loads::new(2);
+        loads.set_accepting(1, true);
+        assert!(!loads.is_over(0));
+        loads.opened(0);
+        loads.set_accepting(1, false);
+        assert!(!loads.is_over(0) && loads.is_over(1));
+        loads.closed(0);
+        assert!(loads.is_over(0));
     }
 
     #[test]

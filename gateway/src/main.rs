@@ -20,20 +20,20 @@ mod listener;
 mod log_lines;
 mod mailbox;
 mod networks;
+mod notify;
 mod pipeline;
 mod settings;
 mod shard;
+mod sockets;
 mod stats;
 mod table;
+mod upgrade;
 mod upstream;
 mod wheel;
 
-use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::mpsc;
@@ -41,114 +41,83 @@ use turnpike_rt::{Bell, Driver, DriverChoice};
 
 use agreement::Agreement;
 use crowd::Crowd;
-use housekeeper::{Services, ShardEvent};
+use housekeeper::{Gateway, Services, ShardEvent};
 use mailbox::{Loads, Mailbox};
-use settings::{Settings, SettingsError, Task};
+use settings::{Settings, Task};
 use shard::ShardParts;
+use sockets::{Share, Sockets};
+use upgrade::predecessor::Predecessor;
 
 fn main() -> ExitCode {
-    let (task, settings) = Settings::load().unwrap_or_else(|error: SettingsError| error.exit());
+    let predecessor = match Predecessor::meet() {
+        Ok(predecessor) => predecessor,
+        Err(reason) => return fail(&reason, None),
+    };
+    let (task, settings) = match Settings::load() {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            if let Some(predecessor) = &predecessor {
+                predecessor.fail(&error.to_string());
+            }
+            error.exit()
+        }
+    };
     match task {
         Task::Check(output) => check::run(&settings, output),
-        Task::Run => run(settings),
+        Task::Upgrade { binary } => upgrade::command::run(&settings, binary.as_deref()),
+        Task::Run => run(settings, predecessor.as_ref()),
     }
 }
 
-fn run(settings: Settings) -> ExitCode {
+fn fail(reason: &str, predecessor: Option<&Predecessor>) -> ExitCode {
+    report!("turnpike-gateway: {reason}");
+    if let Some(predecessor) = predecessor {
+        predecessor.fail(reason);
+    }
+    ExitCode::FAILURE
+}
+
+fn run(settings: Settings, predecessor: Option<&Predecessor>) -> ExitCode {
     descriptors::raise(&settings);
-    match start(Arc::new(settings)) {
+    match start(settings.keep(), predecessor) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(reason) => {
-            report!("turnpike-gateway: {reason}");
-            ExitCode::FAILURE
-        }
+        Err(reason) => fail(&reason, predecessor),
     }
 }
 
 /// Starts the shards and runs the housekeeper until they have ended.
-fn start(settings: Arc<Settings>) -> Result<(), String> {
+fn start(settings: &'static Settings, predecessor: Option<&Predecessor>) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("can't start the housekeeper: {error}"))?;
     let _entered = runtime.enter();
-    let services = Services::start(Arc::clone(&settings))?;
-    let (addresses, listeners) = bind(&settings)?;
-    let admin_listener = bind_admin(settings.admin_listen)?;
-    let (events, seen) = mpsc::unbounded_channel();
-    let (mailboxes, driver) = start_shards(&services, listeners, &events)?;
-    drop(events);
+    let inherited = predecessor.map(|predecessor| predecessor.inherit(settings)).transpose()?;
+    let (inherited, legacy) = inherited.unzip();
+    let sockets = Sockets::open(settings, inherited)?;
+    let services = Services::start(settings, &sockets.lock)?;
+    let (sender, events) = mpsc::unbounded_channel();
+    let loads = Loads::new(settings.cores.len());
+    let (mailboxes, driver) = start_shards(&services, sockets.shares(settings)?, &loads, &sender)?;
+    drop(sender);
     let ready_line = format!(
-        "turnpike-gateway ready listen={} admin={} shards={} driver={}",
-        addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
-        admin_listener.local_addr().map_err(|error| format!("admin: {error}"))?,
+        "turnpike-gateway ready listen={} admin={} shards={} driver={} pid={}",
+        sockets.addresses(),
+        sockets.admin.socket.local_addr().map_err(|error| format!("admin: {error}"))?,
         settings.cores.len(),
         driver.name(),
+        std::process::id(),
     );
-    runtime.block_on(housekeeper::run(services, driver, mailboxes, admin_listener, seen, ready_line))
-}
-
-/// For each shard, a listener on each address.
-fn bind(settings: &Settings) -> Result<(Vec<SocketAddr>, Vec<Vec<TcpListener>>), String> {
-    let mut addresses = Vec::new();
-    let mut listeners: Vec<Vec<TcpListener>> = settings.cores.iter().map(|_| Vec::new()).collect();
-    for wanted in &settings.listen {
-        refuse_taken(*wanted)?;
-        let mut address = *wanted;
-        for shard in &mut listeners {
-            let listener = turnpike_rt::bind_shared(address, settings.listen_backlog)
-                .and_then(|listener| Ok((listener.local_addr()?, listener)));
-            let (bound, listener) = listener.map_err(|error| listen_error(address, &error))?;
-            // Port 0 is chosen by the first bind; the other shards share what it got.
-            address = bound;
-            shard.push(listener);
-        }
-        addresses.push(address);
-    }
-    Ok((addresses, listeners))
-}
-
-/// Sharing a port is meant for this gateway's shards: a second gateway on it would silently take a part of
-/// the connections.
-fn refuse_taken(address: SocketAddr) -> Result<(), String> {
-    if address.port() == 0 {
-        return Ok(());
-    }
-    let mut attempts_left = LISTEN_ATTEMPTS;
-    loop {
-        attempts_left -= 1;
-        match TcpListener::bind(address) {
-            Ok(_) => return Ok(()),
-            Err(error) if error.kind() == ErrorKind::AddrInUse && attempts_left > 0 => {
-                thread::sleep(LISTEN_PAUSE);
-            }
-            Err(error) => return Err(listen_error(address, &error)),
-        }
-    }
-}
-
-/// The kernel closes a killed gateway's listeners a moment after the process's end, when it has taken down its
-/// rings: a restart in place waits that long, 2 s at most.
-const LISTEN_ATTEMPTS: u32 = 40;
-const LISTEN_PAUSE: Duration = Duration::from_millis(50);
-
-fn listen_error(address: SocketAddr, error: &std::io::Error) -> String {
-    format!("can't listen on {address}: {error}; choose another with --listen, or stop what has it")
-}
-
-fn bind_admin(address: SocketAddr) -> Result<TcpListener, String> {
-    let bound = TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    });
-    bound.map_err(|error| format!("can't listen on {address}: {error}; choose another with --admin-listen"))
+    let gateway = Gateway { driver, mailboxes, loads, events, sockets, legacy, ready_line };
+    runtime.block_on(housekeeper::run(services, gateway))
 }
 
 /// Starts all shards' threads and has them agree on a driver.
 fn start_shards(
     services: &Services,
-    listeners: Vec<Vec<TcpListener>>,
+    listeners: Vec<Share>,
+    loads: &Loads,
     events: &mpsc::UnboundedSender<ShardEvent>,
 ) -> Result<(Vec<Mailbox>, Driver), String> {
-    let settings = &services.settings;
+    let settings = services.settings;
     let mut mailboxes = Vec::new();
     let mut bells = Vec::new();
     for _ in &settings.cores {
@@ -156,7 +125,6 @@ fn start_shards(
         mailboxes.push(Mailbox::new(bell));
         bells.push(listener);
     }
-    let loads = Loads::new(settings.cores.len());
     let crowd = Crowd::new(settings.connections_per_address_max);
     let log = services.main_log()?;
     let (arbiter, agreements) = agreement::parts(driver_choice(settings), settings.cores.len());
@@ -165,7 +133,7 @@ fn start_shards(
         let parts = ShardParts {
             index,
             core: *core,
-            settings: Arc::clone(settings),
+            settings,
             listeners,
             tables: Arc::clone(&services.tables),
             addresses: services.addresses(),

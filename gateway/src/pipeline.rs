@@ -4,6 +4,7 @@
 //! was decided when its table was compiled. Bodies stream both ways; no step here buffers one.
 
 mod body;
+mod challenge;
 mod duplex;
 mod forwarded;
 mod incoming;
@@ -98,6 +99,9 @@ pub(crate) async fn answer<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>)
 async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) -> Result<Answered, Failure> {
     let mut spelling = Vec::new();
     let path = route::path(exchange, &mut spelling)?;
+    if let Some(answer) = challenge::look_up(exchange, path) {
+        return Ok(exchange.answer_challenge(answer, record).await);
+    }
     let address = route::address(exchange, path, record)?;
     let selected = route::look_up(exchange, &address, record)?;
     let sent = integrate::send(exchange, &address, &selected, record).await?;
@@ -162,10 +166,27 @@ impl Exchange<'_> {
 
     /// Sends a refusal instead of an answer.
     async fn refuse(&self, refusal: Refusal, record: &mut Record<'_>) -> Answered {
-        // A body that is still on its way can't be told from a next request unless it is read: don't.
-        let body_bytes = buffered_body(self.head.framing, self.buffered().len());
+        let body_bytes = self.whole_body();
         let kept = self.keeps() && body_bytes.is_some() && !refusal.ends_connection();
         let reply = refusal::reply(self, refusal, kept, record);
+        self.send_whole(reply, kept, body_bytes).await
+    }
+
+    async fn answer_challenge(&self, answer: &str, record: &mut Record<'_>) -> Answered {
+        let body_bytes = self.whole_body();
+        let kept = self.keeps() && body_bytes.is_some();
+        let reply = challenge::reply(self, answer, kept, record);
+        self.send_whole(reply, kept, body_bytes).await
+    }
+
+    /// How many bytes of body came with the head, if that is all of it: a body that is still on its way can't be
+    /// told from a next request unless it is read, which isn't done for an answer that doesn't need it.
+    fn whole_body(&self) -> Option<usize> {
+        buffered_body(self.head.framing, self.buffered().len())
+    }
+
+    /// Sends a whole reply of the gateway's own, which is in a buffer of the shard's.
+    async fn send_whole(&self, reply: Vec<u8>, kept: bool, body_bytes: Option<usize>) -> Answered {
         match self.send(reply).await {
             Ok(()) => Answered { kept, unread: !kept, body_bytes: body_bytes.unwrap_or(0), ahead: None },
             Err(_) => Answered::closing(),

@@ -5,6 +5,7 @@
 
 mod contradictions;
 mod cores;
+mod live;
 mod low;
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use clap::Parser;
 use turnpike_http::{PROXY_HEADER_BYTES_CEILING, PROXY_TEXT_BYTES_MAX};
 use turnpike_rt::DriverChoice;
 
+pub(crate) use live::Live;
 use low::{Cli, LowArgs, TypedTask};
 pub(crate) use low::{ForwardedField, LogDestination};
 
@@ -26,6 +28,10 @@ use crate::networks::Networks;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Task {
     Run,
+    Upgrade {
+        /// The one that the gateway was started as, if absent.
+        binary: Option<PathBuf>,
+    },
     Check(check::Output),
 }
 
@@ -53,6 +59,7 @@ pub(crate) struct Settings {
     pub(crate) require_io_uring: bool,
     pub(crate) exit_with_parent: bool,
     pub(crate) drain_timeout_ms: u64,
+    pub(crate) upgrade_timeout_ms: u64,
 
     /// Whose forwarding fields are believed.
     pub(crate) trusted_proxies: Networks,
@@ -204,6 +211,7 @@ impl Settings {
         let (task, typed) = match cli.task {
             None => (Task::Run, cli.typed),
             Some(TypedTask::Check { output, typed }) => (Task::Check(output), *typed),
+            Some(TypedTask::Upgrade { binary, typed }) => (Task::Upgrade { binary }, *typed),
         };
         let low = match typed.config {
             Some(path) => typed.low.over(read_file(path)?),
@@ -243,6 +251,7 @@ impl Settings {
             require_io_uring: low.require_io_uring.unwrap_or(false),
             exit_with_parent: low.exit_with_parent.unwrap_or(false),
             drain_timeout_ms: millis("drain_timeout_ms", low.drain_timeout_ms, 30_000)?,
+            upgrade_timeout_ms: millis("upgrade_timeout_ms", low.upgrade_timeout_ms, 30_000)?,
 
             trusted_proxies: Networks::new(low.trusted_proxies.unwrap_or_default()),
             trusted_proxies_field: low.trusted_proxies_field.unwrap_or(ForwardedField::XForwarded),

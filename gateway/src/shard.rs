@@ -22,7 +22,7 @@ use crate::agreement::Agreement;
 use crate::buffers::Buffers;
 use crate::connection;
 use crate::crowd::Crowd;
-use crate::entrance::Accepted;
+use crate::entrance::{Accepted, Entrance};
 use crate::housekeeper::access_log::AccessLogQueue;
 use crate::housekeeper::collector::Reply;
 use crate::housekeeper::resolver::Addresses;
@@ -31,7 +31,7 @@ use crate::ids::Ids;
 use crate::listener;
 use crate::log_lines::LogLines;
 use crate::mailbox::{Loads, Mailbox, ToShard};
-use crate::settings::Settings;
+use crate::settings::{Live, Settings};
 use crate::stats::ShardStats;
 use crate::table::{StageLog, Table};
 use crate::upstream::Pools;
@@ -45,8 +45,8 @@ const SWEEP_EVERY_MS: u64 = 1_000;
 pub(crate) struct ShardParts {
     pub(crate) index: usize,
     pub(crate) core: usize,
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) listeners: Vec<TcpListener>,
+    pub(crate) settings: &'static Settings,
+    pub(crate) listeners: Vec<(TcpListener, Entrance)>,
     pub(crate) tables: Arc<ArcSwap<Table>>,
     pub(crate) addresses: Arc<ArcSwap<Addresses>>,
     pub(crate) loads: Loads,
@@ -64,8 +64,7 @@ pub(crate) struct ShardParts {
 /// One core's state.
 pub(crate) struct Shard {
     pub(crate) index: usize,
-    /// A copy of its own, so that no two cores touch one reference count.
-    pub(crate) settings: Settings,
+    pub(crate) settings: Live,
     pub(crate) clock: Clock,
     pub(crate) wheel: Wheel,
     pub(crate) buffers: Buffers,
@@ -84,14 +83,27 @@ pub(crate) struct Shard {
     tables: RefCell<Cache<Arc<ArcSwap<Table>>, Arc<Table>>>,
     /// The table that was adopted last: requests count their references here, off the other shards' cache lines.
     adopted: RefCell<Rc<Adopted>>,
-    listeners: Vec<Rc<Listener>>,
+    /// Let go of when the shard leaves.
+    listeners: RefCell<Vec<(Rc<Listener>, Entrance)>>,
+    /// Tasks that accept.
+    acceptors: Cell<usize>,
     /// IMF-fixdate of the current second.
     date: Cell<[u8; 29]>,
     /// Of all open connections.
     watches: RefCell<HashMap<u64, Rc<Watch>>>,
     connections_seen: Cell<u64>,
-    draining: Cell<bool>,
+    leaving: Cell<Leaving>,
     stopping: Cell<bool>,
+}
+
+/// How a shard comes to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    No,
+    /// Another process accepts; connections that wait for a request are left to wait.
+    HandedOver,
+    /// They are ended as well.
+    Draining,
 }
 
 /// A table that this shard has adopted.
@@ -123,18 +135,30 @@ pub(crate) fn run(parts: ShardParts, agreement: Agreement, started: impl FnOnce(
             parts.index, parts.core
         )));
     }
+    // However this ends, it gives no connection to another shard from then on.
+    let _ended = Ended { loads: parts.loads.clone(), index: parts.index };
     match agreement.reach()? {
         Some(reactor) => reactor.run(serve(parts, started)),
         None => Ok(()),
     }
 }
 
+struct Ended {
+    loads: Loads,
+    index: usize,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.loads.set_accepting(self.index, false);
+    }
+}
+
 async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
-    let listeners: Vec<Rc<Listener>> = parts
-        .listeners
-        .into_iter()
-        .map(|listener| Listener::from_std(listener).map(Rc::new))
-        .collect::<io::Result<_>>()?;
+    let mut listeners = Vec::with_capacity(parts.listeners.len());
+    for (listener, entrance) in parts.listeners {
+        listeners.push((Rc::new(Listener::from_std(listener)?), entrance));
+    }
     let clock = Clock::start();
     let shard = Rc::new(Shard {
         index: parts.index,
@@ -152,21 +176,18 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         log_lines: LogLines::new(parts.log_queue),
         ejections: parts.ejections,
         log: parts.log,
-        settings: Settings::clone(&parts.settings),
+        settings: Live::new(parts.settings),
         adopted: RefCell::new(Rc::new(Adopted(parts.tables.load_full()))),
         tables: RefCell::new(Cache::new(parts.tables)),
-        listeners,
+        listeners: RefCell::new(listeners),
+        acceptors: Cell::new(0),
         date: Cell::new([b' '; 29]),
         watches: RefCell::default(),
         connections_seen: Cell::new(0),
-        draining: Cell::new(false),
+        leaving: Cell::new(Leaving::No),
         stopping: Cell::new(false),
     });
     shard.write_date();
-    for (listener, address) in shard.listeners.iter().zip(&shard.settings.listen) {
-        let entrance = shard.settings.entrance(*address);
-        turnpike_rt::spawn(listener::accept(Rc::clone(&shard), Rc::clone(listener), entrance));
-    }
     let bell = parts.bell;
     let heard = Rc::clone(&shard);
     turnpike_rt::spawn(async move {
@@ -205,8 +226,9 @@ impl Shard {
         self.date.get()
     }
 
+    /// Accepts no more, and answers with a close.
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.get()
+        self.leaving.get() != Leaving::No
     }
 
     /// Serves a connection of this shard's own or handed over by another.
@@ -229,7 +251,7 @@ impl Shard {
     pub(crate) fn begin_wait(&self, watch: &Watch) {
         self.stats.borrow_mut().gauges.connections_idle += 1;
         watch.set_waiting(true);
-        if self.is_draining() {
+        if self.leaving.get() == Leaving::Draining {
             watch.end_read();
         }
     }
@@ -260,6 +282,10 @@ impl Shard {
                     self.start(accepted);
                 }
                 ToShard::Collect(reply) => self.report(reply),
+                ToShard::Accept => self.accept(),
+                ToShard::Look => self.look(),
+                ToShard::Adopt(settings) => self.settings.replace(settings),
+                ToShard::HandOver => self.hand_over(),
                 ToShard::Drain => self.drain(),
                 ToShard::Stop => self.stopping.set(true),
             }
@@ -276,9 +302,39 @@ impl Shard {
         reply.send(report);
     }
 
+    fn accept(self: &Rc<Self>) {
+        self.loads.set_accepting(self.index, true);
+        for (listener, entrance) in &*self.listeners.borrow() {
+            self.acceptors.set(self.acceptors.get() + 1);
+            turnpike_rt::spawn(listener::accept(Rc::clone(self), Rc::clone(listener), *entrance));
+        }
+    }
+
+    /// An accept that is ended begins again, and takes at once what waits.
+    fn look(&self) {
+        self.listeners.borrow().iter().for_each(|(listener, _)| listener.stop());
+    }
+
+    /// An acceptor has ended.
+    pub(crate) fn stopped_accepting(&self) {
+        self.acceptors.set(self.acceptors.get() - 1);
+        if self.acceptors.get() == 0 {
+            self.loads.set_accepting(self.index, false);
+        }
+    }
+
+    fn leave(&self, how: Leaving) {
+        self.leaving.set(how);
+        self.listeners.take().iter().for_each(|(listener, _)| listener.stop());
+    }
+
+    fn hand_over(&self) {
+        self.leave(Leaving::HandedOver);
+        self.watches.borrow().values().for_each(|watch| watch.hand_over());
+    }
+
     fn drain(&self) {
-        self.draining.set(true);
-        self.listeners.iter().for_each(|listener| listener.stop());
+        self.leave(Leaving::Draining);
         self.watches.borrow().values().for_each(|watch| watch.drain());
     }
 
@@ -297,14 +353,10 @@ impl Shard {
             self.write_date();
             // An idle shard lets go of old tables too.
             self.table();
-            if self.stopping.get() || (self.is_draining() && self.connections_open() == 0) {
+            if self.stopping.get() || (self.is_draining() && self.loads.is_over(self.index)) {
                 return;
             }
         }
-    }
-
-    fn connections_open(&self) -> u64 {
-        self.stats.borrow().gauges.connections_open
     }
 
     fn write_date(&self) {

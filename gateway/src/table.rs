@@ -4,6 +4,7 @@
 //! compiled. Looking a request up takes two steps: [`Table::address`] finds the stage by host and path
 //! prefix, [`Routes::look_up`] the route by method and path.
 
+mod acme;
 mod compile;
 mod routes;
 mod target_group;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
+use acme::Challenges;
 pub(crate) use compile::{Compiler, StageServices};
 pub(crate) use routes::{Matched, Routes};
 pub(crate) use target_group::{GroupRules, HashBy, Member, MemberAddress, Members, TargetGroup};
@@ -42,6 +44,9 @@ pub(crate) struct Table {
     apis: FxHashMap<SmolStr, Api>,
     /// Each domain's mappings, longest key first.
     domains: FxHashMap<Box<str>, Box<[BasePath]>>,
+    /// The same of domains like `*.example.com`, by what follows the `*.`.
+    wildcards: FxHashMap<Box<str>, Box<[BasePath]>>,
+    acme: Challenges,
     /// With their units.
     groups: Box<[(Arc<TargetGroup>, Arc<Unit>)]>,
 }
@@ -153,6 +158,8 @@ impl Table {
             host_suffix: "".into(),
             apis: FxHashMap::default(),
             domains: FxHashMap::default(),
+            wildcards: FxHashMap::default(),
+            acme: Challenges::default(),
             groups: Box::default(),
         }
     }
@@ -168,7 +175,7 @@ impl Table {
         if let Some(api_id) = self.api_id_in(host) {
             return self.default_form(api_id, path);
         }
-        if let Some(base_paths) = self.domains.get(host) {
+        if let Some(base_paths) = self.domain(host) {
             return base_paths
                 .iter()
                 .find_map(|base_path| base_path.address(path))
@@ -177,6 +184,27 @@ impl Table {
         let below = path.strip_prefix(EXECUTE_API_PREFIX).ok_or(AddressError::ApiUnknown)?;
         let (api_id, path) = below.split_at(below.find('/').unwrap_or(below.len()));
         self.default_form(api_id, path)
+    }
+
+    /// What answers a certificate authority at a host, without its port, and a normalized path.
+    pub(crate) fn acme_answer(&self, host: &[u8], path: &str) -> Option<&str> {
+        if self.acme.is_empty() {
+            return None;
+        }
+        let mut lowered = [0; HOST_BYTES_MAX];
+        self.acme.answer(lower(host, &mut lowered)?, path)
+    }
+
+    /// A custom domain's mappings; its own name comes before a wildcard, which stands for one label.
+    fn domain(&self, host: &str) -> Option<&[BasePath]> {
+        if let Some(base_paths) = self.domains.get(host) {
+            return Some(base_paths);
+        }
+        if self.wildcards.is_empty() {
+            return None;
+        }
+        let (_, above) = host.split_once('.').filter(|(label, _)| !label.is_empty())?;
+        self.wildcards.get(above).map(|base_paths| &**base_paths)
     }
 
     fn api_id_in<'h>(&self, host: &'h str) -> Option<&'h str> {

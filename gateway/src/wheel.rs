@@ -136,10 +136,17 @@ impl Watch {
 
     /// The gateway drains: a connection that looks after itself is told, one that waits for a request ends.
     pub(crate) fn drain(&self) {
+        self.hand_over();
+        if self.task.borrow().is_none() && self.is_waiting() {
+            self.end_read();
+        }
+    }
+
+    /// Another process accepts: a connection that looks after itself is told, one that waits for a request goes on
+    /// waiting.
+    pub(crate) fn hand_over(&self) {
         if let Some(task) = &*self.task.borrow() {
             task.wake_by_ref();
-        } else if self.is_waiting() {
-            self.end_read();
         }
     }
 

@@ -67,3 +67,8 @@ need_venv() {
         die "pip could not install $requirements"
     cp "$requirements" "$stamp"
 }
+
+# A certificate authority that speaks ACME, for tests, and the name server that goes with it.
+need_pebble() {
+    command -v pebble >/dev/null && command -v pebble-challtestsrv >/dev/null || install_packages pebble
+}

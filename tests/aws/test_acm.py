@@ -149,6 +149,7 @@ def test_private_keys_are_not_to_be_found_on_the_disk(own_turnpike):
     acm = client("acm", own_turnpike)
     made = issue("api.example.com")
     acm.import_certificate(**made.material())
+    own_turnpike.gateway.kill()
     own_turnpike.control.kill()
     number = made.key.private_numbers().private_value.to_bytes(32, "big")
     files = [file for file in own_turnpike.directory.rglob("*") if file.is_file()]

@@ -63,6 +63,10 @@ class Process:
                 line = self.lines.get(timeout=max(0, end - time.monotonic()))
             except queue.Empty:
                 line = None
+            else:
+                if line is None:
+                    # It has ended: what it said last is still on its way.
+                    self.readers[1].join(DEADLINE_S)
             if line is None:
                 raise AssertionError(f"{self.name} printed no line '{prefix}…'; it logged:\n{self.logged()}")
             if line.startswith(prefix):

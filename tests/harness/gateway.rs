@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tempfile::TempDir;
@@ -20,6 +20,7 @@ pub struct Options {
     settings: Vec<(String, String)>,
     program: Option<PathBuf>,
     launcher: Vec<String>,
+    unset: Vec<String>,
 }
 
 impl Default for Options {
@@ -31,6 +32,7 @@ impl Default for Options {
             settings: Vec::new(),
             program: None,
             launcher: Vec::new(),
+            unset: Vec::new(),
         }
     }
 }
@@ -72,6 +74,13 @@ impl Options {
     #[must_use]
     pub fn launcher(mut self, words: &[&str]) -> Self {
         self.launcher = words.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// Leaves a setting to the file or the default, where a test would choose one.
+    #[must_use]
+    pub fn unset(mut self, name: &str) -> Self {
+        self.unset.push(setting(name, "").0);
         self
     }
 
@@ -189,14 +198,72 @@ impl Gateway {
         );
     }
 
+    /// Runs `turnpike-gateway upgrade` and waits for its end.
+    ///
+    /// # Panics
+    /// When it doesn't start.
+    #[must_use]
+    pub fn ask_for_upgrade(&self, arguments: &[&str]) -> Output {
+        let mut command = upgrade_command(&self.data_dir, arguments);
+        command.output().expect("turnpike-gateway upgrade runs")
+    }
+
+    /// As [`ask_for_upgrade`](Self::ask_for_upgrade), in the background.
+    ///
+    /// # Panics
+    /// When it doesn't start.
+    #[must_use]
+    pub fn begin_upgrade(&self, arguments: &[&str]) -> Child {
+        let mut command = upgrade_command(&self.data_dir, arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("turnpike-gateway upgrade runs")
+    }
+
+    /// Upgrades to the same binary. From then on this is the new process, and the one before drains (once a test: it
+    /// is waited for by its log).
+    ///
+    /// # Panics
+    /// When the upgrade is refused.
+    pub fn upgrade(&mut self) -> u32 {
+        let output = self.ask_for_upgrade(&[]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}\n{}", self.process.log());
+        let id = self.follow_successor();
+        self.process.wait_for_log(DRAINS);
+        id
+    }
+
+    /// Waits for a successor's ready line; its process.
+    ///
+    /// # Panics
+    /// When none comes.
+    pub fn follow_successor(&mut self) -> u32 {
+        let line = self.process.line("turnpike-gateway ready ");
+        let address = |name| field(&line, name).parse().unwrap_or_else(|_| panic!("{name} in '{line}'"));
+        (self.address, self.admin) = (address("listen"), address("admin"));
+        field(&line, "driver").clone_into(&mut self.driver);
+        self.shards = field(&line, "shards").parse().expect("a count");
+        let id = field(&line, "pid").parse().expect("a process");
+        self.process.adopt(id);
+        id
+    }
+
     /// The process, for signals and its log.
     pub const fn process(&mut self) -> &mut Process {
         &mut self.process
     }
 }
 
+/// What a gateway logs when it has handed over and accepts no more.
+pub const DRAINS: &str = "another process accepts; draining";
+
 /// Series with one sample a shard: the version that it serves.
 const SHARD_VERSION: &str = "turnpike_shard_snapshot_version";
+
+fn upgrade_command(data_dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary("turnpike-gateway"));
+    command.arg("upgrade").args(arguments).arg("--data-dir").arg(data_dir).stdin(Stdio::null());
+    command
+}
 
 fn launch(options: &Options) -> (Process, PathBuf, Option<TempDir>) {
     let temporary = options.data_dir.is_none().then(|| tempfile::tempdir().expect("a temporary directory"));
@@ -215,6 +282,7 @@ fn launch(options: &Options) -> (Process, PathBuf, Option<TempDir>) {
         setting("exit_with_parent", true),
     ];
     settings.extend_from_slice(&options.settings);
+    settings.retain(|(name, _)| !options.unset.contains(name));
     let program = options.program.clone().unwrap_or_else(|| binary("turnpike-gateway"));
     let mut words: Vec<PathBuf> = options.launcher.iter().map(PathBuf::from).collect();
     words.push(program);

@@ -21,7 +21,7 @@ mod units;
 
 pub use client::{Client, Echo, Reply};
 pub use dns::{DnsServer, Record};
-pub use gateway::{Gateway, Options};
+pub use gateway::{DRAINS, Gateway, Options};
 pub use http2::{Curl, nghttp2, python, python_script};
 pub use message::{BodyLength, Fields, Head, Reader};
 pub use metrics::Metrics;

@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
@@ -11,7 +12,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open, pidfd_send_signal,
+};
 
 /// How long anything that must happen may take before a test calls it a failure. Generous: tests share few
 /// cores with a compiler, and nothing but a failing test waits this long.
@@ -60,6 +64,8 @@ pub struct Process {
     log: Arc<Mutex<String>>,
     readers: Vec<JoinHandle<()>>,
     ended: Option<ExitStatus>,
+    /// Processes that it has started and that outlive it; killed with it.
+    successors: Vec<OwnedFd>,
 }
 
 impl Process {
@@ -97,7 +103,16 @@ impl Process {
             }),
         ];
         let stdin = child.stdin.take();
-        Self { name, child, stdin, lines: Mutex::new(lines), log, readers, ended: None }
+        Self {
+            name,
+            child,
+            stdin,
+            lines: Mutex::new(lines),
+            log,
+            readers,
+            ended: None,
+            successors: Vec::new(),
+        }
     }
 
     /// The next line of standard output that begins with `prefix`; other lines are passed over.
@@ -167,10 +182,48 @@ impl Process {
         let child = &mut self.child;
         let status = until(&what, || child.try_wait().expect("an own child"));
         self.ended = Some(status);
-        for reader in self.readers.drain(..) {
-            reader.join().expect("readers don't panic");
+        // A successor has the pipes too.
+        if self.successors.is_empty() {
+            for reader in self.readers.drain(..) {
+                reader.join().expect("readers don't panic");
+            }
         }
         status
+    }
+
+    /// Takes care of a process that it has started.
+    ///
+    /// # Panics
+    /// When there is no such process.
+    pub fn adopt(&mut self, id: u32) {
+        let pid = Pid::from_raw(id.cast_signed()).expect("not zero");
+        self.successors.push(pidfd_open(pid, PidfdFlags::empty()).expect("a process"));
+    }
+
+    /// Sends a signal to the process that was adopted last.
+    ///
+    /// # Panics
+    /// When none was, or it has ended.
+    pub fn signal_successor(&self, signal: Signal) {
+        let successor = self.successors.last().expect("a successor");
+        pidfd_send_signal(successor, signal).expect("a process that lives");
+    }
+
+    /// Waits for the end of the process that was adopted last.
+    ///
+    /// # Panics
+    /// When none was, or it still runs at the deadline.
+    pub fn wait_for_successor(&self) {
+        let successor = self.successors.last().expect("a successor");
+        until("the successor's end", || has_ended(successor).then_some(()));
+    }
+
+    /// Sends it a signal of its own, not its group.
+    pub fn signal_alone(&self, signal: Signal) {
+        if self.ended.is_none() {
+            let pid = Pid::from_raw(self.child.id().cast_signed()).expect("not zero");
+            let _ = kill_process(pid, signal);
+        }
     }
 
     /// Peak resident memory in KiB, as the kernel counts it.
@@ -196,6 +249,10 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
         let _ = self.child.wait();
+        for successor in self.successors.drain(..) {
+            // Fails for one that has ended.
+            let _ = pidfd_send_signal(&successor, Signal::KILL);
+        }
         for reader in self.readers.drain(..) {
             let _ = reader.join();
         }
@@ -203,6 +260,12 @@ impl Drop for Process {
             eprintln!("--- log of {} ---\n{}--- end ---", self.name, self.log());
         }
     }
+}
+
+fn has_ended(process: &OwnedFd) -> bool {
+    let at_once = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut ended = [PollFd::new(process, PollFlags::IN)];
+    poll(&mut ended, Some(&at_once)).expect("a descriptor of a process") > 0
 }
 
 /// Polls `check` until it yields a value, `DEADLINE` at most.

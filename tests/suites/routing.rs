@@ -1,5 +1,6 @@
 //! Which route of which stage of which API answers, by every form of address.
 
+use turnpike_snapshot::{AcmeChallenge, Unit};
 use turnpike_tests::{
     DataPlane, Options, Origin, Reply, StageBuilder, account, host, http_api, request, rest_api,
 };
@@ -383,6 +384,40 @@ fn ten_thousand_routes_in_two_hundred_apis() {
         let reply = client.exchange(request("GET", &format!("api{api}"), &format!("/s/c{route}/id9/leaf")));
         assert_eq!(target(&reply), format!("/{api}/{route}/id9"));
     }
+    drop(client);
+    plane.assert_at_rest();
+}
+
+#[test]
+fn an_acme_challenge_is_answered_ahead_of_what_the_host_serves() {
+    let origin = Origin::echo();
+    let stages = [http_api("main").route("$default", &origin.url("/main{request.path}"))];
+    let Unit::Account(mut account) = account(&[("api.example.com", &[("", "main", "$default")])]) else {
+        panic!("an account")
+    };
+    for host in ["api.example.com", "new.example.com"] {
+        account.acme_challenges.push(AcmeChallenge {
+            host: host.to_owned(),
+            token: format!("token-of-{host}"),
+            key_authorization: format!("answer-of-{host}"),
+        });
+    }
+    let plane = DataPlane::with_account(&Options::new(), &stages, Unit::Account(account));
+    let mut client = plane.connect();
+    let mut at = |method: &str, host: &str, token: &str| {
+        let target = format!("/.well-known/acme-challenge/{token}");
+        client.exchange(format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"))
+    };
+    for host in ["api.example.com", "new.example.com:80", "NEW.example.com"] {
+        let name = host.split(':').next().unwrap_or_default().to_lowercase();
+        let reply = at("GET", host, &format!("token-of-{name}"));
+        assert_eq!((reply.status, reply.text()), (200, &*format!("answer-of-{name}")), "{host}");
+        assert_eq!(reply.headers.one("content-type"), Some("application/octet-stream"));
+    }
+    let elsewhere = at("GET", "api.example.com", "token-of-new.example.com");
+    assert_eq!(target(&elsewhere), "/main/.well-known/acme-challenge/token-of-new.example.com");
+    assert_eq!(at("POST", "new.example.com", "token-of-new.example.com").status, 403);
+    assert_eq!(at("GET", "new.example.com", "other").status, 403);
     drop(client);
     plane.assert_at_rest();
 }

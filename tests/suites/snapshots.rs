@@ -273,6 +273,10 @@ fn damage_every_file(directory: &std::path::Path) {
             damage_every_file(&path);
             continue;
         }
+        // A socket has no bytes.
+        if !path.is_file() {
+            continue;
+        }
         let mut bytes = std::fs::read(&path).unwrap();
         if let Some(byte) = bytes.last_mut() {
             *byte ^= 0x55;

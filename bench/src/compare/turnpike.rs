@@ -35,6 +35,8 @@ pub(crate) struct Turnpike {
     signer: Signer,
     gateway: Child,
     _control: Child,
+    gateway_binary: PathBuf,
+    gateway_data: PathBuf,
 }
 
 impl Turnpike {
@@ -69,12 +71,14 @@ impl Turnpike {
         let (control, line) =
             Child::start_and_wait(&format!("{name}-control"), dir, &layout.loadgen, &command)?;
         let api_host = ready_value(&line, "api")?.to_owned();
-        let mut command = Command::new(find_binary(binaries, "turnpike-gateway")?);
+        let gateway_binary = find_binary(binaries, "turnpike-gateway")?;
+        let gateway_data = data.join("gateway");
+        let mut command = Command::new(&gateway_binary);
         command
             .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--cores", "all"])
             .arg("--require-io-uring")
             .arg("--data-dir")
-            .arg(data.join("gateway"))
+            .arg(&gateway_data)
             .args(["--publish-socket", ready_value(&line, "publish")?])
             .args(["--tls-listen", if identity.is_some() { "127.0.0.1:0" } else { "" }])
             .args(options);
@@ -97,7 +101,20 @@ impl Turnpike {
             signer,
             gateway,
             _control: control,
+            gateway_binary,
+            gateway_data,
         })
+    }
+
+    /// Has a new process of the same binary take over.
+    pub(crate) fn upgrade(&self) -> Result<(), String> {
+        let mut command = Command::new(&self.gateway_binary);
+        let output = command.args(["upgrade", "--data-dir"]).arg(&self.gateway_data).output();
+        let output = output.map_err(|error| format!("turnpike-gateway upgrade: {error}"))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(self.gateway.explain(String::from_utf8_lossy(&output.stderr).trim()))
     }
 
     /// One signed call; an answer other than a success is an error.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use turnpike_snapshot::Unit;
+use turnpike_snapshot::{AcmeChallenge, Unit};
 
 use super::{Change, ChangeError, View};
 use crate::compile;
-use crate::model::{ApiMapping, Certificate, DomainName};
+use crate::model::{ApiMapping, Certificate, Challenge, DomainName};
 use crate::store::{Slot, StoreError};
 
 /// The families of the units that domains refer to.
@@ -132,6 +132,11 @@ impl View<'_> {
                 compile::mappings(&configured, |api_id| served.get(api_id).cloned().unwrap_or_default());
             all.push((domain, mappings));
         }
-        Ok(compile::account(&self.settings.account, &all, Vec::new())?)
+        let challenges = self.tx.entities::<Challenge>()?.into_iter().map(|challenge| AcmeChallenge {
+            host: challenge.host,
+            token: challenge.token,
+            key_authorization: challenge.key_authorization,
+        });
+        Ok(compile::account(&self.settings.account, &all, challenges.collect())?)
     }
 }

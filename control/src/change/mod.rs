@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use domains::Touched;
 
@@ -42,6 +42,8 @@ pub struct Control {
     settings: Settings,
     endpoint_port: AtomicU16,
     committed: watch::Sender<u64>,
+    /// Told of what was requested of a certificate authority.
+    requested: Notify,
 }
 
 impl Control {
@@ -52,7 +54,13 @@ impl Control {
     /// The store's; or what the store holds can't be compiled.
     pub fn new(store: Store, settings: Settings) -> Result<Self, ChangeError> {
         let endpoint_port = AtomicU16::new(settings.account.endpoint_port);
-        let control = Self { store, settings, endpoint_port, committed: watch::Sender::new(0) };
+        let control = Self {
+            store,
+            settings,
+            endpoint_port,
+            committed: watch::Sender::new(0),
+            requested: Notify::new(),
+        };
         control.change(|change| change.open())?;
         let version = control.store.read::<_, StoreError>(|tx| tx.version())?;
         control.committed.send_replace(version);
@@ -73,6 +81,11 @@ impl Control {
     #[must_use]
     pub fn committed(&self) -> watch::Receiver<u64> {
         self.committed.subscribe()
+    }
+
+    /// Ends once a certificate has been requested since the last time.
+    pub async fn certificate_requested(&self) {
+        self.requested.notified().await;
     }
 
     /// The data plane's port as callers are told it, once a gateway has said where it listens.
@@ -96,19 +109,24 @@ impl Control {
     where
         E: From<StoreError> + From<ChangeError>,
     {
-        let (output, published) = self.store.write(|tx| {
+        let (output, published, requests) = self.store.write(|tx| {
             let mut under_way = Change {
                 view: self.view(tx),
                 redeployed: BTreeSet::new(),
                 stages: BTreeSet::new(),
                 referred: BTreeSet::new(),
                 touched: Touched::default(),
+                requests: false,
                 trimmed: BTreeSet::new(),
             };
             let output = change(&mut under_way)?;
+            let requests = under_way.requests;
             let published = under_way.finish()?;
-            Ok::<_, E>((output, published))
+            Ok::<_, E>((output, published, requests))
         })?;
+        if requests {
+            self.requested.notify_one();
+        }
         if let Some(version) = published {
             // Two changes can get here out of order; the newest version wins.
             self.committed.send_if_modified(|newest| {
@@ -192,6 +210,8 @@ pub struct Change<'a> {
     /// Units to compile again where stages refer to them.
     referred: BTreeSet<Reference>,
     touched: Touched,
+    /// Whether a certificate is requested.
+    requests: bool,
     /// APIs that may have targets which nothing leads to any more.
     trimmed: BTreeSet<String>,
 }
@@ -218,6 +238,11 @@ impl Change<'_> {
     /// What this unit is compiled from has changed, which matters while a stage refers to it.
     pub fn recompile_referred(&mut self, reference: Reference) {
         self.referred.insert(reference);
+    }
+
+    /// A certificate is to be had of its authority.
+    pub fn request_certificate(&mut self) {
+        self.requests = true;
     }
 
     /// All stages that the API serves are compiled again, or dropped if it is gone.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::options::{LowArgs, LowGatewayArgs, ServeArgs, StatusArgs, UpArgs};
 use crate::compile;
 use crate::publish::PublishSettings;
-use crate::settings::{Account, Quotas, Settings};
+use crate::settings::{Account, AcmeSettings, Quotas, Settings};
 
 const DATA_DIR: &str = "turnpike-data";
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9080);
@@ -91,6 +91,7 @@ fn settings(low: &LowArgs) -> Result<Settings, String> {
         body_timeout_ms: positive("body-timeout-ms", low.body_timeout_ms, 30_000)?,
         shutdown_timeout_ms: low.shutdown_timeout_ms.unwrap_or(10_000),
         truststore_dir: low.truststore_dir.clone(),
+        acme: acme(low)?,
         quotas: quotas(low)?,
         request_log: low.request_log.unwrap_or(false),
     })
@@ -108,6 +109,42 @@ fn account(low: &LowArgs) -> Result<Account, String> {
         Ok(_) => Ok(account),
         Err(error) => Err(format!("--account-id, --region or --endpoint-suffix: {error}")),
     }
+}
+
+fn acme(low: &LowArgs) -> Result<Option<AcmeSettings>, String> {
+    let Some(directory_url) = low.acme_directory_url.clone() else {
+        return match (&low.acme_contact, &low.acme_ca_file) {
+            (None, None) => Ok(None),
+            _ => Err("--acme-contact and --acme-ca-file need an --acme-directory-url".to_owned()),
+        };
+    };
+    if !directory_url.starts_with("https://") {
+        return Err(format!("--acme-directory-url has to begin with https://, not '{directory_url}'"));
+    }
+    let contact = low.acme_contact.clone();
+    if let Some(contact) = contact.as_ref().filter(|contact| !contact.contains('@') || contact.contains(':'))
+    {
+        return Err(format!("--acme-contact has to be a mail address, not '{contact}'"));
+    }
+    let retry_s_min = positive("acme-retry-s-min", low.acme_retry_s_min, 60)?;
+    let retry_s_max = positive("acme-retry-s-max", low.acme_retry_s_max, retry_s_min.max(3_600))?;
+    if retry_s_max < retry_s_min {
+        return Err(format!(
+            "--acme-retry-s-max ({retry_s_max}) is below --acme-retry-s-min ({retry_s_min})"
+        ));
+    }
+    Ok(Some(AcmeSettings {
+        directory_url,
+        contact,
+        ca_file: low.acme_ca_file.clone(),
+        request_timeout_ms: positive("acme-request-timeout-ms", low.acme_request_timeout_ms, 30_000)?,
+        publish_timeout_ms: positive("acme-publish-timeout-ms", low.acme_publish_timeout_ms, 10_000)?,
+        order_timeout_ms: positive("acme-order-timeout-ms", low.acme_order_timeout_ms, 120_000)?,
+        orders_max: positive("acme-orders-max", low.acme_orders_max, 8)?,
+        tries_max: positive("acme-tries-max", low.acme_tries_max, 12)?,
+        retry_s_min,
+        retry_s_max,
+    }))
 }
 
 fn quotas(low: &LowArgs) -> Result<Quotas, String> {
@@ -259,7 +296,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let file = dir.path().join("c.toml");
         std::fs::write(&file, "lisen = '127.0.0.1:1'").expect("written");
-        let table: [(&[&str], &str); 8] = [
+        let table: [(&[&str], &str); 10] = [
             (&["--config", file.to_str().expect("UTF-8")], "lisen"),
             (&["--config", "/nonexistent/c.toml"], "/nonexistent/c.toml"),
             (&["--account-id", "12"], "--account-id"),
@@ -268,6 +305,8 @@ mod tests {
             (&["--integration-timeout-ms-max", "49"], "50 to"),
             (&["--endpoint-port", "0"], "--endpoint-port"),
             (&["--listen", "nowhere"], "--listen"),
+            (&["--acme-contact", "a@example.com"], "--acme-directory-url"),
+            (&["--acme-directory-url", "http://ca.example.com/dir"], "https://"),
         ];
         for (args, expected) in table {
             let error = serve(args).expect_err(expected);

@@ -107,6 +107,39 @@ pub(super) struct LowArgs {
     #[arg(help_heading = DOMAINS, long, env = "TURNPIKE_CONTROL_TRUSTSTORE_DIR", value_name = "DIR")]
     pub(super) truststore_dir: Option<PathBuf>,
 
+    /// Directory of the certificate authority that RequestCertificate asks by ACME, as an https:// URL; setting it
+    /// agrees to the authority's terms of service. Without it, certificates can only be imported
+    #[arg(help_heading = DOMAINS, long, env = "TURNPIKE_CONTROL_ACME_DIRECTORY_URL", value_name = "URL")]
+    pub(super) acme_directory_url: Option<String>,
+    /// Mail address that the authority may write to
+    #[arg(help_heading = DOMAINS, long, env = "TURNPIKE_CONTROL_ACME_CONTACT", value_name = "MAIL")]
+    pub(super) acme_contact: Option<String>,
+    /// PEM file of authorities, besides the system's, that the directory's own certificate may be of
+    #[arg(help_heading = DOMAINS, long, env = "TURNPIKE_CONTROL_ACME_CA_FILE", value_name = "FILE")]
+    pub(super) acme_ca_file: Option<PathBuf>,
+    /// For one answer of the authority [default: 30000]
+    #[arg(help_heading = DOMAINS, long, env = "TURNPIKE_CONTROL_ACME_REQUEST_TIMEOUT_MS", value_name = "MS")]
+    pub(super) acme_request_timeout_ms: Option<u64>,
+    /// For every gateway to take a challenge before the authority is told to look [default: 10000]
+    #[arg(help_heading = DOMAINS, long, env = "TURNPIKE_CONTROL_ACME_PUBLISH_TIMEOUT_MS", value_name = "MS")]
+    pub(super) acme_publish_timeout_ms: Option<u64>,
+    /// For the authority to validate the names, and again to issue the certificate [default: 120000]
+    #[arg(help_heading = DOMAINS, long, env = "TURNPIKE_CONTROL_ACME_ORDER_TIMEOUT_MS", value_name = "MS")]
+    pub(super) acme_order_timeout_ms: Option<u64>,
+    /// Orders under way at once [default: 8]
+    #[arg(help_heading = DOMAINS, long, env = "TURNPIKE_CONTROL_ACME_ORDERS_MAX", value_name = "ORDERS")]
+    pub(super) acme_orders_max: Option<usize>,
+    /// Tries until a certificate that was never issued has failed; renewals are tried for as long as it takes
+    /// [default: 12]
+    #[arg(help_heading = DOMAINS, long, env = "TURNPIKE_CONTROL_ACME_TRIES_MAX", value_name = "TRIES")]
+    pub(super) acme_tries_max: Option<u32>,
+    /// Seconds after the first failed try; each further one waits twice as long [default: 60]
+    #[arg(help_heading = DOMAINS, long, env = "TURNPIKE_CONTROL_ACME_RETRY_S_MIN", value_name = "S")]
+    pub(super) acme_retry_s_min: Option<u32>,
+    /// Seconds that are waited at most [default: 3600]
+    #[arg(help_heading = DOMAINS, long, env = "TURNPIKE_CONTROL_ACME_RETRY_S_MAX", value_name = "S")]
+    pub(super) acme_retry_s_max: Option<u32>,
+
     /// APIs of each kind [default: 600]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_APIS_MAX", value_name = "APIS")]
     pub(super) apis_max: Option<usize>,
@@ -208,6 +241,8 @@ impl LowArgs {
             body_bytes_max body_timeout_ms shutdown_timeout_ms request_log apis_max routes_per_api_max
             integrations_per_api_max resources_per_api_max stages_per_api_max deployments_per_api_max
             auto_deployments_kept client_certificates_max vpc_links_max certificates_max domain_names_max mappings_per_domain_name_max truststore_dir
+            acme_directory_url acme_contact acme_ca_file acme_request_timeout_ms acme_publish_timeout_ms
+            acme_order_timeout_ms acme_orders_max acme_tries_max acme_retry_s_min acme_retry_s_max
             integration_timeout_ms_max gateways_max hello_timeout_ms write_timeout_ms
         } gateway: file.gateway)
     }

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::options::ServeArgs;
 use super::signals::Signals;
+use crate::acme::Worker;
 use crate::api::{Api, BoundedListener, router};
 use crate::change::Control;
 use crate::publish::{PublishSettings, Publisher, UnitSource};
@@ -46,6 +47,8 @@ pub(super) struct Serving {
     stop: watch::Sender<bool>,
     server: JoinHandle<std::io::Result<()>>,
     announcer: JoinHandle<()>,
+    /// Ends with it.
+    _issuer: Option<Worker>,
 }
 
 impl Serving {
@@ -64,11 +67,13 @@ impl Serving {
         let publisher = Publisher::listen(&publish_socket, source, publish).map_err(|e| e.to_string())?;
         let publisher = Arc::new(publisher);
         let announcer = tokio::spawn(announce(Arc::clone(&control), Arc::clone(&publisher)));
+        let issuer =
+            Worker::start(Arc::clone(&control), Arc::clone(&publisher)).map_err(|e| e.to_string())?;
         let api = Arc::new(Api::new(Arc::clone(&control), publisher, root_key.clone()));
         let (stop, stopped) = watch::channel(false);
         let server = axum::serve(listener, router(api)).with_graceful_shutdown(asked(stopped));
         let server = tokio::spawn(server.into_future());
-        Ok(Self { control, root_key, address, publish_socket, stop, server, announcer })
+        Ok(Self { control, root_key, address, publish_socket, stop, server, announcer, _issuer: issuer })
     }
 
     pub(super) fn ready_line(&self) -> String {

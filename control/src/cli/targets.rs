@@ -72,7 +72,8 @@ The document, with its defaults; only targets has to be there, and an unknown me
     \"healthCheck\": null,               none; or an object of
       {\"protocol\": \"HTTP\", \"path\": \"/\", \"host\": null, \"matcher\": \"200-399\", \"port\": null,
        \"intervalMs\": 10000, \"timeoutMs\": 5000, \"healthyThreshold\": 2, \"unhealthyThreshold\": 3}
-                                       protocol has to be given; TCP has no path, host and matcher
+                                       protocol has to be given: HTTP asks in plain HTTP/1.1; TCP only
+                                       connects, and has no path, host and matcher
     \"outlierEjection\": {               null turns it off
       \"consecutiveFailures\": 5, \"ejectionMs\": 30000, \"ejectionMsMax\": 300000,
       \"ejectedPercentMax\": 50},

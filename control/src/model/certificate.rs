@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Entity, Tags};
-use crate::pki::Facts;
+use crate::pki::{Facts, KeyAlgorithm};
 use crate::secrets::Sealed;
 
 /// As ACM keeps it: its ARN stays while what it holds is replaced.
@@ -15,6 +15,41 @@ pub struct Certificate {
     /// Seconds since 1970.
     pub created_at_s: i64,
     pub issued: Option<Issued>,
+    /// How control gets it by ACME; `None` for an imported one.
+    pub request: Option<Request>,
+}
+
+/// What is wanted of a certificate authority, and how far it has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Checked by [`super::parse_domain_name`]; without wildcards, each once.
+    pub names: Vec<String>,
+    pub key_algorithm: KeyAlgorithm,
+    /// What its caller tells a repeated call by.
+    pub idempotency_token: Option<String>,
+    /// When it is tried next, or renewed, in seconds since 1970; `None` once it has failed for good.
+    pub due_at_s: Option<i64>,
+    /// Tries that failed since it was requested or last issued.
+    pub tries: u32,
+    /// Why the last of them did.
+    pub failure: Option<RequestFailure>,
+    pub order: Option<Order>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestFailure {
+    /// ACM's name for it.
+    pub reason: String,
+    pub message: String,
+    pub at_s: i64,
+}
+
+/// An order at the authority, kept so that a restart goes on with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    pub url: String,
+    /// Of the certificate to come; sealed in [`Certificate::key_context`].
+    pub private_key: Sealed,
 }
 
 /// What a gateway serves.
@@ -47,6 +82,52 @@ impl Certificate {
         let id = arn.strip_prefix(&Self::arn("", region, account_id))?;
         let ok = !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         ok.then_some(id)
+    }
+}
+
+/// The account at a certificate authority, by its directory's URL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcmeAccount {
+    pub directory_url: String,
+    pub contact: Option<String>,
+    /// The ACME client's own document, with the account's key; sealed in [`AcmeAccount::context`].
+    pub credentials: Sealed,
+}
+
+/// What gateways answer to an authority that looks whether a name is ours (RFC 8555 8.3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Challenge {
+    pub certificate_id: String,
+    pub host: String,
+    pub token: String,
+    pub key_authorization: String,
+}
+
+impl AcmeAccount {
+    /// Where the credentials are sealed.
+    #[must_use]
+    pub fn context(directory_url: &str) -> String {
+        format!("the ACME account at {directory_url}")
+    }
+}
+
+impl Entity for AcmeAccount {
+    const KIND: &'static str = "acme-account";
+
+    fn id(&self) -> &str {
+        &self.directory_url
+    }
+}
+
+impl Entity for Challenge {
+    const KIND: &'static str = "acme-challenge";
+
+    fn id(&self) -> &str {
+        &self.token
+    }
+
+    fn owner(&self) -> &str {
+        &self.certificate_id
     }
 }
 

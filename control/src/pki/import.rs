@@ -3,7 +3,7 @@
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 
-use super::pem::certificates_of;
+use super::pem::{certificates_of, section};
 use super::{Facts, PkiError, PrivateKey};
 use crate::time::iso8601;
 
@@ -43,13 +43,32 @@ pub fn import(material: &Material<'_>, now_s: i64) -> Result<Imported, PkiError>
         Some(chain) => certificates_of(chain, "certificate chain")?,
         None => Vec::new(),
     };
+    assemble(certificate, chain, material.private_key, now_s)
+}
+
+/// As [`import`], of what an authority has issued: PEM of the certificate and its chain, and the key as PKCS#8, DER.
+///
+/// # Errors
+/// As [`import`].
+pub fn import_issued(chain: &[u8], pkcs8: &[u8], now_s: i64) -> Result<Imported, PkiError> {
+    let mut chain = certificates_of(chain, "issued certificate")?;
+    let certificate = chain.remove(0);
+    assemble(certificate, chain, section("PRIVATE KEY", pkcs8).as_bytes(), now_s)
+}
+
+fn assemble(
+    certificate: Vec<u8>,
+    chain: Vec<Vec<u8>>,
+    private_key: &[u8],
+    now_s: i64,
+) -> Result<Imported, PkiError> {
     let leaf = parse(&certificate, || "The certificate".to_owned())?;
     let facts = Facts::of(&leaf)?;
     check_validity(&facts, now_s)?;
     if leaf.issuer().iter().next().is_none() {
         return Err(PkiError::NoIssuer);
     }
-    let private_key = PrivateKey::parse(material.private_key, leaf.public_key())?;
+    let private_key = PrivateKey::parse(private_key, leaf.public_key())?;
     check_chain(&leaf, &chain)?;
     Ok(Imported { certificate, chain, private_key, facts })
 }

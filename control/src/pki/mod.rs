@@ -14,7 +14,7 @@ mod trust_anchors;
 
 pub use authorities::authorities;
 pub use facts::Facts;
-pub use import::{Imported, Material, import};
+pub use import::{Imported, Material, import, import_issued};
 pub use key::{KeyAlgorithm, PrivateKey};
 pub use pem::{certificates_of, to_pem};
 pub use self_signed::{SelfSigned, self_signed};

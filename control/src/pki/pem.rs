@@ -34,12 +34,17 @@ pub(super) fn sections(text: &[u8], what: &'static str) -> Result<Vec<(SectionKi
 /// A certificate as PEM, with a final line break.
 #[must_use]
 pub fn to_pem(der: &[u8]) -> String {
+    section("CERTIFICATE", der)
+}
+
+/// PEM of any kind, by its label.
+pub(super) fn section(label: &str, der: &[u8]) -> String {
     let digits = BASE64_STANDARD.encode(der);
-    let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
+    let mut text = format!("-----BEGIN {label}-----\n");
     for line in digits.as_bytes().chunks(LINE_CHARS) {
         text.extend(line.iter().map(|byte| char::from(*byte)));
         text.push('\n');
     }
-    text.push_str("-----END CERTIFICATE-----\n");
+    text.push_str(&format!("-----END {label}-----\n"));
     text
 }

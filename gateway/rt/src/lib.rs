@@ -12,6 +12,7 @@
 //! - dropping the future, only together with the whole connection.
 
 mod bell;
+mod child;
 mod clock;
 mod driver;
 mod host;
@@ -22,10 +23,11 @@ mod tls;
 mod transport;
 
 pub use bell::{Bell, BellListener};
+pub use child::keep_descriptors_from;
 pub use clock::Clock;
 pub use driver::{Driver, DriverChoice, RING_KIB, Reactor, RingRefusal, decide, pin_to_core, run};
 pub use host::clock_is_synchronized;
-pub use listener::{Listener, bind_shared};
+pub use listener::{Listener, bind_shared, set_backlog};
 pub use poll::{Observer, PollTransport, Scratch, Turn, poll_transport, scratch};
 pub use stream::{Cancel, Stream, connect, connect_unix, is_canceled};
 pub use tls::{CipherBuffers, HandshakeError, TlsStream};

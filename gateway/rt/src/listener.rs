@@ -1,10 +1,12 @@
 //! Listening sockets: one a shard, all on one address through SO_REUSEPORT.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener as StdListener};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use crate::Cancel;
 
 /// Binds and listens, letting further sockets of this user bind the same address.
 ///
@@ -20,25 +22,38 @@ pub fn bind_shared(address: SocketAddr, backlog: i32) -> io::Result<StdListener>
     Ok(socket.into())
 }
 
+/// Changes how many connections the kernel holds for a socket that listens already.
+///
+/// # Errors
+/// As `listen` gives them.
+pub fn set_backlog(listener: &StdListener, backlog: i32) -> io::Result<()> {
+    SockRef::from(listener).listen(backlog)
+}
+
 /// A listener on the current shard's reactor.
+///
+/// Its socket may be another process's as well, so that it is never shut down here: whoever wants no more of it lets
+/// go of it, and the kernel ends it with the last descriptor.
 #[derive(Debug)]
 pub struct Listener {
     inner: monoio::net::TcpListener,
+    cancel: Cancel,
 }
 
 impl Listener {
     /// # Errors
     /// The reactor refuses the socket.
     pub fn from_std(listener: StdListener) -> io::Result<Self> {
-        Ok(Self { inner: monoio::net::TcpListener::from_std(listener)? })
+        Ok(Self { inner: monoio::net::TcpListener::from_std(listener)?, cancel: Cancel::new() })
     }
 
     /// The next connection, as a bare descriptor: the shard that accepts isn't always the one that serves.
     ///
     /// # Errors
-    /// As `accept` gives them; out of descriptors is the one to expect.
+    /// As `accept` gives them; out of descriptors is the one to expect. After [`stop`](Self::stop), one for which
+    /// [`is_canceled`](crate::is_canceled) is true, and no connection was lost.
     pub async fn accept(&self) -> io::Result<(OwnedFd, SocketAddr)> {
-        let (stream, peer) = self.inner.accept().await?;
+        let (stream, peer) = self.inner.cancelable_accept(self.cancel.handle()).await?;
         let raw = stream.into_raw_fd();
         // SAFETY: `into_raw_fd` has given up ownership of an open descriptor, and nobody else holds it.
         #[expect(unsafe_code, reason = "monoio hands the descriptor out raw")]
@@ -46,12 +61,9 @@ impl Listener {
         Ok((owned, peer))
     }
 
-    /// Stops listening: a pending accept ends with an error, and so does each later one.
+    /// Ends the accept that is pending. What the kernel holds stays with the socket, for whoever accepts next; who waits
+    /// already may have to be [stopped](Self::stop) to notice.
     pub fn stop(&self) {
-        // SAFETY: the descriptor stays open as long as `self`, which outlives this call.
-        #[expect(unsafe_code, reason = "monoio only has the raw descriptor to give")]
-        let descriptor = unsafe { BorrowedFd::borrow_raw(self.inner.as_raw_fd()) };
-        // A listening socket can only refuse to stop by not listening any more.
-        let _ = SockRef::from(&descriptor).shutdown(Shutdown::Both);
+        self.cancel.cancel();
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use monoio::buf::{IoBuf, IoBufMut};
-use monoio::io::{AsyncReadRent, AsyncWriteRent, CancelableAsyncReadRent, Canceller};
+use monoio::io::{AsyncReadRent, AsyncWriteRent, CancelHandle, CancelableAsyncReadRent, Canceller};
 use monoio::net::TcpStream;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
@@ -314,6 +314,10 @@ impl Cancel {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    pub(crate) fn handle(&self) -> CancelHandle {
+        self.inner.borrow().handle()
     }
 
     /// Asks once for each read that is pending now; later reads are not affected.

@@ -75,6 +75,18 @@ pub(crate) struct LinkStatus {
     pub(crate) refused: Option<(u64, String)>,
     /// Why what is served isn't on disk.
     pub(crate) not_kept: Option<String>,
+    /// Why what is on disk isn't served.
+    pub(crate) not_restored: Option<String>,
+    /// It was told to pause, and is: no message and no write is under way.
+    pub(crate) paused: bool,
+}
+
+/// Whether control is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    Follow,
+    /// Another process has the data directory for now: hang up, and write what is still to be written.
+    Pause,
 }
 
 /// The gateway's end of the publish link.
@@ -96,11 +108,13 @@ impl<A: FnMut(Candidate) -> Result<(), String>> Link<A> {
             Ok(Some(kept)) => catch_up.restore(kept),
             Err(error) => Err(error.to_string()),
         };
-        if let Err(reason) = restored {
+        let not_restored = restored.err();
+        if let Some(reason) = &not_restored {
             log(&format!("the snapshot on disk is not served, waiting for control's: {reason}"));
         }
         let serving_version = catch_up.serving_version();
-        let status = watch::Sender::new(LinkStatus { serving_version, ..LinkStatus::default() });
+        let status =
+            watch::Sender::new(LinkStatus { serving_version, not_restored, ..LinkStatus::default() });
         Self { settings, vault, catch_up, status }
     }
 
@@ -108,13 +122,13 @@ impl<A: FnMut(Candidate) -> Result<(), String>> Link<A> {
         self.status.subscribe()
     }
 
-    /// Follows control for ever. Dropping the future ends the link between two messages; a write to disk that
-    /// has begun is finished.
-    pub(crate) async fn run(self) -> Infallible {
+    /// Follows control for ever, but for the time that it is ordered to pause. Dropping the future ends the link
+    /// between two messages; a write to disk that has begun is finished.
+    pub(crate) async fn run(self, orders: watch::Receiver<Order>) -> Infallible {
         let (jobs, todo) = mpsc::channel(JOBS_MAX);
         let (done, outcomes) = mpsc::unbounded_channel();
         let Self { settings, vault, catch_up, status } = self;
-        let connection = Connection { settings, catch_up, status, jobs, outcomes };
+        let connection = Connection { settings, catch_up, status, jobs, outcomes, orders, unwritten: None };
         tokio::select! {
             never = connection.follow() => never,
             never = keep_all(vault, todo, done) => never,
@@ -170,6 +184,9 @@ struct Connection<A> {
     status: watch::Sender<LinkStatus>,
     jobs: mpsc::Sender<Keep>,
     outcomes: mpsc::UnboundedReceiver<Outcome>,
+    orders: watch::Receiver<Order>,
+    /// The version that waits for the disk.
+    unwritten: Option<u64>,
 }
 
 /// Why a connection ended.
@@ -198,12 +215,38 @@ impl<A: FnMut(Candidate) -> Result<(), String>> Connection<A> {
         let mut pause = Pause::new(self.settings.reconnect_min_ms, self.settings.reconnect_max_ms);
         let mut outage = Outage::default();
         loop {
-            let Err(ended) = self.converse(&mut pause, &mut outage).await;
+            self.obey().await;
+            let mut orders = self.orders.clone();
+            let ended = tokio::select! {
+                Err(ended) = self.converse(&mut pause, &mut outage) => Some(ended),
+                () = ordered(&mut orders, Order::Pause) => None,
+            };
             self.catch_up.handle_disconnect();
             self.status.send_if_modified(|status| std::mem::take(&mut status.connected));
-            outage.begin(&ended, &self.settings);
-            self.sleep(pause.next()).await;
+            if let Some(ended) = ended {
+                outage.begin(&ended, &self.settings);
+                tokio::select! {
+                    () = self.sleep(pause.next()) => {}
+                    () = ordered(&mut orders, Order::Pause) => {}
+                }
+            }
         }
+    }
+
+    /// Waits for as long as it is to pause, and says so when there is nothing left to write.
+    async fn obey(&mut self) {
+        let mut orders = self.orders.clone();
+        if *orders.borrow() == Order::Follow {
+            return;
+        }
+        while self.unwritten.is_some() {
+            // The other end is awaited beside this future and never closes.
+            let Some(outcome) = self.outcomes.recv().await else { return };
+            self.note_kept(outcome);
+        }
+        self.status.send_modify(|status| status.paused = true);
+        ordered(&mut orders, Order::Follow).await;
+        self.status.send_modify(|status| status.paused = false);
     }
 
     /// Waits, while what was being kept is still reported.
@@ -270,7 +313,10 @@ impl<A: FnMut(Candidate) -> Result<(), String>> Connection<A> {
             Action::Keep(keep) => {
                 self.note_serving(keep.version);
                 // The other end is awaited beside this future and never closes.
-                let _ = self.jobs.send(keep).await;
+                if let Ok(place) = self.jobs.reserve().await {
+                    self.unwritten = Some(keep.version);
+                    place.send(keep);
+                }
                 Ok(())
             }
         }
@@ -289,7 +335,8 @@ impl<A: FnMut(Candidate) -> Result<(), String>> Connection<A> {
     }
 
     /// Returns the version that is now on disk, or reported not to be.
-    fn note_kept(&self, (version, stored): Outcome) -> u64 {
+    fn note_kept(&mut self, (version, stored): Outcome) -> u64 {
+        self.unwritten = self.unwritten.filter(|unwritten| *unwritten != version);
         if let Err(reason) = &stored {
             log(&format!(
                 "version {version} is served but isn't on disk, tried again with the next: {reason}"
@@ -374,6 +421,13 @@ impl Outage {
     fn end(&mut self, settings: &LinkSettings) {
         self.reason = None;
         log(&format!("connected to control at {}", settings.publish_socket.display()));
+    }
+}
+
+/// Waits for that order; for ever if nobody gives orders any more.
+async fn ordered(orders: &mut watch::Receiver<Order>, wanted: Order) {
+    if orders.wait_for(|order| *order == wanted).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use rustix::process::Signal as Signals;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -9,8 +10,8 @@ use tokio::sync::mpsc;
 pub(super) enum Signal {
     /// SIGTERM, SIGINT, or the end of standard input where that means the parent's.
     Drain,
-    /// SIGHUP
-    ReopenLogs,
+    /// SIGHUP: log files are opened anew, and settings read again.
+    Reload,
 }
 
 /// # Errors
@@ -20,11 +21,14 @@ pub(super) fn listen(exit_with_parent: bool) -> io::Result<mpsc::UnboundedReceiv
     for (kind, meaning) in [
         (SignalKind::terminate(), Signal::Drain),
         (SignalKind::interrupt(), Signal::Drain),
-        (SignalKind::hangup(), Signal::ReopenLogs),
+        (SignalKind::hangup(), Signal::Reload),
     ] {
         let (mut signals, sender) = (signal(kind)?, sender.clone());
         tokio::spawn(async move { while signals.recv().await.is_some() && sender.send(meaning).is_ok() {} });
     }
+    // Only heard, so that a write beyond a limit on file sizes fails with a reason instead of ending the process.
+    let mut file_too_large = signal(SignalKind::from_raw(Signals::XFSZ.as_raw()))?;
+    tokio::spawn(async move { while file_too_large.recv().await.is_some() {} });
     if exit_with_parent {
         std::thread::Builder::new().name("parent".into()).spawn(move || {
             let mut ignored = [0; 64];

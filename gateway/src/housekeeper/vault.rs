@@ -14,13 +14,13 @@
 #![expect(clippy::disallowed_methods, reason = "the housekeeper's own files: no shard waits for them")]
 
 mod disk;
+mod lock;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,6 +28,7 @@ use bytes::Bytes;
 use turnpike_snapshot::{Limits, Root, Unit, UnitHash, check_snapshot, decode_root, decode_unit, hash};
 
 pub(crate) use disk::{Disk, Files};
+pub(crate) use lock::Lock;
 
 /// A gateway's data directory, locked.
 #[derive(Debug)]
@@ -42,19 +43,6 @@ pub(crate) struct Vault {
     /// The root on disk, if it is known to be whole.
     stored_root: Option<Bytes>,
     _lock: Lock,
-}
-
-/// Held for as long as it lives.
-#[derive(Debug)]
-struct Lock(File);
-
-impl Drop for Lock {
-    /// A child process that is being started has the file too, for a moment; unlocking is for all who have it.
-    fn drop(&mut self) {
-        if let Err(error) = self.0.unlock() {
-            report!("turnpike-gateway: the data directory stays locked until the process ends: {error}");
-        }
-    }
 }
 
 /// A snapshot to keep.
@@ -105,28 +93,38 @@ pub(crate) enum StoreError {
 }
 
 impl Vault {
-    /// Makes `data_dir` if it is absent and locks it.
+    /// As [`open_locked`](Self::open_locked), of a directory that is locked here.
     ///
     /// # Errors
     /// When another gateway has it, or it can't be made or written.
+    #[cfg(test)]
     pub(crate) fn open(data_dir: &Path, limits: Limits) -> Result<Self, OpenError> {
         Self::open_on(Box::new(Files), data_dir, limits)
     }
 
     /// As `open`, with writes that a test can make fail.
+    #[cfg(test)]
     pub(crate) fn open_on(disk: Box<dyn Disk>, data_dir: &Path, limits: Limits) -> Result<Self, OpenError> {
+        Self::open_locked(disk, data_dir, limits, Lock::take(data_dir)?)
+    }
+
+    /// Opens a directory whose lock this process has already.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub(crate) fn open_locked(
+        disk: Box<dyn Disk>,
+        data_dir: &Path,
+        limits: Limits,
+        lock: Lock,
+    ) -> Result<Self, OpenError> {
         let snapshot_dir = data_dir.join("snapshot");
         let units_dir = snapshot_dir.join("units");
         let failed = |action, path: &Path| {
             let path = path.to_owned();
             move |error| OpenError::Io { action, path, error }
         };
-        // Private: what is served may hold secrets.
-        let mut dirs = DirBuilder::new();
-        dirs.recursive(true).mode(0o700);
-        dirs.create(data_dir).map_err(failed("make", data_dir))?;
-        let lock = lock(data_dir)?;
-        dirs.create(&units_dir).map_err(failed("make", &units_dir))?;
+        lock::private_dirs().create(&units_dir).map_err(failed("make", &units_dir))?;
         Files.sync_dir(data_dir).map_err(failed("sync", data_dir))?;
         Ok(Self {
             snapshot_dir,
@@ -251,19 +249,6 @@ impl Vault {
 
     fn unit_path(&self, name: UnitHash) -> PathBuf {
         self.units_dir().join(name.to_string())
-    }
-}
-
-/// The kernel drops the lock with the process, however that ends.
-fn lock(data_dir: &Path) -> Result<Lock, OpenError> {
-    let path = data_dir.join("lock");
-    let failed = |action, error| OpenError::Io { action, path: path.clone(), error };
-    let mut options = File::options();
-    let file = options.create(true).truncate(false).write(true).open(&path).map_err(|e| failed("open", e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Lock(file)),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(data_dir.to_owned())),
-        Err(TryLockError::Error(error)) => Err(failed("lock", error)),
     }
 }
 

@@ -66,6 +66,11 @@ impl<'a> Record<'a> {
         self.integration_us = self.integration_started_us.map(|started_us| now_us.saturating_sub(started_us));
     }
 
+    /// By the gateway itself.
+    pub(super) fn answered(&mut self, status: u16) {
+        self.status = status;
+    }
+
     pub(super) fn refused(
         &mut self,
         kind: RefusalKind,

@@ -2,6 +2,7 @@
 
 use super::{LogDestination, Settings, SettingsError, invalid};
 use crate::access_log_format::{AccessLogFormat, DEFAULT_FORMAT};
+use crate::sockets::UPGRADE_SOCKET;
 
 /// What no single setting's range can rule out.
 pub(super) fn refuse(settings: &Settings) -> Result<(), SettingsError> {
@@ -73,6 +74,18 @@ fn refuse_bad_paths(settings: &Settings) -> Result<(), SettingsError> {
         if path.as_os_str().is_empty() {
             return invalid(setting, "the path is empty; name one, or leave the setting out");
         }
+    }
+    let upgrade_socket = settings.data_dir.join(UPGRADE_SOCKET);
+    if upgrade_socket.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
+        return invalid(
+            "data_dir",
+            format!(
+                "the socket `{}` has {} bytes, and a Unix socket's path at most {SOCKET_PATH_BYTES_MAX}; choose a shorter \
+                 path",
+                upgrade_socket.display(),
+                upgrade_socket.as_os_str().len()
+            ),
+        );
     }
     let socket_bytes = settings.publish_socket.as_os_str().len();
     if socket_bytes > SOCKET_PATH_BYTES_MAX {

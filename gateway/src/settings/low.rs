@@ -46,6 +46,17 @@ pub(super) enum TypedTask {
         #[command(flatten)]
         typed: Box<Typed>,
     },
+    /// Has the running gateway of this data directory start a new process, hand its sockets over to it, and drain:
+    /// no connection is refused and no request fails. The new process gets the arguments and the environment that the
+    /// running one was started with, and reads its settings file anew. Ends with status 1, and says why, if the new
+    /// process doesn't become ready; the running one then goes on
+    Upgrade {
+        /// Binary to start [default: the one that the running gateway was started as]
+        #[arg(long, value_name = "PATH")]
+        binary: Option<PathBuf>,
+        #[command(flatten)]
+        typed: Box<Typed>,
+    },
 }
 
 /// Where settings come from.
@@ -116,6 +127,10 @@ pub(super) struct LowArgs {
     /// How long a drain waits for the requests in flight before it closes their connections [default: 30000]
     #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_DRAIN_TIMEOUT_MS", value_name = "MS")]
     pub(super) drain_timeout_ms: Option<u64>,
+    /// How long an upgrade waits for the new process to become ready before it gives up and goes on serving
+    /// [default: 30000]
+    #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_UPGRADE_TIMEOUT_MS", value_name = "MS")]
+    pub(super) upgrade_timeout_ms: Option<u64>,
 
     /// Networks of the proxies in front of the gateway whose forwarding fields are believed: the rightmost address
     /// in them that isn't a listed proxy's becomes the request's source. Without any, nobody's are. Repeated or
@@ -349,7 +364,7 @@ impl LowArgs {
         each! {
             listen proxy_protocol proxy_protocol_from proxy_header_bytes_max proxy_header_timeout_ms
             admin_listen listen_backlog publish_socket
-            data_dir cores driver require_io_uring exit_with_parent drain_timeout_ms
+            data_dir cores driver require_io_uring exit_with_parent drain_timeout_ms upgrade_timeout_ms
             trusted_proxies trusted_proxies_field
             start_line_bytes_max header_bytes_max header_count_max body_bytes_max pipelined_requests_max
             chunk_line_bytes_max chunk_extension_bytes_max

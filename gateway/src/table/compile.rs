@@ -13,6 +13,7 @@ use turnpike_snapshot::{
     TargetGroupUnit, Unit, UnitHash,
 };
 
+use super::acme::Challenges;
 use super::target_group::KnownGroups;
 use super::{
     Api, BasePath, DEFAULT_STAGE, Integration, Route, Routes, Stage, StageLog, Table, TargetGroup,
@@ -84,6 +85,8 @@ impl Compiler {
             host_suffix: format!(".execute-api.{}.{}", account.region, account.endpoint_suffix).into(),
             apis: FxHashMap::default(),
             domains: FxHashMap::default(),
+            wildcards: FxHashMap::default(),
+            acme: Challenges::compile(&account.acme_challenges),
             groups: self.groups.of_snapshot(units),
         };
         let stages = self.stages(units, services)?;
@@ -103,7 +106,10 @@ impl Compiler {
                 base_paths.push(BasePath { key: mapping.key.as_str().into(), stage: Arc::clone(stage) });
             }
             base_paths.sort_by_key(|base_path| std::cmp::Reverse(base_path.key.len()));
-            table.domains.insert(domain.name.as_str().into(), base_paths.into());
+            match domain.name.strip_prefix("*.") {
+                None => table.domains.insert(domain.name.as_str().into(), base_paths.into()),
+                Some(above) => table.wildcards.insert(above.into(), base_paths.into()),
+            };
         }
         self.stages = stages;
         self.upstreams.retain(|_, upstream| upstream.strong_count() > 0);
@@ -259,9 +265,6 @@ fn refuse_unsupported(units: &[(UnitHash, Arc<Unit>)]) -> Result<(), CompileErro
             Unit::Stage(stage) => stage.integrations.iter().try_for_each(refuse_unsupported_integration)?,
             Unit::Account(account) if account.domains.iter().any(|domain| domain.tls.is_some()) => {
                 return Err(CompileError::Unsupported("certificates of custom domains"));
-            }
-            Unit::Account(account) if !account.acme_challenges.is_empty() => {
-                return Err(CompileError::Unsupported("ACME challenges"));
             }
             Unit::Account(_) | Unit::Certificate(_) | Unit::TrustStore(_) | Unit::TargetGroup(_) => {}
         }

@@ -303,3 +303,53 @@ fn an_any_route_is_left_out_only_where_a_method_has_its_own_route_on_that_path()
     let error = Compiler::new(29_000).compile(1, &hashed(units), &mut Services::default()).unwrap_err();
     assert!(error.to_string().contains("stage s of API a1"), "{error}");
 }
+
+#[test]
+fn a_wildcard_stands_for_one_label() {
+    let table = table(vec![
+        account(vec![
+            domain("*.example.com", &[("", "a1", "s")]),
+            domain("own.example.com", &[("", "a2", "s")]),
+        ]),
+        stage("a1", Protocol::Http, "s", &["$default"]),
+        stage("a2", Protocol::Http, "s", &["$default"]),
+    ]);
+    let api = |host: &str| table.address(host.as_bytes(), "/x").map(|address| &*address.stage.api_id);
+    assert_eq!((api("any.example.com"), api("ANY.Example.COM")), (Ok("a1"), Ok("a1")));
+    assert_eq!(api("own.example.com"), Ok("a2"));
+    for host in ["example.com", "a.b.example.com", ".example.com", "*.own.example.com", "com", ""] {
+        assert_eq!(api(host), Err(AddressError::ApiUnknown), "{host}");
+    }
+}
+
+#[test]
+fn challenges_are_answered_by_host_and_token() {
+    let challenge = |host: &str, token: &str| turnpike_snapshot::AcmeChallenge {
+        host: host.into(),
+        token: token.into(),
+        key_authorization: format!("{token}.key"),
+    };
+    let Unit::Account(mut account) = account(vec![]) else { panic!("an account") };
+    account.acme_challenges = vec![
+        challenge("a.example.com", "t1"),
+        challenge("a.example.com", "t2"),
+        challenge("b.example.com", "t3"),
+    ];
+    let open = table(vec![Unit::Account(account)]);
+    let path = |token: &str| format!("/.well-known/acme-challenge/{token}");
+    assert_eq!(open.acme_answer(b"a.example.com", &path("t2")), Some("t2.key"));
+    assert_eq!(open.acme_answer(b"A.Example.com.", &path("t1")), Some("t1.key"));
+    for (host, token) in
+        [("a.example.com", "t3"), ("b.example.com", "t1"), ("c.example.com", "t1"), ("", "t1")]
+    {
+        assert_eq!(open.acme_answer(host.as_bytes(), &path(token)), None, "{host} {token}");
+    }
+    for path in [
+        "/",
+        "/.well-known/acme-challenge/",
+        "/x/.well-known/acme-challenge/t1",
+        "/.well-known/acme-challenge/t1/",
+    ] {
+        assert_eq!(open.acme_answer(b"a.example.com", path), None, "{path}");
+    }
+}

@@ -29,13 +29,18 @@ pub(super) fn import(change: &mut Change<'_>, mut members: Members) -> Result<Va
             super::certificates::check_quota(change)?;
             let id = new_uuid().map_err(|error| ApiError::internal(&error))?;
             let issued = Some(issued(change, &id, imported)?);
-            Certificate { id, tags, created_at_s: change.now_s, issued }
+            Certificate { id, tags, created_at_s: change.now_s, issued, request: None }
         }
         Some(_) if !tags.is_empty() => {
             return Err(validation("Tags can't be applied when a certificate is imported again"));
         }
         Some(arn) => {
             let mut certificate = certificate(change, &arn)?;
+            if certificate.request.is_some() {
+                return Err(validation(format!(
+                    "The certificate {arn} was requested, so that none can be imported to it"
+                )));
+            }
             check_replacement(certificate.issued.as_ref(), &imported.facts)?;
             certificate.issued = Some(issued(change, &certificate.id, imported)?);
             certificate

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::super::call::{compact, id_token, token_id};
 use super::super::error::ApiError;
 use super::super::members::Members;
-use super::certificates::{in_use_by, status};
+use super::certificates::{domain_name, in_use_by, issued_at, kind, merge, names, status};
 use super::{arn, validation};
 use crate::change::View;
 use crate::model::Certificate;
@@ -107,15 +107,14 @@ impl Filters {
 
 fn summary(view: &View<'_>, certificate: &Certificate) -> Result<Value, ApiError> {
     let facts = certificate.issued.as_ref().map(|issued| &issued.facts);
-    Ok(compact(json!({
+    let mut summary = json!({
         "CertificateArn": arn(view, certificate),
         "CreatedAt": certificate.created_at_s,
-        "DomainName": facts.map(|facts| facts.domain_name()),
+        "DomainName": domain_name(certificate),
         "Exported": false,
         "ExtendedKeyUsages":
             facts.map(|facts| facts.extended_key_usages.iter().map(|(name, _)| name).collect::<Vec<_>>()),
         "HasAdditionalSubjectAlternativeNames": false,
-        "ImportedAt": certificate.issued.as_ref().map(|issued| issued.at_s),
         "InUse": !in_use_by(view, certificate)?.is_empty(),
         "KeyAlgorithm": facts.map(|facts| facts.key_algorithm.name()),
         "KeyUsages": facts.map(|facts| &facts.key_usages),
@@ -123,7 +122,9 @@ fn summary(view: &View<'_>, certificate: &Certificate) -> Result<Value, ApiError
         "NotBefore": facts.map(|facts| facts.not_before_s),
         "RenewalEligibility": "INELIGIBLE",
         "Status": status(view, certificate),
-        "SubjectAlternativeNameSummaries": facts.map(|facts| &facts.names),
-        "Type": "IMPORTED",
-    })))
+        "SubjectAlternativeNameSummaries": names(certificate),
+        "Type": kind(certificate),
+    });
+    merge(&mut summary, issued_at(certificate));
+    Ok(compact(summary))
 }

@@ -4,6 +4,7 @@
 mod certificates;
 mod import;
 mod list;
+mod request;
 mod tags;
 
 use std::sync::Arc;
@@ -97,6 +98,7 @@ pub(super) async fn answer(control: &Arc<Control>, target: &str, body: Vec<u8>) 
 fn handler(action: &str) -> Option<Handler> {
     Some(match action {
         "ImportCertificate" => Handler::Change(import::import),
+        "RequestCertificate" => Handler::Change(request::request),
         "DescribeCertificate" => Handler::Look(certificates::describe),
         "GetCertificate" => Handler::Look(certificates::get),
         "ListCertificates" => Handler::Look(list::list),
@@ -156,7 +158,7 @@ mod tests {
     #[test]
     fn every_handler_is_one_of_the_services_actions() {
         assert!(ACTIONS.is_sorted());
-        assert_eq!(ACTIONS.into_iter().filter(|action| handler(action).is_some()).count(), 8);
+        assert_eq!(ACTIONS.into_iter().filter(|action| handler(action).is_some()).count(), 9);
         assert!(handler("GetCertificates").is_none());
     }
 }

@@ -1,9 +1,14 @@
 //! The JSON document of targets: read with its defaults, and written with all of them.
 
+#[cfg(test)]
+mod tests;
+mod write;
+
 use std::ops::RangeInclusive;
 
-use serde_json::{Value, json};
 use turnpike_snapshot::Limits;
+
+pub(super) use write::write;
 
 use super::super::error::ApiError;
 use super::super::members::Members;
@@ -154,12 +159,14 @@ fn read_matcher(name: &str, text: &str) -> Result<(u16, u16), ApiError> {
     }
 }
 
-/// Health checks speak HTTP/1.1, which such targets needn't.
+/// Health checks speak HTTP/1.1, which such targets needn't on the port that requests go to.
 fn check_health_check_version(targets: &Targets) -> Result<(), ApiError> {
-    let http = targets.health_check.as_ref().is_some_and(|check| check.probe != Probe::Tcp);
-    if http && targets.protocol_version != ProtocolVersion::Http1 {
+    let Some(check) = &targets.health_check else { return Ok(()) };
+    let same_port = check.probe != Probe::Tcp && check.port.is_none();
+    if same_port && targets.protocol_version != ProtocolVersion::Http1 {
         return Err(ApiError::bad_request(
-            "healthCheck.protocol has to be TCP with protocolVersion HTTP2 and GRPC: the check itself speaks HTTP/1.1",
+            "healthCheck: with protocolVersion HTTP2 or GRPC, either protocol has to be TCP, or port another one that \
+             speaks plain HTTP/1.1, as the check does",
         ));
     }
     Ok(())
@@ -248,203 +255,4 @@ fn port_of(port: u32) -> u16 {
 /// Of a number that its range has bounded.
 fn percent(number: u32) -> u8 {
     u8::try_from(number).unwrap_or(100)
-}
-
-pub(super) fn write(targets: &Targets) -> Value {
-    json!({
-        "targets": targets.targets.iter().map(write_target).collect::<Vec<_>>(),
-        "balancing": write_balancing(&targets.balancing),
-        "slowStartMs": targets.slow_start_ms,
-        "healthCheck": targets.health_check.as_ref().map(write_health_check),
-        "outlierEjection": targets.outlier_ejection.as_ref().map(|ejection| json!({
-            "consecutiveFailures": ejection.consecutive_failures,
-            "ejectionMs": ejection.ejection_ms,
-            "ejectionMsMax": ejection.ejection_ms_max,
-            "ejectedPercentMax": ejection.ejected_percent_max,
-        })),
-        "panicThresholdPercent": targets.panic_threshold_percent,
-        "retry": {
-            "triesMax": targets.retry.tries_max,
-            "tryTimeoutMs": targets.retry.try_timeout_ms,
-            "budgetPercent": targets.retry.budget_percent,
-            "retriesMin": targets.retry.retries_min,
-            "statuses": targets.retry.statuses,
-        },
-        "circuitBreaker": {
-            "connectionsMax": targets.circuit_breaker.connections_max,
-            "pendingRequestsMax": targets.circuit_breaker.pending_requests_max,
-            "requestsMax": targets.circuit_breaker.requests_max,
-        },
-        "protocolVersion": match targets.protocol_version {
-            ProtocolVersion::Http1 => "HTTP1",
-            ProtocolVersion::Http2 => "HTTP2",
-            ProtocolVersion::Grpc => "GRPC",
-        },
-        "tls": {
-            "serverName": targets.tls.server_name,
-            "insecureSkipVerification": targets.tls.insecure_skip_verification,
-            "caPem": targets.tls.ca_pem,
-            "clientCertificate": targets.tls.client_certificate,
-        },
-    })
-}
-
-fn write_target(target: &Target) -> Value {
-    let weight = target.weight;
-    match &target.endpoint {
-        Endpoint::Host { host, port } => json!({"host": host, "port": port, "weight": weight}),
-        Endpoint::Srv { name } => json!({"srv": name, "weight": weight}),
-        Endpoint::Unix { path } => json!({"unix": path, "weight": weight}),
-    }
-}
-
-fn write_balancing(balancing: &Balancing) -> Value {
-    match balancing {
-        Balancing::RoundRobin => json!({"algorithm": "round_robin"}),
-        Balancing::LeastRequest => json!({"algorithm": "least_request"}),
-        Balancing::HashHeader(name) => json!({"algorithm": "hash_header", "header": name}),
-        Balancing::HashSourceAddress => json!({"algorithm": "hash_source_address"}),
-    }
-}
-
-fn write_health_check(check: &HealthCheck) -> Value {
-    let mut written = json!({
-        "port": check.port,
-        "intervalMs": check.interval_ms,
-        "timeoutMs": check.timeout_ms,
-        "healthyThreshold": check.healthy_threshold,
-        "unhealthyThreshold": check.unhealthy_threshold,
-    });
-    match &check.probe {
-        Probe::Tcp => written["protocol"] = "TCP".into(),
-        Probe::Http { path, host, status_min, status_max } => {
-            written["protocol"] = "HTTP".into();
-            written["path"] = path.as_str().into();
-            written["host"] = host.as_deref().into();
-            written["matcher"] = format!("{status_min}-{status_max}").into();
-        }
-    }
-    written
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read_text(text: &str) -> Result<Targets, ApiError> {
-        read(Members::parse(text.as_bytes())?)
-    }
-
-    #[test]
-    fn only_the_targets_are_needed() {
-        let read = read_text(r#"{"targets":[{"host":"10.0.0.1","port":8080}]}"#).expect("valid");
-        assert_eq!(
-            read.targets,
-            [Target { endpoint: Endpoint::Host { host: "10.0.0.1".to_owned(), port: 8080 }, weight: 1 }]
-        );
-        assert_eq!((read.balancing, read.health_check), (Balancing::RoundRobin, None));
-        assert_eq!(read.outlier_ejection, Some(OutlierEjection::default()));
-        assert_eq!((read.panic_threshold_percent, read.retry), (50, Retry::default()));
-        assert_eq!((read.protocol_version, read.tls), (ProtocolVersion::Http1, TargetsTls::default()));
-        assert_eq!(read_text(r#"{"targets":[]}"#).map(|read| read.targets), Ok(Vec::new()));
-    }
-
-    /// What is written reads back, whatever is said.
-    #[test]
-    fn documents_read_back() {
-        for document in [
-            r#"{"targets":[{"host":"h","port":1,"weight":9},{"srv":"_http._tcp.x"},{"unix":"/run/s"}]}"#,
-            r#"{"targets":[],"balancing":{"algorithm":"least_request"},"slowStartMs":30000,
-                "healthCheck":{"protocol":"HTTP","path":"/up","host":"h","port":81,"intervalMs":500,"timeoutMs":100,
-                               "healthyThreshold":1,"unhealthyThreshold":9,"matcher":"204"},
-                "outlierEjection":null,"panicThresholdPercent":0}"#,
-            r#"{"targets":[],"balancing":{"algorithm":"hash_header","header":"X-User"},
-                "healthCheck":{"protocol":"TCP"},
-                "outlierEjection":{"consecutiveFailures":1,"ejectionMs":600000,"ejectedPercentMax":100},
-                "retry":{"triesMax":10,"tryTimeoutMs":100,"budgetPercent":0,"retriesMin":0,"statuses":[502,504]},
-                "circuitBreaker":{"connectionsMax":1,"pendingRequestsMax":2,"requestsMax":3}}"#,
-            r#"{"targets":[],"balancing":{"algorithm":"hash_source_address"},"protocolVersion":"GRPC",
-                "healthCheck":null,"tls":{"serverName":"A.b","insecureSkipVerification":true,
-                                          "clientCertificate":"c1"}}"#,
-        ] {
-            let first = read_text(document).unwrap_or_else(|error| panic!("{document}: {error}"));
-            let again = read_text(&write(&first).to_string());
-            assert_eq!(again, Ok(first), "{document}");
-        }
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        let about = |member: &str| format!(r#"{{"targets":[],{member}}}"#);
-        let target = |member: &str| format!(r#"{{"targets":[{{"host":"h","port":1}},{{{member}}}]}}"#);
-        let table = [
-            ("{}".to_owned(), "targets is required"),
-            (r#"{"targets":{}}"#.to_owned(), "targets has to be a list of objects"),
-            (r#"{"targets":["h:80"]}"#.to_owned(), "targets[0] has to be an object"),
-            (target(r#""host":"h2""#), "targets[1] has to have either host and port"),
-            (target(r#""srv":"x","unix":"/y""#), "targets[1] has to have either"),
-            (target(r#""host":"h2","port":0"#), "targets[1].port has to be an integer from 1 to 65535"),
-            (target(r#""host":"h 2","port":1"#), "targets[1]: \"h 2\" isn't a DNS name or an address"),
-            (target(r#""host":"h","port":1,"weight":2"#), "targets[1] is there twice"),
-            (
-                target(r#""host":"h2","port":1,"weight":1001"#),
-                "targets[1].weight has to be an integer from 1 to 1000",
-            ),
-            (target(r#""unix":"run/s""#), "targets[1]: \"run/s\" isn't an absolute path"),
-            (target(r#""srv":"a..b""#), "targets[1]: \"a..b\" isn't a DNS name"),
-            (target(r#""host":"h2","port":1,"wieght":1"#), "'targets[1].wieght'"),
-            (about(r#""blancing":{}"#), "'blancing'"),
-            (about(r#""balancing":{}"#), "balancing.algorithm is required"),
-            (
-                about(r#""balancing":{"algorithm":"random"}"#),
-                "balancing.algorithm has to be one of round_robin",
-            ),
-            (about(r#""balancing":{"algorithm":"hash_header"}"#), "balancing.header is required"),
-            (about(r#""balancing":{"algorithm":"round_robin","header":"x"}"#), "for hash_header only"),
-            (
-                about(r#""balancing":{"algorithm":"hash_header","header":"a b"}"#),
-                "isn't a lower-case field name",
-            ),
-            (about(r#""slowStartMs":900001"#), "slowStartMs has to be an integer from 0 to 900000"),
-            (about(r#""healthCheck":{}"#), "healthCheck.protocol is required"),
-            (about(r#""healthCheck":{"protocol":"TCP","path":"/"}"#), "for HTTP only"),
-            (about(r#""healthCheck":{"protocol":"HTTP","path":"up"}"#), "health check path: \"up\" isn't"),
-            (
-                about(r#""healthCheck":{"protocol":"HTTP","matcher":"2xx"}"#),
-                "healthCheck.matcher has to be a status",
-            ),
-            (about(r#""healthCheck":{"protocol":"HTTP","matcher":"300-200"}"#), "healthCheck.matcher"),
-            (
-                about(r#""healthCheck":{"protocol":"TCP","intervalMs":0}"#),
-                "healthCheck.intervalMs has to be an integer from 1",
-            ),
-            (about(r#""healthCheck":{"protocol":"HTTP"},"protocolVersion":"HTTP2""#), "has to be TCP"),
-            (
-                about(r#""outlierEjection":{"ejectionMs":10,"ejectionMsMax":9}"#),
-                "outlierEjection.ejectionMsMax can't",
-            ),
-            (about(r#""outlierEjection":false"#), "outlierEjection has to be an object"),
-            (
-                about(r#""panicThresholdPercent":101"#),
-                "panicThresholdPercent has to be an integer from 0 to 100",
-            ),
-            (about(r#""retry":{"triesMax":11}"#), "retry.triesMax has to be an integer from 1 to 10"),
-            (
-                about(r#""retry":{"statuses":[500]}"#),
-                "retry.statuses has to be a list of integers from 502 to 504",
-            ),
-            (
-                about(r#""circuitBreaker":{"requestsMax":-1}"#),
-                "circuitBreaker.requestsMax has to be an integer",
-            ),
-            (about(r#""protocolVersion":"HTTP3""#), "protocolVersion has to be one of HTTP1, HTTP2, GRPC"),
-            (about(r#""tls":{"ca":"x"}"#), "'tls.ca'"),
-            (about(r#""tls":{"caPem":"x"}"#), "tls.caPem holds no PEM section BEGIN CERTIFICATE"),
-            (about(r#""tls":{"serverName":"a b"}"#), "tls.serverName has to be a DNS name"),
-        ];
-        for (document, expected) in table {
-            let error = read_text(&document).expect_err(&document);
-            assert!(error.status == 400 && error.message.contains(expected), "{document}: {error}");
-        }
-    }
 }

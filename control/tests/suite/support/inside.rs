@@ -1,9 +1,10 @@
 //! A management API inside the test, so that what it publishes can be looked at.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use turnpike_control::api::{Api, BoundedListener, router};
@@ -11,7 +12,7 @@ use turnpike_control::change::Control;
 use turnpike_control::publish::{PublishSettings, Publisher, UnitSource};
 use turnpike_control::settings::{Account, Quotas, Settings};
 use turnpike_control::sigv4::AccessKey;
-use turnpike_control::store::Store;
+use turnpike_control::store::{LockError, Store, StoreError};
 use turnpike_snapshot::{Limits, Root, StageUnit, Unit, check_snapshot, decode_root, decode_unit};
 
 use super::client::Client;
@@ -43,6 +44,7 @@ pub(crate) fn settings(data_dir: PathBuf) -> Settings {
         body_timeout_ms: 10_000,
         shutdown_timeout_ms: 1_000,
         truststore_dir: None,
+        acme: None,
         quotas: Quotas::default(),
         request_log: false,
     }
@@ -51,7 +53,7 @@ pub(crate) fn settings(data_dir: PathBuf) -> Settings {
 impl Inside {
     pub(crate) fn start(settings: Settings) -> Self {
         let key = AccessKey { id: "test".to_owned(), secret: "secret".to_owned() };
-        let store = Store::open(&settings.data_dir).expect("a store");
+        let store = open_when_free(&settings.data_dir);
         let control = Arc::new(Control::new(store, settings).expect("a valid store"));
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = std::sync::mpsc::channel();
@@ -107,6 +109,19 @@ impl Drop for Inside {
         }
     }
 }
+
+/// A process that another test is starting holds copies of this one's locks until it runs its own program.
+fn open_when_free(data_dir: &Path) -> Store {
+    let end = Instant::now() + FREE_WITHIN;
+    loop {
+        match Store::open(data_dir) {
+            Err(StoreError::Lock(LockError::Held(_))) if Instant::now() < end => std::thread::yield_now(),
+            opened => return opened.expect("a store"),
+        }
+    }
+}
+
+const FREE_WITHIN: Duration = Duration::from_secs(10);
 
 async fn serve(
     control: Arc<Control>,

@@ -11,7 +11,7 @@ use turnpike_snapshot::{Unit, UnitHash};
 
 use super::sample::{Published, account, published, stage};
 use super::*;
-use crate::housekeeper::vault::{Disk, Files};
+use crate::housekeeper::vault::{Disk, Files, Lock};
 
 /// A gateway's link, its data directory and the other end of its socket.
 struct Bench {
@@ -24,6 +24,7 @@ struct Running {
     task: JoinHandle<Infallible>,
     applied: mpsc::UnboundedReceiver<Candidate>,
     status: watch::Receiver<LinkStatus>,
+    orders: watch::Sender<Order>,
 }
 
 impl Drop for Running {
@@ -60,6 +61,13 @@ impl Bench {
 
     fn vault(&self) -> Vault {
         Vault::open(&self.dir.path().join("data"), Limits::default()).unwrap()
+    }
+
+    /// As a successor opens it.
+    fn vault_beside(&self) -> Vault {
+        let lock = tempfile::tempfile().unwrap();
+        let data_dir = self.dir.path().join("data");
+        Vault::open_locked(Box::new(Files), &data_dir, Limits::default(), Lock::inherited(lock)).unwrap()
     }
 
     fn start(&self) -> Running {
@@ -101,7 +109,8 @@ fn start(settings: LinkSettings, vault: Vault) -> Running {
     };
     let link = Link::new(settings, vault, apply);
     let status = link.status();
-    Running { task: tokio::spawn(link.run()), applied, status }
+    let orders = watch::Sender::new(Order::Follow);
+    Running { task: tokio::spawn(link.run(orders.subscribe())), applied, status, orders }
 }
 
 struct FakeControl {
@@ -583,4 +592,27 @@ async fn a_full_disk_does_not_keep_a_snapshot_from_being_served() {
     assert_eq!(running.status.borrow().not_kept, None);
     running.stop().await;
     assert_eq!(bench.vault().load().unwrap().unwrap().root.version, 2);
+}
+
+#[tokio::test]
+async fn a_pause_hangs_up_writes_what_there_is_and_ends_when_told() {
+    let bench = Bench::new();
+    let mut running = bench.start();
+    let mut control = bench.greet(0).await;
+    let first = published(1);
+    control.send_root(&first).await;
+    for hash in control.needs().await {
+        control.send_unit(&first, hash).await;
+    }
+    running.applied().await;
+    // At once, perhaps while the disk still writes.
+    running.orders.send_replace(Order::Pause);
+    let paused = running.status.wait_for(|status| status.paused).await.unwrap().clone();
+    assert_eq!((paused.serving_version, paused.not_kept, paused.connected), (1, None, false));
+    assert_eq!(bench.vault_beside().load().unwrap().unwrap().root.version, 1);
+    running.orders.send_replace(Order::Follow);
+    let mut control = bench.greet(1).await;
+    control.bring(&published(2)).await;
+    assert!(!running.status.borrow().paused);
+    running.stop().await;
 }

@@ -1,0 +1,433 @@
+//! Another process takes over the listening sockets: no connection is refused and no request fails.
+
+use std::net::UdpSocket;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use rustix::process::Signal;
+use turnpike_tests::{
+    Client, DRAINS, DataPlane, Gateway, Options, Origin, Publisher, StageBuilder, binary, host, http_api,
+    request, until,
+};
+
+fn echoing(origin: &Origin) -> StageBuilder {
+    http_api("a1").route("$default", &origin.url("{request.path}"))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Why an upgrade was refused.
+fn refusal(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = text(&output.stderr);
+    assert!(said.contains("not upgraded: "), "{said}");
+    said
+}
+
+#[test]
+fn a_new_process_takes_over_and_the_old_one_ends() {
+    let origin = Origin::echo();
+    let mut plane = DataPlane::with(&Options::new().shards(2), &[echoing(&origin)]);
+    let (address, admin) = (plane.gateway.address, plane.gateway.admin);
+    let mut waiting = plane.connect();
+    assert_eq!(waiting.exchange(request("GET", "a1", "/before")).status, 200);
+
+    let output = plane.gateway.ask_for_upgrade(&[]);
+    assert!(output.status.success(), "{output:?}");
+    let id = plane.gateway.follow_successor();
+    assert!(text(&output.stdout).starts_with(&format!("turnpike-gateway upgraded process={id} listen=")));
+    assert_eq!((plane.gateway.address, plane.gateway.admin, plane.gateway.shards), (address, admin, 2));
+    assert_ne!(id, plane.gateway.process().id());
+
+    plane.gateway.process().wait_for_log(DRAINS);
+    // A connection that waited gets its next answer, with a close.
+    let reply = waiting.exchange(request("GET", "a1", "/last"));
+    assert_eq!((reply.echo().target.as_str(), reply.headers.one("connection")), ("/last", Some("close")));
+    waiting.assert_closed();
+    let status = plane.gateway.process().wait();
+    assert!(status.success(), "{status}");
+
+    // The new one serves, at the admin address too, and follows control.
+    assert_eq!(plane.gateway.admin("GET", "/readyz").status, 200);
+    assert_eq!(plane.exchange(request("GET", "a1", "/after")).echo().target, "/after");
+    plane.publish(&[http_api("b1").route("$default", &origin.url("/"))]);
+    assert_eq!(plane.exchange(request("GET", "b1", "/")).status, 200);
+    plane.assert_at_rest();
+    plane.gateway.process().signal_successor(Signal::TERM);
+    plane.gateway.process().wait_for_successor();
+}
+
+#[test]
+fn a_request_in_flight_is_finished_by_the_old_process() {
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let origin = Origin::scripted(move |connection, _| {
+        while let Ok(Some(seen)) = connection.request() {
+            if seen.target == "/held" {
+                let _ = wait.lock().unwrap().recv();
+            }
+            if connection.echo(&seen).is_err() {
+                return;
+            }
+        }
+    });
+    let mut plane = DataPlane::serving(&[echoing(&origin)]);
+    let mut busy = plane.connect();
+    busy.send(request("GET", "a1", "/held"));
+    origin.wait_for_requests(1);
+    plane.gateway.upgrade();
+    assert_eq!(plane.exchange(request("GET", "a1", "/other")).status, 200);
+    release.send(()).unwrap();
+    let reply = busy.reply();
+    assert_eq!((reply.echo().target.as_str(), reply.headers.one("connection")), ("/held", Some("close")));
+    busy.assert_closed();
+    assert!(plane.gateway.process().wait().success());
+    plane.assert_at_rest();
+}
+
+#[test]
+fn what_waits_for_longer_than_the_drain_is_closed() {
+    let origin = Origin::echo();
+    let options = Options::new().set("drain_timeout_ms", 200);
+    let mut plane = DataPlane::with(&options, &[echoing(&origin)]);
+    let mut idle = plane.connect();
+    assert_eq!(idle.exchange(request("GET", "a1", "/")).status, 200);
+    plane.gateway.upgrade();
+    idle.assert_closed();
+    assert!(plane.gateway.process().wait().success());
+    assert!(!plane.gateway.process().log().contains("still in flight"), "{}", plane.gateway.process().log());
+    plane.assert_at_rest();
+}
+
+/// Connections of all kinds, without a pause between their requests, until told to stop.
+struct Load<'a> {
+    plane: &'a DataPlane,
+    stop: &'a AtomicBool,
+    served: &'a AtomicU64,
+}
+
+impl Load<'_> {
+    fn keep_alive(&self) {
+        let mut client = None;
+        while !self.stop.load(Ordering::Relaxed) {
+            let mut open = client.take().unwrap_or_else(|| Client::connect(self.plane.gateway.address));
+            let reply = open.exchange(request("GET", "a1", "/"));
+            assert_eq!(reply.status, 200);
+            self.served.fetch_add(1, Ordering::Relaxed);
+            if reply.headers.one("connection") != Some("close") {
+                client = Some(open);
+            }
+        }
+    }
+
+    fn single(&self) {
+        while !self.stop.load(Ordering::Relaxed) {
+            let mut client = Client::connect(self.plane.gateway.address);
+            assert_eq!(client.exchange(request("GET", "a1", "/")).status, 200);
+            self.served.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[test]
+fn no_request_fails_while_processes_and_their_shards_change() {
+    let origin = Origin::echo();
+    let directory = tempfile::tempdir().unwrap();
+    let settings = directory.path().join("settings.toml");
+    let shards = |count: usize| std::fs::write(&settings, format!("cores = '{count}'\n")).unwrap();
+    shards(3);
+    let options = Options::new().set("config", settings.display()).unset("cores");
+    let mut plane = DataPlane::with(&options, &[echoing(&origin)]);
+    assert_eq!(plane.gateway.shards, 3);
+    for count in [1, 4, 2] {
+        shards(count);
+        let (stop, served) = (AtomicBool::new(false), AtomicU64::new(0));
+        let load = Load { plane: &plane, stop: &stop, served: &served };
+        let output = std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| load.keep_alive());
+                scope.spawn(|| load.single());
+            }
+            let wait_for = |more: u64| {
+                let before = served.load(Ordering::Relaxed);
+                until("requests", || (served.load(Ordering::Relaxed) >= before + more).then_some(()));
+            };
+            wait_for(200);
+            let output = plane.gateway.ask_for_upgrade(&[]);
+            wait_for(400);
+            stop.store(true, Ordering::Relaxed);
+            output
+        });
+        assert!(output.status.success(), "{output:?}");
+        plane.gateway.follow_successor();
+        assert_eq!(plane.gateway.shards, count);
+        plane.assert_at_rest();
+    }
+}
+
+/// The same at a fixed rate, about half of what a debug build can do, over many connections.
+#[test]
+fn no_request_of_the_load_generator_fails() {
+    let origin = Origin::echo();
+    let mut plane = DataPlane::with(&Options::new().shards(2), &[echoing(&origin)]);
+    let load = std::process::Command::new(binary("turnpike-loadgen"))
+        .arg(format!("http://{}/", plane.gateway.address))
+        .args(["--header", &format!("host: {}", host("a1"))])
+        .args(["--rate", "1000", "--duration", "3s", "--connections", "32", "--threads", "1"])
+        .args(["--expect-status", "200", "--json"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    for round in 1..=3 {
+        origin.wait_for_requests(round * 500);
+        let output = plane.gateway.ask_for_upgrade(&[]);
+        assert!(output.status.success(), "{output:?}");
+        plane.gateway.follow_successor();
+    }
+    let output = load.wait_with_output().unwrap();
+    let report: serde_json::Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    let failed: u64 =
+        report["errors"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!(failed, 0, "{report:#}");
+    assert!(report["succeeded"].as_u64().unwrap() > 1_500, "{report:#}");
+}
+
+#[test]
+fn access_logs_have_every_request_once_in_whole_lines() {
+    let origin = Origin::echo();
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("access.log");
+    let options = Options::new()
+        .set("access_log", log.display())
+        .set("access_log_format", "$context.httpMethod $context.path $context.status");
+    let mut plane = DataPlane::with(&options, &[echoing(&origin)]);
+    let mut client = plane.connect();
+    for number in 0..50 {
+        assert_eq!(client.exchange(request("GET", "a1", &format!("/{number}"))).status, 200);
+    }
+    plane.gateway.upgrade();
+    let mut newer = plane.connect();
+    assert_eq!(newer.exchange(request("GET", "a1", "/50")).status, 200);
+    assert_eq!(client.exchange(request("GET", "a1", "/51")).status, 200);
+    drop((client, newer));
+    assert!(plane.gateway.process().wait().success());
+    let lines = until("52 lines", || {
+        let lines: Vec<String> = std::fs::read_to_string(&log).ok()?.lines().map(str::to_owned).collect();
+        (lines.len() >= 52).then_some(lines)
+    });
+    let mut wanted: Vec<String> = (0..52).map(|number| format!("GET /{number} 200")).collect();
+    let mut lines = lines;
+    wanted.sort();
+    lines.sort();
+    assert_eq!(lines, wanted);
+}
+
+/// A program that isn't a gateway.
+fn script(directory: &Path, body: &str) -> PathBuf {
+    let path = directory.join("script");
+    std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+fn assert_unharmed(plane: &mut DataPlane, open: &mut Client, stage: StageBuilder) {
+    assert_eq!(open.exchange(request("GET", "a1", "/open")).headers.one("connection"), None);
+    assert_eq!(plane.exchange(request("GET", "a1", "/new")).status, 200);
+    assert_eq!(plane.gateway.admin("GET", "/readyz").status, 200);
+    // Control is followed again.
+    plane.publish(&[stage]);
+}
+
+#[test]
+fn a_successor_that_crashes_at_start_changes_nothing() {
+    let origin = Origin::echo();
+    let mut plane = DataPlane::with(&Options::new(), &[echoing(&origin)]);
+    let mut open = plane.connect();
+    assert_eq!(open.exchange(request("GET", "a1", "/")).status, 200);
+    let directory = tempfile::tempdir().unwrap();
+    for (body, reason) in [("exit 7", "exit status: 7"), ("kill -SEGV $$", "signal: 11")] {
+        let program = script(directory.path(), body);
+        let said = refusal(&plane.gateway.ask_for_upgrade(&["--binary", program.to_str().unwrap()]));
+        assert!(said.contains("ended before it served") && said.contains(reason), "{said}");
+    }
+    let said = refusal(&plane.gateway.ask_for_upgrade(&["--binary", "/nowhere/turnpike-gateway"]));
+    assert!(said.contains("/nowhere/turnpike-gateway can't be started"), "{said}");
+    assert_unharmed(&mut plane, &mut open, echoing(&origin));
+    // And a good one still can.
+    plane.gateway.upgrade();
+    assert_eq!(plane.exchange(request("GET", "a1", "/")).status, 200);
+}
+
+#[test]
+fn a_successor_with_broken_settings_says_so() {
+    let origin = Origin::echo();
+    let directory = tempfile::tempdir().unwrap();
+    let settings = directory.path().join("settings.toml");
+    std::fs::write(&settings, "").unwrap();
+    let options = Options::new().set("config", settings.display());
+    let mut plane = DataPlane::with(&options, &[echoing(&origin)]);
+    let mut open = plane.connect();
+    assert_eq!(open.exchange(request("GET", "a1", "/")).status, 200);
+    std::fs::write(&settings, "idle_timeout_ms = 0\n").unwrap();
+    let said = refusal(&plane.gateway.ask_for_upgrade(&[]));
+    assert!(said.contains("the new process can't serve: idle_timeout_ms: 0 is outside"), "{said}");
+    assert_unharmed(&mut plane, &mut open, echoing(&origin));
+}
+
+#[test]
+fn a_successor_that_hangs_is_killed_in_time() {
+    let origin = Origin::echo();
+    let options = Options::new().set("upgrade_timeout_ms", 300);
+    let mut plane = DataPlane::with(&options, &[echoing(&origin)]);
+    let mut open = plane.connect();
+    assert_eq!(open.exchange(request("GET", "a1", "/")).status, 200);
+    let directory = tempfile::tempdir().unwrap();
+    let program = script(directory.path(), "exec sleep 1000");
+    let said = refusal(&plane.gateway.ask_for_upgrade(&["--binary", program.to_str().unwrap()]));
+    assert!(said.contains("wasn't ready within 300 ms (upgrade_timeout_ms) and is killed"), "{said}");
+    assert_unharmed(&mut plane, &mut open, echoing(&origin));
+}
+
+#[test]
+fn a_second_upgrade_is_refused_while_one_is_under_way() {
+    let origin = Origin::echo();
+    let options = Options::new().set("upgrade_timeout_ms", 1_000);
+    let mut plane = DataPlane::with(&options, &[echoing(&origin)]);
+    let mut open = plane.connect();
+    assert_eq!(open.exchange(request("GET", "a1", "/")).status, 200);
+    let directory = tempfile::tempdir().unwrap();
+    let started = directory.path().join("started");
+    let program = script(directory.path(), &format!("echo $$ > {}\nexec sleep 1000", started.display()));
+    let first = plane.gateway.begin_upgrade(&["--binary", program.to_str().unwrap()]);
+    let id = until("the first successor", || {
+        std::fs::read_to_string(&started).ok().filter(|id| id.ends_with('\n'))
+    });
+    let said = refusal(&plane.gateway.ask_for_upgrade(&[]));
+    assert!(said.contains(&format!("another upgrade to process {} is under way", id.trim())), "{said}");
+    refusal(&first.wait_with_output().unwrap());
+    assert_unharmed(&mut plane, &mut open, echoing(&origin));
+}
+
+/// A gateway whose successor takes up to two seconds to be ready: it waits for a name server that says nothing.
+struct Slow {
+    plane: DataPlane,
+    origin: Origin,
+    _silent: UdpSocket,
+}
+
+impl Slow {
+    fn start() -> Self {
+        let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let options = Options::new().set("dns_servers", silent.local_addr().unwrap());
+        let origin = Origin::echo();
+        let named = http_api("named").route("$default", "http://silent.example:80/");
+        let plane = DataPlane::with(&options, &[echoing(&origin), named]);
+        until("readiness in spite of the name", || {
+            (plane.gateway.admin("GET", "/readyz").status == 200).then_some(())
+        });
+        Self { plane, origin, _silent: silent }
+    }
+
+    /// The successor's process, once it has the sockets.
+    fn begin(&mut self) -> (std::process::Child, u32) {
+        let asking = self.plane.gateway.begin_upgrade(&[]);
+        self.plane.gateway.process().wait_for_log("taking over from process");
+        let own = self.plane.gateway.process().id();
+        let children = format!("/proc/{own}/task/{own}/children");
+        let id = until("the successor", || {
+            std::fs::read_to_string(&children).unwrap().split_whitespace().next()?.parse().ok()
+        });
+        (asking, id)
+    }
+}
+
+#[test]
+fn the_old_process_goes_on_when_the_new_one_is_killed_in_the_middle() {
+    let mut slow = Slow::start();
+    let mut open = slow.plane.connect();
+    assert_eq!(open.exchange(request("GET", "a1", "/")).status, 200);
+    let (asking, id) = slow.begin();
+    slow.plane.gateway.process().adopt(id);
+    slow.plane.gateway.process().signal_successor(Signal::KILL);
+    let said = refusal(&asking.wait_with_output().unwrap());
+    assert!(said.contains("ended before it served") && said.contains("signal: 9"), "{said}");
+    assert_unharmed(&mut slow.plane, &mut open, echoing(&slow.origin));
+    drop(open);
+    slow.plane.assert_at_rest();
+}
+
+#[test]
+fn the_new_process_serves_when_the_old_one_is_killed_in_the_middle() {
+    let mut slow = Slow::start();
+    let (asking, id) = slow.begin();
+    let process = slow.plane.gateway.process();
+    process.signal_alone(Signal::KILL);
+    process.adopt(id);
+    process.wait();
+    // Connections that come before the new one is ready wait in the queue.
+    let mut early = slow.plane.connect();
+    early.send(request("GET", "a1", "/early"));
+    assert_eq!(slow.plane.gateway.follow_successor(), id);
+    assert_eq!(early.reply().echo().target, "/early");
+    drop(early);
+    let said = refusal(&asking.wait_with_output().unwrap());
+    assert!(said.contains("ended before it answered"), "{said}");
+    slow.plane.publish(&[echoing(&slow.origin)]);
+    slow.plane.assert_at_rest();
+}
+
+#[test]
+fn the_new_process_serves_on_when_the_old_one_is_killed_while_it_drains() {
+    let origin = Origin::echo();
+    let mut plane = DataPlane::with(&Options::new(), &[echoing(&origin)]);
+    let mut open = plane.connect();
+    assert_eq!(open.exchange(request("GET", "a1", "/")).status, 200);
+    plane.gateway.upgrade();
+    plane.gateway.process().signal_alone(Signal::KILL);
+    open.assert_closed();
+    plane.gateway.process().wait();
+    assert_eq!(plane.exchange(request("GET", "a1", "/")).status, 200);
+    plane.publish(&[echoing(&origin)]);
+    plane.assert_at_rest();
+}
+
+#[test]
+fn a_snapshot_that_could_not_be_kept_prevents_an_upgrade() {
+    let origin = Origin::echo();
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("publish.sock");
+    let mut publisher = Publisher::start(&socket);
+    let options = Options::new().publish_socket(&socket).launcher(&["prlimit", "--fsize=100000"]);
+    let mut gateway = Gateway::start(&options);
+    let account = || turnpike_tests::account(&[]);
+    publisher.publish(&[account(), echoing(&origin).unit()]);
+    // More than a file may have here, as on a full disk.
+    let many = (0..3_000)
+        .fold(echoing(&origin), |stage, number| stage.route(&format!("GET /{number}"), &origin.url("/")));
+    publisher.publish(&[account(), many.unit()]);
+    gateway.process().wait_for_log("isn't on disk");
+    let said = refusal(&gateway.ask_for_upgrade(&[]));
+    assert!(said.contains("what is served isn't on disk") && said.contains("make room"), "{said}");
+    assert_eq!(gateway.exchange(request("GET", "a1", "/1")).status, 200);
+    // With a snapshot that fits, the upgrade succeeds.
+    publisher.publish(&[account(), echoing(&origin).unit()]);
+    gateway.upgrade();
+    assert_eq!(gateway.exchange(request("GET", "a1", "/1")).echo().target, "/1");
+    gateway.assert_at_rest();
+}
+
+#[test]
+fn without_a_gateway_the_command_says_where_it_looked() {
+    let origin = Origin::echo();
+    let mut plane = DataPlane::with(&Options::new(), &[echoing(&origin)]);
+    plane.gateway.process().kill();
+    let said = refusal(&plane.gateway.ask_for_upgrade(&[]));
+    assert!(said.contains("no gateway is reached at") && said.contains("upgrade.sock"), "{said}");
+}

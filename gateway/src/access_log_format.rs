@@ -11,6 +11,8 @@ use std::net::IpAddr;
 use line::{Line, Markup};
 use turnpike_snapshot::ACCESS_LOG_FORMAT_BYTES_MAX;
 
+use crate::tls::ClientCertificate;
+
 /// The gateway's own log, where `access_log_format` is unset: every value quoted, so that each line is JSON.
 pub(crate) const DEFAULT_FORMAT: &str = concat!(
     r#"{"requestId":"$context.requestId","ip":"$context.identity.sourceIp","#,
@@ -36,6 +38,8 @@ pub(crate) struct AccessRecord<'a> {
     pub(crate) protocol: &'a str,
     pub(crate) source_ip: IpAddr,
     pub(crate) user_agent: Option<&'a [u8]>,
+    /// What the client has proven to be, where its domain demands it.
+    pub(crate) client_certificate: Option<&'a ClientCertificate>,
     /// The host that the request named, without a port.
     pub(crate) domain_name: &'a [u8],
     pub(crate) account_id: &'a str,
@@ -179,6 +183,7 @@ enum Variable {
     Protocol,
     SourceIp,
     UserAgent,
+    ClientCertificate(CertificateField),
     DomainName,
     DomainPrefix,
     AccountId,
@@ -202,8 +207,19 @@ enum Variable {
     Absent,
 }
 
+/// What is told of a client's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CertificateField {
+    Pem,
+    SubjectDn,
+    IssuerDn,
+    SerialNumber,
+    NotBefore,
+    NotAfter,
+}
+
 /// By name, after the prefix; AWS has several names for some.
-const VARIABLES: [(&str, Variable); 32] = [
+const VARIABLES: [(&str, Variable); 38] = [
     ("requestId", Variable::RequestId),
     ("extendedRequestId", Variable::ExtendedRequestId),
     ("requestTime", Variable::RequestTime),
@@ -213,6 +229,12 @@ const VARIABLES: [(&str, Variable); 32] = [
     ("protocol", Variable::Protocol),
     ("identity.sourceIp", Variable::SourceIp),
     ("identity.userAgent", Variable::UserAgent),
+    ("identity.clientCert.clientCertPem", Variable::ClientCertificate(CertificateField::Pem)),
+    ("identity.clientCert.subjectDN", Variable::ClientCertificate(CertificateField::SubjectDn)),
+    ("identity.clientCert.issuerDN", Variable::ClientCertificate(CertificateField::IssuerDn)),
+    ("identity.clientCert.serialNumber", Variable::ClientCertificate(CertificateField::SerialNumber)),
+    ("identity.clientCert.validity.notBefore", Variable::ClientCertificate(CertificateField::NotBefore)),
+    ("identity.clientCert.validity.notAfter", Variable::ClientCertificate(CertificateField::NotAfter)),
     ("domainName", Variable::DomainName),
     ("domainPrefix", Variable::DomainPrefix),
     ("accountId", Variable::AccountId),

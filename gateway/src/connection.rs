@@ -17,6 +17,7 @@ use crate::listener;
 use crate::pipeline::{self, Answered, Exchange, Forwarded, Record, Refusal, Unparsed, Wire};
 use crate::settings::Settings;
 use crate::shard::Shard;
+use crate::tls::{self, Secured, TlsClient};
 use crate::wheel::{OnExpiry, Watch};
 
 /// After a reply that ends the connection while the client still sends: how much more is read, and for
@@ -31,6 +32,8 @@ pub(crate) struct Client {
     pub(crate) watch: Rc<Watch>,
     pub(crate) peer: SocketAddr,
     pub(crate) forwarded: Forwarded,
+    /// What the handshake has shown; `None` without TLS.
+    pub(crate) tls: Option<Rc<TlsClient>>,
     _place: Option<Place>,
 }
 
@@ -88,18 +91,31 @@ pub(crate) async fn serve(shard: Rc<Shard>, number: u64, accepted: Accepted) {
 }
 
 impl Client {
-    async fn admit(shard: &Shard, accepted: Accepted) -> Option<Self> {
+    async fn admit(shard: &Rc<Shard>, accepted: Accepted) -> Option<Self> {
         let Accepted { descriptor, peer, entrance } = accepted;
         let stream = Stream::from_accepted(descriptor).ok()?;
         let admitted = entrance::admit(shard, &stream, peer, entrance).await?;
-        Some(Self::new(shard, stream, admitted))
+        if !entrance.tls {
+            let stream = Rc::new(Transport::Plain(stream));
+            let watch = Watch::new(Rc::clone(&stream));
+            return Some(Self::new(shard, stream, watch, admitted, None));
+        }
+        // Boxed: over before the connection's first request.
+        let Secured { stream, watch, client } =
+            Box::pin(tls::accept(shard, stream, admitted.ends.peer.ip())).await?;
+        Some(Self::new(shard, stream, watch, admitted, Some(Rc::new(client))))
     }
 
-    fn new(shard: &Shard, stream: Stream, admitted: Admitted) -> Self {
+    fn new(
+        shard: &Shard,
+        stream: Rc<Transport>,
+        watch: Rc<Watch>,
+        admitted: Admitted,
+        tls: Option<Rc<TlsClient>>,
+    ) -> Self {
         let Admitted { ends: Ends { peer, local }, place } = admitted;
-        let stream = Rc::new(Transport::Plain(stream));
-        let forwarded = Forwarded::new(&shard.settings, peer, local);
-        Self { watch: Watch::new(Rc::clone(&stream)), stream, peer, forwarded, _place: place }
+        let forwarded = Forwarded::new(&shard.settings, peer, local, tls.is_some());
+        Self { stream, watch, peer, forwarded, tls, _place: place }
     }
 }
 
@@ -293,6 +309,9 @@ impl Connection {
         shard.stats.borrow_mut().gauges.exchanges_in_flight += 1;
         let answered = pipeline::answer(&exchange, &mut record).await;
         shard.stats.borrow_mut().gauges.exchanges_in_flight -= 1;
+        // What came behind it is the next request's, unless there is none.
+        let own = if answered.kept { head.head_bytes + answered.body_bytes } else { exchange.bytes.len() };
+        record.bytes_in += own as u64;
         record.end(&exchange);
         self.settle(head, answered).await
     }

@@ -23,6 +23,8 @@ use crate::stats::RefusalKind;
 pub(crate) struct Entrance {
     /// A PROXY protocol header comes first.
     pub(crate) proxy_protocol: bool,
+    /// TLS comes next.
+    pub(crate) tls: bool,
 }
 
 /// A connection as the kernel handed it out.

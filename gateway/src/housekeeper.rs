@@ -33,6 +33,7 @@ use crate::notify;
 use crate::settings::Settings;
 use crate::sockets::{Sockets, UPGRADE_SOCKET};
 use crate::table::{Compiler, StageLog, Table};
+use crate::tls::{DefaultCertificate, Site, Sites, TicketKeys};
 use crate::upgrade::predecessor::Legacy;
 use crate::upgrade::successor::{self, Incumbent, Outcome};
 use access_log::AccessLog;
@@ -70,6 +71,9 @@ pub(crate) struct Services {
     pub(crate) settings: &'static Settings,
     pub(crate) tables: Arc<ArcSwap<Table>>,
     pub(crate) log: AccessLog,
+    /// `None` where HTTPS is turned off.
+    https: Option<Https>,
+    tickets: Arc<TicketKeys>,
     resolver: Resolver,
     targets: Targets,
     vault: Vault,
@@ -95,8 +99,11 @@ impl Services {
     pub(crate) fn start(settings: &'static Settings, lock: &Lock) -> Result<Self, String> {
         let limits = publish::limits(settings);
         let vault = Vault::open_locked(Box::new(Files), &settings.data_dir, limits, lock.clone());
+        let tickets = TicketKeys::new(Duration::from_millis(settings.tls_ticket_rotation_ms))?;
         let resolver = Resolver::start(settings);
         Ok(Self {
+            https: Https::prepare(settings, &tickets)?,
+            tickets,
             tables: Arc::new(ArcSwap::from_pointee(Table::empty())),
             log: AccessLog::start(settings).map_err(|error| error.to_string())?,
             targets: Targets::start(settings, &resolver),
@@ -108,6 +115,11 @@ impl Services {
 
     pub(crate) fn addresses(&self) -> Arc<ArcSwap<Addresses>> {
         self.resolver.addresses()
+    }
+
+    /// For hosts without a site of their own; `None` where HTTPS is turned off.
+    pub(crate) fn default_site(&self) -> Option<Arc<Site>> {
+        self.https.as_ref().map(|https| Arc::clone(&https.site))
     }
 
     pub(crate) fn ejections(&self) -> mpsc::Sender<EjectedTarget> {
@@ -123,16 +135,44 @@ impl Services {
     }
 }
 
+/// What HTTPS answers with at hosts without a certificate of their own.
+struct Https {
+    certificate: Arc<DefaultCertificate>,
+    site: Arc<Site>,
+}
+
+impl Https {
+    fn prepare(settings: &Settings, tickets: &Arc<TicketKeys>) -> Result<Option<Self>, String> {
+        if settings.tls_listen.is_empty() {
+            return Ok(None);
+        }
+        let certificate = DefaultCertificate::load(settings)?;
+        if let Some(authority) = certificate.authority() {
+            report!(
+                "turnpike-gateway: HTTPS has a development certificate for hosts without one of their own; its \
+                 authority, for clients to trust: {}",
+                authority.display()
+            );
+        }
+        let site = Sites::new(Arc::clone(tickets)).default_site(&certificate);
+        let site = site.map_err(|error| format!("the default certificate: {error}"))?;
+        Ok(Some(Self { certificate: Arc::new(certificate), site }))
+    }
+}
+
 /// Runs until every shard has ended; an error names the one that ended for a reason of its own.
 pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), String> {
-    let Services { mut settings, tables, log, resolver, targets, vault } = services;
+    let Services { mut settings, tables, log, https, tickets, resolver, targets, vault } = services;
     let Gateway { driver, mailboxes, loads, mut events, sockets, legacy, ready_line } = gateway;
     let totals = Arc::new(Mutex::new(Totals::new(mailboxes.len())));
     let log_queue = log.queue();
     let log = Arc::new(Mutex::new(log));
     let resolver = Arc::new(resolver);
     let targets = Arc::new(targets);
-    let compiler = Compiler::new(settings.integration_timeout_ms_max);
+    let certificate = https.map(|https| https.certificate);
+    let compiler = Compiler::new(settings.integration_timeout_ms_max, Sites::new(Arc::clone(&tickets)))
+        .with_default_certificate(certificate.clone());
+    tokio::spawn(tickets.keep_rotating());
     let names = Names { resolver: Arc::clone(&resolver), targets: Arc::clone(&targets) };
     let publication = Publication::new(tables, Arc::clone(&totals), Arc::clone(&log), names, compiler);
     let publish_counts = publication.counts();
@@ -232,6 +272,9 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
             signal = signals.recv() => match signal {
                 Some(Signal::Reload) => {
                     log.lock().await.reopen();
+                    if let Some(Err(error)) = certificate.as_ref().map(|certificate| certificate.reload()) {
+                        report!("turnpike-gateway: {error}; the certificate that was read before is served on");
+                    }
                     if let Some(reread) = reload::reread(settings) {
                         settings = reread;
                         incumbent.timeout_ms.store(settings.upgrade_timeout_ms, Ordering::Relaxed);

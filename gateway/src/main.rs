@@ -27,6 +27,7 @@ mod shard;
 mod sockets;
 mod stats;
 mod table;
+mod tls;
 mod upgrade;
 mod upstream;
 mod wheel;
@@ -98,7 +99,7 @@ fn start(settings: &'static Settings, predecessor: Option<&Predecessor>) -> Resu
     let loads = Loads::new(settings.cores.len());
     let (mailboxes, driver) = start_shards(&services, sockets.shares(settings)?, &loads, &sender)?;
     drop(sender);
-    let ready_line = format!(
+    let mut ready_line = format!(
         "turnpike-gateway ready listen={} admin={} shards={} driver={} pid={}",
         sockets.addresses(),
         sockets.admin.socket.local_addr().map_err(|error| format!("admin: {error}"))?,
@@ -106,6 +107,9 @@ fn start(settings: &'static Settings, predecessor: Option<&Predecessor>) -> Resu
         driver.name(),
         std::process::id(),
     );
+    if let Some(addresses) = sockets.tls_addresses() {
+        ready_line.push_str(&format!(" tls={addresses}"));
+    }
     let gateway = Gateway { driver, mailboxes, loads, events, sockets, legacy, ready_line };
     runtime.block_on(housekeeper::run(services, gateway))
 }
@@ -135,6 +139,7 @@ fn start_shards(
             core: *core,
             settings,
             listeners,
+            default_site: services.default_site(),
             tables: Arc::clone(&services.tables),
             addresses: services.addresses(),
             loads: loads.clone(),

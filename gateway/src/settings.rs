@@ -40,6 +40,8 @@ pub(crate) enum Task {
 pub(crate) struct Settings {
     /// Never empty; port 0 lets the system choose.
     pub(crate) listen: Vec<SocketAddr>,
+    /// As `listen`, for HTTPS; empty without it.
+    pub(crate) tls_listen: Vec<SocketAddr>,
     /// Of the addresses listened on, those whose connections begin with a PROXY protocol header.
     pub(crate) proxy_protocol: Vec<SocketAddr>,
     /// Never empty where `proxy_protocol` isn't.
@@ -60,6 +62,14 @@ pub(crate) struct Settings {
     pub(crate) exit_with_parent: bool,
     pub(crate) drain_timeout_ms: u64,
     pub(crate) upgrade_timeout_ms: u64,
+
+    /// Both or neither; neither makes a development certificate.
+    pub(crate) tls_certificate: Option<PathBuf>,
+    pub(crate) tls_private_key: Option<PathBuf>,
+    pub(crate) tls_handshake_timeout_ms: u64,
+    /// Per shard.
+    pub(crate) tls_handshakes_in_flight_max: usize,
+    pub(crate) tls_ticket_rotation_ms: u64,
 
     /// Whose forwarding fields are believed.
     pub(crate) trusted_proxies: Networks,
@@ -192,8 +202,8 @@ impl Settings {
     }
 
     /// What the listener that was asked for as `address` asks of its connections.
-    pub(crate) fn entrance(&self, address: SocketAddr) -> Entrance {
-        Entrance { proxy_protocol: self.proxy_protocol.contains(&address) }
+    pub(crate) fn entrance(&self, address: SocketAddr, tls: bool) -> Entrance {
+        Entrance { proxy_protocol: self.proxy_protocol.contains(&address), tls }
     }
 
     /// What a gateway without any argument runs with, on core 0.
@@ -229,6 +239,9 @@ impl Settings {
             in_range("snapshot_bytes_max", low.snapshot_bytes_max, 1 << 30, 1_024, 1 << 40)?;
         let settings = Self {
             listen: low.listen.unwrap_or_else(|| vec![SocketAddr::from(([127, 0, 0, 1], 8080))]),
+            tls_listen: low
+                .tls_listen
+                .map_or_else(|| vec![SocketAddr::from(([127, 0, 0, 1], 8443))], |typed| typed.0),
             proxy_protocol: low.proxy_protocol.unwrap_or_default(),
             proxy_protocol_from: Networks::new(low.proxy_protocol_from.unwrap_or_default()),
             proxy_header_bytes_max: in_range(
@@ -250,6 +263,26 @@ impl Settings {
             driver: low.driver.map_or(DriverChoice::Auto, DriverChoice::from),
             require_io_uring: low.require_io_uring.unwrap_or(false),
             exit_with_parent: low.exit_with_parent.unwrap_or(false),
+            tls_certificate: low.tls_certificate,
+            tls_private_key: low.tls_private_key,
+            tls_handshake_timeout_ms: millis(
+                "tls_handshake_timeout_ms",
+                low.tls_handshake_timeout_ms,
+                10_000,
+            )?,
+            tls_handshakes_in_flight_max: count(
+                "tls_handshakes_in_flight_max",
+                low.tls_handshakes_in_flight_max,
+                1_024,
+                65_536,
+            )?,
+            tls_ticket_rotation_ms: in_range(
+                "tls_ticket_rotation_ms",
+                low.tls_ticket_rotation_ms,
+                21_600_000,
+                1_000,
+                TIMEOUT_MS_MAX,
+            )?,
             drain_timeout_ms: millis("drain_timeout_ms", low.drain_timeout_ms, 30_000)?,
             upgrade_timeout_ms: millis("upgrade_timeout_ms", low.upgrade_timeout_ms, 30_000)?,
 

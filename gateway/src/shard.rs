@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 use tokio::sync::mpsc;
 use turnpike_balance::Ejection;
-use turnpike_rt::{BellListener, Clock, Listener, Scratch};
+use turnpike_rt::{BellListener, CipherBuffers, Clock, Listener, Scratch};
 
 use crate::agreement::Agreement;
 use crate::buffers::Buffers;
@@ -34,6 +34,7 @@ use crate::mailbox::{Loads, Mailbox, ToShard};
 use crate::settings::{Live, Settings};
 use crate::stats::ShardStats;
 use crate::table::{StageLog, Table};
+use crate::tls::Site;
 use crate::upstream::Pools;
 use crate::wheel::{TICK_MS, Watch, Wheel};
 
@@ -47,6 +48,8 @@ pub(crate) struct ShardParts {
     pub(crate) core: usize,
     pub(crate) settings: &'static Settings,
     pub(crate) listeners: Vec<(TcpListener, Entrance)>,
+    /// For hosts without a site of their own; `None` without `tls_listen`.
+    pub(crate) default_site: Option<Arc<Site>>,
     pub(crate) tables: Arc<ArcSwap<Table>>,
     pub(crate) addresses: Arc<ArcSwap<Addresses>>,
     pub(crate) loads: Loads,
@@ -68,6 +71,8 @@ pub(crate) struct Shard {
     pub(crate) clock: Clock,
     pub(crate) wheel: Wheel,
     pub(crate) buffers: Buffers,
+    pub(crate) cipher_buffers: Rc<CipherBuffers>,
+    default_site: Option<Arc<Site>>,
     /// What polled transports receive into.
     pub(crate) scratch: Scratch,
     pub(crate) pools: Pools,
@@ -165,6 +170,8 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         wheel: Wheel::new(clock.now_us() / 1000),
         clock,
         buffers: Buffers::default(),
+        cipher_buffers: CipherBuffers::new(),
+        default_site: parts.default_site,
         scratch: turnpike_rt::scratch(),
         pools: Pools::default(),
         stats: RefCell::default(),
@@ -215,6 +222,12 @@ impl Shard {
             *adopted = Rc::new(Adopted(Arc::clone(newest)));
         }
         Rc::clone(&adopted)
+    }
+
+    /// What a handshake for this name does, as of now; `None` where HTTPS is turned off.
+    pub(crate) fn site(&self, name: Option<&str>) -> Option<Arc<Site>> {
+        let table = self.table();
+        name.and_then(|name| table.site(name)).or(self.default_site.as_ref()).map(Arc::clone)
     }
 
     /// Milliseconds on the shard's clock, exact where the wheel's are coarse.
@@ -295,7 +308,7 @@ impl Shard {
 
     fn report(&self, reply: Reply) {
         let mut stats = self.stats.borrow_mut();
-        stats.gauges.buffers_in_use = self.buffers.in_use();
+        stats.gauges.buffers_in_use = self.buffers.in_use() + self.cipher_buffers.in_use();
         stats.gauges.snapshot_version = self.table().version;
         let mut report = stats.report();
         report.groups = self.pools.groups.report();

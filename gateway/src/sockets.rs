@@ -32,6 +32,8 @@ pub(crate) struct Sockets {
 pub(crate) struct Group {
     /// As set; its port may be 0.
     pub(crate) wanted: SocketAddr,
+    /// For HTTPS.
+    pub(crate) tls: bool,
     pub(crate) bound: SocketAddr,
     /// Never empty.
     pub(crate) sockets: Vec<TcpListener>,
@@ -58,9 +60,12 @@ impl Sockets {
                 (Vec::new(), None, None, Lock::take(&settings.data_dir).map_err(|error| error.to_string())?)
             }
         };
-        let mut wanted = Vec::with_capacity(settings.listen.len());
+        let mut wanted = Vec::with_capacity(settings.listen.len() + settings.tls_listen.len());
         for address in &settings.listen {
-            wanted.push(group(*address, &mut groups, settings)?);
+            wanted.push(group(*address, false, &mut groups, settings)?);
+        }
+        for address in &settings.tls_listen {
+            wanted.push(group(*address, true, &mut groups, settings)?);
         }
         Ok(Self {
             groups: wanted,
@@ -78,8 +83,17 @@ impl Sockets {
 
     /// Where clients are served, for people and programs to read.
     pub(crate) fn addresses(&self) -> String {
-        let addresses: Vec<String> = self.groups.iter().map(|group| group.bound.to_string()).collect();
-        addresses.join(",")
+        self.addresses_of(false)
+    }
+
+    /// As [`addresses`](Self::addresses), over HTTPS; `None` where that is turned off.
+    pub(crate) fn tls_addresses(&self) -> Option<String> {
+        Some(self.addresses_of(true)).filter(|addresses| !addresses.is_empty())
+    }
+
+    fn addresses_of(&self, tls: bool) -> String {
+        let groups = self.groups.iter().filter(|group| group.tls == tls);
+        groups.map(|group| group.bound.to_string()).collect::<Vec<_>>().join(",")
     }
 
     /// Descriptors of its own for each shard: every socket has a shard, every shard has a socket of each address.
@@ -90,7 +104,7 @@ impl Sockets {
         let mut shares: Vec<Share> = settings.cores.iter().map(|_| Share::new()).collect();
         let shard_count = shares.len();
         for group in &self.groups {
-            let entrance = settings.entrance(group.wanted);
+            let entrance = settings.entrance(group.wanted, group.tls);
             for (index, socket) in group.sockets.iter().enumerate() {
                 let socket = socket.try_clone().map_err(|error| listen_error(group.bound, &error))?;
                 shares[index % shard_count].push((socket, entrance));
@@ -101,8 +115,13 @@ impl Sockets {
 }
 
 /// The group for an address, with a socket for each shard.
-fn group(wanted: SocketAddr, inherited: &mut Vec<Group>, settings: &Settings) -> Result<Group, String> {
-    let known = inherited.iter().position(|group| group.wanted == wanted);
+fn group(
+    wanted: SocketAddr,
+    tls: bool,
+    inherited: &mut Vec<Group>,
+    settings: &Settings,
+) -> Result<Group, String> {
+    let known = inherited.iter().position(|group| group.wanted == wanted && group.tls == tls);
     let known = known.or_else(|| inherited.iter().position(|group| group.bound == wanted));
     let (mut address, mut sockets) = match known {
         Some(position) => {
@@ -124,7 +143,7 @@ fn group(wanted: SocketAddr, inherited: &mut Vec<Group>, settings: &Settings) ->
         address = socket.local_addr().map_err(failed(address))?;
         sockets.push(socket);
     }
-    Ok(Group { wanted, bound: address, sockets })
+    Ok(Group { wanted, tls, bound: address, sockets })
 }
 
 /// Sharing a port is meant for this gateway's shards: a second gateway on it would silently take a part of
@@ -185,6 +204,7 @@ mod tests {
         let any = "127.0.0.1:0".parse().unwrap();
         Settings {
             listen: vec![any, any],
+            tls_listen: Vec::new(),
             admin_listen: any,
             cores: (0..cores).collect(),
             data_dir: data_dir.to_owned(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use hdrhistogram::Histogram;
 
 use crate::http2::Http2Events;
+use crate::tls::TlsFailures;
 
 /// Index of a stage's figures, the same on every shard; given out by [`crate::housekeeper::totals::Totals`] when a
 /// snapshot is compiled, and never used for another stage again.
@@ -105,6 +106,8 @@ pub(crate) enum RefusalKind {
     Unsupported,
     /// No API answers at this host, base path or stage.
     ApiUnknown,
+    /// A mutual-TLS domain was asked for without the certificate that it wants, or over another's connection.
+    ClientCertificate,
     /// The API has no such route.
     RouteUnknown,
     /// `exchanges_in_flight_max` is reached.
@@ -136,7 +139,7 @@ pub(crate) enum RefusalKind {
 
 impl RefusalKind {
     /// In order of the discriminants.
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::Malformed,
         Self::StartLineTooLong,
         Self::HeaderTooLarge,
@@ -146,6 +149,7 @@ impl RefusalKind {
         Self::WriteTimeout,
         Self::Unsupported,
         Self::ApiUnknown,
+        Self::ClientCertificate,
         Self::RouteUnknown,
         Self::ExchangesInFlight,
         Self::Connections,
@@ -175,6 +179,7 @@ impl RefusalKind {
             Self::WriteTimeout => "write_timeout",
             Self::Unsupported => "unsupported",
             Self::ApiUnknown => "api_unknown",
+            Self::ClientCertificate => "client_certificate",
             Self::RouteUnknown => "route_unknown",
             Self::ExchangesInFlight => "exchanges_in_flight",
             Self::Connections => "connections",
@@ -230,6 +235,11 @@ pub(crate) struct Counters {
     /// Of those accepted, that speak HTTP/2.
     pub(crate) http2_connections_total: u64,
     pub(crate) http2_events: Http2Events,
+    /// With clients, done.
+    pub(crate) tls_handshakes_total: u64,
+    /// Of those, the ones that went on from an earlier session.
+    pub(crate) tls_handshakes_resumed_total: u64,
+    pub(crate) tls_failures: TlsFailures,
     pub(crate) upstream_connects_total: u64,
     pub(crate) upstream_connect_failures_total: u64,
     /// Requests whose client went away before it had its whole answer.
@@ -258,6 +268,9 @@ impl Counters {
         self.refusals.add(&other.refusals);
         self.http2_connections_total += other.http2_connections_total;
         self.http2_events.add(&other.http2_events);
+        self.tls_handshakes_total += other.tls_handshakes_total;
+        self.tls_handshakes_resumed_total += other.tls_handshakes_resumed_total;
+        self.tls_failures.add(&other.tls_failures);
         self.upstream_connects_total += other.upstream_connects_total;
         self.upstream_connect_failures_total += other.upstream_connect_failures_total;
         self.upstream_reuses_total += other.upstream_reuses_total;
@@ -276,6 +289,7 @@ pub(crate) struct Gauges {
     /// Open, and between two requests.
     pub(crate) connections_idle: u64,
     pub(crate) exchanges_in_flight: u64,
+    pub(crate) tls_handshakes_in_flight: u64,
     pub(crate) upstream_connections_open: u64,
     /// Open, and in the pool.
     pub(crate) upstream_connections_idle: u64,

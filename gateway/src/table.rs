@@ -24,6 +24,7 @@ use turnpike_snapshot::{Protocol, Unit};
 use crate::access_log_format::AccessLogFormat;
 use crate::housekeeper::access_log::SinkId;
 use crate::stats::StageSlot;
+use crate::tls::{ClientDemand, Site};
 
 /// Hosts that are no custom domain serve every API below this path.
 const EXECUTE_API_PREFIX: &str = "/_aws/execute-api/";
@@ -42,10 +43,9 @@ pub(crate) struct Table {
     host_suffix: Box<str>,
     /// Short keys lie in the map itself: one cache line less for each look.
     apis: FxHashMap<SmolStr, Api>,
-    /// Each domain's mappings, longest key first.
-    domains: FxHashMap<Box<str>, Box<[BasePath]>>,
+    domains: FxHashMap<Box<str>, Domain>,
     /// The same of domains like `*.example.com`, by what follows the `*.`.
-    wildcards: FxHashMap<Box<str>, Box<[BasePath]>>,
+    wildcards: FxHashMap<Box<str>, Domain>,
     acme: Challenges,
     /// With their units.
     groups: Box<[(Arc<TargetGroup>, Arc<Unit>)]>,
@@ -57,6 +57,15 @@ struct Api {
     stages: FxHashMap<SmolStr, Arc<Stage>>,
     /// `$default`
     default: Option<Arc<Stage>>,
+}
+
+/// A custom domain.
+#[derive(Debug)]
+struct Domain {
+    /// Longest key first.
+    base_paths: Box<[BasePath]>,
+    /// `None` has the gateway's own certificate.
+    site: Option<Arc<Site>>,
 }
 
 #[derive(Debug)]
@@ -137,6 +146,8 @@ pub(crate) struct Address<'t, 'p> {
     pub(crate) path: &'p str,
     /// The mapping's key, at a custom domain.
     pub(crate) base_path: Option<&'t str>,
+    /// The certificate that the domain demands of its clients.
+    pub(crate) demand: Option<ClientDemand>,
 }
 
 /// Why no stage is addressed.
@@ -175,15 +186,22 @@ impl Table {
         if let Some(api_id) = self.api_id_in(host) {
             return self.default_form(api_id, path);
         }
-        if let Some(base_paths) = self.domain(host) {
-            return base_paths
-                .iter()
-                .find_map(|base_path| base_path.address(path))
-                .ok_or(AddressError::ApiUnknown);
+        if let Some(domain) = self.domain(host) {
+            return domain.address(path).ok_or(AddressError::ApiUnknown);
         }
         let below = path.strip_prefix(EXECUTE_API_PREFIX).ok_or(AddressError::ApiUnknown)?;
         let (api_id, path) = below.split_at(below.find('/').unwrap_or(below.len()));
         self.default_form(api_id, path)
+    }
+
+    /// What a handshake for a host does; `None` where the host has no certificate of its own.
+    pub(crate) fn site(&self, host: &str) -> Option<&Arc<Site>> {
+        let mut lowered = [0; HOST_BYTES_MAX];
+        let host = lower(host.as_bytes(), &mut lowered)?;
+        if self.api_id_in(host).is_some() {
+            return None;
+        }
+        self.domain(host)?.site.as_ref()
     }
 
     /// What answers a certificate authority at a host, without its port, and a normalized path.
@@ -195,16 +213,16 @@ impl Table {
         self.acme.answer(lower(host, &mut lowered)?, path)
     }
 
-    /// A custom domain's mappings; its own name comes before a wildcard, which stands for one label.
-    fn domain(&self, host: &str) -> Option<&[BasePath]> {
-        if let Some(base_paths) = self.domains.get(host) {
-            return Some(base_paths);
+    /// A custom domain; its own name comes before a wildcard, which stands for one label.
+    fn domain(&self, host: &str) -> Option<&Domain> {
+        if let Some(domain) = self.domains.get(host) {
+            return Some(domain);
         }
         if self.wildcards.is_empty() {
             return None;
         }
         let (_, above) = host.split_once('.').filter(|(label, _)| !label.is_empty())?;
-        self.wildcards.get(above).map(|base_paths| &**base_paths)
+        self.wildcards.get(above)
     }
 
     fn api_id_in<'h>(&self, host: &'h str) -> Option<&'h str> {
@@ -227,7 +245,7 @@ impl Table {
         if stage.execute_api_endpoint_disabled {
             return Err(AddressError::EndpointDisabled(api.protocol));
         }
-        Ok(Address { stage, path: rooted(path), base_path: None })
+        Ok(Address { stage, path: rooted(path), base_path: None, demand: None })
     }
 }
 
@@ -238,12 +256,21 @@ impl Api {
     }
 }
 
+impl Domain {
+    fn address<'t, 'p>(&'t self, path: &'p str) -> Option<Address<'t, 'p>> {
+        let address = self.base_paths.iter().find_map(|base_path| base_path.address(path))?;
+        let demand = self.site.as_ref().and_then(|site| site.demand);
+        Some(Address { demand, ..address })
+    }
+}
+
 impl BasePath {
     fn address<'t, 'p>(&'t self, path: &'p str) -> Option<Address<'t, 'p>> {
         let rest =
             if self.key.is_empty() { path } else { path.strip_prefix('/')?.strip_prefix(&*self.key)? };
         let whole_segments = rest.is_empty() || rest.starts_with('/');
-        whole_segments.then(|| Address { stage: &self.stage, path: rooted(rest), base_path: Some(&self.key) })
+        let (stage, base_path) = (&*self.stage, Some(&*self.key));
+        whole_segments.then(|| Address { stage, path: rooted(rest), base_path, demand: None })
     }
 }
 

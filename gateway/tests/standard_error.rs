@@ -44,6 +44,8 @@ fn it_serves_on_and_drains() {
         "1",
         "--listen",
         "127.0.0.1:0",
+        "--tls-listen",
+        "127.0.0.1:0",
         "--admin-listen",
         "127.0.0.1:0",
     ]);

@@ -46,7 +46,8 @@ class Up:
     """`turnpike-control up`, understood from what it prints."""
 
     def __init__(self, directory):
-        gateway = ("--gateway-listen", "127.0.0.1:0", "--gateway-admin-listen", "127.0.0.1:0", "--gateway-cores", "1")
+        gateway = ("--gateway-listen", "127.0.0.1:0", "--gateway-tls-listen", "127.0.0.1:0")
+        gateway += ("--gateway-admin-listen", "127.0.0.1:0", "--gateway-cores", "1")
         arguments = ("up", "--listen", "127.0.0.1:0", "--data-dir", directory, *gateway)
         self.process = Process("turnpike-control", *arguments)
         self.exports, self.gateway, self.printed = {}, None, []

@@ -137,7 +137,7 @@ def test_epoll_serves_where_io_uring_is_denied(own_turnpike, origin):
 
 
 def test_io_uring_can_be_required(tmp_path):
-    arguments = ("--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir", tmp_path / "gateway")
+    arguments = ("--listen", "127.0.0.1:0", "--tls-listen", "", "--admin-listen", "127.0.0.1:0", "--data-dir", tmp_path / "gateway")
     gateway = Process("turnpike-gateway", *arguments, "--require-io-uring", preexec_fn=without_io_uring)
     try:
         assert gateway.child.wait(30) != 0
@@ -157,7 +157,7 @@ def test_an_unprivileged_user_can_run_the_gateway(tmp_path):
     for parent in [directory, *directory.parents]:
         if parent.stat().st_uid == os.geteuid() and parent != parent.parent:
             parent.chmod(parent.stat().st_mode | 0o111)
-    arguments = ("--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--cores", "1")
+    arguments = ("--listen", "127.0.0.1:0", "--tls-listen", "", "--admin-listen", "127.0.0.1:0", "--cores", "1")
     gateway = Process(
         directory / "turnpike-gateway",
         *(*arguments, "--data-dir", directory / "gateway", "--exit-with-parent"),

@@ -106,7 +106,7 @@ class Turnpike:
         self.directory = directory
         self.control = self.gateway = None
         self.environment = {}
-        self.listen = self.api = "127.0.0.1:0"
+        self.listen = self.tls = self.api = "127.0.0.1:0"
 
     def __enter__(self):
         try:
@@ -167,12 +167,14 @@ class Turnpike:
     def start_gateway(self, **popen):
         self.gateway = Process(
             "turnpike-gateway",
-            *("--listen", self.listen, "--admin-listen", "127.0.0.1:0", "--cores", "1", "--exit-with-parent"),
+            *("--listen", self.listen, "--tls-listen", self.tls, "--admin-listen", "127.0.0.1:0"),
+            *("--cores", "1", "--exit-with-parent"),
             *("--data-dir", self.directory / "gateway", "--publish-socket", self.publish_socket),
             **popen,
         )
         ready = fields(self.gateway.line("turnpike-gateway ready "))
         self.listen, self.admin, self.driver = ready["listen"], ready["admin"], ready["driver"]
+        self.tls = ready["tls"]
 
     @property
     def api_url(self):

@@ -1,6 +1,6 @@
 //! A raw TCP client: sends exactly the bytes given, reads replies strictly.
 
-use std::io::{Error, ErrorKind, Result, Write};
+use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -161,15 +161,7 @@ impl Client {
     /// # Errors
     /// The connection's, `UnexpectedEof` for a reply that is cut short, `InvalidData` for a malformed one.
     pub fn try_reply(&mut self, to_head: bool) -> Result<Reply> {
-        loop {
-            let (status, headers) = self.try_head()?;
-            if status < 200 {
-                continue;
-            }
-            let length = reply_length(status, &headers, to_head)?;
-            let (body, trailers) = self.reader.body(length)?;
-            return Ok(Reply { status, headers, body, trailers });
-        }
+        read_reply(&mut self.reader, to_head)
     }
 
     /// Reads one head, interim ones included, and leaves the body: for [`Self::body_into`].
@@ -182,8 +174,7 @@ impl Client {
     /// # Errors
     /// As [`Self::try_reply`].
     pub fn try_head(&mut self) -> Result<(u16, Fields)> {
-        let head = self.reader.head()?.ok_or(ErrorKind::UnexpectedEof)?;
-        Ok((status(&head)?, head.headers))
+        read_head(&mut self.reader)
     }
 
     /// Reads the body of the reply whose head is given, piece by piece.
@@ -212,6 +203,24 @@ impl Client {
     pub fn reset(self) {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
     }
+}
+
+/// The final reply.
+pub(crate) fn read_reply(reader: &mut Reader<impl Read>, to_head: bool) -> Result<Reply> {
+    loop {
+        let (status, headers) = read_head(reader)?;
+        if status < 200 {
+            continue;
+        }
+        let length = reply_length(status, &headers, to_head)?;
+        let (body, trailers) = reader.body(length)?;
+        return Ok(Reply { status, headers, body, trailers });
+    }
+}
+
+fn read_head(reader: &mut Reader<impl Read>) -> Result<(u16, Fields)> {
+    let head = reader.head()?.ok_or(ErrorKind::UnexpectedEof)?;
+    Ok((status(&head)?, head.headers))
 }
 
 pub(crate) fn send_until_stalled(

@@ -98,6 +98,8 @@ pub struct Gateway {
     process: Process,
     /// Where it serves APIs.
     pub address: SocketAddr,
+    /// Where it serves APIs over HTTPS; `None` where that is turned off.
+    pub tls: Option<SocketAddr>,
     /// Where its metrics are.
     pub admin: SocketAddr,
     /// `io_uring` or `epoll`.
@@ -120,6 +122,7 @@ impl Gateway {
         let (listen, admin) = (address("listen"), address("admin"));
         Self {
             address: listen,
+            tls: line.contains(" tls=").then(|| address("tls")),
             admin,
             driver: field(&line, "driver").to_owned(),
             shards: field(&line, "shards").parse().unwrap_or_else(|_| panic!("shards in '{line}'")),
@@ -275,6 +278,7 @@ fn launch(options: &Options) -> (Process, PathBuf, Option<TempDir>) {
     let socket = options.publish_socket.clone().unwrap_or_else(|| data_dir.with_file_name("publish.sock"));
     let mut settings = vec![
         setting("listen", "127.0.0.1:0"),
+        setting("tls_listen", "127.0.0.1:0"),
         setting("admin_listen", "127.0.0.1:0"),
         setting("data_dir", data_dir.display()),
         setting("publish_socket", socket.display()),

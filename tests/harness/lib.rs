@@ -17,6 +17,7 @@ mod plane;
 mod process;
 mod publisher;
 mod tap;
+mod tls;
 mod units;
 
 pub use client::{Client, Echo, Reply};
@@ -31,6 +32,8 @@ pub use plane::{DataPlane, request};
 pub use process::{DEADLINE, Process, binary, run, until};
 pub use publisher::Publisher;
 pub use tap::Tap;
+pub use tls::{Authority, Leaf, TlsClient, client_config, resuming_config};
 pub use units::{
-    GroupBuilder, Mapped, REGION, StageBuilder, account, host, http_api, rest_api, target_group,
+    GroupBuilder, Mapped, REGION, StageBuilder, account, account_with_tls, domain_tls, host, http_api,
+    mutual_tls, rest_api, target_group,
 };

@@ -1,7 +1,7 @@
 //! A gateway and the publisher that feeds it: the data plane as most tests need it.
 
 use tempfile::TempDir;
-use turnpike_snapshot::Unit;
+use turnpike_snapshot::{Unit, encode_unit};
 
 use crate::client::{Client, Reply};
 use crate::gateway::{Gateway, Options};
@@ -15,6 +15,8 @@ pub struct DataPlane {
     pub gateway: Gateway,
     pub publisher: Publisher,
     account: Unit,
+    /// Besides the account and the stages.
+    others: Vec<Unit>,
     groups: Vec<GroupBuilder>,
     directory: TempDir,
 }
@@ -35,20 +37,32 @@ impl DataPlane {
     /// As [`Self::with`], and target groups.
     #[must_use]
     pub fn with_groups(options: &Options, stages: &[StageBuilder], groups: &[GroupBuilder]) -> Self {
-        Self::start(options, stages, account(&[]), groups)
+        Self::start(options, stages, account(&[]), Vec::new(), groups)
     }
 
     /// As [`Self::with`], for an account with custom domains.
     #[must_use]
     pub fn with_account(options: &Options, stages: &[StageBuilder], account: Unit) -> Self {
-        Self::start(options, stages, account, &[])
+        Self::start(options, stages, account, Vec::new(), &[])
     }
 
-    fn start(options: &Options, stages: &[StageBuilder], account: Unit, groups: &[GroupBuilder]) -> Self {
+    /// As [`Self::with_account`], with certificates, trust stores and whatever else the account refers to.
+    #[must_use]
+    pub fn with_units(options: &Options, stages: &[StageBuilder], account: Unit, others: Vec<Unit>) -> Self {
+        Self::start(options, stages, account, others, &[])
+    }
+
+    fn start(
+        options: &Options,
+        stages: &[StageBuilder],
+        account: Unit,
+        others: Vec<Unit>,
+        groups: &[GroupBuilder],
+    ) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let publisher = Publisher::start(&directory.path().join("publish.sock"));
         let gateway = Gateway::start(&options.clone().publish_socket(&directory.path().join("publish.sock")));
-        let mut plane = Self { gateway, publisher, account, groups: groups.to_vec(), directory };
+        let mut plane = Self { gateway, publisher, account, others, groups: groups.to_vec(), directory };
         plane.publish(stages);
         plane
     }
@@ -66,6 +80,24 @@ impl DataPlane {
         let units = self.units(stages);
         self.publisher.publish(&units);
         self.gateway.wait_for_version(self.version());
+    }
+
+    /// Publishes the next version with another account and what it refers to, and waits until it is served.
+    pub fn publish_units(&mut self, stages: &[StageBuilder], account: Unit, others: Vec<Unit>) {
+        (self.account, self.others) = (account, others);
+        self.publish(stages);
+    }
+
+    /// As [`Self::publish_units`], for what is to be refused; returns why it was, and what was served before stays.
+    ///
+    /// # Panics
+    /// When it isn't refused.
+    pub fn publish_refused(&mut self, stages: &[StageBuilder], account: Unit, others: Vec<Unit>) -> String {
+        let stages = stages.iter().map(StageBuilder::unit);
+        let units = std::iter::once(account).chain(others).chain(stages);
+        let encoded = units.map(|unit| encode_unit(&unit).expect("a small unit")).collect();
+        let version = self.version() + 1;
+        self.publisher.publish_encoded(version, encoded).expect_err("it is refused")
     }
 
     /// As [`Self::publish`], with other target groups than before.
@@ -120,6 +152,7 @@ impl DataPlane {
     fn units(&self, stages: &[StageBuilder]) -> Vec<Unit> {
         let groups = self.groups.iter().map(GroupBuilder::unit);
         std::iter::once(self.account.clone())
+            .chain(self.others.iter().cloned())
             .chain(stages.iter().map(StageBuilder::unit))
             .chain(groups)
             .collect()

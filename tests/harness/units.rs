@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use turnpike_snapshot::{
-    AccessLog, AccountUnit, Balancing, CircuitBreaker, Domain, Endpoint, HealthCheck, HttpProxy, HttpVersion,
-    Integration, IntegrationKind, Mapping, OutlierEjection, Probe, Protocol, RetryPolicy, Route, Scheme,
-    StageUnit, Target, TargetGroupUnit, TargetPart, Unit,
+    AccessLog, AccountUnit, Balancing, CircuitBreaker, Domain, DomainTls, Endpoint, HealthCheck, HttpProxy,
+    HttpVersion, Integration, IntegrationKind, Mapping, OutlierEjection, Probe, Protocol, RetryPolicy, Route,
+    Scheme, StageUnit, Target, TargetGroupUnit, TargetPart, TlsVersion, Unit,
 };
 
 /// The region of every test's account.
@@ -57,6 +57,34 @@ pub fn account(domains: &[(&str, &[Mapped<'_>])]) -> Unit {
         domains: domains.iter().map(domain).collect(),
         acme_challenges: Vec::new(),
     })
+}
+
+/// As [`account`]; each domain with its TLS.
+#[must_use]
+pub fn account_with_tls(domains: &[(&str, &[Mapped<'_>], DomainTls)]) -> Unit {
+    let plain: Vec<_> = domains.iter().map(|&(name, mappings, _)| (name, mappings)).collect();
+    let Unit::Account(mut unit) = account(&plain) else { unreachable!("an account was made") };
+    for (domain, (_, _, tls)) in unit.domains.iter_mut().zip(domains) {
+        domain.tls = Some(tls.clone());
+    }
+    Unit::Account(unit)
+}
+
+/// TLS 1.2 and 1.3 with the certificate of this id.
+#[must_use]
+pub fn domain_tls(certificate: &str) -> DomainTls {
+    DomainTls {
+        certificate: certificate.to_owned(),
+        version_min: TlsVersion::Tls12,
+        cipher_suites: Vec::new(),
+        client_trust_store: None,
+    }
+}
+
+/// As [`domain_tls`], for clients whose certificates the trust store of this id has issued.
+#[must_use]
+pub fn mutual_tls(certificate: &str, trust_store: &str) -> DomainTls {
+    DomainTls { client_trust_store: Some(trust_store.to_owned()), ..domain_tls(certificate) }
 }
 
 /// A stage in the making.

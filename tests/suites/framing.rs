@@ -60,6 +60,7 @@ fn answers_pipelined_requests_in_order() {
             ),
         };
     }
+    let sent = all.len();
     client.send(all);
     for number in 0..40 {
         let echo = client.reply().echo();
@@ -68,6 +69,8 @@ fn answers_pipelined_requests_in_order() {
     }
     drop(client);
     plane.assert_at_rest();
+    let received = plane.gateway.metrics().sum("turnpike_shard_received_bytes_total", &[]);
+    assert_eq!(received as usize, sent, "each byte is counted once");
 }
 
 #[test]

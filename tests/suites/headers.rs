@@ -169,12 +169,15 @@ fn the_origins_fields_pass_to_the_client() {
 #[test]
 fn rest_apis_rename_what_aws_renames() {
     let origin = Origin::replying(
-        "HTTP/1.1 401 Unauthorized\r\nServer: origin\r\nWWW-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 401 Unauthorized\r\nServer: origin\r\nWWW-Authenticate: Basic\r\nx-amzn-RequestId: origin's\r\n\
+         Content-Length: 0\r\n\r\n",
     );
     let plane = both(&origin);
     let rest = plane.exchange(get("r1", "")).headers;
     assert_eq!(rest.one("x-amzn-remapped-server"), Some("origin"));
     assert_eq!(rest.one("x-amzn-remapped-www-authenticate"), Some("Basic"));
+    assert_eq!(rest.one("x-amzn-remapped-x-amzn-requestid"), Some("origin's"));
+    assert_ne!(rest.one("x-amzn-requestid"), Some("origin's"), "the gateway's own, once");
     assert!(!rest.has("server") && !rest.has("www-authenticate"));
     let http = plane.exchange(get("a1", "")).headers;
     assert_eq!((http.one("server"), http.one("www-authenticate")), (Some("origin"), Some("Basic")));

@@ -125,7 +125,7 @@ fn check(settings: &[(&str, &str)]) -> (bool, serde_json::Value) {
     let mut command = std::process::Command::new(binary("turnpike-gateway"));
     command.args(["check", "--output", "json", "--cores", "1", "--listen", "127.0.0.1:0"]);
     command
-        .args(["--admin-listen", "127.0.0.1:0"])
+        .args(["--admin-listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"])
         .env("TURNPIKE_GATEWAY_CONNECTIONS_MAX", "100")
         .arg("--data-dir")
         .arg(data_dir);
@@ -199,7 +199,16 @@ fn check_names_the_memlock_limit() {
         let output = std::process::Command::new(words[0])
             .args(&words[1..])
             .arg(readable_copy(user.directory.path()))
-            .args(["check", "--cores", "2", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .args([
+                "check",
+                "--cores",
+                "2",
+                "--listen",
+                "127.0.0.1:0",
+                "--tls-listen=",
+                "--admin-listen",
+                "127.0.0.1:0",
+            ])
             .args(["--driver", "auto", "--connections-max", "10", &format!("--require-io-uring={required}")])
             .arg("--data-dir")
             .arg(user.directory.path().join("gateway"))

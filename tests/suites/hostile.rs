@@ -245,8 +245,8 @@ fn what_is_too_large_is_counted_by_what_it_is() {
         ("body_too_large", 413, chunked(&format!("65\r\n{}\r\n0\r\n\r\n", "b".repeat(101)))),
         ("malformed", 400, chunked(&format!("1;{}\r\nb\r\n0\r\n\r\n", "e".repeat(20)))),
         ("malformed", 400, chunked(&format!("{}0\r\n\r\n", "1;eeeeeeeee\r\nb\r\n".repeat(5)))),
-        ("malformed", 431, chunked(&format!("0\r\nX: {}\r\n\r\n", "t".repeat(500)))),
-        ("malformed", 431, chunked(&format!("0\r\n{}\r\n", "X: 1\r\n".repeat(6)))),
+        ("header_too_large", 431, chunked(&format!("0\r\nX: {}\r\n\r\n", "t".repeat(500)))),
+        ("header_too_large", 431, chunked(&format!("0\r\n{}\r\n", "X: 1\r\n".repeat(6)))),
     ] {
         let before = refusals(&plane, kind);
         let mut client = plane.connect();

@@ -63,18 +63,19 @@ pub(super) async fn private_key(
     control.read_async(move |view| view.tx.open(&Certificate::key_context(&id), &sealed)).await
 }
 
-/// Keeps an order, with the key that its certificate is to have, before anything is done about it.
+/// Keeps an order, by its directory's URL and its own, with the key that its certificate is to have, before anything
+/// is done about it.
 pub(super) async fn ordered(
     control: &Arc<Control>,
     id: &str,
-    url: String,
+    (directory_url, url): (String, String),
     pkcs8: Vec<u8>,
 ) -> Result<Order, Failure> {
     let id = id.to_owned();
     let kept = control
         .change_async(move |change| {
             let private_key = change.tx.seal(&Certificate::key_context(&id), &pkcs8)?;
-            let order = Order { url, private_key };
+            let order = Order { directory_url, url, private_key };
             let kept = order.clone();
             let there = with_request(change, &id, |_, request| request.order = Some(kept))?;
             Ok::<_, ChangeError>(there.then_some(order))

@@ -55,7 +55,8 @@ impl Trial {
 
     /// The order that was begun, if the authority still knows it, or a new one.
     async fn order(&self, job: &Job) -> Result<(RemoteOrder, Order), Failure> {
-        if let Some(order) = &job.request.order {
+        let here = |order: &&Order| order.directory_url == self.settings.directory_url;
+        if let Some(order) = job.request.order.as_ref().filter(here) {
             match self.account.order(order.url.clone()).await {
                 Ok(mut remote) => {
                     if remote.state().status != OrderStatus::Invalid {
@@ -69,7 +70,8 @@ impl Trial {
         let names: Vec<Identifier> = job.request.names.iter().cloned().map(Identifier::Dns).collect();
         let remote = self.account.new_order(&NewOrder::new(&names)).await?;
         let key = new_key(job.request.key_algorithm)?;
-        let order = progress::ordered(&self.control, &job.id, remote.url().to_owned(), key).await?;
+        let (directory_url, url) = (self.settings.directory_url.clone(), remote.url().to_owned());
+        let order = progress::ordered(&self.control, &job.id, (directory_url, url), key).await?;
         Ok((remote, order))
     }
 

@@ -121,9 +121,13 @@ impl Issuer {
                         iso8601(at_s)
                     ),
                     Ok(None) => log_line!("acme: certificate {id} for {names} has failed: {message}"),
-                    Err(error) => log_line!(
-                        "acme: certificate {id} for {names} wasn't issued: {message}; and that can't be kept: {error}"
-                    ),
+                    Err(error) => {
+                        log_line!(
+                            "acme: certificate {id} for {names} wasn't issued: {message}; and that can't be kept: {error}"
+                        );
+                        // It is still due, and nobody is to be asked again at once.
+                        tokio::time::sleep(Duration::from_secs(self.settings.retry_s_max.into())).await;
+                    }
                 }
             }
         }

@@ -11,6 +11,7 @@ use crate::settings::{Account, AcmeSettings, Quotas, Settings};
 const DATA_DIR: &str = "turnpike-data";
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9080);
 const GATEWAY_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+const GATEWAY_TLS_LISTEN: &str = "127.0.0.1:8443";
 const GATEWAY_ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 const REGION: &str = "us-east-1";
 
@@ -19,6 +20,8 @@ const REGION: &str = "us-east-1";
 pub(super) struct GatewaySettings {
     pub(super) bin: PathBuf,
     pub(super) listen: SocketAddr,
+    /// `None`: no HTTPS.
+    pub(super) tls_listen: Option<SocketAddr>,
     pub(super) admin_listen: SocketAddr,
     pub(super) data_dir: PathBuf,
     pub(super) cores: Option<String>,
@@ -202,10 +205,19 @@ fn publish_settings(low: &LowArgs) -> Result<PublishSettings, String> {
     })
 }
 
+fn tls_listen(typed: &str) -> Result<Option<SocketAddr>, String> {
+    if typed.is_empty() {
+        return Ok(None);
+    }
+    let address = typed.parse();
+    address.map(Some).map_err(|_| format!("gateway-tls-listen: '{typed}' is neither ADDR:PORT nor empty"))
+}
+
 fn gateway_settings(low: LowGatewayArgs, control_data_dir: &Path) -> Result<GatewaySettings, String> {
     Ok(GatewaySettings {
         bin: low.bin.map_or_else(gateway_beside, Ok)?,
         listen: low.listen.unwrap_or(GATEWAY_LISTEN),
+        tls_listen: tls_listen(low.tls_listen.as_deref().unwrap_or(GATEWAY_TLS_LISTEN))?,
         admin_listen: low.admin_listen.unwrap_or(GATEWAY_ADMIN_LISTEN),
         data_dir: low.data_dir.unwrap_or_else(|| control_data_dir.join("gateway")),
         cores: low.cores,
@@ -272,6 +284,9 @@ mod tests {
         assert_eq!(publish.gateways_max, 256);
         let gateway = up(&["--data-dir", "/d"]).expect("defaults");
         assert_eq!((gateway.listen, gateway.admin_listen), (GATEWAY_LISTEN, GATEWAY_ADMIN_LISTEN));
+        assert_eq!(gateway.tls_listen, GATEWAY_TLS_LISTEN.parse().ok());
+        assert_eq!(up(&["--gateway-tls-listen", ""]).expect("valid").tls_listen, None);
+        assert!(up(&["--gateway-tls-listen", "x"]).is_err());
         assert_eq!(gateway.data_dir, Path::new("/d/gateway"));
         assert!(gateway.bin.ends_with("turnpike-gateway"), "{:?}", gateway.bin);
     }

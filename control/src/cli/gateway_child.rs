@@ -42,6 +42,8 @@ const READY_LINE_BYTES_MAX: u64 = 4_096;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ReadyLine {
     pub(super) listen: SocketAddr,
+    /// `None`: no HTTPS.
+    pub(super) tls: Option<SocketAddr>,
     pub(super) admin: SocketAddr,
     pub(super) text: String,
 }
@@ -67,9 +69,12 @@ impl GatewayChild {
             Ok(Ok(0)) => {
                 let how = describe(child.wait().await);
                 let (listen, admin_listen) = (settings.listen, settings.admin_listen);
+                let tls_listen =
+                    settings.tls_listen.map_or_else(|| "off".to_owned(), |address| address.to_string());
                 return Err(format!(
-                    "the gateway ended before it was ready: {how}. What it calls --listen and --admin-listen is \
-                     --gateway-listen ({listen}) and --gateway-admin-listen ({admin_listen}) here"
+                    "the gateway ended before it was ready: {how}. What it calls --listen, --tls-listen and \
+                     --admin-listen is --gateway-listen ({listen}), --gateway-tls-listen ({tls_listen}) and \
+                     --gateway-admin-listen ({admin_listen}) here"
                 ));
             }
             Ok(Err(error)) => return Err(format!("can't read what the gateway says: {error}")),
@@ -159,7 +164,11 @@ impl ReadyLine {
         let value = |name| pairs.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
         // Several addresses are separated by commas; callers are told the first.
         let listen = value("listen")?.split(',').next()?.parse().ok()?;
-        Some(Self { listen, admin: value("admin")?.parse().ok()?, text: line.to_owned() })
+        let tls = match value("tls") {
+            None => None,
+            Some(addresses) => Some(addresses.split(',').next()?.parse().ok()?),
+        };
+        Some(Self { listen, tls, admin: value("admin")?.parse().ok()?, text: line.to_owned() })
     }
 }
 
@@ -168,6 +177,7 @@ fn command(settings: &GatewaySettings, publish_socket: &Path) -> Command {
     command
         .arg("--exit-with-parent")
         .args(["--listen", &settings.listen.to_string()])
+        .args(["--tls-listen", &settings.tls_listen.map_or_else(String::new, |address| address.to_string())])
         .args(["--admin-listen", &settings.admin_listen.to_string()])
         .arg("--data-dir")
         .arg(&settings.data_dir)
@@ -200,6 +210,11 @@ mod tests {
             "turnpike-gateway ready listen=127.0.0.1:8080 admin=127.0.0.1:9901 shards=4 driver=io_uring";
         let ready = ReadyLine::parse(line).expect("a ready line");
         assert_eq!((ready.listen.port(), ready.admin.port(), ready.text.as_str()), (8080, 9901, line));
+        let https = "turnpike-gateway ready listen=127.0.0.1:80 admin=127.0.0.1:9901 tls=127.0.0.1:8443";
+        assert_eq!(
+            (ready.tls, ReadyLine::parse(https).expect("a ready line").tls.map(|tls| tls.port())),
+            (None, Some(8443))
+        );
         let two = "turnpike-gateway ready listen=127.0.0.1:80,[::1]:81 admin=127.0.0.1:9901";
         assert_eq!(ReadyLine::parse(two).expect("a ready line").listen.port(), 80);
         for line in [

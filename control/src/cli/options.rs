@@ -205,6 +205,10 @@ pub(super) struct LowGatewayArgs {
     /// Where it serves APIs; port 0 lets the system choose [default: 127.0.0.1:8080]
     #[arg(id = "gateway_listen", help_heading = GATEWAY, long = "gateway-listen", env = "TURNPIKE_CONTROL_GATEWAY_LISTEN", value_name = "ADDR:PORT")]
     pub(super) listen: Option<SocketAddr>,
+    /// Where it serves APIs over HTTPS; port 0 lets the system choose, an empty string turns HTTPS off
+    /// [default: 127.0.0.1:8443]
+    #[arg(id = "gateway_tls_listen", help_heading = GATEWAY, long = "gateway-tls-listen", env = "TURNPIKE_CONTROL_GATEWAY_TLS_LISTEN", value_name = "ADDR:PORT")]
+    pub(super) tls_listen: Option<String>,
     /// Where it serves metrics, health and drain [default: 127.0.0.1:9901]
     #[arg(id = "gateway_admin_listen", help_heading = GATEWAY, long = "gateway-admin-listen", env = "TURNPIKE_CONTROL_GATEWAY_ADMIN_LISTEN", value_name = "ADDR:PORT")]
     pub(super) admin_listen: Option<SocketAddr>,
@@ -252,7 +256,7 @@ impl LowGatewayArgs {
     /// As [`LowArgs::or`].
     pub(super) fn or(self, file: Self) -> Self {
         first_of!(self, file, {
-            bin listen admin_listen data_dir cores config ready_timeout_ms stop_timeout_ms
+            bin listen tls_listen admin_listen data_dir cores config ready_timeout_ms stop_timeout_ms
         })
     }
 }

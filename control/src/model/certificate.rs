@@ -47,6 +47,8 @@ pub struct RequestFailure {
 /// An order at the authority, kept so that a restart goes on with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
+    /// Of the authority that it is at.
+    pub directory_url: String,
     pub url: String,
     /// Of the certificate to come; sealed in [`Certificate::key_context`].
     pub private_key: Sealed,

@@ -185,6 +185,13 @@ fn every_spoilt_part_is_noticed() {
             "InvalidSignatureException",
         ),
         (
+            "unsigned target",
+            |c| {
+                c.headers.push(("X-Amz-Target".to_owned(), "CertificateManager.DeleteCertificate".to_owned()))
+            },
+            "InvalidSignatureException",
+        ),
+        (
             "session token",
             |c| c.headers.push(("X-Amz-Security-Token".to_owned(), "t".to_owned())),
             "UnrecognizedClientException",

@@ -238,7 +238,7 @@ fn up_says_why_its_gateway_cannot_start() {
     run("/bin/false", "ended before it was ready: exit status: 1");
     run(
         "/bin/false",
-        "is --gateway-listen (127.0.0.1:8080) and --gateway-admin-listen (127.0.0.1:9901) here",
+        "is --gateway-listen (127.0.0.1:8080), --gateway-tls-listen (127.0.0.1:8443) and --gateway-admin-listen (127.0.0.1:9901) here",
     );
     run("/bin/echo", "where its ready line was expected");
 }

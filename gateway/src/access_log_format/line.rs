@@ -3,7 +3,8 @@
 use std::io::Write as _;
 use std::net::IpAddr;
 
-use super::{AccessRecord, Variable};
+use super::{AccessRecord, CertificateField, Variable};
+use crate::tls::ClientCertificate;
 
 /// A line in the making.
 pub(super) struct Line<'o> {
@@ -24,6 +25,7 @@ impl Line<'_> {
             Variable::Protocol => self.text(record.protocol),
             Variable::SourceIp => self.address(record.source_ip),
             Variable::UserAgent => self.peer(record.user_agent.unwrap_or_default()),
+            Variable::ClientCertificate(field) => self.certificate(field, record.client_certificate),
             Variable::DomainName => self.peer(record.domain_name),
             Variable::DomainPrefix => self.peer(first_label(record.domain_name)),
             Variable::AccountId => self.text(record.account_id),
@@ -44,6 +46,18 @@ impl Line<'_> {
             Variable::ErrorMessageString => self.quoted(record.error_message),
             Variable::ErrorResponseType => self.text_or_dash(record.error_response_type),
             Variable::Absent => self.dash(),
+        }
+    }
+
+    fn certificate(&mut self, field: CertificateField, certificate: Option<&ClientCertificate>) {
+        let Some(certificate) = certificate else { return self.dash() };
+        match field {
+            CertificateField::Pem => self.text(&certificate.pem()),
+            CertificateField::SubjectDn => self.text(&certificate.subject_dn),
+            CertificateField::IssuerDn => self.text(&certificate.issuer_dn),
+            CertificateField::SerialNumber => self.text(&certificate.serial_number),
+            CertificateField::NotBefore => self.text(&certificate.not_before),
+            CertificateField::NotAfter => self.text(&certificate.not_after),
         }
     }
 

@@ -11,6 +11,7 @@ fn record() -> AccessRecord<'static> {
         protocol: "HTTP/1.1",
         source_ip: IpAddr::from([192, 0, 2, 1]),
         user_agent: Some(b"curl/8"),
+        client_certificate: None,
         domain_name: b"abc.execute-api.us-east-1.localhost",
         account_id: "000000000000",
         api_id: Some("abc"),
@@ -31,6 +32,18 @@ fn record() -> AccessRecord<'static> {
     }
 }
 
+/// One that is its own issuer, and its PEM.
+fn client_certificate() -> (ClientCertificate, String) {
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "client");
+    params.serial_number = Some(rcgen::SerialNumber::from_slice(&[0x0a, 0xb1]));
+    params.not_before = rcgen::date_time_ymd(2019, 5, 28);
+    params.not_after = rcgen::date_time_ymd(2021, 8, 5);
+    let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+    (ClientCertificate::parse(certificate.der()).unwrap(), certificate.pem())
+}
+
 fn render(format: &str, record: &AccessRecord<'_>) -> String {
     let mut out = Vec::new();
     AccessLogFormat::compile(format).unwrap().render(record, &mut out);
@@ -48,6 +61,9 @@ fn each_variable_renders_its_value() {
     record.resource_path = Some("/pets/{id}");
     record.resource_id = Some("res");
     record.base_path_matched = Some("v1");
+    let (certificate, pem) = client_certificate();
+    record.client_certificate = Some(&certificate);
+    let pem = pem.replace('\r', "").replace('\n', "\\u000a");
     let cases = [
         ("requestId", "rid"),
         ("extendedRequestId", "ext"),
@@ -58,6 +74,12 @@ fn each_variable_renders_its_value() {
         ("protocol", "HTTP/1.1"),
         ("identity.sourceIp", "192.0.2.1"),
         ("identity.userAgent", "curl/8"),
+        ("identity.clientCert.clientCertPem", &pem),
+        ("identity.clientCert.subjectDN", "CN=client"),
+        ("identity.clientCert.issuerDN", "CN=client"),
+        ("identity.clientCert.serialNumber", "0a:b1"),
+        ("identity.clientCert.validity.notBefore", "May 28 00:00:00 2019 GMT"),
+        ("identity.clientCert.validity.notAfter", "Aug  5 00:00:00 2021 GMT"),
         ("domainName", "abc.execute-api.us-east-1.localhost"),
         ("domainPrefix", "abc"),
         ("accountId", "000000000000"),

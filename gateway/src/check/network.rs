@@ -42,6 +42,7 @@ pub(super) fn shared_ports() -> Finding {
 pub(super) fn addresses(settings: &Settings, running: bool) -> Vec<Finding> {
     let listen = settings.listen.iter().map(|address| ("listen", *address));
     listen
+        .chain(settings.tls_listen.iter().map(|address| ("tls_listen", *address)))
         .chain([("admin_listen", settings.admin_listen)])
         .map(|(name, at)| address(name, at, running))
         .collect()

@@ -18,6 +18,7 @@ use super::targets::GroupFigures;
 use super::totals::{ShardTotals, StageName, Totals};
 use crate::http2::Http2Event;
 use crate::stats::{Counters, Gauges, Latency, RefusalKind, StageStats};
+use crate::tls::TlsFailure;
 
 /// What `/metrics` answers with.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -190,7 +191,7 @@ fn stage_labels(name: &StageName) -> [(&'static str, &str); 2] {
 type CounterOf = fn(&Counters) -> u64;
 type GaugeOf = fn(&Gauges) -> u64;
 
-const SHARD_COUNTERS: [(&str, &str, CounterOf); 15] = [
+const SHARD_COUNTERS: [(&str, &str, CounterOf); 17] = [
     ("turnpike_shard_connections_accepted_total", "Client connections accepted.", |c| {
         c.connections_accepted_total
     }),
@@ -212,6 +213,14 @@ const SHARD_COUNTERS: [(&str, &str, CounterOf); 15] = [
         c.clients_gone_total
     }),
     ("turnpike_shard_requests_total", "Requests answered, refused ones included.", |c| c.requests_total),
+    ("turnpike_shard_tls_handshakes_total", "TLS handshakes with clients that were done.", |c| {
+        c.tls_handshakes_total
+    }),
+    (
+        "turnpike_shard_tls_handshakes_resumed_total",
+        "TLS handshakes with clients that went on from an earlier session.",
+        |c| c.tls_handshakes_resumed_total,
+    ),
     ("turnpike_shard_upstream_connects_total", "Connections made to integrations' targets.", |c| {
         c.upstream_connects_total
     }),
@@ -240,12 +249,15 @@ const SHARD_COUNTERS: [(&str, &str, CounterOf); 15] = [
     ),
 ];
 
-const SHARD_GAUGES: [(&str, &str, GaugeOf); 8] = [
+const SHARD_GAUGES: [(&str, &str, GaugeOf); 9] = [
     ("turnpike_shard_connections_open", "Open client connections.", |g| g.connections_open),
     ("turnpike_shard_connections_idle", "Open client connections between two requests.", |g| {
         g.connections_idle
     }),
     ("turnpike_shard_exchanges_in_flight", "Requests in work.", |g| g.exchanges_in_flight),
+    ("turnpike_shard_tls_handshakes_in_flight", "TLS handshakes with clients in work.", |g| {
+        g.tls_handshakes_in_flight
+    }),
     ("turnpike_shard_upstream_connections_open", "Open connections to integrations' targets.", |g| {
         g.upstream_connections_open
     }),
@@ -280,6 +292,17 @@ fn render_shards(page: &mut Page, shards: &[ShardTotals]) {
     for (index, shard) in shards.iter().enumerate() {
         for kind in RefusalKind::ALL {
             let count = shard.counters.refusals.of(kind);
+            page.sample("", &[("shard", &index.to_string()), ("kind", kind.name())], count);
+        }
+    }
+    page.family(
+        "turnpike_shard_tls_handshake_failures_total",
+        Kind::Counter,
+        "TLS handshakes with clients that failed, by kind.",
+    );
+    for (index, shard) in shards.iter().enumerate() {
+        for kind in TlsFailure::ALL {
+            let count = shard.counters.tls_failures.of(kind);
             page.sample("", &[("shard", &index.to_string()), ("kind", kind.name())], count);
         }
     }

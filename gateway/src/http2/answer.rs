@@ -106,5 +106,6 @@ async fn exchange(
         .await;
     }
     shard.stats.borrow_mut().gauges.exchanges_in_flight -= 1;
+    record.bytes_in += bytes.len() as u64;
     record.end(&exchange);
 }

@@ -29,18 +29,22 @@ pub(crate) struct Forwarded {
     rest: Box<[u8]>,
     /// Who forwards and for whom, in `Forwarded`.
     http: Box<[u8]>,
+    /// `http` or `https`.
+    scheme: &'static [u8],
 }
 
 impl Forwarded {
-    pub(crate) fn new(settings: &Settings, peer: SocketAddr, local: SocketAddr) -> Self {
+    pub(crate) fn new(settings: &Settings, peer: SocketAddr, local: SocketAddr, tls: bool) -> Self {
         let (client, port) = (peer.ip(), local.port());
-        let rest = format!("{client}\r\nX-Forwarded-Port: {port}\r\nX-Forwarded-Proto: http\r\n");
+        let scheme = if tls { "https" } else { "http" };
+        let rest = format!("{client}\r\nX-Forwarded-Port: {port}\r\nX-Forwarded-Proto: {scheme}\r\n");
         let http = format!("by={};for={}", node(local.ip()), node(client));
         let trusted = settings.trusted_proxies.contains(client);
         Self {
             believed: trusted.then_some(settings.trusted_proxies_field),
             rest: rest.into_bytes().into(),
             http: http.into_bytes().into(),
+            scheme: scheme.as_bytes(),
         }
     }
 }
@@ -215,7 +219,9 @@ pub(super) fn encode_for_http(exchange: &Exchange<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(part);
         }
     }
-    out.extend_from_slice(b";proto=http\r\nVia: ");
+    out.extend_from_slice(b";proto=");
+    out.extend_from_slice(forwarded.scheme);
+    out.extend_from_slice(b"\r\nVia: ");
     exchange.before(HeaderName::Via, out);
     out.extend_from_slice(VIA);
     out.extend_from_slice(b"\r\n");

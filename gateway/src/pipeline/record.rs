@@ -120,7 +120,7 @@ impl<'a> Record<'a> {
             self.status = CLIENT_CLOSED_REQUEST;
         }
         let mut stats = exchange.shard.stats.borrow_mut();
-        stats.counters.bytes_in_total += self.bytes_in + exchange.bytes.len() as u64;
+        stats.counters.bytes_in_total += self.bytes_in;
         stats.counters.bytes_out_total += self.bytes_out;
         match self.stage {
             Some(stage) => stats.record(stage.slot, self.status, latency_us, self.integration_us),
@@ -151,6 +151,7 @@ impl<'a> Record<'a> {
             },
             source_ip: exchange.source_ip,
             user_agent: user_agent.map(|header| header.value_span.of(exchange.bytes)),
+            client_certificate: exchange.client.tls.as_ref().and_then(|tls| tls.certificate.as_ref()),
             domain_name: exchange.host(),
             account_id: &exchange.table.account_id,
             api_id: self.stage.map(|stage| &*stage.api_id),

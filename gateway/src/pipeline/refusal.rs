@@ -24,6 +24,12 @@ pub(crate) enum Refusal {
     UpgradeNotSupported,
     BodyTooLarge,
     ReadTimeout,
+    /// HTTP without TLS came to a listener for HTTPS.
+    NotTls,
+    /// A mutual-TLS domain over a connection that was made for another.
+    Misdirected,
+    /// A mutual-TLS domain without TLS.
+    CertificateDemanded,
     BodyTooSlow,
     Address(AddressError),
     RouteUnknown(Protocol),
@@ -79,7 +85,11 @@ impl Refusal {
         match self {
             Self::Request(error) => request_terms(error),
             Self::Path(error) => bad_request(RefusalKind::Malformed, error.status(), error.reason()),
-            Self::Chunk(error) => bad_request(RefusalKind::Malformed, error.status(), error.reason()),
+            Self::Chunk(error) => {
+                let too_large = error == ChunkError::TrailersTooLarge;
+                let kind = if too_large { RefusalKind::HeaderTooLarge } else { RefusalKind::Malformed };
+                bad_request(kind, error.status(), error.reason())
+            }
             Self::UpgradeNotSupported => bad_request(
                 RefusalKind::Unsupported,
                 400,
@@ -94,6 +104,20 @@ impl Refusal {
                 protocol: None,
             },
             Self::ReadTimeout => bad_request(RefusalKind::ReadTimeout, 408, "Request Timeout"),
+            Self::NotTls => bad_request(
+                RefusalKind::Malformed,
+                400,
+                "The plain HTTP request was sent to a port for HTTPS",
+            ),
+            Self::Misdirected => Terms {
+                kind: RefusalKind::ClientCertificate,
+                status: 421,
+                message: "Misdirected Request",
+                error_type: "ForbiddenException",
+                response_type: "ACCESS_DENIED",
+                protocol: None,
+            },
+            Self::CertificateDemanded => Terms { kind: RefusalKind::ClientCertificate, ..forbidden(None) },
             Self::BodyTooSlow => bad_request(RefusalKind::BodyTooSlow, 408, "Request Timeout"),
             Self::Address(AddressError::ApiUnknown) => forbidden(None),
             Self::Address(AddressError::StageUnknown(Rest) | AddressError::EndpointDisabled(Rest)) => {

@@ -389,7 +389,10 @@ impl Download<'_, '_> {
             _ if header.hop_by_hop => Pass::Drop,
             // A length without a body is information (HEAD, 304); with one it is framing, written below.
             HeaderName::ContentLength if !passes_length => Pass::Drop,
-            HeaderName::Date | HeaderName::Server | HeaderName::WwwAuthenticate
+            HeaderName::Date
+            | HeaderName::Server
+            | HeaderName::WwwAuthenticate
+            | HeaderName::XAmznRequestId
                 if self.protocol == Protocol::Rest =>
             {
                 Pass::Prefix(REMAPPED)

@@ -28,9 +28,21 @@ pub(super) fn address<'a, 'p>(
     record: &mut Record<'a>,
 ) -> Result<Address<'a, 'p>, Failure> {
     let address = exchange.table.address(exchange.host(), path).map_err(Refusal::Address)?;
+    refuse_unproven(exchange, &address)?;
     record.stage = Some(address.stage);
     record.base_path = address.base_path;
     Ok(address)
+}
+
+/// A domain that demands a certificate takes it from the handshake for its own name alone: a connection that was
+/// made for another domain, or without TLS, proves nothing here (RFC 9110 15.5.20; AWS answers 403).
+fn refuse_unproven(exchange: &Exchange<'_>, address: &Address<'_, '_>) -> Result<(), Failure> {
+    let Some(demand) = address.demand else { return Ok(()) };
+    match &exchange.client.tls {
+        Some(client) if client.meets(demand) => Ok(()),
+        Some(_) => Err(Refusal::Misdirected.into()),
+        None => Err(Refusal::CertificateDemanded.into()),
+    }
 }
 
 /// The route, unless the shard has too much to do already.

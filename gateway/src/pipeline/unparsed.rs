@@ -47,6 +47,7 @@ impl Unparsed<'_> {
             protocol: line.protocol,
             source_ip: self.source_ip,
             user_agent: None,
+            client_certificate: None,
             domain_name: b"",
             account_id: &table.account_id,
             api_id: None,

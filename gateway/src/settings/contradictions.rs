@@ -1,5 +1,7 @@
 //! Settings that are fine alone and wrong together; each refusal names both, and what to change.
 
+use std::net::SocketAddr;
+
 use super::{LogDestination, Settings, SettingsError, invalid};
 use crate::access_log_format::{AccessLogFormat, DEFAULT_FORMAT};
 use crate::sockets::UPGRADE_SOCKET;
@@ -9,6 +11,7 @@ pub(super) fn refuse(settings: &Settings) -> Result<(), SettingsError> {
     refuse_bad_paths(settings)?;
     refuse_shared_addresses(settings)?;
     refuse_vain_proxy_protocol(settings)?;
+    refuse_half_a_certificate(settings)?;
     if settings.upstream_idle_connections_max > settings.upstream_connections_max {
         return invalid(
             "upstream_idle_connections_max",
@@ -105,14 +108,16 @@ fn refuse_shared_addresses(settings: &Settings) -> Result<(), SettingsError> {
     if settings.listen.is_empty() {
         return invalid("listen", "no address is given; name at least one, such as 127.0.0.1:8080");
     }
-    for (position, address) in settings.listen.iter().enumerate() {
+    let all: Vec<_> = settings.listen.iter().chain(&settings.tls_listen).collect();
+    for (position, address) in all.iter().enumerate() {
         if address.port() == 0 {
             continue;
         }
-        if settings.listen[..position].contains(address) {
-            return invalid("listen", format!("{address} is given twice; remove one"));
+        if all[..position].contains(address) {
+            let setting = if position < settings.listen.len() { "listen" } else { "tls_listen" };
+            return invalid(setting, format!("{address} is given twice; remove one"));
         }
-        if settings.admin_listen == *address {
+        if settings.admin_listen == **address {
             return invalid(
                 "admin_listen",
                 format!("{address} is also a listen address; give the admin endpoint one of its own"),
@@ -122,8 +127,24 @@ fn refuse_shared_addresses(settings: &Settings) -> Result<(), SettingsError> {
     Ok(())
 }
 
+fn is_listened_on(settings: &Settings, address: &SocketAddr) -> bool {
+    settings.listen.contains(address) || settings.tls_listen.contains(address)
+}
+
+fn refuse_half_a_certificate(settings: &Settings) -> Result<(), SettingsError> {
+    match (&settings.tls_certificate, &settings.tls_private_key) {
+        (Some(_), None) => {
+            invalid("tls_private_key", "tls_certificate is set without it; name the certificate's key")
+        }
+        (None, Some(_)) => {
+            invalid("tls_certificate", "tls_private_key is set without it; name the key's certificate")
+        }
+        _ => Ok(()),
+    }
+}
+
 fn refuse_vain_proxy_protocol(settings: &Settings) -> Result<(), SettingsError> {
-    if let Some(stray) = settings.proxy_protocol.iter().find(|address| !settings.listen.contains(address)) {
+    if let Some(stray) = settings.proxy_protocol.iter().find(|address| !is_listened_on(settings, address)) {
         return invalid(
             "proxy_protocol",
             format!("nothing listens on {stray}; name an address of listen as it is written there"),

@@ -86,7 +86,7 @@ sort_settings! {
     live:
         proxy_protocol_from proxy_header_bytes_max proxy_header_timeout_ms
         drain_timeout_ms upgrade_timeout_ms
-        trusted_proxies trusted_proxies_field
+        trusted_proxies trusted_proxies_field tls_handshake_timeout_ms tls_handshakes_in_flight_max
         start_line_bytes_max header_bytes_max header_count_max body_bytes_max chunk_line_bytes_max
         chunk_extension_bytes_max pipelined_requests_max connections_max exchanges_in_flight_max
         read_head_timeout_ms read_body_timeout_ms body_rate_bytes_per_s_min body_rate_grace_ms write_timeout_ms
@@ -97,7 +97,7 @@ sort_settings! {
         upstream_connections_max upstream_pending_requests_max upstream_idle_connections_max
         upstream_head_bytes_max upstream_header_count_max connect_timeout_ms upstream_idle_timeout_ms;
     fixed:
-        listen proxy_protocol admin_listen listen_backlog data_dir publish_socket
+        listen tls_listen tls_certificate tls_private_key tls_ticket_rotation_ms proxy_protocol admin_listen listen_backlog data_dir publish_socket
         cores driver require_io_uring exit_with_parent
         connections_per_address_max
         integration_timeout_ms_max target_group_addresses_max health_checks_in_flight_max target_metrics_max

@@ -77,6 +77,10 @@ pub(super) struct LowArgs {
     /// Port 0 lets the system choose one [default: 127.0.0.1:8080]
     #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_GATEWAY_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
     pub(super) listen: Option<Vec<SocketAddr>>,
+    /// Addresses that serve APIs over HTTPS, repeated or separated by commas; in a file, an array of strings. An
+    /// empty string turns HTTPS off [default: 127.0.0.1:8443]
+    #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_GATEWAY_TLS_LISTEN", value_name = "ADDR:PORT")]
+    pub(super) tls_listen: Option<Addresses>,
     /// Those of the addresses listened on, as they are written there, whose connections begin with a PROXY protocol
     /// header, version 1 or 2; a connection without it is closed. Repeated or separated by commas; in a file, an
     /// array of strings
@@ -141,6 +145,24 @@ pub(super) struct LowArgs {
     /// believed from nobody [default: x-forwarded]
     #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_TRUSTED_PROXIES_FIELD", value_name = "x-forwarded|forwarded")]
     pub(super) trusted_proxies_field: Option<ForwardedField>,
+    /// Certificate for all hosts without one of their own: a PEM file, its chain behind it. Without it, a
+    /// development authority in the data directory issues one
+    #[arg(help_heading = TLS, long, env = "TURNPIKE_GATEWAY_TLS_CERTIFICATE", value_name = "PATH")]
+    pub(super) tls_certificate: Option<PathBuf>,
+    /// Its private key, a PEM file; required with --tls-certificate
+    #[arg(help_heading = TLS, long, env = "TURNPIKE_GATEWAY_TLS_PRIVATE_KEY", value_name = "PATH")]
+    pub(super) tls_private_key: Option<PathBuf>,
+    /// From the connection to the handshake's end [default: 10000]
+    #[arg(help_heading = TLS, long, env = "TURNPIKE_GATEWAY_TLS_HANDSHAKE_TIMEOUT_MS", value_name = "MS")]
+    pub(super) tls_handshake_timeout_ms: Option<u64>,
+    /// Handshakes in work per shard; further connections are closed at once [default: 1024]
+    #[arg(help_heading = TLS, long, env = "TURNPIKE_GATEWAY_TLS_HANDSHAKES_IN_FLIGHT_MAX", value_name = "HANDSHAKES")]
+    pub(super) tls_handshakes_in_flight_max: Option<u64>,
+    /// How long session tickets are sealed with one key; they are good for as long again. At least 1000
+    /// [default: 21600000]
+    #[arg(help_heading = TLS, long, env = "TURNPIKE_GATEWAY_TLS_TICKET_ROTATION_MS", value_name = "MS")]
+    pub(super) tls_ticket_rotation_ms: Option<u64>,
+
     /// Longest request line; 414 above it [default: 8192]
     #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_START_LINE_BYTES_MAX", value_name = "BYTES")]
     pub(super) start_line_bytes_max: Option<u64>,
@@ -318,7 +340,9 @@ pub(super) struct LowArgs {
     /// JSON object a line with request, caller, time, route, status and latencies
     ///
     /// Variables, each after `$context.`: requestId, extendedRequestId, requestTime, requestTimeEpoch, httpMethod,
-    /// path, protocol, identity.sourceIp, identity.userAgent, domainName, domainPrefix, accountId, apiId, stage,
+    /// path, protocol, identity.sourceIp, identity.userAgent, identity.clientCert.clientCertPem,
+    /// identity.clientCert.subjectDN, identity.clientCert.issuerDN, identity.clientCert.serialNumber,
+    /// identity.clientCert.validity.notBefore, identity.clientCert.validity.notAfter, domainName, domainPrefix, accountId, apiId, stage,
     /// deploymentId, customDomain.basePathMatched, routeKey, resourcePath, resourceId, status, responseLength,
     /// responseLatency, integrationStatus, integration.status, integration.integrationStatus, integrationLatency,
     /// integration.latency, integrationErrorMessage, integration.error, error.message, error.messageString,
@@ -346,6 +370,7 @@ pub(super) struct LowArgs {
 
 const ADDRESSES: &str = "Addresses";
 const PROCESS: &str = "Process";
+const TLS: &str = "TLS";
 const DOWNSTREAM: &str = "Clients (limits and timeouts)";
 const HTTP2: &str = "Clients that speak HTTP/2";
 const UPSTREAM: &str = "Integrations (limits and timeouts)";
@@ -362,7 +387,8 @@ impl LowArgs {
             ($($setting:ident)*) => { Self { $($setting: self.$setting.or(below.$setting)),* } };
         }
         each! {
-            listen proxy_protocol proxy_protocol_from proxy_header_bytes_max proxy_header_timeout_ms
+            listen tls_listen tls_certificate tls_private_key tls_handshake_timeout_ms
+            tls_handshakes_in_flight_max tls_ticket_rotation_ms proxy_protocol proxy_protocol_from proxy_header_bytes_max proxy_header_timeout_ms
             admin_listen listen_backlog publish_socket
             data_dir cores driver require_io_uring exit_with_parent drain_timeout_ms upgrade_timeout_ms
             trusted_proxies trusted_proxies_field
@@ -384,6 +410,22 @@ impl LowArgs {
             access_log access_log_format access_log_dir access_log_queue_bytes_max access_log_files_max
             access_log_reopen_check_ms metrics_collect_timeout_ms
         }
+    }
+}
+
+/// Addresses, possibly none.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Addresses(pub(super) Vec<SocketAddr>);
+
+impl FromStr for Addresses {
+    type Err = String;
+
+    fn from_str(typed: &str) -> Result<Self, String> {
+        let addresses = typed.split(',').filter(|address| !address.is_empty()).map(|address| {
+            address.parse().map_err(|_| format!("`{address}` is no ADDR:PORT, such as 127.0.0.1:8443"))
+        });
+        addresses.collect::<Result<_, _>>().map(Self)
     }
 }
 

@@ -71,6 +71,8 @@ fn the_help_states_the_defaults_that_apply() {
         stated += 1;
     }
     let without_default = [
+        "tls_certificate",
+        "tls_private_key",
         "proxy_protocol",
         "proxy_protocol_from",
         "trusted_proxies",
@@ -216,6 +218,10 @@ fn contradictions_are_refused_with_both_settings() {
         (&["--access-log=-", "--access-log-format="], &["access_log_format", "empty"]),
         (&["--listen", "127.0.0.1:9901"], &["admin_listen", "127.0.0.1:9901"]),
         (&["--listen", "127.0.0.1:1", "--listen", "127.0.0.1:1"], &["listen", "twice"]),
+        (&["--listen", "127.0.0.1:8443"], &["tls_listen", "127.0.0.1:8443", "twice"]),
+        (&["--tls-listen", "127.0.0.1:9901"], &["admin_listen", "127.0.0.1:9901"]),
+        (&["--tls-certificate", "c.pem"], &["tls_private_key", "tls_certificate"]),
+        (&["--tls-private-key", "k.pem"], &["tls_certificate", "tls_private_key"]),
         (&["--data-dir", "."], &["publish_socket", "data_dir"]),
         (
             &["--proxy-protocol=127.0.0.1:1", "--proxy-protocol-from=::1"],
@@ -261,6 +267,17 @@ fn a_socket_path_that_the_kernel_would_cut_is_refused() {
     let error = refusal(&["--publish-socket", &path]);
     assert!(error.contains("108 bytes") && error.contains("107"), "{error}");
     parse(&["--publish-socket", &path[..107]]).unwrap();
+}
+
+#[test]
+fn https_is_turned_off_by_an_empty_list() {
+    for arguments in [&["--tls-listen", ""][..], &["--tls-listen="]] {
+        assert!(parse(arguments).unwrap().tls_listen.is_empty());
+    }
+    let two = parse(&["--tls-listen", "127.0.0.1:1,[::1]:1"]).unwrap().tls_listen;
+    assert_eq!(two.len(), 2);
+    let file = file("tls_listen = []\n");
+    assert!(parse(&["--config", file.path().to_str().unwrap()]).unwrap().tls_listen.is_empty());
 }
 
 #[test]

@@ -16,10 +16,11 @@ use turnpike_snapshot::{
 use super::acme::Challenges;
 use super::target_group::KnownGroups;
 use super::{
-    Api, BasePath, DEFAULT_STAGE, Integration, Route, Routes, Stage, StageLog, Table, TargetGroup,
+    Api, BasePath, DEFAULT_STAGE, Domain, Integration, Route, Routes, Stage, StageLog, Table, TargetGroup,
     TargetPart, Upstream,
 };
 use crate::stats::StageSlot;
+use crate::tls::{DefaultCertificate, Site, SiteError, Sites, TlsUnits};
 
 /// Keeps what the next compilation can take over.
 #[derive(Debug)]
@@ -30,6 +31,9 @@ pub(crate) struct Compiler {
     /// By host, port and target group.
     upstreams: HashMap<(String, u16, Option<String>), Weak<Upstream>>,
     upstream_slots_used: u32,
+    sites: Sites,
+    /// The gateway's own, told of the names that it is served for.
+    default_certificate: Option<Arc<DefaultCertificate>>,
     groups: KnownGroups,
 }
 
@@ -48,6 +52,10 @@ pub(crate) enum CompileError {
     Route { api_id: String, stage: String, error: matchit::InsertError },
     #[error("stage {stage} of API {api_id}: {reason}")]
     AccessLog { api_id: String, stage: String, reason: String },
+    #[error("domain {domain}: {error}")]
+    Site { domain: String, error: SiteError },
+    #[error("{0}")]
+    DefaultCertificate(String),
     #[error("this gateway doesn't serve {0}: upgrade it")]
     Unsupported(&'static str),
 }
@@ -61,14 +69,21 @@ pub(crate) trait StageServices {
 }
 
 impl Compiler {
-    pub(crate) fn new(timeout_ms_max: u64) -> Self {
+    pub(crate) fn new(timeout_ms_max: u64, sites: Sites) -> Self {
         Self {
             timeout_ms_max,
             stages: HashMap::new(),
             upstreams: HashMap::new(),
             upstream_slots_used: 0,
+            sites,
+            default_certificate: None,
             groups: KnownGroups::default(),
         }
+    }
+
+    /// Keeps this certificate's names up to date.
+    pub(crate) fn with_default_certificate(self, certificate: Option<Arc<DefaultCertificate>>) -> Self {
+        Self { default_certificate: certificate, ..self }
     }
 
     pub(crate) fn compile(
@@ -93,6 +108,7 @@ impl Compiler {
         for stage in stages.values() {
             table.add(stage)?;
         }
+        let tls_units = TlsUnits::of(units);
         for domain in &account.domains {
             let mut base_paths = Vec::with_capacity(domain.mappings.len());
             for mapping in &domain.mappings {
@@ -106,14 +122,23 @@ impl Compiler {
                 base_paths.push(BasePath { key: mapping.key.as_str().into(), stage: Arc::clone(stage) });
             }
             base_paths.sort_by_key(|base_path| std::cmp::Reverse(base_path.key.len()));
-            match domain.name.strip_prefix("*.") {
-                None => table.domains.insert(domain.name.as_str().into(), base_paths.into()),
-                Some(above) => table.wildcards.insert(above.into(), base_paths.into()),
-            };
+            let site = self.sites.of(domain, &tls_units);
+            let site = site.map_err(|error| CompileError::Site { domain: domain.name.clone(), error })?;
+            table.add_domain(&domain.name, base_paths, site);
         }
+        self.name_default_certificate(account)?;
+        self.sites.settle();
         self.stages = stages;
         self.upstreams.retain(|_, upstream| upstream.strong_count() > 0);
         Ok(table)
+    }
+
+    fn name_default_certificate(&self, account: &AccountUnit) -> Result<(), CompileError> {
+        let Some(certificate) = &self.default_certificate else { return Ok(()) };
+        let own = format!("*.execute-api.{}.{}", account.region, account.endpoint_suffix);
+        let without = account.domains.iter().filter(|domain| domain.tls.is_none());
+        let names = [own].into_iter().chain(without.map(|domain| domain.name.clone())).collect();
+        certificate.name(names).map_err(CompileError::DefaultCertificate)
     }
 
     fn stages(
@@ -224,6 +249,14 @@ impl Table {
         Ok(())
     }
 
+    fn add_domain(&mut self, name: &str, base_paths: Vec<BasePath>, site: Option<Arc<Site>>) {
+        let domain = Domain { base_paths: base_paths.into(), site };
+        match name.strip_prefix("*.") {
+            None => self.domains.insert(name.into(), domain),
+            Some(below) => self.wildcards.insert(below.into(), domain),
+        };
+    }
+
     /// The names that its integrations and target groups connect to, each once.
     pub(crate) fn upstream_hosts(&self) -> Vec<String> {
         let stages = self.apis.values().flat_map(|api| api.stages.values());
@@ -263,9 +296,6 @@ fn refuse_unsupported(units: &[(UnitHash, Arc<Unit>)]) -> Result<(), CompileErro
     for (_, unit) in units {
         match &**unit {
             Unit::Stage(stage) => stage.integrations.iter().try_for_each(refuse_unsupported_integration)?,
-            Unit::Account(account) if account.domains.iter().any(|domain| domain.tls.is_some()) => {
-                return Err(CompileError::Unsupported("certificates of custom domains"));
-            }
             Unit::Account(_) | Unit::Certificate(_) | Unit::TrustStore(_) | Unit::TargetGroup(_) => {}
         }
     }

@@ -4,6 +4,7 @@ use turnpike_snapshot::{
 };
 
 use super::*;
+use crate::tls::{Sites, TicketKeys};
 
 /// Gives slots in order and knows no logs.
 #[derive(Default)]
@@ -92,7 +93,7 @@ fn hashed(units: Vec<Unit>) -> Vec<(UnitHash, Arc<Unit>)> {
 }
 
 fn table(units: Vec<Unit>) -> Table {
-    Compiler::new(29_000).compile(1, &hashed(units), &mut Services::default()).expect("a sound snapshot")
+    compiler().compile(1, &hashed(units), &mut Services::default()).expect("a sound snapshot")
 }
 
 fn one_stage(protocol: Protocol, routes: &[&str]) -> Table {
@@ -253,7 +254,7 @@ fn the_empty_table_serves_nothing() {
 
 #[test]
 fn a_stage_that_did_not_change_is_taken_over_as_it_is() {
-    let (mut compiler, mut services) = (Compiler::new(29_000), Services::default());
+    let (mut compiler, mut services) = (compiler(), Services::default());
     let before = vec![
         account(vec![]),
         stage("a1", Protocol::Http, "s", &["GET /"]),
@@ -288,7 +289,7 @@ fn snapshots_that_make_no_sense_are_refused_with_a_reason() {
             "stage s of API a1",
         ),
     ] {
-        let error = Compiler::new(29_000).compile(1, &hashed(units), &mut Services::default()).unwrap_err();
+        let error = compiler().compile(1, &hashed(units), &mut Services::default()).unwrap_err();
         assert!(error.to_string().contains(reason), "{error}");
     }
 }
@@ -300,7 +301,7 @@ fn an_any_route_is_left_out_only_where_a_method_has_its_own_route_on_that_path()
     assert_eq!(looked_up(&table, "PUT", "/a/1").as_deref(), Some("ANY /a/{y}"));
     // Not the same path: what matchit can't hold is refused, never left out without a word.
     let units = vec![account(vec![]), stage("a1", Protocol::Rest, "s", &["GET /{a}", "ANY /{b+}"])];
-    let error = Compiler::new(29_000).compile(1, &hashed(units), &mut Services::default()).unwrap_err();
+    let error = compiler().compile(1, &hashed(units), &mut Services::default()).unwrap_err();
     assert!(error.to_string().contains("stage s of API a1"), "{error}");
 }
 
@@ -352,4 +353,8 @@ fn challenges_are_answered_by_host_and_token() {
     ] {
         assert_eq!(open.acme_answer(b"a.example.com", path), None, "{path}");
     }
+}
+
+fn compiler() -> Compiler {
+    Compiler::new(29_000, Sites::new(TicketKeys::new(std::time::Duration::from_secs(60)).unwrap()))
 }

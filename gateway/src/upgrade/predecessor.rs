@@ -130,6 +130,7 @@ fn assemble(handover: &Handover, leading: Vec<OwnedFd>, groups: Vec<OwnedFd>) ->
     let mut rest = groups.into_iter();
     let group = |handed: &HandedGroup| Group {
         wanted: handed.wanted,
+        tls: handed.tls,
         bound: handed.bound,
         sockets: rest.by_ref().take(handed.sockets).map(TcpListener::from).collect(),
     };

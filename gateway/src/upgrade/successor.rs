@@ -242,6 +242,7 @@ impl Incumbent {
     fn handover(&self) -> Handover {
         let groups = self.sockets.groups.iter().map(|group| HandedGroup {
             wanted: group.wanted,
+            tls: group.tls,
             bound: group.bound,
             sockets: group.sockets.len(),
         });

@@ -71,6 +71,7 @@ pub(super) struct Handover {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct HandedGroup {
     pub(super) wanted: SocketAddr,
+    pub(super) tls: bool,
     pub(super) bound: SocketAddr,
     pub(super) sockets: usize,
 }

@@ -9,6 +9,7 @@ use super::super::members::Members;
 use super::{arn, named};
 use crate::change::{Change, View};
 use crate::model::{Certificate, Challenge, DomainName, Issued, Request};
+use crate::pki::KeyAlgorithm;
 
 pub(super) fn describe(view: &View<'_>, mut members: Members) -> Result<Value, ApiError> {
     let certificate = named(view, &mut members)?;
@@ -112,6 +113,7 @@ fn detail(view: &View<'_>, certificate: &Certificate) -> Result<Value, ApiError>
         "CreatedAt": certificate.created_at_s,
         "DomainName": domain_name(certificate),
         "InUseBy": in_use_by(view, certificate)?,
+        "KeyAlgorithm": key_algorithm(certificate),
         "RenewalEligibility": "INELIGIBLE",
         "Status": status(view, certificate),
         "SubjectAlternativeNames": names(certificate),
@@ -136,6 +138,13 @@ pub(super) fn domain_name(certificate: &Certificate) -> Option<&str> {
     }
 }
 
+/// Of the key that it has or, until then, that it is to have.
+pub(super) fn key_algorithm(certificate: &Certificate) -> Option<&'static str> {
+    let issued = certificate.issued.as_ref().map(|issued| issued.facts.key_algorithm);
+    let wanted = certificate.request.as_ref().map(|request| request.key_algorithm);
+    issued.or(wanted).map(KeyAlgorithm::name)
+}
+
 fn issued_detail(issued: &Issued) -> Value {
     let facts = &issued.facts;
     let usages = facts.key_usages.iter().map(|name| json!({"Name": name}));
@@ -143,7 +152,6 @@ fn issued_detail(issued: &Issued) -> Value {
     json!({
         "ExtendedKeyUsages": extended.collect::<Vec<_>>(),
         "Issuer": facts.issuer,
-        "KeyAlgorithm": facts.key_algorithm.name(),
         "KeyUsages": usages.collect::<Vec<_>>(),
         "NotAfter": facts.not_after_s,
         "NotBefore": facts.not_before_s,
@@ -167,7 +175,6 @@ fn request_detail(certificate: &Certificate, request: &Request) -> Value {
     };
     let mut detail = json!({
         "DomainValidationOptions": validations(status),
-        "KeyAlgorithm": request.key_algorithm.name(),
     });
     match &request.failure {
         Some(failure) if is_issued => {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::super::call::{compact, id_token, token_id};
 use super::super::error::ApiError;
 use super::super::members::Members;
-use super::certificates::{domain_name, in_use_by, issued_at, kind, merge, names, status};
+use super::certificates::{domain_name, in_use_by, issued_at, key_algorithm, kind, merge, names, status};
 use super::{arn, validation};
 use crate::change::View;
 use crate::model::Certificate;
@@ -95,7 +95,7 @@ impl Filters {
         };
         let facts = certificate.issued.as_ref().map(|issued| &issued.facts);
         wanted(&self.statuses, &mut |name| name == status(view, certificate))
-            && wanted(&self.key_types, &mut |name| facts.is_some_and(|f| f.key_algorithm.name() == name))
+            && wanted(&self.key_types, &mut |name| key_algorithm(certificate) == Some(name))
             && wanted(&self.key_usages, &mut |name| {
                 facts.is_some_and(|f| f.key_usages.iter().any(|usage| usage == name))
             })
@@ -116,7 +116,7 @@ fn summary(view: &View<'_>, certificate: &Certificate) -> Result<Value, ApiError
             facts.map(|facts| facts.extended_key_usages.iter().map(|(name, _)| name).collect::<Vec<_>>()),
         "HasAdditionalSubjectAlternativeNames": false,
         "InUse": !in_use_by(view, certificate)?.is_empty(),
-        "KeyAlgorithm": facts.map(|facts| facts.key_algorithm.name()),
+        "KeyAlgorithm": key_algorithm(certificate),
         "KeyUsages": facts.map(|facts| &facts.key_usages),
         "NotAfter": facts.map(|facts| facts.not_after_s),
         "NotBefore": facts.map(|facts| facts.not_before_s),

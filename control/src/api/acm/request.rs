@@ -79,7 +79,9 @@ fn check_method(members: &mut Members) -> Result<(), ApiError> {
         Some(method @ ("DNS" | "EMAIL")) => {
             Err(ApiError::unsupported(format!("ValidationMethod '{method}'")))
         }
-        None => Err(ApiError::unsupported("ValidationMethod 'EMAIL', which is the default: name HTTP; it")),
+        None => Err(validation(
+            "ValidationMethod 'EMAIL', the default, is not supported by this version of Turnpike: name HTTP",
+        )),
         Some(other) => {
             Err(validation(format!("ValidationMethod has to be HTTP, DNS or EMAIL, not '{other}'")))
         }

@@ -62,8 +62,9 @@ fn path_of(dir: Option<&Path>, uri: &str) -> Result<PathBuf, ApiError> {
     let path = match uri.split_once("://") {
         Some(("file", path)) if path.starts_with('/') => path,
         Some(("s3", _)) => {
-            return Err(ApiError::unsupported(format!(
-                "truststoreUri '{uri}' with s3://: file:///… is, which"
+            return Err(ApiError::bad_request(format!(
+                "truststoreUri '{uri}' is not supported by this version of Turnpike, which reads no s3://: put the \
+                 file into truststore_dir of turnpike-control and name it file:///PATH"
             )));
         }
         _ => return Err(ApiError::bad_request(format!("truststoreUri has to be file:///PATH, not '{uri}'"))),

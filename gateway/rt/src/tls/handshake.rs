@@ -26,8 +26,8 @@ const CLIENT_HELLO_BYTES_MAX: usize = 16 * 1024;
 pub enum HandshakeError {
     /// The peer, or this side's deadline, ended the connection.
     Closed,
-    /// What came first is a letter, as in HTTP without TLS, and no record.
-    NotTls,
+    /// What came first is a letter, as in HTTP without TLS, and no record: these bytes.
+    NotTls(Vec<u8>),
     /// The ClientHello is larger than any sensible one.
     HelloTooLarge,
     /// The sides don't agree, or one doesn't trust the other; the peer has been told by an alert.
@@ -93,9 +93,8 @@ impl TlsStream {
         self.stream.send(buffer, 0).await
     }
 
-    /// Reads on without TLS, as [`send_in_clear`](Self::send_in_clear) sends.
-    pub async fn recv_in_clear(&self, buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
-        debug_assert!(self.session.borrow().common().is_none(), "a session has begun");
+    /// Reads what still comes after a handshake that failed, which nobody can make sense of.
+    pub async fn recv_in_vain(&self, buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
         self.stream.recv(buffer).await
     }
 
@@ -158,7 +157,7 @@ type Outcome = Result<Option<Accepted>, (rustls::Error, AcceptedAlert)>;
 /// Gives the acceptor what it hasn't `seen` of `bytes`, the connection's first.
 fn feed(acceptor: &mut Acceptor, bytes: &[u8], seen: &mut usize) -> Result<Outcome, HandshakeError> {
     if bytes[0].is_ascii_alphabetic() {
-        return Err(HandshakeError::NotTls);
+        return Err(HandshakeError::NotTls(bytes.to_vec()));
     }
     if bytes.len() > CLIENT_HELLO_BYTES_MAX {
         return Err(HandshakeError::HelloTooLarge);

@@ -75,16 +75,7 @@ impl Turnpike {
         let gateway_data = data.join("gateway");
         let mut command = Command::new(&gateway_binary);
         command
-            .args([
-                "--listen",
-                "127.0.0.1:0",
-                "--tls-listen",
-                "",
-                "--admin-listen",
-                "127.0.0.1:0",
-                "--cores",
-                "all",
-            ])
+            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--cores", "all"])
             .arg("--require-io-uring")
             .arg("--data-dir")
             .arg(&gateway_data)

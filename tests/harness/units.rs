@@ -139,6 +139,18 @@ impl StageBuilder {
         self.route_as(key, proxy(url), TIMEOUT_MS)
     }
 
+    /// As [`Self::route`], to an origin that speaks HTTP/2.
+    #[must_use]
+    pub fn route_http2(self, key: &str, url: &str) -> Self {
+        self.route_as(key, HttpProxy { version: HttpVersion::Http2, ..proxy(url) }, TIMEOUT_MS)
+    }
+
+    /// As [`Self::route_http2`]; the integration gives up after `timeout_ms`.
+    #[must_use]
+    pub fn route_http2_within(self, key: &str, url: &str, timeout_ms: u32) -> Self {
+        self.route_as(key, HttpProxy { version: HttpVersion::Http2, ..proxy(url) }, timeout_ms)
+    }
+
     /// As [`Self::route`]; the integration gives up after `timeout_ms`.
     #[must_use]
     pub fn route_within(self, key: &str, url: &str, timeout_ms: u32) -> Self {

@@ -214,14 +214,17 @@ impl Group {
     ) -> Option<Result<Connection, TargetError>> {
         let seated = &lease.target().payload;
         let pool = seated.pool(upstream);
-        if reuse && let Some(connection) = pool.take_idle(shard) {
+        // A connection that is shared and broken isn't in the pool any more.
+        if (reuse || pool.is_shared())
+            && let Some(connection) = pool.take_idle(shard)
+        {
             shard.stats.borrow_mut().counters.upstream_reuses_total += 1;
-            return Some(Ok(connection.leased(lease)));
+            return Some(Ok(Connection { reused: reuse, ..connection }.leased(lease)));
         }
         if !seated.room.is_left(shard) {
             seated.evict(shard);
         }
-        let room = seated.room.take(shard)?;
+        let room = Rc::new(seated.room.take(shard)?);
         Some(dial(shard, &pool, room, lease, give_up_ms).await)
     }
 
@@ -246,7 +249,7 @@ impl Group {
                 }
                 (target, connection.open)
             }
-            Grant::Room(room) => (of(&room.room)?, room),
+            Grant::Room(room) => (of(&room.room)?, Rc::new(room)),
         };
         let pool = target.payload.pool(upstream);
         let lease = Lease::begin(shard, self, target);
@@ -340,7 +343,7 @@ fn seat(balance: &mut turnpike_balance::Group<Seated>, members: &Members, line: 
 async fn dial(
     shard: &Rc<Shard>,
     pool: &Rc<Pool>,
-    room: Open,
+    room: Rc<Open>,
     lease: &Rc<Lease>,
     give_up_ms: u64,
 ) -> Result<Connection, TargetError> {
@@ -390,13 +393,12 @@ impl Seated {
     }
 
     fn has_connection(&self, shard: &Shard) -> bool {
-        self.room.is_left(shard) || self.pools.borrow().iter().any(|pool| !pool.idle.borrow().is_empty())
+        self.room.is_left(shard) || self.pools.borrow().iter().any(|pool| pool.has_idle(shard))
     }
 
     /// Makes room by closing a connection that rests.
     fn evict(&self, shard: &Shard) {
-        let rested = self.pools.borrow().iter().find_map(|pool| pool.take_idle(shard));
-        drop(rested);
+        let _ = self.pools.borrow().iter().any(|pool| pool.evict(shard));
     }
 
     pub(super) fn count(&self, change: impl FnOnce(&mut TargetCounts)) {

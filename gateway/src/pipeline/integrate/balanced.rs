@@ -90,13 +90,14 @@ impl Tries<'_, '_> {
                 return Ok((connection, answer));
             };
             let stale = connection.reused && failed.fault == UpstreamFault::Closed;
+            let repeatable = connection.is_unprocessed() || self.attempt.is_repeatable();
             let lease = connection.lease.clone();
             drop(connection);
             let Some(lease) = lease else { return Err(failed) };
             if self.attempt.exchange.is_abandoned() {
                 return Err(failed);
             }
-            if stale && self.attempt.is_repeatable() {
+            if stale && repeatable {
                 shard.stats.borrow_mut().counters.upstream_retries_total += 1;
                 if let Some(fresh) = self.group.connect_to(shard, upstream, &lease, false, give_up_ms).await {
                     connection = fresh.map_err(Failed::to_connect)?;
@@ -135,7 +136,10 @@ impl Tries<'_, '_> {
             Err(fault) => {
                 let fault = if connection.watch.has_expired() { UpstreamFault::TimedOut } else { fault };
                 let target = connection.lease.as_ref().map(|lease| lease.target().key());
-                Err(Failed { fault, sent: true, target })
+                if fault == UpstreamFault::TimedOut {
+                    connection.distrust();
+                }
+                Err(Failed { fault, sent: !connection.is_unprocessed(), target })
             }
         }
     }

@@ -198,7 +198,7 @@ impl Sites {
         config.alpn_protocols = offered_protocols();
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = Arc::new(BoundTickets { keys: Arc::clone(&self.tickets), binding: rules });
-        config.ignore_client_order = !tls.cipher_suites.is_empty();
+        config.ignore_client_order = true;
         Ok(Site { config: Arc::new(config), demand: client_trust.map(|_| ClientDemand(rules)) })
     }
 

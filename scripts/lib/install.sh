@@ -46,6 +46,16 @@ need_http2_clients() {
         install_packages curl nghttp2-client
 }
 
+# What checks the systemd units, and loads seccomp profiles.
+need_deploy_tools() {
+    local missing=()
+    command -v systemd-analyze >/dev/null || missing+=(systemd)
+    command -v python3 >/dev/null || missing+=(python3)
+    command -v setpriv >/dev/null && command -v prlimit >/dev/null || missing+=(util-linux)
+    { PATH="$PATH:/usr/sbin:/sbin" ldconfig -p | grep -q 'libseccomp\.so\.2'; } || missing+=(libseccomp2)
+    [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
+}
+
 # A Python that can make a virtual environment, pip included (Debian keeps ensurepip in python3-venv).
 need_python() {
     python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3 python3-venv

@@ -1,12 +1,13 @@
 """Pebble, an ACME authority for tests, with a name server that leads every name to this host."""
 
+import contextlib
 import json
 import os
 import socket
 import subprocess
 
 from pki import issue, pem
-from turnpike import DEADLINE_S, wait_for
+from turnpike import DEADLINE_S, Turnpike, wait_for
 
 
 def free_port():
@@ -30,9 +31,11 @@ class Pebble:
         self.ca_file = self._write("directory-ca.pem", root.certificate)
         address, dns, management = (f"127.0.0.1:{free_port()}" for _ in range(3))
         self.directory_url = f"https://localhost:{address.split(':')[1]}/dir"
+        of_roots = f"127.0.0.1:{free_port()}"
+        self.management_url = f"https://localhost:{of_roots.split(':')[1]}"
         settings = {
             "listenAddress": address,
-            "managementListenAddress": f"127.0.0.1:{free_port()}",
+            "managementListenAddress": of_roots,
             "certificate": self._write("directory.pem", own.certificate),
             "privateKey": self._write("directory-key.pem", pem(own.key)),
             "httpPort": self.http_port,
@@ -49,7 +52,7 @@ class Pebble:
                 "pebble-challtestsrv", "-dns01", dns, "-management", management, "-defaultIPv4", "127.0.0.1",
                 *("-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", ""))
             self._start("pebble", "-config", config, "-dnsserver", dns)
-            for listener in (address, management):
+            for listener in (address, of_roots, management):
                 wait_for(lambda listener=listener: self._answers(listener), bool)
         except BaseException:
             self.__exit__()
@@ -93,3 +96,24 @@ class Pebble:
         except ConnectionRefusedError:
             return False
         return True
+
+
+@contextlib.contextmanager
+def with_authority(tmp_path, validity_s=None, http_port=None, **environment):
+    """Control, a gateway, and an authority that looks at the gateway's port, or at another."""
+    running = Turnpike(tmp_path / "turnpike")
+    try:
+        # The authority has to know the gateway's port, and control the authority: the gateway comes first, alone.
+        running.directory.mkdir()
+        running.start_control()
+        running.start_gateway()
+        running.control.terminate()
+        running.control.kill()
+        port = http_port or int(running.listen.split(":")[1])
+        with Pebble(tmp_path, port, validity_s) as authority:
+            running.environment = {**authority.environment, **environment}
+            running.start_control()
+            running.wait_until_acknowledged()
+            yield running, authority
+    finally:
+        running.__exit__()

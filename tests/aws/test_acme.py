@@ -1,6 +1,5 @@
 """Certificates requested with boto3, issued by Pebble over HTTP-01 through the gateway, and renewed."""
 
-import contextlib
 import re
 import signal
 
@@ -10,30 +9,9 @@ from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
 
 from conftest import client
-from pebble import Pebble, free_port
+from pebble import free_port, with_authority
 from pki import issue
-from turnpike import Turnpike, ask, wait_for
-
-
-@contextlib.contextmanager
-def with_authority(tmp_path, validity_s=None, http_port=None, **environment):
-    """Control, a gateway, and an authority that looks at the gateway's port, or at another."""
-    running = Turnpike(tmp_path / "turnpike")
-    try:
-        # The authority has to know the gateway's port, and control the authority: the gateway comes first, alone.
-        running.directory.mkdir()
-        running.start_control()
-        running.start_gateway()
-        running.control.terminate()
-        running.control.kill()
-        port = http_port or int(running.listen.split(":")[1])
-        with Pebble(tmp_path, port, validity_s) as authority:
-            running.environment = {**authority.environment, **environment}
-            running.start_control()
-            running.wait_until_acknowledged()
-            yield running, authority
-    finally:
-        running.__exit__()
+from turnpike import ask, wait_for
 
 
 @pytest.fixture

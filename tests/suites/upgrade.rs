@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use turnpike_tests::{
     Client, DRAINS, DataPlane, Gateway, Options, Origin, Publisher, StageBuilder, binary, host, http_api,
     request, until,
@@ -59,6 +59,43 @@ fn a_new_process_takes_over_and_the_old_one_ends() {
     plane.assert_at_rest();
     plane.gateway.process().signal_successor(Signal::TERM);
     plane.gateway.process().wait_for_successor();
+}
+
+/// What systemd is told, so that the unit follows the new process.
+#[test]
+fn the_service_manager_is_told_who_serves() {
+    let origin = Origin::echo();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(turnpike_tests::DEADLINE)).unwrap();
+    let told = || {
+        let mut state = [0; 512];
+        let length = socket.recv(&mut state).unwrap();
+        text(&state[..length])
+    };
+    let options = Options::new().launcher(&["env", &format!("NOTIFY_SOCKET={}", path.display())]);
+    let mut plane = DataPlane::with(&options, &[echoing(&origin)]);
+    let first = plane.gateway.process().id();
+    assert_eq!(told(), format!("READY=1\nMAINPID={first}\nSTATUS=serving\n"));
+    let second = plane.gateway.upgrade();
+    assert_eq!(told(), format!("MAINPID={second}\nREADY=1\nSTATUS=serving, upgraded\n"));
+    assert!(plane.gateway.process().wait().success());
+    plane.gateway.process().signal_successor(Signal::TERM);
+    assert_eq!(told(), "STOPPING=1\nSTATUS=draining\n");
+    plane.gateway.process().wait_for_successor();
+}
+
+#[test]
+fn an_upgrade_needs_no_room_on_the_disk() {
+    let origin = Origin::echo();
+    let mut plane = DataPlane::with(&Options::new(), &[echoing(&origin)]);
+    let pid = Pid::from_raw(plane.gateway.process().id().cast_signed()).unwrap();
+    let nothing = Rlimit { current: Some(0), maximum: Some(0) };
+    prlimit(Some(pid), Resource::Fsize, nothing).unwrap();
+    plane.gateway.upgrade();
+    assert_eq!(plane.exchange(request("GET", "a1", "/")).status, 200);
+    plane.assert_at_rest();
 }
 
 #[test]

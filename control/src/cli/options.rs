@@ -244,7 +244,8 @@ impl LowArgs {
             connections_max idle_timeout_ms head_timeout_ms
             body_bytes_max body_timeout_ms shutdown_timeout_ms request_log apis_max routes_per_api_max
             integrations_per_api_max resources_per_api_max stages_per_api_max deployments_per_api_max
-            auto_deployments_kept client_certificates_max vpc_links_max certificates_max domain_names_max mappings_per_domain_name_max truststore_dir
+            auto_deployments_kept client_certificates_max vpc_links_max certificates_max domain_names_max
+            mappings_per_domain_name_max truststore_dir
             acme_directory_url acme_contact acme_ca_file acme_request_timeout_ms acme_publish_timeout_ms
             acme_order_timeout_ms acme_orders_max acme_tries_max acme_retry_s_min acme_retry_s_max
             integration_timeout_ms_max gateways_max hello_timeout_ms write_timeout_ms

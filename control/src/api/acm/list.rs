@@ -1,6 +1,8 @@
 //! `ListCertificates`.
 
-use serde_json::{Map, Value, json};
+use std::cmp::Ordering;
+
+use serde_json::{Value, json};
 
 use super::super::call::{compact, id_token, token_id};
 use super::super::error::ApiError;
@@ -24,27 +26,41 @@ pub(super) fn list(view: &View<'_>, mut members: Members) -> Result<Value, ApiEr
         .map(|token| token_id(&token).ok_or_else(|| validation("NextToken wasn't given by an earlier call")));
     let after = after.transpose()?;
     members.finish()?;
+    let (certificates, next) = page(wanted(view, &filters)?, descending, after.as_deref(), limit);
+    let items =
+        certificates.iter().map(|certificate| summary(view, certificate)).collect::<Result<Vec<_>, _>>()?;
+    Ok(compact(json!({
+        "CertificateSummaryList": items,
+        "NextToken": next.map(|last| id_token(&last)),
+    })))
+}
+
+fn wanted(view: &View<'_>, filters: &Filters) -> Result<Vec<Certificate>, ApiError> {
     let mut certificates: Vec<Certificate> = view.tx.entities()?;
     certificates.retain(|certificate| filters.fit(view, certificate));
+    Ok(certificates)
+}
+
+/// Those that follow `after`, and where to go on if there are more than `limit`. By order and not by place, so that
+/// what was deleted since leaves no gap.
+fn page(
+    mut certificates: Vec<Certificate>,
+    descending: bool,
+    after: Option<&str>,
+    limit: usize,
+) -> (Vec<Certificate>, Option<String>) {
     certificates.sort_by_cached_key(order);
     if descending {
         certificates.reverse();
     }
     if let Some(after) = after {
-        // By order and not by place, so that what was deleted since leaves no gap.
-        certificates
-            .retain(|certificate| (order(certificate) > after) != descending && order(certificate) != after);
+        let follows = if descending { Ordering::Less } else { Ordering::Greater };
+        certificates.retain(|certificate| order(certificate).as_str().cmp(after) == follows);
     }
     let more = certificates.len() > limit;
     certificates.truncate(limit);
-    let mut answer = Map::new();
-    if let Some(last) = certificates.last().filter(|_| more) {
-        answer.insert("NextToken".to_owned(), id_token(&order(last)).into());
-    }
-    let items =
-        certificates.iter().map(|certificate| summary(view, certificate)).collect::<Result<Vec<_>, _>>()?;
-    answer.insert("CertificateSummaryList".to_owned(), items.into());
-    Ok(Value::Object(answer))
+    let last = certificates.last().filter(|_| more).map(order);
+    (certificates, last)
 }
 
 /// By creation, then by id; as text, so that a token can hold it.

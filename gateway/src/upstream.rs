@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use turnpike_rt::{Channel, Transport};
 
-pub(crate) use group::{Group, TargetError, Wish};
+pub(crate) use group::{Adopted, Group, TargetError, Wish};
 pub(crate) use lease::{Lease, Retry};
 pub(crate) use pool::Pools;
 use pool::{Idle, Pool};

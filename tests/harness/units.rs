@@ -294,11 +294,21 @@ impl GroupBuilder {
 
     /// For ten minutes.
     #[must_use]
-    pub fn ejecting(mut self, consecutive_failures: u32, ejected_percent_max: u8) -> Self {
+    pub fn ejecting(self, consecutive_failures: u32, ejected_percent_max: u8) -> Self {
+        self.ejecting_for(600_000, consecutive_failures, ejected_percent_max)
+    }
+
+    #[must_use]
+    pub fn ejecting_for(
+        mut self,
+        ejection_ms: u32,
+        consecutive_failures: u32,
+        ejected_percent_max: u8,
+    ) -> Self {
         self.unit.outlier_ejection = Some(OutlierEjection {
             consecutive_failures,
-            ejection_ms: 600_000,
-            ejection_ms_max: 600_000,
+            ejection_ms,
+            ejection_ms_max: ejection_ms,
             ejected_percent_max,
         });
         self

@@ -3,10 +3,20 @@
 
 mod bodies;
 mod child;
+mod contenders;
 mod facts;
+mod grpc;
+mod h2load;
+mod handshakes;
+mod hold;
 mod http;
+mod http2;
+mod https;
+mod identity;
+mod idle;
 mod layout;
 mod load;
+mod metered;
 mod open_loop;
 mod peers;
 mod probe;
@@ -32,9 +42,12 @@ use turnpike_loadgen::cli::parse_duration;
 use facts::Facts;
 use layout::Layout;
 use load::{LoadGenerator, Target};
-use peers::Peer;
+use peers::{Downstream, Peer, Role};
 use results::{Results, Section};
 use turnpike::Turnpike;
+
+/// Client connections that a peer is set up for, at the same time.
+const CONNECTIONS_MAX: usize = 4096;
 
 /// Which sections and proxies, and for how long.
 #[derive(Debug, Clone, clap::Args)]
@@ -67,6 +80,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
+    /// A Python that has grpcio, for the section grpc
+    #[arg(long, value_name = "FILE", default_value = "python3")]
+    python: PathBuf,
+
     /// Where turnpike-loadgen, turnpike-gateway and turnpike-control are [default: beside this program]
     #[arg(long, value_name = "DIR")]
     binaries: Option<PathBuf>,
@@ -84,6 +101,16 @@ enum SectionName {
     Bodies,
     /// 10,000 routes in 200 APIs against one route, and a change under load
     Routes,
+    /// Small replies over kept connections under TLS 1.3
+    Https,
+    /// A TLS 1.3 handshake for each request, full and resumed
+    Handshakes,
+    /// Small replies over 32 connections of 32 streams
+    Http2,
+    /// Memory of 50,000 connections that rest
+    Idle,
+    /// 100,000 unary calls between a gRPC client and a gRPC server
+    Grpc,
     /// New processes take over under load: 500,000 requests, and how many fail
     Upgrade,
 }
@@ -93,6 +120,8 @@ enum PeerName {
     Turnpike,
     Haproxy,
     Nginx,
+    /// HTTP/2 only
+    H2o,
     /// The bare proxy
     Passthrough,
     /// The bare responder, without a proxy
@@ -123,8 +152,10 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
         .map_err(|error| format!("signals can't be handled: {error}"))?;
     let mut bench = Bench::start(args, dir)?;
     let mut facts = Facts::gather(bench.cores.len(), &bench.layout);
-    for (peer, argument) in [(PeerName::Haproxy, "-v"), (PeerName::Nginx, "-v")] {
-        if bench.compares(peer) {
+    let peers = [(PeerName::Haproxy, "-v"), (PeerName::Nginx, "-v"), (PeerName::H2o, "--version")];
+    for (peer, argument) in peers {
+        let used = peer != PeerName::H2o || bench.sections().contains(&SectionName::Http2);
+        if used && bench.compares(peer) {
             facts.ask_version(&peers::find_program(peer.name())?.to_string_lossy(), argument);
         }
     }
@@ -138,6 +169,11 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
             SectionName::Shards => shards::run(&bench)?,
             SectionName::Bodies => bodies::run(&bench)?,
             SectionName::Routes => routes::run(&mut bench)?,
+            SectionName::Https => https::run(&bench)?,
+            SectionName::Handshakes => handshakes::run(&bench)?,
+            SectionName::Http2 => http2::run(&bench)?,
+            SectionName::Idle => idle::run(&bench)?,
+            SectionName::Grpc => grpc::run(&bench)?,
             SectionName::Upgrade => upgrade::run(&bench)?,
         };
         results.sections.push(outcome);
@@ -188,6 +224,13 @@ impl Bench {
 
     fn start_peer(&mut self, peer: PeerName) -> Result<(), String> {
         let (dir, origin, cores) = (self.dir.path(), self.origin, &self.layout.proxy);
+        let role = Role {
+            dir,
+            core: cores[0],
+            origin,
+            downstream: Downstream::Http,
+            connections_max: CONNECTIONS_MAX,
+        };
         let started = match peer {
             PeerName::Turnpike => {
                 let mut turnpike = Turnpike::start("turnpike", &self.binaries, dir, &self.layout)?;
@@ -195,8 +238,10 @@ impl Bench {
                 self.turnpike = Some(turnpike);
                 return Ok(());
             }
-            PeerName::Haproxy => peers::start_haproxy(dir, cores[0], origin)?,
-            PeerName::Nginx => peers::start_nginx(dir, cores[0], origin)?,
+            PeerName::Haproxy => peers::start_haproxy(&role)?,
+            PeerName::Nginx => peers::start_nginx(&role)?,
+            // Its section starts it.
+            PeerName::H2o => return Ok(()),
             PeerName::Passthrough => peers::start_floor(dir, cores, Some(origin))?,
             PeerName::Responder => peers::start_floor(dir, cores, None)?,
         };
@@ -229,6 +274,7 @@ impl PeerName {
             Self::Turnpike => "turnpike",
             Self::Haproxy => "haproxy",
             Self::Nginx => "nginx",
+            Self::H2o => "h2o",
             Self::Passthrough => "passthrough",
             Self::Responder => "responder",
         }
@@ -243,6 +289,11 @@ impl SectionName {
             Self::Shards => "shards",
             Self::Bodies => "bodies",
             Self::Routes => "routes",
+            Self::Https => "https",
+            Self::Handshakes => "handshakes",
+            Self::Http2 => "http2",
+            Self::Idle => "idle",
+            Self::Grpc => "grpc",
             Self::Upgrade => "upgrade",
         }
     }

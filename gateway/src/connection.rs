@@ -8,7 +8,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 
 use turnpike_http::{Framing, HeadLimits, Progress, RequestError, RequestHead};
-use turnpike_rt::{Stream, Transport};
+use turnpike_rt::{Stream, TlsStream, Transport};
 
 use crate::crowd::Place;
 use crate::entrance::{self, Accepted, Admitted, Ends};
@@ -117,6 +117,11 @@ impl Client {
         let forwarded = Forwarded::new(&shard.settings, peer, local, tls.is_some());
         Self { stream, watch, peer, forwarded, tls, _place: place }
     }
+
+    /// By ALPN.
+    fn has_agreed_on_http2(&self) -> bool {
+        self.stream.tls().and_then(TlsStream::protocol).is_some_and(|protocol| protocol == tls::HTTP2)
+    }
 }
 
 /// What a wait for a request came to.
@@ -129,7 +134,8 @@ enum Wait {
 
 impl Connection {
     async fn run(&mut self) {
-        let mut goes_on = true;
+        self.is_http2 = self.client.has_agreed_on_http2();
+        let mut goes_on = !self.is_http2;
         while goes_on {
             // What serving takes is boxed for as long as requests follow each other: a connection that rests
             // doesn't hold it, and one that is busy doesn't allocate it for each request.
@@ -189,9 +195,9 @@ impl Connection {
     }
 
     /// HTTP/2's preface looks like a request of a version that isn't served, so that HTTP/1.1 pays nothing for it. It
-    /// may only begin a connection (RFC 9113 3.4).
+    /// may only begin a connection (RFC 9113 3.4), and over TLS only where it was agreed on (3.2).
     fn begins_http2(&self) -> bool {
-        !self.served && http2::is_preface(&self.input[self.start..])
+        !self.served && self.client.tls.is_none() && http2::is_preface(&self.input[self.start..])
     }
 
     async fn serve_http2(&mut self) {

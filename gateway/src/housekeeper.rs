@@ -44,7 +44,7 @@ use metrics::HousekeeperFigures;
 use publish::{Names, Publication};
 use resolver::{Addresses, Resolver};
 use signals::Signal;
-use targets::{EjectedTarget, Targets};
+use targets::{TargetEvent, Targets};
 use totals::Totals;
 use vault::{Files, Lock, Vault};
 
@@ -122,8 +122,8 @@ impl Services {
         self.https.as_ref().map(|https| Arc::clone(&https.site))
     }
 
-    pub(crate) fn ejections(&self) -> mpsc::Sender<EjectedTarget> {
-        self.targets.ejections()
+    pub(crate) fn target_events(&self) -> mpsc::Sender<TargetEvent> {
+        self.targets.events()
     }
 
     /// The gateway's own log, for requests that no stage logs.

@@ -7,7 +7,7 @@
 
 mod answer;
 mod event;
-mod fields;
+pub(crate) mod fields;
 mod request_body;
 mod stream;
 

@@ -147,7 +147,7 @@ fn start_shards(
             mailboxes: mailboxes.clone(),
             bell,
             log_queue: services.log.queue(),
-            ejections: services.ejections(),
+            target_events: services.target_events(),
             log: log.clone(),
             id_seed: random_seed()?,
         };

@@ -129,6 +129,12 @@ pub(crate) struct Settings {
     /// Status line and header fields of an answer together.
     pub(crate) upstream_head_bytes_max: usize,
     pub(crate) upstream_header_count_max: usize,
+    /// Exchanges of one HTTP/2 connection at once; at most as many as the target allows.
+    pub(crate) upstream_http2_streams_max: usize,
+    /// Of an answer's body, per exchange.
+    pub(crate) upstream_http2_stream_window_bytes: u32,
+    /// Of answers' bodies, per connection.
+    pub(crate) upstream_http2_connection_window_bytes: u32,
     pub(crate) connect_timeout_ms: u64,
     pub(crate) upstream_idle_timeout_ms: u64,
     /// Ceiling over what the integrations of a snapshot ask for.
@@ -409,6 +415,26 @@ impl Settings {
                 low.upstream_header_count_max,
                 100,
                 1_000,
+            )?,
+            upstream_http2_streams_max: count(
+                "upstream_http2_streams_max",
+                low.upstream_http2_streams_max,
+                100,
+                65_536,
+            )?,
+            upstream_http2_stream_window_bytes: number(
+                "upstream_http2_stream_window_bytes",
+                low.upstream_http2_stream_window_bytes,
+                262_144,
+                1_024,
+                HTTP2_WINDOW_BYTES_MAX,
+            )?,
+            upstream_http2_connection_window_bytes: number(
+                "upstream_http2_connection_window_bytes",
+                low.upstream_http2_connection_window_bytes,
+                1_048_576,
+                65_535,
+                HTTP2_WINDOW_BYTES_MAX,
             )?,
             connect_timeout_ms: millis("connect_timeout_ms", low.connect_timeout_ms, 5_000)?,
             upstream_idle_timeout_ms: millis(

@@ -15,7 +15,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 use tokio::sync::mpsc;
-use turnpike_balance::Ejection;
 use turnpike_rt::{BellListener, CipherBuffers, Clock, Listener, Scratch};
 
 use crate::agreement::Agreement;
@@ -26,7 +25,7 @@ use crate::entrance::{Accepted, Entrance};
 use crate::housekeeper::access_log::AccessLogQueue;
 use crate::housekeeper::collector::Reply;
 use crate::housekeeper::resolver::Addresses;
-use crate::housekeeper::targets::EjectedTarget;
+use crate::housekeeper::targets::TargetEvent;
 use crate::ids::Ids;
 use crate::listener;
 use crate::log_lines::LogLines;
@@ -58,7 +57,7 @@ pub(crate) struct ShardParts {
     pub(crate) mailboxes: Vec<Mailbox>,
     pub(crate) bell: BellListener,
     pub(crate) log_queue: AccessLogQueue,
-    pub(crate) ejections: mpsc::Sender<EjectedTarget>,
+    pub(crate) target_events: mpsc::Sender<TargetEvent>,
     /// For requests of stages without a log of their own, and of none.
     pub(crate) log: Option<StageLog>,
     pub(crate) id_seed: [u64; 2],
@@ -84,7 +83,7 @@ pub(crate) struct Shard {
     pub(crate) ids: Ids,
     pub(crate) log_lines: LogLines,
     pub(crate) log: Option<StageLog>,
-    ejections: mpsc::Sender<EjectedTarget>,
+    target_events: mpsc::Sender<TargetEvent>,
     tables: RefCell<Cache<Arc<ArcSwap<Table>>, Arc<Table>>>,
     /// The table that was adopted last: requests count their references here, off the other shards' cache lines.
     adopted: RefCell<Rc<Adopted>>,
@@ -181,7 +180,7 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         mailboxes: parts.mailboxes,
         ids: Ids::new(parts.id_seed),
         log_lines: LogLines::new(parts.log_queue),
-        ejections: parts.ejections,
+        target_events: parts.target_events,
         log: parts.log,
         settings: Live::new(parts.settings),
         adopted: RefCell::new(Rc::new(Adopted(parts.tables.load_full()))),
@@ -274,16 +273,9 @@ impl Shard {
         watch.set_waiting(false);
     }
 
-    /// For the log. A line that the housekeeper is too far behind for is lost; the ejection is counted.
-    pub(crate) fn tell_of_ejection(
-        &self,
-        group: &Arc<str>,
-        target: &Arc<str>,
-        ejection: Ejection,
-        why: &'static str,
-    ) {
-        let (group, target) = (Arc::clone(group), Arc::clone(target));
-        let _ = self.ejections.try_send(EjectedTarget { shard: self.index, group, target, ejection, why });
+    /// For the log. What the housekeeper is too far behind for isn't logged; ejections are counted all the same.
+    pub(crate) fn tell_of_target(&self, event: TargetEvent) {
+        let _ = self.target_events.try_send(event);
     }
 
     /// False ends the bell's listening.

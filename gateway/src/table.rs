@@ -19,7 +19,7 @@ use acme::Challenges;
 pub(crate) use compile::{Compiler, StageServices};
 pub(crate) use routes::{Matched, Routes};
 pub(crate) use target_group::{GroupRules, HashBy, Member, MemberAddress, Members, TargetGroup};
-use turnpike_snapshot::{Protocol, Unit};
+use turnpike_snapshot::{HttpVersion, Protocol, Unit};
 
 use crate::access_log_format::AccessLogFormat;
 use crate::housekeeper::access_log::SinkId;
@@ -116,7 +116,7 @@ pub(crate) struct Integration {
     pub(crate) query: Box<str>,
 }
 
-/// Where integrations connect to; one for all that name the same host, port and target group.
+/// Where integrations connect to; one for all that name the same host, port, version and target group.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Upstream {
     /// Index of each shard's pool.
@@ -127,6 +127,7 @@ pub(crate) struct Upstream {
     pub(crate) port: u16,
     /// What `Host` says to it.
     pub(crate) authority: Box<str>,
+    pub(crate) version: HttpVersion,
     /// Whose targets are connected to, instead of `host` and `port`.
     pub(crate) group: Option<Arc<TargetGroup>>,
 }

@@ -25,8 +25,11 @@ pub(crate) use tickets::TicketKeys;
 
 /// The protocols that clients are offered by ALPN, the preferred first.
 pub(crate) fn offered_protocols() -> Vec<Vec<u8>> {
-    vec![b"http/1.1".to_vec()]
+    vec![HTTP2.to_vec(), b"http/1.1".to_vec()]
 }
+
+/// HTTP/2's name (RFC 9113 3.1).
+pub(crate) const HTTP2: &[u8] = b"h2";
 
 /// All that ring can do.
 pub(crate) fn provider() -> Arc<CryptoProvider> {

@@ -7,6 +7,7 @@
 
 mod dial;
 mod group;
+mod http2;
 mod lease;
 mod pool;
 mod room;
@@ -14,9 +15,9 @@ mod room;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use turnpike_rt::Transport;
+use turnpike_rt::{Channel, Transport};
 
-pub(crate) use group::{Group, TargetError, Wish};
+pub(crate) use group::{Adopted, Group, TargetError, Wish};
 pub(crate) use lease::{Lease, Retry};
 pub(crate) use pool::Pools;
 use pool::{Idle, Pool};
@@ -36,7 +37,7 @@ pub(crate) struct Connection {
     /// On a target of a group, while it is in use.
     pub(crate) lease: Option<Rc<Lease>>,
     pool: Rc<Pool>,
-    open: Open,
+    open: Rc<Open>,
 }
 
 /// Why there is no connection.
@@ -64,9 +65,12 @@ pub(crate) async fn connect(
     give_up_ms: u64,
 ) -> Result<Connection, ConnectError> {
     let pool = shard.pools.of(upstream);
-    if reuse && let Some(connection) = pool.take_idle(shard) {
+    // A connection that is shared and broken isn't in the pool any more.
+    if (reuse || pool.is_shared())
+        && let Some(connection) = pool.take_idle(shard)
+    {
         shard.stats.borrow_mut().counters.upstream_reuses_total += 1;
-        return Ok(connection);
+        return Ok(Connection { reused: reuse, ..connection });
     }
     // Boxed: rare, and larger than all that a request on a pooled connection needs.
     Box::pin(open(shard, &pool, reuse, give_up_ms)).await
@@ -81,19 +85,21 @@ async fn open(
 ) -> Result<Connection, ConnectError> {
     if !pool.room.is_left(shard) {
         // One that rests is in the way; there is none if any would do.
-        drop(pool.take_idle(shard));
+        pool.evict(shard);
     }
     let room = match pool.room.take(shard) {
-        Some(room) => room,
+        Some(room) => Rc::new(room),
         None => {
             let waiting_max = shard.settings.upstream_pending_requests_max;
             match shard.pools.lines.wait(shard, pool.room.line(), waiting_max, give_up_ms).await? {
-                Grant::Connection(connection) if reuse && connection.stream.is_quiet() => {
+                Grant::Connection(connection)
+                    if (reuse || pool.is_shared()) && connection.stream.is_quiet() =>
+                {
                     shard.stats.borrow_mut().counters.upstream_reuses_total += 1;
-                    return Ok(Connection { reused: true, ..connection });
+                    return Ok(Connection { reused: reuse, ..connection });
                 }
                 Grant::Connection(connection) => connection.open,
-                Grant::Room(room) => room,
+                Grant::Room(room) => Rc::new(room),
             }
         }
     };
@@ -104,16 +110,19 @@ async fn open(
 async fn establish(
     shard: &Rc<Shard>,
     pool: &Rc<Pool>,
-    room: Open,
+    room: Rc<Open>,
     give_up_ms: u64,
 ) -> Result<Connection, ConnectError> {
-    let dialled = pool.dial(shard, give_up_ms).await;
+    let dialled = if pool.is_shared() {
+        http2::establish(shard, pool, room, give_up_ms).await
+    } else {
+        pool.dial(shard, give_up_ms).await.map(|stream| Connection::over(stream, pool, room))
+    };
     let mut stats = shard.stats.borrow_mut();
     match dialled {
-        Ok(stream) => {
+        Ok(connection) => {
             stats.counters.upstream_connects_total += 1;
-            drop(stats);
-            Ok(Connection::new(stream, pool, room))
+            Ok(connection)
         }
         Err(error) => {
             stats.counters.upstream_connect_failures_total += 1;
@@ -125,7 +134,7 @@ async fn establish(
 }
 
 impl Connection {
-    fn new(stream: Transport, pool: &Rc<Pool>, open: Open) -> Self {
+    fn over(stream: Transport, pool: &Rc<Pool>, open: Rc<Open>) -> Self {
         let stream = Rc::new(stream);
         let watch = Watch::new(Rc::clone(&stream));
         Self { stream, watch, reused: false, lease: None, pool: Rc::clone(pool), open }
@@ -135,11 +144,27 @@ impl Connection {
         Self { lease: Some(Rc::clone(lease)), ..self }
     }
 
+    /// An answer is overdue: what it shares, if it does, is for no further exchanges.
+    pub(crate) fn distrust(&self) {
+        if let Some(channel) = self.stream.channel() {
+            channel.distrust();
+        }
+    }
+
+    /// Whether the upstream did nothing of what it was asked, and said so.
+    pub(crate) fn is_unprocessed(&self) -> bool {
+        self.stream.channel().is_some_and(Channel::is_unprocessed)
+    }
+
     /// Gives the connection back after an exchange that ended where its framing said: to a request that waits
     /// for one, or to its pool.
     pub(crate) fn release(mut self, shard: &Shard) {
         self.lease = None;
         self.watch.disown();
+        if self.stream.channel().is_some() {
+            // What it shares is released with the last that shares it.
+            return;
+        }
         let pool = Rc::clone(&self.pool);
         self.watch.disarm();
         let room = Rc::clone(&self.open.room);

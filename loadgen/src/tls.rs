@@ -5,6 +5,7 @@
 mod failure;
 mod options;
 mod session;
+mod sessions;
 mod trust;
 
 use std::sync::Arc;
@@ -16,9 +17,7 @@ use rustls::pki_types::ServerName;
 pub use failure::TlsFailure;
 pub use options::{Switch, TlsArgs, TlsVersion};
 pub(crate) use session::{Receiver, Sender, TlsLink};
-
-/// Tickets kept are eight a name at most, whatever this says; there is one name.
-const SESSION_NAMES_MAX: usize = 8;
+use sessions::Sessions;
 
 /// Checked settings of an https:// run.
 #[derive(Debug, Clone)]
@@ -40,7 +39,7 @@ impl Connector {
     pub(crate) fn new(settings: &TlsSettings) -> Self {
         let mut config = settings.config.clone();
         config.resumption = if settings.resumption {
-            Resumption::in_memory_sessions(SESSION_NAMES_MAX)
+            Resumption::store(Arc::new(Sessions::default()))
         } else {
             Resumption::disabled()
         };

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Barrier};
 use std::thread;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -229,6 +229,20 @@ fn sessions_are_resumed_in_both_versions_unless_turned_off() {
             assert!(seen.iter().all(|seen| seen.version == Some(expected)), "{seen:?}");
         }
     }
+}
+
+#[test]
+fn connections_that_end_together_all_leave_sessions_to_resume() {
+    // No reply before all sixteen have asked: each round ends and begins together.
+    static ROUND: Barrier = Barrier::new(16);
+    let server = Server::start(|stream| {
+        read_request(stream).unwrap();
+        ROUND.wait();
+        stream.write_all(HELLO).unwrap();
+        (1, 0)
+    });
+    let report = server.report(&["-n", "48", "-c", "16", "--tls", "1.3", "--requests-per-connection", "1"]);
+    assert_eq!(report.openings.handshakes, Handshakes { full: 16, resumed: 32 });
 }
 
 #[test]

@@ -10,7 +10,10 @@ use crate::client::Reply;
 use crate::message::Fields;
 use crate::process::run;
 
-/// A request by curl, over HTTP/2 with prior knowledge.
+/// What a program may take, in seconds.
+const PATIENCE_S: u32 = 60;
+
+/// A request by curl, over HTTP/2.
 #[derive(Debug)]
 pub struct Curl {
     arguments: Vec<String>,
@@ -18,7 +21,7 @@ pub struct Curl {
 }
 
 impl Curl {
-    /// `host` is the authority that is sent to `address`.
+    /// With prior knowledge; `host` is the authority that is sent to `address`.
     #[must_use]
     pub fn http2(address: SocketAddr, host: &str, target: &str) -> Self {
         let arguments = [
@@ -33,6 +36,16 @@ impl Curl {
         let mut arguments: Vec<String> = arguments.map(str::to_owned).into();
         arguments.push(format!("::{address}"));
         Self { arguments, url: format!("http://{host}{target}") }
+    }
+
+    /// The same over TLS, as ALPN says; `authority` is the PEM file of who is trusted.
+    #[must_use]
+    pub fn https(address: SocketAddr, host: &str, target: &str, authority: &Path) -> Self {
+        let mut this =
+            Self::http2(address, host, target).with(["--http2", "--cacert"]).with([authority.display()]);
+        this.arguments.retain(|argument| argument != "--http2-prior-knowledge");
+        this.url = format!("https://{host}{target}");
+        this
     }
 
     #[must_use]
@@ -67,6 +80,18 @@ impl Curl {
         reply.expect("curl has written a reply's head")
     }
 
+    /// Of the reply, whatever version it came in.
+    ///
+    /// # Panics
+    /// When curl fails.
+    #[must_use]
+    pub fn status(mut self) -> u16 {
+        self.arguments.extend(["--output", "/dev/null", "--write-out", "%{http_code}"].map(str::to_owned));
+        self.arguments.push(self.url);
+        let status = succeed(&run(Path::new("curl"), &self.arguments, PATIENCE_S), "curl");
+        status.parse().expect("a status")
+    }
+
     /// What curl says when it fails.
     ///
     /// # Panics
@@ -85,7 +110,7 @@ impl Curl {
             self.arguments.extend([flag.to_owned(), path.display().to_string()]);
         }
         self.arguments.push(self.url);
-        let output = run(Path::new("curl"), &self.arguments);
+        let output = run(Path::new("curl"), &self.arguments, PATIENCE_S);
         let head = std::fs::read_to_string(head).unwrap_or_default();
         let body = std::fs::read(body).unwrap_or_default();
         (output, parse(&head, body))
@@ -114,7 +139,7 @@ fn fields(lines: &str) -> Fields {
 /// When it fails.
 #[must_use]
 pub fn nghttp2<A: AsRef<OsStr>>(program: &str, arguments: &[A]) -> String {
-    succeed(&run(Path::new(program), arguments), program)
+    succeed(&run(Path::new(program), arguments, PATIENCE_S), program)
 }
 
 /// Runs a script of `tests/python` in the repository's virtual environment and returns what it printed.
@@ -123,12 +148,21 @@ pub fn nghttp2<A: AsRef<OsStr>>(program: &str, arguments: &[A]) -> String {
 /// When it fails, or there is no such environment: scripts/test makes it.
 #[must_use]
 pub fn python<A: AsRef<OsStr>>(script: &str, arguments: &[A]) -> String {
+    python_within(script, arguments, PATIENCE_S)
+}
+
+/// As [`python`], for a script that takes up to `patience_s` seconds.
+///
+/// # Panics
+/// As [`python`].
+#[must_use]
+pub fn python_within<A: AsRef<OsStr>>(script: &str, arguments: &[A], patience_s: u32) -> String {
     let interpreter = repository().join(".venv/bin/python");
     assert!(interpreter.is_file(), "{} is missing: run scripts/test, which makes it", interpreter.display());
     let script = repository().join("tests/python").join(script);
     let mut all = vec![script.as_os_str()];
     all.extend(arguments.iter().map(AsRef::as_ref));
-    succeed(&run(&interpreter, &all), &script.display().to_string())
+    succeed(&run(&interpreter, &all, patience_s), &script.display().to_string())
 }
 
 /// The Python of the repository's virtual environment, and a script of `tests/python`.

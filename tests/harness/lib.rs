@@ -23,7 +23,7 @@ mod units;
 pub use client::{Client, Echo, Reply};
 pub use dns::{DnsServer, Record};
 pub use gateway::{DRAINS, Gateway, Options};
-pub use http2::{Curl, nghttp2, python, python_script};
+pub use http2::{Curl, nghttp2, python, python_script, python_within};
 pub use message::{BodyLength, Fields, Head, Reader};
 pub use metrics::Metrics;
 pub use mutate::Mutations;

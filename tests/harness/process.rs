@@ -38,13 +38,13 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
-/// Runs a program to its end; one that takes longer than a minute is killed, with all that it has started.
+/// Runs a program to its end; one that takes longer than `patience_s` is killed, with all that it has started.
 ///
 /// # Panics
 /// When it isn't there.
-pub fn run<A: AsRef<OsStr>>(program: &Path, arguments: &[A]) -> Output {
+pub fn run<A: AsRef<OsStr>>(program: &Path, arguments: &[A], patience_s: u32) -> Output {
     Command::new("timeout")
-        .args(["--kill-after=5", "60"])
+        .args(["--kill-after=5", &patience_s.to_string()])
         .arg(program)
         .args(arguments)
         .stdin(Stdio::null())

@@ -139,6 +139,18 @@ impl StageBuilder {
         self.route_as(key, proxy(url), TIMEOUT_MS)
     }
 
+    /// As [`Self::route`], to an origin that speaks HTTP/2.
+    #[must_use]
+    pub fn route_http2(self, key: &str, url: &str) -> Self {
+        self.route_as(key, HttpProxy { version: HttpVersion::Http2, ..proxy(url) }, TIMEOUT_MS)
+    }
+
+    /// As [`Self::route_http2`]; the integration gives up after `timeout_ms`.
+    #[must_use]
+    pub fn route_http2_within(self, key: &str, url: &str, timeout_ms: u32) -> Self {
+        self.route_as(key, HttpProxy { version: HttpVersion::Http2, ..proxy(url) }, timeout_ms)
+    }
+
     /// As [`Self::route`]; the integration gives up after `timeout_ms`.
     #[must_use]
     pub fn route_within(self, key: &str, url: &str, timeout_ms: u32) -> Self {
@@ -282,11 +294,21 @@ impl GroupBuilder {
 
     /// For ten minutes.
     #[must_use]
-    pub fn ejecting(mut self, consecutive_failures: u32, ejected_percent_max: u8) -> Self {
+    pub fn ejecting(self, consecutive_failures: u32, ejected_percent_max: u8) -> Self {
+        self.ejecting_for(600_000, consecutive_failures, ejected_percent_max)
+    }
+
+    #[must_use]
+    pub fn ejecting_for(
+        mut self,
+        ejection_ms: u32,
+        consecutive_failures: u32,
+        ejected_percent_max: u8,
+    ) -> Self {
         self.unit.outlier_ejection = Some(OutlierEjection {
             consecutive_failures,
-            ejection_ms: 600_000,
-            ejection_ms_max: 600_000,
+            ejection_ms,
+            ejection_ms_max: ejection_ms,
             ejected_percent_max,
         });
         self

@@ -148,3 +148,22 @@ fn many_streams_share_a_connection() {
     plane.assert_at_rest();
     assert_eq!(plane.gateway.metrics().sum("turnpike_shard_http2_connections_total", &[]), 4.0);
 }
+
+#[test]
+fn alpn_decides_over_tls() {
+    let (plane, _origin) = DataPlane::echoing();
+    let address = plane.gateway.tls.expect("HTTPS is on");
+    let authority = plane.gateway.data_dir.join("development-ca.pem");
+    let https = |target: &str| Curl::https(address, &host("a1"), target, &authority);
+    let body = "0123456789".repeat(30_000);
+    for reply in [https("/pets/7").reply(), https("/pets/7").body(&body).reply()] {
+        let echo = reply.echo();
+        assert_eq!(echo.target, "/pets/7");
+        assert!(echo.headers.one("forwarded").unwrap().ends_with(";proto=https"), "{echo:?}");
+    }
+    let metrics = plane.gateway.metrics();
+    assert_eq!(metrics.sum("turnpike_shard_http2_connections_total", &[]), 2.0);
+    assert_eq!(https("/").with(["--http1.1"]).status(), 200);
+    plane.assert_at_rest();
+    assert_eq!(plane.gateway.metrics().sum("turnpike_shard_http2_connections_total", &[]), 2.0);
+}

@@ -110,6 +110,39 @@ fn a_target_that_refuses_is_passed_over_whatever_the_method_and_then_ejected() {
 }
 
 #[test]
+fn server_errors_in_a_row_eject_a_target_for_a_while() {
+    let answered = AtomicUsize::new(0);
+    let mending = Origin::scripted(move |connection, _| {
+        while let Ok(Some(_)) = connection.request() {
+            let status = if answered.fetch_add(1, Ordering::SeqCst) < 2 { "500 Oops" } else { "200 OK" };
+            if connection.send(format!("HTTP/1.1 {status}\r\nContent-Length: 7\r\n\r\nmending")).is_err() {
+                return;
+            }
+        }
+    });
+    let good = named("good");
+    let group = target_group("g").target(mending.address()).target(good.address());
+    let mut plane = plane(&group.ejecting_for(200, 2, 50));
+    let mut client = plane.connect();
+    let statuses: Vec<u16> = (0..4).map(|_| get(&mut client).0).collect();
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 500).count(),
+        2,
+        "they are passed on: {statuses:?}"
+    );
+    let line = "after 2 failures in a row (it answered with a server error); the group has 2 targets";
+    plane.gateway.process().wait_for_log(line);
+    // Without a request, too.
+    plane.gateway.process().wait_for_log(&format!("sends requests to {} again", mending.address()));
+    let mut bodies: Vec<(u16, String)> = (0..4).map(|_| get(&mut client)).collect();
+    bodies.sort();
+    bodies.dedup();
+    assert_eq!(bodies, [(200, "good".to_owned()), (200, "mending".to_owned())]);
+    drop(client);
+    plane.assert_at_rest();
+}
+
+#[test]
 fn a_reset_is_retried_elsewhere_only_if_the_request_may_be_repeated() {
     let (bad, good) = (resetting(), named("good"));
     let plane = plane(&target_group("g").target(bad.address()).target(good.address()).tries(2));

@@ -101,7 +101,10 @@ fn a_target_that_fails_its_checks_gets_nothing_until_it_passes_them() {
     two.set_sick(false);
     wait_for_health(&plane, &two.origin.address().to_string(), true);
     assert_eq!(bodies(&mut client, 10), ["one", "two"]);
-    plane.gateway.process().wait_for_log(&format!("{} is healthy; 2 of 2 targets are", two.origin.address()));
+    plane
+        .gateway
+        .process()
+        .wait_for_log(&format!("{} is healthy again; 2 of 2 targets are", two.origin.address()));
     drop(client);
     plane.assert_at_rest();
 }

@@ -56,7 +56,7 @@ fn check(section: &mut Section) {
 /// The largest peak over what the process held before, among the rounds.
 fn rss_growth_bytes(row: &Row) -> f64 {
     let growth = |(peak, before): (u64, u64)| peak.saturating_sub(before) as f64;
-    let pairs = row.samples.iter().map(|sample| (sample.proxy_rss_peak_bytes, sample.proxy_rss_before_bytes));
+    let pairs = row.samples.iter().map(|sample| (sample.proxy.rss_peak_bytes, sample.proxy.rss_before_bytes));
     pairs.map(growth).fold(0.0, f64::max)
 }
 
@@ -74,9 +74,9 @@ fn print(section: &Section) {
             "/nginx",
         ]);
         for row in section.rows.iter().filter(|row| row.label == label) {
-            let first = row.samples.first().map_or(0, |sample| sample.proxy_rss_before_bytes);
-            let peak = row.samples.iter().map(|sample| sample.proxy_rss_peak_bytes).max().unwrap_or(0);
-            let last = row.samples.last().map_or(0, |sample| sample.proxy_rss_after_bytes);
+            let first = row.samples.first().map_or(0, |sample| sample.proxy.rss_before_bytes);
+            let peak = row.samples.iter().map(|sample| sample.proxy.rss_peak_bytes).max().unwrap_or(0);
+            let last = row.samples.last().map_or(0, |sample| sample.proxy.rss_after_bytes);
             table.row([
                 row.proxy.clone(),
                 format!("{:.0}", row.content_bytes_per_s / 1_048_576.0),

@@ -1,19 +1,17 @@
 //! One measurement: the load generator as a process of its own, with what the proxy under test used meanwhile.
 
-use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 use turnpike_loadgen::report::Report;
 
-use super::child::Child;
+use super::identity::SERVER_NAME;
 use super::layout;
-use super::usage::usage;
+use super::metered::{Metered, ProxyUse};
 
-const SAMPLE_INTERVAL: Duration = Duration::from_millis(50);
 /// What a run may take beyond its warm-up and duration.
 const OVERTIME: Duration = Duration::from_secs(30);
 
@@ -21,12 +19,24 @@ const OVERTIME: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) name: String,
-    /// `http://host:port`
+    /// `http://host:port`, or `https://`.
     pub(crate) origin: String,
+    pub(crate) address: SocketAddr,
     /// Host field, where it differs from the address.
     pub(crate) host: Option<String>,
     /// Process group of the proxy under test.
     pub(crate) group: u32,
+}
+
+impl Target {
+    pub(crate) fn is_tls(&self) -> bool {
+        self.origin.starts_with("https://")
+    }
+
+    /// The name to ask for in a TLS handshake.
+    pub(crate) fn server_name(&self) -> &str {
+        self.host.as_deref().unwrap_or(SERVER_NAME)
+    }
 }
 
 /// What is common to all measurements.
@@ -48,6 +58,9 @@ pub(crate) struct Load {
     pub(crate) post_bytes: Option<u64>,
     pub(crate) expect_body_bytes: Option<u64>,
     pub(crate) path_list: Option<PathBuf>,
+    pub(crate) requests_per_connection: Option<u64>,
+    /// Of TLS sessions.
+    pub(crate) resumption: bool,
 }
 
 impl Load {
@@ -59,6 +72,8 @@ impl Load {
             post_bytes: None,
             expect_body_bytes: None,
             path_list: None,
+            requests_per_connection: None,
+            resumption: true,
         }
     }
 
@@ -82,6 +97,16 @@ impl Load {
         if let Some(file) = &self.path_list {
             option("path-list", file.display().to_string());
         }
+        if let Some(requests) = self.requests_per_connection {
+            option("requests-per-connection", requests.to_string());
+        }
+        if target.is_tls() {
+            option("tls", "1.3".to_owned());
+            option("sni", target.server_name().to_owned());
+            option("tls-resumption", if self.resumption { "on" } else { "off" }.to_owned());
+            // All show the same kind of certificate: whom to trust is not what is compared.
+            args.push("--insecure".to_owned());
+        }
         args
     }
 }
@@ -90,36 +115,20 @@ impl Load {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Sample {
     pub(crate) report: Report,
-    /// Share of one core that the proxy used, warm-up included.
-    pub(crate) proxy_cpu_share: f64,
-    pub(crate) proxy_rss_before_bytes: u64,
-    pub(crate) proxy_rss_peak_bytes: u64,
-    pub(crate) proxy_rss_after_bytes: u64,
+    pub(crate) proxy: ProxyUse,
 }
 
 impl LoadGenerator {
     /// Starts the load generator; `Running::finish` ends the measurement.
     pub(crate) fn start(&self, target: &Target, load: &Load) -> Result<Running, String> {
-        let output = self.dir.join("loadgen.json");
-        let stdout = fs::File::create(&output).map_err(|error| format!("{}: {error}", output.display()))?;
         let mut command = Command::new(&self.binary);
         command
             .args(load.args(target))
             .args(["--cores", &layout::list(&self.cores)])
             .args(["--duration", &format!("{}ms", self.duration.as_millis())])
             .args(["--warmup", &format!("{}ms", self.warmup.as_millis())]);
-        let before = usage(target.group)?;
-        let child = Child::start_with_output("loadgen", &self.dir, &self.cores, &command, stdout)?;
-        Ok(Running {
-            child,
-            name: target.name.clone(),
-            group: target.group,
-            output,
-            before,
-            peak_bytes: before.rss_bytes,
-            started: Instant::now(),
-            limit: self.duration + self.warmup + OVERTIME,
-        })
+        let limit = self.duration + self.warmup + OVERTIME;
+        Metered::start("loadgen", &self.dir, &self.cores, &command, target, limit).map(Running)
     }
 
     pub(crate) fn measure(&self, target: &Target, load: &Load) -> Result<Sample, String> {
@@ -129,38 +138,13 @@ impl LoadGenerator {
 
 /// A measurement under way.
 #[derive(Debug)]
-pub(crate) struct Running {
-    child: Child,
-    name: String,
-    group: u32,
-    output: PathBuf,
-    before: super::usage::Usage,
-    peak_bytes: u64,
-    started: Instant,
-    limit: Duration,
-}
+pub(crate) struct Running(Metered);
 
 impl Running {
-    pub(crate) fn finish(mut self) -> Result<Sample, String> {
-        while !self.child.has_ended()? {
-            if self.started.elapsed() > self.limit {
-                return Err(format!("{}: the load generator took longer than {:?}", self.name, self.limit));
-            }
-            thread::sleep(SAMPLE_INTERVAL);
-            self.peak_bytes = self.peak_bytes.max(usage(self.group)?.rss_bytes);
-        }
-        let elapsed = self.started.elapsed();
-        let after = usage(self.group)?;
-        let json = fs::read_to_string(&self.output).map_err(|error| error.to_string())?;
-        let report: Report = serde_json::from_str(&json)
-            .map_err(|_| self.child.explain(&format!("measured nothing against {}", self.name)))?;
-        Ok(Sample {
-            report,
-            proxy_cpu_share: after.cpu.saturating_sub(self.before.cpu).as_secs_f64() / elapsed.as_secs_f64(),
-            proxy_rss_before_bytes: self.before.rss_bytes,
-            proxy_rss_peak_bytes: self.peak_bytes.max(after.rss_bytes),
-            proxy_rss_after_bytes: after.rss_bytes,
-        })
+    pub(crate) fn finish(self) -> Result<Sample, String> {
+        let ended = self.0.finish()?;
+        let report = serde_json::from_str(&ended.output).map_err(|_| ended.measured_nothing())?;
+        Ok(Sample { report, proxy: ended.proxy_use })
     }
 }
 
@@ -168,17 +152,27 @@ impl Running {
 mod tests {
     use super::*;
 
+    fn target(origin: &str, host: Option<&str>) -> Target {
+        let address = "127.0.0.1:1".parse().unwrap();
+        Target { name: "x".into(), origin: origin.into(), address, host: host.map(str::to_owned), group: 0 }
+    }
+
     #[test]
     fn a_load_becomes_a_command_line() {
-        let target = Target {
-            name: "x".into(),
-            origin: "http://127.0.0.1:1".into(),
-            host: Some("a.test".into()),
-            group: 0,
-        };
+        let target = target("http://127.0.0.1:1", Some("a.test"));
         let load = Load { rate: Some(100.5), post_bytes: Some(7), ..Load::get("/x", 64) };
         let expected = "http://127.0.0.1:1/x --json --connections 64 --expect-status 200 --header host: a.test \
                         --rate 100.5 --body-bytes 7";
         assert_eq!(load.args(&target).join(" "), expected);
+    }
+    #[test]
+    fn a_load_of_handshakes_says_what_tls_is_to_do() {
+        let load = Load { requests_per_connection: Some(1), resumption: false, ..Load::get("/", 64) };
+        let expected = "https://127.0.0.1:1/ --json --connections 64 --expect-status 200 \
+                        --requests-per-connection 1 --tls 1.3 --sni bench.test --tls-resumption off --insecure";
+        assert_eq!(load.args(&target("https://127.0.0.1:1", None)).join(" "), expected);
+        let routed = target("https://127.0.0.1:1", Some("a.test"));
+        assert!(load.args(&routed).join(" ").contains("--header host: a.test"));
+        assert_eq!(routed.server_name(), "a.test");
     }
 }

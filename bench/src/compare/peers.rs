@@ -1,13 +1,22 @@
-//! nginx, HAProxy and the two floors, each tuned for what is compared: one worker on one core, keep-alive on both
-//! sides, no logs.
+//! Proxies to compare with, and the two floors, each tuned for what is compared: one worker on one core, keep-alive on
+//! both sides, no logs.
+
+mod h2o;
+mod haproxy;
+mod nginx;
 
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::child::{Child, free_address, ready_value};
+use super::child::{Child, ready_value};
+use super::identity::Identity;
 use super::load::Target;
+
+pub(crate) use h2o::start_h2o;
+pub(crate) use haproxy::start_haproxy;
+pub(crate) use nginx::start_nginx;
 
 /// A proxy under test.
 #[derive(Debug)]
@@ -17,114 +26,45 @@ pub(crate) struct Peer {
     _child: Child,
 }
 
+/// What a proxy speaks with its clients.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Downstream<'a> {
+    Http,
+    /// HTTP/1.1 under TLS 1.3.
+    Https(&'a Identity),
+    /// HTTP/2 by prior knowledge, without TLS.
+    Http2,
+}
+
+/// How a peer is to run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Role<'a> {
+    /// Of configuration, log and process id.
+    pub(crate) dir: &'a Path,
+    pub(crate) core: usize,
+    pub(crate) origin: SocketAddr,
+    pub(crate) downstream: Downstream<'a>,
+    /// Of clients, at the same time.
+    pub(crate) connections_max: usize,
+}
+
+impl Downstream<'_> {
+    fn scheme(self) -> &'static str {
+        if matches!(self, Self::Https(_)) { "https" } else { "http" }
+    }
+}
+
 impl Peer {
-    fn new(name: &str, address: SocketAddr, child: Child) -> Self {
+    fn new(name: &str, scheme: &str, address: SocketAddr, child: Child) -> Self {
         let target = Target {
             name: name.to_owned(),
-            origin: format!("http://{address}"),
+            origin: format!("{scheme}://{address}"),
+            address,
             host: None,
             group: child.group(),
         };
         Self { target, _child: child }
     }
-}
-
-pub(crate) fn start_nginx(dir: &Path, core: usize, origin: SocketAddr) -> Result<Peer, String> {
-    let address = free_address()?;
-    let home = dir.join("nginx");
-    let config = write_config(&home, "nginx.conf", &nginx_config(&home, core, address, origin))?;
-    let mut command = Command::new(find_program("nginx")?);
-    command.arg("-p").arg(&home).arg("-c").arg(&config).args(["-e", "stderr"]);
-    let mut child = Child::start("nginx", dir, &[core], &command)?;
-    child.await_listening(address)?;
-    Ok(Peer::new("nginx", address, child))
-}
-
-/// Bodies stream through memory in both directions, as they do in the other proxies: no temporary files.
-fn nginx_config(home: &Path, core: usize, address: SocketAddr, origin: SocketAddr) -> String {
-    let mask = format!("1{}", "0".repeat(core));
-    // Started as root, the worker would run as nobody and couldn't reach its directory.
-    let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
-    let home = home.display();
-    format!(
-        "daemon off;
-{user}worker_processes 1;
-worker_cpu_affinity {mask};
-worker_rlimit_nofile 16384;
-pid {home}/nginx.pid;
-error_log stderr error;
-events {{
-    use epoll;
-    worker_connections 8192;
-    multi_accept on;
-    accept_mutex off;
-}}
-http {{
-    access_log off;
-    keepalive_timeout 75s;
-    keepalive_requests 1000000000;
-    tcp_nodelay on;
-    client_max_body_size 0;
-    client_body_buffer_size 256k;
-    client_body_temp_path {home}/client_body;
-    proxy_temp_path {home}/proxy;
-    fastcgi_temp_path {home}/fastcgi;
-    uwsgi_temp_path {home}/uwsgi;
-    scgi_temp_path {home}/scgi;
-    proxy_http_version 1.1;
-    proxy_set_header Connection \"\";
-    proxy_request_buffering off;
-    proxy_max_temp_file_size 0;
-    proxy_buffer_size 8k;
-    proxy_buffers 16 64k;
-    proxy_busy_buffers_size 256k;
-    upstream origin {{
-        server {origin};
-        keepalive 256;
-        keepalive_requests 1000000000;
-        keepalive_timeout 75s;
-    }}
-    server {{
-        listen {address} reuseport backlog=4096;
-        location / {{
-            proxy_pass http://origin;
-        }}
-    }}
-}}
-"
-    )
-}
-
-pub(crate) fn start_haproxy(dir: &Path, core: usize, origin: SocketAddr) -> Result<Peer, String> {
-    let address = free_address()?;
-    let config = write_config(&dir.join("haproxy"), "haproxy.cfg", &haproxy_config(core, address, origin))?;
-    let mut command = Command::new(find_program("haproxy")?);
-    command.args(["-db", "-f"]).arg(&config);
-    let mut child = Child::start("haproxy", dir, &[core], &command)?;
-    child.await_listening(address)?;
-    Ok(Peer::new("haproxy", address, child))
-}
-
-fn haproxy_config(core: usize, address: SocketAddr, origin: SocketAddr) -> String {
-    format!(
-        "global
-    nbthread 1
-    cpu-map auto:1/1 {core}
-    maxconn 4096
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 75s
-    timeout server 75s
-    timeout http-keep-alive 75s
-    http-reuse always
-frontend clients
-    bind {address} backlog 4096
-    default_backend origin
-backend origin
-    server origin {origin}
-"
-    )
 }
 
 /// The pass-through floor, or the responder floor when there is no `upstream`.
@@ -154,7 +94,7 @@ fn start_own(
     let (child, line) = Child::start_and_wait(name, dir, cores, &command)?;
     let address = ready_value(&line, "listen")?;
     let address = address.parse().map_err(|_| format!("'{address}' is no address"))?;
-    Ok((Peer::new(name, address, child), address))
+    Ok((Peer::new(name, "http", address, child), address))
 }
 
 /// A program in PATH or where Debian keeps servers.
@@ -165,7 +105,10 @@ pub(crate) fn find_program(name: &str) -> Result<PathBuf, String> {
         .map(|dir| dir.join(name))
         .find(|program| program.is_file())
         .ok_or_else(|| {
-            format!("{name} is not installed: apt-get install {name}, or leave it out with --peers")
+            let package = if name == "h2load" { "nghttp2-client" } else { name };
+            format!(
+                "{name} is not installed: apt-get install {package}, or leave it out with --peers or --only"
+            )
         })
 }
 
@@ -180,21 +123,6 @@ fn write_config(dir: &Path, file: &str, text: &str) -> Result<PathBuf, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn configurations_name_core_and_addresses() {
-        let (address, origin) = ("127.0.0.1:81".parse().unwrap(), "127.0.0.1:82".parse().unwrap());
-        let nginx = nginx_config(Path::new("/tmp/x"), 3, address, origin);
-        for part in
-            ["worker_cpu_affinity 1000;", "listen 127.0.0.1:81 ", "server 127.0.0.1:82;", "pid /tmp/x/"]
-        {
-            assert!(nginx.contains(part), "{part}");
-        }
-        let haproxy = haproxy_config(3, address, origin);
-        for part in ["cpu-map auto:1/1 3\n", "bind 127.0.0.1:81 ", "server origin 127.0.0.1:82\n"] {
-            assert!(haproxy.contains(part), "{part}");
-        }
-    }
 
     #[test]
     fn a_missing_program_says_how_to_install_it() {

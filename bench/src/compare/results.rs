@@ -7,6 +7,9 @@ use serde::Serialize;
 use turnpike_loadgen::report::show_us;
 
 use super::facts::Facts;
+use super::grpc::GrpcReport;
+use super::http2::H2Row;
+use super::idle::IdleRow;
 use super::load::Sample;
 use super::rounds::{Row, find, labels};
 use super::stats::{grouped, paired_ratio, times};
@@ -44,6 +47,12 @@ impl Check {
 pub(crate) struct Section {
     pub(crate) name: &'static str,
     pub(crate) rows: Vec<Row>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) http2: Vec<H2Row>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) idle: Vec<IdleRow>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) grpc: Option<GrpcReport>,
     pub(crate) checks: Vec<Check>,
     pub(crate) notes: Vec<String>,
 }

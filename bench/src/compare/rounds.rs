@@ -34,27 +34,39 @@ pub(crate) struct Row {
     pub(crate) samples: Vec<Sample>,
 }
 
+/// Measures all with the load generator.
 pub(crate) fn interleave(
     cases: &[Case],
     rounds: usize,
     generator: &LoadGenerator,
 ) -> Result<Vec<Row>, String> {
-    let mut samples: Vec<Vec<Sample>> = cases.iter().map(|_| Vec::new()).collect();
+    let samples = rotate(cases, rounds, |case| {
+        let sample = generator.measure(&case.target, &case.load)?;
+        Ok((progress(&case.label, &case.target.name, sample.report.replies_per_s), sample))
+    })?;
+    Ok(cases.iter().zip(samples).map(|(case, samples)| Row::new(case, samples)).collect())
+}
+
+/// Measures each case once a round: its samples, and on the way what `measure` says about each.
+pub(crate) fn rotate<C, S>(
+    cases: &[C],
+    rounds: usize,
+    mut measure: impl FnMut(&C) -> Result<(String, S), String>,
+) -> Result<Vec<Vec<S>>, String> {
+    let mut samples: Vec<Vec<S>> = cases.iter().map(|_| Vec::new()).collect();
     for round in 0..rounds {
         for index in order(cases.len(), round) {
-            let case = &cases[index];
-            let sample = generator.measure(&case.target, &case.load)?;
-            eprintln!(
-                "  round {}/{rounds}  {:<16} {:<12} {:>10.0} requests/s",
-                round + 1,
-                case.label,
-                case.target.name,
-                sample.report.replies_per_s
-            );
+            let (progress, sample) = measure(&cases[index])?;
+            eprintln!("  round {}/{rounds}  {progress}", round + 1);
             samples[index].push(sample);
         }
     }
-    Ok(cases.iter().zip(samples).map(|(case, samples)| Row::new(case, samples)).collect())
+    Ok(samples)
+}
+
+/// A line that says how far a section is.
+pub(crate) fn progress(label: &str, proxy: &str, requests_per_s: f64) -> String {
+    format!("{label:<16} {proxy:<12} {requests_per_s:>10.0} requests/s")
 }
 
 /// The cases of one round, rotated by the round's number.
@@ -73,7 +85,7 @@ impl Row {
             p50_us: of(|sample| sample.report.latency_us.p50),
             p99_us: of(|sample| sample.report.latency_us.p99),
             p99_9_us: of(|sample| sample.report.latency_us.p99_9),
-            proxy_cpu_share: of(|sample| sample.proxy_cpu_share),
+            proxy_cpu_share: of(|sample| sample.proxy.cpu_share),
             failed: samples.iter().map(|sample| sample.report.failed()).sum(),
             unsent: samples.iter().map(|sample| sample.report.unsent).sum(),
             generator_was_bottleneck: samples.iter().any(|sample| sample.report.generator_was_bottleneck()),

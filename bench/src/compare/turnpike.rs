@@ -11,11 +11,14 @@ use serde_json::{Value, json};
 
 use super::child::{Child, ready_value};
 use super::http::Client;
+use super::identity::Identity;
 use super::layout::{self, Layout};
 use super::load::Target;
 use super::sigv4::Signer;
 
 const REGION: &str = "us-east-1";
+/// Every API's default host.
+pub(crate) const WILDCARD_HOST: &str = "*.execute-api.us-east-1.localhost";
 /// How long a new API may take until the gateway serves it.
 const SERVE_TIMEOUT: Duration = Duration::from_secs(20);
 const SERVE_POLL: Duration = Duration::from_millis(5);
@@ -24,6 +27,8 @@ const SERVE_POLL: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(crate) struct Turnpike {
     pub(crate) address: SocketAddr,
+    /// Where HTTPS is spoken, if it was started so.
+    tls_address: Option<SocketAddr>,
     admin: SocketAddr,
     api: Client,
     api_host: String,
@@ -37,6 +42,18 @@ pub(crate) struct Turnpike {
 impl Turnpike {
     /// Starts both with `name` in their logs' and data's names; the gateway gets one shard for each proxy core.
     pub(crate) fn start(name: &str, binaries: &Path, dir: &Path, layout: &Layout) -> Result<Self, String> {
+        Self::start_with(name, binaries, dir, layout, None, &[])
+    }
+
+    /// The same, with HTTPS where there is a certificate for it, and with more options for the gateway.
+    pub(crate) fn start_with(
+        name: &str,
+        binaries: &Path,
+        dir: &Path,
+        layout: &Layout,
+        identity: Option<&Identity>,
+        options: &[&str],
+    ) -> Result<Self, String> {
         let data = dir.join(name);
         std::fs::create_dir_all(&data).map_err(|error| format!("{}: {error}", data.display()))?;
         let signer = Signer {
@@ -58,20 +75,17 @@ impl Turnpike {
         let gateway_data = data.join("gateway");
         let mut command = Command::new(&gateway_binary);
         command
-            .args([
-                "--listen",
-                "127.0.0.1:0",
-                "--tls-listen",
-                "",
-                "--admin-listen",
-                "127.0.0.1:0",
-                "--cores",
-                "all",
-            ])
+            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--cores", "all"])
             .arg("--require-io-uring")
             .arg("--data-dir")
             .arg(&gateway_data)
-            .args(["--publish-socket", ready_value(&line, "publish")?]);
+            .args(["--publish-socket", ready_value(&line, "publish")?])
+            .args(["--tls-listen", if identity.is_some() { "127.0.0.1:0" } else { "" }])
+            .args(options);
+        if let Some(identity) = identity {
+            command.arg("--tls-certificate").arg(&identity.certificate);
+            command.arg("--tls-private-key").arg(&identity.private_key);
+        }
         let (gateway, line) =
             Child::start_and_wait(&format!("{name}-gateway"), dir, &layout.proxy, &command)?;
         let shards = ready_value(&line, "shards")?;
@@ -80,6 +94,7 @@ impl Turnpike {
         }
         Ok(Self {
             address: parse_address(ready_value(&line, "listen")?)?,
+            tls_address: ready_value(&line, "tls").ok().map(parse_address).transpose()?,
             admin: parse_address(ready_value(&line, "admin")?)?,
             api: Client::connect(parse_address(&api_host)?)?,
             api_host,
@@ -120,6 +135,20 @@ impl Turnpike {
         let api = json!({"name": "bench", "protocolType": "HTTP", "target": format!("http://{origin}")});
         let api_id = text(&self.call("POST", "/v2/apis", Some(&api))?, "apiId")?;
         self.await_served(&api_id, "/")?;
+        Ok(self.target("turnpike", &api_id))
+    }
+
+    /// An HTTP API whose default route passes gRPC calls on to `origin`.
+    pub(crate) fn make_grpc_api(&mut self, origin: SocketAddr) -> Result<Target, String> {
+        let api = json!({"name": "grpc", "protocolType": "HTTP", "target": format!("http://{origin}")});
+        let api_id = text(&self.call("POST", "/v2/apis", Some(&api))?, "apiId")?;
+        let integration_id = self.integration_id(&api_id)?;
+        let targets = json!({
+            "targets": [{"host": origin.ip().to_string(), "port": origin.port()}],
+            "protocolVersion": "GRPC",
+        });
+        let path = format!("/turnpike/v1/apis/{api_id}/integrations/{integration_id}/targets");
+        self.call("PUT", &path, Some(&targets))?;
         Ok(self.target("turnpike", &api_id))
     }
 
@@ -165,9 +194,16 @@ impl Turnpike {
         Target {
             name: name.to_owned(),
             origin: format!("http://{}", self.address),
+            address: self.address,
             host: Some(host(api_id)),
             group: self.gateway.group(),
         }
+    }
+
+    /// The same API over HTTPS.
+    pub(crate) fn https(&self, target: &Target) -> Result<Target, String> {
+        let address = self.tls_address.ok_or("the gateway's ready line has no tls=")?;
+        Ok(Target { origin: format!("https://{address}"), address, ..target.clone() })
     }
 
     /// Waits until the gateway answers 200 for the path.

@@ -12,6 +12,7 @@
 //! - dropping the future, only together with the whole connection.
 
 mod bell;
+mod channel;
 mod child;
 mod clock;
 mod driver;
@@ -23,6 +24,7 @@ mod tls;
 mod transport;
 
 pub use bell::{Bell, BellListener};
+pub use channel::Channel;
 pub use child::keep_descriptors_from;
 pub use clock::Clock;
 pub use driver::{Driver, DriverChoice, RING_KIB, Reactor, RingRefusal, decide, pin_to_core, run};

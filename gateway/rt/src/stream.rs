@@ -369,6 +369,16 @@ mod tests {
         }
         drop(std::os::unix::net::UnixStream::connect(&path));
         peer.join().unwrap();
+    }
+
+    #[test]
+    fn a_unix_socket_where_nobody_listens_refuses() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        // One that never listened: a listener that is closed may live on for a moment in a process that another
+        // test is starting.
+        let bound = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        bound.bind(&SockAddr::unix(&path).unwrap()).unwrap();
         let refused =
             run(Driver::Epoll, async move { connect_unix(&path, Duration::from_secs(5)).await.map(drop) });
         assert_eq!(refused.unwrap().unwrap_err().kind(), io::ErrorKind::ConnectionRefused);

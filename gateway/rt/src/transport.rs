@@ -6,6 +6,7 @@
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 
+use crate::channel::{self, Channel};
 use crate::{Cancel, Stream, TlsStream};
 
 /// One connection's bytes. Reading and writing may go on at once, from two futures of the shard.
@@ -13,6 +14,8 @@ use crate::{Cancel, Stream, TlsStream};
 pub enum Transport {
     Plain(Stream),
     Tls(Box<TlsStream>),
+    /// One of many exchanges over one connection.
+    Channel(Box<dyn Channel>),
 }
 
 impl Transport {
@@ -26,6 +29,7 @@ impl Transport {
         match self {
             Self::Plain(stream) => stream.recv_at_most(buffer, bytes_max).await,
             Self::Tls(stream) => stream.recv_at_most(buffer, bytes_max).await,
+            Self::Channel(channel) => channel::recv(&**channel, buffer, bytes_max).await,
         }
     }
 
@@ -44,6 +48,8 @@ impl Transport {
         match self {
             Self::Plain(stream) => stream.recv_cancelable_at_most(buffer, bytes_max, cancel).await,
             Self::Tls(stream) => stream.recv_cancelable_at_most(buffer, bytes_max, cancel).await,
+            // No read of the kernel's is under way: dropping the future takes it back.
+            Self::Channel(channel) => channel::recv(&**channel, buffer, bytes_max).await,
         }
     }
 
@@ -55,6 +61,7 @@ impl Transport {
         match self {
             Self::Plain(stream) => stream.recv_at_once(buffer, bytes_max),
             Self::Tls(stream) => stream.recv_at_once(buffer, bytes_max),
+            Self::Channel(channel) => channel::recv_at_once(&**channel, buffer, bytes_max),
         }
     }
 
@@ -66,6 +73,7 @@ impl Transport {
         match self {
             Self::Plain(stream) => stream.readable().await,
             Self::Tls(stream) => stream.readable().await,
+            Self::Channel(_) => Ok(()),
         }
     }
 
@@ -74,6 +82,7 @@ impl Transport {
         match self {
             Self::Plain(stream) => stream.send(buffer, start).await,
             Self::Tls(stream) => stream.send(buffer, start).await,
+            Self::Channel(channel) => channel::send(&**channel, buffer, start).await,
         }
     }
 
@@ -87,6 +96,7 @@ impl Transport {
         match self {
             Self::Plain(stream) => stream.send_at_once(bytes),
             Self::Tls(stream) => stream.send_at_once(bytes),
+            Self::Channel(_) => Ok(0),
         }
     }
 
@@ -95,7 +105,7 @@ impl Transport {
     #[must_use]
     pub fn is_flushed(&self) -> bool {
         match self {
-            Self::Plain(_) => true,
+            Self::Plain(_) | Self::Channel(_) => true,
             Self::Tls(stream) => stream.is_flushed(),
         }
     }
@@ -106,6 +116,7 @@ impl Transport {
         match self {
             Self::Plain(stream) => stream.is_quiet(),
             Self::Tls(stream) => stream.is_quiet(),
+            Self::Channel(_) => true,
         }
     }
 
@@ -114,6 +125,7 @@ impl Transport {
         match self {
             Self::Plain(stream) => stream.shutdown(how),
             Self::Tls(stream) => stream.shutdown(how),
+            Self::Channel(channel) => channel.end(),
         }
     }
 
@@ -123,6 +135,7 @@ impl Transport {
         match self {
             Self::Plain(stream) => stream.is_reset(),
             Self::Tls(stream) => stream.is_reset(),
+            Self::Channel(_) => false,
         }
     }
 
@@ -132,6 +145,7 @@ impl Transport {
         match self {
             Self::Plain(stream) => stream.acknowledged_bytes(),
             Self::Tls(stream) => stream.acknowledged_bytes(),
+            Self::Channel(_) => None,
         }
     }
 
@@ -140,6 +154,7 @@ impl Transport {
         match self {
             Self::Plain(stream) => stream.reset_on_close(),
             Self::Tls(stream) => stream.reset_on_close(),
+            Self::Channel(channel) => channel.end(),
         }
     }
 
@@ -151,6 +166,16 @@ impl Transport {
         match self {
             Self::Plain(stream) => stream.local_address(),
             Self::Tls(stream) => stream.local_address(),
+            Self::Channel(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// The exchange, if the connection isn't its own.
+    #[must_use]
+    pub fn channel(&self) -> Option<&dyn Channel> {
+        match self {
+            Self::Plain(_) | Self::Tls(_) => None,
+            Self::Channel(channel) => Some(&**channel),
         }
     }
 
@@ -158,7 +183,7 @@ impl Transport {
     #[must_use]
     pub fn tls(&self) -> Option<&TlsStream> {
         match self {
-            Self::Plain(_) => None,
+            Self::Plain(_) | Self::Channel(_) => None,
             Self::Tls(stream) => Some(stream),
         }
     }

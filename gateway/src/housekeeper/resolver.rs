@@ -74,6 +74,19 @@ pub(crate) enum Unresolved<'a> {
     Failed(&'a str),
 }
 
+#[cfg(test)]
+impl<R: Clone> Addresses<R> {
+    /// What names resolved to; without addresses, that there are none.
+    pub(crate) fn of_test(answers: &[(&str, &[R])]) -> Self {
+        let resolution = |addresses: &[R]| match addresses {
+            [] => Resolution { addresses: None, problem: Some("no such name".into()) },
+            addresses => Resolution { addresses: Some(addresses.into()), problem: None },
+        };
+        let hosts = answers.iter().map(|(name, addresses)| ((*name).into(), resolution(addresses)));
+        Self { hosts: hosts.collect() }
+    }
+}
+
 impl<R> Addresses<R> {
     /// At least one address; of a host, IPv4 before IPv6, otherwise in the name server's order. `host` is spelled as
     /// it was given to [`Resolver::set_hosts`].

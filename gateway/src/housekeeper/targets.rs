@@ -24,17 +24,24 @@ use crate::table::{GroupRules, HashBy, Members, TargetGroup};
 use checks::{Check, Probing};
 use members::{Found, Gathered};
 
-/// Ejections that the log may be behind by; more of them are counted, but not logged.
-const EJECTIONS_QUEUED_MAX: usize = 1_024;
+/// Events that the log may be behind by; more of them are counted, but not logged.
+const EVENTS_QUEUED_MAX: usize = 1_024;
 
-/// A shard has taken a target out.
+/// What a shard has seen of a target.
 #[derive(Debug)]
-pub(crate) struct EjectedTarget {
+pub(crate) struct TargetEvent {
     pub(crate) shard: usize,
     pub(crate) group: Arc<str>,
     pub(crate) target: Arc<str>,
-    pub(crate) ejection: Ejection,
-    pub(crate) why: &'static str,
+    pub(crate) change: Change,
+}
+
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// It was taken out.
+    Ejected { ejection: Ejection, why: &'static str },
+    /// The ejection is over.
+    Returned,
 }
 
 /// A group as the metrics show it.
@@ -51,7 +58,7 @@ pub(crate) struct Targets {
     groups: Arc<Mutex<Groups>>,
     changed: Arc<Notify>,
     services: Resolver<ServiceAddress>,
-    ejections: mpsc::Sender<EjectedTarget>,
+    events: mpsc::Sender<TargetEvent>,
 }
 
 /// All groups of the snapshot.
@@ -93,20 +100,20 @@ impl Targets {
         };
         let groups = Arc::new(Mutex::new(groups));
         let changed = Arc::new(Notify::new());
-        let (ejections, ejected) = mpsc::channel(EJECTIONS_QUEUED_MAX);
+        let (events, happened) = mpsc::channel(EVENTS_QUEUED_MAX);
         let task = Task {
             groups: Arc::clone(&groups),
             changed: Arc::clone(&changed),
-            ejected,
+            events: happened,
             probing: Probing::new(settings.health_checks_in_flight_max),
         };
         tokio::spawn(task.run(hosts.published(), services.published()));
-        Self { groups, changed, services, ejections }
+        Self { groups, changed, services, events }
     }
 
-    /// Where shards tell of ejections.
-    pub(crate) fn ejections(&self) -> mpsc::Sender<EjectedTarget> {
-        self.ejections.clone()
+    /// Where shards tell what they see.
+    pub(crate) fn events(&self) -> mpsc::Sender<TargetEvent> {
+        self.events.clone()
     }
 
     /// The complete set of groups. Those whose targets are known by now are published before this returns.
@@ -141,7 +148,7 @@ const ONE_THREAD: &str = "the housekeeper has one thread, and holds this lock ac
 struct Task {
     groups: Arc<Mutex<Groups>>,
     changed: Arc<Notify>,
-    ejected: mpsc::Receiver<EjectedTarget>,
+    events: mpsc::Receiver<TargetEvent>,
     probing: Probing,
 }
 
@@ -158,7 +165,7 @@ impl Task {
                 Ok(()) = hosts.changed() => self.groups.lock().await.refresh_all(),
                 Ok(()) = services.changed() => self.groups.lock().await.refresh_all(),
                 Some(probed) = self.probing.next() => self.groups.lock().await.note(probed),
-                Some(ejected) = self.ejected.recv() => self.groups.lock().await.log_ejection(&ejected),
+                Some(event) = self.events.recv() => self.groups.lock().await.log_event(&event),
                 () = sleep_until(next_due.unwrap_or_else(Instant::now)), if next_due.is_some() => {}
             }
         }
@@ -174,15 +181,22 @@ impl Groups {
         }
     }
 
-    fn log_ejection(&self, ejected: &EjectedTarget) {
-        let EjectedTarget { shard, group, target, ejection, why } = ejected;
-        let total = self.by_id.get(group).map_or(0, |watched| watched.found.len());
-        report!(
-            "turnpike-gateway: target group {group}: shard {shard} sends nothing to {target} for {} ms, after {} \
-             failures in a row ({why}); the group has {total} targets; look at that target's own log",
-            ejection.for_ms,
-            ejection.failures
-        );
+    fn log_event(&self, event: &TargetEvent) {
+        let TargetEvent { shard, group, target, change } = event;
+        match change {
+            Change::Ejected { ejection, why } => report!(
+                "turnpike-gateway: target group {group}: shard {shard} sends nothing to {target} for {} ms, after {} \
+                 failures in a row ({why}); the group has {} targets; look at that target's own log",
+                ejection.for_ms,
+                ejection.failures,
+                self.by_id.get(group).map_or(0, |watched| watched.found.len())
+            ),
+            Change::Returned => {
+                report!(
+                    "turnpike-gateway: target group {group}: shard {shard} sends requests to {target} again"
+                );
+            }
+        }
     }
 }
 
@@ -256,8 +270,9 @@ impl Watched {
         };
         let list = self.found.iter().map(|found| Arc::clone(&found.member)).collect();
         let members = Members { rules: Arc::clone(&self.rules), list, seats, table, settled };
+        let members = Arc::new(members);
+        self.group.members.store(Arc::clone(&members));
         self.log_panic(&members);
-        self.group.members.store(Arc::new(members));
     }
 
     fn seat(&self, found: &Found) -> Seat {
@@ -274,7 +289,7 @@ impl Watched {
         match (was, self.panicking) {
             (false, true) => report!(
                 "turnpike-gateway: target group {id}: fewer than {threshold} % of its targets are healthy, so \
-                 that all are used; mend those that the lines above name, or lower the panic threshold"
+                 that all are used; mend those that the log names, or lower the panic threshold"
             ),
             (true, false) => report!(
                 "turnpike-gateway: target group {id}: {threshold} % of its targets are healthy again, and only \

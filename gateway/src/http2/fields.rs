@@ -19,7 +19,7 @@ pub(super) fn response(text: &[u8]) -> (Response<()>, usize) {
 }
 
 /// Fields from trailer lines; those that may not be trailers are left out.
-pub(super) fn trailers(lines: &[u8]) -> HeaderMap {
+pub(crate) fn trailers(lines: &[u8]) -> HeaderMap {
     let mut fields = fields(&Bytes::copy_from_slice(lines), 0);
     let forbidden: Vec<HeaderName> =
         fields.keys().filter(|name| is_forbidden_trailer(name.as_str().as_bytes())).cloned().collect();
@@ -30,7 +30,7 @@ pub(super) fn trailers(lines: &[u8]) -> HeaderMap {
 }
 
 /// Trailer lines from fields; those that may not be trailers are left out.
-pub(super) fn trailer_lines(fields: &HeaderMap, out: &mut Vec<u8>) {
+pub(crate) fn trailer_lines(fields: &HeaderMap, out: &mut Vec<u8>) {
     for (name, value) in fields {
         let name = name.as_str().as_bytes();
         if !is_forbidden_trailer(name) {

@@ -95,7 +95,8 @@ sort_settings! {
         http2_header_list_bytes_max http2_send_buffer_bytes_max http2_control_frames_per_second_max
         http2_resets_per_second_max http2_error_resets_max
         upstream_connections_max upstream_pending_requests_max upstream_idle_connections_max
-        upstream_head_bytes_max upstream_header_count_max connect_timeout_ms upstream_idle_timeout_ms;
+        upstream_head_bytes_max upstream_header_count_max upstream_http2_streams_max
+        upstream_http2_stream_window_bytes upstream_http2_connection_window_bytes connect_timeout_ms upstream_idle_timeout_ms;
     fixed:
         listen tls_listen tls_certificate tls_private_key tls_ticket_rotation_ms proxy_protocol admin_listen listen_backlog data_dir publish_socket
         cores driver require_io_uring exit_with_parent

@@ -277,6 +277,17 @@ pub(super) struct LowArgs {
     /// Header fields of an integration's answer, and trailer fields likewise; 502 above it [default: 100]
     #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_UPSTREAM_HEADER_COUNT_MAX", value_name = "FIELDS")]
     pub(super) upstream_header_count_max: Option<u64>,
+    /// Requests that share one HTTP/2 connection to an integration target at once, if the target allows as many; the
+    /// next ones get another connection [default: 100]
+    #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_UPSTREAM_HTTP2_STREAMS_MAX", value_name = "REQUESTS")]
+    pub(super) upstream_http2_streams_max: Option<u64>,
+    /// Bytes of one answer that an integration target may send over HTTP/2 before the client takes them
+    /// [default: 262144]
+    #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_UPSTREAM_HTTP2_STREAM_WINDOW_BYTES", value_name = "BYTES")]
+    pub(super) upstream_http2_stream_window_bytes: Option<u64>,
+    /// The same for all answers of an HTTP/2 connection together; at least 65535 [default: 1048576]
+    #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_UPSTREAM_HTTP2_CONNECTION_WINDOW_BYTES", value_name = "BYTES")]
+    pub(super) upstream_http2_connection_window_bytes: Option<u64>,
     /// For a connection to an integration's target to be made [default: 5000]
     #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_CONNECT_TIMEOUT_MS", value_name = "MS")]
     pub(super) connect_timeout_ms: Option<u64>,
@@ -401,7 +412,8 @@ impl LowArgs {
             http2_header_list_bytes_max http2_send_buffer_bytes_max http2_control_frames_per_second_max
             http2_resets_per_second_max http2_error_resets_max
             upstream_connections_max upstream_pending_requests_max upstream_idle_connections_max
-            upstream_head_bytes_max
+            upstream_head_bytes_max upstream_http2_streams_max upstream_http2_stream_window_bytes
+            upstream_http2_connection_window_bytes
             upstream_header_count_max connect_timeout_ms upstream_idle_timeout_ms integration_timeout_ms_max
             target_group_addresses_max health_checks_in_flight_max target_metrics_max
             dns_servers dns_ttl_min_ms dns_ttl_max_ms dns_failure_ttl_ms dns_query_timeout_ms

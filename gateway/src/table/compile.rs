@@ -28,8 +28,8 @@ pub(crate) struct Compiler {
     /// The operator's ceiling over what integrations ask for.
     timeout_ms_max: u64,
     stages: HashMap<UnitHash, Arc<Stage>>,
-    /// By host, port and target group.
-    upstreams: HashMap<(String, u16, Option<String>), Weak<Upstream>>,
+    /// By host, port, version and target group.
+    upstreams: HashMap<(String, u16, HttpVersion, Option<String>), Weak<Upstream>>,
     upstream_slots_used: u32,
     sites: Sites,
     /// The gateway's own, told of the names that it is served for.
@@ -208,7 +208,7 @@ impl Compiler {
 
     fn upstream(&mut self, proxy: &HttpProxy) -> Arc<Upstream> {
         let group = proxy.target_group.as_deref().and_then(|id| self.groups.named(id));
-        let name = (proxy.host.clone(), proxy.port, proxy.target_group.clone());
+        let name = (proxy.host.clone(), proxy.port, proxy.version, proxy.target_group.clone());
         let known = self.upstreams.entry(name).or_default();
         if let Some(upstream) = known.upgrade() {
             return upstream;
@@ -219,6 +219,7 @@ impl Compiler {
             host: proxy.host.as_str().into(),
             port: proxy.port,
             authority: authority(proxy).into(),
+            version: proxy.version,
             group,
         });
         self.upstream_slots_used += 1;
@@ -306,9 +307,6 @@ fn refuse_unsupported_integration(unit: &turnpike_snapshot::Integration) -> Resu
     let IntegrationKind::HttpProxy(proxy) = &unit.kind;
     if proxy.scheme == Scheme::Https {
         return Err(CompileError::Unsupported("https integrations"));
-    }
-    if proxy.version == HttpVersion::Http2 {
-        return Err(CompileError::Unsupported("HTTP/2 integrations"));
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ use super::lease::Lease;
 use super::pool::{Idle, Pool};
 use super::room::{Grant, Line, Open, Room};
 use super::{ConnectError, Connection, establish};
+use crate::housekeeper::targets::{Change, TargetEvent};
 use crate::shard::Shard;
 use crate::stats::{GroupCounts, GroupReport, TargetCounts, TargetReport};
 use crate::table::{GroupRules, Member, Members, TargetGroup, Upstream};
@@ -41,10 +42,21 @@ pub(crate) struct Group {
 #[derive(Debug)]
 struct State {
     newest: Cache<Arc<ArcSwap<Members>>, Arc<Members>>,
-    adopted: Arc<Members>,
+    /// Requests count their references here, off the other shards' cache lines.
+    adopted: Rc<Adopted>,
     balance: turnpike_balance::Group<Seated>,
     /// The generation of `balance` that the rooms know of.
     synced: u64,
+}
+
+/// Members that this shard has adopted.
+#[derive(Debug)]
+pub(crate) struct Adopted(Arc<Members>);
+
+impl Adopted {
+    pub(crate) fn rules(&self) -> &GroupRules {
+        &self.0.rules
+    }
 }
 
 /// What a shard keeps for a target.
@@ -54,6 +66,8 @@ pub(crate) struct Seated {
     pub(super) room: Rc<Room>,
     /// One for each upstream that has the group, which is nearly always one.
     pools: RefCell<Vec<Rc<Pool>>>,
+    /// The log was told so.
+    ejected: Cell<bool>,
     pub(super) counts: Cell<TargetCounts>,
 }
 
@@ -93,7 +107,7 @@ impl Groups {
     pub(crate) fn sweep(&self, shard: &Rc<Shard>) {
         let groups: Vec<Rc<Group>> = self.by_slot.borrow().iter().flatten().cloned().collect();
         for group in &groups {
-            group.adopt(shard);
+            group.refresh(shard);
             for target in group.targets() {
                 target.payload.sweep(shard, !group.group.is_served());
             }
@@ -120,9 +134,10 @@ impl Groups {
 impl Group {
     fn new(shard: &Shard, group: &Arc<TargetGroup>) -> Self {
         let line = Rc::<Line>::default();
-        let adopted = group.members.load_full();
-        let mut balance = turnpike_balance::Group::new(adopted.rules.balance, shard.ids.number());
-        seat(&mut balance, &adopted, &line, shard.now_ms());
+        let adopted = Adopted(group.members.load_full());
+        let mut balance = turnpike_balance::Group::new(adopted.rules().balance, shard.ids.number());
+        seat(&mut balance, &adopted.0, &line, shard.wheel.now_ms());
+        let adopted = Rc::new(adopted);
         let newest = Cache::new(Arc::clone(&group.members));
         Self {
             group: Arc::clone(group),
@@ -133,10 +148,10 @@ impl Group {
         }
     }
 
-    /// The group's rules as of now.
-    pub(crate) fn rules(&self, shard: &Rc<Shard>) -> Arc<GroupRules> {
+    /// The group as of now, with its rules.
+    pub(crate) fn adopted(&self, shard: &Rc<Shard>) -> Rc<Adopted> {
         self.adopt(shard);
-        Arc::clone(&self.state.borrow().adopted.rules)
+        Rc::clone(&self.state.borrow().adopted)
     }
 
     fn targets(&self) -> Vec<Rc<Target<Seated>>> {
@@ -148,18 +163,26 @@ impl Group {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
         let newest = state.newest.load();
-        if Arc::ptr_eq(newest, &state.adopted) {
+        if Arc::ptr_eq(newest, &state.adopted.0) {
             return;
         }
         let newest = Arc::clone(newest);
         let before = state.balance.targets().to_vec();
-        seat(&mut state.balance, &newest, &self.line, shard.now_ms());
+        seat(&mut state.balance, &newest, &self.line, shard.wheel.now_ms());
         for target in before.iter().filter(|target| !target.is_seated()) {
             target.payload.room.close();
             target.payload.sweep(shard, true);
         }
-        state.adopted = newest;
-        state.sync(shard);
+        state.adopted = Rc::new(Adopted(newest));
+        self.sync(shard, state);
+    }
+
+    /// As adopting does, and ends ejections whose time is over, without a request.
+    fn refresh(&self, shard: &Rc<Shard>) {
+        self.adopt(shard);
+        let mut state = self.state.borrow_mut();
+        state.balance.refresh(shard.wheel.now_ms());
+        self.sync(shard, &mut state);
     }
 
     /// A connection to the target that is to have the request; waits in line for one if need be.
@@ -214,14 +237,17 @@ impl Group {
     ) -> Option<Result<Connection, TargetError>> {
         let seated = &lease.target().payload;
         let pool = seated.pool(upstream);
-        if reuse && let Some(connection) = pool.take_idle(shard) {
+        // A connection that is shared and broken isn't in the pool any more.
+        if (reuse || pool.is_shared())
+            && let Some(connection) = pool.take_idle(shard)
+        {
             shard.stats.borrow_mut().counters.upstream_reuses_total += 1;
-            return Some(Ok(connection.leased(lease)));
+            return Some(Ok(Connection { reused: reuse, ..connection }.leased(lease)));
         }
         if !seated.room.is_left(shard) {
             seated.evict(shard);
         }
-        let room = seated.room.take(shard)?;
+        let room = Rc::new(seated.room.take(shard)?);
         Some(dial(shard, &pool, room, lease, give_up_ms).await)
     }
 
@@ -246,7 +272,7 @@ impl Group {
                 }
                 (target, connection.open)
             }
-            Grant::Room(room) => (of(&room.room)?, room),
+            Grant::Room(room) => (of(&room.room)?, Rc::new(room)),
         };
         let pool = target.payload.pool(upstream);
         let lease = Lease::begin(shard, self, target);
@@ -256,18 +282,18 @@ impl Group {
     fn pick(&self, shard: &Rc<Shard>, wish: &Wish<'_>) -> Result<Rc<Target<Seated>>, ConnectError> {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
-        let requests_max = state.adopted.rules.requests_max;
+        let requests_max = state.adopted.rules().requests_max;
         let is_open = |target: &Target<Seated>| requests_max == 0 || target.in_flight() < requests_max;
-        let now_ms = shard.now_ms();
+        let now_ms = shard.wheel.now_ms();
         let fits = |target: &Target<Seated>| is_open(target) && target.payload.has_connection(shard);
         let picked = state.balance.pick(wish.hash, wish.tried, now_ms, fits);
-        state.sync(shard);
+        self.sync(shard, state);
         match picked {
             Ok(target) => {
                 self.count(|counts| counts.panics += u64::from(state.balance.is_panicking()));
                 Ok(target)
             }
-            Err(Unavailable::NoTarget) if state.adopted.list.is_empty() => Err(ConnectError::Unresolved),
+            Err(Unavailable::NoTarget) if state.adopted.0.list.is_empty() => Err(ConnectError::Unresolved),
             Err(Unavailable::NoTarget) => {
                 self.count(|counts| counts.no_target += 1);
                 Err(ConnectError::NoTarget)
@@ -287,11 +313,34 @@ impl Group {
     /// A request to `target` has failed.
     pub(super) fn note_failure(&self, shard: &Rc<Shard>, target: &Target<Seated>, why: &'static str) {
         let mut state = self.state.borrow_mut();
-        if let Some(ejection) = state.balance.note_failure(target, shard.now_ms()) {
-            state.sync(shard);
+        if let Some(ejection) = state.balance.note_failure(target, shard.wheel.now_ms()) {
             target.payload.count(|counts| counts.ejections += 1);
-            shard.tell_of_ejection(&self.group.id, &target.payload.member.name, ejection, why);
+            target.payload.ejected.set(true);
+            self.tell(shard, target, Change::Ejected { ejection, why });
+            self.sync(shard, &mut state);
         }
+    }
+
+    /// Tells the rooms who may be let in where, and the log who is back.
+    fn sync(&self, shard: &Rc<Shard>, state: &mut State) {
+        if state.synced == state.balance.generation() {
+            return;
+        }
+        state.synced = state.balance.generation();
+        for target in state.balance.targets() {
+            target.payload.room.set_usable(target.is_usable());
+            if !target.is_ejected() && target.payload.ejected.take() {
+                self.tell(shard, target, Change::Returned);
+            }
+        }
+        for target in state.balance.targets() {
+            target.payload.room.let_in(shard);
+        }
+    }
+
+    fn tell(&self, shard: &Shard, target: &Target<Seated>, change: Change) {
+        let (group, target) = (Arc::clone(&self.group.id), Arc::clone(&target.payload.member.name));
+        shard.tell_of_target(TargetEvent { shard: shard.index, group, target, change });
     }
 
     pub(super) fn count(&self, change: impl FnOnce(&mut GroupCounts)) {
@@ -301,14 +350,14 @@ impl Group {
     }
 
     fn pending_max(&self, shard: &Shard) -> usize {
-        match self.state.borrow().adopted.rules.pending_requests_max {
+        match self.state.borrow().adopted.rules().pending_requests_max {
             0 => shard.settings.upstream_pending_requests_max,
             pending_max => pending_max,
         }
     }
 
     fn is_settled(&self) -> bool {
-        self.state.borrow().adopted.settled
+        self.state.borrow().adopted.0.settled
     }
 
     fn report(&self) -> GroupReport {
@@ -340,7 +389,7 @@ fn seat(balance: &mut turnpike_balance::Group<Seated>, members: &Members, line: 
 async fn dial(
     shard: &Rc<Shard>,
     pool: &Rc<Pool>,
-    room: Open,
+    room: Rc<Open>,
     lease: &Rc<Lease>,
     give_up_ms: u64,
 ) -> Result<Connection, TargetError> {
@@ -353,28 +402,13 @@ async fn dial(
     }
 }
 
-impl State {
-    /// Tells the rooms who may be let in where.
-    fn sync(&mut self, shard: &Rc<Shard>) {
-        if self.synced == self.balance.generation() {
-            return;
-        }
-        self.synced = self.balance.generation();
-        for target in self.balance.targets() {
-            target.payload.room.set_usable(target.is_usable());
-        }
-        for target in self.balance.targets() {
-            target.payload.room.let_in(shard);
-        }
-    }
-}
-
 impl Seated {
     fn new(member: &Arc<Member>, line: &Rc<Line>) -> Self {
         Self {
             member: Arc::clone(member),
             room: Room::new(Rc::clone(line)),
             pools: RefCell::default(),
+            ejected: Cell::new(false),
             counts: Cell::default(),
         }
     }
@@ -390,13 +424,12 @@ impl Seated {
     }
 
     fn has_connection(&self, shard: &Shard) -> bool {
-        self.room.is_left(shard) || self.pools.borrow().iter().any(|pool| !pool.idle.borrow().is_empty())
+        self.room.is_left(shard) || self.pools.borrow().iter().any(|pool| pool.has_idle(shard))
     }
 
     /// Makes room by closing a connection that rests.
     fn evict(&self, shard: &Shard) {
-        let rested = self.pools.borrow().iter().find_map(|pool| pool.take_idle(shard));
-        drop(rested);
+        let _ = self.pools.borrow().iter().any(|pool| pool.evict(shard));
     }
 
     pub(super) fn count(&self, change: impl FnOnce(&mut TargetCounts)) {

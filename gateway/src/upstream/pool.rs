@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use super::Connection;
 use super::group::Groups;
+use super::http2;
 use super::room::{Line, Lines, Room};
 use crate::shard::Shard;
 use crate::table::{Member, Upstream};
+use turnpike_snapshot::HttpVersion;
 
 /// One upstream's connections on this shard.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub(super) struct Pool {
     /// Where it leads, if not to the upstream's host.
     pub(super) member: Option<Arc<Member>>,
     pub(super) idle: RefCell<Vec<Idle>>,
+    /// Over HTTP/2, all that are open.
+    pub(super) shared: http2::Shared,
     pub(super) room: Rc<Room>,
     /// Rotates through the upstream's addresses.
     pub(super) turn: Cell<usize>,
@@ -75,6 +79,7 @@ impl Pools {
         self.groups.clear(shard);
         let pools = std::mem::take(&mut *self.by_slot.borrow_mut());
         for pool in pools.into_iter().flatten() {
+            http2::sweep(shard, &pool, true);
             let idle = pool.idle.take();
             shard.stats.borrow_mut().gauges.upstream_connections_idle -= idle.len() as u64;
         }
@@ -87,6 +92,7 @@ impl Pool {
             upstream: Arc::clone(upstream),
             member: member.cloned(),
             idle: RefCell::default(),
+            shared: RefCell::default(),
             room,
             turn: Cell::new(0),
         })
@@ -97,7 +103,25 @@ impl Pool {
         Self::new(upstream, Some(member), Rc::clone(room))
     }
 
+    /// Whether exchanges share its connections, so that a connection is none's own.
+    pub(super) fn is_shared(&self) -> bool {
+        self.upstream.version == HttpVersion::Http2
+    }
+
+    /// Whether [`take_idle`](Self::take_idle) would find one.
+    pub(super) fn has_idle(&self, shard: &Shard) -> bool {
+        if self.is_shared() { http2::has_room(shard, self) } else { !self.idle.borrow().is_empty() }
+    }
+
+    /// Ends a connection that rests, if there is one.
+    pub(super) fn evict(&self, shard: &Shard) -> bool {
+        if self.is_shared() { http2::evict(self) } else { self.take_idle(shard).is_some() }
+    }
+
     pub(super) fn take_idle(&self, shard: &Shard) -> Option<Connection> {
+        if self.is_shared() {
+            return http2::take(shard, self);
+        }
         loop {
             let mut idle = self.idle.borrow_mut().pop()?;
             shard.stats.borrow_mut().gauges.upstream_connections_idle -= 1;
@@ -110,6 +134,7 @@ impl Pool {
 
     /// Moves what shouldn't rest any longer to `dropped`.
     pub(super) fn sweep(&self, shard: &Shard, unneeded: bool, dropped: &mut Vec<Idle>) {
+        http2::sweep(shard, self, unneeded);
         let idle_timeout_ms = shard.settings.upstream_idle_timeout_ms;
         let now_ms = shard.wheel.now_ms();
         let kept = |idle: &mut Idle| {

@@ -151,3 +151,92 @@ impl<'a> Row<'a> {
         [("target_group", self.group), ("target", self.target)]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::stats::{GroupReport, ShardStats, TargetReport};
+
+    fn group(id: &str, targets: &[&str]) -> GroupFigures {
+        let targets = targets.iter().map(|name| (Arc::from(*name), *name != "down"));
+        GroupFigures { id: id.into(), targets: targets.collect() }
+    }
+
+    fn report(id: &str, targets: &[(&str, u64)], pending: u64) -> GroupReport {
+        let target = |(name, requests): &(&str, u64)| TargetReport {
+            name: (*name).into(),
+            counts: TargetCounts { requests: *requests, ..TargetCounts::default() },
+            ejected: *name == "down",
+        };
+        let counts = GroupCounts { retries: 1, ..GroupCounts::default() };
+        GroupReport { id: id.into(), counts, pending, targets: targets.iter().map(target).collect() }
+    }
+
+    fn page(max: usize) -> String {
+        let mut totals = Totals::new(2);
+        for shard in 0..2 {
+            let mut counted = ShardStats::default().report();
+            counted.groups =
+                vec![report("g", &[("a", 3), ("b", 4), ("down", 1)], 2), report("h", &[("c", 5)], 0)];
+            totals.merge(shard, counted);
+        }
+        let figures = HousekeeperFigures {
+            target_groups: vec![group("g", &["a", "b", "down"]), group("h", &["c"])],
+            target_metrics_max: max,
+            ..HousekeeperFigures::default()
+        };
+        totals.targets_mut().retain(&figures.target_groups);
+        let mut page = Page::default();
+        render(&mut page, &totals, &figures);
+        page.text
+    }
+
+    fn samples(page: &str, family: &str) -> Vec<String> {
+        let samples = page.lines().filter(|line| line.starts_with(&format!("{family}{{")));
+        samples.map(|line| line[family.len()..].to_owned()).collect()
+    }
+
+    #[test]
+    fn shards_are_added_up_for_each_group_and_target() {
+        let page = page(10);
+        assert_eq!(
+            samples(&page, "turnpike_target_requests_total"),
+            [
+                r#"{target_group="g",target="a"} 6"#,
+                r#"{target_group="g",target="b"} 8"#,
+                r#"{target_group="g",target="down"} 2"#,
+                r#"{target_group="h",target="c"} 10"#
+            ]
+        );
+        assert_eq!(samples(&page, "turnpike_target_healthy")[2], r#"{target_group="g",target="down"} 0"#);
+        assert_eq!(
+            samples(&page, "turnpike_target_ejected_shards")[2],
+            r#"{target_group="g",target="down"} 2"#
+        );
+        assert_eq!(
+            samples(&page, "turnpike_target_group_retries_total"),
+            [r#"{target_group="g"} 2"#, r#"{target_group="h"} 2"#]
+        );
+        assert_eq!(samples(&page, "turnpike_target_group_pending_requests")[0], r#"{target_group="g"} 4"#);
+    }
+
+    #[test]
+    fn what_is_beyond_the_bound_is_shown_together() {
+        let page = page(1);
+        assert_eq!(
+            samples(&page, "turnpike_target_requests_total"),
+            [
+                r#"{target_group="g",target="a"} 6"#,
+                r#"{target_group="g",target="(others)"} 10"#,
+                r#"{target_group="(others)",target="(others)"} 10"#
+            ]
+        );
+        assert_eq!(samples(&page, "turnpike_targets")[1], r#"{target_group="g",target="(others)"} 2"#);
+        assert_eq!(
+            samples(&page, "turnpike_target_group_retries_total"),
+            [r#"{target_group="g"} 2"#, r#"{target_group="(others)"} 2"#]
+        );
+    }
+}

@@ -98,6 +98,7 @@ impl Groups {
         if !check.in_flight || check.at != probed.began {
             return;
         }
+        let before = check.health();
         let changed = check.checked.note(probed.outcome.is_ok(), thresholds(&rules));
         let factor = 1.0 - JITTER + 2.0 * JITTER * self.random.fraction();
         let interval = Duration::from_millis(rules.interval_ms.into()).mul_f64(factor);
@@ -105,9 +106,13 @@ impl Groups {
         check.at = (probed.began + interval).max(Instant::now());
         self.due.insert((check.at, Arc::clone(&probed.group), probed.key));
         if let Some(health) = changed {
-            watched.log_health(probed.key, health, probed.outcome.err(), &rules);
+            // First what the log then says is so.
             let settled = watched.group.members.load().settled;
             watched.publish(settled);
+            // That a new target is healthy is as it should be.
+            if (before, health) != (Health::Unknown, Health::Healthy) {
+                watched.log_health(probed.key, probed.outcome.err(), &rules);
+            }
         }
     }
 }
@@ -137,7 +142,7 @@ impl Watched {
         }
     }
 
-    fn log_health(&self, key: u64, health: Health, problem: Option<String>, rules: &HealthCheck) {
+    fn log_health(&self, key: u64, problem: Option<String>, rules: &HealthCheck) {
         let Some(found) = self.found.iter().find(|found| found.member.key == key) else { return };
         let healthy = self.checks.values().filter(|check| check.health() == Health::Healthy).count();
         let (id, name, total) = (&self.group.id, &found.member.name, self.found.len());
@@ -148,10 +153,9 @@ impl Watched {
                 rules.unhealthy_threshold,
                 describe(&rules.probe)
             ),
-            None if health == Health::Healthy => report!(
-                "turnpike-gateway: target group {id}: {name} is healthy; {healthy} of {total} targets are"
+            None => report!(
+                "turnpike-gateway: target group {id}: {name} is healthy again; {healthy} of {total} targets are healthy"
             ),
-            None => {}
         }
     }
 }

@@ -111,3 +111,108 @@ fn authority(host: &str, port: u16) -> String {
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     if port == 80 { host } else { format!("{host}:{port}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use turnpike_snapshot::{Balancing, CircuitBreaker, RetryPolicy};
+
+    use super::*;
+
+    fn unit(targets: Vec<(Endpoint, u32)>) -> TargetGroupUnit {
+        let retry = RetryPolicy {
+            tries_max: 1,
+            try_timeout_ms: 0,
+            budget_percent: 0,
+            retries_min: 0,
+            statuses: Vec::new(),
+        };
+        TargetGroupUnit {
+            id: "g".to_owned(),
+            targets: targets.into_iter().map(|(endpoint, weight)| Target { endpoint, weight }).collect(),
+            balancing: Balancing::RoundRobin,
+            slow_start_ms: 0,
+            health_check: None,
+            outlier_ejection: None,
+            panic_threshold_percent: 0,
+            retry,
+            circuit_breaker: CircuitBreaker { connections_max: 0, pending_requests_max: 0, requests_max: 0 },
+        }
+    }
+
+    fn host(name: &str, weight: u32) -> (Endpoint, u32) {
+        (Endpoint::Host { host: name.to_owned(), port: 80 }, weight)
+    }
+
+    fn ips(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn found(gathered: &Gathered) -> Vec<(&str, u64, u16, &str)> {
+        let of = |found: &'_ Found| (found.weight, found.priority);
+        let rows = gathered.found.iter().map(|found| (&*found.member.name, of(found), &*found.host));
+        rows.map(|(name, (weight, priority), host)| (name, weight, priority, host)).collect()
+    }
+
+    #[test]
+    fn each_address_is_a_target_whatever_the_order_of_answers() {
+        let unit = unit(vec![host("a", 2), (Endpoint::Unix { path: "/run/x".to_owned() }, 1)]);
+        let forth = ips(&["10.0.0.2", "10.0.0.1", "::1"]);
+        let back = ips(&["::1", "10.0.0.1", "10.0.0.2"]);
+        let with = |answer: &[IpAddr]| {
+            gather(&unit, &Addresses::of_test(&[("a", answer)]), &Addresses::default(), 10)
+        };
+        assert_eq!(with(&forth), with(&back));
+        let expected = [
+            ("10.0.0.1:80", 200, 0, "a"),
+            ("10.0.0.2:80", 200, 0, "a"),
+            ("[::1]:80", 200, 0, "a"),
+            ("unix:/run/x", 100, 0, "localhost"),
+        ];
+        assert_eq!(found(&with(&forth)), expected);
+    }
+
+    #[test]
+    fn two_names_of_one_address_are_one_target_with_both_weights() {
+        let address = ips(&["10.0.0.1"]);
+        let hosts = Addresses::of_test(&[("a", &*address), ("b", &*address)]);
+        let gathered = gather(&unit(vec![host("a", 1), host("b", 2)]), &hosts, &Addresses::default(), 10);
+        assert_eq!(found(&gathered), [("10.0.0.1:80", 300, 0, "a")]);
+    }
+
+    #[test]
+    fn srv_records_bring_their_weights_and_priorities() {
+        let service = |last: u8, priority, weight| ServiceAddress {
+            priority,
+            weight,
+            address: SocketAddr::from(([10, 0, 0, last], 8080)),
+            host: "h".into(),
+        };
+        let services = [service(1, 10, 5), service(2, 10, 0), service(3, 20, 1)];
+        let services = Addresses::of_test(&[("_http._tcp.x", &services[..])]);
+        let unit = unit(vec![(Endpoint::Srv { name: "_http._tcp.x".to_owned() }, 3)]);
+        let gathered = gather(&unit, &Addresses::default(), &services, 10);
+        let expected = [
+            ("10.0.0.1:8080", 1_500, 10, "h:8080"),
+            ("10.0.0.2:8080", 3, 10, "h:8080"),
+            ("10.0.0.3:8080", 300, 20, "h:8080"),
+        ];
+        assert_eq!(found(&gathered), expected);
+        let bounded = gather(&unit, &Addresses::default(), &services, 2);
+        assert_eq!((found(&bounded), bounded.left_out), (expected[..2].to_vec(), 1), "the worst go first");
+    }
+
+    #[test]
+    fn a_group_is_settled_once_every_name_has_an_answer_of_whatever_kind() {
+        let unit = unit(vec![host("a", 1), host("b", 1)]);
+        let address = ips(&["10.0.0.1"]);
+        let with = |answers: &[(&str, &[IpAddr])]| {
+            let gathered = gather(&unit, &Addresses::of_test(answers), &Addresses::default(), 10);
+            (gathered.found.len(), gathered.settled)
+        };
+        assert_eq!(with(&[]), (0, false));
+        assert_eq!(with(&[("a", &address)]), (1, false));
+        assert_eq!(with(&[("a", &address), ("b", &[])]), (1, true));
+    }
+}

@@ -41,9 +41,16 @@ impl Attempt<'_> {
             let outcome = self.once(&mut connection).await;
             match outcome {
                 Ok(answer) => return Ok((connection, answer)),
-                Err(_) if connection.watch.has_expired() => return Err(UpstreamFault::TimedOut),
                 Err(fault) if self.exchange.is_abandoned() => return Err(fault),
-                Err(fault) if !(connection.reused && self.is_repeatable()) => return Err(fault),
+                Err(_) if connection.watch.has_expired() => {
+                    connection.distrust();
+                    return Err(UpstreamFault::TimedOut);
+                }
+                Err(fault)
+                    if !(connection.reused && (connection.is_unprocessed() || self.is_repeatable())) =>
+                {
+                    return Err(fault);
+                }
                 Err(_) => {
                     shard.stats.borrow_mut().counters.upstream_retries_total += 1;
                     self.reuse = false;

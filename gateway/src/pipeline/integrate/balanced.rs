@@ -14,8 +14,8 @@ use turnpike_http::{HeadLimits, Progress, ResponseFraming, ResponseHead};
 use super::attempt::Attempt;
 use super::{Exchange, UpstreamFault};
 use crate::shard::Shard;
-use crate::table::{GroupRules, HashBy, TargetGroup};
-use crate::upstream::{Connection, Group, Lease, Retry, Wish};
+use crate::table::{HashBy, TargetGroup};
+use crate::upstream::{Adopted, Connection, Group, Lease, Retry, Wish};
 
 /// `HTTP/1.1 503`
 const STATUS_END: usize = 12;
@@ -26,7 +26,7 @@ type Answered = (Connection, Option<Vec<u8>>);
 struct Tries<'t, 'a> {
     attempt: &'t mut Attempt<'a>,
     group: Rc<Group>,
-    rules: Arc<GroupRules>,
+    adopted: Rc<Adopted>,
     hash: Option<u64>,
     /// Targets that it has failed at; allocates with the first failure.
     tried: Vec<u64>,
@@ -45,9 +45,9 @@ impl Attempt<'_> {
     pub(super) async fn run_balanced(&mut self, group: &Arc<TargetGroup>) -> Result<Answered, UpstreamFault> {
         let shard = self.exchange.shard;
         let group = shard.pools.groups.of(shard, group);
-        let rules = group.rules(shard);
-        let hash = hash(self.exchange, &rules.hash_by);
-        let mut tries = Tries { attempt: self, group, rules, hash, tried: Vec::new(), count: 0 };
+        let adopted = group.adopted(shard);
+        let hash = hash(self.exchange, &adopted.rules().hash_by);
+        let mut tries = Tries { attempt: self, group, adopted, hash, tried: Vec::new(), count: 0 };
         tries.run().await
     }
 }
@@ -90,13 +90,14 @@ impl Tries<'_, '_> {
                 return Ok((connection, answer));
             };
             let stale = connection.reused && failed.fault == UpstreamFault::Closed;
+            let repeatable = connection.is_unprocessed() || self.attempt.is_repeatable();
             let lease = connection.lease.clone();
             drop(connection);
             let Some(lease) = lease else { return Err(failed) };
             if self.attempt.exchange.is_abandoned() {
                 return Err(failed);
             }
-            if stale && self.attempt.is_repeatable() {
+            if stale && repeatable {
                 shard.stats.borrow_mut().counters.upstream_retries_total += 1;
                 if let Some(fresh) = self.group.connect_to(shard, upstream, &lease, false, give_up_ms).await {
                     connection = fresh.map_err(Failed::to_connect)?;
@@ -135,7 +136,10 @@ impl Tries<'_, '_> {
             Err(fault) => {
                 let fault = if connection.watch.has_expired() { UpstreamFault::TimedOut } else { fault };
                 let target = connection.lease.as_ref().map(|lease| lease.target().key());
-                Err(Failed { fault, sent: true, target })
+                if fault == UpstreamFault::TimedOut {
+                    connection.distrust();
+                }
+                Err(Failed { fault, sent: !connection.is_unprocessed(), target })
             }
         }
     }
@@ -143,10 +147,10 @@ impl Tries<'_, '_> {
     /// Another try instead of passing this answer on.
     fn retry_instead(&self, connection: &Connection, answer: Option<&[u8]>) -> Option<Retry> {
         let status = status_of(answer?)?;
-        if !self.may_retry_statuses() || !self.rules.retried_statuses.contains(&status) {
+        if !self.may_retry_statuses() || !self.adopted.rules().retried_statuses.contains(&status) {
             return None;
         }
-        let retry = Retry::begin(&self.group, self.rules.budget)?;
+        let retry = Retry::begin(&self.group, self.adopted.rules().budget)?;
         if let Some(lease) = &connection.lease {
             lease.answered(status);
         }
@@ -165,22 +169,23 @@ impl Tries<'_, '_> {
         let asked = !self.attempt.exchange.is_abandoned();
         let safe = !failed.sent || self.attempt.is_repeatable() && self.attempt.whole;
         let retries = of_target && asked && failed.target.is_some() && safe && self.has_tries_left();
-        if retries { Retry::begin(&self.group, self.rules.budget) } else { None }
+        if retries { Retry::begin(&self.group, self.adopted.rules().budget) } else { None }
     }
 
     fn may_retry_statuses(&self) -> bool {
-        !self.rules.retried_statuses.is_empty()
+        !self.adopted.rules().retried_statuses.is_empty()
             && self.has_tries_left()
             && self.attempt.whole
             && self.attempt.is_repeatable()
     }
 
     fn has_tries_left(&self) -> bool {
-        self.count < self.rules.tries_max && self.attempt.exchange.shard.now_ms() < self.attempt.give_up_ms
+        self.count < self.adopted.rules().tries_max
+            && self.attempt.exchange.shard.now_ms() < self.attempt.give_up_ms
     }
 
     fn try_ends_ms(&self) -> u64 {
-        match self.rules.try_timeout_ms {
+        match self.adopted.rules().try_timeout_ms {
             0 => self.attempt.give_up_ms,
             try_timeout_ms => {
                 let now_ms = self.attempt.exchange.shard.now_ms();

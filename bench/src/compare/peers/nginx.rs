@@ -1,0 +1,138 @@
+//! nginx, tuned by its own guidance: one worker bound to its core, kept upstream connections, nothing on disk.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use super::{Downstream, Peer, Role, find_program, write_config};
+use crate::compare::child::{Child, free_address};
+
+/// Descriptors beside those of clients: origin, listener, files.
+const DESCRIPTORS_SPARE: usize = 1024;
+
+pub(crate) fn start_nginx(role: &Role<'_>) -> Result<Peer, String> {
+    let address = free_address()?;
+    let home = role.dir.join("nginx");
+    let config = write_config(&home, "nginx.conf", &config(&home, address, role))?;
+    let mut command = Command::new(find_program("nginx")?);
+    command.arg("-p").arg(&home).arg("-c").arg(&config).args(["-e", "stderr"]);
+    let mut child = Child::start("nginx", role.dir, &[role.core], &command)?;
+    child.await_listening(address)?;
+    Ok(Peer::new("nginx", role.downstream.scheme(), address, child))
+}
+
+/// Bodies stream through memory in both directions, as they do in the other proxies: no temporary files.
+fn config(home: &Path, address: SocketAddr, role: &Role<'_>) -> String {
+    let mask = format!("1{}", "0".repeat(role.core));
+    // Started as root, the worker would run as nobody and couldn't reach its directory.
+    let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
+    let descriptors = role.connections_max + DESCRIPTORS_SPARE;
+    // It closes connections that rest when a sixteenth of these is left.
+    let connections = descriptors + descriptors / 8;
+    let (listen, tls) = listener(&role.downstream);
+    let (home, origin) = (home.display(), role.origin);
+    format!(
+        "daemon off;
+{user}worker_processes 1;
+worker_cpu_affinity {mask};
+worker_rlimit_nofile {descriptors};
+pid {home}/nginx.pid;
+error_log stderr error;
+events {{
+    use epoll;
+    worker_connections {connections};
+    multi_accept on;
+    accept_mutex off;
+}}
+http {{
+    access_log off;
+    keepalive_timeout 600s;
+    keepalive_requests 1000000000;
+    tcp_nodelay on;
+    client_max_body_size 0;
+    client_body_buffer_size 256k;
+    client_body_temp_path {home}/client_body;
+    proxy_temp_path {home}/proxy;
+    fastcgi_temp_path {home}/fastcgi;
+    uwsgi_temp_path {home}/uwsgi;
+    scgi_temp_path {home}/scgi;
+    proxy_http_version 1.1;
+    proxy_set_header Connection \"\";
+    proxy_request_buffering off;
+    proxy_max_temp_file_size 0;
+    proxy_buffer_size 8k;
+    proxy_buffers 16 64k;
+    proxy_busy_buffers_size 256k;
+{tls}    upstream origin {{
+        server {origin};
+        keepalive 256;
+        keepalive_requests 1000000000;
+        keepalive_timeout 600s;
+    }}
+    server {{
+        listen {address} reuseport backlog=4096{listen};
+        location / {{
+            proxy_pass http://origin;
+        }}
+    }}
+}}
+"
+    )
+}
+
+/// What follows the listener's address, and lines of the block `http`.
+fn listener(downstream: &Downstream<'_>) -> (&'static str, String) {
+    match downstream {
+        Downstream::Http => ("", String::new()),
+        // As many streams on a connection as its clients may open.
+        Downstream::Http2 => (" http2", "    http2_max_concurrent_streams 256;\n".to_owned()),
+        // Tickets carry the sessions, so no cache has to be kept; `off` would renew no ticket of a resumed session.
+        Downstream::Https(identity) => (
+            " ssl",
+            format!(
+                "    ssl_certificate {};
+    ssl_certificate_key {};
+    ssl_protocols TLSv1.3;
+    ssl_session_cache none;
+    ssl_session_tickets on;
+    ssl_session_timeout 1h;
+",
+                identity.certificate.display(),
+                identity.private_key.display()
+            ),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::identity::Identity;
+
+    fn role(downstream: Downstream<'_>) -> Role<'_> {
+        let origin = "127.0.0.1:82".parse().unwrap();
+        Role { dir: Path::new("/tmp/x"), core: 3, origin, downstream, connections_max: 4096 }
+    }
+
+    #[test]
+    fn the_configuration_names_core_and_addresses() {
+        let text = config(Path::new("/tmp/x"), "127.0.0.1:81".parse().unwrap(), &role(Downstream::Http));
+        for part in
+            ["worker_cpu_affinity 1000;", "listen 127.0.0.1:81 ", "server 127.0.0.1:82;", "pid /tmp/x/"]
+        {
+            assert!(text.contains(part), "{part}");
+        }
+        assert!(!text.contains("ssl") && !text.contains("http2"));
+    }
+
+    #[test]
+    fn the_listener_speaks_what_its_role_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = Identity::make(dir.path(), &["a.test"]).unwrap();
+        let address = "127.0.0.1:81".parse().unwrap();
+        let https = config(dir.path(), address, &role(Downstream::Https(&identity)));
+        assert!(https.contains("backlog=4096 ssl;\n") && https.contains("ssl_certificate_key"), "{https}");
+        let http2 = config(dir.path(), address, &role(Downstream::Http2));
+        assert!(http2.contains("backlog=4096 http2;\n"), "{http2}");
+    }
+}

@@ -41,6 +41,7 @@ pub(super) async fn answer(
             // A client that has left by now needs no reply.
             let _ = stream.begin(&reply, true).await;
             shard.buffers.give(reply);
+            stream.linger().await;
         }
         Err(AssembleError::Malformed) => {
             shard.stats.borrow_mut().counters.http2_events.count(Http2Event::MalformedRequest);

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use turnpike_snapshot::{Unit, UpstreamTls};
 use turnpike_tests::{
     Authority, DataPlane, Options, Origin, Reply, StageBuilder, TlsFront, account, http_api, request,
-    rest_api, upstream_tls,
+    rest_api, until, upstream_tls,
 };
 
 /// Options of a gateway whose system's store holds this alone, in PEM.
@@ -78,20 +78,27 @@ fn who_is_not_trusted_is_told_apart() {
         (params.not_before, params.not_after) =
             (rcgen::date_time_ymd(2019, 5, 28), rcgen::date_time_ymd(2021, 8, 5));
     };
-    for (leaf, kind) in [
-        (other.issue(&["localhost"]), "upstream_tls_untrusted"),
-        (authority.issue(&["elsewhere.example"]), "upstream_tls_name"),
-        (authority.issue_with(&["localhost"], ended), "upstream_tls_expired"),
+    for (leaf, kind, told) in [
+        (other.issue(&["localhost"]), "upstream_tls_untrusted", "is not from a trusted authority"),
+        (authority.issue(&["elsewhere.example"]), "upstream_tls_name", "is for another name"),
+        (authority.issue_with(&["localhost"], ended), "upstream_tls_expired", "is not valid at this time"),
     ] {
         let front = TlsFront::start(origin.address(), &leaf, None);
         let stages = [
-            http_api("a1").route("$default", &front.url("localhost", "/")),
+            http_api("a1")
+                .access_log("tls", "$context.status $context.integration.error")
+                .route("$default", &front.url("localhost", "/")),
             rest_api("r1", "prod").route("GET /x", &front.url("localhost", "/")),
         ];
         let (plane, _system) = trusting(&authority, &stages, Vec::new());
         assert_eq!(get(&plane).status, 503, "{kind}");
         assert_eq!(plane.exchange(request("GET", "r1", "/prod/x")).status, 504, "{kind}");
         assert_eq!(refusals(&plane, kind), 2.0, "{kind}");
+        let log = plane.gateway.data_dir.join("access-logs/tls");
+        let line = until("a line of the log", || {
+            std::fs::read_to_string(&log).ok().filter(|text| text.ends_with('\n'))
+        });
+        assert_eq!(line, format!("503 The endpoint's certificate {told}\n"));
         plane.assert_at_rest();
     }
     assert_eq!(origin.connections(), 0);

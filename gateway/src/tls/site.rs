@@ -113,6 +113,12 @@ impl Sites {
         }
     }
 
+    /// Begins a compilation; what an earlier one left that failed is forgotten.
+    pub(crate) fn begin(&mut self) {
+        self.next_keys.clear();
+        self.next_sites.clear();
+    }
+
     /// The site of `domain`; `None` where it has no certificate of its own.
     pub(crate) fn of(
         &mut self,

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use turnpike_tests::{
-    Client, DRAINS, DataPlane, Gateway, Options, Origin, Publisher, StageBuilder, binary, host, http_api,
-    request, until,
+    Client, DRAINS, DataPlane, Gateway, Options, Origin, Process, Publisher, StageBuilder, binary, host,
+    http_api, request, until,
 };
 
 fn echoing(origin: &Origin) -> StageBuilder {
@@ -467,4 +467,43 @@ fn without_a_gateway_the_command_says_where_it_looked() {
     plane.gateway.process().kill();
     let said = refusal(&plane.gateway.ask_for_upgrade(&[]));
     assert!(said.contains("no gateway is reached at") && said.contains("upgrade.sock"), "{said}");
+}
+
+/// `turnpike-control up` follows an upgrade of its gateway: it is neither restarted nor left behind.
+#[test]
+fn up_follows_an_upgrade() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = directory.path().join("data");
+    let arguments = ["up", "--listen", "127.0.0.1:0", "--gateway-listen", "127.0.0.1:0"];
+    let arguments = arguments.map(PathBuf::from).into_iter().chain([
+        "--gateway-admin-listen".into(),
+        "127.0.0.1:0".into(),
+        "--gateway-cores".into(),
+        "1".into(),
+        "--data-dir".into(),
+        data_dir.clone(),
+    ]);
+    // Not the default, which another test may have.
+    let environment = [("TURNPIKE_GATEWAY_TLS_LISTEN".to_owned(), "127.0.0.1:0".to_owned())];
+    let mut control = Process::start(&binary("turnpike-control"), arguments, &environment);
+    let first = control.line("turnpike-gateway ready ");
+    control.line("It answers at the ApiEndpoint");
+    let upgrade = || {
+        let mut command = std::process::Command::new(binary("turnpike-gateway"));
+        command.args(["upgrade", "--data-dir"]).arg(data_dir.join("gateway")).output().unwrap()
+    };
+    for _ in 0..2 {
+        let output = upgrade();
+        assert!(output.status.success(), "{output:?}");
+        let line = control.line("turnpike-gateway ready ");
+        let place = |line: &str| line.split(" shards=").next().map(str::to_owned);
+        assert_eq!(place(&line), place(&first), "where the first one was");
+        let process = line.split(' ').find_map(|word| word.strip_prefix("pid=")).unwrap();
+        control.wait_for_log(&format!("the gateway was upgraded, and is process {process} now"));
+    }
+    assert!(!control.log().contains("again"), "{}", control.log());
+    control.signal_alone(Signal::TERM);
+    assert!(control.wait().success(), "{}", control.log());
+    let status = upgrade();
+    assert!(text(&status.stderr).contains("no gateway is reached"), "{status:?}");
 }

@@ -1,16 +1,23 @@
 //! The gateway that `up` runs: started, watched, drained.
 //!
+//! After `turnpike-gateway upgrade` it is another process, which is followed by its ready line; nobody's child, that
+//! process ends as its predecessor did.
+//!
 //! It can't be left behind: it ends when its standard input does, which the system closes however this
 //! process ends. It has its own process group, so that a terminal's Ctrl-C reaches it through here only.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::checked::GatewaySettings;
@@ -18,7 +25,10 @@ use super::checked::GatewaySettings;
 /// A running gateway.
 #[derive(Debug)]
 pub(super) struct GatewayChild {
-    child: Child,
+    process: Running,
+    pid: u32,
+    /// The process of the newest ready line; `None` before there was one.
+    announced: watch::Receiver<Option<u32>>,
     /// Open for as long as the gateway is to run.
     _lifeline: Option<ChildStdin>,
     /// What comes after its ready line, on the way to this process's own standard output.
@@ -27,8 +37,19 @@ pub(super) struct GatewayChild {
 }
 
 #[derive(Debug)]
+enum Running {
+    Child(Child),
+    /// What a gateway that was upgraded has started; nobody's child.
+    Successor {
+        process: OwnedFd,
+        /// Comes, or is dropped, at its end.
+        end: oneshot::Receiver<()>,
+    },
+}
+
+#[derive(Debug)]
 enum Passing {
-    Held(BufReader<ChildStdout>),
+    Held(BufReader<ChildStdout>, watch::Sender<Option<u32>>),
     Begun(JoinHandle<()>),
     Over,
 }
@@ -87,22 +108,45 @@ impl GatewayChild {
         let line = line.trim_end();
         let ready = ReadyLine::parse(line)
             .ok_or_else(|| format!("the gateway said '{line}' where its ready line was expected"))?;
-        Ok(Self { child, _lifeline: lifeline, passing: Passing::Held(output), ready })
+        let pid = child.id().ok_or("the gateway has ended at once")?;
+        let (announce, announced) = watch::channel(Some(pid));
+        let passing = Passing::Held(output, announce);
+        Ok(Self { process: Running::Child(child), pid, announced, _lifeline: lifeline, passing, ready })
     }
 
     /// From now on, what it writes to its standard output comes out of this process's.
     pub(super) fn pass_output_on(&mut self) {
         self.passing = match std::mem::replace(&mut self.passing, Passing::Over) {
-            Passing::Held(output) => Passing::Begun(tokio::spawn(pass_on(output))),
+            Passing::Held(output, announce) => Passing::Begun(tokio::spawn(pass_on(output, announce))),
             begun => begun,
         };
     }
 
-    /// Waits until it ends by itself; says how.
+    /// Waits until it ends by itself, and no other process has taken over from it; says how.
     pub(super) async fn ended(&mut self) -> String {
-        let how = describe(self.child.wait().await);
-        self.last_output().await;
-        how
+        loop {
+            let how = self.process.ended().await;
+            let Some(successor) = self.successor().await else {
+                self.last_output().await;
+                return how;
+            };
+            log_line!("up: the gateway was upgraded, and is process {} now", self.pid);
+            self.process = successor;
+        }
+    }
+
+    /// The process that has taken over, if one has: it has said so by then, or the output's end says that none has.
+    async fn successor(&mut self) -> Option<Running> {
+        let own = Some(self.pid);
+        let pid = self.announced.wait_for(|announced| *announced != own).await.ok().and_then(|pid| *pid)?;
+        self.pid = pid;
+        match Running::successor(pid) {
+            Ok(successor) => Some(successor),
+            Err(error) => {
+                log_line!("up: the gateway was upgraded, but process {pid} can't be followed: {error}");
+                None
+            }
+        }
     }
 
     async fn last_output(&mut self) {
@@ -121,10 +165,18 @@ impl GatewayChild {
         self.tell(Signal::HUP);
     }
 
+    /// While an upgrade's old process drains, the new one is told as well.
     fn tell(&self, signal: Signal) {
-        // Without an id it has ended already.
-        let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(Err(error)) = pid.map(|pid| kill_process(pid, signal)) {
+        let newest = *self.announced.borrow();
+        let newer = newest.filter(|pid| *pid != self.pid).map(open);
+        let told = match &self.process {
+            Running::Child(child) => {
+                child.id().map_or(Ok(()), |pid| open(pid).and_then(|own| send(&own, signal)))
+            }
+            Running::Successor { process, .. } => send(process, signal),
+        };
+        let newer = newer.map_or(Ok(()), |newer| newer.and_then(|newer| send(&newer, signal)));
+        if let Err(error) = told.and(newer) {
             log_line!("up: can't send {signal:?} to the gateway: {error}");
         }
     }
@@ -132,31 +184,112 @@ impl GatewayChild {
     /// Has it drain and end; kills it when that takes too long.
     pub(super) async fn stop(mut self, timeout_ms: u64) {
         self.tell(Signal::TERM);
-        if tokio::time::timeout(Duration::from_millis(timeout_ms), self.child.wait()).await.is_ok() {
-            return self.last_output().await;
+        if tokio::time::timeout(Duration::from_millis(timeout_ms), self.ended()).await.is_ok() {
+            return;
         }
         log_line!(
             "up: the gateway still drained after {timeout_ms} ms (gateway_stop_timeout_ms) and is killed"
         );
-        if let Err(error) = self.child.kill().await {
-            log_line!("up: can't kill the gateway: {error}");
+        self.tell(Signal::KILL);
+        self.ended().await;
+    }
+}
+
+impl Running {
+    async fn ended(&mut self) -> String {
+        match self {
+            Self::Child(child) => describe(child.wait().await),
+            Self::Successor { end, .. } => {
+                // Whichever it is, the thread has seen the end.
+                let _ = end.await;
+                "its status is unknown, as an upgrade had started it".to_owned()
+            }
         }
+    }
+
+    /// Has a thread wait for a process that isn't a child.
+    fn successor(pid: u32) -> Result<Self, String> {
+        let process = open(pid)?;
+        let watched = process.try_clone().map_err(|error| error.to_string())?;
+        let (ended, end) = oneshot::channel();
+        let wait = move || {
+            while matches!(poll(&mut [PollFd::new(&watched, PollFlags::IN)], None), Err(Errno::INTR)) {}
+            // Nobody listens any more when this process ends.
+            let _ = ended.send(());
+        };
+        let waiting = std::thread::Builder::new().name("gateway-end".into()).spawn(wait);
+        waiting.map_err(|error| error.to_string())?;
+        Ok(Self::Successor { process, end })
+    }
+}
+
+fn open(pid: u32) -> Result<OwnedFd, String> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or("no such process")?;
+    pidfd_open(pid, PidfdFlags::empty()).map_err(|error| error.to_string())
+}
+
+/// One that has ended already needn't be told.
+fn send(process: &OwnedFd, signal: Signal) -> Result<(), String> {
+    match pidfd_send_signal(process, signal) {
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.to_string()),
     }
 }
 
 /// Where it can't be passed on, the gateway's pipe is closed, so that the gateway can say what it loses.
-async fn pass_on(mut output: BufReader<ChildStdout>) {
+async fn pass_on(mut output: BufReader<ChildStdout>, announce: watch::Sender<Option<u32>>) {
     let mut out = tokio::io::stdout();
+    let mut lines = Lines::default();
     let passed = async {
-        tokio::io::copy_buf(&mut output, &mut out).await?;
-        out.flush().await
+        loop {
+            let bytes = output.fill_buf().await?;
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            if let Some(pid) = lines.announcement(bytes) {
+                announce.send_replace(Some(pid));
+            }
+            out.write_all(bytes).await?;
+            out.flush().await?;
+            let length = bytes.len();
+            output.consume(length);
+        }
     };
-    if let Err(error) = passed.await {
+    let passed: std::io::Result<()> = passed.await;
+    if let Err(error) = passed {
         log_line!("up: can't pass the gateway's output on: {error}");
     }
 }
 
+/// Looks for ready lines in what passes.
+#[derive(Debug, Default)]
+struct Lines {
+    /// The beginning of the line that isn't over.
+    line: Vec<u8>,
+}
+
+impl Lines {
+    /// The process of the last ready line that ends in `bytes`.
+    fn announcement(&mut self, bytes: &[u8]) -> Option<u32> {
+        let mut found = None;
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let room = (READY_LINE_BYTES_MAX as usize).saturating_sub(self.line.len());
+            self.line.extend_from_slice(&piece[..piece.len().min(room)]);
+            if piece.ends_with(b"\n") {
+                let line = String::from_utf8_lossy(&self.line);
+                found = ReadyLine::parse(line.trim_end()).and_then(|ready| ready.pid()).or(found);
+                self.line.clear();
+            }
+        }
+        found
+    }
+}
+
 impl ReadyLine {
+    fn pid(&self) -> Option<u32> {
+        self.text.split(' ').find_map(|word| word.strip_prefix("pid="))?.parse().ok()
+    }
+
     /// `turnpike-gateway ready listen=ADDR admin=ADDR …`.
     fn parse(line: &str) -> Option<Self> {
         let words = line.strip_prefix("turnpike-gateway ready ")?.split_whitespace();
@@ -203,6 +336,21 @@ fn describe(ended: std::io::Result<ExitStatus>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_successors_ready_line_is_found_among_others_however_it_is_cut() {
+        let line =
+            b"turnpike-gateway ready listen=127.0.0.1:1 admin=127.0.0.1:2 shards=1 driver=epoll pid=77\n";
+        let text = [b"GET / 200\n".as_slice(), line, b"turnpike-gateway ready or not\nmore"].concat();
+        for cut in 0..=text.len() {
+            let mut lines = Lines::default();
+            let found = lines.announcement(&text[..cut]).or(lines.announcement(&text[cut..]));
+            assert_eq!(found, Some(77), "cut at {cut}");
+        }
+        let mut lines = Lines::default();
+        assert_eq!(lines.announcement(&b"x".repeat(100_000)), None);
+        assert!(lines.line.len() as u64 <= READY_LINE_BYTES_MAX);
+    }
 
     #[test]
     fn ready_lines_are_read() {

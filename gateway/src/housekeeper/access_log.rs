@@ -6,6 +6,7 @@
 //! writing works again.
 
 mod files;
+mod whole_lines;
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -22,6 +23,7 @@ use turnpike_snapshot::{SemanticError, check_log_group, escaped_log_group};
 
 use crate::settings::{LogDestination, Settings};
 use files::{Files, Health, Progress};
+use whole_lines::WholeLines;
 
 /// Where a line goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -120,7 +122,7 @@ impl AccessLog {
     /// # Errors
     /// The file can't be opened, or a thread can't be started.
     pub(crate) fn start(settings: &Settings) -> Result<Self, AccessLogError> {
-        Self::start_with(settings, Box::new(std::io::stdout()))
+        Self::start_with(settings, Box::new(WholeLines(std::io::stdout())))
     }
 
     fn start_with(settings: &Settings, stdout: Box<dyn Write + Send>) -> Result<Self, AccessLogError> {

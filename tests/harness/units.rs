@@ -202,6 +202,13 @@ impl StageBuilder {
         self.route_as(key, HttpProxy { tls: Some(tls), ..proxy(url) }, TIMEOUT_MS)
     }
 
+    /// As [`Self::route_with_tls`], to an origin that speaks HTTP/2.
+    #[must_use]
+    pub fn route_http2_with_tls(self, key: &str, url: &str, tls: UpstreamTls) -> Self {
+        let proxy = HttpProxy { tls: Some(tls), version: HttpVersion::Http2, ..proxy(url) };
+        self.route_as(key, proxy, TIMEOUT_MS)
+    }
+
     fn route_as(mut self, key: &str, proxy: HttpProxy, timeout_ms: u32) -> Self {
         let (method, path) = key.split_once(' ').unwrap_or(("ANY", key));
         let number = self.unit.integrations.len();

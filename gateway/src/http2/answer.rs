@@ -109,4 +109,5 @@ async fn exchange(
     shard.stats.borrow_mut().gauges.exchanges_in_flight -= 1;
     record.bytes_in += bytes.len() as u64;
     record.end(&exchange);
+    stream.linger().await;
 }

@@ -123,6 +123,14 @@ pub(crate) enum RefusalKind {
     /// The integration's host name has no address.
     UpstreamUnresolved,
     UpstreamConnect,
+    /// The upstream's certificate is of an issuer that isn't trusted, or unusable.
+    UpstreamTlsUntrusted,
+    /// The upstream's certificate is for another name.
+    UpstreamTlsName,
+    /// The upstream's certificate isn't valid yet, or any more.
+    UpstreamTlsExpired,
+    /// No TLS with the upstream for another reason.
+    UpstreamTlsProtocol,
     /// `upstream_connections_max` and `upstream_pending_requests_max` are reached.
     UpstreamConnections,
     /// None of the target group's targets is in use.
@@ -139,7 +147,7 @@ pub(crate) enum RefusalKind {
 
 impl RefusalKind {
     /// In order of the discriminants.
-    pub(crate) const ALL: [Self; 25] = [
+    pub(crate) const ALL: [Self; 29] = [
         Self::Malformed,
         Self::StartLineTooLong,
         Self::HeaderTooLarge,
@@ -158,6 +166,10 @@ impl RefusalKind {
         Self::ProxyPeer,
         Self::UpstreamUnresolved,
         Self::UpstreamConnect,
+        Self::UpstreamTlsUntrusted,
+        Self::UpstreamTlsName,
+        Self::UpstreamTlsExpired,
+        Self::UpstreamTlsProtocol,
         Self::UpstreamConnections,
         Self::UpstreamNoTarget,
         Self::UpstreamCircuitOpen,
@@ -187,6 +199,10 @@ impl RefusalKind {
             Self::ProxyHeader => "proxy_header",
             Self::ProxyPeer => "proxy_peer",
             Self::UpstreamUnresolved => "upstream_unresolved",
+            Self::UpstreamTlsUntrusted => "upstream_tls_untrusted",
+            Self::UpstreamTlsName => "upstream_tls_name",
+            Self::UpstreamTlsExpired => "upstream_tls_expired",
+            Self::UpstreamTlsProtocol => "upstream_tls_protocol",
             Self::UpstreamConnect => "upstream_connect",
             Self::UpstreamConnections => "upstream_connections",
             Self::UpstreamNoTarget => "upstream_no_target",
@@ -242,6 +258,10 @@ pub(crate) struct Counters {
     pub(crate) tls_failures: TlsFailures,
     pub(crate) upstream_connects_total: u64,
     pub(crate) upstream_connect_failures_total: u64,
+    /// TLS handshakes with upstreams, done.
+    pub(crate) upstream_tls_handshakes_total: u64,
+    /// Of those, the ones that went on from an earlier session.
+    pub(crate) upstream_tls_handshakes_resumed_total: u64,
     /// Requests whose client went away before it had its whole answer.
     pub(crate) clients_gone_total: u64,
     /// Exchanges that went over a pooled connection.
@@ -272,6 +292,8 @@ impl Counters {
         self.tls_handshakes_resumed_total += other.tls_handshakes_resumed_total;
         self.tls_failures.add(&other.tls_failures);
         self.upstream_connects_total += other.upstream_connects_total;
+        self.upstream_tls_handshakes_total += other.upstream_tls_handshakes_total;
+        self.upstream_tls_handshakes_resumed_total += other.upstream_tls_handshakes_resumed_total;
         self.upstream_connect_failures_total += other.upstream_connect_failures_total;
         self.upstream_reuses_total += other.upstream_reuses_total;
         self.upstream_retries_total += other.upstream_retries_total;

@@ -24,7 +24,7 @@ use turnpike_snapshot::{HttpVersion, Protocol, Unit};
 use crate::access_log_format::AccessLogFormat;
 use crate::housekeeper::access_log::SinkId;
 use crate::stats::StageSlot;
-use crate::tls::{ClientDemand, Site};
+use crate::tls::{ClientDemand, Site, UpstreamSecurity};
 
 /// Hosts that are no custom domain serve every API below this path.
 const EXECUTE_API_PREFIX: &str = "/_aws/execute-api/";
@@ -116,8 +116,8 @@ pub(crate) struct Integration {
     pub(crate) query: Box<str>,
 }
 
-/// Where integrations connect to; one for all that name the same host, port, version and target group.
-#[derive(Debug, PartialEq, Eq)]
+/// Where integrations connect to; one for all that name the same host, port, version, target group and TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Upstream {
     /// Index of each shard's pool.
     pub(crate) slot: u32,
@@ -125,6 +125,8 @@ pub(crate) struct Upstream {
     pub(crate) ip: Option<IpAddr>,
     pub(crate) host: Box<str>,
     pub(crate) port: u16,
+    /// `None` over plain HTTP.
+    pub(crate) security: Option<Arc<UpstreamSecurity>>,
     /// What `Host` says to it.
     pub(crate) authority: Box<str>,
     pub(crate) version: HttpVersion,

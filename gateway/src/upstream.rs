@@ -25,6 +25,7 @@ use room::{Grant, Open};
 
 use crate::shard::Shard;
 use crate::table::Upstream;
+use crate::tls::UpstreamTlsFailure;
 use crate::wheel::Watch;
 
 /// An open connection to an upstream, in use by one exchange.
@@ -47,6 +48,7 @@ pub(crate) enum ConnectError {
     Unresolved,
     /// Refused, unreachable, or timed out.
     Failed,
+    Tls(UpstreamTlsFailure),
     TimedOut,
     /// As many are open as may be, and as many requests wait for one as may.
     TooMany,

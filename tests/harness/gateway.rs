@@ -90,6 +90,13 @@ impl Options {
         self.settings.push(setting(name, value));
         self
     }
+
+    /// A variable of the environment that isn't the gateway's own.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: impl ToString) -> Self {
+        self.settings.push((name.to_owned(), value.to_string()));
+        self
+    }
 }
 
 /// A gateway that accepts connections; killed when dropped.

@@ -32,8 +32,8 @@ pub use plane::{DataPlane, request};
 pub use process::{DEADLINE, Process, binary, run, until};
 pub use publisher::Publisher;
 pub use tap::Tap;
-pub use tls::{Authority, Leaf, TlsClient, client_config, resuming_config};
+pub use tls::{Authority, Leaf, TlsClient, TlsFront, client_config, resuming_config};
 pub use units::{
     GroupBuilder, Mapped, REGION, StageBuilder, account, account_with_tls, domain_tls, host, http_api,
-    mutual_tls, rest_api, target_group,
+    mutual_tls, rest_api, target_group, upstream_tls,
 };

@@ -2,16 +2,21 @@
 
 use std::cell::RefCell;
 use std::io::{Read, Result, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
 use rustls::client::Resumption;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
+};
 use turnpike_snapshot::{CertificateUnit, TrustStoreUnit, Unit};
 
 use crate::client::{Reply, read_reply};
@@ -252,5 +257,201 @@ impl TlsClient {
     #[must_use]
     pub fn is_resumed(&self) -> bool {
         self.stream.borrow().conn.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+}
+
+/// TLS in front of an origin: decrypts what comes, and passes it on. Ends with its test.
+#[derive(Debug)]
+pub struct TlsFront {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    stopping: AtomicBool,
+    /// Open: (client's side, origin's side).
+    streams: Mutex<Vec<(TcpStream, TcpStream)>>,
+    handshakes: Mutex<Vec<Handshake>>,
+}
+
+/// What a front has seen of a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handshake {
+    pub server_name: Option<String>,
+    pub resumed: bool,
+    /// The client's certificate.
+    pub certificate: Option<CertificateDer<'static>>,
+}
+
+impl TlsFront {
+    /// Shows `leaf`, and asks clients for a certificate of `clients`, if there is one to ask for.
+    #[must_use]
+    pub fn start(origin: SocketAddr, leaf: &Leaf, clients: Option<&Authority>) -> Self {
+        let provider = Arc::new(default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .expect("versions");
+        let builder = match clients {
+            None => builder.with_no_client_auth(),
+            Some(authority) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(authority.certificate().clone()).expect("an authority");
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                builder.with_client_cert_verifier(verifier.expect("an authority"))
+            }
+        };
+        let config = builder.with_single_cert(vec![leaf.certificate.clone()], leaf.private_key());
+        let config = Arc::new(config.expect("a certificate and its key"));
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let shared = Arc::new(Shared::default());
+        let acceptor = std::thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || accept(&listener, origin, &config, &shared)
+        });
+        Self { address, shared, acceptor: Some(acceptor) }
+    }
+
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `https://` with this name, or its address, in front of `path`.
+    #[must_use]
+    pub fn url(&self, name: &str, path: &str) -> String {
+        format!("https://{name}:{}{path}", self.address.port())
+    }
+
+    /// The handshakes that were done so far.
+    #[must_use]
+    pub fn handshakes(&self) -> Vec<Handshake> {
+        self.shared.handshakes.lock().expect("pushes don't panic").clone()
+    }
+
+    /// Closes all connections without TLS's own end.
+    pub fn cut(&self) {
+        for (client, origin) in self.shared.streams.lock().expect("no panic").drain(..) {
+            let _ = client.shutdown(Shutdown::Both);
+            let _ = origin.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Drop for TlsFront {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+        if let Some(acceptor) = self.acceptor.take() {
+            let _ = acceptor.join();
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, origin: SocketAddr, config: &Arc<ServerConfig>, shared: &Arc<Shared>) {
+    let mut relays = Vec::new();
+    loop {
+        let (client, _) = listener.accept().expect("a connection");
+        if shared.stopping.load(Ordering::SeqCst) {
+            break;
+        }
+        let (config, shared) = (Arc::clone(config), Arc::clone(shared));
+        relays.push(std::thread::spawn(move || {
+            // What a client breaks off is what the test wanted.
+            let _ = relay(&client, origin, &config, &shared);
+            let _ = client.shutdown(Shutdown::Both);
+        }));
+    }
+    for (client, origin) in shared.streams.lock().expect("no panic").drain(..) {
+        let _ = client.shutdown(Shutdown::Both);
+        let _ = origin.shutdown(Shutdown::Both);
+    }
+    for relay in relays {
+        let _ = relay.join();
+    }
+}
+
+fn relay(client: &TcpStream, origin: SocketAddr, config: &Arc<ServerConfig>, shared: &Shared) -> Result<()> {
+    client.set_nodelay(true)?;
+    let mut connection = ServerConnection::new(Arc::clone(config)).expect("a usable configuration");
+    let mut socket = client;
+    while connection.is_handshaking() {
+        connection.complete_io(&mut socket)?;
+    }
+    shared.handshakes.lock().expect("no panic").push(Handshake {
+        server_name: connection.server_name().map(str::to_owned),
+        resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
+        certificate: connection.peer_certificates().map(|chain| chain[0].clone().into_owned()),
+    });
+    let origin = TcpStream::connect(origin)?;
+    origin.set_nodelay(true)?;
+    shared.streams.lock().expect("no panic").push((client.try_clone()?, origin.try_clone()?));
+    let connection = Mutex::new(connection);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let _ = to_client(&connection, client, &origin);
+            let _ = client.shutdown(Shutdown::Both);
+        });
+        let outcome = to_origin(&connection, client, &origin);
+        let _ = origin.shutdown(Shutdown::Both);
+        outcome
+    })
+}
+
+fn to_origin(
+    connection: &Mutex<ServerConnection>,
+    mut client: &TcpStream,
+    mut origin: &TcpStream,
+) -> Result<()> {
+    let mut plain = Vec::new();
+    let mut bytes = [0; 16 * 1024];
+    loop {
+        plain.clear();
+        let state = {
+            let mut connection = connection.lock().expect("no panic");
+            let state = connection.process_new_packets().map_err(std::io::Error::other)?;
+            plain.resize(state.plaintext_bytes_to_read(), 0);
+            connection.reader().read_exact(&mut plain)?;
+            state
+        };
+        origin.write_all(&plain)?;
+        if state.peer_has_closed() {
+            return origin.shutdown(Shutdown::Write);
+        }
+        let count = client.read(&mut bytes)?;
+        if count == 0 {
+            return Ok(());
+        }
+        let mut rest = &bytes[..count];
+        let mut connection = connection.lock().expect("no panic");
+        while !rest.is_empty() {
+            connection.read_tls(&mut rest)?;
+            connection.process_new_packets().map_err(std::io::Error::other)?;
+        }
+    }
+}
+
+fn to_client(
+    connection: &Mutex<ServerConnection>,
+    mut client: &TcpStream,
+    mut origin: &TcpStream,
+) -> Result<()> {
+    let mut bytes = [0; 16 * 1024];
+    loop {
+        let count = origin.read(&mut bytes)?;
+        let mut connection = connection.lock().expect("no panic");
+        if count == 0 {
+            connection.send_close_notify();
+        } else {
+            connection.writer().write_all(&bytes[..count])?;
+        }
+        while connection.wants_write() {
+            connection.write_tls(&mut client)?;
+        }
+        if count == 0 {
+            return Ok(());
+        }
     }
 }

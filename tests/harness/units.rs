@@ -6,7 +6,7 @@ use std::path::Path;
 use turnpike_snapshot::{
     AccessLog, AccountUnit, Balancing, CircuitBreaker, Domain, DomainTls, Endpoint, HealthCheck, HttpProxy,
     HttpVersion, Integration, IntegrationKind, Mapping, OutlierEjection, Probe, Protocol, RetryPolicy, Route,
-    Scheme, StageUnit, Target, TargetGroupUnit, TargetPart, TlsVersion, Unit,
+    Scheme, StageUnit, Target, TargetGroupUnit, TargetPart, TlsVersion, Unit, UpstreamTls,
 };
 
 /// The region of every test's account.
@@ -85,6 +85,17 @@ pub fn domain_tls(certificate: &str) -> DomainTls {
 #[must_use]
 pub fn mutual_tls(certificate: &str, trust_store: &str) -> DomainTls {
     DomainTls { client_trust_store: Some(trust_store.to_owned()), ..domain_tls(certificate) }
+}
+
+/// What an https integration has by default.
+#[must_use]
+pub const fn upstream_tls() -> UpstreamTls {
+    UpstreamTls {
+        server_name: None,
+        insecure_skip_verification: false,
+        trust_store: None,
+        client_certificate: None,
+    }
 }
 
 /// A stage in the making.
@@ -169,10 +180,33 @@ impl StageBuilder {
         self.route_to_group_within(key, url, group, TIMEOUT_MS)
     }
 
+    /// As [`Self::route_to_group`]; the target is talked to over TLS, and `url` is https and says which name it has.
+    #[must_use]
+    pub fn route_to_group_with_tls(self, key: &str, url: &str, group: &str, tls: UpstreamTls) -> Self {
+        let mut stage = self.route_with_tls(key, url, tls);
+        let integration = stage.unit.integrations.last_mut().expect("the route's");
+        let IntegrationKind::HttpProxy(proxy) = &mut integration.kind;
+        proxy.target_group = Some(group.to_owned());
+        stage
+    }
+
     /// As [`Self::route_to_group`]; the integration gives up after `timeout_ms`.
     #[must_use]
     pub fn route_to_group_within(self, key: &str, url: &str, group: &str, timeout_ms: u32) -> Self {
         self.route_as(key, HttpProxy { target_group: Some(group.to_owned()), ..proxy(url) }, timeout_ms)
+    }
+
+    /// As [`Self::route`], for a URL with https; this is how its certificate is verified, and what it is shown.
+    #[must_use]
+    pub fn route_with_tls(self, key: &str, url: &str, tls: UpstreamTls) -> Self {
+        self.route_as(key, HttpProxy { tls: Some(tls), ..proxy(url) }, TIMEOUT_MS)
+    }
+
+    /// As [`Self::route_with_tls`], to an origin that speaks HTTP/2.
+    #[must_use]
+    pub fn route_http2_with_tls(self, key: &str, url: &str, tls: UpstreamTls) -> Self {
+        let proxy = HttpProxy { tls: Some(tls), version: HttpVersion::Http2, ..proxy(url) };
+        self.route_as(key, proxy, TIMEOUT_MS)
     }
 
     fn route_as(mut self, key: &str, proxy: HttpProxy, timeout_ms: u32) -> Self {
@@ -357,15 +391,19 @@ impl GroupBuilder {
 }
 
 fn proxy(url: &str) -> HttpProxy {
-    let rest = url.strip_prefix("http://").unwrap_or_else(|| panic!("'{url}' isn't http"));
+    let (scheme, rest) = match url.split_once("://") {
+        Some(("http", rest)) => (Scheme::Http, rest),
+        Some(("https", rest)) => (Scheme::Https, rest),
+        _ => panic!("'{url}' is neither http nor https"),
+    };
     let (authority, path) = rest.find(['/', '{']).map_or((rest, "/"), |at| rest.split_at(at));
     let (host, port) = authority.rsplit_once(':').unwrap_or_else(|| panic!("'{url}' has no port"));
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     HttpProxy {
         method: None,
-        scheme: Scheme::Http,
+        scheme,
         version: HttpVersion::Http1,
-        tls: None,
+        tls: (scheme == Scheme::Https).then(upstream_tls),
         target_group: None,
         host: host.trim_matches(['[', ']']).to_owned(),
         port: port.parse().unwrap_or_else(|_| panic!("'{url}' has no port")),

@@ -1,7 +1,13 @@
 //! gRPC from end to end: grpcio's client, the gateway over HTTP/2 on both sides, and grpcio's server.
 
+use std::ffi::OsString;
+
 use serde_json::{Value, json};
-use turnpike_tests::{DataPlane, Process, host, http_api, python_script, python_within};
+use turnpike_snapshot::UpstreamTls;
+use turnpike_tests::{
+    Authority, DataPlane, Options, Process, account, host, http_api, python_script, python_within,
+    upstream_tls,
+};
 
 /// Of 100,000 calls, on a slow machine.
 const PATIENCE_S: u32 = 600;
@@ -13,8 +19,14 @@ struct Service {
 
 impl Service {
     fn start() -> Self {
+        Self::start_with([])
+    }
+
+    /// With a certificate and its key, or without TLS.
+    fn start_with<const N: usize>(files: [OsString; N]) -> Self {
         let (python, script) = python_script("grpc_server.py");
-        let mut process = Process::start(&python, [script], &[]);
+        let arguments = std::iter::once(script.into_os_string()).chain(files);
+        let mut process = Process::start(&python, arguments, &[]);
         let port = process.line("port ")["port ".len()..].parse().unwrap();
         Self { _process: process, port }
     }
@@ -44,12 +56,19 @@ fn unary_calls_and_streams_of_all_kinds_pass() {
 }
 
 #[test]
-fn calls_pass_over_tls() {
-    let service = Service::start();
-    let plane = service.plane();
+fn calls_pass_over_tls_on_both_sides() {
+    let (directory, authority) = (tempfile::tempdir().unwrap(), Authority::new("Origins"));
+    let (certificate, key) = authority.issue(&["localhost"]).write(directory.path(), "service");
+    let service = Service::start_with([certificate.into_os_string(), key.into_os_string()]);
+    let url = format!("https://localhost:{}{{request.path}}", service.port);
+    let trusting = UpstreamTls { trust_store: Some("origins".to_owned()), ..upstream_tls() };
+    let stage = http_api("a1").route_http2_with_tls("$default", &url, trusting);
+    let units = vec![authority.trust_store("origins")];
+    let plane = DataPlane::with_units(&Options::new(), &[stage], account(&[]), units);
+
     let address = plane.gateway.tls.expect("HTTPS is on").to_string();
-    let authority = plane.gateway.data_dir.join("development-ca.pem").display().to_string();
-    let arguments = ["--authority", &authority, &address, &host("a1"), "messages"];
+    let trusted = plane.gateway.data_dir.join("development-ca.pem").display().to_string();
+    let arguments = ["--authority", &trusted, &address, &host("a1"), "messages"];
     let seen: Value = serde_json::from_str(&python_within("grpc_client.py", &arguments, PATIENCE_S)).unwrap();
     assert_eq!((&seen["unary"], &seen["both"]), (&"hello".into(), &json!(["0", "1", "2", "3", "4"])));
     plane.assert_at_rest();

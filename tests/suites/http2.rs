@@ -155,7 +155,7 @@ fn alpn_decides_over_tls() {
     let address = plane.gateway.tls.expect("HTTPS is on");
     let authority = plane.gateway.data_dir.join("development-ca.pem");
     let https = |target: &str| Curl::https(address, &host("a1"), target, &authority);
-    let body = "0123456789".repeat(30_000);
+    let body = "0123456789".repeat(10_000);
     for reply in [https("/pets/7").reply(), https("/pets/7").body(&body).reply()] {
         let echo = reply.echo();
         assert_eq!(echo.target, "/pets/7");

@@ -52,6 +52,12 @@ pub async fn yield_now() {
     .await;
 }
 
+/// Awaits `task` for at most `duration`; `None` where it took longer. It is then dropped, and so has to be one that
+/// owns its connection, or that takes it along: see [Cancelling a read](self#cancelling-a-read).
+pub async fn within<T>(duration: Duration, task: impl Future<Output = T>) -> Option<T> {
+    monoio::time::timeout(duration, task).await.ok()
+}
+
 /// Starts a task on the current shard. It ends with the shard, or by itself.
 pub fn spawn(task: impl Future<Output = ()> + 'static) {
     drop(monoio::spawn(task));

@@ -191,7 +191,7 @@ fn stage_labels(name: &StageName) -> [(&'static str, &str); 2] {
 type CounterOf = fn(&Counters) -> u64;
 type GaugeOf = fn(&Gauges) -> u64;
 
-const SHARD_COUNTERS: [(&str, &str, CounterOf); 17] = [
+const SHARD_COUNTERS: [(&str, &str, CounterOf); 19] = [
     ("turnpike_shard_connections_accepted_total", "Client connections accepted.", |c| {
         c.connections_accepted_total
     }),
@@ -228,6 +228,16 @@ const SHARD_COUNTERS: [(&str, &str, CounterOf); 17] = [
         "turnpike_shard_upstream_connect_failures_total",
         "Connections to integrations' targets that failed.",
         |c| c.upstream_connect_failures_total,
+    ),
+    (
+        "turnpike_shard_upstream_tls_handshakes_total",
+        "TLS handshakes with integrations' targets that were done.",
+        |c| c.upstream_tls_handshakes_total,
+    ),
+    (
+        "turnpike_shard_upstream_tls_handshakes_resumed_total",
+        "TLS handshakes with integrations' targets that went on from an earlier session.",
+        |c| c.upstream_tls_handshakes_resumed_total,
     ),
     ("turnpike_shard_upstream_reuses_total", "Requests sent over a pooled connection.", |c| {
         c.upstream_reuses_total

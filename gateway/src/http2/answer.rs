@@ -41,6 +41,7 @@ pub(super) async fn answer(
             // A client that has left by now needs no reply.
             let _ = stream.begin(&reply, true).await;
             shard.buffers.give(reply);
+            stream.linger().await;
         }
         Err(AssembleError::Malformed) => {
             shard.stats.borrow_mut().counters.http2_events.count(Http2Event::MalformedRequest);
@@ -108,4 +109,5 @@ async fn exchange(
     shard.stats.borrow_mut().gauges.exchanges_in_flight -= 1;
     record.bytes_in += bytes.len() as u64;
     record.end(&exchange);
+    stream.linger().await;
 }

@@ -19,6 +19,10 @@ use crate::pipeline::Patience;
 use crate::shard::Shard;
 use crate::wheel::{OnExpiry, Watch};
 
+/// How much is still read of a request that is answered already, and for how long.
+const LINGER_BYTES_MAX: usize = 256 * 1024;
+const LINGER_MS: u64 = 1_000;
+
 /// The client has reset the stream, is gone, or doesn't take more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Left;
@@ -157,6 +161,32 @@ impl Stream {
     /// The request's trailers, behind its body.
     pub(super) fn poll_trailers(&self, context: &mut Context<'_>) -> Poll<Result<Option<HeaderMap>, Left>> {
         self.request.borrow_mut().poll_trailers(context).map_err(|_| Left)
+    }
+
+    /// Reads on for a moment, where an answer came before the request's end: the reset that follows could
+    /// overtake it (RFC 9113 8.1).
+    pub(super) async fn linger(&self) {
+        if self.left.get() || self.request.borrow().is_end_stream() {
+            return;
+        }
+        let mut left = LINGER_BYTES_MAX;
+        self.shard.wheel.arm(&self.watch, LINGER_MS, OnExpiry::WakeTask);
+        poll_fn(|context| {
+            self.watch.set_task(context);
+            while left > 0 && !self.watch.has_expired() {
+                match self.poll_data(context) {
+                    Poll::Ready(Some(Ok(data))) => {
+                        left = left.saturating_sub(data.len());
+                        self.release(data.len());
+                    }
+                    Poll::Ready(Some(Err(Left)) | None) => break,
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
+        self.watch.disarm();
     }
 
     /// Lets the client send so many bytes more.

@@ -190,13 +190,13 @@ fn upstream_terms(fault: UpstreamFault, protocol: Protocol) -> Terms {
     use UpstreamFault as Fault;
     let (status, message) = match (protocol, fault) {
         (Rest, Fault::TimedOut) => (504, "Endpoint request timed out"),
-        (Rest, Fault::Unresolved | Fault::Connect | Fault::Closed) => {
+        (Rest, Fault::Unresolved | Fault::Connect | Fault::Tls(_) | Fault::Closed) => {
             (504, "Network error communicating with endpoint")
         }
         (Rest, Fault::Malformed) => (502, "Internal server error"),
         (Http, Fault::TimedOut) => (504, "Gateway Timeout"),
         (Http, Fault::Closed | Fault::Malformed) => (502, "Bad Gateway"),
-        (Http, Fault::Unresolved | Fault::Connect)
+        (Http, Fault::Unresolved | Fault::Connect | Fault::Tls(_))
         | (_, Fault::TooManyConnections | Fault::NoTarget | Fault::CircuitOpen) => {
             (503, "Service Unavailable")
         }
@@ -221,6 +221,9 @@ pub(super) fn reply(
     let mut terms = refusal.terms();
     terms.protocol = terms.protocol.or(record.stage.map(|stage| stage.protocol));
     record.refused(terms.kind, terms.status, terms.message, terms.response_type, exchange);
+    if let Refusal::Upstream(fault, _) = refusal {
+        record.upstream_detail = fault.detail();
+    }
     let mut out = exchange.shard.buffers.small();
     encode_head(&terms, exchange.id, exchange.shard, &mut out);
     encode_connection(kept, exchange.head.version, &mut out);

@@ -20,22 +20,30 @@ use super::{
     TargetPart, Upstream,
 };
 use crate::stats::StageSlot;
-use crate::tls::{DefaultCertificate, Site, SiteError, Sites, TlsUnits};
+use crate::tls::{DefaultCertificate, Securities, Site, SiteError, Sites, TlsUnits, references};
 
 /// Keeps what the next compilation can take over.
 #[derive(Debug)]
 pub(crate) struct Compiler {
     /// The operator's ceiling over what integrations ask for.
     timeout_ms_max: u64,
-    stages: HashMap<UnitHash, Arc<Stage>>,
-    /// By host, port, version and target group.
-    upstreams: HashMap<(String, u16, HttpVersion, Option<String>), Weak<Upstream>>,
+    /// By their unit, and what it refers to.
+    stages: HashMap<StageIdentity, Arc<Stage>>,
+    upstreams: HashMap<UpstreamIdentity, Weak<Upstream>>,
     upstream_slots_used: u32,
     sites: Sites,
+    securities: Securities,
     /// The gateway's own, told of the names that it is served for.
     default_certificate: Option<Arc<DefaultCertificate>>,
     groups: KnownGroups,
 }
+
+/// A stage's unit, and those units whose contents its integrations' TLS takes over: a change of either makes another
+/// stage of it.
+type StageIdentity = (UnitHash, Vec<UnitHash>);
+
+/// Host, port, version, target group and TLS: connections of two upstreams that differ in one never mix.
+type UpstreamIdentity = (String, u16, HttpVersion, Option<String>, Option<[u8; 32]>);
 
 /// Why a snapshot is refused, though its bytes were sound.
 #[derive(Debug, thiserror::Error)]
@@ -54,10 +62,10 @@ pub(crate) enum CompileError {
     AccessLog { api_id: String, stage: String, reason: String },
     #[error("domain {domain}: {error}")]
     Site { domain: String, error: SiteError },
+    #[error("integration {integration} of stage {stage} of API {api_id}: {error}")]
+    UpstreamTls { api_id: String, stage: String, integration: String, error: Box<SiteError> },
     #[error("{0}")]
     DefaultCertificate(String),
-    #[error("this gateway doesn't serve {0}: upgrade it")]
-    Unsupported(&'static str),
 }
 
 /// What the housekeeper gives each stage: its counters' slot, and its log.
@@ -76,6 +84,7 @@ impl Compiler {
             upstreams: HashMap::new(),
             upstream_slots_used: 0,
             sites,
+            securities: Securities::new(),
             default_certificate: None,
             groups: KnownGroups::default(),
         }
@@ -93,7 +102,6 @@ impl Compiler {
         services: &mut dyn StageServices,
     ) -> Result<Table, CompileError> {
         let account = account_of(units)?;
-        refuse_unsupported(units)?;
         let mut table = Table {
             version,
             account_id: account.account_id.as_str().into(),
@@ -104,11 +112,12 @@ impl Compiler {
             acme: Challenges::compile(&account.acme_challenges),
             groups: self.groups.of_snapshot(units),
         };
-        let stages = self.stages(units, services)?;
+        self.sites.begin();
+        let tls_units = TlsUnits::of(units);
+        let stages = self.stages(units, &tls_units, services)?;
         for stage in stages.values() {
             table.add(stage)?;
         }
-        let tls_units = TlsUnits::of(units);
         for domain in &account.domains {
             let mut base_paths = Vec::with_capacity(domain.mappings.len());
             for mapping in &domain.mappings {
@@ -128,6 +137,7 @@ impl Compiler {
         }
         self.name_default_certificate(account)?;
         self.sites.settle();
+        self.securities.settle();
         self.stages = stages;
         self.upstreams.retain(|_, upstream| upstream.strong_count() > 0);
         Ok(table)
@@ -144,8 +154,9 @@ impl Compiler {
     fn stages(
         &mut self,
         units: &[(UnitHash, Arc<Unit>)],
+        tls_units: &TlsUnits<'_>,
         services: &mut dyn StageServices,
-    ) -> Result<HashMap<UnitHash, Arc<Stage>>, CompileError> {
+    ) -> Result<HashMap<StageIdentity, Arc<Stage>>, CompileError> {
         let units: Vec<(UnitHash, &StageUnit)> = units
             .iter()
             .filter_map(|(hash, unit)| match &**unit {
@@ -158,11 +169,12 @@ impl Compiler {
         let slots = services.slots(&names);
         let mut stages = HashMap::with_capacity(units.len());
         for ((hash, unit), slot) in units.into_iter().zip(slots) {
-            let stage = match self.stages.get(&hash) {
+            let identity = (hash, tls_references(unit, tls_units)?);
+            let stage = match self.stages.get(&identity) {
                 Some(stage) if stage.slot == slot => Arc::clone(stage),
-                _ => Arc::new(self.stage(unit, slot, services)?),
+                _ => Arc::new(self.stage(unit, slot, tls_units, services)?),
             };
-            stages.insert(hash, stage);
+            stages.insert(identity, stage);
         }
         Ok(stages)
     }
@@ -171,6 +183,7 @@ impl Compiler {
         &mut self,
         unit: &StageUnit,
         slot: StageSlot,
+        tls_units: &TlsUnits<'_>,
         services: &mut dyn StageServices,
     ) -> Result<Stage, CompileError> {
         let log = services.log(unit).map_err(|reason| CompileError::AccessLog {
@@ -182,6 +195,10 @@ impl Compiler {
         let routes = Routes::compile(unit.protocol, &unit.routes, routes).map_err(|error| {
             CompileError::Route { api_id: unit.api_id.clone(), stage: unit.stage.clone(), error }
         })?;
+        let integrations = unit.integrations.iter().map(|integration| {
+            self.integration(integration, tls_units).map_err(|error| upstream_tls(unit, integration, error))
+        });
+        let integrations = integrations.collect::<Result<_, _>>()?;
         Ok(Stage {
             api_id: unit.api_id.as_str().into(),
             protocol: unit.protocol,
@@ -191,40 +208,51 @@ impl Compiler {
             execute_api_endpoint_disabled: unit.execute_api_endpoint_disabled,
             log,
             routes,
-            integrations: unit.integrations.iter().map(|integration| self.integration(integration)).collect(),
+            integrations,
         })
     }
 
-    fn integration(&mut self, unit: &turnpike_snapshot::Integration) -> Integration {
+    fn integration(
+        &mut self,
+        unit: &turnpike_snapshot::Integration,
+        tls_units: &TlsUnits<'_>,
+    ) -> Result<Integration, SiteError> {
         let IntegrationKind::HttpProxy(proxy) = &unit.kind;
-        Integration {
+        Ok(Integration {
             timeout_ms: u64::from(unit.timeout_ms).min(self.timeout_ms_max),
             method: proxy.method.as_deref().map(Into::into),
-            upstream: self.upstream(proxy),
+            upstream: self.upstream(proxy, tls_units)?,
             target: proxy.target.iter().map(compile_part).collect(),
             query: proxy.query.as_str().into(),
-        }
+        })
     }
 
-    fn upstream(&mut self, proxy: &HttpProxy) -> Arc<Upstream> {
+    fn upstream(&mut self, proxy: &HttpProxy, tls_units: &TlsUnits<'_>) -> Result<Arc<Upstream>, SiteError> {
+        let security = match &proxy.tls {
+            None => None,
+            Some(tls) => Some(self.securities.of(proxy, tls, tls_units, &mut self.sites)?),
+        };
         let group = proxy.target_group.as_deref().and_then(|id| self.groups.named(id));
-        let name = (proxy.host.clone(), proxy.port, proxy.version, proxy.target_group.clone());
+        let identity = security.as_ref().map(|security| security.identity());
+        let group_id = proxy.target_group.clone();
+        let name = (proxy.host.clone(), proxy.port, proxy.version, group_id, identity);
         let known = self.upstreams.entry(name).or_default();
         if let Some(upstream) = known.upgrade() {
-            return upstream;
+            return Ok(upstream);
         }
         let upstream = Arc::new(Upstream {
             slot: self.upstream_slots_used,
             ip: proxy.host.parse().ok(),
             host: proxy.host.as_str().into(),
             port: proxy.port,
+            security,
             authority: authority(proxy).into(),
             version: proxy.version,
             group,
         });
         self.upstream_slots_used += 1;
         *known = Arc::downgrade(&upstream);
-        upstream
+        Ok(upstream)
     }
 }
 
@@ -293,22 +321,30 @@ impl Table {
     }
 }
 
-fn refuse_unsupported(units: &[(UnitHash, Arc<Unit>)]) -> Result<(), CompileError> {
-    for (_, unit) in units {
-        match &**unit {
-            Unit::Stage(stage) => stage.integrations.iter().try_for_each(refuse_unsupported_integration)?,
-            Unit::Account(_) | Unit::Certificate(_) | Unit::TrustStore(_) | Unit::TargetGroup(_) => {}
-        }
+/// The trust stores and certificates of its integrations.
+fn tls_references(unit: &StageUnit, tls_units: &TlsUnits<'_>) -> Result<Vec<UnitHash>, CompileError> {
+    let mut found = Vec::new();
+    for integration in &unit.integrations {
+        let IntegrationKind::HttpProxy(proxy) = &integration.kind;
+        let Some(tls) = &proxy.tls else { continue };
+        let (trust, shown) =
+            references(tls, tls_units).map_err(|error| upstream_tls(unit, integration, error))?;
+        found.extend(trust.into_iter().chain(shown));
     }
-    Ok(())
+    Ok(found)
 }
 
-fn refuse_unsupported_integration(unit: &turnpike_snapshot::Integration) -> Result<(), CompileError> {
-    let IntegrationKind::HttpProxy(proxy) = &unit.kind;
-    if proxy.scheme == Scheme::Https {
-        return Err(CompileError::Unsupported("https integrations"));
+fn upstream_tls(
+    unit: &StageUnit,
+    integration: &turnpike_snapshot::Integration,
+    error: SiteError,
+) -> CompileError {
+    CompileError::UpstreamTls {
+        api_id: unit.api_id.clone(),
+        stage: unit.stage.clone(),
+        integration: integration.id.clone(),
+        error: Box::new(error),
     }
-    Ok(())
 }
 
 fn account_of(units: &[(UnitHash, Arc<Unit>)]) -> Result<&AccountUnit, CompileError> {
@@ -342,5 +378,9 @@ fn compile_part(part: &turnpike_snapshot::TargetPart) -> TargetPart {
 /// RFC 9110 7.2: the port is left out where it is the scheme's own.
 fn authority(proxy: &HttpProxy) -> String {
     let host = if proxy.host.contains(':') { format!("[{}]", proxy.host) } else { proxy.host.clone() };
-    if proxy.port == 80 { host } else { format!("{host}:{}", proxy.port) }
+    let own = match proxy.scheme {
+        Scheme::Http => 80,
+        Scheme::Https => 443,
+    };
+    if proxy.port == own { host } else { format!("{host}:{}", proxy.port) }
 }

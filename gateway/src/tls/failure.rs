@@ -94,6 +94,37 @@ impl TlsFailure {
     }
 }
 
+/// What ended a handshake with an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UpstreamTlsFailure {
+    /// Of an issuer that nobody vouches for, or unusable.
+    Untrusted,
+    /// Of another name.
+    Name,
+    /// Not valid yet, or any more.
+    Expired,
+    /// The upstream doesn't speak TLS, has nothing in common, went away, or refused the gateway by an alert.
+    Protocol,
+}
+
+impl UpstreamTlsFailure {
+    pub(crate) fn of(error: &HandshakeError) -> Self {
+        match error {
+            HandshakeError::Tls(Error::InvalidCertificate(error)) => match error {
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                    Self::Name
+                }
+                CertificateError::Expired
+                | CertificateError::ExpiredContext { .. }
+                | CertificateError::NotValidYet
+                | CertificateError::NotValidYetContext { .. } => Self::Expired,
+                _ => Self::Untrusted,
+            },
+            _ => Self::Protocol,
+        }
+    }
+}
+
 /// Failures by kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct TlsFailures([u64; TlsFailure::ALL.len()]);

@@ -31,7 +31,7 @@ pub(crate) struct Site {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ClientDemand([u8; 32]);
 
-/// Why a domain can't be served as it asks.
+/// Why a domain or an upstream can't have the TLS that it asks for.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SiteError {
     #[error("certificate {0} isn't in the snapshot")]
@@ -44,6 +44,8 @@ pub(crate) enum SiteError {
     TrustStore { id: String, reason: String },
     #[error("this gateway doesn't have the cipher suite {name} ({number:#06x})")]
     CipherSuite { name: String, number: u16 },
+    #[error("no certificate can have the name '{0}'")]
+    ServerName(String),
     #[error("its cipher suites and versions leave none to use: {0}")]
     Protocol(rustls::Error),
 }
@@ -109,6 +111,12 @@ impl Sites {
             next_keys: HashMap::new(),
             next_sites: HashMap::new(),
         }
+    }
+
+    /// Begins a compilation; what an earlier one left that failed is forgotten.
+    pub(crate) fn begin(&mut self) {
+        self.next_keys.clear();
+        self.next_sites.clear();
     }
 
     /// The site of `domain`; `None` where it has no certificate of its own.
@@ -182,8 +190,9 @@ impl Sites {
         let builder = match client_trust {
             None => builder.with_no_client_auth(),
             Some(store) => {
-                let roots = Arc::new(roots(store)?);
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+                let mut roots = RootCertStore::empty();
+                add_roots(&mut roots, store)?;
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
                 let refused = |error: rustls::server::VerifierBuilderError| SiteError::TrustStore {
                     id: store.id.clone(),
                     reason: error.to_string(),
@@ -195,7 +204,7 @@ impl Sites {
         config.alpn_protocols = offered_protocols();
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = Arc::new(BoundTickets { keys: Arc::clone(&self.tickets), binding: rules });
-        config.ignore_client_order = !tls.cipher_suites.is_empty();
+        config.ignore_client_order = true;
         Ok(Site { config: Arc::new(config), demand: client_trust.map(|_| ClientDemand(rules)) })
     }
 
@@ -267,7 +276,7 @@ fn rules(domain: &Domain, tls: &DomainTls, store: Option<UnitHash>) -> [u8; 32] 
     digest(&[b"domain", domain.name.as_bytes(), &version, &suites, store])
 }
 
-fn digest(parts: &[&[u8]]) -> [u8; 32] {
+pub(super) fn digest(parts: &[&[u8]]) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
     for part in parts {
         context.update(&(part.len() as u64).to_be_bytes());
@@ -289,11 +298,10 @@ pub(super) fn certified_key(
         .map_err(|error| SiteError::Certificate { id: unit.id.clone(), reason: error.to_string() })
 }
 
-pub(super) fn roots(unit: &TrustStoreUnit) -> Result<RootCertStore, SiteError> {
-    let mut roots = RootCertStore::empty();
+pub(super) fn add_roots(roots: &mut RootCertStore, unit: &TrustStoreUnit) -> Result<(), SiteError> {
     for der in &unit.certificates {
         let added = roots.add(CertificateDer::from(der.clone()));
         added.map_err(|error| SiteError::TrustStore { id: unit.id.clone(), reason: error.to_string() })?;
     }
-    Ok(roots)
+    Ok(())
 }

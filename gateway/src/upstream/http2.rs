@@ -17,6 +17,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
+use http::uri::Scheme;
 use turnpike_rt::{Transport, poll_transport};
 
 use super::pool::Pool;
@@ -151,6 +152,10 @@ impl Multiplexed {
         this.active.set(this.active.get() + 1);
         let call = Call::new(Rc::clone(this));
         Connection::over(Transport::Channel(Box::new(call)), &this.pool, Rc::clone(&this.open))
+    }
+
+    fn scheme(&self) -> Scheme {
+        if self.pool.upstream.security.is_some() { Scheme::HTTPS } else { Scheme::HTTP }
     }
 
     fn has_room(&self, shard: &Shard) -> bool {

@@ -2,7 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+
+use rustls::ClientConfig;
 
 use super::Connection;
 use super::group::Groups;
@@ -15,7 +17,10 @@ use turnpike_snapshot::HttpVersion;
 /// One upstream's connections on this shard.
 #[derive(Debug)]
 pub(super) struct Pool {
-    pub(super) upstream: Arc<Upstream>,
+    /// A copy, so that no shard's pool is what keeps another's.
+    pub(super) upstream: Upstream,
+    /// Whether a table still leads to it.
+    served: Weak<Upstream>,
     /// Where it leads, if not to the upstream's host.
     pub(super) member: Option<Arc<Member>>,
     pub(super) idle: RefCell<Vec<Idle>>,
@@ -24,6 +29,8 @@ pub(super) struct Pool {
     pub(super) room: Rc<Room>,
     /// Rotates through the upstream's addresses.
     pub(super) turn: Cell<usize>,
+    /// With the sessions that new connections go on from.
+    pub(super) tls: Option<Arc<ClientConfig>>,
 }
 
 #[derive(Debug)]
@@ -60,7 +67,7 @@ impl Pools {
         for slot in self.by_slot.borrow_mut().iter_mut() {
             let Some(pool) = slot else { continue };
             let swept = dropped.len();
-            let unneeded = Arc::strong_count(&pool.upstream) == 1;
+            let unneeded = pool.served.strong_count() == 0;
             pool.sweep(shard, unneeded, &mut dropped);
             if unneeded && pool.room.open() == dropped.len() - swept {
                 *slot = None;
@@ -89,12 +96,14 @@ impl Pools {
 impl Pool {
     fn new(upstream: &Arc<Upstream>, member: Option<&Arc<Member>>, room: Rc<Room>) -> Rc<Self> {
         Rc::new(Self {
-            upstream: Arc::clone(upstream),
+            upstream: Upstream::clone(upstream),
+            served: Arc::downgrade(upstream),
             member: member.cloned(),
             idle: RefCell::default(),
             shared: RefCell::default(),
             room,
             turn: Cell::new(0),
+            tls: upstream.security.as_ref().map(|security| security.of_pool()),
         })
     }
 

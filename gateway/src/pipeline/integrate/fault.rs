@@ -1,6 +1,7 @@
 //! What can go wrong between the gateway and an upstream.
 
 use crate::stats::RefusalKind;
+use crate::tls::UpstreamTlsFailure;
 use crate::upstream::ConnectError;
 
 /// What went wrong with the upstream.
@@ -8,6 +9,8 @@ use crate::upstream::ConnectError;
 pub(crate) enum UpstreamFault {
     Unresolved,
     Connect,
+    /// No handshake: whom the gateway would talk to isn't known.
+    Tls(UpstreamTlsFailure),
     TooManyConnections,
     /// None of the target group's targets is in use.
     NoTarget,
@@ -25,6 +28,10 @@ impl UpstreamFault {
         match self {
             Self::Unresolved => RefusalKind::UpstreamUnresolved,
             Self::Connect => RefusalKind::UpstreamConnect,
+            Self::Tls(UpstreamTlsFailure::Untrusted) => RefusalKind::UpstreamTlsUntrusted,
+            Self::Tls(UpstreamTlsFailure::Name) => RefusalKind::UpstreamTlsName,
+            Self::Tls(UpstreamTlsFailure::Expired) => RefusalKind::UpstreamTlsExpired,
+            Self::Tls(UpstreamTlsFailure::Protocol) => RefusalKind::UpstreamTlsProtocol,
             Self::TooManyConnections => RefusalKind::UpstreamConnections,
             Self::NoTarget => RefusalKind::UpstreamNoTarget,
             Self::CircuitOpen => RefusalKind::UpstreamCircuitOpen,
@@ -35,11 +42,25 @@ impl UpstreamFault {
     }
 }
 
+impl UpstreamFault {
+    /// What a log says of it beyond what the client is told.
+    pub(in crate::pipeline) fn detail(self) -> Option<&'static str> {
+        let Self::Tls(failure) = self else { return None };
+        Some(match failure {
+            UpstreamTlsFailure::Untrusted => "The endpoint's certificate is not from a trusted authority",
+            UpstreamTlsFailure::Name => "The endpoint's certificate is for another name",
+            UpstreamTlsFailure::Expired => "The endpoint's certificate is not valid at this time",
+            UpstreamTlsFailure::Protocol => "The TLS handshake with the endpoint failed",
+        })
+    }
+}
+
 impl From<ConnectError> for UpstreamFault {
     fn from(error: ConnectError) -> Self {
         match error {
             ConnectError::Unresolved => Self::Unresolved,
             ConnectError::Failed => Self::Connect,
+            ConnectError::Tls(failure) => Self::Tls(failure),
             ConnectError::TimedOut => Self::TimedOut,
             ConnectError::TooMany => Self::TooManyConnections,
             ConnectError::NoTarget => Self::NoTarget,

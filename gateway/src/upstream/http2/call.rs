@@ -14,7 +14,6 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::{Buf, Bytes};
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
-use http::uri::Scheme;
 use turnpike_http::{ChunkLimits, ChunkedDecoder, Framing, encode};
 use turnpike_rt::Channel;
 
@@ -110,7 +109,8 @@ impl Call {
         let Outgoing::Head(text) = &mut *outgoing else { return Poll::Ready(Ok(0)) };
         let before = text.len();
         text.extend_from_slice(bytes);
-        let parsed = head::request(text, &Scheme::HTTP).map_err(|()| io::ErrorKind::InvalidInput)?;
+        let scheme = self.connection.scheme();
+        let parsed = head::request(text, &scheme).map_err(|()| io::ErrorKind::InvalidInput)?;
         let Some(parsed) = parsed else { return Poll::Ready(Ok(bytes.len())) };
         let taken = parsed.head_bytes - before;
         *outgoing = match parsed.framing {

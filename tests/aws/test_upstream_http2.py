@@ -1,5 +1,6 @@
 """Targets that speak nothing but HTTP/2: by prior knowledge over http://, by ALPN over https://."""
 
+import functools
 import json
 import socket
 import ssl
@@ -131,7 +132,7 @@ def test_an_integration_leads_to_http2_targets_by_alpn(turnpike, v2, origin_of, 
     context.load_cert_chain(tmp_path / "certificate", tmp_path / "key")
     context.set_alpn_protocols(["h2"])
     origin = origin_of(context)
-    api, integration = api_leading_to(v2, "https://pets.internal/v1")
     document = {"targets": [origin.target], "protocolVersion": "HTTP2", "tls": {"caPem": issued.certificate.decode()}}
-    Targets(turnpike).put("--api", api, "--integration", integration, document=document)
+    put_targets = functools.partial(Targets(turnpike).put, document=document)
+    api, _ = api_leading_to(v2, "https://pets.internal/v1", put_targets)
     check(turnpike, api, "https")

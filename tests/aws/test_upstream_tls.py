@@ -1,5 +1,6 @@
 """https:// integrations end to end: whom the gateway believes, which name it asks for, what it shows."""
 
+import functools
 import http.server
 import json
 import ssl
@@ -94,14 +95,14 @@ def refused(reply):
 def test_targets_are_believed_by_their_own_authority_and_name(turnpike, v2, origin_of, authority):
     targets = Targets(turnpike)
     origin = origin_of(pki.issue("cats.internal", ["cats.internal"], by=authority))
-    api, integration = api_leading_to(v2, "https://pets.internal/v1")
-    of = ("--api", api, "--integration", integration)
     ca = authority.certificate.decode()
 
-    def put(**tls):
+    def put_for(*of, **tls):
         targets.put(*of, document={"targets": [origin.target], "tls": tls})
 
-    put(serverName="cats.internal")
+    first = functools.partial(put_for, serverName="cats.internal")
+    api, integration = api_leading_to(v2, "https://pets.internal/v1", first)
+    put = functools.partial(put_for, "--api", api, "--integration", integration)
     turnpike.wait_for(api, "/x", refused)
     put(serverName="cats.internal", caPem=ca)
     reply = turnpike.wait_for(api, "/x", served)

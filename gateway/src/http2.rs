@@ -10,6 +10,7 @@ mod event;
 pub(crate) mod fields;
 mod request_body;
 mod stream;
+mod workers;
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -27,6 +28,9 @@ use turnpike_rt::{Observer, PollTransport, Turn};
 pub(crate) use event::{Http2Event, Http2Events};
 pub(crate) use request_body::{BodyEnd, RequestBody};
 pub(crate) use stream::{Left, Stream};
+pub(crate) use workers::Workers;
+
+use workers::Job;
 
 use crate::connection::Client;
 use crate::settings::Settings;
@@ -246,7 +250,8 @@ impl Driver {
             return;
         }
         connection.streams.set(streams + 1);
-        turnpike_rt::spawn(answer::answer(Rc::clone(connection), request, respond));
+        let job = Job { connection: Rc::clone(connection), request, respond };
+        connection.shard.http2_workers.start(&connection.shard, job);
     }
 
     /// Ends the connection as soon as the client has been told why.

@@ -26,6 +26,7 @@ use crate::housekeeper::access_log::AccessLogQueue;
 use crate::housekeeper::collector::Reply;
 use crate::housekeeper::resolver::Addresses;
 use crate::housekeeper::targets::TargetEvent;
+use crate::http2::Workers;
 use crate::ids::Ids;
 use crate::listener;
 use crate::log_lines::LogLines;
@@ -74,6 +75,7 @@ pub(crate) struct Shard {
     default_site: Option<Arc<Site>>,
     /// What polled transports receive into.
     pub(crate) scratch: Scratch,
+    pub(crate) http2_workers: Workers,
     pub(crate) pools: Pools,
     pub(crate) stats: RefCell<ShardStats>,
     pub(crate) addresses: Arc<ArcSwap<Addresses>>,
@@ -172,6 +174,7 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         cipher_buffers: CipherBuffers::new(),
         default_site: parts.default_site,
         scratch: turnpike_rt::scratch(),
+        http2_workers: Workers::default(),
         pools: Pools::default(),
         stats: RefCell::default(),
         addresses: parts.addresses,

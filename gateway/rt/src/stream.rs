@@ -138,7 +138,7 @@ impl Stream {
     ) -> (io::Result<usize>, Vec<u8>) {
         let start = buffer.len();
         let end = buffer.capacity().min(start.saturating_add(bytes_max));
-        let handle = cancel.inner.borrow().handle();
+        let handle = cancel.handle();
         let (result, slice) = self.io().cancelable_read(buffer.slice_mut(start..end), handle).await;
         (result, slice.into_inner())
     }
@@ -301,7 +301,8 @@ impl AsFd for Descriptor<'_> {
 /// Takes a buffer back from a pending [`Stream::recv_cancelable`].
 #[derive(Default)]
 pub struct Cancel {
-    inner: RefCell<Canceller>,
+    /// Once a read has been pending.
+    inner: RefCell<Option<Canceller>>,
 }
 
 impl std::fmt::Debug for Cancel {
@@ -317,13 +318,13 @@ impl Cancel {
     }
 
     pub(crate) fn handle(&self) -> CancelHandle {
-        self.inner.borrow().handle()
+        self.inner.borrow_mut().get_or_insert_default().handle()
     }
 
     /// Asks once for each read that is pending now; later reads are not affected.
     pub fn cancel(&self) {
         let canceller = self.inner.take();
-        self.inner.replace(canceller.cancel());
+        self.inner.replace(canceller.map(Canceller::cancel));
     }
 }
 

@@ -5,23 +5,18 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-use bytes::Bytes;
-use h2::server::SendResponse;
-use h2::{Reason, RecvStream};
-use http::Request;
-use turnpike_http::{AssembleError, RequestHead, RequestParts};
+use h2::Reason;
+use turnpike_http::{AssembleError, Framing, RequestHead, RequestParts};
 
 use super::stream::Stream;
+use super::workers::Job;
 use super::{Connection, Http2Event};
 use crate::connection::head_limits;
 use crate::pipeline::{self, Exchange, Record, Refusal, Unparsed, Wire};
 
 /// Answers a request, whatever becomes of it.
-pub(super) async fn answer(
-    connection: Rc<Connection>,
-    request: Request<RecvStream>,
-    respond: SendResponse<Bytes>,
-) {
+pub(super) async fn answer(job: Job) {
+    let Job { connection, request, respond } = job;
     let shard = &connection.shard;
     let started_us = shard.clock.now_us();
     let (parts, body) = request.into_parts();
@@ -41,7 +36,9 @@ pub(super) async fn answer(
             // A client that has left by now needs no reply.
             let _ = stream.begin(&reply, true).await;
             shard.buffers.give(reply);
-            stream.linger().await;
+            if !ends {
+                stream.linger().await;
+            }
         }
         Err(AssembleError::Malformed) => {
             shard.stats.borrow_mut().counters.http2_events.count(Http2Event::MalformedRequest);
@@ -109,5 +106,7 @@ async fn exchange(
     shard.stats.borrow_mut().gauges.exchanges_in_flight -= 1;
     record.bytes_in += bytes.len() as u64;
     record.end(&exchange);
-    stream.linger().await;
+    if head.framing != Framing::None {
+        stream.linger().await;
+    }
 }

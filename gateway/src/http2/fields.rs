@@ -42,7 +42,8 @@ pub(crate) fn trailer_lines(fields: &HeaderMap, out: &mut Vec<u8>) {
 }
 
 fn fields(text: &Bytes, mut at: usize) -> HeaderMap {
-    let mut fields = HeaderMap::with_capacity(16);
+    // As many as there are lines: a map of more is an allocation of another order.
+    let mut fields = HeaderMap::with_capacity(memchr::memchr_iter(b'\n', &text[at..]).count());
     while at < text.len() {
         let end = line_end(text, at);
         if let Some((name, value)) = field(text, at, end) {
@@ -61,9 +62,13 @@ fn field(text: &Bytes, start: usize, end: usize) -> Option<(HeaderName, HeaderVa
     }
     let name = HeaderName::from_bytes(&line[..colon]).ok()?;
     let value = line[colon + 1..].trim_ascii();
-    let value = HeaderValue::from_maybe_shared(text.slice_ref(value)).ok()?;
+    let mut value = HeaderValue::from_maybe_shared(text.slice_ref(value)).ok()?;
+    // What is never the same again would push out of the compression table what is.
+    value.set_sensitive(REQUEST_IDS.contains(&name.as_str()));
     Some((name, value))
 }
+
+const REQUEST_IDS: [&str; 3] = ["apigw-requestid", "x-amzn-requestid", "x-amz-apigw-id"];
 
 fn is_of_connection(name: &[u8]) -> bool {
     match name.len() {

@@ -3,7 +3,7 @@
 //! An answer is given on as the client's windows allow, so that a stream holds at most the piece that is being
 //! given, `http2_send_buffer_bytes_max`. A client that is gone ends what its exchange waits for at the upstream.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -36,8 +36,8 @@ pub(crate) struct Stream {
     answer: RefCell<Option<SendStream<Bytes>>>,
     /// The answer's, as lines.
     trailers: RefCell<Vec<u8>>,
-    /// For the client to take more.
-    watch: Rc<Watch>,
+    /// For the client to take more, once it has to be waited for.
+    watch: OnceCell<Rc<Watch>>,
     patience: RefCell<Patience>,
     stalled: Cell<bool>,
     /// The upstream's connection, and as whose.
@@ -52,7 +52,7 @@ impl Stream {
             respond: RefCell::new(respond),
             answer: RefCell::new(None),
             trailers: RefCell::default(),
-            watch: Watch::of_task(),
+            watch: OnceCell::new(),
             patience: RefCell::new(Patience::for_answer(&shard.settings)),
             stalled: Cell::new(false),
             upstream: RefCell::new(None),
@@ -170,10 +170,11 @@ impl Stream {
             return;
         }
         let mut left = LINGER_BYTES_MAX;
-        self.shard.wheel.arm(&self.watch, LINGER_MS, OnExpiry::WakeTask);
+        let watch = self.watch.get_or_init(Watch::of_task);
+        self.shard.wheel.arm(watch, LINGER_MS, OnExpiry::WakeTask);
         poll_fn(|context| {
-            self.watch.set_task(context);
-            while left > 0 && !self.watch.has_expired() {
+            watch.set_task(context);
+            while left > 0 && !watch.has_expired() {
                 match self.poll_data(context) {
                     Poll::Ready(Some(Ok(data))) => {
                         left = left.saturating_sub(data.len());
@@ -186,7 +187,7 @@ impl Stream {
             Poll::Ready(())
         })
         .await;
-        self.watch.disarm();
+        watch.disarm();
     }
 
     /// Lets the client send so many bytes more.
@@ -207,18 +208,19 @@ impl Stream {
         }
         let timeout_ms = self.shard.settings.write_timeout_ms.min(self.patience.borrow().left_ms());
         let since_ms = self.shard.wheel.now_ms();
-        self.shard.wheel.arm(&self.watch, timeout_ms, OnExpiry::WakeTask);
+        let watch = self.watch.get_or_init(Watch::of_task);
+        self.shard.wheel.arm(watch, timeout_ms, OnExpiry::WakeTask);
         let room = poll_fn(|context| {
-            if self.watch.has_expired() {
+            if watch.has_expired() {
                 return Poll::Ready(Err(Left));
             }
-            self.watch.set_task(context);
+            watch.set_task(context);
             self.poll_room(context)
         })
         .await;
-        self.watch.disarm();
+        watch.disarm();
         self.patience.borrow_mut().waited(self.shard.wheel.now_ms() - since_ms);
-        if self.watch.has_expired() {
+        if watch.has_expired() {
             self.stalled.set(true);
             self.shard.stats.borrow_mut().counters.http2_events.count(Http2Event::SlowReader);
             self.reset(Reason::CANCEL);

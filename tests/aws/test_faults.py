@@ -127,7 +127,7 @@ def test_epoll_serves_where_io_uring_is_denied(own_turnpike, origin):
     own_turnpike.gateway.kill()
     own_turnpike.start_gateway(preexec_fn=without_io_uring)
     assert own_turnpike.driver == "epoll"
-    assert "io_uring" in own_turnpike.gateway.logged()
+    wait_for(own_turnpike.gateway.logged, lambda logged: "io_uring is refused" in logged)
     api_id = quick_api(own_turnpike, origin)
     own_turnpike.wait_for(api_id, "/", is_200)
     for size in (0, 1, 100_000, 5_000_000):

@@ -173,6 +173,9 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
     let compiler = Compiler::new(settings.integration_timeout_ms_max, Sites::new(Arc::clone(&tickets)))
         .with_default_certificate(certificate.clone());
     tokio::spawn(tickets.keep_rotating());
+    if let Some(certificate) = certificate.clone() {
+        tokio::spawn(certificate.keep_renewing());
+    }
     let names = Names { resolver: Arc::clone(&resolver), targets: Arc::clone(&targets) };
     let publication = Publication::new(tables, Arc::clone(&totals), Arc::clone(&log), names, compiler);
     let publish_counts = publication.counts();

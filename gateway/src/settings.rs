@@ -405,7 +405,7 @@ impl Settings {
             upstream_idle_connections_max: in_range(
                 "upstream_idle_connections_max",
                 low.upstream_idle_connections_max,
-                256.min(upstream_connections_max as u64),
+                1_024.min(upstream_connections_max as u64),
                 0,
                 65_536,
             )? as usize,

@@ -117,7 +117,7 @@ pub(crate) struct Integration {
 }
 
 /// Where integrations connect to; one for all that name the same host, port, version, target group and TLS.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Upstream {
     /// Index of each shard's pool.
     pub(crate) slot: u32,

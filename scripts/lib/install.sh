@@ -46,6 +46,15 @@ need_http2_clients() {
         install_packages curl nghttp2-client
 }
 
+# OpenSSL's client and testssl.sh, which the suite of TLS drives.
+need_tls_clients() {
+    local missing=()
+    command -v openssl >/dev/null || missing+=(openssl)
+    command -v curl >/dev/null || missing+=(curl)
+    command -v testssl >/dev/null || missing+=(testssl.sh bsdextrautils dnsutils procps)
+    [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
+}
+
 # What checks the systemd units, and loads seccomp profiles.
 need_deploy_tools() {
     local missing=()

@@ -102,11 +102,14 @@ def through_link(v2, uri="http://pets.internal/v1"):
     return link, api_leading_to(v2, uri, ConnectionType="VPC_LINK", ConnectionId=link)[0]
 
 
-def api_leading_to(v2, uri, **more):
+def api_leading_to(v2, uri, put_targets=None, **more):
+    """An HTTP API whose `$default` goes to one integration, whose targets, if any, are put before it is served."""
     api = v2.create_api(Name="a", ProtocolType="HTTP")["ApiId"]
     v2.create_stage(ApiId=api, StageName="$default", AutoDeploy=True)
     arguments = {"IntegrationType": "HTTP_PROXY", "IntegrationMethod": "ANY", "PayloadFormatVersion": "1.0"}
     integration = v2.create_integration(ApiId=api, IntegrationUri=uri, **arguments, **more)["IntegrationId"]
+    if put_targets:
+        put_targets("--api", api, "--integration", integration)
     v2.create_route(ApiId=api, RouteKey="$default", Target=f"integrations/{integration}")
     return api, integration
 

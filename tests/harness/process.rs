@@ -226,12 +226,22 @@ impl Process {
         }
     }
 
+    /// Resident memory in KiB without what files back, as the kernel counts it.
+    #[must_use]
+    pub fn resident_kib(&self) -> u64 {
+        self.status_kib("RssAnon:")
+    }
+
     /// Peak resident memory in KiB, as the kernel counts it.
     #[must_use]
     pub fn peak_resident_kib(&self) -> u64 {
+        self.status_kib("VmHWM:")
+    }
+
+    fn status_kib(&self, name: &str) -> u64 {
         let path = format!("/proc/{}/status", self.id());
         let status = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a VmHWM line");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("such a line");
         line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
     }
 

@@ -180,6 +180,16 @@ impl StageBuilder {
         self.route_to_group_within(key, url, group, TIMEOUT_MS)
     }
 
+    /// As [`Self::route_to_group`]; the target is talked to over TLS, and `url` is https and says which name it has.
+    #[must_use]
+    pub fn route_to_group_with_tls(self, key: &str, url: &str, group: &str, tls: UpstreamTls) -> Self {
+        let mut stage = self.route_with_tls(key, url, tls);
+        let integration = stage.unit.integrations.last_mut().expect("the route's");
+        let IntegrationKind::HttpProxy(proxy) = &mut integration.kind;
+        proxy.target_group = Some(group.to_owned());
+        stage
+    }
+
     /// As [`Self::route_to_group`]; the integration gives up after `timeout_ms`.
     #[must_use]
     pub fn route_to_group_within(self, key: &str, url: &str, group: &str, timeout_ms: u32) -> Self {

@@ -199,6 +199,39 @@ fn an_idle_connection_gives_its_buffers_back_and_serves_on() {
 }
 
 #[test]
+fn an_idle_connection_costs_little_memory() {
+    const CONNECTIONS: usize = 1_000;
+    let origin = Origin::echo();
+    let options = Options::new().set("idle_buffer_release_ms", 20).set("idle_timeout_ms", 600_000);
+    let (mut plane, authority, ..) = with_domains(&options, &origin);
+    let config = client_config(authority.certificate(), None);
+    let connect = |count: usize, to: SocketAddr| -> Vec<TlsClient> {
+        let connected = (0..count).map(|_| {
+            let mut client = TlsClient::connect(to, "a.example", &config);
+            assert_eq!(client.exchange(get("a.example")).status, 200);
+            client
+        });
+        connected.collect()
+    };
+    let rest = |plane: &DataPlane| {
+        until("idle connections without buffers", || {
+            let metrics = plane.gateway.metrics();
+            (metrics.sum("turnpike_shard_buffers_in_use", &[]) == 0.0).then_some(())
+        });
+    };
+    let to = address(&plane.gateway);
+    // What a first burst leaves behind for the next ones is no connection's.
+    let _first = connect(100, to);
+    rest(&plane);
+    let before_kib = plane.gateway.process().resident_kib();
+    let _clients = connect(CONNECTIONS, to);
+    rest(&plane);
+    let each_bytes = (plane.gateway.process().resident_kib() - before_kib) * 1024 / CONNECTIONS as u64;
+    eprintln!("{each_bytes} bytes a connection");
+    assert!(each_bytes <= 12 * 1024, "{each_bytes} bytes a connection");
+}
+
+#[test]
 fn a_session_goes_on_whichever_shard_takes_it_and_at_its_own_domain_only() {
     let origin = Origin::echo();
     let (plane, authority, ..) = with_domains(&Options::new().shards(2), &origin);

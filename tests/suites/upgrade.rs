@@ -7,9 +7,11 @@ use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use turnpike_tests::{
-    Client, DRAINS, DataPlane, Gateway, Options, Origin, Process, Publisher, StageBuilder, binary, host,
-    http_api, request, until,
+    Client, DRAINS, DataPlane, Gateway, Options, Origin, Process, Publisher, StageBuilder, TlsClient, binary,
+    client_config, host, http_api, python_script, request, until,
 };
 
 fn echoing(origin: &Origin) -> StageBuilder {
@@ -506,4 +508,52 @@ fn up_follows_an_upgrade() {
     assert!(control.wait().success(), "{}", control.log());
     let status = upgrade();
     assert!(text(&status.stderr).contains("no gateway is reached"), "{status:?}");
+}
+
+#[test]
+fn http2_clients_are_told_and_their_streams_finish() {
+    let (release, released) = std::sync::mpsc::channel();
+    let released = std::sync::Mutex::new(released);
+    let origin = Origin::scripted(move |connection, _| {
+        if let Ok(Some(seen)) = connection.request() {
+            released.lock().unwrap().recv().unwrap();
+            connection.echo(&seen).unwrap();
+        }
+    });
+    let mut plane = DataPlane::serving(&[echoing(&origin)]);
+    let (python, script) = python_script("hostile.py");
+    let address = plane.gateway.address.to_string();
+    let arguments = [script, address.into(), host("a1").into(), "drain".into()];
+    let mut client = Process::start(&python, arguments, &[]);
+    client.line("ready");
+    origin.wait_for_requests(1);
+    plane.gateway.upgrade();
+    client.line("told");
+    release.send(()).unwrap();
+    let seen: serde_json::Value = serde_json::from_str(&client.line("{")).unwrap();
+    assert_eq!((&seen["statuses"]["1"], &seen["goaway"]), (&200.into(), &"NO_ERROR".into()), "{seen}");
+    assert!(plane.gateway.process().wait().success());
+}
+
+#[test]
+fn https_is_handed_over_too() {
+    let origin = Origin::echo();
+    let mut plane = DataPlane::with(&Options::new().shards(2), &[echoing(&origin)]);
+    let address = plane.gateway.tls.expect("HTTPS is on");
+    let authority = CertificateDer::from_pem_file(plane.gateway.data_dir.join("development-ca.pem")).unwrap();
+    let config = client_config(&authority, None);
+    let name = host("a1");
+    let mut waiting = TlsClient::connect(address, &name, &config);
+    assert_eq!(waiting.exchange(request("GET", "a1", "/before")).status, 200);
+    plane.gateway.upgrade();
+    let reply = waiting.exchange(request("GET", "a1", "/last"));
+    assert_eq!((reply.status, reply.headers.one("connection")), (200, Some("close")));
+    for _ in 0..8 {
+        // The new process has certificates of the same development authority.
+        let mut client = TlsClient::connect(address, &name, &config);
+        assert_eq!(client.exchange(request("GET", "a1", "/after")).status, 200);
+    }
+    drop(waiting);
+    assert!(plane.gateway.process().wait().success());
+    plane.assert_at_rest();
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 use turnpike_tests::{
-    Connection, DataPlane, Options, Origin, Reply, http_api, refusing_url, request, rest_api,
+    Connection, DataPlane, Options, Origin, Reply, http_api, refusing_url, request, rest_api, until,
 };
 
 const HOST: &str = "Host: a1.execute-api.us-east-1.localhost\r\n";
@@ -50,6 +50,23 @@ fn a_target_that_refuses_is_unavailable() {
     assert_refused(&reply, 504, NETWORK_ERROR, "refused");
     drop(client);
     plane.assert_at_rest();
+}
+
+/// On two shards: neither's pool may be what keeps the other's.
+#[test]
+fn connections_that_no_api_needs_any_more_are_closed() {
+    let origin = Origin::echo();
+    let options = Options::new().shards(2).set("upstream_idle_timeout_ms", 600_000);
+    let mut plane = DataPlane::with(&options, &[http_api("a1").route("$default", &origin.url("/"))]);
+    let mut clients: Vec<_> = (0..8).map(|_| plane.connect()).collect();
+    for client in &mut clients {
+        assert_eq!(client.exchange(request("GET", "a1", "/")).status, 200);
+    }
+    let open =
+        |plane: &DataPlane| plane.gateway.metrics().sum("turnpike_shard_upstream_connections_open", &[]);
+    assert!(open(&plane) >= 2.0, "each shard keeps one");
+    plane.publish(&[http_api("b1").route("$default", &refusing_url("/"))]);
+    until("the unneeded connections are closed", || (open(&plane) == 0.0).then_some(()));
 }
 
 #[test]

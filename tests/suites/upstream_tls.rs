@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use turnpike_snapshot::{Unit, UpstreamTls};
 use turnpike_tests::{
     Authority, DataPlane, Options, Origin, Reply, StageBuilder, TlsFront, account, http_api, request,
-    rest_api, upstream_tls,
+    rest_api, target_group, until, upstream_tls,
 };
 
 /// Options of a gateway whose system's store holds this alone, in PEM.
@@ -78,20 +78,28 @@ fn who_is_not_trusted_is_told_apart() {
         (params.not_before, params.not_after) =
             (rcgen::date_time_ymd(2019, 5, 28), rcgen::date_time_ymd(2021, 8, 5));
     };
-    for (leaf, kind) in [
-        (other.issue(&["localhost"]), "upstream_tls_untrusted"),
-        (authority.issue(&["elsewhere.example"]), "upstream_tls_name"),
-        (authority.issue_with(&["localhost"], ended), "upstream_tls_expired"),
+    for (leaf, kind, told) in [
+        (other.issue(&["localhost"]), "upstream_tls_untrusted", "is not from a trusted authority"),
+        (authority.issue(&["elsewhere.example"]), "upstream_tls_name", "is for another name"),
+        (authority.issue_with(&["localhost"], ended), "upstream_tls_expired", "is not valid at this time"),
     ] {
         let front = TlsFront::start(origin.address(), &leaf, None);
         let stages = [
-            http_api("a1").route("$default", &front.url("localhost", "/")),
+            http_api("a1")
+                .access_log("tls", "$context.status $context.integration.error")
+                .route("$default", &front.url("localhost", "/")),
             rest_api("r1", "prod").route("GET /x", &front.url("localhost", "/")),
         ];
         let (plane, _system) = trusting(&authority, &stages, Vec::new());
         assert_eq!(get(&plane).status, 503, "{kind}");
         assert_eq!(plane.exchange(request("GET", "r1", "/prod/x")).status, 504, "{kind}");
         assert_eq!(refusals(&plane, kind), 2.0, "{kind}");
+        let directory = plane.gateway.data_dir.join("access-logs");
+        let line = until("a line of the log", || {
+            let file = std::fs::read_dir(&directory).ok()?.next()?.ok()?;
+            std::fs::read_to_string(file.path()).ok().filter(|text| text.ends_with('\n'))
+        });
+        assert_eq!(line, format!("503 The endpoint's certificate {told}\n"));
         plane.assert_at_rest();
     }
     assert_eq!(origin.connections(), 0);
@@ -104,6 +112,25 @@ fn an_upstream_without_tls_is_no_upstream() {
     let (plane, _system) = trusting(&authority, &[http_api("a1").route("$default", &url)], Vec::new());
     assert_eq!(get(&plane).status, 503);
     assert_eq!(refusals(&plane, "upstream_tls_protocol"), 1.0);
+    plane.assert_at_rest();
+}
+
+#[test]
+fn a_target_that_fails_the_handshake_is_passed_over_whatever_the_method() {
+    let (origin, authority) = (Origin::echo(), Authority::new("System's"));
+    let front = TlsFront::start(origin.address(), &authority.issue(&["localhost"]), None);
+    let clear = Origin::replying("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nclear");
+    let group = target_group("g").target(clear.address()).target(front.address()).tries(2);
+    let url = front.url("localhost", "{request.path}");
+    let stage = http_api("a1").route_to_group_with_tls("$default", &url, "g", upstream_tls());
+    let (plane, _system) = trusting(&authority, &[stage], vec![group.unit()]);
+    let mut client = plane.connect();
+    for _ in 0..6 {
+        let post = request("POST", "a1", "/x").replace("\r\n\r\n", "\r\nContent-Length: 5\r\n\r\npay 5");
+        assert_eq!(client.exchange(post).echo().body, "pay 5", "no byte of it had been sent");
+    }
+    assert!(clear.connections() > 0, "it was tried");
+    drop(client);
     plane.assert_at_rest();
 }
 

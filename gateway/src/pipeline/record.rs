@@ -24,6 +24,8 @@ pub(crate) struct Record<'a> {
     /// What the client was told; 0 if nothing.
     status: u16,
     refused: Option<Refused>,
+    /// Why the integration failed, where more can be told than the client is.
+    pub(super) upstream_detail: Option<&'static str>,
     integration_started_us: Option<u64>,
     integration_status: Option<u16>,
     integration_us: Option<u64>,
@@ -50,6 +52,7 @@ impl<'a> Record<'a> {
             body_bytes_out: 0,
             status: 0,
             refused: None,
+            upstream_detail: None,
             integration_started_us: None,
             integration_status: None,
             integration_us: None,
@@ -169,7 +172,7 @@ impl<'a> Record<'a> {
             integration_error: self
                 .refused
                 .filter(|_| self.integration_started_us.is_some())
-                .map(|refused| refused.message),
+                .map(|refused| self.upstream_detail.unwrap_or(refused.message)),
             error_message: self.refused.map(|refused| refused.message),
             error_response_type: self.refused.map(|refused| refused.response_type),
         };

@@ -221,6 +221,9 @@ pub(super) fn reply(
     let mut terms = refusal.terms();
     terms.protocol = terms.protocol.or(record.stage.map(|stage| stage.protocol));
     record.refused(terms.kind, terms.status, terms.message, terms.response_type, exchange);
+    if let Refusal::Upstream(fault, _) = refusal {
+        record.upstream_detail = fault.detail();
+    }
     let mut out = exchange.shard.buffers.small();
     encode_head(&terms, exchange.id, exchange.shard, &mut out);
     encode_connection(kept, exchange.head.version, &mut out);

@@ -268,7 +268,7 @@ pub(super) struct LowArgs {
     #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_UPSTREAM_PENDING_REQUESTS_MAX", value_name = "REQUESTS")]
     pub(super) upstream_pending_requests_max: Option<u64>,
     /// Idle connections kept per shard and integration target, at most --upstream-connections-max; 0 keeps none
-    /// [default: 256]
+    /// [default: 1024]
     #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_UPSTREAM_IDLE_CONNECTIONS_MAX", value_name = "CONNECTIONS")]
     pub(super) upstream_idle_connections_max: Option<u64>,
     /// Status line and header fields of an integration's answer together; 502 above it [default: 65536]

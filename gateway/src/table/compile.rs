@@ -112,6 +112,7 @@ impl Compiler {
             acme: Challenges::compile(&account.acme_challenges),
             groups: self.groups.of_snapshot(units),
         };
+        self.sites.begin();
         let tls_units = TlsUnits::of(units);
         let stages = self.stages(units, &tls_units, services)?;
         for stage in stages.values() {

@@ -30,6 +30,8 @@ const AUTHORITY_KEY_FILE: &str = "development-ca-key.pem";
 /// What browsers accept of a certificate (825 days; RFC 5280 has no limit), and of an authority, if any.
 const LEAF_DAYS: u64 = 397;
 const AUTHORITY_DAYS: u64 = 3_650;
+/// How often the leaf is issued anew while the gateway runs.
+const RENEWAL: Duration = Duration::from_secs(30 * 86_400);
 /// Clocks of clients that are behind.
 const BACKDATED: Duration = Duration::from_secs(86_400);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -106,6 +108,18 @@ impl DefaultCertificate {
             development.named.store(Arc::new(names));
         }
         Ok(())
+    }
+
+    /// Issues a development certificate anew, long before it ends, for as long as the gateway runs.
+    pub(crate) async fn keep_renewing(self: Arc<Self>) {
+        let Source::Development(development) = &self.source else { return };
+        loop {
+            tokio::time::sleep(RENEWAL).await;
+            match development.issue(&development.named.load()) {
+                Ok(key) => self.served.store(Arc::new(key)),
+                Err(error) => report!("turnpike-gateway: {error}; the last one is served on"),
+            }
+        }
     }
 
     pub(super) fn resolver(&self) -> Arc<dyn ResolvesServerCert> {

@@ -113,6 +113,12 @@ impl Sites {
         }
     }
 
+    /// Begins a compilation; what an earlier one left that failed is forgotten.
+    pub(crate) fn begin(&mut self) {
+        self.next_keys.clear();
+        self.next_sites.clear();
+    }
+
     /// The site of `domain`; `None` where it has no certificate of its own.
     pub(crate) fn of(
         &mut self,
@@ -198,7 +204,7 @@ impl Sites {
         config.alpn_protocols = offered_protocols();
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = Arc::new(BoundTickets { keys: Arc::clone(&self.tickets), binding: rules });
-        config.ignore_client_order = !tls.cipher_suites.is_empty();
+        config.ignore_client_order = true;
         Ok(Site { config: Arc::new(config), demand: client_trust.map(|_| ClientDemand(rules)) })
     }
 

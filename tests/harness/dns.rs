@@ -21,6 +21,7 @@ const NO_SUCH_NAME: u8 = 3;
 /// A running name server; ends when dropped.
 #[derive(Debug)]
 pub struct DnsServer {
+    socket: Arc<UdpSocket>,
     address: SocketAddr,
     shared: Arc<Shared>,
     server: Option<JoinHandle<()>>,
@@ -31,19 +32,24 @@ struct Shared {
     stopping: AtomicBool,
     names: Mutex<HashMap<String, (u32, Vec<Record>)>>,
     asked: Mutex<HashMap<String, usize>>,
+    /// Questions for names that are kept waiting, and who asked.
+    held: Mutex<HashMap<String, Vec<Question>>>,
 }
+
+/// A message, and who sent it.
+type Question = (Vec<u8>, SocketAddr);
 
 impl DnsServer {
     #[must_use]
     pub fn start() -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").expect("a port"));
         let address = socket.local_addr().expect("bound");
         let shared = Arc::<Shared>::default();
         let server = std::thread::spawn({
-            let shared = Arc::clone(&shared);
+            let (socket, shared) = (Arc::clone(&socket), Arc::clone(&shared));
             move || serve(&socket, &shared)
         });
-        Self { address, shared, server: Some(server) }
+        Self { socket, address, shared, server: Some(server) }
     }
 
     /// For the setting `dns_servers`.
@@ -56,6 +62,18 @@ impl DnsServer {
     pub fn set(&self, name: &str, ttl_s: u32, records: &[Record]) {
         let mut names = self.shared.names.lock().expect("nobody panics while holding it");
         names.insert(name.to_owned(), (ttl_s, records.to_vec()));
+        drop(names);
+        let held = self.shared.held.lock().expect("nobody panics while holding it").remove(name);
+        for (question, from) in held.unwrap_or_default() {
+            // Whoever asked may have gone.
+            let _ = self.socket.send_to(&self.shared.answer(&question), from);
+        }
+    }
+
+    /// From now on, questions for `name` wait until it is set.
+    pub fn hold(&self, name: &str) {
+        let mut held = self.shared.held.lock().expect("nobody panics while holding it");
+        held.entry(name.to_owned()).or_default();
     }
 
     /// Questions for `name` so far.
@@ -79,13 +97,19 @@ impl Drop for DnsServer {
 }
 
 fn serve(socket: &UdpSocket, shared: &Shared) {
-    let mut question = [0; 512];
+    let mut message = [0; 512];
     loop {
-        let (count, from) = socket.recv_from(&mut question).expect("a question");
+        let (count, from) = socket.recv_from(&mut message).expect("a question");
         if shared.stopping.load(Ordering::SeqCst) {
             return;
         }
-        let answer = shared.answer(&question[..count]);
+        let question = &message[..count];
+        *shared.asked.lock().expect("no panic").entry(name_in(question).0).or_default() += 1;
+        if let Some(held) = shared.held.lock().expect("no panic").get_mut(&name_in(question).0) {
+            held.push((question.to_vec(), from));
+            continue;
+        }
+        let answer = shared.answer(question);
         // Whoever asked may have gone.
         let _ = socket.send_to(&answer, from);
     }
@@ -95,7 +119,6 @@ impl Shared {
     fn answer(&self, question: &[u8]) -> Vec<u8> {
         let (name, end) = name_in(question);
         let kind = u16::from_be_bytes([question[end], question[end + 1]]);
-        *self.asked.lock().expect("no panic").entry(name.clone()).or_default() += 1;
         let names = self.names.lock().expect("no panic");
         let known = names.get(&name);
         let (ttl_s, records) = known.map_or((0, &[][..]), |(ttl_s, records)| (*ttl_s, records));

@@ -1,10 +1,10 @@
-//! Target groups of DNS names: A, AAAA and SRV, as their answers change.
+//! Upstreams by DNS name, A, AAAA and SRV, as the answers and the snapshots change.
 
 use std::net::IpAddr;
 
 use turnpike_tests::{
     Client, DataPlane, DnsServer, GroupBuilder, Options, Origin, Record, StageBuilder, http_api, request,
-    target_group,
+    target_group, until,
 };
 
 fn stage() -> StageBuilder {
@@ -199,6 +199,29 @@ fn no_request_fails_while_a_snapshot_brings_a_new_name() {
         bodies(&mut client, 1).contains(&"new".to_owned()).then_some(())
     });
     assert_eq!(distinct(bodies(&mut client, 4)), ["new"]);
+    drop(client);
+    plane.assert_at_rest();
+}
+
+#[test]
+fn a_request_gets_the_names_of_the_snapshot_that_it_began_with() {
+    let dns = DnsServer::start();
+    let origin = named_at("127.0.0.1:0", "before");
+    dns.hold("slow.test");
+    let before = format!("http://slow.test:{}/", origin.address().port());
+    let other = http_api("b1").route("$default", &origin.url("/"));
+    let stages = [http_api("a1").route("$default", &before), other.clone()];
+    let mut plane = DataPlane::with(&options(&dns), &[other]);
+    plane.publish(&stages);
+    let mut client = plane.connect();
+    client.send(request("GET", "a1", "/"));
+    let sum = |plane: &DataPlane, name: &str| plane.gateway.metrics().sum(name, &[]);
+    until("the request to wait", || (sum(&plane, "turnpike_shard_exchanges_in_flight") == 1.0).then_some(()));
+    plane.publish(&stages[1..]);
+    assert_eq!(plane.exchange(request("GET", "a1", "/")).status, 403);
+    dns.set("slow.test", 60, &[address("127.0.0.1")]);
+    assert_eq!(client.reply().text(), "before");
+    until("the name to be forgotten", || (sum(&plane, "turnpike_dns_hosts") == 1.0).then_some(()));
     drop(client);
     plane.assert_at_rest();
 }

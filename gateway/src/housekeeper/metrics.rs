@@ -70,7 +70,11 @@ fn render_housekeeper(page: &mut Page, figures: &HousekeeperFigures) {
             figures.control_connected.into(),
         ),
         ("turnpike_draining", "1 once the gateway drains.", figures.draining.into()),
-        ("turnpike_dns_hosts", "Host names that the snapshot uses.", figures.resolver.hosts),
+        (
+            "turnpike_dns_hosts",
+            "Host names that the snapshot, or a request that began before it, uses.",
+            figures.resolver.hosts,
+        ),
         (
             "turnpike_dns_hosts_unresolved",
             "Host names without an address: unknown, failed, or not answered yet.",

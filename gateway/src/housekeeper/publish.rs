@@ -33,16 +33,18 @@ pub(super) struct Publication {
 }
 
 /// What turns a snapshot's names into addresses and targets.
+#[derive(Clone)]
 pub(super) struct Names {
     pub(super) resolver: Arc<Resolver>,
     pub(super) targets: Arc<Targets>,
 }
 
 impl Names {
-    fn set(&self, table: &Table) {
-        self.resolver.set_hosts(table.upstream_hosts());
-        self.targets.services().set_hosts(table.upstream_services());
-        self.targets.set(table.target_groups());
+    /// Looks up the names of the table to serve and of those that requests in flight still have.
+    fn look_up(&self, table: &Table, retired: &[Arc<Table>]) {
+        let tables = || std::iter::once(table).chain(retired.iter().map(|table| &**table));
+        self.resolver.set_hosts(tables().flat_map(Table::upstream_hosts));
+        self.targets.services().set_hosts(tables().flat_map(Table::upstream_services));
     }
 }
 
@@ -88,8 +90,21 @@ impl Publication {
         Arc::clone(&self.counts)
     }
 
-    pub(super) fn retired(&self) -> Arc<Mutex<Vec<Arc<Table>>>> {
-        Arc::clone(&self.retired)
+    /// Frees tables here, so that no shard ever spends its time on it, and forgets names that only they had.
+    pub(super) fn free_retired(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (tables, retired, names) =
+            (Arc::clone(&self.tables), Arc::clone(&self.retired), self.names.clone());
+        async move {
+            loop {
+                tokio::time::sleep(FREE_EVERY).await;
+                let mut retired = retired.lock().await;
+                let before = retired.len();
+                retired.retain(|table| Arc::strong_count(table) > 1);
+                if retired.len() < before {
+                    names.look_up(&tables.load(), &retired);
+                }
+            }
+        }
     }
 
     pub(super) fn into_apply(mut self) -> impl FnMut(Candidate) -> Result<(), String> + Send {
@@ -109,9 +124,11 @@ impl Publication {
         let mut services = Services { totals: &mut totals, log: &mut log };
         let table = self.compiler.compile(candidate.version, &candidate.units, &mut services);
         let table = table.map_err(|error| error.to_string())?;
-        self.names.set(&table);
-        let before = self.tables.swap(Arc::new(table));
-        self.retired.try_lock().expect(ONE_THREAD).push(before);
+        let mut retired = self.retired.try_lock().expect(ONE_THREAD);
+        retired.push(self.tables.load_full());
+        self.names.look_up(&table, &retired);
+        self.names.targets.set(table.target_groups());
+        self.tables.store(Arc::new(table));
         Ok(())
     }
 }
@@ -131,13 +148,5 @@ impl StageServices for Services<'_> {
         let sink = self.log.group_sink(&wanted.destination).map_err(|error| error.to_string())?;
         let format = AccessLogFormat::compile(&wanted.format).map_err(|error| error.to_string())?;
         Ok(Some(StageLog { sink, format: Arc::new(format) }))
-    }
-}
-
-/// Frees tables here, so that no shard ever spends its time on it.
-pub(super) async fn free_retired(retired: Arc<Mutex<Vec<Arc<Table>>>>) {
-    loop {
-        tokio::time::sleep(FREE_EVERY).await;
-        retired.lock().await.retain(|table| Arc::strong_count(table) > 1);
     }
 }

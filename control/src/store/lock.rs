@@ -17,9 +17,7 @@ pub enum LockError {
 
 /// Held until dropped; the system releases it when the process ends, however it ends.
 #[derive(Debug)]
-pub(super) struct DataDirLock {
-    _file: File,
-}
+pub(super) struct DataDirLock(File);
 
 impl DataDirLock {
     pub(super) fn take(data_dir: &Path) -> Result<Self, LockError> {
@@ -27,9 +25,18 @@ impl DataDirLock {
         let io = |source| LockError::Io { path: path.clone(), source };
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self(file)),
             Err(TryLockError::WouldBlock) => Err(LockError::Held(data_dir.to_owned())),
             Err(TryLockError::Error(source)) => Err(io(source)),
+        }
+    }
+}
+
+impl Drop for DataDirLock {
+    /// A child process that is being started has the file too, for a moment; unlocking is for all who have it.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            log_line!("turnpike-control: the data directory stays locked until the process ends: {error}");
         }
     }
 }

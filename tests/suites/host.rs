@@ -87,6 +87,9 @@ fn a_memlock_limit_for_some_rings_only_puts_all_shards_on_epoll() {
         assert_eq!(gateway.driver == "io_uring", rings == Rings::Uncounted);
         assert_eq!(gateway.exchange(request("GET", "a1", "/")).status, 403);
         gateway.assert_at_rest();
+        if rings != Rings::Uncounted {
+            gateway.process().wait_for_log("io_uring is refused");
+        }
         let log = gateway.process().log();
         let said: Vec<&str> = log.lines().filter(|line| line.contains("io_uring is refused")).collect();
         assert_eq!(said.len(), usize::from(rings != Rings::Uncounted), "{log}");

@@ -90,6 +90,10 @@ pub struct Quotas {
     pub certificates_max: usize,
     pub domain_names_max: usize,
     pub mappings_per_domain_name_max: usize,
+    /// Lists and objects within each other in an OpenAPI document.
+    pub openapi_depth_max: usize,
+    /// Values that an OpenAPI document may unfold to, aliases and references counted as what they repeat.
+    pub openapi_values_max: usize,
     /// An integration's timeout, and the default of those that set none.
     pub integration_timeout_ms_max: u32,
 }
@@ -109,6 +113,8 @@ impl Default for Quotas {
             certificates_max: 2_500,
             domain_names_max: 120,
             mappings_per_domain_name_max: 200,
+            openapi_depth_max: 100,
+            openapi_values_max: 1_000_000,
             integration_timeout_ms_max: 29_000,
         }
     }

@@ -191,6 +191,12 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
             low.mappings_per_domain_name_max,
             default.mappings_per_domain_name_max,
         )?,
+        openapi_depth_max: positive("openapi-depth-max", low.openapi_depth_max, default.openapi_depth_max)?,
+        openapi_values_max: positive(
+            "openapi-values-max",
+            low.openapi_values_max,
+            default.openapi_values_max,
+        )?,
         integration_timeout_ms_max: timeout_ms,
     })
 }

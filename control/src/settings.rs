@@ -80,6 +80,12 @@ pub struct Quotas {
     pub integrations_per_api_max: usize,
     pub resources_per_api_max: usize,
     pub stages_per_api_max: usize,
+    /// Of a REST API, as the four below are.
+    pub authorizers_per_api_max: usize,
+    pub models_per_api_max: usize,
+    pub request_validators_per_api_max: usize,
+    pub documentation_parts_per_api_max: usize,
+    pub documentation_versions_per_api_max: usize,
     /// Deployments that somebody made, in an API.
     pub deployments_per_api_max: usize,
     /// Automatic deployments that an API keeps; the oldest unused ones go.
@@ -106,6 +112,11 @@ impl Default for Quotas {
             integrations_per_api_max: 300,
             resources_per_api_max: 300,
             stages_per_api_max: 10,
+            authorizers_per_api_max: 10,
+            models_per_api_max: 300,
+            request_validators_per_api_max: 100,
+            documentation_parts_per_api_max: 2_000,
+            documentation_versions_per_api_max: 200,
             deployments_per_api_max: 1_000,
             auto_deployments_kept: 10,
             client_certificates_max: 60,

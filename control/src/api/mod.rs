@@ -8,6 +8,8 @@ mod call;
 mod dispatch;
 mod domains;
 mod error;
+mod exports;
+mod imports;
 mod json;
 mod links;
 mod listener;
@@ -21,6 +23,7 @@ mod v1;
 mod v2;
 
 pub use error::ApiError;
+pub(crate) use json::parse as unique_json;
 pub use listener::{BoundedListener, BoundedStream};
 pub use server::{Api, router};
 pub use status::{STATUS_PATH, Status, StatusGateway, StatusGroup, StatusUnenforced};

@@ -49,6 +49,13 @@ impl Tx<'_> {
         page(E::KIND, self.sql.rows(sql, values![E::KIND, owner, after, limit + 1])?, limit)
     }
 
+    /// Which kinds of entities there are.
+    pub fn entity_kinds(&self) -> Result<Vec<String>, StoreError> {
+        let mut statement = self.sql.prepare_cached("SELECT DISTINCT kind FROM entity ORDER BY kind")?;
+        let kinds = statement.query_map([], |row| row.get(0))?;
+        Ok(kinds.collect::<Result<_, _>>()?)
+    }
+
     pub fn entity_count<E: Entity>(&self, owner: &str) -> Result<usize, StoreError> {
         self.sql.count("SELECT count(*) FROM entity WHERE kind = ? AND owner = ?", values![E::KIND, owner])
     }

@@ -51,9 +51,7 @@ impl Tx<'_> {
 
     /// Which kinds of entities there are.
     pub fn entity_kinds(&self) -> Result<Vec<String>, StoreError> {
-        let mut statement = self.sql.prepare_cached("SELECT DISTINCT kind FROM entity ORDER BY kind")?;
-        let kinds = statement.query_map([], |row| row.get(0))?;
-        Ok(kinds.collect::<Result<_, _>>()?)
+        self.sql.rows("SELECT DISTINCT kind FROM entity ORDER BY kind", values![])
     }
 
     pub fn entity_count<E: Entity>(&self, owner: &str) -> Result<usize, StoreError> {

@@ -123,10 +123,7 @@ impl<'a> Tx<'a> {
 
     /// Which kinds of parts there are, each with an API that has some before it.
     pub fn part_kinds(&self) -> Result<Vec<(String, String)>, StoreError> {
-        let sql = "SELECT DISTINCT api_id, kind FROM part ORDER BY api_id, kind";
-        let mut statement = self.sql.prepare_cached(sql)?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        self.sql.rows("SELECT DISTINCT api_id, kind FROM part ORDER BY api_id, kind", values![])
     }
 
     /// Adds the part, or replaces the one of the same id.

@@ -3,12 +3,16 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::secrets::SecretsKey;
+use crate::store::StoreUrl;
+
 /// Every setting of the process that serves the management API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Where the management API answers; port 0 lets the system choose.
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
+    pub store: StoreSettings,
     /// Where gateways connect.
     pub publish_socket: PathBuf,
     pub account: Account,
@@ -33,6 +37,33 @@ pub struct Settings {
     pub quotas: Quotas,
     /// One line a management request on standard error.
     pub request_log: bool,
+}
+
+/// Where the configuration is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoreSettings {
+    /// A PostgreSQL; without one, the store is SQLite in the data directory.
+    pub url: Option<StoreUrl>,
+    /// In place of the data directory's file.
+    pub secrets_key: Option<SecretsKey>,
+    pub postgres: PostgresSettings,
+}
+
+/// How a PostgreSQL is spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgresSettings {
+    /// Of this process, beside the one that follows what others publish.
+    pub connections_max: usize,
+    /// For a connection to be made, and for calls to wait for a server that is away.
+    pub timeout_ms: u64,
+    /// For the server to run a statement; waiting for the changes of other processes is one.
+    pub statement_timeout_ms: u64,
+}
+
+impl Default for PostgresSettings {
+    fn default() -> Self {
+        Self { connections_max: 8, timeout_ms: 10_000, statement_timeout_ms: 30_000 }
+    }
 }
 
 /// Who the APIs belong to, and how they are addressed.

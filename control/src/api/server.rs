@@ -57,7 +57,7 @@ async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
         Err(error) => failure(wire, &id, error),
     };
     if let Err(error) = &answered
-        && error.status == 500
+        && matches!(error.status, 500 | 503)
     {
         log_line!("management: {line} failed: {} ({id})", error.message);
     }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 const ADDRESSES: &str = "Addresses";
 const ACCOUNT: &str = "Account";
+const STORE: &str = "Store";
 const LIMITS: &str = "Limits of the management API";
 const DOMAINS: &str = "Domain names and certificates";
 const QUOTAS: &str = "Quotas of what can be configured";
@@ -68,13 +69,27 @@ pub(super) struct LowArgs {
     /// Address of the management API; port 0 lets the system choose [default: 127.0.0.1:9080]
     #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_CONTROL_LISTEN", value_name = "ADDR:PORT")]
     pub(super) listen: Option<SocketAddr>,
-    /// Directory of the store and of the root access key; made when absent, used by one process at a time
+    /// Directory of the keys and, by default, of the store; made when absent, used by one process at a time
     /// [default: turnpike-data]
     #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_CONTROL_DATA_DIR", value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
     /// Unix socket at which gateways get what is published [default: publish.sock in the data directory]
     #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_CONTROL_PUBLISH_SOCKET", value_name = "PATH")]
     pub(super) publish_socket: Option<PathBuf>,
+
+    /// PostgreSQL that several processes may share, as postgres://USER:PASSWORD@HOST/DATABASE; without it, the store is
+    /// SQLite in the data directory. sslmode is verify-full, or disable on this host; sslrootcert names a PEM file
+    #[arg(help_heading = STORE, long, env = "TURNPIKE_CONTROL_STORE", value_name = "URL", hide_env_values = true)]
+    pub(super) store: Option<String>,
+    /// Connections to it, besides one that follows what other processes publish [default: 8]
+    #[arg(help_heading = STORE, long, env = "TURNPIKE_CONTROL_STORE_CONNECTIONS_MAX", value_name = "CONNECTIONS")]
+    pub(super) store_connections_max: Option<usize>,
+    /// For a connection to be made, and for calls to wait for a server that is away; 503 after it [default: 10000]
+    #[arg(help_heading = STORE, long, env = "TURNPIKE_CONTROL_STORE_TIMEOUT_MS", value_name = "MS")]
+    pub(super) store_timeout_ms: Option<u64>,
+    /// For the server to run a statement; waiting for the changes of other processes is one [default: 30000]
+    #[arg(help_heading = STORE, long, env = "TURNPIKE_CONTROL_STORE_STATEMENT_TIMEOUT_MS", value_name = "MS")]
+    pub(super) store_statement_timeout_ms: Option<u64>,
 
     /// Account that the APIs belong to, twelve digits [default: 000000000000]
     #[arg(help_heading = ACCOUNT, long, env = "TURNPIKE_CONTROL_ACCOUNT_ID", value_name = "DIGITS")]
@@ -274,7 +289,8 @@ impl LowArgs {
     /// What the command line and the environment leave open comes from the file.
     pub(super) fn or(self, file: Self) -> Self {
         first_of!(self, file, {
-            listen data_dir publish_socket account_id region endpoint_suffix endpoint_port clock_skew_s_max
+            listen data_dir store store_connections_max store_timeout_ms store_statement_timeout_ms
+            publish_socket account_id region endpoint_suffix endpoint_port clock_skew_s_max
             connections_max idle_timeout_ms head_timeout_ms
             body_bytes_max body_timeout_ms shutdown_timeout_ms request_log apis_max routes_per_api_max
             integrations_per_api_max resources_per_api_max stages_per_api_max deployments_per_api_max

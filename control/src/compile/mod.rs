@@ -53,6 +53,8 @@ pub enum CompileError {
         "The connectionId of {route} needs the stage variable '{variable}', which the stage '{stage}' doesn't have"
     )]
     NoLinkVariable { route: String, variable: String, stage: String },
+    #[error("{route} can't be served: {reason}")]
+    Unserved { route: String, reason: String },
     #[error("The configuration refers to the {0}, which isn't there")]
     Missing(Reference),
     #[error("A certificate or trust store can't be used: {0}")]

@@ -3,10 +3,12 @@
 use turnpike_snapshot::{Integration, Protocol, Route, StageUnit, TargetPart};
 
 use super::CompileError;
+use super::http::access_log;
 use super::target::{exact, http_proxy};
 use super::upstreams::{Upstreams, Wishes};
 use crate::model::{
-    IntegrationUri, Resource, RestApi, RestContent, RestIntegration, RestStage, link_id, path_variables,
+    AuthorizationType, INTEGRATION_REQUEST, IntegrationUri, METHOD_REQUEST, Method, Resource, RestApi,
+    RestContent, RestIntegration, RestIntegrationKind, RestStage, link_id, path_variables,
     rest_integration_id,
 };
 
@@ -37,11 +39,15 @@ pub fn rest_stage(
                 insecure_skip_verification: integration.insecure_skip_verification,
             };
             let upstream = upstreams.of(&api.id, &id, wishes)?;
+            if let Some(reason) = unserved(method, integration) {
+                return Err(CompileError::Unserved { route: place, reason });
+            }
             let (uri, target) = resolve(stage, resource, &place, integration)?;
+            let method = integration.method.as_deref().unwrap_or("ANY");
             integrations.push(Integration {
                 id,
                 timeout_ms: integration.timeout_ms,
-                kind: http_proxy(&integration.method, uri, target, &upstream),
+                kind: http_proxy(method, uri, target, &upstream),
             });
             routes.push(Route {
                 method: name.clone(),
@@ -57,10 +63,36 @@ pub fn rest_stage(
         stage: stage.name.clone(),
         deployment_id: content.deployment_id.clone(),
         execute_api_endpoint_disabled: api.execute_api_endpoint_disabled,
-        access_log: None,
+        access_log: stage.access_log.settings().as_ref().map(access_log).transpose()?,
         integrations,
         routes,
     })
+}
+
+/// Why a gateway can't serve the method as its owner asked for it.
+fn unserved(method: &Method, integration: &RestIntegration) -> Option<String> {
+    if method.authorization_type != AuthorizationType::None {
+        return Some(format!("the authorization {} isn't enforced yet", method.authorization_type.name()));
+    }
+    if method.api_key_required {
+        return Some("API keys aren't enforced yet".to_owned());
+    }
+    if let Some(id) = &method.request_validator_id {
+        return Some(format!("the request validator {id} isn't enforced yet"));
+    }
+    if integration.kind != RestIntegrationKind::HttpProxy {
+        return Some(format!("integrations of the type {} aren't run yet", integration.kind.name()));
+    }
+    let unmapped =
+        integration.request_parameters.iter().find(|(target, source)| !is_path_mapping(target, source));
+    unmapped.map(|(target, source)| format!("the mapping of {source} to {target} isn't done yet"))
+}
+
+/// What gateways can do: a variable of the URI from one of the path.
+fn is_path_mapping(target: &str, source: &str) -> bool {
+    let is_path =
+        |text: &str, prefix: &str| text.strip_prefix(prefix).is_some_and(|rest| rest.starts_with("path."));
+    is_path(target, INTEGRATION_REQUEST) && is_path(source, METHOD_REQUEST)
 }
 
 /// The link that the integration leads through, if it does.
@@ -78,6 +110,11 @@ fn link_of<'a>(
     })
 }
 
+/// The bare name of a parameter of the method's path.
+fn path_parameter(source: &str) -> Option<&str> {
+    source.strip_prefix(METHOD_REQUEST)?.strip_prefix("path.")
+}
+
 /// The URI with the stage's variables, and the path that is sent.
 fn resolve(
     stage: &RestStage,
@@ -85,21 +122,22 @@ fn resolve(
     place: &str,
     integration: &RestIntegration,
 ) -> Result<(IntegrationUri, Vec<TargetPart>), CompileError> {
-    let uri = IntegrationUri::resolve(&integration.uri, &stage.name, &stage.variables)?;
+    let template = integration.uri.as_deref().unwrap_or_default();
+    let uri = IntegrationUri::resolve(template, &stage.name, &stage.variables)?;
     let known = path_variables(&resource.path);
     let target = exact(&uri, |variable| {
-        let source = integration.path_parameters.get(variable);
+        let source = integration.path_source(variable).and_then(path_parameter);
         let source = source.ok_or_else(|| CompileError::UnmappedPathVariable {
-            uri: integration.uri.clone(),
+            uri: template.to_owned(),
             variable: variable.to_owned(),
             route: place.to_owned(),
         })?;
-        if known.contains(&source.as_str()) {
-            return Ok(source.clone());
+        if known.contains(&source) {
+            return Ok(source.to_owned());
         }
         Err(CompileError::UnknownPathVariable {
-            uri: integration.uri.clone(),
-            variable: source.clone(),
+            uri: template.to_owned(),
+            variable: source.to_owned(),
             route: place.to_owned(),
         })
     })?;

@@ -10,6 +10,8 @@ mod http_api;
 mod ids;
 mod path_part;
 mod rest_api;
+mod rest_method;
+mod rest_stage;
 mod route_key;
 mod security_policy;
 mod server_name;
@@ -24,7 +26,12 @@ pub use domain_name::{ApiMapping, DomainName, MutualTls, check_mapping_key, pars
 pub use http_api::{HttpApi, HttpContent, HttpDeployment, HttpIntegration, HttpRoute, HttpStage};
 pub use ids::{IdError, new_id, new_uuid};
 pub use path_part::{PathPart, PathPartError};
-pub use rest_api::{Method, Resource, RestApi, RestContent, RestDeployment, RestIntegration, RestStage};
+pub use rest_api::{ApiKeySource, Resource, RestApi, RestContent, RestDeployment};
+pub use rest_method::{
+    AuthorizationType, INTEGRATION_REQUEST, IntegrationResponse, METHOD_REQUEST, Method, MethodResponse,
+    RestIntegration, RestIntegrationKind,
+};
+pub use rest_stage::{MethodSetting, RestAccessLog, RestStage};
 pub use route_key::{METHODS, RouteKey, RouteKeyError, path_variables};
 pub use security_policy::{DEFAULT_SECURITY_POLICY, SecurityPolicy, SecurityPolicyError, security_policy};
 pub use server_name::server_name;

@@ -80,6 +80,12 @@ pub struct Quotas {
     pub integrations_per_api_max: usize,
     pub resources_per_api_max: usize,
     pub stages_per_api_max: usize,
+    /// Of a REST API, as the four below are.
+    pub authorizers_per_api_max: usize,
+    pub models_per_api_max: usize,
+    pub request_validators_per_api_max: usize,
+    pub documentation_parts_per_api_max: usize,
+    pub documentation_versions_per_api_max: usize,
     /// Deployments that somebody made, in an API.
     pub deployments_per_api_max: usize,
     /// Automatic deployments that an API keeps; the oldest unused ones go.
@@ -90,6 +96,10 @@ pub struct Quotas {
     pub certificates_max: usize,
     pub domain_names_max: usize,
     pub mappings_per_domain_name_max: usize,
+    /// Lists and objects within each other in an OpenAPI document.
+    pub openapi_depth_max: usize,
+    /// Values that an OpenAPI document may unfold to, aliases and references counted as what they repeat.
+    pub openapi_values_max: usize,
     /// An integration's timeout, and the default of those that set none.
     pub integration_timeout_ms_max: u32,
 }
@@ -102,6 +112,11 @@ impl Default for Quotas {
             integrations_per_api_max: 300,
             resources_per_api_max: 300,
             stages_per_api_max: 10,
+            authorizers_per_api_max: 10,
+            models_per_api_max: 300,
+            request_validators_per_api_max: 100,
+            documentation_parts_per_api_max: 2_000,
+            documentation_versions_per_api_max: 200,
             deployments_per_api_max: 1_000,
             auto_deployments_kept: 10,
             client_certificates_max: 60,
@@ -109,6 +124,8 @@ impl Default for Quotas {
             certificates_max: 2_500,
             domain_names_max: 120,
             mappings_per_domain_name_max: 200,
+            openapi_depth_max: 100,
+            openapi_values_max: 1_000_000,
             integration_timeout_ms_max: 29_000,
         }
     }

@@ -172,6 +172,31 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
         )?,
         resources_per_api_max: positive("resources-per-api-max", resources, default.resources_per_api_max)?,
         stages_per_api_max: positive("stages-per-api-max", stages, default.stages_per_api_max)?,
+        authorizers_per_api_max: positive(
+            "authorizers-per-api-max",
+            low.authorizers_per_api_max,
+            default.authorizers_per_api_max,
+        )?,
+        models_per_api_max: positive(
+            "models-per-api-max",
+            low.models_per_api_max,
+            default.models_per_api_max,
+        )?,
+        request_validators_per_api_max: positive(
+            "request-validators-per-api-max",
+            low.request_validators_per_api_max,
+            default.request_validators_per_api_max,
+        )?,
+        documentation_parts_per_api_max: positive(
+            "documentation-parts-per-api-max",
+            low.documentation_parts_per_api_max,
+            default.documentation_parts_per_api_max,
+        )?,
+        documentation_versions_per_api_max: positive(
+            "documentation-versions-per-api-max",
+            low.documentation_versions_per_api_max,
+            default.documentation_versions_per_api_max,
+        )?,
         deployments_per_api_max: positive(
             "deployments-per-api-max",
             deployments,
@@ -190,6 +215,12 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
             "mappings-per-domain-name-max",
             low.mappings_per_domain_name_max,
             default.mappings_per_domain_name_max,
+        )?,
+        openapi_depth_max: positive("openapi-depth-max", low.openapi_depth_max, default.openapi_depth_max)?,
+        openapi_values_max: positive(
+            "openapi-values-max",
+            low.openapi_values_max,
+            default.openapi_values_max,
         )?,
         integration_timeout_ms_max: timeout_ms,
     })

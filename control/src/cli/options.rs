@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Args;
 use clap::builder::BoolishValueParser;
+use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
 const ADDRESSES: &str = "Addresses";
@@ -46,6 +46,19 @@ pub(super) struct StatusArgs {
     /// Its region [default: us-east-1]
     #[arg(long, env = "TURNPIKE_CONTROL_REGION", value_name = "REGION")]
     pub(super) region: Option<String>,
+    /// How to write it
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) output: Output,
+}
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum Output {
+    /// A line each, for people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
 }
 
 /// One field per setting, each as typed.
@@ -155,6 +168,21 @@ pub(super) struct LowArgs {
     /// Stages of an API [default: 10]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_STAGES_PER_API_MAX", value_name = "STAGES")]
     pub(super) stages_per_api_max: Option<usize>,
+    /// Authorizers of a REST API [default: 10]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_AUTHORIZERS_PER_API_MAX", value_name = "AUTHORIZERS")]
+    pub(super) authorizers_per_api_max: Option<usize>,
+    /// Models of a REST API, the two default ones included [default: 300]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_MODELS_PER_API_MAX", value_name = "MODELS")]
+    pub(super) models_per_api_max: Option<usize>,
+    /// Request validators of a REST API [default: 100]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_REQUEST_VALIDATORS_PER_API_MAX", value_name = "VALIDATORS")]
+    pub(super) request_validators_per_api_max: Option<usize>,
+    /// Documentation parts of a REST API [default: 2000]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_DOCUMENTATION_PARTS_PER_API_MAX", value_name = "PARTS")]
+    pub(super) documentation_parts_per_api_max: Option<usize>,
+    /// Documentation versions of a REST API [default: 200]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_DOCUMENTATION_VERSIONS_PER_API_MAX", value_name = "VERSIONS")]
+    pub(super) documentation_versions_per_api_max: Option<usize>,
     /// Deployments of an API, automatic ones apart [default: 1000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_DEPLOYMENTS_PER_API_MAX", value_name = "DEPLOYMENTS")]
     pub(super) deployments_per_api_max: Option<usize>,
@@ -176,6 +204,12 @@ pub(super) struct LowArgs {
     /// Mappings of a custom domain name [default: 200]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_MAPPINGS_PER_DOMAIN_NAME_MAX", value_name = "MAPPINGS")]
     pub(super) mappings_per_domain_name_max: Option<usize>,
+    /// Lists and objects within each other in an OpenAPI document that is imported [default: 100]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_OPENAPI_DEPTH_MAX", value_name = "LEVELS")]
+    pub(super) openapi_depth_max: Option<usize>,
+    /// Values that an OpenAPI document may unfold to, counting what aliases and references repeat [default: 1000000]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_OPENAPI_VALUES_MAX", value_name = "VALUES")]
+    pub(super) openapi_values_max: Option<usize>,
     /// Longest timeout of an integration, and the timeout of those that set none [default: 29000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_INTEGRATION_TIMEOUT_MS_MAX", value_name = "MS")]
     pub(super) integration_timeout_ms_max: Option<u32>,
@@ -244,11 +278,13 @@ impl LowArgs {
             connections_max idle_timeout_ms head_timeout_ms
             body_bytes_max body_timeout_ms shutdown_timeout_ms request_log apis_max routes_per_api_max
             integrations_per_api_max resources_per_api_max stages_per_api_max deployments_per_api_max
+            authorizers_per_api_max models_per_api_max request_validators_per_api_max
+            documentation_parts_per_api_max documentation_versions_per_api_max
             auto_deployments_kept client_certificates_max vpc_links_max certificates_max domain_names_max
             mappings_per_domain_name_max truststore_dir
             acme_directory_url acme_contact acme_ca_file acme_request_timeout_ms acme_publish_timeout_ms
             acme_order_timeout_ms acme_orders_max acme_tries_max acme_retry_s_min acme_retry_s_max
-            integration_timeout_ms_max gateways_max hello_timeout_ms write_timeout_ms
+            openapi_depth_max openapi_values_max integration_timeout_ms_max gateways_max hello_timeout_ms write_timeout_ms
         } gateway: file.gateway)
     }
 }

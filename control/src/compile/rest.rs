@@ -1,15 +1,15 @@
 //! A stage of a REST API.
 
-use turnpike_snapshot::{Integration, Protocol, Route, StageUnit, TargetPart};
+use turnpike_snapshot::{Integration, IntegrationKind, Protocol, Route, StageUnit, TargetPart};
 
 use super::CompileError;
+use super::enforcement::{RestAsked, refused_method};
 use super::http::access_log;
 use super::target::{exact, http_proxy};
 use super::upstreams::{Upstreams, Wishes};
 use crate::model::{
-    AuthorizationType, INTEGRATION_REQUEST, IntegrationUri, METHOD_REQUEST, Method, Resource, RestApi,
-    RestContent, RestIntegration, RestIntegrationKind, RestStage, link_id, path_variables,
-    rest_integration_id,
+    IntegrationUri, METHOD_REQUEST, Resource, RestApi, RestContent, RestIntegration, RestStage, link_id,
+    path_variables, rest_integration_id,
 };
 
 /// Compiles `stage` serving `content`, the deployment that it names.
@@ -33,22 +33,11 @@ pub fn rest_stage(
             let index =
                 u32::try_from(integrations.len()).map_err(|_| CompileError::TooManyIntegrations(u32::MAX))?;
             let id = rest_integration_id(&resource.id, name);
-            let wishes = Wishes {
-                link: link_of(stage, &place, integration)?,
-                server_name: None,
-                insecure_skip_verification: integration.insecure_skip_verification,
+            let kind = match refused_method(&RestAsked { api, stage, resource, name, method }) {
+                Some(reason) => IntegrationKind::Refused { reason },
+                None => proxy_of(api, stage, resource, (&id, &place, integration), upstreams)?,
             };
-            let upstream = upstreams.of(&api.id, &id, wishes)?;
-            if let Some(reason) = unserved(method, integration) {
-                return Err(CompileError::Unserved { route: place, reason });
-            }
-            let (uri, target) = resolve(stage, resource, &place, integration)?;
-            let method = integration.method.as_deref().unwrap_or("ANY");
-            integrations.push(Integration {
-                id,
-                timeout_ms: integration.timeout_ms,
-                kind: http_proxy(method, uri, target, &upstream),
-            });
+            integrations.push(Integration { id, timeout_ms: integration.timeout_ms, kind });
             routes.push(Route {
                 method: name.clone(),
                 path: resource.path.clone(),
@@ -66,33 +55,28 @@ pub fn rest_stage(
         access_log: stage.access_log.settings().as_ref().map(access_log).transpose()?,
         integrations,
         routes,
+        canary: None,
     })
 }
 
-/// Why a gateway can't serve the method as its owner asked for it.
-fn unserved(method: &Method, integration: &RestIntegration) -> Option<String> {
-    if method.authorization_type != AuthorizationType::None {
-        return Some(format!("the authorization {} isn't enforced yet", method.authorization_type.name()));
-    }
-    if method.api_key_required {
-        return Some("API keys aren't enforced yet".to_owned());
-    }
-    if let Some(id) = &method.request_validator_id {
-        return Some(format!("the request validator {id} isn't enforced yet"));
-    }
-    if integration.kind != RestIntegrationKind::HttpProxy {
-        return Some(format!("integrations of the type {} aren't run yet", integration.kind.name()));
-    }
-    let unmapped =
-        integration.request_parameters.iter().find(|(target, source)| !is_path_mapping(target, source));
-    unmapped.map(|(target, source)| format!("the mapping of {source} to {target} isn't done yet"))
-}
-
-/// What gateways can do: a variable of the URI from one of the path.
-fn is_path_mapping(target: &str, source: &str) -> bool {
-    let is_path =
-        |text: &str, prefix: &str| text.strip_prefix(prefix).is_some_and(|rest| rest.starts_with("path."));
-    is_path(target, INTEGRATION_REQUEST) && is_path(source, METHOD_REQUEST)
+/// What the method's integration, of this id, passes requests to; `place` names the method.
+fn proxy_of(
+    api: &RestApi,
+    stage: &RestStage,
+    resource: &Resource,
+    (id, place, integration): (&str, &str, &RestIntegration),
+    upstreams: &Upstreams,
+) -> Result<IntegrationKind, CompileError> {
+    let wishes = Wishes {
+        link: link_of(stage, place, integration)?,
+        server_name: None,
+        insecure_skip_verification: integration.insecure_skip_verification,
+    };
+    let upstream = upstreams.of(&api.id, id, wishes)?;
+    let (uri, target) = resolve(stage, resource, place, integration)?;
+    // Only MOCK goes without one, which isn't passed to anything.
+    let method = integration.method.as_deref().unwrap_or("ANY");
+    Ok(http_proxy(method, uri, target, &upstream))
 }
 
 /// The link that the integration leads through, if it does.

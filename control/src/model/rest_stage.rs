@@ -110,6 +110,21 @@ impl RestStage {
     }
 }
 
+impl MethodSetting {
+    /// Whether the account's limits are all there is.
+    #[must_use]
+    pub fn has_default_throttling(&self) -> bool {
+        let default = Self::default();
+        (self.throttling_burst, self.throttling_rate) == (default.throttling_burst, default.throttling_rate)
+    }
+
+    /// Whether it asks for execution logs.
+    #[must_use]
+    pub fn logs(&self) -> bool {
+        self.data_trace_enabled || self.logging_level.as_deref().is_some_and(|level| level != "OFF")
+    }
+}
+
 /// Clients write a resource's path with the slash that it begins with, or without.
 fn names_method(key: &str, path: &str, method: &str) -> bool {
     let Some((resource, name)) = key.rsplit_once('/') else { return false };

@@ -10,7 +10,10 @@ use super::super::v2::apis::new_api_id;
 use super::api_settings::{self, PATCHES, check, check_policy};
 use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, api, over_quota, patch};
 use crate::change::{Change, View};
-use crate::model::{Part, Resource, RestApi, new_id};
+use crate::model::{
+    DocumentationPart, GatewayResponse, Part, RequestValidator, Resource, RestApi, RestAuthorizer, RestModel,
+    new_id,
+};
 
 const ROOT_RESOURCE_ID_LEN: usize = 10;
 const VERSION_CHARS_MAX: usize = 64;
@@ -91,7 +94,12 @@ fn take(view: &View<'_>, mut members: Members, source: Option<&RestApi>) -> Resu
 /// Everything that a deployment would freeze: neither deployments nor stages, as in AWS. Identifiers are an API's own, so
 /// that what refers to another part goes on to.
 fn clone_parts(change: &Change<'_>, from: &str, to: &str) -> Result<(), ApiError> {
-    clone_kind::<Resource>(change, from, to)
+    clone_kind::<Resource>(change, from, to)?;
+    clone_kind::<RestAuthorizer>(change, from, to)?;
+    clone_kind::<RestModel>(change, from, to)?;
+    clone_kind::<RequestValidator>(change, from, to)?;
+    clone_kind::<GatewayResponse>(change, from, to)?;
+    clone_kind::<DocumentationPart>(change, from, to)
 }
 
 fn clone_kind<P: Part>(change: &Change<'_>, from: &str, to: &str) -> Result<(), ApiError> {

@@ -11,7 +11,10 @@ use super::reply::{Answer, Download};
 use super::turnpike::targets;
 use super::{v1, v2};
 use crate::change::{Change, Control, View};
-use crate::model::{HttpDeployment, HttpIntegration, HttpRoute, HttpStage};
+use crate::model::{
+    DocumentationPart, DocumentationVersion, HttpDeployment, HttpIntegration, HttpRoute, HttpStage,
+    RequestValidator, RestAuthorizer, RestModel,
+};
 
 /// What answers an operation.
 #[derive(Debug, Clone, Copy)]
@@ -125,6 +128,42 @@ fn v1_handler(name: &str) -> Option<Handler> {
         "GetStages" => Handler::Look(v1::stages::list),
         "DeleteStage" => Handler::Change(v1::stages::delete),
         "UpdateStage" => Handler::Change(v1::stages::update),
+        "CreateAuthorizer" => Handler::Change(v1::authorizers::create),
+        "GetAuthorizer" => Handler::Look(v1::parts::show_part::<RestAuthorizer>),
+        "GetAuthorizers" => Handler::Look(v1::parts::list_parts::<RestAuthorizer>),
+        "UpdateAuthorizer" => Handler::Change(v1::authorizers::update),
+        "DeleteAuthorizer" => Handler::Change(v1::authorizers::delete),
+        "TestInvokeAuthorizer" => Handler::Look(v1::authorizers::test),
+        "CreateModel" => Handler::Change(v1::models::create),
+        "GetModel" => Handler::Look(v1::models::get),
+        "GetModels" => Handler::Look(v1::parts::list_parts::<RestModel>),
+        "GetModelTemplate" => Handler::Look(v1::models::template),
+        "UpdateModel" => Handler::Change(v1::models::update),
+        "DeleteModel" => Handler::Change(v1::models::delete),
+        "CreateRequestValidator" => Handler::Change(v1::request_validators::create),
+        "GetRequestValidator" => Handler::Look(v1::parts::show_part::<RequestValidator>),
+        "GetRequestValidators" => Handler::Look(v1::parts::list_parts::<RequestValidator>),
+        "UpdateRequestValidator" => Handler::Change(v1::request_validators::update),
+        "DeleteRequestValidator" => Handler::Change(v1::request_validators::delete),
+        "PutGatewayResponse" => Handler::Change(v1::gateway_responses::put),
+        "GetGatewayResponse" => Handler::Look(v1::gateway_responses::get),
+        "GetGatewayResponses" => Handler::Look(v1::gateway_responses::list),
+        "UpdateGatewayResponse" => Handler::Change(v1::gateway_responses::update),
+        "DeleteGatewayResponse" => Handler::Change(v1::gateway_responses::delete),
+        "CreateDocumentationPart" => Handler::Change(v1::documentation_parts::create),
+        "GetDocumentationPart" => Handler::Look(v1::parts::show_part::<DocumentationPart>),
+        "GetDocumentationParts" => Handler::Look(v1::documentation_parts::list),
+        "UpdateDocumentationPart" => Handler::Change(v1::documentation_parts::update),
+        "DeleteDocumentationPart" => Handler::Change(v1::documentation_parts::delete),
+        "ImportDocumentationParts" => Handler::Change(v1::documentation_parts::import),
+        "CreateDocumentationVersion" => Handler::Change(v1::documentation_versions::create),
+        "GetDocumentationVersion" => Handler::Look(v1::parts::show_part::<DocumentationVersion>),
+        "GetDocumentationVersions" => Handler::Look(v1::parts::list_parts::<DocumentationVersion>),
+        "UpdateDocumentationVersion" => Handler::Change(v1::documentation_versions::update),
+        "DeleteDocumentationVersion" => Handler::Change(v1::documentation_versions::delete),
+        "GetAccount" => Handler::Look(v1::account::get),
+        "UpdateAccount" => Handler::Change(v1::account::update),
+        "FlushStageCache" | "FlushStageAuthorizersCache" => Handler::Look(v1::flush::flush),
         "GenerateClientCertificate" => Handler::Change(v1::client_certificates::generate),
         "GetClientCertificate" => Handler::Look(v1::client_certificates::get),
         "GetClientCertificates" => Handler::Look(v1::client_certificates::list),

@@ -1,21 +1,33 @@
 //! REST APIs: the operations of apigateway.
 
+pub(super) mod account;
 mod api_settings;
 pub(super) mod apis;
+pub(super) mod authorizers;
 pub(super) mod base_path_mappings;
 pub(super) mod client_certificates;
 pub(super) mod deployments;
+pub(super) mod documentation_parts;
+pub(super) mod documentation_versions;
+mod documented;
 pub(super) mod domain_names;
 mod expressions;
+pub(super) mod flush;
+pub(super) mod gateway_responses;
 pub(super) mod integration_responses;
 pub(super) mod integrations;
 pub(super) mod method_responses;
 pub(super) mod methods;
+mod model_template;
+pub(super) mod models;
+pub(super) mod parts;
 mod patch;
 mod references;
+pub(super) mod request_validators;
 pub(super) mod resources;
 mod stage_settings;
 pub(super) mod stages;
+mod users;
 pub(super) mod vpc_links;
 
 use super::call::PagingNames;

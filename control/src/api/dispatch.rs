@@ -8,6 +8,7 @@ use super::call::Call;
 use super::error::ApiError;
 use super::operations::{Operation, Service};
 use super::reply::{Answer, Download};
+use super::tags;
 use super::turnpike::targets;
 use super::{v1, v2};
 use crate::change::{Change, Control, View};
@@ -164,6 +165,9 @@ fn v1_handler(name: &str) -> Option<Handler> {
         "GetAccount" => Handler::Look(v1::account::get),
         "UpdateAccount" => Handler::Change(v1::account::update),
         "FlushStageCache" | "FlushStageAuthorizersCache" => Handler::Look(v1::flush::flush),
+        "GetTags" => Handler::Look(tags::get),
+        "TagResource" => Handler::Change(tags::set),
+        "UntagResource" => Handler::Change(tags::remove),
         "GenerateClientCertificate" => Handler::Change(v1::client_certificates::generate),
         "GetClientCertificate" => Handler::Look(v1::client_certificates::get),
         "GetClientCertificates" => Handler::Look(v1::client_certificates::list),
@@ -220,6 +224,9 @@ fn v2_handler(name: &str) -> Option<Handler> {
         "GetDomainNames" => Handler::Look(v2::domain_names::list),
         "UpdateDomainName" => Handler::Change(v2::domain_names::update),
         "DeleteDomainName" => Handler::Change(v2::domain_names::delete),
+        "GetTags" => Handler::Look(tags::get),
+        "TagResource" => Handler::Change(tags::set),
+        "UntagResource" => Handler::Change(tags::remove),
         "CreateApiMapping" => Handler::Change(v2::api_mappings::create),
         "GetApiMapping" => Handler::Look(v2::api_mappings::get),
         "GetApiMappings" => Handler::Look(v2::api_mappings::list),

@@ -25,6 +25,7 @@ mod patch;
 mod references;
 pub(super) mod request_validators;
 pub(super) mod resources;
+pub(super) mod sdk;
 mod stage_settings;
 pub(super) mod stages;
 mod users;

@@ -131,6 +131,8 @@ pub struct Quotas {
     pub openapi_depth_max: usize,
     /// Values that an OpenAPI document may unfold to, aliases and references counted as what they repeat.
     pub openapi_values_max: usize,
+    /// An integration's answer to TestInvokeMethod.
+    pub test_invoke_body_bytes_max: usize,
     /// An integration's timeout, and the default of those that set none.
     pub integration_timeout_ms_max: u32,
 }
@@ -157,6 +159,7 @@ impl Default for Quotas {
             mappings_per_domain_name_max: 200,
             openapi_depth_max: 100,
             openapi_values_max: 1_000_000,
+            test_invoke_body_bytes_max: 10 << 20,
             integration_timeout_ms_max: 29_000,
         }
     }

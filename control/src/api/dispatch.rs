@@ -10,6 +10,7 @@ use super::operations::{Operation, Service};
 use super::reply::{Answer, Download};
 use super::tags;
 use super::turnpike::targets;
+use super::v1::test_invoke::Invocation;
 use super::{v1, v2};
 use crate::change::{Change, Control, View};
 use crate::model::{
@@ -24,6 +25,8 @@ enum Handler {
     Change(fn(&mut Change<'_>, &Call) -> Result<Value, ApiError>),
     /// An answer that isn't JSON of the service's own shape.
     Download(fn(&View<'_>, &Call) -> Result<Download, ApiError>),
+    /// More than a look at the configuration: it takes its time, and no transaction waits for it.
+    Invoke(fn(Arc<Control>, Call) -> Invocation),
 }
 
 /// Runs the operation.
@@ -43,6 +46,7 @@ pub(super) async fn dispatch(
         Handler::Download(download) => {
             control.read_async(move |view| download(view, &call)).await.map(Answer::Download)
         }
+        Handler::Invoke(invoke) => invoke(Arc::clone(control), call).await.map(Answer::Json),
     }
 }
 
@@ -60,7 +64,9 @@ pub(super) fn run_within(
     match supported(service, name)? {
         Handler::Look(look) => look(change, call),
         Handler::Change(run) => run(change, call),
-        Handler::Download(_) => Err(ApiError::unsupported_operation(service.name(), name)),
+        Handler::Download(_) | Handler::Invoke(_) => {
+            Err(ApiError::unsupported_operation(service.name(), name))
+        }
     }
 }
 
@@ -73,7 +79,7 @@ pub(super) fn look_within(
 ) -> Result<Value, ApiError> {
     match supported(service, name)? {
         Handler::Look(look) => look(view, call),
-        Handler::Change(_) | Handler::Download(_) => {
+        Handler::Change(_) | Handler::Download(_) | Handler::Invoke(_) => {
             Err(ApiError::unsupported_operation(service.name(), name))
         }
     }
@@ -165,6 +171,7 @@ fn v1_handler(name: &str) -> Option<Handler> {
         "GetAccount" => Handler::Look(v1::account::get),
         "UpdateAccount" => Handler::Change(v1::account::update),
         "FlushStageCache" | "FlushStageAuthorizersCache" => Handler::Look(v1::flush::flush),
+        "TestInvokeMethod" => Handler::Invoke(v1::test_invoke::invoke),
         "GetSdkTypes" => Handler::Look(v1::sdk::types),
         "GetSdkType" => Handler::Look(v1::sdk::type_named),
         "GetSdk" => Handler::Download(v1::sdk::get),

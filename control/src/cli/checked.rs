@@ -244,6 +244,11 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
             low.openapi_values_max,
             default.openapi_values_max,
         )?,
+        test_invoke_body_bytes_max: positive(
+            "test-invoke-body-bytes-max",
+            low.test_invoke_body_bytes_max,
+            default.test_invoke_body_bytes_max,
+        )?,
         integration_timeout_ms_max: timeout_ms,
     })
 }

@@ -225,6 +225,9 @@ pub(super) struct LowArgs {
     /// Values that an OpenAPI document may unfold to, counting what aliases and references repeat [default: 1000000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_OPENAPI_VALUES_MAX", value_name = "VALUES")]
     pub(super) openapi_values_max: Option<usize>,
+    /// Bytes of an integration's answer to TestInvokeMethod [default: 10485760]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_TEST_INVOKE_BODY_BYTES_MAX", value_name = "BYTES")]
+    pub(super) test_invoke_body_bytes_max: Option<usize>,
     /// Longest timeout of an integration, and the timeout of those that set none [default: 29000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_INTEGRATION_TIMEOUT_MS_MAX", value_name = "MS")]
     pub(super) integration_timeout_ms_max: Option<u32>,
@@ -300,7 +303,8 @@ impl LowArgs {
             mappings_per_domain_name_max truststore_dir
             acme_directory_url acme_contact acme_ca_file acme_request_timeout_ms acme_publish_timeout_ms
             acme_order_timeout_ms acme_orders_max acme_tries_max acme_retry_s_min acme_retry_s_max
-            openapi_depth_max openapi_values_max integration_timeout_ms_max gateways_max hello_timeout_ms write_timeout_ms
+            openapi_depth_max openapi_values_max test_invoke_body_bytes_max
+            integration_timeout_ms_max gateways_max hello_timeout_ms write_timeout_ms
         } gateway: file.gateway)
     }
 }

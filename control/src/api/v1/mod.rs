@@ -28,6 +28,7 @@ pub(super) mod resources;
 pub(super) mod sdk;
 mod stage_settings;
 pub(super) mod stages;
+pub(super) mod test_invoke;
 mod users;
 pub(super) mod vpc_links;
 

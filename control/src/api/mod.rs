@@ -3,6 +3,7 @@
 //! A request's life: read the body within its limits, verify the signature, find the operation, run it in
 //! a transaction, answer. Nothing of a request is looked at before its signature holds.
 
+mod access_log;
 mod acm;
 mod call;
 mod dispatch;

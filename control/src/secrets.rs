@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +81,7 @@ impl SecretsKey {
 /// Encrypts and decrypts under the key of one store.
 pub struct Secrets {
     key: LessSafeKey,
+    fingerprints: hmac::Key,
 }
 
 impl std::fmt::Debug for Secrets {
@@ -132,9 +134,23 @@ impl Secrets {
     }
 
     fn of(key: &[u8; KEY_BYTES]) -> Result<Self, SecretsError> {
+        // A key of its own: what encrypts does nothing else.
+        let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), b"turnpike fingerprints");
+        let fingerprints = hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref());
         // Fails for another length only.
         let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| SecretsError::Random)?;
-        Ok(Self { key: LessSafeKey::new(key) })
+        Ok(Self { key: LessSafeKey::new(key), fingerprints })
+    }
+
+    /// What finds a text again without showing it: the same for the same text in the same context, and of no use to
+    /// who hasn't the key (HMAC-SHA-256, in hexadecimal).
+    #[must_use]
+    pub fn fingerprint(&self, context: &str, text: &[u8]) -> String {
+        let mut signing = hmac::Context::with_key(&self.fingerprints);
+        signing.update(context.as_bytes());
+        signing.update(&[0]);
+        signing.update(text);
+        signing.sign().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Nonce, ciphertext and tag. `context` says what the text is, and where.
@@ -249,6 +265,21 @@ mod tests {
         assert_eq!(opened.open("a", &sealed.expect("sealed")).expect("opens"), b"text");
         assert!(matches!(SecretsKey::parse("ab"), Err(SecretsError::Environment)));
         assert!(!format!("{same:?}").contains(digits.trim_end()));
+    }
+
+    #[test]
+    fn fingerprints_are_of_one_key_context_and_text() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let secrets = Secrets::make(dir.path()).expect("made");
+        let print = secrets.fingerprint("a", b"text");
+        assert_eq!((print.len(), &print), (64, &secrets.fingerprint("a", b"text")));
+        let other = Secrets::make(dir.path()).expect("made");
+        let others = [
+            secrets.fingerprint("b", b"text"),
+            secrets.fingerprint("a", b"t"),
+            other.fingerprint("a", b"text"),
+        ];
+        assert!(!others.contains(&print));
     }
 
     #[test]

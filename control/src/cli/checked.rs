@@ -244,6 +244,23 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
             low.openapi_values_max,
             default.openapi_values_max,
         )?,
+        api_keys_max: positive("api-keys-max", low.api_keys_max, default.api_keys_max)?,
+        usage_plans_max: positive("usage-plans-max", low.usage_plans_max, default.usage_plans_max)?,
+        usage_plans_per_api_key_max: positive(
+            "usage-plans-per-api-key-max",
+            low.usage_plans_per_api_key_max,
+            default.usage_plans_per_api_key_max,
+        )?,
+        stages_per_usage_plan_max: positive(
+            "stages-per-usage-plan-max",
+            low.stages_per_usage_plan_max,
+            default.stages_per_usage_plan_max,
+        )?,
+        throttled_methods_per_usage_plan_stage_max: positive(
+            "throttled-methods-per-usage-plan-stage-max",
+            low.throttled_methods_per_usage_plan_stage_max,
+            default.throttled_methods_per_usage_plan_stage_max,
+        )?,
         integration_timeout_ms_max: timeout_ms,
     })
 }

@@ -225,6 +225,21 @@ pub(super) struct LowArgs {
     /// Values that an OpenAPI document may unfold to, counting what aliases and references repeat [default: 1000000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_OPENAPI_VALUES_MAX", value_name = "VALUES")]
     pub(super) openapi_values_max: Option<usize>,
+    /// API keys [default: 10000]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_API_KEYS_MAX", value_name = "KEYS")]
+    pub(super) api_keys_max: Option<usize>,
+    /// Usage plans [default: 300]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_USAGE_PLANS_MAX", value_name = "PLANS")]
+    pub(super) usage_plans_max: Option<usize>,
+    /// Usage plans that an API key is in [default: 10]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_USAGE_PLANS_PER_API_KEY_MAX", value_name = "PLANS")]
+    pub(super) usage_plans_per_api_key_max: Option<usize>,
+    /// Stages of a usage plan [default: 100]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_STAGES_PER_USAGE_PLAN_MAX", value_name = "STAGES")]
+    pub(super) stages_per_usage_plan_max: Option<usize>,
+    /// Methods of one stage that a usage plan throttles by themselves [default: 300]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_THROTTLED_METHODS_PER_USAGE_PLAN_STAGE_MAX", value_name = "METHODS")]
+    pub(super) throttled_methods_per_usage_plan_stage_max: Option<usize>,
     /// Longest timeout of an integration, and the timeout of those that set none [default: 29000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_INTEGRATION_TIMEOUT_MS_MAX", value_name = "MS")]
     pub(super) integration_timeout_ms_max: Option<u32>,
@@ -297,7 +312,8 @@ impl LowArgs {
             authorizers_per_api_max models_per_api_max request_validators_per_api_max
             documentation_parts_per_api_max documentation_versions_per_api_max
             auto_deployments_kept client_certificates_max vpc_links_max certificates_max domain_names_max
-            mappings_per_domain_name_max truststore_dir
+            mappings_per_domain_name_max api_keys_max usage_plans_max usage_plans_per_api_key_max
+            stages_per_usage_plan_max throttled_methods_per_usage_plan_stage_max truststore_dir
             acme_directory_url acme_contact acme_ca_file acme_request_timeout_ms acme_publish_timeout_ms
             acme_order_timeout_ms acme_orders_max acme_tries_max acme_retry_s_min acme_retry_s_max
             openapi_depth_max openapi_values_max integration_timeout_ms_max gateways_max hello_timeout_ms write_timeout_ms

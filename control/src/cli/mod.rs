@@ -10,9 +10,11 @@ mod document;
 mod domain;
 mod gateway_child;
 mod gateways;
+mod key;
 mod lookup;
 mod options;
 mod output;
+mod plan;
 mod route;
 mod serve;
 mod signals;
@@ -28,7 +30,9 @@ use client::Reach;
 use completions::CompletionsArgs;
 use deploy::{DeployArgs, RollbackArgs};
 use domain::DomainArgs;
+use key::KeyArgs;
 use options::{ServeArgs, StatusArgs, UpArgs};
+use plan::PlanArgs;
 use route::RouteArgs;
 use stage::StageArgs;
 use targets::TargetsArgs;
@@ -86,6 +90,10 @@ enum Command {
     Deploy(DeployArgs),
     /// Let a stage serve an older deployment again.
     Rollback(RollbackArgs),
+    /// List, show, make, change, import and delete API keys.
+    Key(KeyArgs),
+    /// List, show, make, change and delete usage plans.
+    Plan(PlanArgs),
     /// List, show, make, map and delete custom domain names.
     Domain(DomainArgs),
     /// List the connected gateways, and which version each serves.
@@ -118,6 +126,8 @@ impl Cli {
                 Command::Stage(args) => stage::run(args).await,
                 Command::Deploy(args) => deploy::deploy(args).await,
                 Command::Rollback(args) => deploy::rollback(args).await,
+                Command::Key(args) => key::run(args).await,
+                Command::Plan(args) => plan::run(args).await,
                 Command::Domain(args) => domain::run(args).await,
                 Command::Gateways(reach) => gateways::run(&reach).await,
                 Command::Completions(args) => completions::run(&args),

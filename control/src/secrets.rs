@@ -71,6 +71,39 @@ impl SecretsKey {
         std::env::var(KEY_ENV).ok().map(|digits| Self::parse(&digits)).transpose()
     }
 
+    /// The key that is given, or that of a data directory; `None` when there is neither.
+    ///
+    /// # Errors
+    /// When the file can't be read, or holds something else.
+    pub(crate) fn load(data_dir: &Path, given: Option<&Self>) -> Result<Option<Self>, SecretsError> {
+        if given.is_some() {
+            return Ok(given.cloned());
+        }
+        let path = data_dir.join(FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(SecretsError::File { path, why: error.to_string() }),
+        };
+        match parse_key(text.trim_end()) {
+            Some(key) => Ok(Some(Self(key))),
+            None => Err(SecretsError::File { path, why: "it isn't 64 hexadecimal digits".to_owned() }),
+        }
+    }
+
+    /// Writes it to the data directory's file.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub(crate) fn keep(&self, data_dir: &Path) -> Result<(), SecretsError> {
+        let path = data_dir.join(FILE);
+        write_whole(&path, &self.0).map_err(|source| SecretsError::Write { path, source })
+    }
+
+    pub(crate) fn digits(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// # Errors
     /// When it isn't 64 hexadecimal digits.
     pub fn parse(digits: &str) -> Result<Self, SecretsError> {
@@ -96,19 +129,13 @@ impl Secrets {
     /// # Errors
     /// When the file can't be read, or holds something else.
     pub(crate) fn load(data_dir: &Path, given: Option<&SecretsKey>) -> Result<Option<Self>, SecretsError> {
-        if let Some(SecretsKey(key)) = given {
-            return Self::of(key).map(Some);
-        }
-        let path = data_dir.join(FILE);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(SecretsError::File { path, why: error.to_string() }),
-        };
-        match parse_key(text.trim_end()) {
-            Some(key) => Self::of(&key).map(Some),
-            None => Err(SecretsError::File { path, why: "it isn't 64 hexadecimal digits".to_owned() }),
-        }
+        SecretsKey::load(data_dir, given)?.as_ref().map(Self::with).transpose()
+    }
+
+    /// # Errors
+    /// None that can be had here: the key is of the right length.
+    pub(crate) fn with(key: &SecretsKey) -> Result<Self, SecretsError> {
+        Self::of(&key.0)
     }
 
     /// Makes the key of a data directory that has none.
@@ -118,8 +145,7 @@ impl Secrets {
     pub(crate) fn make(data_dir: &Path) -> Result<Self, SecretsError> {
         let mut key = [0; KEY_BYTES];
         SystemRandom::new().fill(&mut key).map_err(|_| SecretsError::Random)?;
-        let path = data_dir.join(FILE);
-        write_whole(&path, &key).map_err(|source| SecretsError::Write { path, source })?;
+        SecretsKey(key).keep(data_dir)?;
         Self::of(&key)
     }
 

@@ -33,6 +33,20 @@ pub(super) struct UpArgs {
     pub(super) gateway: LowGatewayArgs,
 }
 
+/// Where a store is, for what works on the store itself.
+#[derive(Debug, Args)]
+pub(super) struct StoreArgs {
+    /// TOML file that the serving control is given.
+    #[arg(long, value_name = "FILE", env = "TURNPIKE_CONTROL_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+    /// Directory of the keys and, by default, of the store [default: turnpike-data]
+    #[arg(long, env = "TURNPIKE_CONTROL_DATA_DIR", value_name = "DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+    /// PostgreSQL that the store is in, as postgres://USER:PASSWORD@HOST/DATABASE
+    #[arg(long, env = "TURNPIKE_CONTROL_STORE", value_name = "URL", hide_env_values = true)]
+    pub(super) store: Option<String>,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
     /// TOML file that the running control was given.

@@ -10,8 +10,8 @@ use super::error::ApiError;
 use super::members::check_tags;
 use crate::change::{Change, View};
 use crate::model::{
-    Api, ClientCertificate, DomainName, Entity, HttpApi, HttpStage, HttpVpcLink, Part, RestApi, RestStage,
-    RestVpcLink, Tags,
+    Api, ApiKey, ClientCertificate, DomainName, Entity, HttpApi, HttpStage, HttpVpcLink, Part, RestApi,
+    RestStage, RestVpcLink, Tags, UsagePlan,
 };
 
 pub(super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -64,7 +64,7 @@ macro_rules! tagged {
     };
 }
 
-tagged! { ClientCertificate DomainName HttpApi HttpStage HttpVpcLink RestApi RestStage RestVpcLink }
+tagged! { ApiKey ClientCertificate DomainName HttpApi HttpStage HttpVpcLink RestApi RestStage RestVpcLink UsagePlan }
 
 /// Whether the tags are to be kept as they are now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +85,8 @@ fn visit(view: &View<'_>, arn: &str, see: See<'_>) -> Result<(), ApiError> {
         ["apis", id, "stages", name] => of_part::<HttpStage>(view, id, name, see)?,
         ["domainnames", name] => of_entity::<DomainName>(view, &name.to_ascii_lowercase(), see)?,
         ["clientcertificates", id] => of_entity::<ClientCertificate>(view, id, see)?,
+        ["usageplans", id] => of_entity::<UsagePlan>(view, id, see)?,
+        ["apikeys", id] => of_entity::<ApiKey>(view, id, see)?,
         // Both services' links have ARNs of this form, and no two links an id.
         ["vpclinks", id] => {
             of_entity::<RestVpcLink>(view, id, see)? || of_entity::<HttpVpcLink>(view, id, see)?

@@ -92,7 +92,7 @@ pub(in super::super) fn import(change: &mut Change<'_>, call: &Call) -> Result<V
             return Err(ApiError::bad_request(format!("mode has to be merge or overwrite, not '{other}'")));
         }
     };
-    let fail_on_warnings = call.query_value("failonwarnings")?.as_deref() == Some("true");
+    let fail_on_warnings = call.query_flag("failonwarnings")?;
     let document = json::parse(&call.body)
         .map_err(|error| ApiError::bad_request(format!("The OpenAPI document isn't JSON: {error}")))?;
     let imported = import_document(change, &api.id, &document, overwrite)?;

@@ -76,7 +76,7 @@ const ERROR: &str = r#"{
 
 pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
     let (api_id, mut model) = of_call::<RestModel>(view, call)?;
-    if call.query_value("flatten")?.as_deref() == Some("true") {
+    if call.query_flag("flatten")? {
         let models = view.tx.parts(&api_id)?;
         model.schema = flattened(&api_id, &model, &models).unwrap_or(model.schema);
     }

@@ -16,8 +16,12 @@ def test_tags_of_version_1_come_back_in_the_resources_own_answer(v1):
     api_id = v1.create_rest_api(name="a", tags={"team": "a"})["id"]
     certificate = v1.generate_client_certificate()["clientCertificateId"]
     link = v1.create_vpc_link(name="l", targetArns=["arn:aws:elasticloadbalancing:us-east-1:0:loadbalancer/net/x/1"])["id"]
+    plan = v1.create_usage_plan(name="p")["id"]
+    key = v1.create_api_key(name="k")["id"]
     for arn, read in [
         (f"{PREFIX}/restapis/{api_id}", lambda: v1.get_rest_api(restApiId=api_id)),
+        (f"{PREFIX}/usageplans/{plan}", lambda: v1.get_usage_plan(usagePlanId=plan)),
+        (f"{PREFIX}/apikeys/{key}", lambda: v1.get_api_key(apiKey=key)),
         (
             f"{PREFIX}/clientcertificates/{certificate}",
             lambda: v1.get_client_certificate(clientCertificateId=certificate),
@@ -28,7 +32,7 @@ def test_tags_of_version_1_come_back_in_the_resources_own_answer(v1):
         done = v1.tag_resource(resourceArn=arn, tags={"stage": "x", "a b": "c/d"})
         assert done["ResponseMetadata"]["HTTPStatusCode"] == 204
         after = {**before, "stage": "x", "a b": "c/d"}
-        assert v1.get_tags(resourceArn=arn)["tags"] == after == read()["tags"]
+        assert v1.get_tags(resourceArn=arn)["tags"] == after == read()["tags"], arn
         v1.untag_resource(resourceArn=arn, tagKeys=["stage", "a b", "none"])
         assert v1.get_tags(resourceArn=arn)["tags"] == before
 
@@ -68,6 +72,6 @@ def test_tags_have_limits(v1):
     for tags in ({"more": "v"}, {"aws:x": "v"}, {"k0": "v" * 257}, {"k" * 129: "v"}, {"k0": "{}"}):
         assert error_of(v1.tag_resource, resourceArn=arn, tags=tags)[:2] == ("BadRequestException", 400), tags
     assert v1.get_tags(resourceArn=arn)["tags"] == {f"k{n}": "v" for n in range(50)}
-    for kind in ("restapis", "apis", "domainnames", "vpclinks", "clientcertificates"):
+    for kind in ("restapis", "apis", "domainnames", "vpclinks", "clientcertificates", "usageplans", "apikeys"):
         missing = f"{PREFIX}/{kind}/none"
         assert error_of(v1.get_tags, resourceArn=missing)[:2] == ("NotFoundException", 404)

@@ -7,9 +7,9 @@ use serde_json::Value;
 use super::call::Call;
 use super::error::ApiError;
 use super::operations::{Operation, Service};
-use super::turnpike::targets;
+use super::turnpike::{audit, targets};
 use super::{v1, v2};
-use crate::change::{Change, Control, View};
+use crate::change::{Change, Control, Deed, View};
 use crate::model::{HttpDeployment, HttpIntegration, HttpRoute, HttpStage};
 
 /// What answers an operation.
@@ -19,7 +19,7 @@ enum Handler {
     Change(fn(&mut Change<'_>, &Call) -> Result<Value, ApiError>),
 }
 
-/// Runs the operation. `null` is an answer without a body.
+/// Runs the operation; the audit log has `deed` where it changes something. `null` is an answer without a body.
 ///
 /// # Errors
 /// The operation's own; or it has no handler.
@@ -27,12 +27,20 @@ pub(super) async fn dispatch(
     control: &Arc<Control>,
     operation: &Operation,
     call: Call,
+    deed: Deed,
 ) -> Result<Value, ApiError> {
     let unsupported = || ApiError::unsupported_operation(operation.service.name(), operation.name);
     match handler(operation.service, operation.name).ok_or_else(unsupported)? {
         Handler::Look(look) => control.read_async(move |view| look(view, &call)).await,
-        Handler::Change(change) => control.change_async(move |under_way| change(under_way, &call)).await,
+        Handler::Change(change) => {
+            control.change_for_async(deed, move |under_way| change(under_way, &call)).await
+        }
     }
+}
+
+/// Whether the operation changes something.
+pub(super) fn changes(operation: &Operation) -> bool {
+    matches!(handler(operation.service, operation.name), Some(Handler::Change(_)))
 }
 
 fn handler(service: Service, name: &str) -> Option<Handler> {
@@ -149,6 +157,7 @@ fn turnpike_handler(name: &str) -> Option<Handler> {
         "DeleteIntegrationTargets" => Handler::Change(targets::delete_of_integration),
         "PutMethodTargets" => Handler::Change(targets::put_of_method),
         "GetMethodTargets" => Handler::Look(targets::get_of_method),
+        "GetAuditRecords" => Handler::Look(audit::list),
         "DeleteMethodTargets" => Handler::Change(targets::delete_of_method),
         _ => return None,
     })

@@ -1,13 +1,16 @@
 //! The management API: AWS's own wire shapes over HTTP, every call signed.
 //!
-//! A request's life: read the body within its limits, verify the signature, find the operation, run it in
-//! a transaction, answer. Nothing of a request is looked at before its signature holds.
+//! A request's life: read the body within its limits, verify the signature, find the operation, ask the caller's
+//! policies, run it in a transaction with its record in the audit log, answer. Nothing of a request is looked at
+//! before its signature holds.
 
+mod access;
 mod acm;
 mod call;
 mod dispatch;
 mod domains;
 mod error;
+mod iam;
 mod json;
 mod links;
 mod listener;
@@ -20,6 +23,7 @@ mod turnpike;
 mod v1;
 mod v2;
 
+pub use access::Peer;
 pub use error::ApiError;
 pub use listener::{BoundedListener, BoundedStream};
 pub use server::{Api, router};

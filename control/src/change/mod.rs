@@ -1,12 +1,14 @@
 //! A change from the call to the commit: the entities that a caller writes, the automatic deployments
 //! that follow, the units that have to be compiled again, and the new root, all in one transaction.
 
+mod audit;
 mod deploy;
 mod domains;
 mod recompile;
 mod source;
 mod upstreams;
 
+pub use audit::{AuditRecord, AuditedDocument, Deed};
 pub(crate) use deploy::DEPLOYMENT_ID_LEN;
 
 use std::collections::BTreeSet;
@@ -15,6 +17,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use tokio::sync::{Notify, watch};
 
+use audit::AuditClock;
 use domains::Touched;
 
 use crate::compile::{CompileError, Reference};
@@ -44,6 +47,7 @@ pub struct Control {
     committed: watch::Sender<u64>,
     /// Told of what was requested of a certificate authority.
     requested: Notify,
+    audit: AuditClock,
 }
 
 impl Control {
@@ -60,6 +64,7 @@ impl Control {
             endpoint_port,
             committed: watch::Sender::new(0),
             requested: Notify::new(),
+            audit: AuditClock::default(),
         };
         control.change(|change| change.open())?;
         let version = control.store.read::<_, StoreError>(|tx| tx.version())?;
@@ -101,7 +106,8 @@ impl Control {
         self.store.read(|tx| look(&self.view(tx)))
     }
 
-    /// Runs `change` and all that follows from it; `Ok` means that it is on the disk. Blocks.
+    /// Runs `change` and all that follows from it; `Ok` means that it is on the disk. Blocks. It is Turnpike's own:
+    /// what somebody asks for goes through [`Self::change_for`].
     ///
     /// # Errors
     /// The change's own, or one of what follows; then nothing has changed.
@@ -109,7 +115,37 @@ impl Control {
     where
         E: From<StoreError> + From<ChangeError>,
     {
+        self.change_and_note(None, change)
+    }
+
+    /// As [`Self::change`], with a record of it in the audit log.
+    ///
+    /// # Errors
+    /// As [`Self::change`].
+    pub fn change_for<T, E>(
+        &self,
+        deed: &Deed,
+        change: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<StoreError> + From<ChangeError>,
+    {
+        self.change_and_note(Some(deed), change)
+    }
+
+    fn change_and_note<T, E>(
+        &self,
+        deed: Option<&Deed>,
+        change: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<StoreError> + From<ChangeError>,
+    {
+        let deed = deed.filter(|_| self.settings.audit.records_max > 0);
         let (output, published, requests) = self.store.write(|tx| {
+            if deed.is_some() {
+                tx.begin_journal();
+            }
             let mut under_way = Change {
                 view: self.view(tx),
                 redeployed: BTreeSet::new(),
@@ -122,6 +158,9 @@ impl Control {
             let output = change(&mut under_way)?;
             let requests = under_way.requests;
             let published = under_way.finish()?;
+            if let Some(deed) = deed {
+                self.note_change(tx, deed, published)?;
+            }
             Ok::<_, E>((output, published, requests))
         })?;
         if requests {
@@ -174,6 +213,26 @@ impl Control {
     {
         let control = Arc::clone(self);
         blocking(move || control.change(change)).await
+    }
+
+    /// [`Self::change_for`] off the runtime's threads.
+    ///
+    /// # Errors
+    /// As [`Self::change`].
+    ///
+    /// # Panics
+    /// When `change` does.
+    pub async fn change_for_async<T, E>(
+        self: &Arc<Self>,
+        deed: Deed,
+        change: impl FnOnce(&mut Change<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + From<ChangeError> + Send + 'static,
+    {
+        let control = Arc::clone(self);
+        blocking(move || control.change_for(&deed, change)).await
     }
 
     fn view<'a>(&'a self, tx: &'a Tx<'a>) -> View<'a> {

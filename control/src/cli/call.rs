@@ -33,19 +33,20 @@ pub(super) struct Answer {
 impl Caller<'_> {
     /// # Errors
     /// When nobody answers, not within 10 s, or not in HTTP. Every status is an answer.
-    pub(super) async fn call(&self, method: &str, path: &str, body: &[u8]) -> Result<Answer, String> {
-        let asked = tokio::time::timeout(ANSWER_TIMEOUT, self.ask(method, path, body)).await;
+    pub(super) async fn call(&self, method: &str, target: &str, body: &[u8]) -> Result<Answer, String> {
+        let asked = tokio::time::timeout(ANSWER_TIMEOUT, self.ask(method, target, body)).await;
         let late = |_| format!("{} didn't answer within {ANSWER_TIMEOUT:?}", self.authority);
         parse_answer(&asked.map_err(late)??)
     }
 
-    async fn ask(&self, method: &str, path: &str, body: &[u8]) -> Result<Vec<u8>, String> {
+    async fn ask(&self, method: &str, target: &str, body: &[u8]) -> Result<Vec<u8>, String> {
         let Self { authority, key, region, address_hint } = self;
         let headers = [("host".to_owned(), (*authority).to_owned())];
-        let request = SignedRequest { method, path, query: "", headers: &headers, body };
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let request = SignedRequest { method, path, query, headers: &headers, body };
         let signed = sign(&request, key, region, SIGNING_NAME, now_s());
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {authority}\r\nx-amz-date: {}\r\nauthorization: {}\r\n\
+            "{method} {target} HTTP/1.1\r\nhost: {authority}\r\nx-amz-date: {}\r\nauthorization: {}\r\n\
              content-length: {}\r\nconnection: close\r\n\r\n",
             signed.x_amz_date,
             signed.authorization,

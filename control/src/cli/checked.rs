@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::options::{LowArgs, LowGatewayArgs, ServeArgs, StatusArgs, UpArgs};
 use crate::compile;
 use crate::publish::PublishSettings;
-use crate::settings::{Account, AcmeSettings, Quotas, Settings};
+use crate::settings::{Account, AcmeSettings, AuditSettings, Quotas, Settings};
 
 const DATA_DIR: &str = "turnpike-data";
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9080);
@@ -96,6 +96,7 @@ fn settings(low: &LowArgs) -> Result<Settings, String> {
         truststore_dir: low.truststore_dir.clone(),
         acme: acme(low)?,
         quotas: quotas(low)?,
+        audit: audit(low)?,
         request_log: low.request_log.unwrap_or(false),
     })
 }
@@ -150,6 +151,15 @@ fn acme(low: &LowArgs) -> Result<Option<AcmeSettings>, String> {
     }))
 }
 
+fn audit(low: &LowArgs) -> Result<AuditSettings, String> {
+    let default = AuditSettings::default();
+    Ok(AuditSettings {
+        records_max: low.audit_records_max.unwrap_or(default.records_max),
+        days_max: positive("audit-days-max", low.audit_days_max, default.days_max)?,
+        record_bytes_max: low.audit_record_bytes_max.unwrap_or(default.record_bytes_max),
+    })
+}
+
 fn quotas(low: &LowArgs) -> Result<Quotas, String> {
     let default = Quotas::default();
     let kept = low.auto_deployments_kept.unwrap_or(default.auto_deployments_kept);
@@ -190,6 +200,17 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
             "mappings-per-domain-name-max",
             low.mappings_per_domain_name_max,
             default.mappings_per_domain_name_max,
+        )?,
+        users_max: positive("users-max", low.users_max, default.users_max)?,
+        access_keys_per_user_max: positive(
+            "access-keys-per-user-max",
+            low.access_keys_per_user_max,
+            default.access_keys_per_user_max,
+        )?,
+        user_policies_chars_max: positive(
+            "user-policies-chars-max",
+            low.user_policies_chars_max,
+            default.user_policies_chars_max,
         )?,
         integration_timeout_ms_max: timeout_ms,
     })

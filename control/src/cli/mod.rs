@@ -1,5 +1,6 @@
 //! The operator's command line.
 
+mod audit;
 mod call;
 mod checked;
 mod gateway_child;
@@ -12,6 +13,7 @@ mod up;
 
 use clap::{Parser, Subcommand};
 
+use audit::AuditArgs;
 use options::{ServeArgs, StatusArgs, UpArgs};
 use targets::TargetsArgs;
 
@@ -53,6 +55,10 @@ enum Command {
     /// Calls a running turnpike-control as the AWS CLI does, and with its variables: AWS_ACCESS_KEY_ID and
     /// AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, AWS_REGION or AWS_DEFAULT_REGION.
     Targets(TargetsArgs),
+    /// Show who changed what, and what policies refused, the newest first.
+    ///
+    /// Calls a running turnpike-control as `targets` does, and with the same variables.
+    Audit(AuditArgs),
 }
 
 impl Cli {
@@ -72,6 +78,7 @@ impl Cli {
                 Command::Up(args) => up::run(*args).await,
                 Command::Status(args) => status::run(args).await,
                 Command::Targets(args) => targets::run(args).await,
+                Command::Audit(args) => audit::run(args).await,
             }
         });
         // What still blocks in the store is a transaction that nobody was told of.

@@ -94,6 +94,13 @@ The document, with its defaults; only targets has to be there, and an unknown me
 struct Of {
     #[command(flatten)]
     owner: Owner,
+    #[command(flatten)]
+    endpoint: Endpoint,
+}
+
+/// A running control.
+#[derive(Debug, Args)]
+pub(super) struct Endpoint {
     /// Address of the management API [default: http://127.0.0.1:9080]
     #[arg(long, env = "AWS_ENDPOINT_URL", value_name = "URL")]
     endpoint_url: Option<String>,
@@ -133,18 +140,44 @@ pub(super) async fn run(args: TargetsArgs) -> Result<(), String> {
         TargetsCommand::Get { of } => ("GET", of, Vec::new()),
         TargetsCommand::Delete { of } => ("DELETE", of, Vec::new()),
     };
-    let endpoint_url = of.endpoint_url.as_deref().unwrap_or(ENDPOINT_URL);
-    let region = of.region.or_else(|| variable("AWS_DEFAULT_REGION")).unwrap_or_else(|| REGION.to_owned());
-    let caller = Caller {
-        authority: &authority(endpoint_url)?,
-        key: &access_key(variable)?,
-        region: &region,
-        address_hint: "Name its address with --endpoint-url or AWS_ENDPOINT_URL",
-    };
+    let called = of.endpoint.resolve()?;
+    let caller = called.caller();
     let answer = caller.call(method, &of.owner.path(), &body).await?;
     match told(&answer)? {
         Some(document) => say(&document),
         None => Ok(()),
+    }
+}
+
+/// Where to call, and as whom.
+#[derive(Debug)]
+pub(super) struct Called {
+    authority: String,
+    key: AccessKey,
+    region: String,
+}
+
+impl Endpoint {
+    /// # Errors
+    /// When the environment has no access key, or the address isn't one.
+    pub(super) fn resolve(&self) -> Result<Called, String> {
+        let region = self.region.clone().or_else(|| variable("AWS_DEFAULT_REGION"));
+        Ok(Called {
+            authority: authority(self.endpoint_url.as_deref().unwrap_or(ENDPOINT_URL))?,
+            key: access_key(variable)?,
+            region: region.unwrap_or_else(|| REGION.to_owned()),
+        })
+    }
+}
+
+impl Called {
+    pub(super) fn caller(&self) -> Caller<'_> {
+        Caller {
+            authority: &self.authority,
+            key: &self.key,
+            region: &self.region,
+            address_hint: "Name its address with --endpoint-url or AWS_ENDPOINT_URL",
+        }
     }
 }
 
@@ -213,7 +246,7 @@ fn authority(url: &str) -> Result<String, String> {
 }
 
 /// What to print of a success.
-fn told(answer: &Answer) -> Result<Option<String>, String> {
+pub(super) fn told(answer: &Answer) -> Result<Option<String>, String> {
     let Answer { status, body } = answer;
     let document: Option<Value> = serde_json::from_str(body).ok();
     let message = document.as_ref().and_then(|document| document["message"].as_str()).unwrap_or(body);

@@ -7,6 +7,7 @@ mod certificate;
 mod client_certificate;
 mod domain_name;
 mod http_api;
+mod iam;
 mod ids;
 mod path_part;
 mod rest_api;
@@ -22,6 +23,7 @@ pub use certificate::{AcmeAccount, Certificate, Challenge, Issued, Order, Reques
 pub use client_certificate::ClientCertificate;
 pub use domain_name::{ApiMapping, DomainName, MutualTls, check_mapping_key, parse_domain_name};
 pub use http_api::{HttpApi, HttpContent, HttpDeployment, HttpIntegration, HttpRoute, HttpStage};
+pub use iam::{User, UserAccessKey, UserPolicy, check_user_name, check_user_path};
 pub use ids::{IdError, new_id, new_uuid};
 pub use path_part::{PathPart, PathPartError};
 pub use rest_api::{Method, Resource, RestApi, RestContent, RestDeployment, RestIntegration, RestStage};

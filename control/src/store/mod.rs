@@ -5,7 +5,9 @@
 //! leaves no half change. One process at a time holds a data directory. Calls block: async callers go
 //! through `tokio::task::spawn_blocking`.
 
+mod audit;
 mod entities;
+mod journal;
 mod lock;
 mod published;
 mod references;
@@ -21,6 +23,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use turnpike_snapshot::UnitHash;
 
+pub use audit::{AuditEntry, AuditFilter, audit_id};
+pub use journal::{DocumentChange, DocumentId};
 pub use lock::LockError;
 pub use published::{Slot, UNITS_KEPT_VERSIONS};
 pub use tx::{Page, Tx};

@@ -14,7 +14,7 @@ pub(super) const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What makes each version from the one before it; the first makes a file from nothing.
-pub(super) const STEPS: [&str; 3] = [APIS, ENTITIES, REFERENCES];
+pub(super) const STEPS: [&str; 4] = [APIS, ENTITIES, REFERENCES, AUDIT];
 
 /// - `api`: one row an API, of either kind.
 /// - `part`: what belongs to an API, by kind and id; `name` is a second unique name.
@@ -99,6 +99,19 @@ const REFERENCES: &str = "
     ) WITHOUT ROWID;
     CREATE INDEX reference_by_unit ON reference (family, id);
     PRAGMA user_version = 3;
+";
+
+/// - `audit`: one row a change, or one that was refused; `id` sorts by time. With row ids, so that the index of ids
+///   has no documents in it.
+const AUDIT: &str = "
+    CREATE TABLE audit (
+        id TEXT PRIMARY KEY,
+        actor TEXT NOT NULL,
+        operation TEXT NOT NULL,
+        resource TEXT NOT NULL,
+        doc TEXT NOT NULL
+    );
+    PRAGMA user_version = 4;
 ";
 
 /// Opens a connection whose commits are on the disk when they return.

@@ -1,8 +1,11 @@
 //! A transaction's view of the entities.
 
+use std::cell::RefCell;
+
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::StoreError;
+use super::journal::Journal;
 use crate::model::{Api, Part};
 use crate::secrets::{Sealed, Secrets};
 
@@ -11,6 +14,7 @@ use crate::secrets::{Sealed, Secrets};
 pub struct Tx<'a> {
     pub(super) sql: &'a Transaction<'a>,
     pub(super) secrets: &'a Secrets,
+    pub(super) journal: RefCell<Option<Journal>>,
 }
 
 /// Part of a list, in the order of identifiers.
@@ -23,7 +27,7 @@ pub struct Page<T> {
 
 impl<'a> Tx<'a> {
     pub(super) fn new(sql: &'a Transaction<'a>, secrets: &'a Secrets) -> Self {
-        Self { sql, secrets }
+        Self { sql, secrets, journal: RefCell::default() }
     }
 
     /// Encrypts what a document must not show. `context` says what it is, and of which entity.
@@ -80,12 +84,14 @@ impl<'a> Tx<'a> {
         let sql = "INSERT INTO api (id, kind, doc) VALUES (?, ?, ?)
                    ON CONFLICT (id) DO UPDATE SET doc = excluded.doc";
         let doc = write_document(A::KIND, api.id(), api)?;
+        self.note_api(A::KIND, api.id(), Some(&doc))?;
         self.sql.prepare_cached(sql)?.execute([api.id(), A::KIND, &doc])?;
         Ok(())
     }
 
     /// Removes the API and its parts.
     pub fn delete_api(&self, id: &str) -> Result<(), StoreError> {
+        self.note_api_removal(id)?;
         self.sql.prepare_cached("DELETE FROM api WHERE id = ?")?.execute([id])?;
         Ok(())
     }
@@ -141,11 +147,13 @@ impl<'a> Tx<'a> {
         let sql = "INSERT INTO part (api_id, kind, id, name, doc) VALUES (?, ?, ?, ?, ?)
                    ON CONFLICT (api_id, kind, id) DO UPDATE SET name = excluded.name, doc = excluded.doc";
         let doc = write_document(P::KIND, part.id(), part)?;
+        self.note_part(P::KIND, (api_id, part.id()), Some(&doc))?;
         self.sql.prepare_cached(sql)?.execute(params![api_id, P::KIND, part.id(), part.name(), doc])?;
         Ok(())
     }
 
     pub fn delete_part<P: Part>(&self, api_id: &str, id: &str) -> Result<(), StoreError> {
+        self.note_part(P::KIND, (api_id, id), None)?;
         let sql = "DELETE FROM part WHERE api_id = ? AND kind = ? AND id = ?";
         self.sql.prepare_cached(sql)?.execute([api_id, P::KIND, id])?;
         Ok(())

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::call::Call;
 use super::error::ApiError;
 use super::operations::{Operation, Service};
+use super::reply::{Answer, Download};
 use super::turnpike::{audit, targets};
 use super::{v1, v2};
 use crate::change::{Change, Control, Deed, View};
@@ -17,9 +18,11 @@ use crate::model::{HttpDeployment, HttpIntegration, HttpRoute, HttpStage};
 enum Handler {
     Look(fn(&View<'_>, &Call) -> Result<Value, ApiError>),
     Change(fn(&mut Change<'_>, &Call) -> Result<Value, ApiError>),
+    /// An answer that isn't JSON of the service's own shape.
+    Download(fn(&View<'_>, &Call) -> Result<Download, ApiError>),
 }
 
-/// Runs the operation; the audit log has `deed` where it changes something. `null` is an answer without a body.
+/// Runs the operation; the audit log has `deed` where it changes something.
 ///
 /// # Errors
 /// The operation's own; or it has no handler.
@@ -28,12 +31,14 @@ pub(super) async fn dispatch(
     operation: &Operation,
     call: Call,
     deed: Deed,
-) -> Result<Value, ApiError> {
-    let unsupported = || ApiError::unsupported_operation(operation.service.name(), operation.name);
-    match handler(operation.service, operation.name).ok_or_else(unsupported)? {
-        Handler::Look(look) => control.read_async(move |view| look(view, &call)).await,
+) -> Result<Answer, ApiError> {
+    match supported(operation.service, operation.name)? {
+        Handler::Look(look) => control.read_async(move |view| look(view, &call)).await.map(Answer::Json),
         Handler::Change(change) => {
-            control.change_for_async(deed, move |under_way| change(under_way, &call)).await
+            control.change_for_async(deed, move |under_way| change(under_way, &call)).await.map(Answer::Json)
+        }
+        Handler::Download(download) => {
+            control.read_async(move |view| download(view, &call)).await.map(Answer::Download)
         }
     }
 }
@@ -41,6 +46,43 @@ pub(super) async fn dispatch(
 /// Whether the operation changes something.
 pub(super) fn changes(operation: &Operation) -> bool {
     matches!(handler(operation.service, operation.name), Some(Handler::Change(_)))
+}
+
+/// Runs a further operation within a change that is under way, as if it had been called for itself: what one
+/// call makes of many operations obeys their rules.
+///
+/// # Errors
+/// The operation's own; or it has no handler.
+pub(super) fn run_within(
+    change: &mut Change<'_>,
+    service: Service,
+    name: &str,
+    call: &Call,
+) -> Result<Value, ApiError> {
+    match supported(service, name)? {
+        Handler::Look(look) => look(change, call),
+        Handler::Change(run) => run(change, call),
+        Handler::Download(_) => Err(ApiError::unsupported_operation(service.name(), name)),
+    }
+}
+
+/// As [`run_within`], for an operation that only looks.
+pub(super) fn look_within(
+    view: &View<'_>,
+    service: Service,
+    name: &str,
+    call: &Call,
+) -> Result<Value, ApiError> {
+    match supported(service, name)? {
+        Handler::Look(look) => look(view, call),
+        Handler::Change(_) | Handler::Download(_) => {
+            Err(ApiError::unsupported_operation(service.name(), name))
+        }
+    }
+}
+
+fn supported(service: Service, name: &str) -> Result<Handler, ApiError> {
+    handler(service, name).ok_or_else(|| ApiError::unsupported_operation(service.name(), name))
 }
 
 fn handler(service: Service, name: &str) -> Option<Handler> {
@@ -139,6 +181,9 @@ fn v2_handler(name: &str) -> Option<Handler> {
         "UpdateApiMapping" => Handler::Change(v2::api_mappings::update),
         "DeleteApiMapping" => Handler::Change(v2::api_mappings::delete),
         "CreateVpcLink" => Handler::Change(v2::vpc_links::create),
+        "ImportApi" => Handler::Change(v2::imports::import),
+        "ReimportApi" => Handler::Change(v2::imports::reimport),
+        "ExportApi" => Handler::Download(v2::exports::export),
         "GetVpcLink" => Handler::Look(v2::vpc_links::get),
         "GetVpcLinks" => Handler::Look(v2::vpc_links::list),
         "UpdateVpcLink" => Handler::Change(v2::vpc_links::update),

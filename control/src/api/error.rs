@@ -115,7 +115,11 @@ impl From<AuthError> for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Root(_) => Self::bad_request(error.to_string()),
+            StoreError::Root(_) | StoreError::NulInText => Self::bad_request(error.to_string()),
+            // Nothing was changed, and a later call may succeed.
+            StoreError::Unreachable { .. } | StoreError::Busy(_) | StoreError::TakenOver { .. } => {
+                Self { status: 503, code: "ServiceUnavailableException", message: error.to_string() }
+            }
             error => Self::internal(&error),
         }
     }

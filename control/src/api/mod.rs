@@ -10,7 +10,9 @@ mod call;
 mod dispatch;
 mod domains;
 mod error;
+mod exports;
 mod iam;
+mod imports;
 mod json;
 mod links;
 mod listener;
@@ -25,9 +27,10 @@ mod v2;
 
 pub use access::Peer;
 pub use error::ApiError;
+pub(crate) use json::parse as unique_json;
 pub use listener::{BoundedListener, BoundedStream};
 pub use server::{Api, router};
-pub use status::{STATUS_PATH, Status, StatusGateway, StatusGroup};
+pub use status::{STATUS_PATH, Status, StatusGateway, StatusGroup, StatusUnenforced};
 
 /// What clients sign their calls for; both services of APIs share it.
 pub const SIGNING_NAME: &str = "apigateway";

@@ -10,10 +10,9 @@ use axum::body::{Body, HttpBody as _};
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::HeaderValue;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::response::Response;
-use serde_json::Value;
 
 use super::access::{Ask, Caller, Peer, RequestTags, authorize, identify, of_json};
 use super::call::Call;
@@ -21,7 +20,7 @@ use super::dispatch::{changes, dispatch};
 use super::error::ApiError;
 use super::iam::{self, QueryService};
 use super::operations::Operations;
-use super::reply::{RequestId, Wire, failure, success};
+use super::reply::{Answer, RequestId, Wire, failure, success};
 use super::status::{STATUS_PATH, Status};
 use super::{SIGNING_NAME, acm};
 use crate::change::{Control, Deed};
@@ -145,7 +144,7 @@ async fn handle(
         Err(error) => failure(*wire, id, error),
     };
     if let Err(error) = &answered
-        && error.status == 500
+        && matches!(error.status, 500 | 503)
     {
         log_line!("management: {} failed: {} ({id})", incoming.line(), error.message);
     }
@@ -157,7 +156,7 @@ async fn handle(
 }
 
 /// The status and the body of a success.
-async fn answer(api: &Arc<Api>, incoming: &Incoming, body: Body) -> Result<(u16, Value), ApiError> {
+async fn answer(api: &Arc<Api>, incoming: &Incoming, body: Body) -> Result<(u16, Answer), ApiError> {
     let body = read_body(api, body).await?;
     let region = api.control.settings().account.region.as_str();
     // IAM and STS are of no region; clients sign for the one that they are set to, or for AWS's first.
@@ -180,13 +179,13 @@ async fn answer_rest(
     incoming: &Incoming,
     caller: &Caller,
     body: Vec<u8>,
-) -> Result<(u16, Value), ApiError> {
+) -> Result<(u16, Answer), ApiError> {
     let (method, path, query) = (incoming.parts.method.as_str(), incoming.path(), incoming.query());
     let account = &api.control.settings().account;
     if (method, path) == ("GET", STATUS_PATH) {
         let asks = [Ask::turnpike(account, "GetStatus", "/status")];
         permit(api, caller, &asks, &RequestTags::new(), None).await?;
-        return Ok((200, Status::of(api).await?.to_json()));
+        return Ok((200, Status::of(api).await?.to_json().into()));
     }
     let found = api.operations.find(method, path, query)?;
     let operation = found.operation;
@@ -194,7 +193,9 @@ async fn answer_rest(
     let asks = Ask::of_operation(account, &found, !tags.is_empty());
     let deed = incoming.deed(api, caller, (operation.service.name(), operation.name), &asks);
     permit(api, caller, &asks, &tags, changes(operation).then_some(&deed)).await?;
-    let call = Call { parameters: found.parameters, query: query.to_owned(), body };
+    let accept =
+        incoming.parts.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
+    let call = Call { parameters: found.parameters, query: query.to_owned(), accept, body };
     let body = dispatch(&api.control, operation, call, deed).await?;
     Ok((operation.status, body))
 }
@@ -205,12 +206,12 @@ async fn answer_acm(
     caller: &Caller,
     target: &str,
     body: Vec<u8>,
-) -> Result<Value, ApiError> {
+) -> Result<Answer, ApiError> {
     let action = acm::Action::of(target)?;
     let asks = [action.ask(&api.control.settings().account, &body)];
     let deed = incoming.deed(api, caller, (acm::SIGNING_NAME, action.name), &asks);
     permit(api, caller, &asks, &of_json(&body, ""), action.changes().then_some(&deed)).await?;
-    action.run(&api.control, body, deed).await
+    Ok(action.run(&api.control, body, deed).await?.into())
 }
 
 /// IAM and STS.
@@ -220,7 +221,7 @@ async fn answer_query(
     caller: Caller,
     service: QueryService,
     body: &[u8],
-) -> Result<Value, ApiError> {
+) -> Result<Answer, ApiError> {
     let action = iam::Action::of(service, iam::Form::parse(incoming.query(), body)?)?;
     let tags = action.request_tags();
     let (caller, asked) = (Arc::new(caller), action.clone());
@@ -228,7 +229,7 @@ async fn answer_query(
     let asks = api.control.read_async(move |view| asked.asks(view, &by)).await?;
     let deed = incoming.deed(api, &caller, (service.signing_name(), action.name), &asks);
     permit(api, &caller, &asks, &tags, action.changes().then_some(&deed)).await?;
-    action.run(&api.control, caller, deed).await
+    Ok(action.run(&api.control, caller, deed).await?.into())
 }
 
 /// Whether the caller may; if not, and something would have changed, the audit log has it.

@@ -64,6 +64,7 @@ fn compile_domain(domain: &DomainName, mappings: &[Mapping]) -> Result<Domain, C
     let policy = security_policy(&domain.security_policy)?;
     Ok(Domain {
         name: domain.name.clone(),
+        rules: Vec::new(),
         mappings: mappings.to_vec(),
         tls: Some(DomainTls {
             certificate: domain.certificate_id.clone(),

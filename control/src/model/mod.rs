@@ -3,14 +3,19 @@
 //! The second of three shapes: the wire's members are parsed into these by `api`, and `compile` turns
 //! them into units. Whatever has a grammar is checked before it gets here.
 
+mod account;
 mod certificate;
 mod client_certificate;
+mod documentation;
 mod domain_name;
+mod gateway_response;
 mod http_api;
 mod iam;
 mod ids;
 mod path_part;
 mod rest_api;
+mod rest_authorizer;
+mod rest_model;
 mod route_key;
 mod security_policy;
 mod server_name;
@@ -19,14 +24,25 @@ mod targets;
 mod uri;
 mod vpc_link;
 
+pub use account::AccountSettings;
 pub use certificate::{AcmeAccount, Certificate, Challenge, Issued, Order, Request, RequestFailure};
 pub use client_certificate::ClientCertificate;
+pub use documentation::{
+    DocumentationLocation, DocumentationPart, DocumentationSnapshot, DocumentationVersion,
+    documentation_kinds,
+};
 pub use domain_name::{ApiMapping, DomainName, MutualTls, check_mapping_key, parse_domain_name};
+pub use gateway_response::{GatewayResponse, gateway_response_types};
 pub use http_api::{HttpApi, HttpContent, HttpDeployment, HttpIntegration, HttpRoute, HttpStage};
 pub use iam::{User, UserAccessKey, UserPolicy, check_user_name, check_user_path};
 pub use ids::{IdError, new_id, new_uuid};
 pub use path_part::{PathPart, PathPartError};
 pub use rest_api::{Method, Resource, RestApi, RestContent, RestDeployment, RestIntegration, RestStage};
+pub use rest_authorizer::{
+    AUTHORIZER_RESULT_TTL_S_DEFAULT, AUTHORIZER_RESULT_TTL_S_MAX, RestAuthorizer, RestAuthorizerKind,
+    RestJwt, RestJwtClaim, RestJwtIssuer,
+};
+pub use rest_model::{RequestValidator, RestModel};
 pub use route_key::{METHODS, RouteKey, RouteKeyError, path_variables};
 pub use security_policy::{DEFAULT_SECURITY_POLICY, SecurityPolicy, SecurityPolicyError, security_policy};
 pub use server_name::server_name;

@@ -3,8 +3,7 @@
 //! A record is written in the transaction of the change that it tells of. Records are named so that later ones are
 //! greater: the log is read backwards by name, and its old end falls off by name.
 
-use rusqlite::{OptionalExtension as _, params};
-
+use super::sql::values;
 use super::{StoreError, Tx};
 
 /// A record as it is looked for.
@@ -49,19 +48,17 @@ impl Tx<'_> {
     pub fn append_audit(&self, entry: &AuditEntry) -> Result<(), StoreError> {
         let sql = "INSERT INTO audit (id, actor, operation, resource, doc) VALUES (?, ?, ?, ?, ?)";
         let AuditEntry { id, actor, operation, resource, doc } = entry;
-        self.sql.prepare_cached(sql)?.execute(params![id, actor, operation, resource, doc])?;
+        self.sql.execute(sql, values![id, actor, operation, resource, doc])?;
         Ok(())
     }
 
     /// Removes what is older than `oldest_us`, and all but the newest `records_max`.
     pub fn trim_audit(&self, oldest_us: i64, records_max: usize) -> Result<(), StoreError> {
-        let sql = "DELETE FROM audit WHERE id < ?";
-        self.sql.prepare_cached(sql)?.execute([audit_id(oldest_us, "")])?;
+        self.sql.execute("DELETE FROM audit WHERE id < ?", values![&audit_id(oldest_us, "")])?;
         let sql = "SELECT id FROM audit ORDER BY id DESC LIMIT 1 OFFSET ?";
-        let last: Option<String> =
-            self.sql.prepare_cached(sql)?.query_row([records_max], |row| row.get(0)).optional()?;
+        let last: Option<String> = self.sql.row(sql, values![records_max])?;
         if let Some(last) = last {
-            self.sql.prepare_cached("DELETE FROM audit WHERE id <= ?")?.execute([last])?;
+            self.sql.execute("DELETE FROM audit WHERE id <= ?", values![&last])?;
         }
         Ok(())
     }
@@ -106,16 +103,13 @@ impl Tx<'_> {
         upper: &str,
     ) -> Result<Vec<(String, String, String, String)>, StoreError> {
         let sql = "SELECT id, actor, operation, resource FROM audit WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?";
-        let mut statement = self.sql.prepare_cached(sql)?;
-        let rows = statement.query_map(params![lower, upper, CHUNK_ROWS], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        self.sql.rows(sql, values![lower, upper, CHUNK_ROWS])
     }
 
     fn audit_docs(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {
-        let mut statement = self.sql.prepare_cached("SELECT doc FROM audit WHERE id = ?")?;
-        ids.iter().map(|id| Ok(statement.query_row([id], |row| row.get(0))?)).collect()
+        let doc = |id: &String| self.sql.row("SELECT doc FROM audit WHERE id = ?", values![id]);
+        let docs = ids.iter().map(doc).collect::<Result<Vec<Option<String>>, _>>()?;
+        Ok(docs.into_iter().flatten().collect())
     }
 }
 

@@ -5,9 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::OptionalExtension as _;
-use rusqlite::params;
-
+use super::sql::values;
 use super::{StoreError, Tx};
 
 /// Which document: its kind, what it belongs to (an API, another entity, or nothing), its id.
@@ -71,10 +69,7 @@ impl Tx<'_> {
     }
 
     pub(super) fn note_api(&self, kind: &str, id: &str, after: Option<&str>) -> Result<(), StoreError> {
-        self.note(kind, ("", id), after, || {
-            let mut statement = self.sql.prepare_cached("SELECT doc FROM api WHERE id = ?")?;
-            Ok(statement.query_row([id], |row| row.get(0)).optional()?)
-        })
+        self.note(kind, ("", id), after, || self.sql.row("SELECT doc FROM api WHERE id = ?", values![id]))
     }
 
     /// An API goes with all of its parts.
@@ -82,19 +77,13 @@ impl Tx<'_> {
         if !self.journaling() {
             return Ok(());
         }
-        let kind: Option<String> = self
-            .sql
-            .prepare_cached("SELECT kind FROM api WHERE id = ?")?
-            .query_row([id], |row| row.get(0))
-            .optional()?;
+        let kind: Option<String> = self.sql.row("SELECT kind FROM api WHERE id = ?", values![id])?;
         let Some(kind) = kind else { return Ok(()) };
         self.note_api(&kind, id, None)?;
-        let mut statement = self.sql.prepare_cached("SELECT kind, id, doc FROM part WHERE api_id = ?")?;
-        let parts = statement.query_map([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        let parts: Vec<(String, String, String)> = parts.collect::<Result<_, _>>()?;
-        parts
-            .into_iter()
-            .try_for_each(|(kind, part, doc)| self.note(&kind, (id, &part), None, || Ok(Some(doc))))
+        let sql = "SELECT kind, id, doc FROM part WHERE api_id = ?";
+        let parts: Vec<(String, String, String)> = self.sql.rows(sql, values![id])?;
+        let mut parts = parts.into_iter();
+        parts.try_for_each(|(kind, part, doc)| self.note(&kind, (id, &part), None, || Ok(Some(doc))))
     }
 
     pub(super) fn note_part(
@@ -103,11 +92,8 @@ impl Tx<'_> {
         (api_id, id): (&str, &str),
         after: Option<&str>,
     ) -> Result<(), StoreError> {
-        self.note(kind, (api_id, id), after, || {
-            let sql = "SELECT doc FROM part WHERE api_id = ? AND kind = ? AND id = ?";
-            let mut statement = self.sql.prepare_cached(sql)?;
-            Ok(statement.query_row(params![api_id, kind, id], |row| row.get(0)).optional()?)
-        })
+        let sql = "SELECT doc FROM part WHERE api_id = ? AND kind = ? AND id = ?";
+        self.note(kind, (api_id, id), after, || self.sql.row(sql, values![api_id, kind, id]))
     }
 
     pub(super) fn note_entity(
@@ -116,11 +102,8 @@ impl Tx<'_> {
         (owner, id): (&str, &str),
         after: Option<&str>,
     ) -> Result<(), StoreError> {
-        self.note(kind, (owner, id), after, || {
-            let sql = "SELECT doc FROM entity WHERE kind = ? AND owner = ? AND id = ?";
-            let mut statement = self.sql.prepare_cached(sql)?;
-            Ok(statement.query_row(params![kind, owner, id], |row| row.get(0)).optional()?)
-        })
+        let sql = "SELECT doc FROM entity WHERE kind = ? AND owner = ? AND id = ?";
+        self.note(kind, (owner, id), after, || self.sql.row(sql, values![kind, owner, id]))
     }
 
     /// All entities of a kind and owner go.
@@ -129,9 +112,8 @@ impl Tx<'_> {
             return Ok(());
         }
         let sql = "SELECT id, doc FROM entity WHERE kind = ? AND owner = ?";
-        let mut statement = self.sql.prepare_cached(sql)?;
-        let rows = statement.query_map([kind, owner], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let rows: Vec<(String, String)> = rows.collect::<Result<_, _>>()?;
-        rows.into_iter().try_for_each(|(id, doc)| self.note(kind, (owner, &id), None, || Ok(Some(doc))))
+        let rows: Vec<(String, String)> = self.sql.rows(sql, values![kind, owner])?;
+        let mut rows = rows.into_iter();
+        rows.try_for_each(|(id, doc)| self.note(kind, (owner, &id), None, || Ok(Some(doc))))
     }
 }

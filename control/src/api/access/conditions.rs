@@ -76,8 +76,8 @@ pub(in crate::api) fn check_condition_keys(policy: &Policy) -> Result<(), String
         None => key.eq_ignore_ascii_case(known),
     };
     let unknown = |key: &&str| {
-        let prefix = |own: &&str| key.get(..own.len()).is_some_and(|start| start.eq_ignore_ascii_case(own));
-        OWN.iter().any(|own| prefix(&own)) && !KNOWN.iter().chain(&ABSENT).any(|known| is(key, known))
+        let is_of = |own: &&str| key.get(..own.len()).is_some_and(|start| start.eq_ignore_ascii_case(own));
+        OWN.iter().any(is_of) && !KNOWN.iter().chain(&ABSENT).any(|known| is(key, known))
     };
     match policy.condition_keys().find(unknown) {
         None => Ok(()),

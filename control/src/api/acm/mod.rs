@@ -124,11 +124,12 @@ impl Action {
         body: Vec<u8>,
         deed: Deed,
     ) -> Result<Value, ApiError> {
-        let members = Members::parse(&body)?;
         let answered = match self.handler {
-            Handler::Look(look) => control.read_async(move |view| look(view, members)).await,
+            Handler::Look(look) => control.read_async(move |view| look(view, Members::parse(&body)?)).await,
             Handler::Change(change) => {
-                control.change_for_async(deed, move |under_way| change(under_way, members)).await
+                control
+                    .change_for_async(deed, move |under_way| change(under_way, Members::parse(&body)?))
+                    .await
             }
         };
         answered.map_err(in_acms_words)

@@ -154,10 +154,11 @@ impl Action {
         caller: Arc<Caller>,
         deed: Deed,
     ) -> Result<Value, ApiError> {
-        let Self { name, handler, mut form, .. } = self;
+        let Self { name, handler, form, .. } = self;
         let result = match handler {
             Handler::Look(look) => {
                 let looked = control.read_async(move |view| {
+                    let mut form = form.clone();
                     let result = look(view, &mut form, &caller)?;
                     form.finish().map(|()| result)
                 });
@@ -165,6 +166,7 @@ impl Action {
             }
             Handler::Change(change) => {
                 let changed = control.change_for_async(deed, move |under_way| {
+                    let mut form = form.clone();
                     let result = change(under_way, &mut form, &caller)?;
                     form.finish().map(|()| result)
                 });

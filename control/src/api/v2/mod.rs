@@ -4,6 +4,8 @@ pub(super) mod api_mappings;
 pub(super) mod apis;
 pub(super) mod deployments;
 pub(super) mod domain_names;
+pub(super) mod exports;
+pub(super) mod imports;
 pub(super) mod integrations;
 mod quick;
 pub(super) mod routes;

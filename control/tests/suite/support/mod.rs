@@ -3,4 +3,7 @@
 
 pub(crate) mod client;
 pub(crate) mod inside;
+#[allow(dead_code, reason = "the store's own tests use the rest")]
+pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod stores;

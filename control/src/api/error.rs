@@ -27,6 +27,14 @@ impl ApiError {
         Self::bad_request(format!("{what} is not supported by this version of Turnpike"))
     }
 
+    /// Values outside of what the service's model allows, each described, as AWS's validation sums them up.
+    #[must_use]
+    pub fn validation(errors: &[String]) -> Self {
+        let noun = if errors.len() == 1 { "error" } else { "errors" };
+        let message = format!("{} validation {noun} detected: {}", errors.len(), errors.join("; "));
+        Self { status: 400, code: "ValidationException", message }
+    }
+
     #[must_use]
     pub fn not_found(message: impl Into<String>) -> Self {
         Self { status: 404, code: "NotFoundException", message: message.into() }

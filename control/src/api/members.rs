@@ -111,6 +111,17 @@ impl Members {
         pairs.collect::<Result<_, _>>().map(Some)
     }
 
+    /// As [`Self::strings`], where `null` is as good as an empty string.
+    pub(super) fn strings_or_null(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<BTreeMap<String, String>>, ApiError> {
+        if let Some(Value::Object(map)) = self.map.get_mut(name) {
+            map.values_mut().filter(|value| value.is_null()).for_each(|value| *value = "".into());
+        }
+        self.strings(name)
+    }
+
     /// Takes an object whose values are true or false.
     pub(super) fn booleans(&mut self, name: &str) -> Result<Option<BTreeMap<String, bool>>, ApiError> {
         let Some(value) = self.take(name) else { return Ok(None) };
@@ -222,6 +233,26 @@ impl Members {
             Some(value) if !choices.contains(&value.as_str()) => {
                 let (name, choices) = (self.full(name), choices.join(", "));
                 Err(ApiError::bad_request(format!("{name} has to be one of {choices}, not '{value}'")))
+            }
+            value => Ok(value),
+        }
+    }
+
+    /// Takes a string that the service's model lists the values of; `input` is AWS's name of the call's input.
+    pub(super) fn enumerated(
+        &mut self,
+        input: &str,
+        name: &str,
+        values: &[&str],
+    ) -> Result<Option<String>, ApiError> {
+        match self.string(name, 1_024)? {
+            Some(value) if !values.contains(&value.as_str()) => {
+                let name = self.full(name);
+                Err(ApiError::validation(&[format!(
+                    "Value '{value}' at '{input}.{name}' failed to satisfy constraint: Member must satisfy enum value \
+                     set: [{}]",
+                    values.join(", ")
+                )]))
             }
             value => Ok(value),
         }

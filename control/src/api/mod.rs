@@ -5,6 +5,7 @@
 //! before its signature holds.
 
 mod access;
+mod access_log;
 mod acm;
 mod call;
 mod dispatch;

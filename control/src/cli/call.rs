@@ -9,7 +9,8 @@ use crate::api::SIGNING_NAME;
 use crate::sigv4::{AccessKey, SignedRequest, sign};
 use crate::time::now_s;
 
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// An import of a large document takes seconds.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Far above what a large fleet's status has.
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
 
@@ -32,7 +33,8 @@ pub(super) struct Answer {
 
 impl Caller<'_> {
     /// # Errors
-    /// When nobody answers, not within 10 s, or not in HTTP. Every status is an answer.
+    /// When nobody answers, not within 60 s, or not in HTTP. Every status is an answer. `target` is the path and perhaps
+    /// a query.
     pub(super) async fn call(&self, method: &str, target: &str, body: &[u8]) -> Result<Answer, String> {
         let asked = tokio::time::timeout(ANSWER_TIMEOUT, self.ask(method, target, body)).await;
         let late = |_| format!("{} didn't answer within {ANSWER_TIMEOUT:?}", self.authority);

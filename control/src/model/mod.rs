@@ -15,7 +15,9 @@ mod ids;
 mod path_part;
 mod rest_api;
 mod rest_authorizer;
+mod rest_method;
 mod rest_model;
+mod rest_stage;
 mod route_key;
 mod security_policy;
 mod server_name;
@@ -37,12 +39,17 @@ pub use http_api::{HttpApi, HttpContent, HttpDeployment, HttpIntegration, HttpRo
 pub use iam::{User, UserAccessKey, UserPolicy, check_user_name, check_user_path};
 pub use ids::{IdError, new_id, new_uuid};
 pub use path_part::{PathPart, PathPartError};
-pub use rest_api::{Method, Resource, RestApi, RestContent, RestDeployment, RestIntegration, RestStage};
+pub use rest_api::{ApiKeySource, Resource, RestApi, RestContent, RestDeployment};
 pub use rest_authorizer::{
     AUTHORIZER_RESULT_TTL_S_DEFAULT, AUTHORIZER_RESULT_TTL_S_MAX, RestAuthorizer, RestAuthorizerKind,
     RestJwt, RestJwtClaim, RestJwtIssuer,
 };
+pub use rest_method::{
+    AuthorizationType, INTEGRATION_REQUEST, IntegrationResponse, METHOD_REQUEST, Method, MethodResponse,
+    RestIntegration, RestIntegrationKind,
+};
 pub use rest_model::{RequestValidator, RestModel};
+pub use rest_stage::{MethodSetting, RestAccessLog, RestStage};
 pub use route_key::{METHODS, RouteKey, RouteKeyError, path_variables};
 pub use security_policy::{DEFAULT_SECURITY_POLICY, SecurityPolicy, SecurityPolicyError, security_policy};
 pub use server_name::server_name;

@@ -4,6 +4,7 @@
 mod audit;
 mod deploy;
 mod domains;
+mod plans;
 mod recompile;
 mod source;
 mod unenforced;

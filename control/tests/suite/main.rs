@@ -6,6 +6,7 @@ mod crash;
 mod domains;
 mod edge;
 mod http_api;
+mod keys;
 mod links;
 mod openapi_http;
 mod rest_api;

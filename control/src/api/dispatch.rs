@@ -9,10 +9,10 @@ use super::error::ApiError;
 use super::operations::{Operation, Service};
 use super::reply::{Answer, Download};
 use super::tags;
-use super::turnpike::targets;
+use super::turnpike::{audit, targets};
 use super::v1::test_invoke::Invocation;
 use super::{v1, v2};
-use crate::change::{Change, Control, View};
+use crate::change::{Change, Control, Deed, View};
 use crate::model::{
     DocumentationPart, DocumentationVersion, HttpDeployment, HttpIntegration, HttpRoute, HttpStage,
     RequestValidator, RestAuthorizer, RestModel,
@@ -29,7 +29,7 @@ enum Handler {
     Invoke(fn(Arc<Control>, Call) -> Invocation),
 }
 
-/// Runs the operation.
+/// Runs the operation; the audit log has `deed` where it changes something.
 ///
 /// # Errors
 /// The operation's own; or it has no handler.
@@ -37,17 +37,23 @@ pub(super) async fn dispatch(
     control: &Arc<Control>,
     operation: &Operation,
     call: Call,
+    deed: Deed,
 ) -> Result<Answer, ApiError> {
     match supported(operation.service, operation.name)? {
         Handler::Look(look) => control.read_async(move |view| look(view, &call)).await.map(Answer::Json),
         Handler::Change(change) => {
-            control.change_async(move |under_way| change(under_way, &call)).await.map(Answer::Json)
+            control.change_for_async(deed, move |under_way| change(under_way, &call)).await.map(Answer::Json)
         }
         Handler::Download(download) => {
             control.read_async(move |view| download(view, &call)).await.map(Answer::Download)
         }
         Handler::Invoke(invoke) => invoke(Arc::clone(control), call).await.map(Answer::Json),
     }
+}
+
+/// Whether the operation changes something.
+pub(super) fn changes(operation: &Operation) -> bool {
+    matches!(handler(operation.service, operation.name), Some(Handler::Change(_)))
 }
 
 /// Runs a further operation within a change that is under way, as if it had been called for itself: what one
@@ -281,6 +287,7 @@ fn turnpike_handler(name: &str) -> Option<Handler> {
         "DeleteIntegrationTargets" => Handler::Change(targets::delete_of_integration),
         "PutMethodTargets" => Handler::Change(targets::put_of_method),
         "GetMethodTargets" => Handler::Look(targets::get_of_method),
+        "GetAuditRecords" => Handler::Look(audit::list),
         "DeleteMethodTargets" => Handler::Change(targets::delete_of_method),
         _ => return None,
     })

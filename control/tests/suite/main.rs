@@ -1,5 +1,6 @@
 //! The management API and its processes, from the outside.
 
+mod access;
 mod command_line;
 mod crash;
 mod domains;
@@ -9,5 +10,10 @@ mod keys;
 mod links;
 mod openapi_http;
 mod rest_api;
+mod rest_apis;
+mod rest_integrations;
+mod rest_methods;
+mod rest_resources;
+mod rest_stages;
 mod support;
 mod upstream_tls;

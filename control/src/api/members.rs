@@ -99,6 +99,16 @@ impl Members {
         }
     }
 
+    /// Takes a number that isn't negative.
+    pub(super) fn number(&mut self, name: &str) -> Result<Option<f64>, ApiError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        match value.as_f64() {
+            Some(number) if number >= 0.0 => Ok(Some(number)),
+            Some(_) => Err(ApiError::bad_request(format!("{} can't be negative", self.full(name)))),
+            None => Err(self.wrong_type(name, "a number")),
+        }
+    }
+
     /// Takes an object whose values are strings.
     pub(super) fn strings(&mut self, name: &str) -> Result<Option<BTreeMap<String, String>>, ApiError> {
         let Some(value) = self.take(name) else { return Ok(None) };

@@ -4,6 +4,7 @@
 //! them into units. Whatever has a grammar is checked before it gets here.
 
 mod account;
+mod canary;
 mod certificate;
 mod client_certificate;
 mod documentation;
@@ -26,6 +27,7 @@ mod uri;
 mod vpc_link;
 
 pub use account::AccountSettings;
+pub use canary::Canary;
 pub use certificate::{AcmeAccount, Certificate, Challenge, Issued, Order, Request, RequestFailure};
 pub use client_certificate::ClientCertificate;
 pub use documentation::{

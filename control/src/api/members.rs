@@ -158,6 +158,11 @@ impl Members {
         }
     }
 
+    /// Of the members that haven't been taken yet.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.map.keys().cloned().collect()
+    }
+
     /// Takes a list of objects, whose members can then be taken from each.
     pub(super) fn objects(&mut self, name: &str) -> Result<Option<Vec<Self>>, ApiError> {
         let Some(value) = self.take(name) else { return Ok(None) };

@@ -48,7 +48,7 @@ fn operations_without_a_handler_are_named() {
         ("POST", "/restapis?mode=import", "ImportRestApi"),
         ("POST", "/v2/apis/a/authorizers", "CreateAuthorizer (apigatewayv2)"),
         ("GET", "/v2/portals", "ListPortals (apigatewayv2)"),
-        ("POST", "/usageplans", "CreateUsagePlan"),
+        ("POST", "/v2/portals", "CreatePortal"),
     ] {
         inside.client.refused(501, error, name, method, target, "{}");
     }

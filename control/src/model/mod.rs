@@ -12,6 +12,7 @@ mod documentation;
 mod domain_name;
 mod gateway_response;
 mod http_api;
+mod iam;
 mod ids;
 mod path_part;
 mod rest_api;
@@ -40,6 +41,7 @@ pub use documentation::{
 pub use domain_name::{ApiMapping, DomainName, MutualTls, check_mapping_key, parse_domain_name};
 pub use gateway_response::{GatewayResponse, gateway_response_types};
 pub use http_api::{HttpApi, HttpContent, HttpDeployment, HttpIntegration, HttpRoute, HttpStage};
+pub use iam::{User, UserAccessKey, UserPolicy, check_user_name, check_user_path};
 pub use ids::{IdError, new_id, new_uuid};
 pub use path_part::{PathPart, PathPartError};
 pub use rest_api::{ApiKeySource, Resource, RestApi, RestContent, RestDeployment};

@@ -96,6 +96,9 @@ const REST_API: &[Line<RestApi>] = &[
 const REST_STAGE: &[Line<RestStage>] = &[
     ("cacheClusterEnabled", |stage| stage.cache_cluster_enabled),
     ("tracingEnabled", |stage| stage.tracing_enabled),
+    ("canarySettings useStageCache", |stage| {
+        stage.canary.as_ref().is_some_and(|canary| canary.use_stage_cache)
+    }),
     ("methodSettings throttling", |stage| sets(stage, |setting| !setting.has_default_throttling())),
     ("methodSettings caching", |stage| sets(stage, |setting| setting.caching_enabled)),
     ("methodSettings logging", |stage| sets(stage, MethodSetting::logs)),

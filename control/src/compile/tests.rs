@@ -181,7 +181,7 @@ fn rest(path: &str, uri: &str, mapping: &[(&str, &str)]) -> Result<StageUnit, Co
     };
     let content =
         RestContent { deployment_id: "dep1".to_owned(), resources: vec![resource], ..RestContent::default() };
-    let unit = rest_stage(&api, &stage, &content, &Upstreams::default())?;
+    let unit = rest_stage(&api, &stage, &content, None, &Upstreams::default())?;
     encode(&Unit::Stage(unit.clone()))?;
     Ok(unit)
 }

@@ -6,6 +6,7 @@ mod api_settings;
 pub(super) mod apis;
 pub(super) mod authorizers;
 pub(super) mod base_path_mappings;
+mod canary;
 pub(super) mod client_certificates;
 pub(super) mod deployments;
 pub(super) mod documentation_parts;

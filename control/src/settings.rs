@@ -78,6 +78,12 @@ pub struct Quotas {
     pub apis_max: usize,
     pub routes_per_api_max: usize,
     pub integrations_per_api_max: usize,
+    /// Of a WebSocket API.
+    pub responses_per_integration_max: usize,
+    /// Of an API of either service.
+    pub authorizers_per_api_max: usize,
+    /// Of an API of either service.
+    pub models_per_api_max: usize,
     pub resources_per_api_max: usize,
     pub stages_per_api_max: usize,
     /// Deployments that somebody made, in an API.
@@ -90,8 +96,11 @@ pub struct Quotas {
     pub certificates_max: usize,
     pub domain_names_max: usize,
     pub mappings_per_domain_name_max: usize,
+    pub routing_rules_per_domain_name_max: usize,
     /// An integration's timeout, and the default of those that set none.
     pub integration_timeout_ms_max: u32,
+    /// The same of HTTP APIs.
+    pub http_integration_timeout_ms_max: u32,
 }
 
 impl Default for Quotas {
@@ -100,6 +109,9 @@ impl Default for Quotas {
             apis_max: 600,
             routes_per_api_max: 300,
             integrations_per_api_max: 300,
+            responses_per_integration_max: 100,
+            authorizers_per_api_max: 10,
+            models_per_api_max: 300,
             resources_per_api_max: 300,
             stages_per_api_max: 10,
             deployments_per_api_max: 1_000,
@@ -109,7 +121,9 @@ impl Default for Quotas {
             certificates_max: 2_500,
             domain_names_max: 120,
             mappings_per_domain_name_max: 200,
+            routing_rules_per_domain_name_max: 50,
             integration_timeout_ms_max: 29_000,
+            http_integration_timeout_ms_max: 30_000,
         }
     }
 }

@@ -143,12 +143,21 @@ pub(super) struct LowArgs {
     /// APIs of each kind [default: 600]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_APIS_MAX", value_name = "APIS")]
     pub(super) apis_max: Option<usize>,
-    /// Routes of an HTTP API [default: 300]
+    /// Routes of an HTTP or WebSocket API [default: 300]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_ROUTES_PER_API_MAX", value_name = "ROUTES")]
     pub(super) routes_per_api_max: Option<usize>,
-    /// Integrations of an HTTP API [default: 300]
+    /// Integrations of an HTTP or WebSocket API [default: 300]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_INTEGRATIONS_PER_API_MAX", value_name = "INTEGRATIONS")]
     pub(super) integrations_per_api_max: Option<usize>,
+    /// Integration responses of one integration of a WebSocket API [default: 100]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_RESPONSES_PER_INTEGRATION_MAX", value_name = "RESPONSES")]
+    pub(super) responses_per_integration_max: Option<usize>,
+    /// Authorizers of an API [default: 10]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_AUTHORIZERS_PER_API_MAX", value_name = "AUTHORIZERS")]
+    pub(super) authorizers_per_api_max: Option<usize>,
+    /// Models of an API [default: 300]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_MODELS_PER_API_MAX", value_name = "MODELS")]
+    pub(super) models_per_api_max: Option<usize>,
     /// Resources of a REST API, the root included [default: 300]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_RESOURCES_PER_API_MAX", value_name = "RESOURCES")]
     pub(super) resources_per_api_max: Option<usize>,
@@ -176,6 +185,13 @@ pub(super) struct LowArgs {
     /// Mappings of a custom domain name [default: 200]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_MAPPINGS_PER_DOMAIN_NAME_MAX", value_name = "MAPPINGS")]
     pub(super) mappings_per_domain_name_max: Option<usize>,
+    /// Routing rules of a custom domain name [default: 50]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_ROUTING_RULES_PER_DOMAIN_NAME_MAX", value_name = "RULES")]
+    pub(super) routing_rules_per_domain_name_max: Option<usize>,
+    /// Longest timeout of an HTTP API's integration, and the timeout of those that set none
+    /// [default: that of --integration-timeout-ms-max if it is set, else 30000]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_HTTP_INTEGRATION_TIMEOUT_MS_MAX", value_name = "MS")]
+    pub(super) http_integration_timeout_ms_max: Option<u32>,
     /// Longest timeout of an integration, and the timeout of those that set none [default: 29000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_INTEGRATION_TIMEOUT_MS_MAX", value_name = "MS")]
     pub(super) integration_timeout_ms_max: Option<u32>,
@@ -248,7 +264,9 @@ impl LowArgs {
             mappings_per_domain_name_max truststore_dir
             acme_directory_url acme_contact acme_ca_file acme_request_timeout_ms acme_publish_timeout_ms
             acme_order_timeout_ms acme_orders_max acme_tries_max acme_retry_s_min acme_retry_s_max
-            integration_timeout_ms_max gateways_max hello_timeout_ms write_timeout_ms
+            integration_timeout_ms_max http_integration_timeout_ms_max responses_per_integration_max
+            authorizers_per_api_max models_per_api_max routing_rules_per_domain_name_max
+            gateways_max hello_timeout_ms write_timeout_ms
         } gateway: file.gateway)
     }
 }

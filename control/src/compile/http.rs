@@ -55,12 +55,14 @@ struct Compiled<'a> {
 
 impl<'a> Compiled<'a> {
     fn route(&mut self, route: &HttpRoute, integration: &'a HttpIntegration) -> Result<Route, CompileError> {
-        let uri = IntegrationUri::resolve(&integration.uri, &self.stage.name, &self.stage.variables)?;
+        let (method, uri) = called(route, integration)?;
+        let uri = IntegrationUri::resolve(uri, &self.stage.name, &self.stage.variables)?;
         check_variables(route, integration, &uri)?;
-        let index = self.integration(integration, uri, route.key == RouteKey::Default)?;
+        let index = self.integration(integration, method, uri, route.key == RouteKey::Default)?;
         let (method, path) = match &route.key {
             RouteKey::Default => ("ANY", "$default"),
             RouteKey::Path { method, path } => (method.as_str(), path.as_str()),
+            RouteKey::Message(key) => return Err(CompileError::MessageRoute(key.clone())),
         };
         Ok(Route {
             method: method.to_owned(),
@@ -74,6 +76,7 @@ impl<'a> Compiled<'a> {
     fn integration(
         &mut self,
         integration: &'a HttpIntegration,
+        method: &str,
         uri: IntegrationUri,
         for_default: bool,
     ) -> Result<u32, CompileError> {
@@ -93,7 +96,7 @@ impl<'a> Compiled<'a> {
         self.integrations.push(Integration {
             id: integration.id.clone(),
             timeout_ms: integration.timeout_ms,
-            kind: http_proxy(&integration.method, uri, target, &upstream),
+            kind: http_proxy(method, uri, target, &upstream),
         });
         self.by_use.insert(key, index);
         Ok(index)
@@ -110,6 +113,15 @@ fn target_of(uri: &IntegrationUri, for_default: bool) -> Vec<TargetPart> {
     target
 }
 
+/// The method and the URI that an integration of HTTP has.
+fn called<'i>(
+    route: &HttpRoute,
+    integration: &'i HttpIntegration,
+) -> Result<(&'i str, &'i str), CompileError> {
+    let called = integration.method.as_deref().zip(integration.uri.as_deref());
+    called.ok_or_else(|| CompileError::NoIntegration(format!("the route '{}'", route.key)))
+}
+
 fn check_variables(
     route: &HttpRoute,
     integration: &HttpIntegration,
@@ -119,7 +131,7 @@ fn check_variables(
     match uri.variables().find(|name| !known.contains(name)) {
         None => Ok(()),
         Some(variable) => Err(CompileError::UnknownPathVariable {
-            uri: integration.uri.clone(),
+            uri: integration.uri.clone().unwrap_or_default(),
             variable: variable.to_owned(),
             route: format!("the route '{}'", route.key),
         }),

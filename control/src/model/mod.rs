@@ -6,12 +6,15 @@
 mod certificate;
 mod client_certificate;
 mod domain_name;
-mod http_api;
+mod http;
 mod ids;
+mod mapping;
 mod path_part;
 mod rest_api;
 mod route_key;
+mod routing_rule;
 mod security_policy;
+mod selection;
 mod server_name;
 mod stage;
 mod targets;
@@ -21,12 +24,26 @@ mod vpc_link;
 pub use certificate::{AcmeAccount, Certificate, Challenge, Issued, Order, Request, RequestFailure};
 pub use client_certificate::ClientCertificate;
 pub use domain_name::{ApiMapping, DomainName, MutualTls, check_mapping_key, parse_domain_name};
-pub use http_api::{HttpApi, HttpContent, HttpDeployment, HttpIntegration, HttpRoute, HttpStage};
+pub use http::{
+    ApiProtocol, AuthorizerKind, Cors, FUNCTION_AUTHORIZER_TTL_S, HttpApi, HttpAuthorizer, HttpContent,
+    HttpDeployment, HttpIntegration, HttpIntegrationType, HttpModel, HttpRoute, HttpStage,
+    IntegrationResponse, JwtIssuer, LOGGING_LEVELS, RouteAuthorization, RouteResponse, RouteSettings,
+    check_cors, check_model_name, check_model_schema, check_subtype,
+};
 pub use ids::{IdError, new_id, new_uuid};
+pub use mapping::{
+    check_action_parameter, check_message_mapping, check_message_response_mapping, check_request_mapping,
+    check_response_mapping, check_route_parameter, check_status,
+};
 pub use path_part::{PathPart, PathPartError};
 pub use rest_api::{Method, Resource, RestApi, RestContent, RestDeployment, RestIntegration, RestStage};
 pub use route_key::{METHODS, RouteKey, RouteKeyError, path_variables};
+pub use routing_rule::{
+    HEADER_CONDITIONS_MAX, HeaderGlob, PRIORITY_MAX, RoutingCondition, RoutingMode, RoutingRule,
+    check_base_path, check_header_glob,
+};
 pub use security_policy::{DEFAULT_SECURITY_POLICY, SecurityPolicy, SecurityPolicyError, security_policy};
+pub use selection::check_selection;
 pub use server_name::server_name;
 pub use stage::{
     AccessLogSettings, Variables, check_stage_name, check_variable, check_variables, log_group_of_arn,

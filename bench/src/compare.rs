@@ -159,6 +159,10 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
             facts.ask_version(&peers::find_program(peer.name())?.to_string_lossy(), argument);
         }
     }
+    if bench.sections().contains(&SectionName::Grpc) {
+        // Now rather than after twenty minutes.
+        grpc::check_python(&args.python)?;
+    }
     facts.print();
     let mut results = Results { facts, sections: Vec::new() };
     for section in bench.sections() {

@@ -47,8 +47,12 @@ pub(crate) struct AccessRecord<'a> {
     pub(crate) api_id: Option<&'a str>,
     pub(crate) stage: Option<&'a str>,
     pub(crate) deployment_id: Option<&'a str>,
+    /// Whether the stage's canary served the request; `None` where the stage has none.
+    pub(crate) canary: Option<bool>,
     /// The key of the mapping that a custom domain's request matched.
     pub(crate) base_path_matched: Option<&'a str>,
+    /// Id of the custom domain's routing rule that the request matched.
+    pub(crate) routing_rule_matched: Option<&'a str>,
     /// `GET /pets/{id}` or `$default`, HTTP APIs only.
     pub(crate) route_key: Option<&'a str>,
     /// `/pets/{id}`, REST APIs only.
@@ -190,7 +194,9 @@ enum Variable {
     ApiId,
     Stage,
     DeploymentId,
+    IsCanaryRequest,
     BasePathMatched,
+    RoutingRuleMatched,
     RouteKey,
     ResourcePath,
     ResourceId,
@@ -219,7 +225,7 @@ enum CertificateField {
 }
 
 /// By name, after the prefix; AWS has several names for some.
-const VARIABLES: [(&str, Variable); 38] = [
+const VARIABLES: [(&str, Variable); 40] = [
     ("requestId", Variable::RequestId),
     ("extendedRequestId", Variable::ExtendedRequestId),
     ("requestTime", Variable::RequestTime),
@@ -241,7 +247,9 @@ const VARIABLES: [(&str, Variable); 38] = [
     ("apiId", Variable::ApiId),
     ("stage", Variable::Stage),
     ("deploymentId", Variable::DeploymentId),
+    ("isCanaryRequest", Variable::IsCanaryRequest),
     ("customDomain.basePathMatched", Variable::BasePathMatched),
+    ("customDomain.routingRuleIdMatched", Variable::RoutingRuleMatched),
     ("routeKey", Variable::RouteKey),
     ("resourcePath", Variable::ResourcePath),
     ("resourceId", Variable::ResourceId),

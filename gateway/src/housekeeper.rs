@@ -208,6 +208,7 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
                 snapshot_version: link_status.borrow().serving_version,
                 snapshot_applied_total: publish_counts.applied(),
                 snapshot_refused_total: publish_counts.refused(),
+                refused_routes: publish_counts.refused_routes(),
                 control_connected: link_status.borrow().connected,
                 draining: *readiness.borrow() == Readiness::Draining,
                 resolver: resolver.figures().and(targets.services().figures()),

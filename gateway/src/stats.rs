@@ -110,6 +110,8 @@ pub(crate) enum RefusalKind {
     ClientCertificate,
     /// The API has no such route.
     RouteUnknown,
+    /// The route asks for what can't be done, such as a protection that isn't enforced yet.
+    RouteRefused,
     /// `exchanges_in_flight_max` is reached.
     ExchangesInFlight,
     /// `connections_max` is reached.
@@ -147,7 +149,7 @@ pub(crate) enum RefusalKind {
 
 impl RefusalKind {
     /// In order of the discriminants.
-    pub(crate) const ALL: [Self; 29] = [
+    pub(crate) const ALL: [Self; 30] = [
         Self::Malformed,
         Self::StartLineTooLong,
         Self::HeaderTooLarge,
@@ -159,6 +161,7 @@ impl RefusalKind {
         Self::ApiUnknown,
         Self::ClientCertificate,
         Self::RouteUnknown,
+        Self::RouteRefused,
         Self::ExchangesInFlight,
         Self::Connections,
         Self::ConnectionsPerAddress,
@@ -193,6 +196,7 @@ impl RefusalKind {
             Self::ApiUnknown => "api_unknown",
             Self::ClientCertificate => "client_certificate",
             Self::RouteUnknown => "route_unknown",
+            Self::RouteRefused => "route_refused",
             Self::ExchangesInFlight => "exchanges_in_flight",
             Self::Connections => "connections",
             Self::ConnectionsPerAddress => "connections_per_address",
@@ -431,6 +435,17 @@ impl ShardStats {
         integration_latency_us: Option<u64>,
     ) {
         self.counters.requests_total += 1;
+        self.record_also(slot, status, latency_us, integration_latency_us);
+    }
+
+    /// A request that is counted for its stage already, and for a part of it as well.
+    pub(crate) fn record_also(
+        &mut self,
+        slot: StageSlot,
+        status: u16,
+        latency_us: u64,
+        integration_latency_us: Option<u64>,
+    ) {
         if self.samples.len() == SAMPLES_MAX {
             self.count_samples();
         }

@@ -6,7 +6,11 @@
 
 mod acme;
 mod compile;
+mod domain;
+mod refused;
+mod release;
 mod routes;
+mod rules;
 mod target_group;
 
 use std::net::IpAddr;
@@ -17,7 +21,11 @@ use smol_str::SmolStr;
 
 use acme::Challenges;
 pub(crate) use compile::{Compiler, StageServices};
+use domain::Domain;
+pub(crate) use refused::Refusals;
+pub(crate) use release::{Backend, Canary, Release};
 pub(crate) use routes::{Matched, Routes};
+pub(crate) use rules::HeaderLines;
 pub(crate) use target_group::{GroupRules, HashBy, Member, MemberAddress, Members, TargetGroup};
 use turnpike_snapshot::{HttpVersion, Protocol, Unit};
 
@@ -59,33 +67,18 @@ struct Api {
     default: Option<Arc<Stage>>,
 }
 
-/// A custom domain.
-#[derive(Debug)]
-struct Domain {
-    /// Longest key first.
-    base_paths: Box<[BasePath]>,
-    /// `None` has the gateway's own certificate.
-    site: Option<Arc<Site>>,
-}
-
-#[derive(Debug)]
-struct BasePath {
-    key: Box<str>,
-    stage: Arc<Stage>,
-}
-
 /// A deployed stage.
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) api_id: Box<str>,
     pub(crate) protocol: Protocol,
     pub(crate) name: Box<str>,
-    pub(crate) deployment_id: Box<str>,
     pub(crate) slot: StageSlot,
     execute_api_endpoint_disabled: bool,
     pub(crate) log: Option<StageLog>,
-    pub(crate) routes: Routes,
-    integrations: Box<[Integration]>,
+    pub(crate) release: Release,
+    /// Boxed: few stages have one.
+    pub(crate) canary: Option<Box<Canary>>,
 }
 
 /// Where and how a stage's requests are logged.
@@ -147,8 +140,10 @@ pub(crate) struct Address<'t, 'p> {
     pub(crate) stage: &'t Stage,
     /// Below the stage or base path; starts with `/`.
     pub(crate) path: &'p str,
-    /// The mapping's key, at a custom domain.
+    /// The mapping's key, or the rule's base path, at a custom domain.
     pub(crate) base_path: Option<&'t str>,
+    /// Id of the routing rule that led here.
+    pub(crate) rule: Option<&'t str>,
     /// The certificate that the domain demands of its clients.
     pub(crate) demand: Option<ClientDemand>,
 }
@@ -178,11 +173,12 @@ impl Table {
         }
     }
 
-    /// Finds the stage for a host, without its port, and a normalized path.
+    /// Finds the stage for a host, without its port, a normalized path, and the headers, which rules look at.
     pub(crate) fn address<'t, 'p>(
         &'t self,
         host: &[u8],
         path: &'p str,
+        headers: HeaderLines<'_>,
     ) -> Result<Address<'t, 'p>, AddressError> {
         let mut lowered = [0; HOST_BYTES_MAX];
         let host = lower(host, &mut lowered).ok_or(AddressError::ApiUnknown)?;
@@ -190,7 +186,7 @@ impl Table {
             return self.default_form(api_id, path);
         }
         if let Some(domain) = self.domain(host) {
-            return domain.address(path).ok_or(AddressError::ApiUnknown);
+            return domain.address(path, headers).ok_or(AddressError::ApiUnknown);
         }
         let below = path.strip_prefix(EXECUTE_API_PREFIX).ok_or(AddressError::ApiUnknown)?;
         let (api_id, path) = below.split_at(below.find('/').unwrap_or(below.len()));
@@ -248,7 +244,7 @@ impl Table {
         if stage.execute_api_endpoint_disabled {
             return Err(AddressError::EndpointDisabled(api.protocol));
         }
-        Ok(Address { stage, path: rooted(path), base_path: None, demand: None })
+        Ok(Address { stage, path: rooted(path), base_path: None, rule: None, demand: None })
     }
 }
 
@@ -259,28 +255,10 @@ impl Api {
     }
 }
 
-impl Domain {
-    fn address<'t, 'p>(&'t self, path: &'p str) -> Option<Address<'t, 'p>> {
-        let address = self.base_paths.iter().find_map(|base_path| base_path.address(path))?;
-        let demand = self.site.as_ref().and_then(|site| site.demand);
-        Some(Address { demand, ..address })
-    }
-}
-
-impl BasePath {
-    fn address<'t, 'p>(&'t self, path: &'p str) -> Option<Address<'t, 'p>> {
-        let rest =
-            if self.key.is_empty() { path } else { path.strip_prefix('/')?.strip_prefix(&*self.key)? };
-        let whole_segments = rest.is_empty() || rest.starts_with('/');
-        let (stage, base_path) = (&*self.stage, Some(&*self.key));
-        whole_segments.then(|| Address { stage, path: rooted(rest), base_path, demand: None })
-    }
-}
-
-impl Stage {
-    pub(crate) fn integration(&self, matched: &Matched<'_, '_>) -> &Integration {
-        &self.integrations[matched.integration as usize]
-    }
+/// What of a path is below whole leading segments.
+fn below<'p>(key: &str, path: &'p str) -> Option<&'p str> {
+    let rest = if key.is_empty() { path } else { path.strip_prefix('/')?.strip_prefix(key)? };
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
 fn rooted(path: &str) -> &str {

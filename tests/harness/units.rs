@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use turnpike_snapshot::{
-    AccessLog, AccountUnit, Balancing, CircuitBreaker, Domain, DomainTls, Endpoint, HealthCheck, HttpProxy,
-    HttpVersion, Integration, IntegrationKind, Mapping, OutlierEjection, Probe, Protocol, RetryPolicy, Route,
-    Scheme, StageUnit, Target, TargetGroupUnit, TargetPart, TlsVersion, Unit, UpstreamTls,
+    AccessLog, AccountUnit, Balancing, Canary, CircuitBreaker, Domain, DomainTls, Endpoint, HeaderCondition,
+    HeaderMatch, HealthCheck, HttpProxy, HttpVersion, Integration, IntegrationKind, Mapping, OutlierEjection,
+    Probe, Protocol, RetryPolicy, Route, RoutingRule, Scheme, StageUnit, Target, TargetGroupUnit, TargetPart,
+    TlsVersion, Unit, UpstreamTls,
 };
 
 /// The region of every test's account.
@@ -47,6 +48,7 @@ pub fn account(domains: &[(&str, &[Mapped<'_>])]) -> Unit {
     };
     let domain = |&(name, mappings): &(&str, &[_])| Domain {
         name: str::to_owned(name),
+        rules: Vec::new(),
         mappings: mappings.iter().map(mapping).collect(),
         tls: None,
     };
@@ -68,6 +70,34 @@ pub fn account_with_tls(domains: &[(&str, &[Mapped<'_>], DomainTls)]) -> Unit {
         domain.tls = Some(tls.clone());
     }
     Unit::Account(unit)
+}
+
+/// As [`account`]; each domain with rules, in front of its mappings.
+#[must_use]
+pub fn account_with_rules(domains: &[(&str, &[Mapped<'_>], &[RoutingRule])]) -> Unit {
+    let plain: Vec<_> = domains.iter().map(|&(name, mappings, _)| (name, mappings)).collect();
+    let Unit::Account(mut unit) = account(&plain) else { unreachable!("an account was made") };
+    for (domain, (_, _, rules)) in unit.domains.iter_mut().zip(domains) {
+        domain.rules = rules.to_vec();
+    }
+    Unit::Account(unit)
+}
+
+/// A rule for whatever has all of these headers, by name and glob, and one of these base paths, which it takes off.
+#[must_use]
+pub fn rule(priority: u32, headers: &[(&str, &str)], base_paths: &[&str], to: (&str, &str)) -> RoutingRule {
+    let condition = |&(name, value_glob): &(&str, &str)| HeaderCondition {
+        any_of: vec![HeaderMatch { name: name.to_owned(), value_glob: value_glob.to_owned() }],
+    };
+    RoutingRule {
+        id: format!("rule{priority}"),
+        priority,
+        headers: headers.iter().map(condition).collect(),
+        base_paths: base_paths.iter().map(|&path| path.to_owned()).collect(),
+        api_id: to.0.to_owned(),
+        stage: to.1.to_owned(),
+        strip_base_path: true,
+    }
 }
 
 /// TLS 1.2 and 1.3 with the certificate of this id.
@@ -116,6 +146,7 @@ impl StageBuilder {
                 access_log: None,
                 integrations: Vec::new(),
                 routes: Vec::new(),
+                canary: None,
             },
         }
     }
@@ -185,7 +216,9 @@ impl StageBuilder {
     pub fn route_to_group_with_tls(self, key: &str, url: &str, group: &str, tls: UpstreamTls) -> Self {
         let mut stage = self.route_with_tls(key, url, tls);
         let integration = stage.unit.integrations.last_mut().expect("the route's");
-        let IntegrationKind::HttpProxy(proxy) = &mut integration.kind;
+        let IntegrationKind::HttpProxy(proxy) = &mut integration.kind else {
+            unreachable!("a proxy was made")
+        };
         proxy.target_group = Some(group.to_owned());
         stage
     }
@@ -209,14 +242,35 @@ impl StageBuilder {
         self.route_as(key, proxy, TIMEOUT_MS)
     }
 
-    fn route_as(mut self, key: &str, proxy: HttpProxy, timeout_ms: u32) -> Self {
+    /// Answers `key` with 500, for this reason.
+    #[must_use]
+    pub fn refused(self, key: &str, reason: &str) -> Self {
+        self.route_of_kind(key, IntegrationKind::Refused { reason: reason.to_owned() }, TIMEOUT_MS)
+    }
+
+    /// Another deployment.
+    #[must_use]
+    pub fn deployment(mut self, id: &str) -> Self {
+        id.clone_into(&mut self.unit.deployment_id);
+        self
+    }
+
+    /// Serves so many of 10,000 clients with what `trial` has.
+    #[must_use]
+    pub fn canary(mut self, clients_per_10_000: u16, trial: Self) -> Self {
+        let StageUnit { deployment_id, integrations, routes, .. } = trial.unit;
+        self.unit.canary = Some(Canary { clients_per_10_000, deployment_id, integrations, routes });
+        self
+    }
+
+    fn route_as(self, key: &str, proxy: HttpProxy, timeout_ms: u32) -> Self {
+        self.route_of_kind(key, IntegrationKind::HttpProxy(proxy), timeout_ms)
+    }
+
+    fn route_of_kind(mut self, key: &str, kind: IntegrationKind, timeout_ms: u32) -> Self {
         let (method, path) = key.split_once(' ').unwrap_or(("ANY", key));
         let number = self.unit.integrations.len();
-        self.unit.integrations.push(Integration {
-            id: format!("i{number}"),
-            timeout_ms,
-            kind: IntegrationKind::HttpProxy(proxy),
-        });
+        self.unit.integrations.push(Integration { id: format!("i{number}"), timeout_ms, kind });
         self.unit.routes.push(Route {
             method: method.to_owned(),
             path: path.to_owned(),

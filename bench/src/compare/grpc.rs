@@ -92,9 +92,7 @@ impl Ends {
         std::fs::create_dir_all(&dir)
             .and_then(|()| std::fs::write(&script, SCRIPT))
             .map_err(|error| format!("{}: {error}", script.display()))?;
-        let python = bench.args.python.clone();
-        check_python(&python)?;
-        Ok(Self { python, dir, script })
+        Ok(Self { python: bench.args.python.clone(), dir, script })
     }
 
     fn serve(&self, cores: &[usize]) -> Result<(Child, SocketAddr), String> {
@@ -128,7 +126,8 @@ impl Ends {
     }
 }
 
-fn check_python(python: &Path) -> Result<(), String> {
+/// Whether that Python can run the section.
+pub(super) fn check_python(python: &Path) -> Result<(), String> {
     let output = Command::new(python).args(["-c", "import grpc"]).output();
     match output {
         Ok(output) if output.status.success() => Ok(()),

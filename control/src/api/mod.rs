@@ -23,7 +23,7 @@ mod v2;
 pub use error::ApiError;
 pub use listener::{BoundedListener, BoundedStream};
 pub use server::{Api, router};
-pub use status::{STATUS_PATH, Status, StatusGateway, StatusGroup};
+pub use status::{STATUS_PATH, Status, StatusGateway, StatusGroup, StatusUnenforced};
 
 /// What clients sign their calls for; both services of APIs share it.
 pub const SIGNING_NAME: &str = "apigateway";

@@ -1,5 +1,5 @@
-//! What `turnpike-control status` shows: the newest version, which gateway serves which, and how many targets there
-//! are.
+//! What `turnpike-control status` shows: the newest version, which gateway serves which, how many targets there are, and
+//! what is configured but does nothing yet.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::error::ApiError;
 use super::server::Api;
-use crate::change::View;
+use crate::change::{Unenforced, View};
 use crate::compile::{GroupOwner, Reference, ReferenceKind};
 use crate::model::{HttpVpcLink, IntegrationTargets, LinkTargets, RestVpcLink};
 use crate::store::StoreError;
@@ -23,6 +23,19 @@ pub struct Status {
     pub gateways: Vec<StatusGateway>,
     /// VPC links first, then integrations that have targets of their own.
     pub groups: Vec<StatusGroup>,
+    /// Absent in what an older control answers.
+    #[serde(default)]
+    pub unenforced: Vec<StatusUnenforced>,
+}
+
+/// A setting that is stored and shown, without effect on what is served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusUnenforced {
+    /// `None`: the account's.
+    pub api_id: Option<String>,
+    /// `None`: the whole API's.
+    pub stage: Option<String>,
+    pub setting: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,14 +59,18 @@ pub struct StatusGroup {
 
 impl Status {
     pub(super) async fn of(api: &Api) -> Result<Self, ApiError> {
-        let look = |view: &View<'_>| Ok::<_, StoreError>((view.tx.version()?, groups(view)?));
-        let (version, groups) = api.control.read_async(look).await?;
+        let look =
+            |view: &View<'_>| Ok::<_, StoreError>((view.tx.version()?, groups(view)?, view.unenforced()?));
+        let (version, groups, unenforced) = api.control.read_async(look).await?;
         let gateways = api.publisher.gateways().into_iter().map(|gateway| StatusGateway {
             id: gateway.id,
             serving_version: gateway.serving_version,
             refused: gateway.refused.map(|refusal| (refusal.version, refusal.reason)),
         });
-        Ok(Self { version, gateways: gateways.collect(), groups })
+        let unenforced = unenforced.into_iter().map(|Unenforced { api_id, stage, setting }| {
+            StatusUnenforced { api_id, stage, setting: setting.to_owned() }
+        });
+        Ok(Self { version, gateways: gateways.collect(), groups, unenforced: unenforced.collect() })
     }
 
     pub(super) fn to_json(&self) -> Value {

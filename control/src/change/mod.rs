@@ -5,9 +5,11 @@ mod deploy;
 mod domains;
 mod recompile;
 mod source;
+mod unenforced;
 mod upstreams;
 
 pub(crate) use deploy::DEPLOYMENT_ID_LEN;
+pub use unenforced::Unenforced;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

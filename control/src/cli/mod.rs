@@ -46,7 +46,8 @@ enum Command {
     /// SIGTERM and SIGINT drain the gateway and end both, as does the end of the terminal that they run in. SIGHUP
     /// is passed on to the gateway, which opens its log files anew.
     Up(Box<UpArgs>),
-    /// Show the newest version, which gateway serves which, and how many targets VPC links and integrations have.
+    /// Show the newest version, which gateway serves which, how many targets VPC links and integrations have, and which
+    /// settings aren't enforced yet.
     Status(StatusArgs),
     /// Put, get or delete what a VPC link or an integration leads to.
     ///

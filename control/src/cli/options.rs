@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Args;
 use clap::builder::BoolishValueParser;
+use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
 const ADDRESSES: &str = "Addresses";
@@ -46,6 +46,19 @@ pub(super) struct StatusArgs {
     /// Its region [default: us-east-1]
     #[arg(long, env = "TURNPIKE_CONTROL_REGION", value_name = "REGION")]
     pub(super) region: Option<String>,
+    /// How to write it
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) output: Output,
+}
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum Output {
+    /// A line each, for people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
 }
 
 /// One field per setting, each as typed.

@@ -1,12 +1,13 @@
 //! `status`: asks a running control, with a signed call of its own, and prints the answer.
 
 use super::call::{Answer, Caller};
-use super::options::StatusArgs;
+use super::options::{Output, StatusArgs};
 use super::serve::say;
-use crate::api::{STATUS_PATH, Status};
+use crate::api::{STATUS_PATH, Status, StatusUnenforced};
 use crate::root_key::{self, ID_ENV, SECRET_ENV};
 
 pub(super) async fn run(args: StatusArgs) -> Result<(), String> {
+    let output = args.output;
     let settings = args.settings()?;
     let key = root_key::load(&settings.data_dir).map_err(|error| error.to_string())?;
     let caller = Caller {
@@ -15,7 +16,11 @@ pub(super) async fn run(args: StatusArgs) -> Result<(), String> {
         region: &settings.region,
         address_hint: "Name its address with --listen",
     };
-    say(&describe(&status_of(&caller.call("GET", STATUS_PATH, b"").await?)?))
+    let status = status_of(&caller.call("GET", STATUS_PATH, b"").await?)?;
+    match output {
+        Output::Text => say(&describe(&status)),
+        Output::Json => say(&serde_json::to_string_pretty(&status).map_err(|error| error.to_string())?),
+    }
 }
 
 fn status_of(answer: &Answer) -> Result<Status, String> {
@@ -54,7 +59,15 @@ fn describe(status: &Status) -> String {
         let unused = if group.in_use { "" } else { ", no stage leads to it" };
         lines.push(format!("{}: {targets}{unused}", group.name));
     }
+    lines.extend(status.unenforced.iter().map(describe_unenforced));
     lines.join("\n")
+}
+
+fn describe_unenforced(unenforced: &StatusUnenforced) -> String {
+    let StatusUnenforced { api_id, stage, setting } = unenforced;
+    let owner = api_id.as_ref().map_or_else(|| "account".to_owned(), |api_id| format!("API {api_id}"));
+    let stage = stage.as_ref().map(|stage| format!(", stage {stage}")).unwrap_or_default();
+    format!("{owner}{stage}, {setting}: not yet enforced")
 }
 
 #[cfg(test)]
@@ -73,13 +86,25 @@ mod tests {
             vec![gateway("a", 7, None), gateway("b", 6, None), gateway("c", 5, Some((7, "too large")))];
         let group = |name: &str, targets, in_use| StatusGroup { name: name.to_owned(), targets, in_use };
         let groups = vec![group("VPC link l", 1, true), group("integration i of API a", 0, false)];
-        let body = serde_json::to_string(&Status { version: 7, gateways, groups }).expect("JSON");
+        let setting = |api_id: Option<&str>, stage: Option<&str>, setting: &str| StatusUnenforced {
+            api_id: api_id.map(str::to_owned),
+            stage: stage.map(str::to_owned),
+            setting: setting.to_owned(),
+        };
+        let unenforced = vec![
+            setting(None, None, "usage plans"),
+            setting(Some("a"), None, "compression"),
+            setting(Some("a"), Some("prod"), "caching"),
+        ];
+        let body = serde_json::to_string(&Status { version: 7, gateways, groups, unenforced }).expect("JSON");
         let told = describe(&status_of(&Answer { status: 200, body }).expect("read back"));
         assert_eq!(
             told,
             "newest version 7\ngateway a serves version 7\ngateway b serves version 6, catching up\n\
              gateway c serves version 5, refused version 7: too large\n\
-             VPC link l: 1 target\nintegration i of API a: 0 targets, no stage leads to it"
+             VPC link l: 1 target\nintegration i of API a: 0 targets, no stage leads to it\n\
+             account, usage plans: not yet enforced\nAPI a, compression: not yet enforced\n\
+             API a, stage prod, caching: not yet enforced"
         );
     }
 

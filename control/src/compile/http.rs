@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use turnpike_snapshot::{AccessLog, Integration, Protocol, Route, StageUnit, TargetPart};
+use turnpike_snapshot::{AccessLog, Integration, IntegrationKind, Protocol, Route, StageUnit, TargetPart};
 
 use super::CompileError;
+use super::enforcement::{HttpAsked, refused_route};
 use super::target::{exact, http_proxy, with_request_path};
 use super::upstreams::{Upstreams, Wishes};
 use crate::model::{
@@ -41,6 +42,7 @@ pub fn http_stage(
         access_log: stage.access_log.as_ref().map(access_log).transpose()?,
         integrations: compiled.integrations,
         routes,
+        canary: None,
     })
 }
 
@@ -49,16 +51,25 @@ struct Compiled<'a> {
     stage: &'a HttpStage,
     upstreams: &'a Upstreams,
     integrations: Vec<Integration>,
-    /// Where an integration of this id is, for `$default` routes and for others: their targets differ.
-    by_use: HashMap<(&'a str, bool), u32>,
+    by_use: HashMap<Use<'a>, u32>,
+}
+
+/// What one of the unit's integrations is for.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Use<'a> {
+    /// By its id. `$default` routes have other targets than the rest.
+    Proxy { id: &'a str, for_default: bool },
+    /// The reason.
+    Refusal(String),
 }
 
 impl<'a> Compiled<'a> {
     fn route(&mut self, route: &HttpRoute, integration: &'a HttpIntegration) -> Result<Route, CompileError> {
-        let (method, uri) = called(route, integration)?;
-        let uri = IntegrationUri::resolve(uri, &self.stage.name, &self.stage.variables)?;
-        check_variables(route, integration, &uri)?;
-        let index = self.integration(integration, method, uri, route.key == RouteKey::Default)?;
+        let (api, stage) = (self.api, self.stage);
+        let index = match refused_route(&HttpAsked { api, stage, route, integration }) {
+            Some(reason) => self.refusal(integration, reason)?,
+            None => self.proxy(route, integration)?,
+        };
         let (method, path) = match &route.key {
             RouteKey::Default => ("ANY", "$default"),
             RouteKey::Path { method, path } => (method.as_str(), path.as_str()),
@@ -73,19 +84,15 @@ impl<'a> Compiled<'a> {
     }
 
     /// The index of the integration as this kind of route uses it.
-    fn integration(
-        &mut self,
-        integration: &'a HttpIntegration,
-        method: &str,
-        uri: IntegrationUri,
-        for_default: bool,
-    ) -> Result<u32, CompileError> {
-        let key = (integration.id.as_str(), for_default);
-        if let Some(index) = self.by_use.get(&key) {
+    fn proxy(&mut self, route: &HttpRoute, integration: &'a HttpIntegration) -> Result<u32, CompileError> {
+        let (method, uri) = called(route, integration)?;
+        let uri = IntegrationUri::resolve(uri, &self.stage.name, &self.stage.variables)?;
+        check_variables(route, integration, &uri)?;
+        let for_default = route.key == RouteKey::Default;
+        let wanted = Use::Proxy { id: &integration.id, for_default };
+        if let Some(index) = self.by_use.get(&wanted) {
             return Ok(*index);
         }
-        let index = u32::try_from(self.integrations.len())
-            .map_err(|_| CompileError::TooManyIntegrations(u32::MAX))?;
         let target = target_of(&uri, for_default);
         let wishes = Wishes {
             link: integration.link_id.as_deref(),
@@ -93,12 +100,30 @@ impl<'a> Compiled<'a> {
             insecure_skip_verification: false,
         };
         let upstream = self.upstreams.of(&self.api.id, &integration.id, wishes)?;
-        self.integrations.push(Integration {
-            id: integration.id.clone(),
-            timeout_ms: integration.timeout_ms,
-            kind: http_proxy(method, uri, target, &upstream),
-        });
-        self.by_use.insert(key, index);
+        let kind = http_proxy(method, uri, target, &upstream);
+        self.add(wanted, integration, kind)
+    }
+
+    /// The index of what refuses for this reason.
+    fn refusal(&mut self, integration: &'a HttpIntegration, reason: String) -> Result<u32, CompileError> {
+        let wanted = Use::Refusal(reason.clone());
+        match self.by_use.get(&wanted) {
+            Some(index) => Ok(*index),
+            None => self.add(wanted, integration, IntegrationKind::Refused { reason }),
+        }
+    }
+
+    fn add(
+        &mut self,
+        wanted: Use<'a>,
+        integration: &HttpIntegration,
+        kind: IntegrationKind,
+    ) -> Result<u32, CompileError> {
+        let index = u32::try_from(self.integrations.len())
+            .map_err(|_| CompileError::TooManyIntegrations(u32::MAX))?;
+        let (id, timeout_ms) = (integration.id.clone(), integration.timeout_ms);
+        self.integrations.push(Integration { id, timeout_ms, kind });
+        self.by_use.insert(wanted, index);
         Ok(index)
     }
 }

@@ -3,6 +3,7 @@
 //! meaning. Pure: what it needs is passed in. A failure is the caller's to mend and is told to them.
 
 mod domains;
+pub mod enforcement;
 mod http;
 mod reference;
 mod rest;
@@ -17,7 +18,7 @@ mod upstreams;
 
 use turnpike_snapshot::{EncodeError, Limits, SemanticError, Unit, UnitHash, check_unit, encode_unit};
 
-pub use domains::{account, certificate, mappings, trust_store};
+pub use domains::{RoutedDomain, account, certificate, mappings, trust_store};
 pub use http::http_stage;
 pub use reference::{Reference, ReferenceKind, references};
 pub use rest::rest_stage;
@@ -32,7 +33,7 @@ use crate::pki::PkiError;
 
 /// Grows with every change of what this module makes of the same input: a store that was compiled by
 /// another revision is compiled again when it is opened.
-pub const COMPILER_REVISION: i64 = 3;
+pub const COMPILER_REVISION: i64 = 5;
 
 /// Why a stage can't be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

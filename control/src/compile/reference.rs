@@ -1,6 +1,6 @@
 //! Which units a stage's unit needs beside it in the root.
 
-use turnpike_snapshot::{IntegrationKind, StageUnit};
+use turnpike_snapshot::StageUnit;
 
 /// A unit that is in the root because a stage's refers to it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,9 +47,7 @@ impl std::fmt::Display for Reference {
 /// All that the stage refers to; an id can come more than once.
 #[must_use]
 pub fn references(stage: &StageUnit) -> Vec<Reference> {
-    let proxies = stage.integrations.iter().map(|integration| match &integration.kind {
-        IntegrationKind::HttpProxy(proxy) => proxy,
-    });
+    let proxies = stage.all_integrations().filter_map(|integration| integration.kind.proxy());
     proxies
         .flat_map(|proxy| {
             let tls = proxy.tls.as_ref();

@@ -1,8 +1,9 @@
 //! A stage of a REST API.
 
-use turnpike_snapshot::{Integration, Protocol, Route, StageUnit, TargetPart};
+use turnpike_snapshot::{Integration, IntegrationKind, Protocol, Route, StageUnit, TargetPart};
 
 use super::CompileError;
+use super::enforcement::{RestAsked, refused_method};
 use super::target::{exact, http_proxy};
 use super::upstreams::{Upstreams, Wishes};
 use crate::model::{
@@ -31,18 +32,11 @@ pub fn rest_stage(
             let index =
                 u32::try_from(integrations.len()).map_err(|_| CompileError::TooManyIntegrations(u32::MAX))?;
             let id = rest_integration_id(&resource.id, name);
-            let wishes = Wishes {
-                link: link_of(stage, &place, integration)?,
-                server_name: None,
-                insecure_skip_verification: integration.insecure_skip_verification,
+            let kind = match refused_method(&RestAsked { api, stage, resource, name, method }) {
+                Some(reason) => IntegrationKind::Refused { reason },
+                None => proxy_of(api, stage, resource, (&id, &place, integration), upstreams)?,
             };
-            let upstream = upstreams.of(&api.id, &id, wishes)?;
-            let (uri, target) = resolve(stage, resource, &place, integration)?;
-            integrations.push(Integration {
-                id,
-                timeout_ms: integration.timeout_ms,
-                kind: http_proxy(&integration.method, uri, target, &upstream),
-            });
+            integrations.push(Integration { id, timeout_ms: integration.timeout_ms, kind });
             routes.push(Route {
                 method: name.clone(),
                 path: resource.path.clone(),
@@ -60,7 +54,26 @@ pub fn rest_stage(
         access_log: None,
         integrations,
         routes,
+        canary: None,
     })
+}
+
+/// What the method's integration, of this id, passes requests to; `place` names the method.
+fn proxy_of(
+    api: &RestApi,
+    stage: &RestStage,
+    resource: &Resource,
+    (id, place, integration): (&str, &str, &RestIntegration),
+    upstreams: &Upstreams,
+) -> Result<IntegrationKind, CompileError> {
+    let wishes = Wishes {
+        link: link_of(stage, place, integration)?,
+        server_name: None,
+        insecure_skip_verification: integration.insecure_skip_verification,
+    };
+    let upstream = upstreams.of(&api.id, id, wishes)?;
+    let (uri, target) = resolve(stage, resource, place, integration)?;
+    Ok(http_proxy(&integration.method, uri, target, &upstream))
 }
 
 /// The link that the integration leads through, if it does.

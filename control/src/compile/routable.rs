@@ -82,6 +82,7 @@ fn unit(protocol: Protocol, routes: &[(String, String)]) -> Unit {
             kind: IntegrationKind::HttpProxy(proxy),
         }],
         routes: routes.iter().map(route).collect(),
+        canary: None,
     })
 }
 

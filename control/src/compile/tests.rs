@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use turnpike_snapshot::{HttpProxy, IntegrationKind, StageUnit, TargetPart, Unit};
+use turnpike_snapshot::{HttpProxy, StageUnit, TargetPart, Unit};
 
 use super::*;
 use crate::model::*;
@@ -64,8 +64,7 @@ fn content(routes: Vec<HttpRoute>, integrations: Vec<HttpIntegration>) -> HttpCo
 
 fn proxy(unit: &StageUnit, route: usize) -> &HttpProxy {
     let index = unit.routes[route].integration as usize;
-    let IntegrationKind::HttpProxy(proxy) = &unit.integrations[index].kind;
-    proxy
+    unit.integrations[index].kind.proxy().expect("a proxy")
 }
 
 fn one(key: &str, uri: &str) -> Result<StageUnit, CompileError> {

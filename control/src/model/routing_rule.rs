@@ -120,9 +120,9 @@ pub fn check_header_glob(glob: &HeaderGlob) -> Result<(), String> {
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b"*?-!#$%&'.^_`|~".contains(&b);
     let fits =
         |text: &str, chars_max: usize| (1..=chars_max).contains(&text.len()) && text.bytes().all(is_token);
-    if !fits(header, HEADER_NAME_CHARS_MAX) || header.contains('*') {
+    if !fits(header, HEADER_NAME_CHARS_MAX) || header.contains(['*', '?']) {
         return Err(format!(
-            "A header of matchHeaders has 1 to {HEADER_NAME_CHARS_MAX} characters of a-z, A-Z, 0-9 and ?-!#$%&'.^_`|~: '{header}'"
+            "A header of matchHeaders has 1 to {HEADER_NAME_CHARS_MAX} characters of a-z, A-Z, 0-9 and -!#$%&'.^_`|~: '{header}'"
         ));
     }
     let inner = value_glob.strip_prefix('*').unwrap_or(value_glob);
@@ -163,7 +163,7 @@ mod tests {
         for value in ["", "a*b", "*a*b*", "a b", "a/b", "é", &"x".repeat(129)] {
             assert!(check("x-version", value).is_err(), "{value}");
         }
-        for header in ["", "a*", "a b", "a:b", &"x".repeat(41)] {
+        for header in ["", "a*", "a?", "a b", "a:b", &"x".repeat(41)] {
             assert!(check(header, "x").is_err(), "{header}");
         }
     }

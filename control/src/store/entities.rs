@@ -58,6 +58,13 @@ impl Tx<'_> {
         page(E::KIND, rows, limit)
     }
 
+    /// Which kinds of entities there are.
+    pub fn entity_kinds(&self) -> Result<Vec<String>, StoreError> {
+        let mut statement = self.sql.prepare_cached("SELECT DISTINCT kind FROM entity ORDER BY kind")?;
+        let kinds = statement.query_map([], |row| row.get(0))?;
+        Ok(kinds.collect::<Result<_, _>>()?)
+    }
+
     pub fn entity_count<E: Entity>(&self, owner: &str) -> Result<usize, StoreError> {
         let mut statement =
             self.sql.prepare_cached("SELECT count(*) FROM entity WHERE kind = ? AND owner = ?")?;

@@ -136,6 +136,14 @@ impl<'a> Tx<'a> {
         Ok(statement.query_row([api_id, P::KIND], |row| row.get(0))?)
     }
 
+    /// Which kinds of parts there are, each with an API that has some before it.
+    pub fn part_kinds(&self) -> Result<Vec<(String, String)>, StoreError> {
+        let sql = "SELECT DISTINCT api_id, kind FROM part ORDER BY api_id, kind";
+        let mut statement = self.sql.prepare_cached(sql)?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Adds the part, or replaces the one of the same id.
     pub fn put_part<P: Part>(&self, api_id: &str, part: &P) -> Result<(), StoreError> {
         let sql = "INSERT INTO part (api_id, kind, id, name, doc) VALUES (?, ?, ?, ?, ?)

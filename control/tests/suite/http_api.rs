@@ -2,7 +2,7 @@
 
 use crate::support::inside::{Inside, settings};
 use serde_json::{Value, json};
-use turnpike_snapshot::{HttpProxy, IntegrationKind, Protocol, StageUnit, TargetPart};
+use turnpike_snapshot::{HttpProxy, Protocol, StageUnit, TargetPart};
 
 fn start() -> (tempfile::TempDir, Inside) {
     let dir = tempfile::tempdir().expect("a directory");
@@ -33,8 +33,7 @@ fn route(inside: &Inside, api: &str, key: &str, integration: &str) -> String {
 }
 
 fn proxy(unit: &StageUnit, route: usize) -> &HttpProxy {
-    let IntegrationKind::HttpProxy(proxy) = &unit.integrations[unit.routes[route].integration as usize].kind;
-    proxy
+    unit.integrations[unit.routes[route].integration as usize].kind.proxy().expect("a proxy")
 }
 
 #[test]

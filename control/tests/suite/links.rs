@@ -2,9 +2,7 @@
 
 use crate::support::inside::{Inside, settings};
 use serde_json::{Value, json};
-use turnpike_snapshot::{
-    Balancing, Endpoint, HttpProxy, HttpVersion, IntegrationKind, StageUnit, TargetGroupUnit, Unit,
-};
+use turnpike_snapshot::{Balancing, Endpoint, HttpProxy, HttpVersion, StageUnit, TargetGroupUnit, Unit};
 
 const BAD: &str = "BadRequestException";
 const ABSENT: &str = "NotFoundException";
@@ -74,8 +72,7 @@ fn groups(inside: &Inside) -> Vec<TargetGroupUnit> {
 }
 
 fn proxy(unit: &StageUnit) -> &HttpProxy {
-    let IntegrationKind::HttpProxy(proxy) = &unit.integrations[0].kind;
-    proxy
+    unit.integrations[0].kind.proxy().expect("a proxy")
 }
 
 fn host(port: u16) -> String {

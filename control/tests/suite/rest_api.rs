@@ -2,7 +2,7 @@
 
 use crate::support::inside::{Inside, settings};
 use serde_json::{Value, json};
-use turnpike_snapshot::{IntegrationKind, Protocol, TargetPart};
+use turnpike_snapshot::{Protocol, TargetPart};
 
 fn start() -> (tempfile::TempDir, Inside) {
     let dir = tempfile::tempdir().expect("a directory");
@@ -52,7 +52,7 @@ fn a_tree_is_deployed_to_a_stage() {
     assert_eq!(unit.protocol, Protocol::Rest);
     assert_eq!(unit.deployment_id, deployment.text("id"));
     assert_eq!((unit.routes[0].method.as_str(), unit.routes[0].path.as_str()), ("GET", "/pets/{id}"));
-    let IntegrationKind::HttpProxy(proxy) = &unit.integrations[0].kind;
+    let proxy = unit.integrations[0].kind.proxy().expect("a proxy");
     let target = [TargetPart::Literal("/animals/".to_owned()), TargetPart::PathParameter("id".to_owned())];
     assert_eq!((proxy.port, proxy.query.as_str(), &proxy.target[..]), (3000, "a=b", &target[..]));
     assert_eq!((proxy.method.as_deref(), unit.integrations[0].timeout_ms), (Some("GET"), 1000));

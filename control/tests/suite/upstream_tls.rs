@@ -3,9 +3,7 @@
 use crate::support::inside::{Inside, settings};
 use serde_json::{Value, json};
 use turnpike_control::pki;
-use turnpike_snapshot::{
-    CertificateUnit, HttpProxy, IntegrationKind, Scheme, StageUnit, TrustStoreUnit, Unit, UpstreamTls,
-};
+use turnpike_snapshot::{CertificateUnit, HttpProxy, Scheme, StageUnit, TrustStoreUnit, Unit, UpstreamTls};
 
 const BAD: &str = "BadRequestException";
 const ABSENT: &str = "NotFoundException";
@@ -27,8 +25,7 @@ fn plain() -> UpstreamTls {
 }
 
 fn proxy(unit: &StageUnit) -> &HttpProxy {
-    let IntegrationKind::HttpProxy(proxy) = &unit.integrations[0].kind;
-    proxy
+    unit.integrations[0].kind.proxy().expect("a proxy")
 }
 
 fn certificates(inside: &Inside) -> Vec<CertificateUnit> {

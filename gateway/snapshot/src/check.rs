@@ -20,7 +20,7 @@ pub use path::{PathPart, path_parts};
 use crate::codec::ENVELOPE_BYTES;
 use crate::error::Blame;
 use crate::limits::Limits;
-use crate::unit::{HttpProxy, IntegrationKind, Root, Unit, UnitHash};
+use crate::unit::{HttpProxy, Root, Unit, UnitHash};
 
 /// Where a configuration can't be served, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -201,8 +201,8 @@ impl<'a> Names<'a> {
                 known(&self.trust_stores, tls.client_trust_store.as_ref(), "client trust store")
                     .map_err(|e| e.within(&place()))
             }),
-            Unit::Stage(stage) => stage.integrations.iter().try_for_each(|integration| {
-                let IntegrationKind::HttpProxy(proxy) = &integration.kind;
+            Unit::Stage(stage) => stage.all_integrations().try_for_each(|integration| {
+                let Some(proxy) = integration.kind.proxy() else { return Ok(()) };
                 self.resolve_proxy(proxy).map_err(|e| {
                     let place = format!("stage {} of api {}", stage.stage, stage.api_id);
                     e.within(&format!("{place}, integration {}", integration.id))

@@ -5,7 +5,7 @@
 //! | offset | bytes | field                                                        |
 //! | -----: | ----: | ------------------------------------------------------------ |
 //! |      0 |     8 | magic, `TURNPIKE`                                            |
-//! |      8 |     2 | format version: 2                                            |
+//! |      8 |     2 | format version: 3                                            |
 //! |     10 |     1 | kind: `U` is a unit, `R` is a root                           |
 //! |     11 |     1 | zero                                                         |
 //! |     12 |     4 | length of the archive in bytes                               |
@@ -28,7 +28,7 @@ use crate::limits::Limits;
 use crate::unit::{Root, Unit, UnitHash};
 
 /// The format that this build writes, and the newest that it reads.
-pub const FORMAT_VERSION: u16 = 2;
+pub const FORMAT_VERSION: u16 = 3;
 
 /// Length of the envelope in front of the archive, in bytes.
 pub const ENVELOPE_BYTES: usize = 32;

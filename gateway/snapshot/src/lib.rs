@@ -25,8 +25,9 @@ pub use error::{Blame, DecodeError, EncodeError};
 pub use hash::{ParseUnitHashError, hash};
 pub use limits::{Limits, VARIABLES_PER_ROUTE_MAX};
 pub use unit::{
-    AccessLog, AccountUnit, AcmeChallenge, Balancing, CertificateUnit, CircuitBreaker, Domain, DomainTls,
-    Endpoint, HealthCheck, HttpProxy, HttpVersion, Integration, IntegrationKind, Mapping, OutlierEjection,
-    Probe, Protocol, RetryPolicy, Root, Route, Scheme, StageUnit, Target, TargetGroupUnit, TargetPart,
-    TlsVersion, TrustStoreUnit, Unit, UnitHash, UnitRef, UpstreamTls,
+    AccessLog, AccountUnit, AcmeChallenge, Balancing, Canary, CertificateUnit, CircuitBreaker, Domain,
+    DomainTls, Endpoint, HeaderCondition, HeaderMatch, HealthCheck, HttpProxy, HttpVersion, Integration,
+    IntegrationKind, Mapping, OutlierEjection, Probe, Protocol, RetryPolicy, Root, Route, RoutingRule,
+    Scheme, StageUnit, Target, TargetGroupUnit, TargetPart, TlsVersion, TrustStoreUnit, Unit, UnitHash,
+    UnitRef, UpstreamTls,
 };

@@ -22,6 +22,10 @@ pub struct Limits {
     pub domains_max: usize,
     /// Mappings of one custom domain.
     pub mappings_per_domain_max: usize,
+    /// Routing rules of one custom domain, which are looked at one after the other.
+    pub rules_per_domain_max: usize,
+    /// Header conditions of one routing rule, what each of them may match, and the rule's base paths.
+    pub conditions_per_rule_max: usize,
     /// ACME challenges that are open at once.
     pub acme_challenges_max: usize,
     /// Certificates of one chain, DER, together; also of one trust store.
@@ -36,6 +40,8 @@ pub struct Limits {
     pub target_bytes_max: usize,
     /// Parts of an integration's path.
     pub target_parts_max: usize,
+    /// Why a route is refused.
+    pub reason_bytes_max: usize,
     /// An integration's timeout. AWS's ceilings (29 or 30 s) are control's to apply; this one only keeps
     /// a mistake from holding a connection for weeks, and 15 minutes is an arbitrary choice.
     pub timeout_ms_max: u32,
@@ -73,6 +79,8 @@ impl Default for Limits {
             integrations_per_stage_max: 100_000,
             domains_max: 10_000,
             mappings_per_domain_max: 10_000,
+            rules_per_domain_max: 1_000,
+            conditions_per_rule_max: 16,
             acme_challenges_max: 1_000,
             certificates_bytes_max: 1 << 20,
             targets_per_group_max: 1_000,
@@ -80,6 +88,7 @@ impl Default for Limits {
             path_bytes_max: 8 << 10,
             target_bytes_max: 16 << 10,
             target_parts_max: 256,
+            reason_bytes_max: 1 << 10,
             timeout_ms_max: 900_000,
         }
     }

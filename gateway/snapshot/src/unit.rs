@@ -67,6 +67,8 @@ pub struct AcmeChallenge {
 pub struct Domain {
     /// Lower case, without a port; `*.` in front stands for exactly one label.
     pub name: String,
+    /// Of those that match, the one with the lowest priority decides; without any, the mappings do.
+    pub rules: Vec<RoutingRule>,
     pub mappings: Vec<Mapping>,
     /// `None` answers over HTTP only, and over HTTPS with the gateway's own certificate.
     pub tls: Option<DomainTls>,
@@ -248,6 +250,40 @@ pub struct Mapping {
     pub stage: String,
 }
 
+/// Leads requests of a custom domain to a stage by their headers and their path.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct RoutingRule {
+    /// For logs.
+    pub id: String,
+    /// No other rule of the domain has it.
+    pub priority: u32,
+    /// Every one has to hold; without any, whatever the headers are.
+    pub headers: Vec<HeaderCondition>,
+    /// One has to lead the path, as a mapping's key does; without any, whatever the path is.
+    pub base_paths: Vec<String>,
+    pub api_id: String,
+    pub stage: String,
+    /// The base path is taken off before the stage looks for a route.
+    pub strip_base_path: bool,
+}
+
+/// Holds where one of these matches.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct HeaderCondition {
+    pub any_of: Vec<HeaderMatch>,
+}
+
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct HeaderMatch {
+    /// Lower case.
+    pub name: String,
+    /// Compared as it is written; a `*` at either end stands for anything, nothing included.
+    pub value_glob: String,
+}
+
 #[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 #[rkyv(derive(Debug))]
 pub enum Protocol {
@@ -268,6 +304,27 @@ pub struct StageUnit {
     pub execute_api_endpoint_disabled: bool,
     pub access_log: Option<AccessLog>,
     pub integrations: Vec<Integration>,
+    pub routes: Vec<Route>,
+    /// Another deployment that some of the stage's clients are served with.
+    pub canary: Option<Canary>,
+}
+
+impl StageUnit {
+    /// The canary's too.
+    pub fn all_integrations(&self) -> impl Iterator<Item = &Integration> {
+        self.integrations.iter().chain(self.canary.iter().flat_map(|canary| &canary.integrations))
+    }
+}
+
+/// A deployment on trial, compiled with the stage's settings and its own.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct Canary {
+    /// Of 10,000 clients, about as many are served by it; which ones, their addresses say.
+    pub clients_per_10_000: u16,
+    pub deployment_id: String,
+    pub integrations: Vec<Integration>,
+    /// Their integrations are the canary's.
     pub routes: Vec<Route>,
 }
 
@@ -291,7 +348,7 @@ pub struct Route {
     pub path: String,
     /// The REST resource's id or the HTTP API's route id, for logs.
     pub id: String,
-    /// Index into the stage's integrations.
+    /// Index into the stage's integrations, or the canary's.
     pub integration: u32,
 }
 
@@ -308,6 +365,23 @@ pub struct Integration {
 #[rkyv(derive(Debug))]
 pub enum IntegrationKind {
     HttpProxy(HttpProxy),
+    /// Answers every request with 500: the route asks for what can't be done, such as a protection that isn't
+    /// enforced yet.
+    Refused {
+        /// For logs; one line.
+        reason: String,
+    },
+}
+
+impl IntegrationKind {
+    /// What it passes requests to, if it does.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&HttpProxy> {
+        match self {
+            Self::HttpProxy(proxy) => Some(proxy),
+            Self::Refused { .. } => None,
+        }
+    }
 }
 
 #[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]

@@ -69,6 +69,7 @@ prop_compose! {
             access_log: None,
             integrations,
             routes,
+            canary: None,
         })
     }
 }
@@ -83,7 +84,7 @@ prop_compose! {
             .into_iter()
             .map(|key| Mapping { key, api_id: "a1".to_owned(), stage: "$default".to_owned() })
             .collect();
-        let domain = |name| Domain { name, mappings: mappings.clone(), tls: None };
+        let domain = |name| Domain { name, rules: Vec::new(), mappings: mappings.clone(), tls: None };
         Unit::Account(AccountUnit {
             account_id,
             region: "eu-west-1".to_owned(),

@@ -29,20 +29,21 @@ fn what_is_encoded_comes_back() {
 fn the_format_is_the_pinned_one() {
     let names: Vec<_> = sample::units().iter().map(|u| encode_unit(u).unwrap().0.to_string()).collect();
     let root = hash(&encode_root(&sample::root()).unwrap()).to_string();
-    assert_eq!(FORMAT_VERSION, 2);
+    assert_eq!(FORMAT_VERSION, 3);
     assert_eq!(
         names,
         [
-            "c1adde185f6f4edb2c4492961026c2b1bb39fcd6a1f2363d3aaa8bb8b6f5e2e7",
-            "65d224f737d40e21ae2149c78198c923f4cf8fa6d94f78c2ae1cff0b25b85776",
-            "6a1ac082faa551ba011373fd1c6fb1753cb9b94c38b3c60338614c6e00e217bf",
-            "5db754a5aa8ae8958c38f259ece111469932b100878a0cd902b4fb3b421c582f",
-            "1224cee4a83276f27b3cdc030efd4e5fdbc0b7ad002d11e0005d361e6abdd411",
-            "55c547076a4eafc79e4fa056b2345f54b8d4b53c6e16f3e9ffab2eac0df651d5",
-            "b791cb2aabd782844dd5e793d02c7e58350beba624fca867f661c12ae28e4b8a",
+            "79caae57c9e2a035e4f313738eb2fa63ab920a1c66c3023d94247795223b845e",
+            "64ddbdb554c69cd04d9836d9bf503d53172790a933a55fe3dc31eeb9cfbd99f3",
+            "e69087cabd2df06d6b473fe8a009776574d5ce9e34ea905f6071928030a8192b",
+            "caa1cc80d0e33f6897956a36c14135c28640d2938ef79c6c4049655cd51902b7",
+            "a95c1a2462f1cecb0b31a91f14dbd9770b08cf19133360b3f1764d7067518f12",
+            "75db613c9c1c1b7a09be32b64ba644591c8d5e84838a4c63f288dac3ace6946d",
+            "7611737d391cd07382b2a65a66a11592a2410270fd8f08632d5465496dbc22fa",
+            "6e1777c8188e39d9aa1b092191935c2f0608fc4c0722e956291b8a059bf0de77",
         ]
     );
-    assert_eq!(root, "acb03a560392f8f39d5fe83fecf488996ae1d8dddbb4f24325f404e1350198a0");
+    assert_eq!(root, "9bbc48fc97dfc8cc0a737e2c6b336d4747e67c20fb8bf7f27a0cf5b6d5af66d9");
 }
 
 #[test]
@@ -108,7 +109,7 @@ fn a_future_version_says_so() {
     assert_eq!(error.blame(), Blame::Operator);
     assert_eq!(
         error.to_string(),
-        "it has format version 9, this build reads up to 2: upgrade the reader first"
+        "it has format version 9, this build reads up to 3: upgrade the reader first"
     );
 }
 

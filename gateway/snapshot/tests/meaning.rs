@@ -7,8 +7,8 @@ use turnpike_snapshot::{
     check_access_log_format, check_log_group, escaped_log_group,
 };
 use turnpike_snapshot::{
-    Balancing, CertificateUnit, Endpoint, HttpProxy, Mapping, Probe, Scheme, TargetGroupUnit, TrustStoreUnit,
-    UpstreamTls,
+    Balancing, Canary, CertificateUnit, Endpoint, HttpProxy, Mapping, Probe, RoutingRule, Scheme,
+    TargetGroupUnit, TrustStoreUnit, UpstreamTls,
 };
 use turnpike_snapshot::{
     Blame, DecodeError, Integration, IntegrationKind, Limits, PathPart, Problem, Root, StageUnit, TargetPart,
@@ -34,7 +34,7 @@ fn stage_refused(change: impl FnOnce(&mut StageUnit)) -> String {
 }
 
 fn proxy_of(integration: &mut Integration) -> &mut HttpProxy {
-    let IntegrationKind::HttpProxy(proxy) = &mut integration.kind;
+    let IntegrationKind::HttpProxy(proxy) = &mut integration.kind else { panic!("a refused one") };
     proxy
 }
 
@@ -274,6 +274,72 @@ fn counts_are_the_operators_to_raise() {
     let account = Unit::Account(sample::account());
     assert!(check_unit(&account, &Limits { domains_max: 0, ..Limits::default() }).is_err());
     assert!(check_unit(&account, &Limits { mappings_per_domain_max: 0, ..Limits::default() }).is_err());
+    assert!(check_unit(&account, &Limits { rules_per_domain_max: 1, ..Limits::default() }).is_err());
+    assert!(check_unit(&account, &Limits { conditions_per_rule_max: 1, ..Limits::default() }).is_err());
+}
+
+#[test]
+fn reasons_are_one_line() {
+    for bad in ["", "a\nb", "a\x1b[2J", &"x".repeat(1025)] {
+        let kind = IntegrationKind::Refused { reason: bad.to_owned() };
+        stage_refused(|stage| stage.integrations[0].kind = kind);
+    }
+}
+
+#[test]
+fn a_canary_is_checked_as_its_stage_is() {
+    let canary_refused = |change: &dyn Fn(&mut Canary)| {
+        let mut stage = sample::canary_stage();
+        change(stage.canary.as_mut().unwrap());
+        refused(&Unit::Stage(stage))
+    };
+    let error = canary_refused(&|canary| canary.routes[0].integration = 2);
+    assert!(
+        error.ends_with("canary, route 0 (GET /), integration: index 2 points past the 2 integrations"),
+        "{error}"
+    );
+    let error = canary_refused(&|canary| canary.clients_per_10_000 = 10_001);
+    assert!(error.ends_with("10001 isn't from 0 to 10000"), "{error}");
+    canary_refused(&|canary| canary.deployment_id.clear());
+    canary_refused(&|canary| canary.routes[1] = sample::route("GET", "/", 0));
+    canary_refused(&|canary| proxy_of(&mut canary.integrations[1]).port = 0);
+    let mut stage = sample::canary_stage();
+    let proxy = proxy_of(&mut stage.canary.as_mut().unwrap().integrations[1]);
+    proxy.target_group = Some("gone".to_owned());
+    let mut account = sample::account();
+    account.domains.clear();
+    let error = check_snapshot(1, &[Unit::Account(account), Unit::Stage(stage)]).unwrap_err();
+    assert_eq!(error.problem, Problem::Dangling { found: "gone".to_owned() });
+}
+
+#[test]
+fn rules() {
+    let rule_refused = |change: &dyn Fn(&mut RoutingRule)| {
+        let mut account = sample::account();
+        change(&mut account.domains[0].rules[1]);
+        refused(&Unit::Account(account))
+    };
+    let error = rule_refused(&|rule| rule.priority = 1);
+    assert_eq!(error, "domain api.example.com, rule priorities: \"1\" is there twice");
+    let error = rule_refused(&|rule| rule.headers[0].any_of.clear());
+    assert_eq!(error, "domain api.example.com, rule 20, header condition: is empty");
+    for bad in ["", "a*b", "a**", "é", "a\n"] {
+        rule_refused(&|rule| bad.clone_into(&mut rule.headers[0].any_of[0].value_glob));
+    }
+    for bad in ["", "X-Upper", "a b"] {
+        rule_refused(&|rule| bad.clone_into(&mut rule.headers[0].any_of[0].name));
+    }
+    for bad in ["", "/a", "a/", "a%41"] {
+        rule_refused(&|rule| bad.clone_into(&mut rule.base_paths[0]));
+    }
+    rule_refused(&|rule| rule.stage.clear());
+    rule_refused(&|rule| rule.api_id.clear());
+    rule_refused(&|rule| rule.headers = vec![rule.headers[0].clone(); 17]);
+    let mut account = sample::account();
+    for (rule, glob) in account.domains[0].rules.iter_mut().zip(["*", "*a b*"]) {
+        glob.clone_into(&mut rule.headers[0].any_of[0].value_glob);
+    }
+    assert_eq!(check_unit(&Unit::Account(account), &Limits::default()), Ok(()));
 }
 
 #[test]

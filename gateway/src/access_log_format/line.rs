@@ -32,7 +32,9 @@ impl Line<'_> {
             Variable::ApiId => self.text_or_dash(record.api_id),
             Variable::Stage => self.text_or_dash(record.stage),
             Variable::DeploymentId => self.text_or_dash(record.deployment_id),
+            Variable::IsCanaryRequest => self.text_or_dash(record.canary.map(truth)),
             Variable::BasePathMatched => self.text_or_dash(record.base_path_matched),
+            Variable::RoutingRuleMatched => self.text_or_dash(record.routing_rule_matched),
             Variable::RouteKey => self.text_or_dash(record.route_key),
             Variable::ResourcePath => self.text_or_dash(record.resource_path),
             Variable::ResourceId => self.text_or_dash(record.resource_id),
@@ -168,6 +170,10 @@ impl Markup {
 
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+fn truth(is: bool) -> &'static str {
+    if is { "true" } else { "false" }
+}
 
 fn first_label(domain: &[u8]) -> &[u8] {
     domain.split(|byte| *byte == b'.').next().unwrap_or_default()

@@ -17,7 +17,9 @@ fn record() -> AccessRecord<'static> {
         api_id: Some("abc"),
         stage: Some("prod"),
         deployment_id: Some("dep"),
+        canary: None,
         base_path_matched: None,
+        routing_rule_matched: None,
         route_key: Some("GET /pets/{id}"),
         resource_path: None,
         resource_id: None,
@@ -61,6 +63,8 @@ fn each_variable_renders_its_value() {
     record.resource_path = Some("/pets/{id}");
     record.resource_id = Some("res");
     record.base_path_matched = Some("v1");
+    record.routing_rule_matched = Some("rule1");
+    record.canary = Some(false);
     let (certificate, pem) = client_certificate();
     record.client_certificate = Some(&certificate);
     let pem = pem.replace('\r', "").replace('\n', "\\u000a");
@@ -86,7 +90,9 @@ fn each_variable_renders_its_value() {
         ("apiId", "abc"),
         ("stage", "prod"),
         ("deploymentId", "dep"),
+        ("isCanaryRequest", "false"),
         ("customDomain.basePathMatched", "v1"),
+        ("customDomain.routingRuleIdMatched", "rule1"),
         ("routeKey", "GET /pets/{id}"),
         ("resourcePath", "/pets/{id}"),
         ("resourceId", "res"),

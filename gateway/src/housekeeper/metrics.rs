@@ -32,6 +32,7 @@ pub(crate) struct HousekeeperFigures {
     pub(crate) snapshot_version: u64,
     pub(crate) snapshot_applied_total: u64,
     pub(crate) snapshot_refused_total: u64,
+    pub(crate) refused_routes: u64,
     pub(crate) control_connected: bool,
     pub(crate) draining: bool,
     pub(crate) resolver: ResolverFigures,
@@ -62,8 +63,13 @@ pub(crate) fn render(totals: &Totals, housekeeper: &HousekeeperFigures) -> Strin
 fn render_housekeeper(page: &mut Page, figures: &HousekeeperFigures) {
     page.family("turnpike_build_info", Kind::Gauge, "Version and I/O driver of this gateway; always 1.");
     page.sample("", &[("version", env!("CARGO_PKG_VERSION")), ("driver", figures.driver)], 1);
-    let gauges: [(&str, &str, u64); 6] = [
+    let gauges: [(&str, &str, u64); 7] = [
         ("turnpike_snapshot_version", "Newest snapshot given to the shards.", figures.snapshot_version),
+        (
+            "turnpike_refused_routes",
+            "Routes of the snapshot that answer 500 because they ask for what can't be done.",
+            figures.refused_routes,
+        ),
         (
             "turnpike_control_connected",
             "1 while control's publish link is up.",

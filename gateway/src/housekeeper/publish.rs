@@ -16,7 +16,10 @@ use super::totals::Totals;
 use crate::access_log_format::AccessLogFormat;
 use crate::settings::Settings;
 use crate::stats::StageSlot;
-use crate::table::{Compiler, StageLog, StageServices, Table};
+use crate::table::{Compiler, Refusals, StageLog, StageServices, Table};
+
+/// Lines about the refused routes of one snapshot.
+const REFUSED_LINES_MAX: usize = 100;
 
 /// How often tables that no shard uses any more are freed.
 const FREE_EVERY: Duration = Duration::from_secs(1);
@@ -53,6 +56,8 @@ impl Names {
 pub(super) struct Counts {
     applied: AtomicU64,
     refused: AtomicU64,
+    /// Of the snapshot that is served.
+    refused_routes: AtomicU64,
 }
 
 impl Counts {
@@ -62,6 +67,10 @@ impl Counts {
 
     pub(super) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn refused_routes(&self) -> u64 {
+        self.refused_routes.load(Ordering::Relaxed)
     }
 }
 
@@ -125,11 +134,25 @@ impl Publication {
         let table = self.compiler.compile(candidate.version, &candidate.units, &mut services);
         let table = table.map_err(|error| error.to_string())?;
         let mut retired = self.retired.try_lock().expect(ONE_THREAD);
-        retired.push(self.tables.load_full());
+        let before = self.tables.load_full();
+        let refusals = table.refusals(&before);
+        retired.push(before);
         self.names.look_up(&table, &retired);
         self.names.targets.set(table.target_groups());
         self.tables.store(Arc::new(table));
+        self.counts.refused_routes.store(refusals.routes as u64, Ordering::Relaxed);
+        tell(&refusals);
         Ok(())
+    }
+}
+
+/// Says once which routes answer nothing but errors, and why.
+fn tell(refusals: &Refusals) {
+    for line in refusals.new.iter().take(REFUSED_LINES_MAX) {
+        report!("turnpike-gateway: answers 500 to {line}");
+    }
+    if let Some(more @ 1..) = refusals.new.len().checked_sub(REFUSED_LINES_MAX) {
+        report!("turnpike-gateway: answers 500 to {more} more routes of this snapshot");
     }
 }
 

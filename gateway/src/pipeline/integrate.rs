@@ -14,10 +14,11 @@ use attempt::Attempt;
 pub(crate) use fault::UpstreamFault;
 
 use super::incoming::Incoming;
+use super::route::Selected;
 use super::upload::Upload;
 use super::{Exchange, Failure, Record, Refusal, Wire, upstream_request};
 use crate::settings::Settings;
-use crate::table::{Address, Integration, Matched};
+use crate::table::{Address, Integration};
 use crate::upstream::Connection;
 use crate::wheel::OnExpiry;
 
@@ -39,11 +40,11 @@ pub(super) struct Sent<'a> {
 pub(super) async fn send<'a>(
     exchange: &Exchange<'a>,
     address: &Address<'a, '_>,
-    matched: &Matched<'a, '_>,
+    selected: &Selected<'a, '_>,
     record: &mut Record<'a>,
 ) -> Result<Sent<'a>, Failure> {
     let shard = exchange.shard;
-    let integration = address.stage.integration(matched);
+    let Selected { matched, integration } = selected;
     let (mut body, body_bytes) = Incoming::begin(exchange)?;
     let mut head = shard.buffers.small();
     upstream_request::encode(exchange, address, matched, integration, &mut head);

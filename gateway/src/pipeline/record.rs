@@ -2,7 +2,7 @@
 
 use crate::access_log_format::AccessRecord;
 use crate::stats::RefusalKind;
-use crate::table::{Route, Stage};
+use crate::table::{Canary, Route, Stage};
 use turnpike_http::{HeaderName, Version};
 use turnpike_rt::Clock;
 use turnpike_snapshot::Protocol;
@@ -17,6 +17,10 @@ pub(crate) struct Record<'a> {
     started_us: u64,
     pub(crate) stage: Option<&'a Stage>,
     pub(crate) base_path: Option<&'a str>,
+    /// Id of the routing rule that led to the stage.
+    pub(crate) rule: Option<&'a str>,
+    /// Where the stage's canary serves the request.
+    pub(crate) canary: Option<&'a Canary>,
     pub(crate) route: Option<&'a Route>,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
@@ -46,6 +50,8 @@ impl<'a> Record<'a> {
             started_us,
             stage: None,
             base_path: None,
+            rule: None,
+            canary: None,
             route: None,
             bytes_in: 0,
             bytes_out: 0,
@@ -126,7 +132,12 @@ impl<'a> Record<'a> {
         stats.counters.bytes_in_total += self.bytes_in;
         stats.counters.bytes_out_total += self.bytes_out;
         match self.stage {
-            Some(stage) => stats.record(stage.slot, self.status, latency_us, self.integration_us),
+            Some(stage) => {
+                stats.record(stage.slot, self.status, latency_us, self.integration_us);
+                if let Some(canary) = self.canary {
+                    stats.record_also(canary.slot, self.status, latency_us, self.integration_us);
+                }
+            }
             None => stats.record_without_stage(),
         }
         drop(stats);
@@ -140,6 +151,7 @@ impl<'a> Record<'a> {
         let (uuid, short) = (exchange.id.uuid(), exchange.id.short());
         let (uuid, short) = (ascii(&uuid), ascii(&short));
         let rest = self.stage.is_none_or(|stage| stage.protocol == Protocol::Rest);
+        let release = self.stage.map(|stage| self.canary.map_or(&stage.release, |canary| &canary.release));
         let user_agent = exchange.head.headers.iter().find(|header| header.name == HeaderName::UserAgent);
         let record = AccessRecord {
             request_id: if rest { uuid } else { short },
@@ -159,8 +171,10 @@ impl<'a> Record<'a> {
             account_id: &exchange.table.account_id,
             api_id: self.stage.map(|stage| &*stage.api_id),
             stage: self.stage.map(|stage| &*stage.name),
-            deployment_id: self.stage.map(|stage| &*stage.deployment_id),
+            deployment_id: release.map(|release| &*release.deployment_id),
+            canary: self.stage.filter(|stage| stage.canary.is_some()).map(|_| self.canary.is_some()),
             base_path_matched: self.base_path,
+            routing_rule_matched: self.rule,
             route_key: self.route.filter(|_| !rest).map(|route| &*route.key),
             resource_path: self.route.filter(|_| rest).map(|route| &*route.path),
             resource_id: self.route.filter(|_| rest).map(|route| &*route.id),

@@ -33,6 +33,8 @@ pub(crate) enum Refusal {
     BodyTooSlow,
     Address(AddressError),
     RouteUnknown(Protocol),
+    /// The route asks for what can't be done.
+    RouteRefused(Protocol),
     ExchangesInFlight(Protocol),
     Upstream(UpstreamFault, Protocol),
 }
@@ -134,6 +136,17 @@ impl Refusal {
                 error_type: "MissingAuthenticationTokenException",
                 response_type: "MISSING_AUTHENTICATION_TOKEN",
                 protocol: Some(Rest),
+            },
+            Self::RouteRefused(protocol) => Terms {
+                kind: RefusalKind::RouteRefused,
+                status: 500,
+                message: match protocol {
+                    Rest => "Internal server error",
+                    Http => "Internal Server Error",
+                },
+                error_type: "InternalServerErrorException",
+                response_type: "DEFAULT_5XX",
+                protocol: Some(protocol),
             },
             Self::ExchangesInFlight(protocol) => Terms {
                 kind: RefusalKind::ExchangesInFlight,

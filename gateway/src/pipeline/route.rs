@@ -3,7 +3,14 @@
 use turnpike_http::path;
 
 use super::{Exchange, Failure, Record, Refusal};
-use crate::table::{Address, Matched};
+use crate::table::{Address, Backend, HeaderLines, Integration, Matched};
+
+/// The route that a request takes, and what it leads to.
+#[derive(Debug)]
+pub(super) struct Selected<'t, 'p> {
+    pub(super) matched: Matched<'t, 'p>,
+    pub(super) integration: &'t Integration,
+}
 
 /// The path as it is routed and forwarded.
 pub(super) fn path<'p>(exchange: &Exchange<'p>, spelling: &'p mut Vec<u8>) -> Result<&'p str, Failure> {
@@ -27,10 +34,12 @@ pub(super) fn address<'a, 'p>(
     path: &'p str,
     record: &mut Record<'a>,
 ) -> Result<Address<'a, 'p>, Failure> {
-    let address = exchange.table.address(exchange.host(), path).map_err(Refusal::Address)?;
+    let headers = HeaderLines { lines: &exchange.head.headers, bytes: exchange.bytes };
+    let address = exchange.table.address(exchange.host(), path, headers).map_err(Refusal::Address)?;
     refuse_unproven(exchange, &address)?;
     record.stage = Some(address.stage);
     record.base_path = address.base_path;
+    record.rule = address.rule;
     Ok(address)
 }
 
@@ -45,19 +54,24 @@ fn refuse_unproven(exchange: &Exchange<'_>, address: &Address<'_, '_>) -> Result
     }
 }
 
-/// The route, unless the shard has too much to do already.
+/// The route, unless it is refused or the shard has too much to do already.
 pub(super) fn look_up<'a, 'p>(
     exchange: &Exchange<'a>,
     address: &Address<'a, 'p>,
     record: &mut Record<'a>,
-) -> Result<Matched<'a, 'p>, Failure> {
+) -> Result<Selected<'a, 'p>, Failure> {
     let protocol = address.stage.protocol;
     let in_flight = exchange.shard.stats.borrow().gauges.exchanges_in_flight as usize;
     if in_flight > exchange.shard.settings.exchanges_in_flight_max {
         return Err(Refusal::ExchangesInFlight(protocol).into());
     }
-    let matched = address.stage.routes.look_up(exchange.method(), address.path);
+    let (release, canary) = address.stage.release_for(exchange.source_ip);
+    record.canary = canary;
+    let matched = release.routes.look_up(exchange.method(), address.path);
     let matched = matched.ok_or(Refusal::RouteUnknown(protocol))?;
     record.route = Some(matched.route);
-    Ok(matched)
+    match release.backend(&matched) {
+        Backend::HttpProxy(integration) => Ok(Selected { matched, integration }),
+        Backend::Refused => Err(Refusal::RouteRefused(protocol).into()),
+    }
 }

@@ -354,8 +354,8 @@ pub(super) struct LowArgs {
     /// path, protocol, identity.sourceIp, identity.userAgent, identity.clientCert.clientCertPem,
     /// identity.clientCert.subjectDN, identity.clientCert.issuerDN, identity.clientCert.serialNumber,
     /// identity.clientCert.validity.notBefore, identity.clientCert.validity.notAfter, domainName, domainPrefix, accountId, apiId, stage,
-    /// deploymentId, customDomain.basePathMatched, routeKey, resourcePath, resourceId, status, responseLength,
-    /// responseLatency, integrationStatus, integration.status, integration.integrationStatus, integrationLatency,
+    /// deploymentId, isCanaryRequest, customDomain.basePathMatched, customDomain.routingRuleIdMatched, routeKey,
+    /// resourcePath, resourceId, status, responseLength, responseLatency, integrationStatus, integration.status, integration.integrationStatus, integrationLatency,
     /// integration.latency, integrationErrorMessage, integration.error, error.message, error.messageString,
     /// error.responseType. Others render as `-`.
     #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_ACCESS_LOG_FORMAT", value_name = "FORMAT")]

@@ -14,13 +14,14 @@ use turnpike_snapshot::{
 };
 
 use super::acme::Challenges;
+use super::release::RefusedRoute;
 use super::target_group::KnownGroups;
 use super::{
-    Api, BasePath, DEFAULT_STAGE, Domain, Integration, Route, Routes, Stage, StageLog, Table, TargetGroup,
-    TargetPart, Upstream,
+    Api, Backend, Canary, DEFAULT_STAGE, Domain, Integration, Release, Route, Routes, Stage, StageLog, Table,
+    TargetGroup, TargetPart, Upstream,
 };
 use crate::stats::StageSlot;
-use crate::tls::{DefaultCertificate, Securities, Site, SiteError, Sites, TlsUnits, references};
+use crate::tls::{DefaultCertificate, Securities, SiteError, Sites, TlsUnits, references};
 
 /// Keeps what the next compilation can take over.
 #[derive(Debug)]
@@ -56,6 +57,10 @@ pub(crate) enum CompileError {
     TwoProtocols { api_id: String },
     #[error("domain {domain} maps '{key}' to stage {stage} of API {api_id}, which isn't in the snapshot")]
     MappingDangles { domain: String, key: String, api_id: String, stage: String },
+    #[error(
+        "rule {rule} of domain {domain} leads to stage {stage} of API {api_id}, which isn't in the snapshot"
+    )]
+    RuleDangles { domain: String, rule: String, api_id: String, stage: String },
     #[error("stage {stage} of API {api_id}: {error}")]
     Route { api_id: String, stage: String, error: matchit::InsertError },
     #[error("stage {stage} of API {api_id}: {reason}")]
@@ -119,21 +124,10 @@ impl Compiler {
             table.add(stage)?;
         }
         for domain in &account.domains {
-            let mut base_paths = Vec::with_capacity(domain.mappings.len());
-            for mapping in &domain.mappings {
-                let stage = table.apis.get(&*mapping.api_id).and_then(|api| api.stages.get(&*mapping.stage));
-                let stage = stage.ok_or_else(|| CompileError::MappingDangles {
-                    domain: domain.name.clone(),
-                    key: mapping.key.clone(),
-                    api_id: mapping.api_id.clone(),
-                    stage: mapping.stage.clone(),
-                })?;
-                base_paths.push(BasePath { key: mapping.key.as_str().into(), stage: Arc::clone(stage) });
-            }
-            base_paths.sort_by_key(|base_path| std::cmp::Reverse(base_path.key.len()));
             let site = self.sites.of(domain, &tls_units);
             let site = site.map_err(|error| CompileError::Site { domain: domain.name.clone(), error })?;
-            table.add_domain(&domain.name, base_paths, site);
+            let compiled = Domain::compile(&table, domain, site)?;
+            table.add_domain(&domain.name, compiled);
         }
         self.name_default_certificate(account)?;
         self.sites.settle();
@@ -164,15 +158,13 @@ impl Compiler {
                 _ => None,
             })
             .collect();
-        let names: Vec<(&str, &str)> =
-            units.iter().map(|(_, unit)| (unit.api_id.as_str(), unit.stage.as_str())).collect();
-        let slots = services.slots(&names);
+        let slots = slots_of(&units, services);
         let mut stages = HashMap::with_capacity(units.len());
-        for ((hash, unit), slot) in units.into_iter().zip(slots) {
+        for ((hash, unit), slots) in units.into_iter().zip(slots) {
             let identity = (hash, tls_references(unit, tls_units)?);
             let stage = match self.stages.get(&identity) {
-                Some(stage) if stage.slot == slot => Arc::clone(stage),
-                _ => Arc::new(self.stage(unit, slot, tls_units, services)?),
+                Some(stage) if Slots::of(stage) == slots => Arc::clone(stage),
+                _ => Arc::new(self.stage(unit, slots, tls_units, services)?),
             };
             stages.insert(identity, stage);
         }
@@ -182,7 +174,7 @@ impl Compiler {
     fn stage(
         &mut self,
         unit: &StageUnit,
-        slot: StageSlot,
+        slots: Slots,
         tls_units: &TlsUnits<'_>,
         services: &mut dyn StageServices,
     ) -> Result<Stage, CompileError> {
@@ -191,40 +183,74 @@ impl Compiler {
             stage: unit.stage.clone(),
             reason,
         })?;
-        let routes = unit.routes.iter().map(|route| compile_route(unit.protocol, route)).collect();
-        let routes = Routes::compile(unit.protocol, &unit.routes, routes).map_err(|error| {
-            CompileError::Route { api_id: unit.api_id.clone(), stage: unit.stage.clone(), error }
-        })?;
-        let integrations = unit.integrations.iter().map(|integration| {
-            self.integration(integration, tls_units).map_err(|error| upstream_tls(unit, integration, error))
-        });
-        let integrations = integrations.collect::<Result<_, _>>()?;
+        let own = Deployed {
+            deployment_id: &unit.deployment_id,
+            routes: &unit.routes,
+            integrations: &unit.integrations,
+        };
+        let canary = match (&unit.canary, slots.canary) {
+            (Some(canary), Some(slot)) => {
+                let deployed = Deployed {
+                    deployment_id: &canary.deployment_id,
+                    routes: &canary.routes,
+                    integrations: &canary.integrations,
+                };
+                let release = self.release(unit, &deployed, tls_units)?;
+                Some(Box::new(Canary::new(unit, canary.clients_per_10_000, release, slot)))
+            }
+            _ => None,
+        };
         Ok(Stage {
             api_id: unit.api_id.as_str().into(),
             protocol: unit.protocol,
             name: unit.stage.as_str().into(),
-            deployment_id: unit.deployment_id.as_str().into(),
-            slot,
+            slot: slots.stage,
             execute_api_endpoint_disabled: unit.execute_api_endpoint_disabled,
             log,
-            routes,
-            integrations,
+            release: self.release(unit, &own, tls_units)?,
+            canary,
         })
     }
 
-    fn integration(
+    fn release(
+        &mut self,
+        unit: &StageUnit,
+        deployed: &Deployed<'_>,
+        tls_units: &TlsUnits<'_>,
+    ) -> Result<Release, CompileError> {
+        let routes: Vec<Route> =
+            deployed.routes.iter().map(|route| compile_route(unit.protocol, route)).collect();
+        let refused = deployed.refused(&routes);
+        let routes = Routes::compile(unit.protocol, deployed.routes, routes).map_err(|error| {
+            CompileError::Route { api_id: unit.api_id.clone(), stage: unit.stage.clone(), error }
+        })?;
+        let backends = deployed.integrations.iter().map(|integration| {
+            self.backend(integration, tls_units).map_err(|error| upstream_tls(unit, integration, error))
+        });
+        Ok(Release {
+            deployment_id: deployed.deployment_id.into(),
+            backends: backends.collect::<Result<_, _>>()?,
+            routes,
+            refused,
+        })
+    }
+
+    fn backend(
         &mut self,
         unit: &turnpike_snapshot::Integration,
         tls_units: &TlsUnits<'_>,
-    ) -> Result<Integration, SiteError> {
-        let IntegrationKind::HttpProxy(proxy) = &unit.kind;
-        Ok(Integration {
+    ) -> Result<Backend, SiteError> {
+        let proxy = match &unit.kind {
+            IntegrationKind::HttpProxy(proxy) => proxy,
+            IntegrationKind::Refused { .. } => return Ok(Backend::Refused),
+        };
+        Ok(Backend::HttpProxy(Integration {
             timeout_ms: u64::from(unit.timeout_ms).min(self.timeout_ms_max),
             method: proxy.method.as_deref().map(Into::into),
             upstream: self.upstream(proxy, tls_units)?,
             target: proxy.target.iter().map(compile_part).collect(),
             query: proxy.query.as_str().into(),
-        })
+        }))
     }
 
     fn upstream(&mut self, proxy: &HttpProxy, tls_units: &TlsUnits<'_>) -> Result<Arc<Upstream>, SiteError> {
@@ -278,8 +304,12 @@ impl Table {
         Ok(())
     }
 
-    fn add_domain(&mut self, name: &str, base_paths: Vec<BasePath>, site: Option<Arc<Site>>) {
-        let domain = Domain { base_paths: base_paths.into(), site };
+    /// The stage that a mapping or a rule names.
+    pub(super) fn stage(&self, api_id: &str, stage: &str) -> Option<&Arc<Stage>> {
+        self.apis.get(api_id)?.stages.get(stage)
+    }
+
+    fn add_domain(&mut self, name: &str, domain: Domain) {
         match name.strip_prefix("*.") {
             None => self.domains.insert(name.into(), domain),
             Some(below) => self.wildcards.insert(below.into(), domain),
@@ -289,7 +319,8 @@ impl Table {
     /// The names that its integrations and target groups connect to, each once.
     pub(crate) fn upstream_hosts(&self) -> Vec<String> {
         let stages = self.apis.values().flat_map(|api| api.stages.values());
-        let upstreams = stages.flat_map(|stage| stage.integrations.iter()).map(|with| &*with.upstream);
+        let releases = stages.flat_map(|stage| stage.releases());
+        let upstreams = releases.flat_map(Release::integrations).map(|with| &*with.upstream);
         let own = upstreams.filter(|upstream| upstream.group.is_none()).map(|upstream| &*upstream.host);
         let endpoints = self.target_groups().flat_map(|(_, unit)| unit.targets.iter());
         let grouped = endpoints.filter_map(|target| match &target.endpoint {
@@ -321,12 +352,65 @@ impl Table {
     }
 }
 
+/// Where a stage's requests are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Slots {
+    stage: StageSlot,
+    canary: Option<StageSlot>,
+}
+
+impl Slots {
+    fn of(stage: &Stage) -> Self {
+        Self { stage: stage.slot, canary: stage.canary.as_ref().map(|canary| canary.slot) }
+    }
+}
+
+/// The slots of each stage, in their order. A canary's name is its stage's and one more word, as in AWS's metrics.
+fn slots_of(units: &[(UnitHash, &StageUnit)], services: &mut dyn StageServices) -> Vec<Slots> {
+    let with_canary = units.iter().filter(|(_, unit)| unit.canary.is_some());
+    let canaries: Vec<(&str, String)> =
+        with_canary.map(|(_, unit)| (unit.api_id.as_str(), format!("{}/Canary", unit.stage))).collect();
+    let names = units.iter().map(|(_, unit)| (unit.api_id.as_str(), unit.stage.as_str()));
+    let names: Vec<(&str, &str)> =
+        names.chain(canaries.iter().map(|(api_id, name)| (*api_id, name.as_str()))).collect();
+    let given = services.slots(&names);
+    let (own, of_canaries) = given.split_at(units.len());
+    let mut of_canaries = of_canaries.iter();
+    let mut canary_slot = |unit: &StageUnit| unit.canary.as_ref().and_then(|_| of_canaries.next().copied());
+    units
+        .iter()
+        .zip(own)
+        .map(|((_, unit), stage)| Slots { stage: *stage, canary: canary_slot(unit) })
+        .collect()
+}
+
+/// What a stage, or its canary, serves.
+struct Deployed<'u> {
+    deployment_id: &'u str,
+    routes: &'u [turnpike_snapshot::Route],
+    integrations: &'u [turnpike_snapshot::Integration],
+}
+
+impl Deployed<'_> {
+    /// The routes that lead nowhere; `compiled` are all of them.
+    fn refused(&self, compiled: &[Route]) -> Box<[RefusedRoute]> {
+        let refused = self.routes.iter().zip(compiled).filter_map(|(unit, route)| {
+            match &self.integrations[unit.integration as usize].kind {
+                IntegrationKind::Refused { reason } => {
+                    Some(RefusedRoute { key: route.key.clone(), reason: reason.as_str().into() })
+                }
+                IntegrationKind::HttpProxy(_) => None,
+            }
+        });
+        refused.collect()
+    }
+}
+
 /// The trust stores and certificates of its integrations.
 fn tls_references(unit: &StageUnit, tls_units: &TlsUnits<'_>) -> Result<Vec<UnitHash>, CompileError> {
     let mut found = Vec::new();
-    for integration in &unit.integrations {
-        let IntegrationKind::HttpProxy(proxy) = &integration.kind;
-        let Some(tls) = &proxy.tls else { continue };
+    for integration in unit.all_integrations() {
+        let Some(tls) = integration.kind.proxy().and_then(|proxy| proxy.tls.as_ref()) else { continue };
         let (trust, shown) =
             references(tls, tls_units).map_err(|error| upstream_tls(unit, integration, error))?;
         found.extend(trust.into_iter().chain(shown));

@@ -6,6 +6,8 @@ use turnpike_snapshot::{
 use super::*;
 use crate::tls::{Sites, TicketKeys};
 
+const NO_HEADERS: HeaderLines<'static> = HeaderLines { lines: &[], bytes: b"" };
+
 /// Gives slots in order and knows no logs.
 #[derive(Default)]
 struct Services {
@@ -31,6 +33,10 @@ impl StageServices for Services {
 }
 
 fn stage(api_id: &str, protocol: Protocol, name: &str, routes: &[&str]) -> Unit {
+    Unit::Stage(stage_of(api_id, protocol, name, routes))
+}
+
+pub(super) fn stage_of(api_id: &str, protocol: Protocol, name: &str, routes: &[&str]) -> StageUnit {
     let proxy = HttpProxy {
         method: None,
         scheme: Scheme::Http,
@@ -56,7 +62,7 @@ fn stage(api_id: &str, protocol: Protocol, name: &str, routes: &[&str]) -> Unit 
             integration: index as u32,
         }
     };
-    Unit::Stage(StageUnit {
+    StageUnit {
         api_id: api_id.into(),
         protocol,
         stage: name.into(),
@@ -65,7 +71,8 @@ fn stage(api_id: &str, protocol: Protocol, name: &str, routes: &[&str]) -> Unit 
         access_log: None,
         integrations: (0..routes.len()).map(integration).collect(),
         routes: routes.iter().enumerate().map(route).collect(),
-    })
+        canary: None,
+    }
 }
 
 fn account(domains: Vec<Domain>) -> Unit {
@@ -84,7 +91,12 @@ fn domain(name: &str, mappings: &[(&str, &str, &str)]) -> Domain {
         api_id: (*api_id).into(),
         stage: (*stage).into(),
     };
-    Domain { name: name.into(), mappings: mappings.iter().map(mapping).collect(), tls: None }
+    Domain {
+        name: name.into(),
+        rules: Vec::new(),
+        mappings: mappings.iter().map(mapping).collect(),
+        tls: None,
+    }
 }
 
 fn hashed(units: Vec<Unit>) -> Vec<(UnitHash, Arc<Unit>)> {
@@ -103,8 +115,9 @@ fn one_stage(protocol: Protocol, routes: &[&str]) -> Table {
 /// The key of the route that answers.
 fn looked_up(table: &Table, method: &str, path: &str) -> Option<String> {
     let path = format!("/s{path}");
-    let address = table.address(b"a1.execute-api.us-east-1.localhost", &path).expect("the only stage");
-    let matched = address.stage.routes.look_up(method, address.path)?;
+    let address =
+        table.address(b"a1.execute-api.us-east-1.localhost", &path, NO_HEADERS).expect("the only stage");
+    let matched = address.stage.release.routes.look_up(method, address.path)?;
     Some(matched.route.key.to_string())
 }
 
@@ -240,16 +253,16 @@ fn three_forms_of_address() {
         ("127.0.0.1", "/s/x", Err(AddressError::ApiUnknown)),
         ("", "/s/x", Err(AddressError::ApiUnknown)),
     ] {
-        let address = table.address(host.as_bytes(), path);
+        let address = table.address(host.as_bytes(), path, NO_HEADERS);
         let found = address.map(|address| (&*address.stage.name, address.path));
         assert_eq!(found, expected, "{host} {path}");
     }
-    assert_eq!(table.address(&[b'h'; 300], "/").map(drop), Err(AddressError::ApiUnknown));
+    assert_eq!(table.address(&[b'h'; 300], "/", NO_HEADERS).map(drop), Err(AddressError::ApiUnknown));
 }
 
 #[test]
 fn the_empty_table_serves_nothing() {
-    assert_eq!(Table::empty().address(b"anything", "/").map(drop), Err(AddressError::ApiUnknown));
+    assert_eq!(Table::empty().address(b"anything", "/", NO_HEADERS).map(drop), Err(AddressError::ApiUnknown));
 }
 
 #[test]
@@ -268,7 +281,7 @@ fn a_stage_that_did_not_change_is_taken_over_as_it_is() {
     assert!(Arc::ptr_eq(&stage_of(&before, "a2"), &stage_of(&after, "a2")));
     assert!(!Arc::ptr_eq(&stage_of(&before, "a1"), &stage_of(&after, "a1")));
     assert_eq!(stage_of(&before, "a1").slot, stage_of(&after, "a1").slot);
-    let upstream = |stage: &Stage| Arc::clone(&stage.integrations[0].upstream);
+    let upstream = |stage: &Stage| Arc::clone(&stage.release.integrations().next().unwrap().upstream);
     assert!(Arc::ptr_eq(&upstream(&stage_of(&before, "a1")), &upstream(&stage_of(&after, "a1"))));
 }
 
@@ -315,7 +328,8 @@ fn a_wildcard_stands_for_one_label() {
         stage("a1", Protocol::Http, "s", &["$default"]),
         stage("a2", Protocol::Http, "s", &["$default"]),
     ]);
-    let api = |host: &str| table.address(host.as_bytes(), "/x").map(|address| &*address.stage.api_id);
+    let api =
+        |host: &str| table.address(host.as_bytes(), "/x", NO_HEADERS).map(|address| &*address.stage.api_id);
     assert_eq!((api("any.example.com"), api("ANY.Example.COM")), (Ok("a1"), Ok("a1")));
     assert_eq!(api("own.example.com"), Ok("a2"));
     for host in ["example.com", "a.b.example.com", ".example.com", "*.own.example.com", "com", ""] {

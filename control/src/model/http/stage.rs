@@ -71,6 +71,11 @@ impl HttpStage {
             last_deployment_message: None,
         }
     }
+
+    /// The default ones, and those of single routes.
+    pub fn all_route_settings(&self) -> impl Iterator<Item = &RouteSettings> {
+        std::iter::once(&self.default_route_settings).chain(self.route_settings.values())
+    }
 }
 
 impl RouteSettings {
@@ -84,6 +89,13 @@ impl RouteSettings {
             logging_level: logged.then(|| "OFF".to_owned()),
             ..Self::default()
         }
+    }
+
+    /// Whether something of requests is to be logged.
+    #[must_use]
+    pub fn logs(&self) -> bool {
+        self.data_trace_enabled == Some(true)
+            || self.logging_level.as_deref().is_some_and(|level| level != "OFF")
     }
 
     /// Whether requests are to be held to a rate.

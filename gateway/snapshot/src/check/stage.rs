@@ -4,7 +4,12 @@ use std::collections::HashMap;
 
 use super::{Checked, PathPart, Problem, access_log, count, path, path_parts, size, text, tls, wrong};
 use crate::limits::Limits;
-use crate::unit::{HttpProxy, Integration, IntegrationKind, Protocol, Route, Scheme, StageUnit, TargetPart};
+use crate::unit::{
+    Canary, HttpProxy, Integration, IntegrationKind, Protocol, Route, Scheme, StageUnit, TargetPart,
+};
+
+/// All of a stage's clients.
+const CLIENTS: u16 = 10_000;
 
 /// A route's method and path without its variables' names; no parts at all for `$default`.
 type RouteKey<'a> = (&'a str, Option<Vec<PathPart<'a>>>);
@@ -19,12 +24,38 @@ fn check_stage(stage: &StageUnit, limits: &Limits) -> Checked {
     check_stage_name(&stage.stage, stage.protocol)?;
     text::id("deployment id", &stage.deployment_id, limits.id_bytes_max)?;
     stage.access_log.as_ref().map_or(Ok(()), access_log::check)?;
-    count("integrations", stage.integrations.len(), limits.integrations_per_stage_max)?;
-    for (index, integration) in stage.integrations.iter().enumerate() {
-        check_integration(integration, limits)
-            .map_err(|e| e.within(&format!("integration {index} ({})", integration.id)))?;
+    Served { protocol: stage.protocol, integrations: &stage.integrations, routes: &stage.routes }
+        .check(limits)?;
+    let Some(canary) = &stage.canary else { return Ok(()) };
+    check_canary(canary, stage.protocol, limits).map_err(|e| e.within("canary"))
+}
+
+fn check_canary(canary: &Canary, protocol: Protocol, limits: &Limits) -> Checked {
+    let found = canary.clients_per_10_000;
+    if found > CLIENTS {
+        let problem = Problem::OutOfBounds { found: found.into(), min: 0, max: CLIENTS.into() };
+        return Err(wrong("clients per 10,000", problem));
     }
-    check_routes(stage, limits)
+    text::id("deployment id", &canary.deployment_id, limits.id_bytes_max)?;
+    Served { protocol, integrations: &canary.integrations, routes: &canary.routes }.check(limits)
+}
+
+/// What a stage, or its canary, serves.
+struct Served<'a> {
+    protocol: Protocol,
+    integrations: &'a [Integration],
+    routes: &'a [Route],
+}
+
+impl Served<'_> {
+    fn check(&self, limits: &Limits) -> Checked {
+        count("integrations", self.integrations.len(), limits.integrations_per_stage_max)?;
+        for (index, integration) in self.integrations.iter().enumerate() {
+            check_integration(integration, limits)
+                .map_err(|e| e.within(&format!("integration {index} ({})", integration.id)))?;
+        }
+        check_routes(self, limits)
+    }
 }
 
 fn check_stage_name(name: &str, protocol: Protocol) -> Checked {
@@ -46,6 +77,7 @@ fn check_integration(integration: &Integration, limits: &Limits) -> Checked {
     }
     match &integration.kind {
         IntegrationKind::HttpProxy(proxy) => check_http_proxy(proxy, limits),
+        IntegrationKind::Refused { reason } => text::reason("reason", reason, limits.reason_bytes_max),
     }
 }
 
@@ -95,12 +127,12 @@ fn check_target(proxy: &HttpProxy, limits: &Limits) -> Checked {
     size("target and query", bytes as u64, limits.target_bytes_max as u64)
 }
 
-fn check_routes(stage: &StageUnit, limits: &Limits) -> Checked {
-    count("routes", stage.routes.len(), limits.routes_per_stage_max)?;
-    let mut seen = HashMap::with_capacity(stage.routes.len());
-    for (index, route) in stage.routes.iter().enumerate() {
+fn check_routes(served: &Served<'_>, limits: &Limits) -> Checked {
+    count("routes", served.routes.len(), limits.routes_per_stage_max)?;
+    let mut seen = HashMap::with_capacity(served.routes.len());
+    for (index, route) in served.routes.iter().enumerate() {
         let place = || format!("route {index} ({} {})", route.method, route.path);
-        let key = check_route(route, stage, limits).map_err(|e| e.within(&place()))?;
+        let key = check_route(route, served, limits).map_err(|e| e.within(&place()))?;
         if let Some(other) = seen.insert(key, index) {
             return Err(wrong(place(), Problem::DuplicateRoute { other }));
         }
@@ -110,16 +142,16 @@ fn check_routes(stage: &StageUnit, limits: &Limits) -> Checked {
 
 fn check_route<'a>(
     route: &'a Route,
-    stage: &StageUnit,
+    served: &Served<'_>,
     limits: &Limits,
 ) -> Result<RouteKey<'a>, super::SemanticError> {
     text::id("id", &route.id, limits.id_bytes_max)?;
     text::method("method", &route.method)?;
-    let out_of_range = Problem::OutOfRange { found: route.integration, len: stage.integrations.len() };
-    let integration = stage.integrations.get(route.integration as usize);
+    let out_of_range = Problem::OutOfRange { found: route.integration, len: served.integrations.len() };
+    let integration = served.integrations.get(route.integration as usize);
     let integration = integration.ok_or_else(|| wrong("integration", out_of_range))?;
     if route.path == "$default" {
-        check_default_route(route, stage.protocol)?;
+        check_default_route(route, served.protocol)?;
         check_variables(integration, &[])?;
         return Ok((&route.method, None));
     }
@@ -141,7 +173,7 @@ fn check_default_route(route: &Route, protocol: Protocol) -> Checked {
 
 /// An integration can serve several routes; each of them has every variable that it asks for.
 fn check_variables(integration: &Integration, parts: &[PathPart<'_>]) -> Checked {
-    let IntegrationKind::HttpProxy(proxy) = &integration.kind;
+    let Some(proxy) = integration.kind.proxy() else { return Ok(()) };
     for part in &proxy.target {
         let TargetPart::PathParameter(name) = part else { continue };
         if !parts.iter().any(|part| part.variable() == Some(name)) {

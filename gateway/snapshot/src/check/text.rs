@@ -129,6 +129,21 @@ pub(super) fn mapping_key(place: &str, text: &str, bytes_max: usize) -> Checked 
     )
 }
 
+/// What a header's value is compared with.
+pub(super) fn value_glob(place: &str, text: &str, bytes_max: usize) -> Checked {
+    sized(place, text, bytes_max)?;
+    let inner = text.strip_prefix('*').unwrap_or(text);
+    let inner = inner.strip_suffix('*').unwrap_or(inner);
+    let good = !inner.contains('*') && text.bytes().all(|b| matches!(b, b' '..=b'~'));
+    expect(good, place, text, "printable ASCII with '*' at its ends at most")
+}
+
+/// It is logged.
+pub(super) fn reason(place: &str, text: &str, bytes_max: usize) -> Checked {
+    sized(place, text, bytes_max)?;
+    expect(!text.chars().any(char::is_control), place, text, "free of control characters")
+}
+
 /// It becomes a file's name below the log folder, and must not lead out of it.
 pub(super) fn log_group(place: &str, text: &str) -> Checked {
     let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'/' | b'.' | b'#');

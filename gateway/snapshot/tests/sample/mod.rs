@@ -2,10 +2,11 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use turnpike_snapshot::{
-    AccessLog, AccountUnit, AcmeChallenge, Balancing, CertificateUnit, CircuitBreaker, Domain, DomainTls,
-    Endpoint, HealthCheck, HttpProxy, HttpVersion, Integration, IntegrationKind, Mapping, OutlierEjection,
-    Probe, Protocol, RetryPolicy, Root, Route, Scheme, StageUnit, Target, TargetGroupUnit, TargetPart,
-    TlsVersion, TrustStoreUnit, Unit, UnitHash, UnitRef, UpstreamTls,
+    AccessLog, AccountUnit, AcmeChallenge, Balancing, Canary, CertificateUnit, CircuitBreaker, Domain,
+    DomainTls, Endpoint, HeaderCondition, HeaderMatch, HealthCheck, HttpProxy, HttpVersion, Integration,
+    IntegrationKind, Mapping, OutlierEjection, Probe, Protocol, RetryPolicy, Root, Route, RoutingRule,
+    Scheme, StageUnit, Target, TargetGroupUnit, TargetPart, TlsVersion, TrustStoreUnit, Unit, UnitHash,
+    UnitRef, UpstreamTls,
 };
 
 /// A stage with one route of each form.
@@ -32,6 +33,30 @@ pub(crate) fn stage() -> StageUnit {
             route("DELETE", "/pets/{id}", 1),
             route("ANY", "/files/{path+}", 2),
         ],
+        canary: None,
+    }
+}
+
+/// A stage with a canary, both with a route that is refused.
+pub(crate) fn canary_stage() -> StageUnit {
+    let mut stage = rest_stage();
+    stage.stage = "trial".to_owned();
+    stage.integrations.push(refused("i3"));
+    stage.routes.push(route("PUT", "/pets/{id}", 3));
+    stage.canary = Some(Canary {
+        clients_per_10_000: 2_500,
+        deployment_id: "d2".to_owned(),
+        integrations: vec![refused("i3"), integration("i0", vec![TargetPart::RequestPath])],
+        routes: vec![route("GET", "/", 1), route("PUT", "/pets/{id}", 0)],
+    });
+    stage
+}
+
+pub(crate) fn refused(id: &str) -> Integration {
+    let reason = "its authorizer isn't enforced yet".to_owned();
+    Integration {
+        kind: IntegrationKind::Refused { reason },
+        ..integration(id, vec![TargetPart::RequestPath])
     }
 }
 
@@ -50,6 +75,7 @@ pub(crate) fn account() -> AccountUnit {
         endpoint_suffix: "localhost".to_owned(),
         domains: vec![Domain {
             name: "api.example.com".to_owned(),
+            rules: vec![rule(1), rule(20)],
             mappings: vec![Mapping {
                 key: "v1/pets".to_owned(),
                 api_id: "a1b2c3d4e5".to_owned(),
@@ -67,6 +93,26 @@ pub(crate) fn account() -> AccountUnit {
             token: "evaGxfADs6pSRb2LAv9IZ".to_owned(),
             key_authorization: "evaGxfADs6pSRb2LAv9IZ.9jg46WB3rR".to_owned(),
         }],
+    }
+}
+
+/// Asks for two headers and a base path.
+pub(crate) fn rule(priority: u32) -> RoutingRule {
+    let header = |name: &str, value_glob: &str| HeaderMatch {
+        name: name.to_owned(),
+        value_glob: value_glob.to_owned(),
+    };
+    RoutingRule {
+        id: format!("rule{priority}"),
+        priority,
+        headers: vec![
+            HeaderCondition { any_of: vec![header("x-version", "beta*"), header("x-test", "*")] },
+            HeaderCondition { any_of: vec![header("x-tenant", "blue green")] },
+        ],
+        base_paths: vec!["v2/pets".to_owned()],
+        api_id: "a1b2c3d4e5".to_owned(),
+        stage: "prod".to_owned(),
+        strip_base_path: true,
     }
 }
 
@@ -134,7 +180,7 @@ pub(crate) fn target_group() -> TargetGroupUnit {
 pub(crate) fn tls_stage() -> StageUnit {
     let mut stage = rest_stage();
     stage.stage = "tls".to_owned();
-    let IntegrationKind::HttpProxy(proxy) = &mut stage.integrations[0].kind;
+    let IntegrationKind::HttpProxy(proxy) = &mut stage.integrations[0].kind else { unreachable!() };
     proxy.scheme = Scheme::Https;
     proxy.version = HttpVersion::Http2;
     proxy.target_group = Some("g1".to_owned());
@@ -156,6 +202,7 @@ pub(crate) fn units() -> Vec<Unit> {
         Unit::Certificate(certificate()),
         Unit::TrustStore(trust_store()),
         Unit::TargetGroup(target_group()),
+        Unit::Stage(canary_stage()),
     ]
 }
 

@@ -90,6 +90,7 @@ pub(crate) fn stage(api: &str, deployment: u32) -> Unit {
             id: "r1".to_owned(),
             integration: 0,
         }],
+        canary: None,
     })
 }
 

@@ -88,6 +88,7 @@ fn figures() -> HousekeeperFigures {
         driver: "epoll",
         snapshot_version: 12,
         snapshot_refused_total: 3,
+        refused_routes: 4,
         control_connected: true,
         ..HousekeeperFigures::default()
     }
@@ -127,6 +128,7 @@ fn figures_land_in_their_samples() {
     let expected = [
         ("turnpike_snapshot_version".to_owned(), 12.0),
         ("turnpike_snapshot_refused_total".to_owned(), 3.0),
+        ("turnpike_refused_routes".to_owned(), 4.0),
         ("turnpike_count_total{api_id=\"abc\",stage=\"prod\"}".to_owned(), 5.0),
         (format!("turnpike_count_total{{{escaped}}}"), 2.0),
         (format!("turnpike_4xx_error_total{{{escaped}}}"), 1.0),

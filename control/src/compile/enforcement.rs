@@ -1,0 +1,145 @@
+//! What users can ask for that the data plane doesn't do yet: the one place to add a feature to, and to take it out of once
+//! gateways have it.
+//!
+//! Two kinds of tables, with a line a feature. What must not be missing (who may call, what a request has to be, an
+//! integration that can't be run) refuses its route, which then answers 500 instead of being served open. Everything else
+//! is stored, shown to its owner, and listed by `turnpike-control status`. A line that comes or goes raises
+//! [`super::COMPILER_REVISION`], so that stages are compiled anew.
+
+use crate::model::{
+    ApiProtocol, HttpApi, HttpIntegration, HttpRoute, HttpStage, Method, Resource, RestApi, RestStage,
+    RouteAuthorization, RouteSettings,
+};
+
+/// A method of a REST API, as a stage serves it.
+#[derive(Debug, Clone, Copy)]
+pub struct RestAsked<'a> {
+    pub api: &'a RestApi,
+    pub stage: &'a RestStage,
+    pub resource: &'a Resource,
+    /// `GET`, `ANY`
+    pub name: &'a str,
+    pub method: &'a Method,
+}
+
+/// A route of an HTTP API, as a stage serves it.
+#[derive(Debug, Clone, Copy)]
+pub struct HttpAsked<'a> {
+    pub api: &'a HttpApi,
+    pub stage: &'a HttpStage,
+    pub route: &'a HttpRoute,
+    pub integration: &'a HttpIntegration,
+}
+
+/// What an owner reads, and whether it applies: for a refused route the reason, otherwise the setting's name.
+pub type Line<E> = (&'static str, fn(&E) -> bool);
+
+type RestLine = (&'static str, fn(&RestAsked<'_>) -> bool);
+type HttpLine = (&'static str, fn(&HttpAsked<'_>) -> bool);
+
+/// The first line that applies is the reason: protections come before integrations.
+const REST_METHOD: &[RestLine] = &[];
+
+const HTTP_ROUTE: &[HttpLine] = &[
+    ("authorizationType AWS_IAM isn't enforced yet", |asked| {
+        asked.route.authorization == RouteAuthorization::AwsIam
+    }),
+    ("authorizationType CUSTOM isn't enforced yet", |asked| {
+        matches!(asked.route.authorization, RouteAuthorization::Custom { .. })
+    }),
+    ("authorizationType JWT isn't enforced yet", |asked| {
+        matches!(asked.route.authorization, RouteAuthorization::Jwt { .. })
+    }),
+    ("apiKeyRequired isn't enforced yet", |asked| asked.route.api_key_required),
+    ("integrations AWS_PROXY can't be run yet", |asked| asked.integration.kind.calls_aws()),
+    ("integrations HTTP and MOCK can't be run yet", |asked| !asked.integration.kind.is_proxy()),
+    ("requestParameters of integrations aren't applied yet", |asked| {
+        !asked.integration.request_parameters.is_empty()
+    }),
+    ("responseParameters of integrations aren't applied yet", |asked| {
+        !asked.integration.response_parameters.is_empty()
+    }),
+];
+
+const REST_API: &[Line<RestApi>] = &[];
+
+const REST_STAGE: &[Line<RestStage>] = &[];
+
+const HTTP_API: &[Line<HttpApi>] = &[
+    ("protocolType WEBSOCKET", |api| api.protocol == ApiProtocol::WebSocket),
+    ("corsConfiguration", |api| api.cors.is_some()),
+];
+
+const HTTP_STAGE: &[Line<HttpStage>] = &[
+    ("clientCertificateId", |stage| stage.client_certificate_id.is_some()),
+    ("route settings: detailedMetricsEnabled", |stage| {
+        stage.all_route_settings().any(|settings| settings.detailed_metrics_enabled == Some(true))
+    }),
+    ("route settings: loggingLevel, dataTraceEnabled", |stage| {
+        stage.all_route_settings().any(RouteSettings::logs)
+    }),
+    ("route settings: throttling", |stage| stage.all_route_settings().any(RouteSettings::throttles)),
+];
+
+/// Parts of APIs, by their kind in the store, that do nothing.
+const PARTS: &[(&str, &str)] = &[];
+
+/// Entities of the account, by their kind in the store, that do nothing.
+const ENTITIES: &[(&str, &str)] = &[];
+
+/// Why the method is refused, if it is.
+#[must_use]
+pub fn refused_method(asked: &RestAsked<'_>) -> Option<String> {
+    let line = REST_METHOD.iter().find(|(_, applies)| applies(asked));
+    line.map(|(reason, _)| (*reason).to_owned())
+}
+
+/// Why the route is refused, if it is.
+#[must_use]
+pub fn refused_route(asked: &HttpAsked<'_>) -> Option<String> {
+    let line = HTTP_ROUTE.iter().find(|(_, applies)| applies(asked));
+    line.map(|(reason, _)| (*reason).to_owned())
+}
+
+/// What has settings.
+pub trait Configured: Sized + 'static {
+    /// Those that do nothing yet.
+    const UNENFORCED: &'static [Line<Self>];
+}
+
+impl Configured for RestApi {
+    const UNENFORCED: &'static [Line<Self>] = REST_API;
+}
+
+impl Configured for RestStage {
+    const UNENFORCED: &'static [Line<Self>] = REST_STAGE;
+}
+
+impl Configured for HttpApi {
+    const UNENFORCED: &'static [Line<Self>] = HTTP_API;
+}
+
+impl Configured for HttpStage {
+    const UNENFORCED: &'static [Line<Self>] = HTTP_STAGE;
+}
+
+/// The settings that it has and that do nothing.
+pub fn unenforced<E: Configured>(configured: &E) -> impl Iterator<Item = &'static str> {
+    E::UNENFORCED.iter().filter(|(_, is_set)| is_set(configured)).map(|(name, _)| *name)
+}
+
+/// What an API's parts of this kind are called, where they do nothing.
+#[must_use]
+pub fn unenforced_part(kind: &str) -> Option<&'static str> {
+    named(PARTS, kind)
+}
+
+/// What the account's entities of this kind are called, where they do nothing.
+#[must_use]
+pub fn unenforced_entity(kind: &str) -> Option<&'static str> {
+    named(ENTITIES, kind)
+}
+
+fn named(table: &[(&str, &'static str)], kind: &str) -> Option<&'static str> {
+    table.iter().find(|(known, _)| *known == kind).map(|(_, name)| *name)
+}

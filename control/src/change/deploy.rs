@@ -83,14 +83,12 @@ impl View<'_> {
         routes: Vec<HttpRoute>,
     ) -> Result<HttpContent, StoreError> {
         Ok(HttpContent {
-            deployment_id,
-            routes,
-            integrations: self.tx.parts(&api.id)?,
             authorizers: self.tx.parts(&api.id)?,
             models: self.tx.parts(&api.id)?,
             cors: api.cors.clone(),
             route_selection: api.route_selection.clone(),
             api_key_selection: api.api_key_selection.clone(),
+            ..HttpContent::new(deployment_id, routes, self.tx.parts(&api.id)?)
         })
     }
 }

@@ -48,7 +48,6 @@ fn operations_without_a_handler_are_named() {
         ("PUT", "/restapis/a/resources/b/methods/GET/responses/200", "PutMethodResponse (apigateway)"),
         ("POST", "/restapis?mode=import", "ImportRestApi"),
         ("PATCH", "/restapis/a/resources/b", "UpdateResource (apigateway)"),
-        ("POST", "/v2/apis/a/authorizers", "CreateAuthorizer (apigatewayv2)"),
         ("GET", "/v2/portals", "ListPortals (apigatewayv2)"),
         ("POST", "/usageplans", "CreateUsagePlan"),
     ] {

@@ -11,7 +11,7 @@ use super::{
     DESCRIPTION_CHARS_MAX, EXPRESSION_CHARS_MAX, NAME_CHARS_MAX, PAGING, VERSION_CHARS_MAX, api, cors, not_on,
 };
 use crate::change::{Change, View};
-use crate::model::{ApiProtocol, HttpApi, Tags, check_selection, new_id};
+use crate::model::{ApiProtocol, HttpApi, check_selection, new_id};
 use crate::time::iso8601;
 
 const API_ID_LEN: usize = 10;
@@ -25,7 +25,8 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     let name = members.required("name", NAME_CHARS_MAX)?;
     let protocol = protocol_of(&members.required("protocolType", NAME_CHARS_MAX)?)?;
     let tags = members.tags()?.unwrap_or_default();
-    let mut api = blank(new_api_id(change)?, name, protocol, tags, change.now_s);
+    let mut api = HttpApi::new(new_api_id(change)?, name, protocol, change.now_s);
+    api.tags = tags;
     apply(&mut members, &mut api)?;
     let quick = QuickMembers::take(&mut members, protocol)?;
     members.finish()?;
@@ -98,24 +99,6 @@ fn protocol_of(name: &str) -> Result<ApiProtocol, ApiError> {
             "Invalid protocol specified. Must be one of [HTTP, WEBSOCKET]: '{name}'"
         ))
     })
-}
-
-fn blank(id: String, name: String, protocol: ApiProtocol, tags: Tags, now_s: i64) -> HttpApi {
-    HttpApi {
-        id,
-        name,
-        protocol,
-        description: None,
-        version: None,
-        tags,
-        execute_api_endpoint_disabled: false,
-        route_selection: None,
-        api_key_selection: None,
-        cors: None,
-        schema_validation_disabled: false,
-        dual_stack: false,
-        created_at_s: now_s,
-    }
 }
 
 /// What create and update share.

@@ -31,6 +31,23 @@ pub struct HttpContent {
     pub api_key_selection: Option<String>,
 }
 
+impl HttpContent {
+    /// Routes and where they lead, and nothing else.
+    #[must_use]
+    pub fn new(deployment_id: String, routes: Vec<HttpRoute>, integrations: Vec<HttpIntegration>) -> Self {
+        Self {
+            deployment_id,
+            routes,
+            integrations,
+            authorizers: Vec::new(),
+            models: Vec::new(),
+            cors: None,
+            route_selection: None,
+            api_key_selection: None,
+        }
+    }
+}
+
 impl Part for HttpDeployment {
     const KIND: &'static str = "http-deployment";
 

@@ -56,6 +56,28 @@ pub enum ApiProtocol {
     WebSocket,
 }
 
+impl HttpApi {
+    /// One without anything in it.
+    #[must_use]
+    pub fn new(id: String, name: String, protocol: ApiProtocol, created_at_s: i64) -> Self {
+        Self {
+            id,
+            name,
+            protocol,
+            description: None,
+            version: None,
+            tags: Tags::new(),
+            execute_api_endpoint_disabled: false,
+            route_selection: None,
+            api_key_selection: None,
+            cors: None,
+            schema_validation_disabled: false,
+            dual_stack: false,
+            created_at_s,
+        }
+    }
+}
+
 impl ApiProtocol {
     /// AWS's word.
     #[must_use]

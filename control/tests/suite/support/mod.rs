@@ -2,5 +2,6 @@
 //! with it.
 
 pub(crate) mod client;
+pub(crate) mod http;
 pub(crate) mod inside;
 pub(crate) mod process;

@@ -12,6 +12,7 @@ pub mod change;
 pub mod cli;
 pub mod compile;
 pub mod model;
+pub mod openapi;
 pub mod pki;
 pub mod publish;
 pub mod root_key;

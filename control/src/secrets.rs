@@ -17,20 +17,25 @@ use serde::{Deserialize, Serialize};
 /// The key's file in the data directory: 64 hexadecimal digits, which only its owner may read.
 pub const FILE: &str = "secrets.key";
 
+/// Sets the key, in place of the file.
+pub const KEY_ENV: &str = "TURNPIKE_SECRETS_KEY";
+
 const KEY_BYTES: usize = 32;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SecretsError {
     #[error(
-        "the key that the store's secrets are encrypted with is missing: put {0} back, from the backup that the \
-         store is from"
+        "the key that the store's secrets are encrypted with is missing: put it into {0}, from the backup that the \
+         store is from or from another turnpike-control that shares the store, or set {KEY_ENV}"
     )]
     Missing(PathBuf),
     #[error(
-        "{0} isn't the key that the store's secrets are encrypted with: put the file of this store back, from the \
-         backup that the store is from"
+        "{0} isn't the key that the store's secrets are encrypted with: use the one of this store, from the backup \
+         that the store is from or from another turnpike-control that shares the store"
     )]
-    Wrong(PathBuf),
+    Wrong(String),
+    #[error("{KEY_ENV} isn't 64 hexadecimal digits")]
+    Environment,
     #[error("the key of the store's secrets in {path} can't be read: {why}")]
     File { path: PathBuf, why: String },
     #[error("can't write the key of the store's secrets to {path}: {source}")]
@@ -46,7 +51,33 @@ pub enum SecretsError {
 #[serde(transparent)]
 pub struct Sealed(String);
 
-/// Encrypts and decrypts under the key of one data directory.
+/// A key that was given, in place of the data directory's file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretsKey([u8; KEY_BYTES]);
+
+impl std::fmt::Debug for SecretsKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("SecretsKey").finish_non_exhaustive()
+    }
+}
+
+impl SecretsKey {
+    /// The environment's key, if it has one.
+    ///
+    /// # Errors
+    /// When it isn't 64 hexadecimal digits.
+    pub fn from_environment() -> Result<Option<Self>, SecretsError> {
+        std::env::var(KEY_ENV).ok().map(|digits| Self::parse(&digits)).transpose()
+    }
+
+    /// # Errors
+    /// When it isn't 64 hexadecimal digits.
+    pub fn parse(digits: &str) -> Result<Self, SecretsError> {
+        parse_key(digits.trim_end()).map(Self).ok_or(SecretsError::Environment)
+    }
+}
+
+/// Encrypts and decrypts under the key of one store.
 pub struct Secrets {
     key: LessSafeKey,
 }
@@ -58,11 +89,14 @@ impl std::fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// The key of a data directory that this process holds; `None` when it has none yet.
+    /// The key that is given, or that of a data directory that this process holds; `None` when there is none yet.
     ///
     /// # Errors
     /// When the file can't be read, or holds something else.
-    pub(crate) fn load(data_dir: &Path) -> Result<Option<Self>, SecretsError> {
+    pub(crate) fn load(data_dir: &Path, given: Option<&SecretsKey>) -> Result<Option<Self>, SecretsError> {
+        if let Some(SecretsKey(key)) = given {
+            return Self::of(key).map(Some);
+        }
         let path = data_dir.join(FILE);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
@@ -85,6 +119,16 @@ impl Secrets {
         let path = data_dir.join(FILE);
         write_whole(&path, &key).map_err(|source| SecretsError::Write { path, source })?;
         Self::of(&key)
+    }
+
+    pub(crate) fn missing(data_dir: &Path) -> SecretsError {
+        SecretsError::Missing(data_dir.join(FILE))
+    }
+
+    /// What `load` gave isn't the key of the store.
+    pub(crate) fn wrong(data_dir: &Path, given: Option<&SecretsKey>) -> SecretsError {
+        let file = || data_dir.join(FILE).display().to_string();
+        SecretsError::Wrong(given.map_or_else(file, |_| KEY_ENV.to_owned()))
     }
 
     fn of(key: &[u8; KEY_BYTES]) -> Result<Self, SecretsError> {
@@ -168,12 +212,12 @@ mod tests {
     #[test]
     fn a_key_is_made_once_and_kept_private() {
         let dir = tempfile::tempdir().expect("a directory");
-        assert!(Secrets::load(dir.path()).expect("readable").is_none());
+        assert!(Secrets::load(dir.path(), None).expect("readable").is_none());
         let made = Secrets::make(dir.path()).expect("made");
         let mode = std::fs::metadata(dir.path().join(FILE)).expect("the file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let sealed = made.seal("a key", b"text").expect("sealed");
-        let again = Secrets::load(dir.path()).expect("readable").expect("there");
+        let again = Secrets::load(dir.path(), None).expect("readable").expect("there");
         assert_eq!(again.open("a key", &sealed).expect("opens"), b"text");
     }
 
@@ -195,11 +239,24 @@ mod tests {
     }
 
     #[test]
+    fn a_given_key_takes_the_place_of_the_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        Secrets::make(dir.path()).expect("made");
+        let sealed = Secrets::load(dir.path(), None).expect("readable").expect("there").seal("a", b"text");
+        let digits = std::fs::read_to_string(dir.path().join(FILE)).expect("readable");
+        let same = SecretsKey::parse(&digits).expect("a key");
+        let opened = Secrets::load(Path::new("/nonexistent"), Some(&same)).expect("given").expect("there");
+        assert_eq!(opened.open("a", &sealed.expect("sealed")).expect("opens"), b"text");
+        assert!(matches!(SecretsKey::parse("ab"), Err(SecretsError::Environment)));
+        assert!(!format!("{same:?}").contains(digits.trim_end()));
+    }
+
+    #[test]
     fn a_spoilt_file_is_named() {
         let dir = tempfile::tempdir().expect("a directory");
         for text in ["", "ab", &"g".repeat(64), &"a".repeat(66)] {
             std::fs::write(dir.path().join(FILE), text).expect("written");
-            let error = Secrets::load(dir.path()).expect_err("spoilt").to_string();
+            let error = Secrets::load(dir.path(), None).expect_err("spoilt").to_string();
             assert!(error.contains(FILE), "{error}");
         }
     }

@@ -3,12 +3,16 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::secrets::SecretsKey;
+use crate::store::StoreUrl;
+
 /// Every setting of the process that serves the management API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Where the management API answers; port 0 lets the system choose.
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
+    pub store: StoreSettings,
     /// Where gateways connect.
     pub publish_socket: PathBuf,
     pub account: Account,
@@ -33,6 +37,33 @@ pub struct Settings {
     pub quotas: Quotas,
     /// One line a management request on standard error.
     pub request_log: bool,
+}
+
+/// Where the configuration is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoreSettings {
+    /// A PostgreSQL; without one, the store is SQLite in the data directory.
+    pub url: Option<StoreUrl>,
+    /// In place of the data directory's file.
+    pub secrets_key: Option<SecretsKey>,
+    pub postgres: PostgresSettings,
+}
+
+/// How a PostgreSQL is spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgresSettings {
+    /// Of this process, beside the one that follows what others publish.
+    pub connections_max: usize,
+    /// For a connection to be made, and for calls to wait for a server that is away.
+    pub timeout_ms: u64,
+    /// For the server to run a statement; waiting for the changes of other processes is one.
+    pub statement_timeout_ms: u64,
+}
+
+impl Default for PostgresSettings {
+    fn default() -> Self {
+        Self { connections_max: 8, timeout_ms: 10_000, statement_timeout_ms: 30_000 }
+    }
 }
 
 /// Who the APIs belong to, and how they are addressed.
@@ -80,12 +111,16 @@ pub struct Quotas {
     pub integrations_per_api_max: usize,
     /// Of a WebSocket API.
     pub responses_per_integration_max: usize,
+    pub resources_per_api_max: usize,
+    pub stages_per_api_max: usize,
     /// Of an API of either service.
     pub authorizers_per_api_max: usize,
     /// Of an API of either service.
     pub models_per_api_max: usize,
-    pub resources_per_api_max: usize,
-    pub stages_per_api_max: usize,
+    /// Of a REST API, as the two below are.
+    pub request_validators_per_api_max: usize,
+    pub documentation_parts_per_api_max: usize,
+    pub documentation_versions_per_api_max: usize,
     /// Deployments that somebody made, in an API.
     pub deployments_per_api_max: usize,
     /// Automatic deployments that an API keeps; the oldest unused ones go.
@@ -97,6 +132,10 @@ pub struct Quotas {
     pub domain_names_max: usize,
     pub mappings_per_domain_name_max: usize,
     pub routing_rules_per_domain_name_max: usize,
+    /// Lists and objects within each other in an OpenAPI document.
+    pub openapi_depth_max: usize,
+    /// Values that an OpenAPI document may unfold to, aliases and references counted as what they repeat.
+    pub openapi_values_max: usize,
     /// An integration's timeout, and the default of those that set none.
     pub integration_timeout_ms_max: u32,
     /// The same of HTTP APIs.
@@ -110,10 +149,13 @@ impl Default for Quotas {
             routes_per_api_max: 300,
             integrations_per_api_max: 300,
             responses_per_integration_max: 100,
-            authorizers_per_api_max: 10,
-            models_per_api_max: 300,
             resources_per_api_max: 300,
             stages_per_api_max: 10,
+            authorizers_per_api_max: 10,
+            models_per_api_max: 300,
+            request_validators_per_api_max: 100,
+            documentation_parts_per_api_max: 2_000,
+            documentation_versions_per_api_max: 200,
             deployments_per_api_max: 1_000,
             auto_deployments_kept: 10,
             client_certificates_max: 60,
@@ -122,6 +164,8 @@ impl Default for Quotas {
             domain_names_max: 120,
             mappings_per_domain_name_max: 200,
             routing_rules_per_domain_name_max: 50,
+            openapi_depth_max: 100,
+            openapi_values_max: 1_000_000,
             integration_timeout_ms_max: 29_000,
             http_integration_timeout_ms_max: 30_000,
         }

@@ -186,7 +186,7 @@ impl Table {
             return self.default_form(api_id, path);
         }
         if let Some(domain) = self.domain(host) {
-            return domain.address(path, headers).ok_or(AddressError::ApiUnknown);
+            return domain.address(path, headers);
         }
         let below = path.strip_prefix(EXECUTE_API_PREFIX).ok_or(AddressError::ApiUnknown)?;
         let (api_id, path) = below.split_at(below.find('/').unwrap_or(below.len()));

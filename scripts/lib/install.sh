@@ -91,3 +91,8 @@ need_venv() {
 need_pebble() {
     command -v pebble >/dev/null && command -v pebble-challtestsrv >/dev/null || install_packages pebble
 }
+
+# The server that several control processes can share a store in; tests start clusters of their own.
+need_postgres() {
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || install_packages postgresql
+}

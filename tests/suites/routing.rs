@@ -287,14 +287,19 @@ fn a_disabled_endpoint_is_closed_but_for_custom_domains() {
         |host: &str, path: &str| client.exchange(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
     assert_eq!(target(&at("api.example.com", "/x")), "/http");
     assert_eq!(target(&at("api.example.com", "/r/x")), "/rest");
-    for (host, path) in [
-        (host("a1"), "/x"),
-        (host("r1"), "/prod/x"),
-        ("127.0.0.1".to_owned(), "/_aws/execute-api/a1/$default/x"),
-        ("127.0.0.1".to_owned(), "/_aws/execute-api/r1/prod/x"),
+    let own = "127.0.0.1".to_owned();
+    let (rest, http) = ((403, r#"{"message":"Forbidden"}"#), (404, r#"{"message":"Not Found"}"#));
+    for (host, path, closed) in [
+        (host("a1"), "/x", http),
+        (host("A1") + ".", "/x", http),
+        (host("r1"), "/prod/x", rest),
+        (own.clone(), "/_aws/execute-api/a1/$default/x", http),
+        (own.clone(), "/_aws/execute-api/a1/x", http),
+        (own.clone(), "/_aws/execute-api/r1/prod/x", rest),
+        (own, "/%5Faws/execute-api/r1/prod/x", rest),
     ] {
         let reply = at(&host, path);
-        assert!(matches!(reply.status, 403 | 404), "{host}{path}: {}", reply.status);
+        assert_eq!((reply.status, reply.text()), closed, "{host}{path}");
     }
     assert_eq!(origin.seen().len(), 2);
     drop(client);

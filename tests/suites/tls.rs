@@ -377,6 +377,26 @@ fn no_way_leads_around_mutual_tls() {
     assert_eq!(metrics.sum("turnpike_shard_refusals_total", &["kind=\"client_certificate\""]), 8.0);
 }
 
+/// With the default endpoint closed, mutual TLS is the only way to the API.
+#[test]
+fn a_closed_endpoint_leaves_mutual_tls_alone() {
+    let origin = Origin::echo();
+    let (mut plane, authority, clients) = with_mutual_tls(&Options::new(), &origin);
+    plane.publish(&[echo(&origin).endpoint_disabled()]);
+    let own = turnpike_tests::host("a1");
+    let leaf = clients.issue(&["client"]);
+    assert!(is_taken(&plane, "a.example", &authority, Some(&leaf)));
+    assert!(!is_taken(&plane, "a.example", &authority, None));
+    let config = client_config(&development_authority(&plane.gateway), Some(&leaf));
+    let mut tls = TlsClient::connect(address(&plane.gateway), &own, &config);
+    assert_eq!(tls.exchange(get(&own)).status, 404);
+    assert_eq!(plane.exchange(get(&own)).status, 404);
+    let path = "GET /_aws/execute-api/a1/x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    assert_eq!(plane.exchange(path).status, 404);
+    assert_eq!(tls.exchange(path).status, 404);
+    assert_eq!(origin.seen().len(), 1);
+}
+
 #[test]
 fn a_change_of_trust_reaches_open_connections_and_sessions() {
     let origin = Origin::echo();

@@ -1,6 +1,7 @@
 //! How far each request has come, in the store: every step of a try is one transaction.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::failure::Failure;
 use crate::change::{Change, ChangeError, Control};
@@ -16,7 +17,42 @@ pub(super) struct Job {
     pub(super) request: Request,
 }
 
-/// The requests that are due now, and when the next other one is, in seconds since 1970.
+/// One process at a time sees to a request. Its lease is renewed three times in its life, so that a process that
+/// stutters keeps it, and one that is gone is soon taken over from.
+const LEASE_S: i64 = 60;
+pub(super) const RENEW_EVERY: Duration = Duration::from_secs(20);
+
+fn lease(id: &str) -> String {
+    format!("acme {id}")
+}
+
+/// Takes a request for this process; what it has come to by now, or `None` if it isn't this one's to see to.
+pub(super) async fn take(control: &Arc<Control>, id: &str) -> Result<Option<Job>, ChangeError> {
+    let id = id.to_owned();
+    control
+        .change_async(move |change| {
+            let certificate: Option<Certificate> = change.tx.entity("", &id)?;
+            let request = certificate.and_then(|certificate| certificate.request);
+            let due = request.filter(|request| request.due_at_s.is_some_and(|at_s| at_s <= change.now_s));
+            let Some(request) = due else { return Ok(None) };
+            Ok(change.tx.take_lease(&lease(&id), LEASE_S)?.then(|| Job { id: id.clone(), request }))
+        })
+        .await
+}
+
+/// Whether the request is still this process's.
+pub(super) async fn renew(control: &Arc<Control>, id: &str) -> Result<bool, ChangeError> {
+    let lease = lease(id);
+    control.change_async(move |change| Ok(change.tx.take_lease(&lease, LEASE_S)?)).await
+}
+
+pub(super) async fn give_back(control: &Arc<Control>, id: &str) -> Result<(), ChangeError> {
+    let lease = lease(id);
+    control.change_async(move |change| Ok(change.tx.give_lease_back(&lease)?)).await
+}
+
+/// The requests that are due now, and when the next other one is, in seconds since 1970: it may be another process's
+/// until then.
 pub(super) async fn due(control: &Arc<Control>) -> Result<(Vec<Job>, Option<i64>), StoreError> {
     control
         .read_async(|view| {
@@ -25,8 +61,11 @@ pub(super) async fn due(control: &Arc<Control>) -> Result<(Vec<Job>, Option<i64>
             for Certificate { id, request, .. } in certificates {
                 let Some(request) = request else { continue };
                 match request.due_at_s {
-                    Some(at_s) if at_s <= view.now_s => jobs.push(Job { id, request }),
-                    Some(at_s) => next_at_s = Some(next_at_s.map_or(at_s, |next| next.min(at_s))),
+                    Some(at_s) if at_s <= view.now_s => match view.tx.leased_for_s(&lease(&id))? {
+                        None => jobs.push(Job { id, request }),
+                        Some(left_s) => next_at_s = earlier(next_at_s, view.now_s + left_s),
+                    },
+                    Some(at_s) => next_at_s = earlier(next_at_s, at_s),
                     None => {}
                 }
             }
@@ -34,6 +73,10 @@ pub(super) async fn due(control: &Arc<Control>) -> Result<(Vec<Job>, Option<i64>
             Ok((jobs, next_at_s))
         })
         .await
+}
+
+fn earlier(known: Option<i64>, at_s: i64) -> Option<i64> {
+    Some(known.map_or(at_s, |known| known.min(at_s)))
 }
 
 /// Takes challenges back whose try was cut off for good: those of certificates that are gone or have failed.
@@ -75,7 +118,7 @@ pub(super) async fn ordered(
     let kept = control
         .change_async(move |change| {
             let private_key = change.tx.seal(&Certificate::key_context(&id), &pkcs8)?;
-            let order = Order { directory_url, url, private_key };
+            let order = Order { directory_url: directory_url.clone(), url: url.clone(), private_key };
             let kept = order.clone();
             let there = with_request(change, &id, |_, request| request.order = Some(kept))?;
             Ok::<_, ChangeError>(there.then_some(order))
@@ -106,11 +149,11 @@ pub(super) async fn issued(
     let (id, private_key) = (id.to_owned(), order.private_key.clone());
     control
         .change_async(move |change| {
-            let (facts, now_s) = (imported.facts, change.now_s);
+            let (facts, now_s) = (imported.facts.clone(), change.now_s);
             let renewed_at_s = renewal(facts.not_before_s, facts.not_after_s);
             let chain = std::iter::once(&imported.certificate).chain(&imported.chain);
-            let issued =
-                Issued { chain: chain.map(|der| to_pem(der)).collect(), private_key, facts, at_s: now_s };
+            let chain = chain.map(|der| to_pem(der)).collect();
+            let issued = Issued { chain, private_key: private_key.clone(), facts, at_s: now_s };
             with_request(change, &id, move |certificate, request| {
                 certificate.issued = Some(issued);
                 *request = Request {

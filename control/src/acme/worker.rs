@@ -105,7 +105,42 @@ async fn begin_due(
 }
 
 impl Issuer {
+    /// Unless another process does.
     async fn see_to(&self, job: &Job) {
+        let id = &job.id;
+        let job = match progress::take(&self.control, id).await {
+            Ok(Some(job)) => job,
+            Ok(None) => return,
+            Err(error) => {
+                log_line!("acme: certificate {id} can't be seen to: {error}");
+                // It is still due, and the store isn't to be asked again at once.
+                return tokio::time::sleep(STORE_PAUSE).await;
+            }
+        };
+        tokio::select! {
+            () = self.try_once(&job) => {
+                if let Err(error) = progress::give_back(&self.control, id).await {
+                    log_line!("acme: certificate {id} can't be given back to other processes yet: {error}");
+                }
+            }
+            () = self.hold(id) => log_line!("acme: another process sees to certificate {id} now"),
+        }
+    }
+
+    /// Until another process has taken the request.
+    async fn hold(&self, id: &str) {
+        loop {
+            tokio::time::sleep(progress::RENEW_EVERY).await;
+            match progress::renew(&self.control, id).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                // Should it last, others take over; then this is told so.
+                Err(error) => log_line!("acme: certificate {id} can't be kept from other processes: {error}"),
+            }
+        }
+    }
+
+    async fn try_once(&self, job: &Job) {
         let names = job.request.names.join(", ");
         let id = &job.id;
         match self.attempt(job).await {
@@ -209,15 +244,16 @@ impl Issuer {
         let (directory_url, contact) = (self.settings.directory_url.clone(), self.settings.contact.clone());
         self.control
             .change_async(move |change| {
-                let sealed = match credentials {
+                let sealed = match &credentials {
                     Some(credentials) => {
-                        Some(change.tx.seal(&AcmeAccount::context(&directory_url), &credentials)?)
+                        Some(change.tx.seal(&AcmeAccount::context(&directory_url), credentials)?)
                     }
                     None => {
                         change.tx.entity::<AcmeAccount>("", &directory_url)?.map(|known| known.credentials)
                     }
                 };
                 if let Some(credentials) = sealed {
+                    let (directory_url, contact) = (directory_url.clone(), contact.clone());
                     change.tx.put_entity(&AcmeAccount { directory_url, contact, credentials })?;
                 }
                 Ok(())

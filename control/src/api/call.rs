@@ -14,10 +14,23 @@ pub(super) struct Call {
     pub(super) parameters: Vec<String>,
     /// Without `?`, as sent.
     pub(super) query: String,
+    /// The header of this name, empty when it isn't there.
+    #[expect(dead_code, reason = "REST APIs' exports will go by it")]
+    pub(super) accept: String,
     pub(super) body: Vec<u8>,
 }
 
 impl Call {
+    /// A call that another operation makes; `null` is no body.
+    pub(super) fn inner(parameters: &[&str], body: &Value) -> Self {
+        Self {
+            parameters: parameters.iter().map(|parameter| (*parameter).to_owned()).collect(),
+            query: String::new(),
+            accept: String::new(),
+            body: if body.is_null() { Vec::new() } else { body.to_string().into_bytes() },
+        }
+    }
+
     /// The path's variable at this place; a handler knows how many its operation has.
     pub(super) fn parameter(&self, at: usize) -> &str {
         self.parameters.get(at).map_or("", String::as_str)
@@ -141,7 +154,7 @@ mod tests {
         PagingNames { limit: "maxResults", token: "nextToken", limit_default: 100, items: "items" };
 
     fn call(query: &str) -> Call {
-        Call { parameters: Vec::new(), query: query.to_owned(), body: Vec::new() }
+        Call { query: query.to_owned(), ..Call::inner(&[], &Value::Null) }
     }
 
     #[test]

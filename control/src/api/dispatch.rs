@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::call::Call;
 use super::error::ApiError;
 use super::operations::{Operation, Service};
+use super::reply::{Answer, Download};
 use super::turnpike::targets;
 use super::{domains, v1, v2};
 use crate::change::{Change, Control, View};
@@ -17,9 +18,11 @@ use crate::model::{HttpAuthorizer, HttpDeployment, HttpIntegration, HttpModel, H
 enum Handler {
     Look(fn(&View<'_>, &Call) -> Result<Value, ApiError>),
     Change(fn(&mut Change<'_>, &Call) -> Result<Value, ApiError>),
+    /// An answer that isn't JSON of the service's own shape.
+    Download(fn(&View<'_>, &Call) -> Result<Download, ApiError>),
 }
 
-/// Runs the operation. `null` is an answer without a body.
+/// Runs the operation.
 ///
 /// # Errors
 /// The operation's own; or it has no handler.
@@ -27,12 +30,53 @@ pub(super) async fn dispatch(
     control: &Arc<Control>,
     operation: &Operation,
     call: Call,
-) -> Result<Value, ApiError> {
-    let unsupported = || ApiError::unsupported_operation(operation.service.name(), operation.name);
-    match handler(operation.service, operation.name).ok_or_else(unsupported)? {
-        Handler::Look(look) => control.read_async(move |view| look(view, &call)).await,
-        Handler::Change(change) => control.change_async(move |under_way| change(under_way, &call)).await,
+) -> Result<Answer, ApiError> {
+    match supported(operation.service, operation.name)? {
+        Handler::Look(look) => control.read_async(move |view| look(view, &call)).await.map(Answer::Json),
+        Handler::Change(change) => {
+            control.change_async(move |under_way| change(under_way, &call)).await.map(Answer::Json)
+        }
+        Handler::Download(download) => {
+            control.read_async(move |view| download(view, &call)).await.map(Answer::Download)
+        }
     }
+}
+
+/// Runs a further operation within a change that is under way, as if it had been called for itself: what one
+/// call makes of many operations obeys their rules.
+///
+/// # Errors
+/// The operation's own; or it has no handler.
+pub(super) fn run_within(
+    change: &mut Change<'_>,
+    service: Service,
+    name: &str,
+    call: &Call,
+) -> Result<Value, ApiError> {
+    match supported(service, name)? {
+        Handler::Look(look) => look(change, call),
+        Handler::Change(run) => run(change, call),
+        Handler::Download(_) => Err(ApiError::unsupported_operation(service.name(), name)),
+    }
+}
+
+/// As [`run_within`], for an operation that only looks.
+pub(super) fn look_within(
+    view: &View<'_>,
+    service: Service,
+    name: &str,
+    call: &Call,
+) -> Result<Value, ApiError> {
+    match supported(service, name)? {
+        Handler::Look(look) => look(view, call),
+        Handler::Change(_) | Handler::Download(_) => {
+            Err(ApiError::unsupported_operation(service.name(), name))
+        }
+    }
+}
+
+fn supported(service: Service, name: &str) -> Result<Handler, ApiError> {
+    handler(service, name).ok_or_else(|| ApiError::unsupported_operation(service.name(), name))
 }
 
 fn handler(service: Service, name: &str) -> Option<Handler> {
@@ -53,16 +97,28 @@ fn v1_handler(name: &str) -> Option<Handler> {
         "CreateResource" => Handler::Change(v1::resources::create),
         "GetResource" => Handler::Look(v1::resources::get),
         "GetResources" => Handler::Look(v1::resources::list),
+        "UpdateResource" => Handler::Change(v1::resources::update),
         "DeleteResource" => Handler::Change(v1::resources::delete),
         "PutMethod" => Handler::Change(v1::methods::put),
         "GetMethod" => Handler::Look(v1::methods::get),
+        "UpdateMethod" => Handler::Change(v1::methods::update),
         "DeleteMethod" => Handler::Change(v1::methods::delete),
+        "PutMethodResponse" => Handler::Change(v1::method_responses::put),
+        "GetMethodResponse" => Handler::Look(v1::method_responses::get),
+        "UpdateMethodResponse" => Handler::Change(v1::method_responses::update),
+        "DeleteMethodResponse" => Handler::Change(v1::method_responses::delete),
         "PutIntegration" => Handler::Change(v1::integrations::put),
         "GetIntegration" => Handler::Look(v1::integrations::get),
+        "UpdateIntegration" => Handler::Change(v1::integrations::update),
         "DeleteIntegration" => Handler::Change(v1::integrations::delete),
+        "PutIntegrationResponse" => Handler::Change(v1::integration_responses::put),
+        "GetIntegrationResponse" => Handler::Look(v1::integration_responses::get),
+        "UpdateIntegrationResponse" => Handler::Change(v1::integration_responses::update),
+        "DeleteIntegrationResponse" => Handler::Change(v1::integration_responses::delete),
         "CreateDeployment" => Handler::Change(v1::deployments::create),
         "GetDeployment" => Handler::Look(v1::deployments::get),
         "GetDeployments" => Handler::Look(v1::deployments::list),
+        "UpdateDeployment" => Handler::Change(v1::deployments::update),
         "DeleteDeployment" => Handler::Change(v1::deployments::delete),
         "CreateStage" => Handler::Change(v1::stages::create),
         "GetStage" => Handler::Look(v1::stages::get),
@@ -161,6 +217,9 @@ fn v2_handler(name: &str) -> Option<Handler> {
         "UpdateApiMapping" => Handler::Change(v2::api_mappings::update),
         "DeleteApiMapping" => Handler::Change(v2::api_mappings::delete),
         "CreateVpcLink" => Handler::Change(v2::vpc_links::create),
+        "ImportApi" => Handler::Change(v2::imports::import),
+        "ReimportApi" => Handler::Change(v2::imports::reimport),
+        "ExportApi" => Handler::Download(v2::exports::export),
         "GetVpcLink" => Handler::Look(v2::vpc_links::get),
         "GetVpcLinks" => Handler::Look(v2::vpc_links::list),
         "UpdateVpcLink" => Handler::Change(v2::vpc_links::update),

@@ -27,6 +27,14 @@ impl ApiError {
         Self::bad_request(format!("{what} is not supported by this version of Turnpike"))
     }
 
+    /// Values outside of what the service's model allows, each described, as AWS's validation sums them up.
+    #[must_use]
+    pub fn validation(errors: &[String]) -> Self {
+        let noun = if errors.len() == 1 { "error" } else { "errors" };
+        let message = format!("{} validation {noun} detected: {}", errors.len(), errors.join("; "));
+        Self { status: 400, code: "ValidationException", message }
+    }
+
     #[must_use]
     pub fn not_found(message: impl Into<String>) -> Self {
         Self { status: 404, code: "NotFoundException", message: message.into() }
@@ -103,7 +111,11 @@ impl From<AuthError> for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Root(_) => Self::bad_request(error.to_string()),
+            StoreError::Root(_) | StoreError::NulInText => Self::bad_request(error.to_string()),
+            // Nothing was changed, and a later call may succeed.
+            StoreError::Unreachable { .. } | StoreError::Busy(_) | StoreError::TakenOver { .. } => {
+                Self { status: 503, code: "ServiceUnavailableException", message: error.to_string() }
+            }
             error => Self::internal(&error),
         }
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 /// # Errors
 /// When the bytes aren't JSON, or an object has a name twice.
-pub(super) fn parse(bytes: &[u8]) -> Result<Value, serde_json::Error> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Unique.deserialize(&mut reader)?;
     reader.end()?;

@@ -188,6 +188,17 @@ impl Members {
         pairs.collect::<Result<_, _>>().map(Some)
     }
 
+    /// As [`Self::strings`], where `null` is as good as an empty string.
+    pub(super) fn strings_or_null(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<BTreeMap<String, String>>, ApiError> {
+        if let Some(Value::Object(map)) = self.map.get_mut(name) {
+            map.values_mut().filter(|value| value.is_null()).for_each(|value| *value = "".into());
+        }
+        self.strings(name)
+    }
+
     /// Takes an object whose values are true or false.
     pub(super) fn booleans(&mut self, name: &str) -> Result<Option<BTreeMap<String, bool>>, ApiError> {
         let Some(value) = self.take(name) else { return Ok(None) };
@@ -328,6 +339,26 @@ impl Members {
         }
     }
 
+    /// Takes a string that the service's model lists the values of; `input` is AWS's name of the call's input.
+    pub(super) fn enumerated(
+        &mut self,
+        input: &str,
+        name: &str,
+        values: &[&str],
+    ) -> Result<Option<String>, ApiError> {
+        match self.string(name, 1_024)? {
+            Some(value) if !values.contains(&value.as_str()) => {
+                let name = self.full(name);
+                Err(ApiError::validation(&[format!(
+                    "Value '{value}' at '{input}.{name}' failed to satisfy constraint: Member must satisfy enum value \
+                     set: [{}]",
+                    values.join(", ")
+                )]))
+            }
+            value => Ok(value),
+        }
+    }
+
     /// Refuses members that AWS has and this version doesn't. One that says nothing (`null`, `false`,
     /// an empty string, list or object) is as good as absent.
     pub(super) fn unsupported(&mut self, names: &[&str]) -> Result<(), ApiError> {
@@ -362,17 +393,34 @@ impl Members {
     }
 }
 
-/// AWS's limits of tags.
+/// AWS's limits of tags, and its rules for their keys.
 pub(super) fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
     let fits = |(key, value): (&String, &String)| {
         (1..=TAG_KEY_CHARS_MAX).contains(&key.chars().count()) && value.chars().count() <= TAG_VALUE_CHARS_MAX
     };
-    if tags.len() <= TAGS_MAX && tags.iter().all(fits) {
-        return Ok(());
+    if tags.len() > TAGS_MAX || !tags.iter().all(fits) {
+        return Err(ApiError::bad_request(format!(
+            "There can be at most {TAGS_MAX} tags, with keys of 1 to {TAG_KEY_CHARS_MAX} and values of at most {TAG_VALUE_CHARS_MAX} characters"
+        )));
     }
-    Err(ApiError::bad_request(format!(
-        "There can be at most {TAGS_MAX} tags, with keys of 1 to {TAG_KEY_CHARS_MAX} and values of at most {TAG_VALUE_CHARS_MAX} characters"
-    )))
+    if let Some(key) = tags.keys().find(|key| has_reserved_prefix(key)) {
+        return Err(ApiError::bad_request(format!("Invalid tag key '{key}': the prefix aws: is reserved")));
+    }
+    let texts = tags.iter().flat_map(|(key, value)| [key, value]);
+    match texts.into_iter().find(|text| !text.chars().all(is_tag_char)) {
+        None => Ok(()),
+        Some(text) => Err(ApiError::bad_request(format!(
+            "Tags can have letters, digits, spaces and _ . : / = + - @: '{text}' has something else"
+        ))),
+    }
+}
+
+fn has_reserved_prefix(key: &str) -> bool {
+    key.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("aws:"))
+}
+
+fn is_tag_char(c: char) -> bool {
+    c.is_alphanumeric() || c.is_whitespace() || "_.:/=+-@".contains(c)
 }
 
 fn says_something(value: &Value) -> bool {
@@ -448,6 +496,19 @@ mod tests {
         assert_eq!(all.object_or_null("e").map(|e| e.is_none()), Ok(true));
         let f = all.object("f").expect("an object").expect("given");
         assert!(f.finish().expect_err("a leftover").message.contains("'f.g'"));
+    }
+
+    #[test]
+    fn tags_have_rules() {
+        let tags = |key: &str, value: &str| check_tags(&BTreeMap::from([(key.to_owned(), value.to_owned())]));
+        for (key, value) in [("team", ""), ("Größe/1", "a b_c.d:e/f=g+h-i@j"), ("xaws:y", "aws:z")] {
+            assert_eq!(tags(key, value), Ok(()), "{key}={value}");
+        }
+        for (key, value) in [("", "x"), ("aws:x", "y"), ("AWS:x", "y"), ("a{", "x"), ("a", "x;")] {
+            assert_eq!(tags(key, value).expect_err(key).status, 400, "{key}={value}");
+        }
+        let many = |count: usize| check_tags(&(0..count).map(|n| (n.to_string(), String::new())).collect());
+        assert!(many(50).is_ok() && many(51).is_err());
     }
 
     #[test]

@@ -3,11 +3,14 @@
 //! A request's life: read the body within its limits, verify the signature, find the operation, run it in
 //! a transaction, answer. Nothing of a request is looked at before its signature holds.
 
+mod access_log;
 mod acm;
 mod call;
 mod dispatch;
 mod domains;
 mod error;
+mod exports;
+mod imports;
 mod json;
 mod links;
 mod listener;
@@ -21,6 +24,7 @@ mod v1;
 mod v2;
 
 pub use error::ApiError;
+pub(crate) use json::parse as unique_json;
 pub use listener::{BoundedListener, BoundedStream};
 pub use server::{Api, router};
 pub use status::{STATUS_PATH, Status, StatusGateway, StatusGroup, StatusUnenforced};

@@ -25,6 +25,29 @@ impl std::fmt::Display for RequestId {
     }
 }
 
+/// What an operation answers with.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Answer {
+    /// `null` is an answer without a body.
+    Json(Value),
+    Download(Download),
+}
+
+impl From<Value> for Answer {
+    fn from(body: Value) -> Self {
+        Self::Json(body)
+    }
+}
+
+/// A file that the caller asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Download {
+    pub(super) content_type: &'static str,
+    /// Under which name callers may keep it: visible ASCII without quotes.
+    pub(super) file_name: Option<String>,
+    pub(super) bytes: Vec<u8>,
+}
+
 /// How a service's calls and answers look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wire {
@@ -43,10 +66,23 @@ impl Wire {
     }
 }
 
-/// `null` is an answer without a body.
-pub(super) fn success(wire: Wire, id: &RequestId, status: u16, body: &Value) -> Response {
-    let bytes = if body.is_null() { String::new() } else { body.to_string() };
-    response(wire, id, status, bytes)
+pub(super) fn success(wire: Wire, id: &RequestId, status: u16, answer: &Answer) -> Response {
+    match answer {
+        Answer::Json(Value::Null) => response(wire.content_type(), id, status, Vec::new()),
+        Answer::Json(body) => response(wire.content_type(), id, status, body.to_string().into()),
+        Answer::Download(download) => download.response(id, status),
+    }
+}
+
+impl Download {
+    fn response(&self, id: &RequestId, status: u16) -> Response {
+        let mut response = response(self.content_type, id, status, self.bytes.clone());
+        let named = self.file_name.as_ref().map(|name| format!("attachment; filename=\"{name}\""));
+        if let Some(Ok(disposition)) = named.map(HeaderValue::try_from) {
+            response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
+        }
+        response
+    }
 }
 
 pub(super) fn failure(wire: Wire, id: &RequestId, error: &ApiError) -> Response {
@@ -54,17 +90,17 @@ pub(super) fn failure(wire: Wire, id: &RequestId, error: &ApiError) -> Response 
         Wire::Rest => json!({"message": error.message}),
         Wire::Json11 => json!({"__type": error.code, "message": error.message}),
     };
-    let mut response = response(wire, id, error.status, body.to_string());
+    let mut response = response(wire.content_type(), id, error.status, body.to_string().into());
     response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(error.code));
     response
 }
 
-fn response(wire: Wire, id: &RequestId, status: u16, body: String) -> Response {
+fn response(content_type: &'static str, id: &RequestId, status: u16, body: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(body));
     // Every status comes from the table of operations or from an error's constructor.
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(wire.content_type()));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     if let Ok(id) = HeaderValue::from_str(&id.0) {
         headers.insert("x-amzn-requestid", id);
     }

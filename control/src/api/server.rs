@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
+use axum::http::header::ACCEPT;
 use axum::response::Response;
-use serde_json::Value;
 
 use super::call::Call;
 use super::dispatch::dispatch;
 use super::error::ApiError;
 use super::operations::Operations;
-use super::reply::{RequestId, Wire, failure, success};
+use super::reply::{Answer, RequestId, Wire, failure, success};
 use super::status::{STATUS_PATH, Status};
 use super::{SIGNING_NAME, acm};
 use crate::change::Control;
@@ -57,7 +57,7 @@ async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
         Err(error) => failure(wire, &id, error),
     };
     if let Err(error) = &answered
-        && error.status == 500
+        && matches!(error.status, 500 | 503)
     {
         log_line!("management: {line} failed: {} ({id})", error.message);
     }
@@ -68,8 +68,8 @@ async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
     response
 }
 
-/// The status and the body of a success. A call with a target is one of ACM's.
-async fn answer(api: &Arc<Api>, request: Request, target: Option<String>) -> Result<(u16, Value), ApiError> {
+/// The status and the answer of a success. A call with a target is one of ACM's.
+async fn answer(api: &Arc<Api>, request: Request, target: Option<String>) -> Result<(u16, Answer), ApiError> {
     let (parts, body) = request.into_parts();
     let body = read_body(api, body).await?;
     let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or(""));
@@ -82,13 +82,14 @@ async fn answer(api: &Arc<Api>, request: Request, target: Option<String>) -> Res
     let service = if target.is_some() { acm::SIGNING_NAME } else { SIGNING_NAME };
     check_signature(api, &SignedRequest { method, path, query, headers: &headers, body: &body }, service)?;
     if let Some(target) = target {
-        return Ok((200, acm::answer(&api.control, &target, body).await?));
+        return Ok((200, acm::answer(&api.control, &target, body).await?.into()));
     }
     if (method, path) == ("GET", STATUS_PATH) {
-        return Ok((200, Status::of(api).await?.to_json()));
+        return Ok((200, Status::of(api).await?.to_json().into()));
     }
     let found = api.operations.find(method, path, query)?;
-    let call = Call { parameters: found.parameters, query: query.to_owned(), body };
+    let accept = parts.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
+    let call = Call { parameters: found.parameters, query: query.to_owned(), accept, body };
     let body = dispatch(&api.control, found.operation, call).await?;
     Ok((found.operation.status, body))
 }

@@ -43,7 +43,6 @@ pub struct Control {
     store: Store,
     settings: Settings,
     endpoint_port: AtomicU16,
-    committed: watch::Sender<u64>,
     /// Told of what was requested of a certificate authority.
     requested: Notify,
 }
@@ -56,16 +55,8 @@ impl Control {
     /// The store's; or what the store holds can't be compiled.
     pub fn new(store: Store, settings: Settings) -> Result<Self, ChangeError> {
         let endpoint_port = AtomicU16::new(settings.account.endpoint_port);
-        let control = Self {
-            store,
-            settings,
-            endpoint_port,
-            committed: watch::Sender::new(0),
-            requested: Notify::new(),
-        };
-        control.change(|change| change.open())?;
-        let version = control.store.read::<_, StoreError>(|tx| tx.version())?;
-        control.committed.send_replace(version);
+        let control = Self { store, settings, endpoint_port, requested: Notify::new() };
+        control.run(|change| change.open())?;
         Ok(control)
     }
 
@@ -82,7 +73,7 @@ impl Control {
     /// The version of the newest committed root, and a notice of every later one.
     #[must_use]
     pub fn committed(&self) -> watch::Receiver<u64> {
-        self.committed.subscribe()
+        self.store.newest()
     }
 
     /// Ends once a certificate has been requested since the last time.
@@ -99,15 +90,29 @@ impl Control {
     ///
     /// # Errors
     /// The look's own, or the store's.
-    pub fn read<T, E: From<StoreError>>(&self, look: impl FnOnce(&View<'_>) -> Result<T, E>) -> Result<T, E> {
+    pub fn read<T, E: From<StoreError>>(
+        &self,
+        mut look: impl FnMut(&View<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.store.read(|tx| look(&self.view(tx)))
     }
 
-    /// Runs `change` and all that follows from it; `Ok` means that it is on the disk. Blocks.
+    /// Runs `change` and all that follows from it; `Ok` means that it is on the disk. Blocks. `change` may be run
+    /// again from its beginning, when the store has lost what it had done.
     ///
     /// # Errors
     /// The change's own, or one of what follows; then nothing has changed.
-    pub fn change<T, E>(&self, change: impl FnOnce(&mut Change<'_>) -> Result<T, E>) -> Result<T, E>
+    pub fn change<T, E>(&self, mut change: impl FnMut(&mut Change<'_>) -> Result<T, E>) -> Result<T, E>
+    where
+        E: From<StoreError> + From<ChangeError>,
+    {
+        self.run(|under_way| {
+            under_way.is_own_store()?;
+            change(under_way)
+        })
+    }
+
+    fn run<T, E>(&self, mut change: impl FnMut(&mut Change<'_>) -> Result<T, E>) -> Result<T, E>
     where
         E: From<StoreError> + From<ChangeError>,
     {
@@ -130,12 +135,7 @@ impl Control {
             self.requested.notify_one();
         }
         if let Some(version) = published {
-            // Two changes can get here out of order; the newest version wins.
-            self.committed.send_if_modified(|newest| {
-                let newer = version > *newest;
-                *newest = version.max(*newest);
-                newer
-            });
+            self.store.announce(version);
         }
         Ok(output)
     }
@@ -149,7 +149,7 @@ impl Control {
     /// When `look` does.
     pub async fn read_async<T, E>(
         self: &Arc<Self>,
-        look: impl FnOnce(&View<'_>) -> Result<T, E> + Send + 'static,
+        look: impl FnMut(&View<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
@@ -168,7 +168,7 @@ impl Control {
     /// When `change` does.
     pub async fn change_async<T, E>(
         self: &Arc<Self>,
-        change: impl FnOnce(&mut Change<'_>) -> Result<T, E> + Send + 'static,
+        change: impl FnMut(&mut Change<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,

@@ -7,7 +7,7 @@ use turnpike_snapshot::{StageUnit, Unit};
 use super::{Change, ChangeError, View};
 use crate::compile::{self, COMPILER_REVISION, Reference};
 use crate::model::{ApiProtocol, HttpApi, HttpContent, HttpStage, RestApi, RestContent, RestStage, link_id};
-use crate::store::Slot;
+use crate::store::{Slot, StoreError};
 
 impl Change<'_> {
     /// What opening a store asks for: the account's unit as the settings have it, and everything else
@@ -23,6 +23,14 @@ impl Change<'_> {
         self.referred.extend(self.view.tx.referred_in_slots()?);
         self.recompile_domains()?;
         Ok(self.tx.set_compiler_revision(COMPILER_REVISION)?)
+    }
+
+    /// Two compilers must not fill one store in turn: what the other has made wouldn't be made again.
+    pub(super) fn is_own_store(&self) -> Result<(), StoreError> {
+        match self.tx.compiler_revision()? {
+            Some(COMPILER_REVISION) => Ok(()),
+            found => Err(StoreError::TakenOver { found: found.unwrap_or(0), known: COMPILER_REVISION }),
+        }
     }
 
     /// The new root's version; `None` when the old one still says it all.

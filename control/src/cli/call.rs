@@ -9,7 +9,8 @@ use crate::api::SIGNING_NAME;
 use crate::sigv4::{AccessKey, SignedRequest, sign};
 use crate::time::now_s;
 
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// An import of a large document takes seconds.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Far above what a large fleet's status has.
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
 
@@ -32,20 +33,22 @@ pub(super) struct Answer {
 
 impl Caller<'_> {
     /// # Errors
-    /// When nobody answers, not within 10 s, or not in HTTP. Every status is an answer.
-    pub(super) async fn call(&self, method: &str, path: &str, body: &[u8]) -> Result<Answer, String> {
-        let asked = tokio::time::timeout(ANSWER_TIMEOUT, self.ask(method, path, body)).await;
+    /// When nobody answers, not within 60 s, or not in HTTP. Every status is an answer. `target` is the path and perhaps
+    /// a query.
+    pub(super) async fn call(&self, method: &str, target: &str, body: &[u8]) -> Result<Answer, String> {
+        let asked = tokio::time::timeout(ANSWER_TIMEOUT, self.ask(method, target, body)).await;
         let late = |_| format!("{} didn't answer within {ANSWER_TIMEOUT:?}", self.authority);
         parse_answer(&asked.map_err(late)??)
     }
 
-    async fn ask(&self, method: &str, path: &str, body: &[u8]) -> Result<Vec<u8>, String> {
+    async fn ask(&self, method: &str, target: &str, body: &[u8]) -> Result<Vec<u8>, String> {
         let Self { authority, key, region, address_hint } = self;
         let headers = [("host".to_owned(), (*authority).to_owned())];
-        let request = SignedRequest { method, path, query: "", headers: &headers, body };
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let request = SignedRequest { method, path, query, headers: &headers, body };
         let signed = sign(&request, key, region, SIGNING_NAME, now_s());
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {authority}\r\nx-amz-date: {}\r\nauthorization: {}\r\n\
+            "{method} {target} HTTP/1.1\r\nhost: {authority}\r\nx-amz-date: {}\r\nauthorization: {}\r\n\
              content-length: {}\r\nconnection: close\r\n\r\n",
             signed.x_amz_date,
             signed.authorization,

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use super::options::{LowArgs, LowGatewayArgs, ServeArgs, StatusArgs, UpArgs};
 use crate::compile;
 use crate::publish::PublishSettings;
-use crate::settings::{Account, AcmeSettings, Quotas, Settings};
+use crate::secrets::SecretsKey;
+use crate::settings::{Account, AcmeSettings, PostgresSettings, Quotas, Settings, StoreSettings};
+use crate::store::UrlError;
 
 const DATA_DIR: &str = "turnpike-data";
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9080);
@@ -85,6 +87,7 @@ fn settings(low: &LowArgs) -> Result<Settings, String> {
         listen: low.listen.unwrap_or(LISTEN),
         publish_socket: low.publish_socket.clone().unwrap_or_else(|| data_dir.join("publish.sock")),
         data_dir,
+        store: store(low)?,
         account: account(low)?,
         clock_skew_s_max: low.clock_skew_s_max.unwrap_or(900).into(),
         connections_max: positive("connections-max", low.connections_max, 256)?,
@@ -97,6 +100,25 @@ fn settings(low: &LowArgs) -> Result<Settings, String> {
         acme: acme(low)?,
         quotas: quotas(low)?,
         request_log: low.request_log.unwrap_or(false),
+    })
+}
+
+fn store(low: &LowArgs) -> Result<StoreSettings, String> {
+    let default = PostgresSettings::default();
+    let (connections, timeout) = (low.store_connections_max, low.store_timeout_ms);
+    let statement_timeout = low.store_statement_timeout_ms;
+    Ok(StoreSettings {
+        url: low.store.as_deref().map(str::parse).transpose().map_err(|error: UrlError| error.to_string())?,
+        secrets_key: SecretsKey::from_environment().map_err(|error| error.to_string())?,
+        postgres: PostgresSettings {
+            connections_max: positive("store-connections-max", connections, default.connections_max)?,
+            timeout_ms: positive("store-timeout-ms", timeout, default.timeout_ms)?,
+            statement_timeout_ms: positive(
+                "store-statement-timeout-ms",
+                statement_timeout,
+                default.statement_timeout_ms,
+            )?,
+        },
     })
 }
 
@@ -182,6 +204,8 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
             low.responses_per_integration_max,
             default.responses_per_integration_max,
         )?,
+        resources_per_api_max: positive("resources-per-api-max", resources, default.resources_per_api_max)?,
+        stages_per_api_max: positive("stages-per-api-max", stages, default.stages_per_api_max)?,
         authorizers_per_api_max: positive(
             "authorizers-per-api-max",
             low.authorizers_per_api_max,
@@ -192,8 +216,21 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
             low.models_per_api_max,
             default.models_per_api_max,
         )?,
-        resources_per_api_max: positive("resources-per-api-max", resources, default.resources_per_api_max)?,
-        stages_per_api_max: positive("stages-per-api-max", stages, default.stages_per_api_max)?,
+        request_validators_per_api_max: positive(
+            "request-validators-per-api-max",
+            low.request_validators_per_api_max,
+            default.request_validators_per_api_max,
+        )?,
+        documentation_parts_per_api_max: positive(
+            "documentation-parts-per-api-max",
+            low.documentation_parts_per_api_max,
+            default.documentation_parts_per_api_max,
+        )?,
+        documentation_versions_per_api_max: positive(
+            "documentation-versions-per-api-max",
+            low.documentation_versions_per_api_max,
+            default.documentation_versions_per_api_max,
+        )?,
         deployments_per_api_max: positive(
             "deployments-per-api-max",
             deployments,
@@ -217,6 +254,12 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
             "routing-rules-per-domain-name-max",
             low.routing_rules_per_domain_name_max,
             default.routing_rules_per_domain_name_max,
+        )?,
+        openapi_depth_max: positive("openapi-depth-max", low.openapi_depth_max, default.openapi_depth_max)?,
+        openapi_values_max: positive(
+            "openapi-values-max",
+            low.openapi_values_max,
+            default.openapi_values_max,
         )?,
         integration_timeout_ms_max: timeout_ms,
         http_integration_timeout_ms_max: http_timeout_ms,
@@ -339,7 +382,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let file = dir.path().join("c.toml");
         std::fs::write(&file, "lisen = '127.0.0.1:1'").expect("written");
-        let table: [(&[&str], &str); 10] = [
+        let table: [(&[&str], &str); 12] = [
             (&["--config", file.to_str().expect("UTF-8")], "lisen"),
             (&["--config", "/nonexistent/c.toml"], "/nonexistent/c.toml"),
             (&["--account-id", "12"], "--account-id"),
@@ -348,6 +391,8 @@ mod tests {
             (&["--integration-timeout-ms-max", "49"], "50 to"),
             (&["--endpoint-port", "0"], "--endpoint-port"),
             (&["--listen", "nowhere"], "--listen"),
+            (&["--store", "mysql://u@h/d"], "postgres://"),
+            (&["--store-connections-max", "0"], "--store-connections-max"),
             (&["--acme-contact", "a@example.com"], "--acme-directory-url"),
             (&["--acme-directory-url", "http://ca.example.com/dir"], "https://"),
         ];

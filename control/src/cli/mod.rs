@@ -1,18 +1,36 @@
 //! The operator's command line.
 
+mod api;
 mod call;
 mod checked;
+mod client;
+mod completions;
+mod deploy;
+mod document;
+mod domain;
 mod gateway_child;
+mod gateways;
+mod lookup;
 mod options;
+mod output;
+mod route;
 mod serve;
 mod signals;
+mod stage;
 mod status;
 mod targets;
 mod up;
 
 use clap::{Parser, Subcommand};
 
+use api::ApiArgs;
+use client::Reach;
+use completions::CompletionsArgs;
+use deploy::{DeployArgs, RollbackArgs};
+use domain::DomainArgs;
 use options::{ServeArgs, StatusArgs, UpArgs};
+use route::RouteArgs;
+use stage::StageArgs;
 use targets::TargetsArgs;
 
 /// Turnpike's control plane: the management API of Amazon API Gateway, on your own hosts.
@@ -21,6 +39,10 @@ use targets::TargetsArgs;
 /// names; a flag wins over the environment, and the environment over the file. A key is the flag's name with
 /// `_` for `-`; those of the gateway that `up` starts stand in the table [gateway]. Sizes are in bytes, times
 /// in milliseconds unless the name says otherwise.
+///
+/// Commands other than serve and up call a running turnpike-control as the AWS CLI does, and with its variables:
+/// AWS_ENDPOINT_URL, AWS_REGION or AWS_DEFAULT_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. They end with 0
+/// when done, with 1 when something failed, and with 2 when they were called wrongly.
 #[derive(Debug, Parser)]
 #[command(name = "turnpike-control", version, max_term_width = 110)]
 pub struct Cli {
@@ -54,6 +76,24 @@ enum Command {
     /// Calls a running turnpike-control as the AWS CLI does, and with its variables: AWS_ACCESS_KEY_ID and
     /// AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, AWS_REGION or AWS_DEFAULT_REGION.
     Targets(TargetsArgs),
+    /// List, show, make and delete APIs.
+    Api(ApiArgs),
+    /// List, show, make and delete the routes of an API.
+    Route(RouteArgs),
+    /// List, show, make, change and delete the stages of an API.
+    Stage(StageArgs),
+    /// Deploy an API as it is now to a stage.
+    Deploy(DeployArgs),
+    /// Let a stage serve an older deployment again.
+    Rollback(RollbackArgs),
+    /// List, show, make, map and delete custom domain names.
+    Domain(DomainArgs),
+    /// List the connected gateways, and which version each serves.
+    Gateways(Reach),
+    /// Print a script that lets a shell complete this command line.
+    ///
+    /// For bash: turnpike-control completions bash > /etc/bash_completion.d/turnpike-control
+    Completions(CompletionsArgs),
 }
 
 impl Cli {
@@ -73,6 +113,14 @@ impl Cli {
                 Command::Up(args) => up::run(*args).await,
                 Command::Status(args) => status::run(args).await,
                 Command::Targets(args) => targets::run(args).await,
+                Command::Api(args) => api::run(args).await,
+                Command::Route(args) => route::run(args).await,
+                Command::Stage(args) => stage::run(args).await,
+                Command::Deploy(args) => deploy::deploy(args).await,
+                Command::Rollback(args) => deploy::rollback(args).await,
+                Command::Domain(args) => domain::run(args).await,
+                Command::Gateways(reach) => gateways::run(&reach).await,
+                Command::Completions(args) => completions::run(&args),
             }
         });
         // What still blocks in the store is a transaction that nobody was told of.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 const ADDRESSES: &str = "Addresses";
 const ACCOUNT: &str = "Account";
+const STORE: &str = "Store";
 const LIMITS: &str = "Limits of the management API";
 const DOMAINS: &str = "Domain names and certificates";
 const QUOTAS: &str = "Quotas of what can be configured";
@@ -68,13 +69,27 @@ pub(super) struct LowArgs {
     /// Address of the management API; port 0 lets the system choose [default: 127.0.0.1:9080]
     #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_CONTROL_LISTEN", value_name = "ADDR:PORT")]
     pub(super) listen: Option<SocketAddr>,
-    /// Directory of the store and of the root access key; made when absent, used by one process at a time
+    /// Directory of the keys and, by default, of the store; made when absent, used by one process at a time
     /// [default: turnpike-data]
     #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_CONTROL_DATA_DIR", value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
     /// Unix socket at which gateways get what is published [default: publish.sock in the data directory]
     #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_CONTROL_PUBLISH_SOCKET", value_name = "PATH")]
     pub(super) publish_socket: Option<PathBuf>,
+
+    /// PostgreSQL that several processes may share, as postgres://USER:PASSWORD@HOST/DATABASE; without it, the store is
+    /// SQLite in the data directory. sslmode is verify-full, or disable on this host; sslrootcert names a PEM file
+    #[arg(help_heading = STORE, long, env = "TURNPIKE_CONTROL_STORE", value_name = "URL", hide_env_values = true)]
+    pub(super) store: Option<String>,
+    /// Connections to it, besides one that follows what other processes publish [default: 8]
+    #[arg(help_heading = STORE, long, env = "TURNPIKE_CONTROL_STORE_CONNECTIONS_MAX", value_name = "CONNECTIONS")]
+    pub(super) store_connections_max: Option<usize>,
+    /// For a connection to be made, and for calls to wait for a server that is away; 503 after it [default: 10000]
+    #[arg(help_heading = STORE, long, env = "TURNPIKE_CONTROL_STORE_TIMEOUT_MS", value_name = "MS")]
+    pub(super) store_timeout_ms: Option<u64>,
+    /// For the server to run a statement; waiting for the changes of other processes is one [default: 30000]
+    #[arg(help_heading = STORE, long, env = "TURNPIKE_CONTROL_STORE_STATEMENT_TIMEOUT_MS", value_name = "MS")]
+    pub(super) store_statement_timeout_ms: Option<u64>,
 
     /// Account that the APIs belong to, twelve digits [default: 000000000000]
     #[arg(help_heading = ACCOUNT, long, env = "TURNPIKE_CONTROL_ACCOUNT_ID", value_name = "DIGITS")]
@@ -165,18 +180,27 @@ pub(super) struct LowArgs {
     /// Integration responses of one integration of a WebSocket API [default: 100]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_RESPONSES_PER_INTEGRATION_MAX", value_name = "RESPONSES")]
     pub(super) responses_per_integration_max: Option<usize>,
-    /// Authorizers of an API [default: 10]
-    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_AUTHORIZERS_PER_API_MAX", value_name = "AUTHORIZERS")]
-    pub(super) authorizers_per_api_max: Option<usize>,
-    /// Models of an API [default: 300]
-    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_MODELS_PER_API_MAX", value_name = "MODELS")]
-    pub(super) models_per_api_max: Option<usize>,
     /// Resources of a REST API, the root included [default: 300]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_RESOURCES_PER_API_MAX", value_name = "RESOURCES")]
     pub(super) resources_per_api_max: Option<usize>,
     /// Stages of an API [default: 10]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_STAGES_PER_API_MAX", value_name = "STAGES")]
     pub(super) stages_per_api_max: Option<usize>,
+    /// Authorizers of an API [default: 10]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_AUTHORIZERS_PER_API_MAX", value_name = "AUTHORIZERS")]
+    pub(super) authorizers_per_api_max: Option<usize>,
+    /// Models of an API, the two default ones of a REST API included [default: 300]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_MODELS_PER_API_MAX", value_name = "MODELS")]
+    pub(super) models_per_api_max: Option<usize>,
+    /// Request validators of a REST API [default: 100]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_REQUEST_VALIDATORS_PER_API_MAX", value_name = "VALIDATORS")]
+    pub(super) request_validators_per_api_max: Option<usize>,
+    /// Documentation parts of a REST API [default: 2000]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_DOCUMENTATION_PARTS_PER_API_MAX", value_name = "PARTS")]
+    pub(super) documentation_parts_per_api_max: Option<usize>,
+    /// Documentation versions of a REST API [default: 200]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_DOCUMENTATION_VERSIONS_PER_API_MAX", value_name = "VERSIONS")]
+    pub(super) documentation_versions_per_api_max: Option<usize>,
     /// Deployments of an API, automatic ones apart [default: 1000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_DEPLOYMENTS_PER_API_MAX", value_name = "DEPLOYMENTS")]
     pub(super) deployments_per_api_max: Option<usize>,
@@ -205,6 +229,12 @@ pub(super) struct LowArgs {
     /// [default: that of --integration-timeout-ms-max if it is set, else 30000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_HTTP_INTEGRATION_TIMEOUT_MS_MAX", value_name = "MS")]
     pub(super) http_integration_timeout_ms_max: Option<u32>,
+    /// Lists and objects within each other in an OpenAPI document that is imported [default: 100]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_OPENAPI_DEPTH_MAX", value_name = "LEVELS")]
+    pub(super) openapi_depth_max: Option<usize>,
+    /// Values that an OpenAPI document may unfold to, counting what aliases and references repeat [default: 1000000]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_OPENAPI_VALUES_MAX", value_name = "VALUES")]
+    pub(super) openapi_values_max: Option<usize>,
     /// Longest timeout of an integration, and the timeout of those that set none [default: 29000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_INTEGRATION_TIMEOUT_MS_MAX", value_name = "MS")]
     pub(super) integration_timeout_ms_max: Option<u32>,
@@ -269,17 +299,19 @@ impl LowArgs {
     /// What the command line and the environment leave open comes from the file.
     pub(super) fn or(self, file: Self) -> Self {
         first_of!(self, file, {
-            listen data_dir publish_socket account_id region endpoint_suffix endpoint_port clock_skew_s_max
+            listen data_dir store store_connections_max store_timeout_ms store_statement_timeout_ms
+            publish_socket account_id region endpoint_suffix endpoint_port clock_skew_s_max
             connections_max idle_timeout_ms head_timeout_ms
             body_bytes_max body_timeout_ms shutdown_timeout_ms request_log apis_max routes_per_api_max
             integrations_per_api_max resources_per_api_max stages_per_api_max deployments_per_api_max
+            authorizers_per_api_max models_per_api_max request_validators_per_api_max
+            documentation_parts_per_api_max documentation_versions_per_api_max
             auto_deployments_kept client_certificates_max vpc_links_max certificates_max domain_names_max
             mappings_per_domain_name_max truststore_dir
             acme_directory_url acme_contact acme_ca_file acme_request_timeout_ms acme_publish_timeout_ms
             acme_order_timeout_ms acme_orders_max acme_tries_max acme_retry_s_min acme_retry_s_max
-            integration_timeout_ms_max http_integration_timeout_ms_max responses_per_integration_max
-            authorizers_per_api_max models_per_api_max routing_rules_per_domain_name_max
-            gateways_max hello_timeout_ms write_timeout_ms
+            openapi_depth_max openapi_values_max integration_timeout_ms_max http_integration_timeout_ms_max
+            responses_per_integration_max routing_rules_per_domain_name_max gateways_max hello_timeout_ms write_timeout_ms
         } gateway: file.gateway)
     }
 }

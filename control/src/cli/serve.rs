@@ -54,7 +54,7 @@ pub(super) struct Serving {
 impl Serving {
     /// Opens the data directory and starts both.
     pub(super) async fn start(settings: Settings, publish: PublishSettings) -> Result<Self, String> {
-        let store = Store::open(&settings.data_dir).map_err(|error| error.to_string())?;
+        let store = Store::open(&settings.data_dir, &settings.store).map_err(|error| error.to_string())?;
         // After the store, which locks the directory: two first starts must not make two keys.
         let root_key = root_key::load_or_make(&settings.data_dir).map_err(|error| error.to_string())?;
         let listener = BoundedListener::bind(&settings).await.map_err(|error| {

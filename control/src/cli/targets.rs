@@ -1,21 +1,13 @@
 //! `targets`: puts, shows and deletes what a VPC link or an integration leads to, by signed calls of a running
 //! control that may be on another host.
 
-use std::io::Read as _;
-
 use clap::{ArgGroup, Args, Subcommand};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::call::{Answer, Caller};
+use super::client::{Reach, segment};
+use super::document;
+use super::output::pretty;
 use super::serve::say;
-use crate::sigv4::AccessKey;
-
-const ENDPOINT_URL: &str = "http://127.0.0.1:9080";
-const REGION: &str = "us-east-1";
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// Above what control takes by default.
-const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
 
 #[derive(Debug, Args)]
 pub(super) struct TargetsArgs {
@@ -94,12 +86,8 @@ The document, with its defaults; only targets has to be there, and an unknown me
 struct Of {
     #[command(flatten)]
     owner: Owner,
-    /// Address of the management API [default: http://127.0.0.1:9080]
-    #[arg(long, env = "AWS_ENDPOINT_URL", value_name = "URL")]
-    endpoint_url: Option<String>,
-    /// Its region; AWS_DEFAULT_REGION is taken too [default: us-east-1]
-    #[arg(long, env = "AWS_REGION", value_name = "REGION")]
-    region: Option<String>,
+    #[command(flatten)]
+    reach: Reach,
 }
 
 /// Exactly one of the three.
@@ -129,29 +117,19 @@ struct Owner {
 
 pub(super) async fn run(args: TargetsArgs) -> Result<(), String> {
     let (method, of, body) = match args.command {
-        TargetsCommand::Put { of, file } => ("PUT", of, read_document(&file)?),
+        TargetsCommand::Put { of, file } => ("PUT", of, document::read(&file)?),
         TargetsCommand::Get { of } => ("GET", of, Vec::new()),
         TargetsCommand::Delete { of } => ("DELETE", of, Vec::new()),
     };
-    let endpoint_url = of.endpoint_url.as_deref().unwrap_or(ENDPOINT_URL);
-    let region = of.region.or_else(|| variable("AWS_DEFAULT_REGION")).unwrap_or_else(|| REGION.to_owned());
-    let caller = Caller {
-        authority: &authority(endpoint_url)?,
-        key: &access_key(variable)?,
-        region: &region,
-        address_hint: "Name its address with --endpoint-url or AWS_ENDPOINT_URL",
-    };
-    let answer = caller.call(method, &of.owner.path(), &body).await?;
-    match told(&answer)? {
-        Some(document) => say(&document),
-        None => Ok(()),
+    match of.reach.client()?.call(method, &of.owner.path(), &body).await? {
+        Value::Null => Ok(()),
+        document => say(&pretty(&document)),
     }
 }
 
 impl Owner {
     fn path(&self) -> String {
-        let segment =
-            |text: &Option<String>| utf8_percent_encode(text.as_deref().unwrap_or(""), SEGMENT).to_string();
+        let segment = |text: &Option<String>| segment(text.as_deref().unwrap_or(""));
         let path = match self {
             Self { vpc_link: Some(_), .. } => format!("vpclinks/{}", segment(&self.vpc_link)),
             Self { api: Some(_), .. } => {
@@ -165,69 +143,6 @@ impl Owner {
             ),
         };
         format!("/turnpike/v1/{path}/targets")
-    }
-}
-
-fn read_document(file: &str) -> Result<Vec<u8>, String> {
-    let mut document = Vec::new();
-    let read = match file {
-        "-" => std::io::stdin().lock().take(DOCUMENT_BYTES_MAX).read_to_end(&mut document),
-        file => std::fs::File::open(file)
-            .and_then(|opened| opened.take(DOCUMENT_BYTES_MAX).read_to_end(&mut document)),
-    };
-    let from = if file == "-" { "standard input" } else { file };
-    match read {
-        Ok(0) => Err(format!("{from} is empty: give the targets as JSON (see targets put --help)")),
-        Ok(_) => Ok(document),
-        Err(error) => Err(format!("can't read the targets from {from}: {error}")),
-    }
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// The key that the AWS CLI takes from the environment too.
-fn access_key(variable: impl Fn(&str) -> Option<String>) -> Result<AccessKey, String> {
-    match (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) {
-        (Some(id), Some(secret)) => Ok(AccessKey { id, secret }),
-        _ => Err(
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY have to be set: turnpike-control up prints both as \
-                  export lines, and the data directory's root-access-key.json holds them"
-                .to_owned(),
-        ),
-    }
-}
-
-/// Host and port of `http://host:port`.
-fn authority(url: &str) -> Result<String, String> {
-    let rest = url.strip_prefix("http://").ok_or_else(|| {
-        format!("the endpoint URL '{url}' has to begin with http://: the management API speaks plain HTTP")
-    })?;
-    let authority = rest.trim_end_matches('/');
-    if authority.is_empty() || authority.contains(['/', '?', '#', '@']) {
-        return Err(format!("the endpoint URL '{url}' has to be http://HOST:PORT"));
-    }
-    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    Ok(if has_port { authority.to_owned() } else { format!("{authority}:80") })
-}
-
-/// What to print of a success.
-fn told(answer: &Answer) -> Result<Option<String>, String> {
-    let Answer { status, body } = answer;
-    let document: Option<Value> = serde_json::from_str(body).ok();
-    let message = document.as_ref().and_then(|document| document["message"].as_str()).unwrap_or(body);
-    match status {
-        200 => {
-            let document = document.ok_or("turnpike-control's answer isn't JSON")?;
-            let pretty = serde_json::to_string_pretty(&document).map_err(|error| error.to_string())?;
-            Ok(Some(pretty))
-        }
-        204 => Ok(None),
-        403 => Err(format!(
-            "turnpike-control answered 403: {message}. Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, and the region"
-        )),
-        _ => Err(format!("turnpike-control answered {status}: {message}")),
     }
 }
 
@@ -277,25 +192,5 @@ mod tests {
             let error = parse(args).expect_err(expected);
             assert!(error.contains(expected), "{args:?}: {error}");
         }
-    }
-
-    #[test]
-    fn endpoints_are_plain_http() {
-        assert_eq!(authority("http://127.0.0.1:9080").as_deref(), Ok("127.0.0.1:9080"));
-        assert_eq!(authority("http://h/").as_deref(), Ok("h:80"));
-        assert_eq!(authority("http://[::1]:9080/").as_deref(), Ok("[::1]:9080"));
-        for url in ["https://h", "h:9080", "http://", "http://h/x", "http://u@h"] {
-            assert!(authority(url).expect_err(url).contains(url));
-        }
-    }
-
-    #[test]
-    fn answers_are_told() {
-        let told = |status, body: &str| told(&Answer { status, body: body.to_owned() });
-        assert_eq!(told(200, "{\"a\":1}"), Ok(Some("{\n  \"a\": 1\n}".to_owned())));
-        assert_eq!(told(204, ""), Ok(None));
-        assert!(told(400, "{\"message\":\"no\"}").expect_err("refused").ends_with("400: no"));
-        assert!(told(403, "{\"message\":\"no\"}").expect_err("refused").contains("AWS_SECRET_ACCESS_KEY"));
-        assert!(access_key(|name| (name == "AWS_ACCESS_KEY_ID").then(|| "x".to_owned())).is_err());
     }
 }

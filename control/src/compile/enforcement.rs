@@ -7,8 +7,9 @@
 //! [`super::COMPILER_REVISION`], so that stages are compiled anew.
 
 use crate::model::{
-    ApiProtocol, HttpApi, HttpIntegration, HttpRoute, HttpStage, Method, Resource, RestApi, RestStage,
-    RouteAuthorization, RouteSettings,
+    ApiProtocol, AuthorizationType, HttpApi, HttpIntegration, HttpRoute, HttpStage, INTEGRATION_REQUEST,
+    Method, MethodSetting, Resource, RestApi, RestIntegrationKind, RestStage, RouteAuthorization,
+    RouteSettings,
 };
 
 /// A method of a REST API, as a stage serves it.
@@ -38,7 +39,51 @@ type RestLine = (&'static str, fn(&RestAsked<'_>) -> bool);
 type HttpLine = (&'static str, fn(&HttpAsked<'_>) -> bool);
 
 /// The first line that applies is the reason: protections come before integrations.
-const REST_METHOD: &[RestLine] = &[];
+const REST_METHOD: &[RestLine] = &[
+    ("the API's resource policy isn't enforced yet", |asked| asked.api.policy.is_some()),
+    ("the authorization AWS_IAM isn't enforced yet", |asked| authorizes(asked, AuthorizationType::AwsIam)),
+    ("Lambda authorizers aren't asked yet", |asked| authorizes(asked, AuthorizationType::Custom)),
+    ("Cognito user pools aren't asked yet", |asked| authorizes(asked, AuthorizationType::CognitoUserPools)),
+    ("JWT authorizers aren't enforced yet", |asked| authorizes(asked, AuthorizationType::Jwt)),
+    ("the API key that the method requires isn't checked yet", |asked| asked.method.api_key_required),
+    ("the request validator isn't enforced yet", |asked| asked.method.request_validator_id.is_some()),
+    ("integrations of the type HTTP aren't run yet", |asked| integrates(asked, RestIntegrationKind::Http)),
+    ("integrations of the type AWS aren't run yet", |asked| integrates(asked, RestIntegrationKind::Aws)),
+    ("integrations of the type AWS_PROXY aren't run yet", |asked| {
+        integrates(asked, RestIntegrationKind::AwsProxy)
+    }),
+    ("integrations of the type MOCK aren't run yet", |asked| integrates(asked, RestIntegrationKind::Mock)),
+    ("the integration's mapping to integration.request.header isn't done yet", |asked| {
+        maps(asked, |target, _| target.starts_with("header."))
+    }),
+    ("the integration's mapping to integration.request.querystring isn't done yet", |asked| {
+        maps(asked, |target, _| target.starts_with("querystring."))
+    }),
+    (
+        "the integration's mapping to integration.request.path is done from method.request.path only, yet",
+        |asked| {
+            maps(asked, |target, source| {
+                target.starts_with("path.") && !source.starts_with("method.request.path.")
+            })
+        },
+    ),
+];
+
+fn authorizes(asked: &RestAsked<'_>, kind: AuthorizationType) -> bool {
+    asked.method.authorization_type == kind
+}
+
+fn integrates(asked: &RestAsked<'_>, kind: RestIntegrationKind) -> bool {
+    asked.method.integration.as_ref().is_some_and(|integration| integration.kind == kind)
+}
+
+/// Whether a request parameter is such, of its target without what all of them begin with, and its source.
+fn maps(asked: &RestAsked<'_>, is: impl Fn(&str, &str) -> bool) -> bool {
+    let parameters = asked.method.integration.iter().flat_map(|integration| &integration.request_parameters);
+    parameters
+        .filter_map(|(target, source)| Some((target.strip_prefix(INTEGRATION_REQUEST)?, source)))
+        .any(|(target, source)| is(target, source))
+}
 
 const HTTP_ROUTE: &[HttpLine] = &[
     ("authorizationType AWS_IAM isn't enforced yet", |asked| {
@@ -61,9 +106,25 @@ const HTTP_ROUTE: &[HttpLine] = &[
     }),
 ];
 
-const REST_API: &[Line<RestApi>] = &[];
+const REST_API: &[Line<RestApi>] = &[
+    ("minimumCompressionSize", |api| api.compression_bytes_min.is_some()),
+    ("endpointConfiguration PRIVATE", |api| api.endpoint_type == "PRIVATE"),
+    ("securityPolicy", |api| api.security_policy.is_some()),
+    ("endpointAccessMode", |api| api.endpoint_access_mode.is_some()),
+];
 
-const REST_STAGE: &[Line<RestStage>] = &[];
+const REST_STAGE: &[Line<RestStage>] = &[
+    ("cacheClusterEnabled", |stage| stage.cache_cluster_enabled),
+    ("tracingEnabled", |stage| stage.tracing_enabled),
+    ("methodSettings throttling", |stage| sets(stage, |setting| !setting.has_default_throttling())),
+    ("methodSettings caching", |stage| sets(stage, |setting| setting.caching_enabled)),
+    ("methodSettings logging", |stage| sets(stage, MethodSetting::logs)),
+    ("methodSettings metrics", |stage| sets(stage, |setting| setting.metrics_enabled)),
+];
+
+fn sets(stage: &RestStage, is: fn(&MethodSetting) -> bool) -> bool {
+    stage.method_settings.values().any(is)
+}
 
 const HTTP_API: &[Line<HttpApi>] = &[
     ("protocolType WEBSOCKET", |api| api.protocol == ApiProtocol::WebSocket),

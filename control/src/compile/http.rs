@@ -163,7 +163,7 @@ fn check_variables(
     }
 }
 
-fn access_log(settings: &AccessLogSettings) -> Result<AccessLog, CompileError> {
+pub(super) fn access_log(settings: &AccessLogSettings) -> Result<AccessLog, CompileError> {
     let destination = log_group_of_arn(&settings.destination_arn).map_err(CompileError::AccessLog)?;
     Ok(AccessLog { destination: destination.to_owned(), format: settings.format.clone() })
 }

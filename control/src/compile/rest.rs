@@ -4,11 +4,12 @@ use turnpike_snapshot::{Integration, IntegrationKind, Protocol, Route, StageUnit
 
 use super::CompileError;
 use super::enforcement::{RestAsked, refused_method};
+use super::http::access_log;
 use super::target::{exact, http_proxy};
 use super::upstreams::{Upstreams, Wishes};
 use crate::model::{
-    IntegrationUri, Resource, RestApi, RestContent, RestIntegration, RestStage, link_id, path_variables,
-    rest_integration_id,
+    IntegrationUri, METHOD_REQUEST, Resource, RestApi, RestContent, RestIntegration, RestStage, link_id,
+    path_variables, rest_integration_id,
 };
 
 /// Compiles `stage` serving `content`, the deployment that it names.
@@ -51,7 +52,7 @@ pub fn rest_stage(
         stage: stage.name.clone(),
         deployment_id: content.deployment_id.clone(),
         execute_api_endpoint_disabled: api.execute_api_endpoint_disabled,
-        access_log: None,
+        access_log: stage.access_log.settings().as_ref().map(access_log).transpose()?,
         integrations,
         routes,
         canary: None,
@@ -73,7 +74,9 @@ fn proxy_of(
     };
     let upstream = upstreams.of(&api.id, id, wishes)?;
     let (uri, target) = resolve(stage, resource, place, integration)?;
-    Ok(http_proxy(&integration.method, uri, target, &upstream))
+    // Only MOCK goes without one, which isn't passed to anything.
+    let method = integration.method.as_deref().unwrap_or("ANY");
+    Ok(http_proxy(method, uri, target, &upstream))
 }
 
 /// The link that the integration leads through, if it does.
@@ -91,6 +94,11 @@ fn link_of<'a>(
     })
 }
 
+/// The bare name of a parameter of the method's path.
+fn path_parameter(source: &str) -> Option<&str> {
+    source.strip_prefix(METHOD_REQUEST)?.strip_prefix("path.")
+}
+
 /// The URI with the stage's variables, and the path that is sent.
 fn resolve(
     stage: &RestStage,
@@ -98,21 +106,22 @@ fn resolve(
     place: &str,
     integration: &RestIntegration,
 ) -> Result<(IntegrationUri, Vec<TargetPart>), CompileError> {
-    let uri = IntegrationUri::resolve(&integration.uri, &stage.name, &stage.variables)?;
+    let template = integration.uri.as_deref().unwrap_or_default();
+    let uri = IntegrationUri::resolve(template, &stage.name, &stage.variables)?;
     let known = path_variables(&resource.path);
     let target = exact(&uri, |variable| {
-        let source = integration.path_parameters.get(variable);
+        let source = integration.path_source(variable).and_then(path_parameter);
         let source = source.ok_or_else(|| CompileError::UnmappedPathVariable {
-            uri: integration.uri.clone(),
+            uri: template.to_owned(),
             variable: variable.to_owned(),
             route: place.to_owned(),
         })?;
-        if known.contains(&source.as_str()) {
-            return Ok(source.clone());
+        if known.contains(&source) {
+            return Ok(source.to_owned());
         }
         Err(CompileError::UnknownPathVariable {
-            uri: integration.uri.clone(),
-            variable: source.clone(),
+            uri: template.to_owned(),
+            variable: source.to_owned(),
             route: place.to_owned(),
         })
     })?;

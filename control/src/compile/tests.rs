@@ -131,35 +131,19 @@ fn equal_input_gives_equal_bytes() {
 
 fn rest(path: &str, uri: &str, mapping: &[(&str, &str)]) -> Result<StageUnit, CompileError> {
     let api = RestApi {
-        id: "rest1".to_owned(),
-        name: "r".to_owned(),
-        description: None,
-        version: None,
-        tags: Tags::new(),
-        endpoint_type: "EDGE".to_owned(),
         execute_api_endpoint_disabled: true,
-        root_resource_id: "root".to_owned(),
-        created_at_s: 0,
+        ..RestApi::new("rest1".to_owned(), "rest".to_owned(), "root".to_owned(), 0)
     };
-    let stage = RestStage {
-        name: "prod".to_owned(),
-        deployment_id: "dep1".to_owned(),
-        description: None,
-        variables: Variables::new(),
-        client_certificate_id: None,
-        tags: Tags::new(),
-        created_at_s: 0,
-        updated_at_s: 0,
+    let stage = RestStage::new("prod".to_owned(), "dep1".to_owned(), 0);
+    let mapped = |(variable, parameter): &(&str, &str)| {
+        (format!("{INTEGRATION_REQUEST}path.{variable}"), format!("{METHOD_REQUEST}path.{parameter}"))
     };
     let integration = RestIntegration {
-        method: "GET".to_owned(),
-        uri: uri.to_owned(),
+        method: Some("GET".to_owned()),
+        uri: Some(uri.to_owned()),
         timeout_ms: 50,
-        path_parameters: mapping.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
-        passthrough_behavior: "WHEN_NO_MATCH".to_owned(),
-        cache_namespace: "res1".to_owned(),
-        connection_id: None,
-        insecure_skip_verification: false,
+        request_parameters: mapping.iter().map(mapped).collect(),
+        ..RestIntegration::default()
     };
     let method = Method { integration: Some(integration), ..Method::default() };
     let resource = Resource {

@@ -3,14 +3,21 @@
 //! The second of three shapes: the wire's members are parsed into these by `api`, and `compile` turns
 //! them into units. Whatever has a grammar is checked before it gets here.
 
+mod account;
 mod certificate;
 mod client_certificate;
+mod documentation;
 mod domain_name;
+mod gateway_response;
 mod http;
 mod ids;
 mod mapping;
 mod path_part;
 mod rest_api;
+mod rest_authorizer;
+mod rest_method;
+mod rest_model;
+mod rest_stage;
 mod route_key;
 mod routing_rule;
 mod security_policy;
@@ -21,14 +28,20 @@ mod targets;
 mod uri;
 mod vpc_link;
 
+pub use account::AccountSettings;
 pub use certificate::{AcmeAccount, Certificate, Challenge, Issued, Order, Request, RequestFailure};
 pub use client_certificate::ClientCertificate;
+pub use documentation::{
+    DocumentationLocation, DocumentationPart, DocumentationSnapshot, DocumentationVersion,
+    documentation_kinds,
+};
 pub use domain_name::{ApiMapping, DomainName, MutualTls, check_mapping_key, parse_domain_name};
+pub use gateway_response::{GatewayResponse, gateway_response_types};
 pub use http::{
     ApiProtocol, AuthorizerKind, Cors, FUNCTION_AUTHORIZER_TTL_S, HttpApi, HttpAuthorizer, HttpContent,
-    HttpDeployment, HttpIntegration, HttpIntegrationType, HttpModel, HttpRoute, HttpStage,
-    IntegrationResponse, JwtIssuer, LOGGING_LEVELS, RouteAuthorization, RouteResponse, RouteSettings,
-    check_cors, check_model_name, check_model_schema, check_subtype,
+    HttpDeployment, HttpIntegration, HttpIntegrationResponse, HttpIntegrationType, HttpModel, HttpRoute,
+    HttpStage, JwtIssuer, LOGGING_LEVELS, RouteAuthorization, RouteResponse, RouteSettings, check_cors,
+    check_model_name, check_model_schema, check_subtype,
 };
 pub use ids::{IdError, new_id, new_uuid};
 pub use mapping::{
@@ -36,7 +49,17 @@ pub use mapping::{
     check_response_mapping, check_route_parameter, check_status,
 };
 pub use path_part::{PathPart, PathPartError};
-pub use rest_api::{Method, Resource, RestApi, RestContent, RestDeployment, RestIntegration, RestStage};
+pub use rest_api::{ApiKeySource, Resource, RestApi, RestContent, RestDeployment};
+pub use rest_authorizer::{
+    AUTHORIZER_RESULT_TTL_S_DEFAULT, AUTHORIZER_RESULT_TTL_S_MAX, RestAuthorizer, RestAuthorizerKind,
+    RestJwt, RestJwtClaim, RestJwtIssuer,
+};
+pub use rest_method::{
+    AuthorizationType, INTEGRATION_REQUEST, IntegrationResponse, METHOD_REQUEST, Method, MethodResponse,
+    RestIntegration, RestIntegrationKind,
+};
+pub use rest_model::{RequestValidator, RestModel};
+pub use rest_stage::{MethodSetting, RestAccessLog, RestStage};
 pub use route_key::{METHODS, RouteKey, RouteKeyError, path_variables};
 pub use routing_rule::{
     HEADER_CONDITIONS_MAX, HeaderGlob, PRIORITY_MAX, RoutingCondition, RoutingMode, RoutingRule,

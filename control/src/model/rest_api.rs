@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Api, Part, Tags, Variables};
+use super::{Api, Method, Part, Tags};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestApi {
@@ -13,12 +13,101 @@ pub struct RestApi {
     pub description: Option<String>,
     pub version: Option<String>,
     pub tags: Tags,
-    /// `EDGE` or `REGIONAL`: kept for the caller, the same thing here.
+    /// `EDGE`, `REGIONAL` or `PRIVATE`: kept for the caller, the same thing here.
     pub endpoint_type: String,
+    /// `ipv4` or `dualstack`, kept for the caller.
+    #[serde(default = "ipv4")]
+    pub ip_address_type: String,
+    /// Of a private API, kept for the caller.
+    #[serde(default)]
+    pub vpc_endpoint_ids: Vec<String>,
     pub execute_api_endpoint_disabled: bool,
+    /// In the order in which they came.
+    #[serde(default)]
+    pub binary_media_types: Vec<String>,
+    /// Bodies from this size on are compressed; `None` compresses none.
+    #[serde(default)]
+    pub compression_bytes_min: Option<u32>,
+    #[serde(default)]
+    pub api_key_source: ApiKeySource,
+    /// Who may call the API: JSON, as it was given.
+    #[serde(default)]
+    pub policy: Option<String>,
+    #[serde(default)]
+    pub security_policy: Option<String>,
+    #[serde(default)]
+    pub endpoint_access_mode: Option<String>,
     pub root_resource_id: String,
     /// Seconds since 1970.
     pub created_at_s: i64,
+}
+
+impl RestApi {
+    /// With AWS's defaults.
+    #[must_use]
+    pub fn new(id: String, name: String, root_resource_id: String, created_at_s: i64) -> Self {
+        Self {
+            id,
+            name,
+            description: None,
+            version: None,
+            tags: Tags::new(),
+            endpoint_type: "EDGE".to_owned(),
+            ip_address_type: ipv4(),
+            vpc_endpoint_ids: Vec::new(),
+            execute_api_endpoint_disabled: false,
+            binary_media_types: Vec::new(),
+            compression_bytes_min: None,
+            api_key_source: ApiKeySource::Header,
+            policy: None,
+            security_policy: None,
+            endpoint_access_mode: None,
+            root_resource_id,
+            created_at_s,
+        }
+    }
+
+    /// The resource that the API begins with.
+    #[must_use]
+    pub fn root_resource(&self) -> Resource {
+        Resource {
+            id: self.root_resource_id.clone(),
+            parent_id: None,
+            path_part: None,
+            path: "/".to_owned(),
+            methods: BTreeMap::new(),
+        }
+    }
+}
+
+/// Where a request's API key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ApiKeySource {
+    /// In `x-api-key`.
+    #[default]
+    Header,
+    /// In what the authorizer answers.
+    Authorizer,
+}
+
+impl ApiKeySource {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Header => "HEADER",
+            Self::Authorizer => "AUTHORIZER",
+        }
+    }
+
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Header, Self::Authorizer].into_iter().find(|source| source.name() == name)
+    }
+}
+
+fn ipv4() -> String {
+    "ipv4".to_owned()
 }
 
 /// A node of the tree, with its methods.
@@ -33,48 +122,6 @@ pub struct Resource {
     pub path: String,
     /// By upper-case HTTP method, or `ANY`.
     pub methods: BTreeMap<String, Method>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Method {
-    pub operation_name: Option<String>,
-    /// `method.request.path.x` and the like; the value says whether it is required.
-    pub request_parameters: BTreeMap<String, bool>,
-    pub integration: Option<RestIntegration>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RestIntegration {
-    /// `ANY` passes the client's method on.
-    pub method: String,
-    /// Checked by [`super::check_uri_template`].
-    pub uri: String,
-    pub timeout_ms: u32,
-    /// Which path parameter of the method fills which variable of the URI, both by bare name.
-    pub path_parameters: BTreeMap<String, String>,
-    pub passthrough_behavior: String,
-    pub cache_namespace: String,
-    /// The VPC link that it leads through: its id, or the stage variable that holds it.
-    #[serde(default)]
-    pub connection_id: Option<String>,
-    /// An https:// upstream's certificate may be of any issuer.
-    #[serde(default)]
-    pub insecure_skip_verification: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RestStage {
-    /// Also its identifier.
-    pub name: String,
-    pub deployment_id: String,
-    pub description: Option<String>,
-    pub variables: Variables,
-    /// What https:// upstreams are shown.
-    #[serde(default)]
-    pub client_certificate_id: Option<String>,
-    pub tags: Tags,
-    pub created_at_s: i64,
-    pub updated_at_s: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,14 +155,6 @@ impl Part for Resource {
 
     fn name(&self) -> Option<String> {
         Some(self.path.clone())
-    }
-}
-
-impl Part for RestStage {
-    const KIND: &'static str = "rest-stage";
-
-    fn id(&self) -> &str {
-        &self.name
     }
 }
 

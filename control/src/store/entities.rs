@@ -1,8 +1,7 @@
 //! A transaction's view of what belongs to the account beside the APIs.
 
-use rusqlite::{OptionalExtension, params};
-
-use super::tx::{id_and_doc, page, read_document, write_document};
+use super::sql::values;
+use super::tx::{page, read_document, read_documents, write_document};
 use super::{Page, StoreError, Tx};
 use crate::model::Entity;
 
@@ -11,39 +10,33 @@ impl Tx<'_> {
     /// The store's, here and below.
     pub fn entity<E: Entity>(&self, owner: &str, id: &str) -> Result<Option<E>, StoreError> {
         let sql = "SELECT id, doc FROM entity WHERE kind = ? AND owner = ? AND id = ?";
-        let row = self.sql.prepare_cached(sql)?.query_row([E::KIND, owner, id], id_and_doc).optional()?;
+        let row = self.sql.row(sql, values![E::KIND, owner, id])?;
         row.map(|row| read_document(E::KIND, row)).transpose()
     }
 
     /// The entity whose second name is this.
     pub fn entity_named<E: Entity>(&self, owner: &str, name: &str) -> Result<Option<E>, StoreError> {
         let sql = "SELECT id, doc FROM entity WHERE kind = ? AND owner = ? AND name = ?";
-        let row = self.sql.prepare_cached(sql)?.query_row([E::KIND, owner, name], id_and_doc).optional()?;
+        let row = self.sql.row(sql, values![E::KIND, owner, name])?;
         row.map(|row| read_document(E::KIND, row)).transpose()
     }
 
     /// All entities of a kind, by owner and id.
     pub fn entities<E: Entity>(&self) -> Result<Vec<E>, StoreError> {
-        let mut statement =
-            self.sql.prepare_cached("SELECT id, doc FROM entity WHERE kind = ? ORDER BY owner, id")?;
-        let rows = statement.query_map([E::KIND], id_and_doc)?;
-        rows.map(|row| read_document(E::KIND, row?)).collect()
+        let sql = "SELECT id, doc FROM entity WHERE kind = ? ORDER BY owner, id";
+        read_documents(E::KIND, self.sql.rows(sql, values![E::KIND])?)
     }
 
     /// All entities of a kind that are parts of this one, by id.
     pub fn entities_of<E: Entity>(&self, owner: &str) -> Result<Vec<E>, StoreError> {
         let sql = "SELECT id, doc FROM entity WHERE kind = ? AND owner = ? ORDER BY id";
-        let mut statement = self.sql.prepare_cached(sql)?;
-        let rows = statement.query_map([E::KIND, owner], id_and_doc)?;
-        rows.map(|row| read_document(E::KIND, row?)).collect()
+        read_documents(E::KIND, self.sql.rows(sql, values![E::KIND, owner])?)
     }
 
     /// All entities of a kind that depend on this id, by owner and id.
     pub fn entities_using<E: Entity>(&self, used: &str) -> Result<Vec<E>, StoreError> {
         let sql = "SELECT id, doc FROM entity WHERE kind = ? AND uses = ? ORDER BY owner, id";
-        let mut statement = self.sql.prepare_cached(sql)?;
-        let rows = statement.query_map([E::KIND, used], id_and_doc)?;
-        rows.map(|row| read_document(E::KIND, row?)).collect()
+        read_documents(E::KIND, self.sql.rows(sql, values![E::KIND, used])?)
     }
 
     pub fn entity_page<E: Entity>(
@@ -53,22 +46,16 @@ impl Tx<'_> {
         limit: usize,
     ) -> Result<Page<E>, StoreError> {
         let sql = "SELECT id, doc FROM entity WHERE kind = ? AND owner = ? AND id > ? ORDER BY id LIMIT ?";
-        let mut statement = self.sql.prepare_cached(sql)?;
-        let rows = statement.query_map(params![E::KIND, owner, after, limit + 1], id_and_doc)?;
-        page(E::KIND, rows, limit)
+        page(E::KIND, self.sql.rows(sql, values![E::KIND, owner, after, limit + 1])?, limit)
     }
 
     /// Which kinds of entities there are.
     pub fn entity_kinds(&self) -> Result<Vec<String>, StoreError> {
-        let mut statement = self.sql.prepare_cached("SELECT DISTINCT kind FROM entity ORDER BY kind")?;
-        let kinds = statement.query_map([], |row| row.get(0))?;
-        Ok(kinds.collect::<Result<_, _>>()?)
+        self.sql.rows("SELECT DISTINCT kind FROM entity ORDER BY kind", values![])
     }
 
     pub fn entity_count<E: Entity>(&self, owner: &str) -> Result<usize, StoreError> {
-        let mut statement =
-            self.sql.prepare_cached("SELECT count(*) FROM entity WHERE kind = ? AND owner = ?")?;
-        Ok(statement.query_row([E::KIND, owner], |row| row.get(0))?)
+        self.sql.count("SELECT count(*) FROM entity WHERE kind = ? AND owner = ?", values![E::KIND, owner])
     }
 
     /// Adds the entity, or replaces the one of the same owner and id.
@@ -77,21 +64,22 @@ impl Tx<'_> {
                    ON CONFLICT (kind, owner, id) DO UPDATE
                    SET name = excluded.name, uses = excluded.uses, doc = excluded.doc";
         let doc = write_document(E::KIND, entity.id(), entity)?;
-        let values = params![E::KIND, entity.owner(), entity.id(), entity.name(), entity.uses(), doc];
-        self.sql.prepare_cached(sql)?.execute(values)?;
+        let name = entity.name();
+        let values = values![E::KIND, entity.owner(), entity.id(), name.as_deref(), entity.uses(), &doc];
+        self.sql.execute(sql, values)?;
         Ok(())
     }
 
     pub fn delete_entity<E: Entity>(&self, owner: &str, id: &str) -> Result<(), StoreError> {
         let sql = "DELETE FROM entity WHERE kind = ? AND owner = ? AND id = ?";
-        self.sql.prepare_cached(sql)?.execute([E::KIND, owner, id])?;
+        self.sql.execute(sql, values![E::KIND, owner, id])?;
         Ok(())
     }
 
     /// Removes all entities of a kind that are parts of this one.
     pub fn delete_entities_of<E: Entity>(&self, owner: &str) -> Result<(), StoreError> {
         let sql = "DELETE FROM entity WHERE kind = ? AND owner = ?";
-        self.sql.prepare_cached(sql)?.execute([E::KIND, owner])?;
+        self.sql.execute(sql, values![E::KIND, owner])?;
         Ok(())
     }
 }

@@ -1,115 +1,104 @@
-//! Everything that control has acknowledged: one SQLite file in the data directory.
+//! Everything that control has acknowledged: one SQLite file in the data directory, or a PostgreSQL database that
+//! several control processes share.
 //!
 //! A change and what is compiled from it (units, root) are one transaction, committed to the disk
 //! before the caller hears of it: a process killed at any instruction loses nothing acknowledged and
-//! leaves no half change. One process at a time holds a data directory. Calls block: async callers go
-//! through `tokio::task::spawn_blocking`.
+//! leaves no half change. Changes come one after the other, whichever process makes them, and each sees all before
+//! it. One process at a time holds a data directory. Calls block: async callers go through
+//! `tokio::task::spawn_blocking`.
 
 mod entities;
+mod error;
+mod lease;
 mod lock;
+mod pool;
+mod postgres;
 mod published;
 mod references;
 mod schema;
+mod sql;
+mod sqlite;
 mod tx;
+mod url;
 
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use tokio::sync::watch;
 use turnpike_snapshot::UnitHash;
 
+pub use error::StoreError;
 pub use lock::LockError;
 pub use published::{Slot, UNITS_KEPT_VERSIONS};
 pub use tx::{Page, Tx};
+pub use url::{StoreUrl, UrlError};
 
-use crate::secrets::{self, Secrets, SecretsError};
+use crate::secrets::{Secrets, SecretsKey};
+use crate::settings::StoreSettings;
 use lock::DataDirLock;
-
-/// The name of the store's file in the data directory.
-const FILE: &str = "control.db";
-
-/// What can go wrong below the API; none of it is the caller's fault.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    #[error("can't create the data directory {path}: {source}")]
-    DataDir { path: PathBuf, source: std::io::Error },
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    #[error("the store {path}: {source}")]
-    Open { path: PathBuf, source: rusqlite::Error },
-    #[error(
-        "the store {path} has schema version {found}, and this turnpike-control knows up to {known}: \
-         it was written by a newer version, start that one"
-    )]
-    FutureSchema { path: PathBuf, found: i64, known: i64 },
-    #[error("the store failed: {0}")]
-    Sqlite(#[from] rusqlite::Error),
-    #[error("the store holds a {kind} '{id}' that can't be read: {source}")]
-    Document { kind: &'static str, id: String, source: serde_json::Error },
-    #[error(transparent)]
-    Secrets(#[from] SecretsError),
-    #[error("the store holds a unit whose name isn't a SHA-256")]
-    UnitName,
-    #[error("the store holds a reference to a '{0}', which this turnpike-control doesn't know")]
-    Family(String),
-    /// No gateway would take it: the configuration has grown too large.
-    #[error("the configuration can't be published as a whole: {0}")]
-    Root(String),
-}
+use postgres::Postgres;
+use sql::{Sql, values};
+use sqlite::Sqlite;
 
 /// An open store.
 #[derive(Debug)]
 pub struct Store {
-    writer: Mutex<Connection>,
-    /// For the publisher, which reads while a change is being written.
-    reader: Mutex<Connection>,
+    backend: Backend,
     secrets: Secrets,
+    /// The version of the newest committed root, whichever process committed it.
+    newest: watch::Sender<u64>,
     _lock: DataDirLock,
 }
 
+#[derive(Debug)]
+enum Backend {
+    Sqlite(Sqlite),
+    Postgres(Box<Postgres>),
+}
+
 impl Store {
-    /// Opens the store in `data_dir`, making both where they don't exist.
+    /// Opens the store, making what doesn't exist; `data_dir` has the lock, the keys and, by default, the store.
     ///
     /// # Errors
-    /// When another process holds the directory, the file is of a newer version, or the disk refuses.
-    pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
+    /// When another process holds the directory, the store is of a newer version or can't be reached, the key isn't
+    /// the store's, or the disk refuses.
+    pub fn open(data_dir: &Path, settings: &StoreSettings) -> Result<Self, StoreError> {
         create_private_dir(data_dir)
             .map_err(|source| StoreError::DataDir { path: data_dir.to_owned(), source })?;
         let lock = DataDirLock::take(data_dir)?;
-        let path = data_dir.join(FILE);
-        let writer = schema::open(&path)?;
-        let reader = schema::open(&path)?;
-        let secrets = secrets_of(data_dir, &writer)?;
-        Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader), secrets, _lock: lock })
+        let backend = Backend::open(data_dir, settings)?;
+        let secrets = secrets_of(data_dir, settings.secrets_key.as_ref(), &backend)?;
+        let store = Self { backend, secrets, newest: watch::Sender::new(0), _lock: lock };
+        store.announce(store.read::<_, StoreError>(|tx| tx.version())?);
+        if let Backend::Postgres(postgres) = &store.backend {
+            postgres.follow(store.newest.clone());
+        }
+        Ok(store)
     }
 
-    /// Runs `change` in a transaction, which is on the disk when this returns `Ok` and undone otherwise.
+    /// Runs `change` in a transaction, which is on the disk when this returns `Ok` and undone otherwise. `change` may
+    /// be run again from its beginning, when a transaction was lost before its commit.
     ///
     /// # Errors
     /// The change's own, or the store's.
     pub fn write<T, E: From<StoreError>>(
         &self,
-        change: impl FnOnce(&Tx<'_>) -> Result<T, E>,
+        mut change: impl FnMut(&Tx<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut connection = hold(&self.writer);
-        let transaction =
-            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
-        let output = change(&Tx::new(&transaction, &self.secrets))?;
-        transaction.commit().map_err(StoreError::from)?;
-        Ok(output)
+        self.backend.write(|sql| change(&Tx::new(sql, &self.secrets, self.backend.process())))
     }
 
-    /// Runs `look` on one consistent state.
+    /// Runs `look` on one consistent state; again from its beginning, when that was lost.
     ///
     /// # Errors
     /// The look's own, or the store's.
-    pub fn read<T, E: From<StoreError>>(&self, look: impl FnOnce(&Tx<'_>) -> Result<T, E>) -> Result<T, E> {
-        let mut connection = hold(&self.reader);
-        let transaction = connection.transaction().map_err(StoreError::from)?;
-        look(&Tx::new(&transaction, &self.secrets))
+    pub fn read<T, E: From<StoreError>>(
+        &self,
+        mut look: impl FnMut(&Tx<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.backend.read(|sql| look(&Tx::new(sql, &self.secrets, self.backend.process())))
     }
 
     /// The newest root as encoded; `None` before the first publication.
@@ -117,8 +106,7 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn root(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        let connection = hold(&self.reader);
-        Ok(connection.query_row("SELECT bytes FROM root", [], |row| row.get(0)).optional()?)
+        self.read(|tx| tx.root())
     }
 
     /// An encoded unit of the newest root or of one shortly before it.
@@ -126,44 +114,81 @@ impl Store {
     /// # Errors
     /// The store's.
     pub fn unit(&self, hash: UnitHash) -> Result<Option<Vec<u8>>, StoreError> {
-        let connection = hold(&self.reader);
-        let sql = "SELECT bytes, sealed FROM unit WHERE hash = ?";
-        let row = connection.query_row(sql, [&hash.0[..]], |row| Ok((row.get(0)?, row.get(1)?)));
-        match row.optional()? {
-            None => Ok(None),
-            Some((bytes, false)) => Ok(Some(bytes)),
-            Some((bytes, true)) => Ok(Some(self.secrets.open_bytes(&published::context(&hash.0), &bytes)?)),
+        self.read(|tx| tx.unit(hash))
+    }
+
+    /// The version of the newest committed root, and a notice of every later one, by whichever process.
+    #[must_use]
+    pub fn newest(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+
+    /// Says that this process has committed a root.
+    pub(crate) fn announce(&self, version: u64) {
+        announce(&self.newest, version);
+    }
+}
+
+impl Backend {
+    fn open(data_dir: &Path, settings: &StoreSettings) -> Result<Self, StoreError> {
+        Ok(match &settings.url {
+            None => Self::Sqlite(Sqlite::open(data_dir)?),
+            Some(url) => Self::Postgres(Box::new(Postgres::open(url, &settings.postgres)?)),
+        })
+    }
+
+    /// This process among those that share the store. A data directory has one process at a time, so that one of them
+    /// takes up at once what the one before it held.
+    fn process(&self) -> &str {
+        match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres(postgres) => postgres.process(),
         }
     }
+
+    fn write<T, E: From<StoreError>>(&self, change: impl FnMut(&Sql<'_>) -> Result<T, E>) -> Result<T, E> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.write(change),
+            Self::Postgres(postgres) => postgres.write(change),
+        }
+    }
+
+    fn read<T, E: From<StoreError>>(&self, look: impl FnMut(&Sql<'_>) -> Result<T, E>) -> Result<T, E> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.read(look),
+            Self::Postgres(postgres) => postgres.read(look),
+        }
+    }
+}
+
+/// Notices can come out of order; the newest version wins.
+fn announce(newest: &watch::Sender<u64>, version: u64) {
+    newest.send_if_modified(|known| {
+        let newer = version > *known;
+        *known = version.max(*known);
+        newer
+    });
 }
 
 /// What the probe says, and where.
 const PROBE: &str = "the store's secrets";
 
-/// The data directory's key, which has to be the one that the store was encrypted with; makes one for a store
-/// that has none yet. A kill between the two leaves a key that the next start takes.
-fn secrets_of(data_dir: &Path, connection: &Connection) -> Result<Secrets, StoreError> {
-    let probe: Option<Vec<u8>> =
-        connection.query_row("SELECT probe FROM secrets", [], |row| row.get(0)).optional()?;
-    let path = || data_dir.join(secrets::FILE);
-    match (Secrets::load(data_dir)?, probe) {
-        (Some(secrets), Some(probe)) => {
-            secrets.open_bytes(PROBE, &probe).map_err(|_| SecretsError::Wrong(path()))?;
-            Ok(secrets)
-        }
-        (None, Some(_)) => Err(SecretsError::Missing(path()).into()),
-        (secrets, None) => {
-            let secrets = secrets.map_or_else(|| Secrets::make(data_dir), Ok)?;
+/// The key that the store was encrypted with: the one that is given, or the data directory's. Makes one for a store
+/// that has none yet; of several processes that are started on a new store, one does. A kill between the file and the
+/// row leaves a key that the next start takes.
+fn secrets_of(data_dir: &Path, given: Option<&SecretsKey>, backend: &Backend) -> Result<Secrets, StoreError> {
+    backend.write(|sql| {
+        let probe: Option<Vec<u8>> = sql.row("SELECT probe FROM secrets", values![])?;
+        let Some(probe) = probe else {
+            let secrets = Secrets::load(data_dir, given)?.map_or_else(|| Secrets::make(data_dir), Ok)?;
             let probe = secrets.seal_bytes(PROBE, PROBE.as_bytes())?;
-            connection.execute("INSERT INTO secrets (one, probe) VALUES (1, ?)", [probe])?;
-            Ok(secrets)
-        }
-    }
-}
-
-/// A panic elsewhere rolled its transaction back, so that the connection is as good as before.
-fn hold(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
-    connection.lock().unwrap_or_else(PoisonError::into_inner)
+            sql.execute("INSERT INTO secrets (one, probe) VALUES (1, ?)", values![&probe])?;
+            return Ok(secrets);
+        };
+        let secrets = Secrets::load(data_dir, given)?.ok_or_else(|| Secrets::missing(data_dir))?;
+        secrets.open_bytes(PROBE, &probe).map_err(|_| Secrets::wrong(data_dir, given))?;
+        Ok(secrets)
+    })
 }
 
 /// Only its owner may look into it: it holds the root access key.

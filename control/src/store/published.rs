@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use rusqlite::{OptionalExtension, params};
 use turnpike_snapshot::{Limits, Root, UnitHash, UnitRef, check_root, encode_root};
 
+use super::sql::values;
 use super::{StoreError, Tx};
 use crate::compile::Encoded;
 
@@ -39,7 +39,7 @@ impl Slot {
 }
 
 /// Where an encrypted unit stands.
-pub(super) fn context(hash: &[u8]) -> String {
+fn context(hash: &[u8]) -> String {
     let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("unit {digits}")
 }
@@ -52,11 +52,8 @@ impl Tx<'_> {
     pub fn set_slot(&self, slot: &Slot, unit: Option<&Encoded>) -> Result<bool, StoreError> {
         let (api_id, stage) = slot.keys();
         let stage = &*stage;
-        let before: Option<Vec<u8>> = self
-            .sql
-            .prepare_cached("SELECT hash FROM slot WHERE api_id = ? AND stage = ?")?
-            .query_row([api_id, stage], |row| row.get(0))
-            .optional()?;
+        let sql = "SELECT hash FROM slot WHERE api_id = ? AND stage = ?";
+        let before: Option<Vec<u8>> = self.sql.row(sql, values![api_id, stage])?;
         if before.as_deref() == unit.map(|unit| &unit.hash.0[..]) {
             return Ok(false);
         }
@@ -66,7 +63,7 @@ impl Tx<'_> {
         match unit {
             None => {
                 let sql = "DELETE FROM slot WHERE api_id = ? AND stage = ?";
-                self.sql.prepare_cached(sql)?.execute([api_id, stage])?;
+                self.sql.execute(sql, values![api_id, stage])?;
             }
             Some(unit) => self.fill(api_id, stage, unit)?,
         }
@@ -75,19 +72,17 @@ impl Tx<'_> {
 
     /// The stages of an API that the newest root serves.
     pub fn stages_in_slots(&self, api_id: &str) -> Result<Vec<String>, StoreError> {
-        let mut statement = self.sql.prepare_cached("SELECT stage FROM slot WHERE api_id = ?")?;
-        let stages = statement.query_map([api_id], |row| row.get(0))?;
-        Ok(stages.collect::<Result<_, _>>()?)
+        self.sql.rows("SELECT stage FROM slot WHERE api_id = ?", values![api_id])
     }
 
     /// The ids of the shared units of a family that the newest root lists.
     pub fn shared_in_slots(&self, family: &str) -> Result<Vec<String>, StoreError> {
-        let sql = "SELECT substr(stage, ?1) FROM slot
-                   WHERE api_id = '' AND stage > ?2 || '/' AND stage < ?2 || '0' ORDER BY stage";
-        let mut statement = self.sql.prepare_cached(sql)?;
-        // '0' is what follows '/'; substr counts characters from 1.
-        let ids = statement.query_map(params![family.chars().count() + 2, family], |row| row.get(0))?;
-        Ok(ids.collect::<Result<_, _>>()?)
+        let sql = "SELECT stage FROM slot WHERE api_id = '' AND stage > ? AND stage < ? ORDER BY stage";
+        // '0' is what follows '/'.
+        let (first, end) = (format!("{family}/"), format!("{family}0"));
+        let mut ids: Vec<String> = self.sql.rows(sql, values![&first, &end])?;
+        ids.iter_mut().for_each(|id| drop(id.drain(..first.len())));
+        Ok(ids)
     }
 
     /// Makes the root of the next version from the slots, and forgets units that were dropped long ago.
@@ -98,35 +93,49 @@ impl Tx<'_> {
         let bytes = encode_root(&root).map_err(|error| StoreError::Root(error.to_string()))?;
         let sql = "INSERT INTO root (one, version, bytes) VALUES (1, ?, ?)
                    ON CONFLICT (one) DO UPDATE SET version = excluded.version, bytes = excluded.bytes";
-        self.sql.prepare_cached(sql)?.execute(params![version, bytes])?;
+        self.sql.execute(sql, values![version, &bytes])?;
         let sql = "DELETE FROM unit WHERE retired_at <= ?";
-        self.sql.prepare_cached(sql)?.execute([version.saturating_sub(UNITS_KEPT_VERSIONS)])?;
+        self.sql.execute(sql, values![version.saturating_sub(UNITS_KEPT_VERSIONS)])?;
+        self.sql.notify(version)?;
         Ok(version)
+    }
+
+    /// The newest root as encoded; `None` before the first.
+    pub fn root(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.sql.row("SELECT bytes FROM root", values![])
+    }
+
+    /// An encoded unit of the newest root or of one shortly before it.
+    pub fn unit(&self, hash: UnitHash) -> Result<Option<Vec<u8>>, StoreError> {
+        let sql = "SELECT bytes, sealed FROM unit WHERE hash = ?";
+        match self.sql.row::<(Vec<u8>, bool)>(sql, values![&hash.0[..]])? {
+            None => Ok(None),
+            Some((bytes, false)) => Ok(Some(bytes)),
+            Some((bytes, true)) => Ok(Some(self.secrets.open_bytes(&context(&hash.0), &bytes)?)),
+        }
     }
 
     /// Version of the newest root; 0 before the first.
     pub fn version(&self) -> Result<u64, StoreError> {
-        let mut statement = self.sql.prepare_cached("SELECT version FROM root")?;
-        Ok(statement.query_row([], |row| row.get(0)).optional()?.unwrap_or(0))
+        Ok(self.sql.row("SELECT version FROM root", values![])?.unwrap_or(0))
     }
 
     /// The revision of the compiler that made the units; `None` before the first.
     pub fn compiler_revision(&self) -> Result<Option<i64>, StoreError> {
-        let mut statement = self.sql.prepare_cached("SELECT revision FROM compiler")?;
-        Ok(statement.query_row([], |row| row.get(0)).optional()?)
+        self.sql.row("SELECT revision FROM compiler", values![])
     }
 
     pub fn set_compiler_revision(&self, revision: i64) -> Result<(), StoreError> {
         let sql = "INSERT INTO compiler (one, revision) VALUES (1, ?)
                    ON CONFLICT (one) DO UPDATE SET revision = excluded.revision";
-        self.sql.prepare_cached(sql)?.execute([revision])?;
+        self.sql.execute(sql, values![revision])?;
         Ok(())
     }
 
     fn retire(&self, hash: &[u8]) -> Result<(), StoreError> {
         let next = self.version()? + 1;
         let sql = "UPDATE unit SET retired_at = ? WHERE hash = ?";
-        self.sql.prepare_cached(sql)?.execute(params![next, hash])?;
+        self.sql.execute(sql, values![next, hash])?;
         Ok(())
     }
 
@@ -138,21 +147,18 @@ impl Tx<'_> {
             true => Cow::Owned(self.secrets.seal_bytes(&context(&unit.hash.0), &unit.bytes)?),
             false => Cow::Borrowed(&unit.bytes),
         };
-        self.sql.prepare_cached(sql)?.execute(params![&unit.hash.0[..], bytes, unit.secret])?;
+        self.sql.execute(sql, values![&unit.hash.0[..], &bytes[..], unit.secret])?;
         let sql = "INSERT INTO slot (api_id, stage, hash, bytes_len) VALUES (?, ?, ?, ?)
                    ON CONFLICT (api_id, stage) DO UPDATE
                    SET hash = excluded.hash, bytes_len = excluded.bytes_len";
-        let values = params![api_id, stage, &unit.hash.0[..], unit.bytes.len()];
-        self.sql.prepare_cached(sql)?.execute(values)?;
+        self.sql.execute(sql, values![api_id, stage, &unit.hash.0[..], unit.bytes.len()])?;
         Ok(())
     }
 
     fn unit_refs(&self) -> Result<Vec<UnitRef>, StoreError> {
         let sql = "SELECT hash, bytes_len FROM slot ORDER BY api_id, stage";
-        let mut statement = self.sql.prepare_cached(sql)?;
-        let rows = statement.query_map([], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?)))?;
-        let refs = rows.map(|row| {
-            let (hash, bytes_len) = row?;
+        let rows: Vec<(Vec<u8>, u32)> = self.sql.rows(sql, values![])?;
+        let refs = rows.into_iter().map(|(hash, bytes_len)| {
             let hash = hash.try_into().map_err(|_| StoreError::UnitName)?;
             Ok(UnitRef { hash: UnitHash(hash), bytes_len })
         });

@@ -1,7 +1,6 @@
 //! A transaction's view of which shared units the stages' units refer to.
 
-use rusqlite::{Params, params};
-
+use super::sql::{Value, values};
 use super::{StoreError, Tx};
 use crate::compile::{Reference, ReferenceKind};
 
@@ -17,33 +16,30 @@ impl Tx<'_> {
         references: &[Reference],
     ) -> Result<(), StoreError> {
         let sql = "DELETE FROM reference WHERE api_id = ? AND stage = ?";
-        self.sql.prepare_cached(sql)?.execute([api_id, stage])?;
-        let sql = "INSERT OR IGNORE INTO reference (api_id, stage, family, id) VALUES (?, ?, ?, ?)";
-        let mut statement = self.sql.prepare_cached(sql)?;
+        self.sql.execute(sql, values![api_id, stage])?;
+        let sql =
+            "INSERT INTO reference (api_id, stage, family, id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
         for Reference { kind, id } in references {
-            statement.execute([api_id, stage, kind.family(), id])?;
+            self.sql.execute(sql, values![api_id, stage, kind.family(), id])?;
         }
         Ok(())
     }
 
     /// Everything that stages refer to, each once.
     pub fn references(&self) -> Result<Vec<Reference>, StoreError> {
-        self.read_references("SELECT DISTINCT family, id FROM reference ORDER BY family, id", [])
+        self.read_references("SELECT DISTINCT family, id FROM reference ORDER BY family, id", &[])
     }
 
     /// What the stages of an API refer to, each once.
     pub fn references_of_api(&self, api_id: &str) -> Result<Vec<Reference>, StoreError> {
         let sql = "SELECT DISTINCT family, id FROM reference WHERE api_id = ? ORDER BY family, id";
-        self.read_references(sql, [api_id])
+        self.read_references(sql, values![api_id])
     }
 
     /// The stages, each with its API before it, whose units refer to this one.
     pub fn stages_referring(&self, reference: &Reference) -> Result<Vec<(String, String)>, StoreError> {
         let sql = "SELECT api_id, stage FROM reference WHERE family = ? AND id = ? ORDER BY api_id, stage";
-        let mut statement = self.sql.prepare_cached(sql)?;
-        let values = params![reference.kind.family(), reference.id];
-        let rows = statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        self.sql.rows(sql, values![reference.kind.family(), &reference.id])
     }
 
     /// What the newest root lists because stages refer to it, or did so before this change.
@@ -56,11 +52,9 @@ impl Tx<'_> {
         Ok(referred)
     }
 
-    fn read_references(&self, sql: &str, values: impl Params) -> Result<Vec<Reference>, StoreError> {
-        let mut statement = self.sql.prepare_cached(sql)?;
-        let rows = statement.query_map(values, |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
-        let references = rows.map(|row| {
-            let (family, id) = row?;
+    fn read_references(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Reference>, StoreError> {
+        let rows: Vec<(String, String)> = self.sql.rows(sql, values)?;
+        let references = rows.into_iter().map(|(family, id)| {
             let kind = ReferenceKind::of_family(&family).ok_or(StoreError::Family(family))?;
             Ok(Reference { kind, id })
         });

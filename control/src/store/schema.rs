@@ -1,20 +1,12 @@
-//! The tables, and how a file gets to have them.
+//! The tables, as steps from each version to the next; each store takes them in its own way.
+//!
+//! They are written in SQLite's words; PostgreSQL's version of them differs in the names of types only.
 
-use std::path::Path;
-use std::time::Duration;
-
-use rusqlite::Connection;
-
-use super::StoreError;
-
-/// Kept in the file's `user_version`; 0 is a new file.
+/// 0 is a new store.
 pub(super) const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 
-/// How long one connection waits for the other's write.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// What makes each version from the one before it; the first makes a file from nothing.
-pub(super) const STEPS: [&str; 3] = [APIS, ENTITIES, REFERENCES];
+/// What makes each version from the one before it; the first makes a store from nothing.
+pub(super) const STEPS: [&str; 4] = [APIS, ENTITIES, REFERENCES, PROCESSES];
 
 /// - `api`: one row an API, of either kind.
 /// - `part`: what belongs to an API, by kind and id; `name` is a second unique name.
@@ -60,7 +52,6 @@ const APIS: &str = "
         one INTEGER PRIMARY KEY CHECK (one = 1),
         revision INTEGER NOT NULL
     );
-    PRAGMA user_version = 1;
 ";
 
 /// - `entity`: what belongs to the account, by kind; `owner` is the entity that it is a part of, or empty; `name` is a
@@ -84,7 +75,6 @@ const ENTITIES: &str = "
         one INTEGER PRIMARY KEY CHECK (one = 1),
         probe BLOB NOT NULL
     );
-    PRAGMA user_version = 2;
 ";
 
 /// - `reference`: which shared units the unit of a stage refers to.
@@ -98,38 +88,19 @@ const REFERENCES: &str = "
         FOREIGN KEY (api_id, stage) REFERENCES slot (api_id, stage) ON DELETE CASCADE
     ) WITHOUT ROWID;
     CREATE INDEX reference_by_unit ON reference (family, id);
-    PRAGMA user_version = 3;
 ";
 
-/// Opens a connection whose commits are on the disk when they return.
-pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
-    let failed = |source| StoreError::Open { path: path.to_owned(), source };
-    let mut connection = Connection::open(path).map_err(failed)?;
-    configure(&connection).map_err(failed)?;
-    let found = version(&connection).map_err(failed)?;
-    match usize::try_from(found).ok().and_then(|found| STEPS.get(found..)) {
-        Some(steps) => steps.iter().try_for_each(|step| take(&mut connection, step)).map_err(failed)?,
-        None => {
-            return Err(StoreError::FutureSchema { path: path.to_owned(), found, known: SCHEMA_VERSION });
-        }
-    }
-    Ok(connection)
-}
-
-fn configure(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "foreign_keys", true)
-}
-
-fn version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.pragma_query_value(None, "user_version", |row| row.get(0))
-}
-
-/// A step and its version are one transaction: a file is of a version or of the next.
-fn take(connection: &mut Connection, step: &str) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
-    transaction.execute_batch(step)?;
-    transaction.commit()
-}
+/// - `process`: one row a process that has changed something; `mark` is the number of its last change.
+/// - `lease`: what one process at a time does for all; `holder` may until `until_s`, in seconds since 1970.
+const PROCESSES: &str = "
+    CREATE TABLE process (
+        id TEXT PRIMARY KEY,
+        mark INTEGER NOT NULL,
+        seen_at_s INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE lease (
+        name TEXT PRIMARY KEY,
+        holder TEXT NOT NULL,
+        until_s INTEGER NOT NULL
+    ) WITHOUT ROWID;
+";

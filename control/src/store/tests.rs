@@ -1,5 +1,7 @@
 //! The store by itself: transactions, slots, versions, locks.
 
+use std::path::{Path, PathBuf};
+
 use rusqlite::Connection;
 use turnpike_snapshot::{Limits, UnitHash, decode_root};
 
@@ -7,9 +9,70 @@ use super::*;
 use crate::compile::{Encoded, Reference, ReferenceKind};
 use crate::model::{ApiProtocol, HttpApi, HttpStage};
 
+#[allow(dead_code, reason = "the suites of processes use the rest")]
+#[path = "../../tests/suite/support/postgres.rs"]
+mod server;
+
+/// Where a test's store is.
+struct Place {
+    dir: tempfile::TempDir,
+    settings: StoreSettings,
+}
+
+impl Place {
+    fn sqlite() -> Self {
+        Self { dir: tempfile::tempdir().expect("a directory"), settings: StoreSettings::default() }
+    }
+
+    /// A database of its own.
+    fn postgres() -> Self {
+        Self::at(&server::shared().database())
+    }
+
+    fn at(url: &str) -> Self {
+        let url = Some(url.parse().expect("valid"));
+        Self { settings: StoreSettings { url, ..StoreSettings::default() }, ..Self::sqlite() }
+    }
+
+    fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    fn open(&self) -> Result<Store, StoreError> {
+        Store::open(&self.data_dir(), &self.settings)
+    }
+}
+
+/// Each of these runs on both stores.
+macro_rules! on_both {
+    ($($test:ident)*) => {
+        mod on_sqlite {
+            $(#[test] fn $test() { super::$test(&super::Place::sqlite()); })*
+        }
+        mod on_postgres {
+            $(#[test] fn $test() { super::$test(&super::Place::postgres()); })*
+        }
+    };
+}
+
+on_both! {
+    leases_have_one_holder
+    a_failed_change_leaves_nothing
+    lists_come_in_pages
+    parts_go_with_their_api
+    roots_list_slots_and_old_units_go
+    references_are_those_of_the_stages_in_slots
+    entities_are_found_by_owner_and_by_use
+    shared_units_are_listed_by_family
+}
+
+fn open(data_dir: &Path) -> Result<Store, StoreError> {
+    Store::open(data_dir, &StoreSettings::default())
+}
+
 fn store() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().expect("a directory");
-    let store = Store::open(&dir.path().join("data")).expect("a new store");
+    let store = open(&dir.path().join("data")).expect("a new store");
     (dir, store)
 }
 
@@ -25,9 +88,8 @@ fn stage_slot(api_id: &str) -> Slot {
     Slot::Stage { api_id: api_id.to_owned(), stage: "prod".to_owned() }
 }
 
-#[test]
-fn a_failed_change_leaves_nothing() {
-    let (_dir, store) = store();
+fn a_failed_change_leaves_nothing(place: &Place) {
+    let store = place.open().expect("a new store");
     let failed: Result<(), StoreError> = store.write(|tx| {
         tx.put_api(&api("a"))?;
         tx.set_slot(&Slot::Account, Some(&unit(1)))?;
@@ -40,9 +102,8 @@ fn a_failed_change_leaves_nothing() {
     assert_eq!(store.unit(UnitHash([1; 32])).expect("read"), None);
 }
 
-#[test]
-fn lists_come_in_pages() {
-    let (_dir, store) = store();
+fn lists_come_in_pages(place: &Place) {
+    let store = place.open().expect("a new store");
     let page = |after: &str, limit| store.read(|tx| tx.apis::<HttpApi>(after, limit)).expect("read");
     store
         .write(|tx| ["c", "a", "e", "b", "d"].iter().try_for_each(|id| tx.put_api(&api(id))))
@@ -54,9 +115,8 @@ fn lists_come_in_pages() {
     assert_eq!((ids(&last), last.last), (vec!["d".to_owned(), "e".to_owned()], None));
 }
 
-#[test]
-fn parts_go_with_their_api() {
-    let (_dir, store) = store();
+fn parts_go_with_their_api(place: &Place) {
+    let store = place.open().expect("a new store");
     let stage = HttpStage::new("prod".to_owned(), ApiProtocol::Http, 0);
     let change = store.write(|tx| {
         tx.put_api(&api("a"))?;
@@ -68,9 +128,8 @@ fn parts_go_with_their_api() {
     assert_eq!(change.expect("written"), None);
 }
 
-#[test]
-fn roots_list_slots_and_old_units_go() {
-    let (_dir, store) = store();
+fn roots_list_slots_and_old_units_go(place: &Place) {
+    let store = place.open().expect("a new store");
     let set = |slot: Slot, unit: Option<&Encoded>| {
         let changed: Result<bool, StoreError> = store.write(|tx| {
             let changed = tx.set_slot(&slot, unit)?;
@@ -107,19 +166,18 @@ fn roots_list_slots_and_old_units_go() {
 fn a_second_process_is_kept_out() {
     let (dir, store) = store();
     let path = dir.path().join("data");
-    let error = Store::open(&path).expect_err("held").to_string();
+    let error = open(&path).expect_err("held").to_string();
     assert!(error.contains("another turnpike-control") && error.contains("--data-dir"), "{error}");
     drop(store);
-    Store::open(&path).expect("free again");
+    open(&path).expect("free again");
 }
 
 fn referred(id: &str) -> Reference {
     Reference { kind: ReferenceKind::TargetGroup, id: id.to_owned() }
 }
 
-#[test]
-fn references_are_those_of_the_stages_in_slots() {
-    let (_dir, store) = store();
+fn references_are_those_of_the_stages_in_slots(place: &Place) {
+    let store = place.open().expect("a new store");
     let written: Result<(), StoreError> = store.write(|tx| {
         for (api_id, references) in [("a", ["g/1", "g2"]), ("b", ["g2", "g2"])] {
             tx.set_slot(&stage_slot(api_id), Some(&unit(1)))?;
@@ -146,18 +204,18 @@ fn a_newer_schema_is_refused() {
     let (dir, store) = store();
     drop(store);
     let path = dir.path().join("data");
-    let raw = Connection::open(path.join(FILE)).expect("the file");
+    let raw = Connection::open(path.join(sqlite::FILE)).expect("the file");
     raw.pragma_update(None, "user_version", 99).expect("written");
     drop(raw);
-    let error = Store::open(&path).expect_err("from the future").to_string();
+    let error = open(&path).expect_err("from the future").to_string();
     assert!(error.contains("schema version 99") && error.contains("knows up to"), "{error}");
 }
 
 #[test]
 fn a_file_that_is_no_database_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
-    std::fs::write(dir.path().join(FILE), vec![b'x'; 5_000]).expect("written");
-    let error = Store::open(dir.path()).expect_err("garbage").to_string();
+    std::fs::write(dir.path().join(sqlite::FILE), vec![b'x'; 5_000]).expect("written");
+    let error = open(dir.path()).expect_err("garbage").to_string();
     assert!(error.contains("control.db") && error.contains("not a database"), "{error}");
 }
 
@@ -184,9 +242,8 @@ impl crate::model::Entity for Thing {
     }
 }
 
-#[test]
-fn entities_are_found_by_owner_and_by_use() {
-    let (_dir, store) = store();
+fn entities_are_found_by_owner_and_by_use(place: &Place) {
+    let store = place.open().expect("a new store");
     let thing = |owner: &str, id: &str, uses: Option<&str>| Thing {
         id: id.to_owned(),
         owner: owner.to_owned(),
@@ -208,9 +265,8 @@ fn entities_are_found_by_owner_and_by_use() {
     assert_eq!(store.read(|tx| tx.entities::<Thing>()).expect("read"), [c]);
 }
 
-#[test]
-fn shared_units_are_listed_by_family() {
-    let (_dir, store) = store();
+fn shared_units_are_listed_by_family(place: &Place) {
+    let store = place.open().expect("a new store");
     let shared = |family, id: &str| Slot::Shared { family, id: id.to_owned() };
     store
         .write::<(), StoreError>(|tx| {
@@ -245,24 +301,55 @@ fn a_store_wants_the_key_that_it_was_encrypted_with() {
     let (dir, store) = store();
     drop(store);
     let data = dir.path().join("data");
-    let key = data.join(secrets::FILE);
+    let key = data.join(crate::secrets::FILE);
     let right = std::fs::read(&key).expect("a key");
     std::fs::remove_file(&key).expect("removed");
-    let error = Store::open(&data).expect_err("no key").to_string();
-    assert!(error.contains("is missing") && error.contains(secrets::FILE), "{error}");
+    let error = open(&data).expect_err("no key").to_string();
+    assert!(error.contains("is missing") && error.contains(crate::secrets::FILE), "{error}");
     std::fs::write(&key, "0".repeat(64)).expect("written");
-    let error = Store::open(&data).expect_err("another key").to_string();
-    assert!(error.contains("isn't the key") && error.contains(secrets::FILE), "{error}");
+    let error = open(&data).expect_err("another key").to_string();
+    assert!(error.contains("isn't the key") && error.contains(crate::secrets::FILE), "{error}");
     std::fs::write(&key, right).expect("written");
-    Store::open(&data).expect("the right key");
+    open(&data).expect("the right key");
 }
 
 #[test]
 fn an_older_store_is_brought_up_to_date() {
     let dir = tempfile::tempdir().expect("a directory");
-    let old = Connection::open(dir.path().join(FILE)).expect("a file");
+    let old = Connection::open(dir.path().join(sqlite::FILE)).expect("a file");
     old.execute_batch(schema::STEPS[0]).expect("version 1");
+    old.pragma_update(None, "user_version", 1).expect("written");
     drop(old);
-    let store = Store::open(dir.path()).expect("brought up to date");
+    let store = open(dir.path()).expect("brought up to date");
     store.write(|tx| tx.put_api(&api("a"))).expect("written");
+}
+
+fn leases_have_one_holder(place: &Place) {
+    let store = place.open().expect("a new store");
+    let as_process = |process: &str, lasts_s: i64| {
+        let taken = store.backend.write(|sql| Tx::new(sql, &store.secrets, process).take_lease("l", lasts_s));
+        taken.expect("asked")
+    };
+    let left = |process: &str| {
+        let left = store.backend.read(|sql| Tx::new(sql, &store.secrets, process).leased_for_s("l"));
+        left.expect("asked")
+    };
+    assert_eq!(left("a"), None);
+    assert!(as_process("a", 1_000) && as_process("a", 1_000));
+    assert!(!as_process("b", 1_000));
+    assert_eq!(left("a"), None);
+    assert!(left("b").is_some_and(|left_s| (900..=1_000).contains(&left_s)));
+    store
+        .backend
+        .write::<_, StoreError>(|sql| {
+            Tx::new(sql, &store.secrets, "b").give_lease_back("l")?;
+            assert!(
+                !Tx::new(sql, &store.secrets, "b").take_lease("l", 1)?,
+                "it wasn't the other's to give back"
+            );
+            Tx::new(sql, &store.secrets, "a").give_lease_back("l")
+        })
+        .expect("given back");
+    assert!(as_process("b", -1), "it is over as soon as it is taken");
+    assert!(as_process("a", 1_000));
 }

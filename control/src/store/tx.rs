@@ -1,16 +1,17 @@
 //! A transaction's view of the entities.
 
-use rusqlite::{OptionalExtension, Row, Transaction, params};
-
 use super::StoreError;
+use super::sql::{Sql, values};
 use crate::model::{Api, Part};
 use crate::secrets::{Sealed, Secrets};
 
 /// What can be read and written within one transaction.
 #[derive(Debug)]
 pub struct Tx<'a> {
-    pub(super) sql: &'a Transaction<'a>,
+    pub(super) sql: &'a Sql<'a>,
     pub(super) secrets: &'a Secrets,
+    /// This process among those that share the store.
+    pub(super) process: &'a str,
 }
 
 /// Part of a list, in the order of identifiers.
@@ -22,8 +23,8 @@ pub struct Page<T> {
 }
 
 impl<'a> Tx<'a> {
-    pub(super) fn new(sql: &'a Transaction<'a>, secrets: &'a Secrets) -> Self {
-        Self { sql, secrets }
+    pub(super) fn new(sql: &'a Sql<'a>, secrets: &'a Secrets, process: &'a str) -> Self {
+        Self { sql, secrets, process }
     }
 
     /// Encrypts what a document must not show. `context` says what it is, and of which entity.
@@ -47,32 +48,26 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// The store's, here and below.
     pub fn has_api(&self, id: &str) -> Result<bool, StoreError> {
-        Ok(self.sql.prepare_cached("SELECT 1 FROM api WHERE id = ?")?.exists([id])?)
+        Ok(self.sql.row::<i64>("SELECT 1 FROM api WHERE id = ?", values![id])?.is_some())
     }
 
     pub fn api<A: Api>(&self, id: &str) -> Result<Option<A>, StoreError> {
-        let mut statement = self.sql.prepare_cached("SELECT id, doc FROM api WHERE id = ? AND kind = ?")?;
-        let row = statement.query_row([id, A::KIND], id_and_doc).optional()?;
+        let row = self.sql.row("SELECT id, doc FROM api WHERE id = ? AND kind = ?", values![id, A::KIND])?;
         row.map(|row| read_document(A::KIND, row)).transpose()
     }
 
     pub fn apis<A: Api>(&self, after: &str, limit: usize) -> Result<Page<A>, StoreError> {
         let sql = "SELECT id, doc FROM api WHERE kind = ? AND id > ? ORDER BY id LIMIT ?";
-        let mut statement = self.sql.prepare_cached(sql)?;
-        let rows = statement.query_map(params![A::KIND, after, limit + 1], id_and_doc)?;
-        page(A::KIND, rows, limit)
+        page(A::KIND, self.sql.rows(sql, values![A::KIND, after, limit + 1])?, limit)
     }
 
     /// The ids of all APIs of both kinds.
     pub fn api_ids(&self) -> Result<Vec<String>, StoreError> {
-        let mut statement = self.sql.prepare_cached("SELECT id FROM api ORDER BY id")?;
-        let ids = statement.query_map([], |row| row.get(0))?;
-        Ok(ids.collect::<Result<_, _>>()?)
+        self.sql.rows("SELECT id FROM api ORDER BY id", values![])
     }
 
     pub fn api_count<A: Api>(&self) -> Result<usize, StoreError> {
-        let mut statement = self.sql.prepare_cached("SELECT count(*) FROM api WHERE kind = ?")?;
-        Ok(statement.query_row([A::KIND], |row| row.get(0))?)
+        self.sql.count("SELECT count(*) FROM api WHERE kind = ?", values![A::KIND])
     }
 
     /// Adds the API, or replaces the one of the same id.
@@ -80,68 +75,55 @@ impl<'a> Tx<'a> {
         let sql = "INSERT INTO api (id, kind, doc) VALUES (?, ?, ?)
                    ON CONFLICT (id) DO UPDATE SET doc = excluded.doc";
         let doc = write_document(A::KIND, api.id(), api)?;
-        self.sql.prepare_cached(sql)?.execute([api.id(), A::KIND, &doc])?;
+        self.sql.execute(sql, values![api.id(), A::KIND, &doc])?;
         Ok(())
     }
 
     /// Removes the API and its parts.
     pub fn delete_api(&self, id: &str) -> Result<(), StoreError> {
-        self.sql.prepare_cached("DELETE FROM api WHERE id = ?")?.execute([id])?;
+        self.sql.execute("DELETE FROM api WHERE id = ?", values![id])?;
         Ok(())
     }
 
     pub fn part<P: Part>(&self, api_id: &str, id: &str) -> Result<Option<P>, StoreError> {
         let sql = "SELECT id, doc FROM part WHERE api_id = ? AND kind = ? AND id = ?";
-        let row = self.sql.prepare_cached(sql)?.query_row([api_id, P::KIND, id], id_and_doc).optional()?;
+        let row = self.sql.row(sql, values![api_id, P::KIND, id])?;
         row.map(|row| read_document(P::KIND, row)).transpose()
     }
 
     /// The part whose second name is this.
     pub fn part_named<P: Part>(&self, api_id: &str, name: &str) -> Result<Option<P>, StoreError> {
         let sql = "SELECT id, doc FROM part WHERE api_id = ? AND kind = ? AND name = ?";
-        let row = self.sql.prepare_cached(sql)?.query_row([api_id, P::KIND, name], id_and_doc).optional()?;
+        let row = self.sql.row(sql, values![api_id, P::KIND, name])?;
         row.map(|row| read_document(P::KIND, row)).transpose()
     }
 
     /// All parts of a kind, in the order of their ids.
     pub fn parts<P: Part>(&self, api_id: &str) -> Result<Vec<P>, StoreError> {
         let sql = "SELECT id, doc FROM part WHERE api_id = ? AND kind = ? ORDER BY id";
-        let mut statement = self.sql.prepare_cached(sql)?;
-        let rows = statement.query_map([api_id, P::KIND], id_and_doc)?;
-        rows.map(|row| read_document(P::KIND, row?)).collect()
+        read_documents(P::KIND, self.sql.rows(sql, values![api_id, P::KIND])?)
     }
 
     pub fn part_page<P: Part>(&self, api_id: &str, after: &str, limit: usize) -> Result<Page<P>, StoreError> {
         let sql = "SELECT id, doc FROM part WHERE api_id = ? AND kind = ? AND id > ? ORDER BY id LIMIT ?";
-        let mut statement = self.sql.prepare_cached(sql)?;
-        let rows = statement.query_map(params![api_id, P::KIND, after, limit + 1], id_and_doc)?;
-        page(P::KIND, rows, limit)
+        page(P::KIND, self.sql.rows(sql, values![api_id, P::KIND, after, limit + 1])?, limit)
     }
 
     /// All parts of a kind, of every API, each with its API's id before it.
     pub fn all_parts<P: Part>(&self) -> Result<Vec<(String, P)>, StoreError> {
         let sql = "SELECT api_id, id, doc FROM part WHERE kind = ? ORDER BY api_id, id";
-        let mut statement = self.sql.prepare_cached(sql)?;
-        let rows = statement.query_map([P::KIND], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
-        let parts = rows.map(|row| {
-            let (api_id, document) = row?;
-            Ok((api_id, read_document(P::KIND, document)?))
-        });
-        parts.collect()
+        let rows: Vec<(String, String, String)> = self.sql.rows(sql, values![P::KIND])?;
+        let read = |(api_id, id, doc)| Ok((api_id, read_document(P::KIND, (id, doc))?));
+        rows.into_iter().map(read).collect()
     }
 
     pub fn part_count<P: Part>(&self, api_id: &str) -> Result<usize, StoreError> {
-        let mut statement =
-            self.sql.prepare_cached("SELECT count(*) FROM part WHERE api_id = ? AND kind = ?")?;
-        Ok(statement.query_row([api_id, P::KIND], |row| row.get(0))?)
+        self.sql.count("SELECT count(*) FROM part WHERE api_id = ? AND kind = ?", values![api_id, P::KIND])
     }
 
     /// Which kinds of parts there are, each with an API that has some before it.
     pub fn part_kinds(&self) -> Result<Vec<(String, String)>, StoreError> {
-        let sql = "SELECT DISTINCT api_id, kind FROM part ORDER BY api_id, kind";
-        let mut statement = self.sql.prepare_cached(sql)?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        self.sql.rows("SELECT DISTINCT api_id, kind FROM part ORDER BY api_id, kind", values![])
     }
 
     /// Adds the part, or replaces the one of the same id.
@@ -149,34 +131,36 @@ impl<'a> Tx<'a> {
         let sql = "INSERT INTO part (api_id, kind, id, name, doc) VALUES (?, ?, ?, ?, ?)
                    ON CONFLICT (api_id, kind, id) DO UPDATE SET name = excluded.name, doc = excluded.doc";
         let doc = write_document(P::KIND, part.id(), part)?;
-        self.sql.prepare_cached(sql)?.execute(params![api_id, P::KIND, part.id(), part.name(), doc])?;
+        let name = part.name();
+        self.sql.execute(sql, values![api_id, P::KIND, part.id(), name.as_deref(), &doc])?;
         Ok(())
     }
 
     pub fn delete_part<P: Part>(&self, api_id: &str, id: &str) -> Result<(), StoreError> {
         let sql = "DELETE FROM part WHERE api_id = ? AND kind = ? AND id = ?";
-        self.sql.prepare_cached(sql)?.execute([api_id, P::KIND, id])?;
+        self.sql.execute(sql, values![api_id, P::KIND, id])?;
         Ok(())
     }
 }
 
 pub(super) type IdAndDoc = (String, String);
 
-pub(super) fn id_and_doc(row: &Row<'_>) -> rusqlite::Result<IdAndDoc> {
-    Ok((row.get(0)?, row.get(1)?))
-}
-
 pub(super) fn page<T: serde::de::DeserializeOwned>(
     kind: &'static str,
-    rows: impl Iterator<Item = rusqlite::Result<IdAndDoc>>,
+    mut rows: Vec<IdAndDoc>,
     limit: usize,
 ) -> Result<Page<T>, StoreError> {
-    let mut rows: Vec<IdAndDoc> = rows.collect::<Result<_, _>>()?;
     let more = rows.len() > limit;
     rows.truncate(limit);
     let last = rows.last().filter(|_| more).map(|(id, _)| id.clone());
-    let items = rows.into_iter().map(|row| read_document(kind, row)).collect::<Result<_, _>>()?;
-    Ok(Page { items, last })
+    Ok(Page { items: read_documents(kind, rows)?, last })
+}
+
+pub(super) fn read_documents<T: serde::de::DeserializeOwned>(
+    kind: &'static str,
+    rows: Vec<IdAndDoc>,
+) -> Result<Vec<T>, StoreError> {
+    rows.into_iter().map(|row| read_document(kind, row)).collect()
 }
 
 pub(super) fn read_document<T: serde::de::DeserializeOwned>(

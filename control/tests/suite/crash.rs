@@ -3,6 +3,7 @@
 use std::sync::mpsc;
 
 use crate::support::process::Control;
+use crate::support::stores::settings_of;
 use rustix::process::Signal;
 use turnpike_control::model::{HttpApi, HttpStage};
 use turnpike_control::store::{Store, StoreError};
@@ -49,7 +50,7 @@ fn kill_9_loses_nothing_acknowledged() {
 
 /// Every API that the store holds is whole, and published as a whole.
 fn check_store(data_dir: &std::path::Path, acknowledged: &[String]) {
-    let store = Store::open(data_dir).expect("the store survived");
+    let store = Store::open(data_dir, &settings_of(data_dir)).expect("the store survived");
     let stages = published_stages(&store);
     let apis = store.read(|tx| tx.apis::<HttpApi>("", 10_000)).map(|page| page.items).expect("readable");
     for id in acknowledged {

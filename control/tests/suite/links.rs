@@ -222,7 +222,7 @@ fn targets_go_with_what_leads_to_them() {
     assert!(proxy(&inside.stage(&api, "prod")).target_group.is_some());
 
     inside.client.expect(204, "DELETE", &path, "");
-    inside.client.refused(404, ABSENT, "No integration", "GET", &targets, "");
+    inside.client.refused(404, ABSENT, "Invalid Integration identifier", "GET", &targets, "");
     assert_eq!(groups(&inside).len(), 1, "the stage still leads to them");
     inside.client.expect(201, "PUT", &path, body);
     inside.client.expect(200, "GET", &targets, "");

@@ -10,6 +10,7 @@ mod http_integrations;
 mod http_routes;
 mod http_stages;
 mod links;
+mod openapi_http;
 mod rest_api;
 mod support;
 mod upstream_tls;

@@ -263,7 +263,7 @@ fn stages_of_rest_apis_are_patched() {
     let stage = format!("/restapis/{api}/stages/prod");
     let body = json!({"patchOperations": [
         {"op": "replace", "path": "/description", "value": "d"},
-        {"op": "add", "path": "/variables/a", "value": "1"},
+        {"op": "replace", "path": "/variables/a", "value": "1"},
         {"op": "replace", "path": "/variables/b", "value": "2"},
         {"op": "remove", "path": "/variables/a"},
     ]});
@@ -275,8 +275,15 @@ fn stages_of_rest_apis_are_patched() {
     assert_eq!(inside.stage(&api, "prod").deployment_id, deployment);
     let none = patch("replace", "/deploymentId", "none");
     inside.client.refused(404, ABSENT, "Deployment", "PATCH", &stage, &none);
-    let unknown = patch("replace", "/tracingEnabled", "true");
-    inside.client.refused(400, BAD, "/clientCertificateId, /deploymentId", "PATCH", &stage, &unknown);
+    let unknown = patch("replace", "/tags", "x");
+    inside.client.refused(
+        400,
+        BAD,
+        "/deploymentId, /description, /cacheClusterEnabled",
+        "PATCH",
+        &stage,
+        &unknown,
+    );
     let bad = patch("replace", "/variables/a", "{}");
     inside.client.refused(400, BAD, "'a'", "PATCH", &stage, &bad);
 }

@@ -262,6 +262,7 @@ pub struct RoutingRule {
     pub headers: Vec<HeaderCondition>,
     /// One has to lead the path, as a mapping's key does; without any, whatever the path is.
     pub base_paths: Vec<String>,
+    /// A stage that isn't in the snapshot refuses what the rule matches.
     pub api_id: String,
     pub stage: String,
     /// The base path is taken off before the stage looks for a route.

@@ -57,10 +57,6 @@ pub(crate) enum CompileError {
     TwoProtocols { api_id: String },
     #[error("domain {domain} maps '{key}' to stage {stage} of API {api_id}, which isn't in the snapshot")]
     MappingDangles { domain: String, key: String, api_id: String, stage: String },
-    #[error(
-        "rule {rule} of domain {domain} leads to stage {stage} of API {api_id}, which isn't in the snapshot"
-    )]
-    RuleDangles { domain: String, rule: String, api_id: String, stage: String },
     #[error("stage {stage} of API {api_id}: {error}")]
     Route { api_id: String, stage: String, error: matchit::InsertError },
     #[error("stage {stage} of API {api_id}: {reason}")]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::compile::CompileError;
 use super::rules::{HeaderLines, Rule};
-use super::{Address, Stage, Table, below, rooted};
+use super::{Address, AddressError, Stage, Table, below, rooted};
 use crate::tls::Site;
 
 #[derive(Debug)]
@@ -30,19 +30,23 @@ impl Domain {
         unit: &turnpike_snapshot::Domain,
         site: Option<Arc<Site>>,
     ) -> Result<Self, CompileError> {
-        Ok(Self { rules: compile_rules(table, unit)?, base_paths: compile_mappings(table, unit)?, site })
+        Ok(Self { rules: compile_rules(table, unit), base_paths: compile_mappings(table, unit)?, site })
     }
 
     pub(super) fn address<'t, 'p>(
         &'t self,
         path: &'p str,
         headers: HeaderLines<'_>,
-    ) -> Option<Address<'t, 'p>> {
-        let ruled = self.rules.iter().find_map(|rule| rule.address(path, headers));
-        let address =
-            ruled.or_else(|| self.base_paths.iter().find_map(|base_path| base_path.address(path)))?;
+    ) -> Result<Address<'t, 'p>, AddressError> {
+        let address = match self.rules.iter().find_map(|rule| rule.address(path, headers)) {
+            Some(ruled) => ruled?,
+            None => {
+                let mapped = self.base_paths.iter().find_map(|base_path| base_path.address(path));
+                mapped.ok_or(AddressError::ApiUnknown)?
+            }
+        };
         let demand = self.site.as_ref().and_then(|site| site.demand);
-        Some(Address { demand, ..address })
+        Ok(Address { demand, ..address })
     }
 }
 
@@ -53,19 +57,11 @@ impl BasePath {
     }
 }
 
-fn compile_rules(table: &Table, domain: &turnpike_snapshot::Domain) -> Result<Box<[Rule]>, CompileError> {
+fn compile_rules(table: &Table, domain: &turnpike_snapshot::Domain) -> Box<[Rule]> {
     let mut rules: Vec<_> = domain.rules.iter().collect();
     rules.sort_by_key(|rule| rule.priority);
-    let compiled = rules.into_iter().map(|rule| {
-        let stage = table.stage(&rule.api_id, &rule.stage);
-        let stage = stage.ok_or_else(|| CompileError::RuleDangles {
-            domain: domain.name.clone(),
-            rule: rule.id.clone(),
-            api_id: rule.api_id.clone(),
-            stage: rule.stage.clone(),
-        })?;
-        Ok(Rule::compile(rule, Arc::clone(stage)))
-    });
+    let compiled =
+        rules.into_iter().map(|rule| Rule::compile(rule, table.stage(&rule.api_id, &rule.stage).cloned()));
     compiled.collect()
 }
 

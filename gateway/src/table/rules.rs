@@ -6,7 +6,7 @@ use std::sync::Arc;
 use turnpike_http::Header;
 use turnpike_snapshot::{HeaderMatch, RoutingRule};
 
-use super::{Address, Stage, below, rooted};
+use super::{Address, AddressError, Stage, below, rooted};
 
 /// A request's header lines, for domains that have rules.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +16,6 @@ pub(crate) struct HeaderLines<'h> {
     pub(crate) bytes: &'h [u8],
 }
 
-/// A rule whose stage is served.
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) id: Box<str>,
@@ -25,7 +24,8 @@ pub(crate) struct Rule {
     /// Longest first.
     base_paths: Box<[Box<str>]>,
     strip_base_path: bool,
-    stage: Arc<Stage>,
+    /// `None` isn't served: what matches is refused, and never another rule's.
+    stage: Option<Arc<Stage>>,
 }
 
 #[derive(Debug)]
@@ -45,7 +45,7 @@ enum Glob {
 }
 
 impl Rule {
-    pub(super) fn compile(rule: &RoutingRule, stage: Arc<Stage>) -> Self {
+    pub(super) fn compile(rule: &RoutingRule, stage: Option<Arc<Stage>>) -> Self {
         let mut base_paths: Vec<Box<str>> = rule.base_paths.iter().map(|path| path.as_str().into()).collect();
         base_paths.sort_by_key(|path| std::cmp::Reverse(path.len()));
         let conditions =
@@ -64,20 +64,23 @@ impl Rule {
         &'t self,
         path: &'p str,
         headers: HeaderLines<'_>,
-    ) -> Option<Address<'t, 'p>> {
-        let (base_path, rest) = match &*self.base_paths {
-            [] => (None, path),
-            wanted => {
-                let mut found = wanted.iter().filter_map(|key| Some((Some(&**key), below(key, path)?)));
-                found.next()?
-            }
-        };
+    ) -> Option<Result<Address<'t, 'p>, AddressError>> {
+        let (base_path, rest) = self.base_path_of(path)?;
         let holds = |condition: &[Match]| condition.iter().any(|wanted| wanted.is_in(headers));
         if !self.conditions.iter().all(|condition| holds(condition)) {
             return None;
         }
+        let Some(stage) = &self.stage else { return Some(Err(AddressError::ApiUnknown)) };
         let path = if self.strip_base_path { rooted(rest) } else { path };
-        Some(Address { stage: &self.stage, path, base_path, rule: Some(&self.id), demand: None })
+        Some(Ok(Address { stage, path, base_path, rule: Some(&self.id), demand: None }))
+    }
+
+    /// The base path that leads the path, and what is below it; of a rule without base paths, the path as it is.
+    fn base_path_of<'t, 'p>(&'t self, path: &'p str) -> Option<(Option<&'t str>, &'p str)> {
+        if self.base_paths.is_empty() {
+            return Some((None, path));
+        }
+        self.base_paths.iter().find_map(|key| Some((Some(&**key), below(key, path)?)))
     }
 }
 

@@ -87,10 +87,11 @@ pub(super) async fn answer(control: &Arc<Control>, target: &str, body: Vec<u8>) 
     let action = target.strip_prefix(TARGET_PREFIX).ok_or_else(unknown)?;
     let action = ACTIONS.into_iter().find(|known| *known == action).ok_or_else(unknown)?;
     let unsupported = || ApiError::unsupported_operation(SIGNING_NAME, action);
-    let members = Members::parse(&body)?;
     let answered = match handler(action).ok_or_else(unsupported)? {
-        Handler::Look(look) => control.read_async(move |view| look(view, members)).await,
-        Handler::Change(change) => control.change_async(move |under_way| change(under_way, members)).await,
+        Handler::Look(look) => control.read_async(move |view| look(view, Members::parse(&body)?)).await,
+        Handler::Change(change) => {
+            control.change_async(move |under_way| change(under_way, Members::parse(&body)?)).await
+        }
     };
     answered.map_err(in_acms_words)
 }

@@ -15,6 +15,7 @@ use crate::model::{
 };
 
 const ALIAS_ID_LEN: usize = 10;
+const IP_ADDRESS_TYPE_CHARS_MAX: usize = 64;
 const IP_ADDRESS_TYPES: [&str; 2] = ["ipv4", "dualstack"];
 
 /// What a call says of a domain; what it leaves out stays, or has a default.
@@ -119,8 +120,19 @@ pub(super) fn apply(
 
 /// What `ipAddressType` says, if anything.
 pub(super) fn take_dual_stack(members: &mut Members) -> Result<Option<bool>, ApiError> {
-    let kind = members.choice("ipAddressType", &IP_ADDRESS_TYPES)?;
-    Ok(kind.map(|kind| kind == IP_ADDRESS_TYPES[1]))
+    members.string("ipAddressType", IP_ADDRESS_TYPE_CHARS_MAX)?.map(|kind| dual_stack_of(&kind)).transpose()
+}
+
+/// What an `ipAddressType` is.
+pub(super) fn dual_stack_of(kind: &str) -> Result<bool, ApiError> {
+    let [ipv4, dual_stack] = IP_ADDRESS_TYPES;
+    match kind {
+        kind if kind == ipv4 => Ok(false),
+        kind if kind == dual_stack => Ok(true),
+        other => Err(ApiError::bad_request(format!(
+            "ipAddressType has to be one of {ipv4}, {dual_stack}, not '{other}'"
+        ))),
+    }
 }
 
 /// `ipAddressType` as both versions say it.

@@ -1,6 +1,4 @@
-//! `RestApi`: create, get, list, update (in part), delete.
-
-use std::collections::BTreeMap;
+//! `RestApi`: create, clone, get, list, update, delete.
 
 use serde_json::{Value, json};
 
@@ -9,40 +7,32 @@ use super::super::domains::mappings::check_unmapped;
 use super::super::error::ApiError;
 use super::super::members::Members;
 use super::super::v2::apis::new_api_id;
-use super::patch::{self, Op};
-use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, api, over_quota};
+use super::api_settings::{self, PATCHES, check, check_policy};
+use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, api, over_quota, patch};
 use crate::change::{Change, View};
-use crate::model::{Resource, RestApi, new_id};
+use crate::model::{
+    DocumentationPart, GatewayResponse, Part, RequestValidator, Resource, RestApi, RestAuthorizer, RestModel,
+    new_id,
+};
 
 const ROOT_RESOURCE_ID_LEN: usize = 10;
 const VERSION_CHARS_MAX: usize = 64;
 
 pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let mut members = call.members()?;
-    let name = members.required("name", NAME_CHARS_MAX)?;
-    let description = members.string("description", DESCRIPTION_CHARS_MAX)?;
-    let version = members.string("version", VERSION_CHARS_MAX)?;
-    let disabled = members.boolean("disableExecuteApiEndpoint")?.unwrap_or(false);
-    let tags = members.tags()?.unwrap_or_default();
-    let endpoint_type = take_endpoint_type(&mut members)?;
-    refuse_the_rest(members)?;
+    let source = take_source(change, &mut members)?;
+    let api = take(change, members, source.as_ref())?;
+    check(&api)?;
+    check_policy(&api)?;
     let max = change.settings.quotas.apis_max;
     if change.tx.api_count::<RestApi>()? >= max {
         return Err(over_quota(max, "REST APIs", "apis_max"));
     }
-    let api = RestApi {
-        id: new_api_id(change)?,
-        name,
-        description,
-        version,
-        tags,
-        endpoint_type,
-        execute_api_endpoint_disabled: disabled,
-        root_resource_id: new_id(ROOT_RESOURCE_ID_LEN).map_err(|error| ApiError::internal(&error))?,
-        created_at_s: change.now_s,
-    };
     change.tx.put_api(&api)?;
-    change.tx.put_part(&api.id, &root_resource(&api))?;
+    match source {
+        Some(source) => clone_parts(change, &source.id, &api.id)?,
+        None => change.tx.put_part(&api.id, &api.root_resource())?,
+    }
     Ok(answer(&api))
 }
 
@@ -56,23 +46,11 @@ pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiE
     Ok(page_answer(&page, &PAGING, answer))
 }
 
-/// What can be changed so far.
-const PATHS: [&str; 3] = ["/description", "/disableExecuteApiEndpoint", "/name"];
-
 pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let mut api = api(change, call.parameter(0))?;
-    for patch in patch::take(call.members()?)? {
-        match (patch.op, patch.path.as_str()) {
-            (Op::Set, "/name") if patch.value.is_empty() => {
-                return Err(ApiError::bad_request("name can't be empty"));
-            }
-            (Op::Set, "/name") => api.name = patch.text(NAME_CHARS_MAX)?,
-            (Op::Set, "/description") => api.description = Some(patch.text(DESCRIPTION_CHARS_MAX)?),
-            (Op::Remove, "/description") => api.description = None,
-            (Op::Set, "/disableExecuteApiEndpoint") => api.execute_api_endpoint_disabled = patch.boolean()?,
-            _ => return Err(patch.refused(&PATHS)),
-        }
-    }
+    patch::apply(&PATCHES, &mut api, call.members()?, answer)?;
+    check(&api)?;
+    check_policy(&api)?;
     change.tx.put_api(&api)?;
     change.recompile_api(&api.id)?;
     Ok(answer(&api))
@@ -86,59 +64,75 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
     Ok(Value::Null)
 }
 
-fn root_resource(api: &RestApi) -> Resource {
-    Resource {
-        id: api.root_resource_id.clone(),
-        parent_id: None,
-        path_part: None,
-        path: "/".to_owned(),
-        methods: BTreeMap::new(),
-    }
+/// The API that is cloned, if one is named.
+fn take_source(view: &View<'_>, members: &mut Members) -> Result<Option<RestApi>, ApiError> {
+    let id = members.string("cloneFrom", NAME_CHARS_MAX)?.filter(|id| !id.is_empty());
+    id.map(|id| api(view, &id)).transpose()
 }
 
-/// `EDGE` and `REGIONAL` are the same here: an API answers where its gateways listen.
-fn take_endpoint_type(members: &mut Members) -> Result<String, ApiError> {
-    let default = || "EDGE".to_owned();
-    let Some(mut configuration) = members.object("endpointConfiguration")? else { return Ok(default()) };
-    let types = configuration.list("types")?.unwrap_or_default();
-    configuration.one_of("ipAddressType", &["ipv4"])?;
-    configuration.unsupported(&["vpcEndpointIds"])?;
-    configuration.finish()?;
-    match &types[..] {
-        [] => Ok(default()),
-        [one] if one == "EDGE" || one == "REGIONAL" => Ok(one.clone()),
-        [one] if one == "PRIVATE" => Err(ApiError::unsupported("The endpoint type PRIVATE")),
-        _ => {
-            Err(ApiError::bad_request("endpointConfiguration.types has to be one of EDGE, REGIONAL, PRIVATE"))
+/// What isn't said is the source's, or AWS's default.
+fn take(view: &View<'_>, mut members: Members, source: Option<&RestApi>) -> Result<RestApi, ApiError> {
+    let (id, name) = (new_api_id(view)?, members.required("name", NAME_CHARS_MAX)?);
+    let mut new = match source {
+        Some(source) => RestApi { id, name, created_at_s: view.now_s, ..source.clone() },
+        None => {
+            let root = new_id(ROOT_RESOURCE_ID_LEN).map_err(|error| ApiError::internal(&error))?;
+            RestApi::new(id, name, root, view.now_s)
         }
+    };
+    api_settings::take(&mut members, &mut new)?;
+    new.description = members.string("description", DESCRIPTION_CHARS_MAX)?.or(new.description);
+    if new.description.as_deref() == Some("") {
+        return Err(ApiError::bad_request("Description cannot be an empty string"));
     }
+    new.version = members.string("version", VERSION_CHARS_MAX)?.or(new.version);
+    new.tags = members.tags()?.unwrap_or_default();
+    members.finish()?;
+    Ok(new)
 }
 
-/// What asks for protection that can't be given yet is refused, so that nobody believes to have it.
-fn refuse_the_rest(mut members: Members) -> Result<(), ApiError> {
-    members.one_of("apiKeySource", &["HEADER"])?;
-    members.unsupported(&[
-        "binaryMediaTypes",
-        "cloneFrom",
-        "endpointAccessMode",
-        "minimumCompressionSize",
-        "policy",
-        "securityPolicy",
-    ])?;
-    members.finish()
+/// Everything that a deployment would freeze: neither deployments nor stages, as in AWS. Identifiers are an API's own, so
+/// that what refers to another part goes on to.
+fn clone_parts(change: &Change<'_>, from: &str, to: &str) -> Result<(), ApiError> {
+    clone_kind::<Resource>(change, from, to)?;
+    clone_kind::<RestAuthorizer>(change, from, to)?;
+    clone_kind::<RestModel>(change, from, to)?;
+    clone_kind::<RequestValidator>(change, from, to)?;
+    clone_kind::<GatewayResponse>(change, from, to)?;
+    clone_kind::<DocumentationPart>(change, from, to)
 }
 
-fn answer(api: &RestApi) -> Value {
+fn clone_kind<P: Part>(change: &Change<'_>, from: &str, to: &str) -> Result<(), ApiError> {
+    for part in change.tx.parts::<P>(from)? {
+        change.tx.put_part(to, &part)?;
+    }
+    Ok(())
+}
+
+pub(super) fn answer(api: &RestApi) -> Value {
+    let media_types = (!api.binary_media_types.is_empty()).then_some(&api.binary_media_types);
     compact(json!({
-        "apiKeySource": "HEADER",
+        "apiKeySource": api.api_key_source.name(),
+        "apiStatus": "AVAILABLE",
+        "binaryMediaTypes": media_types,
         "createdDate": api.created_at_s,
         "description": api.description,
         "disableExecuteApiEndpoint": api.execute_api_endpoint_disabled,
-        "endpointConfiguration": {"types": [api.endpoint_type], "ipAddressType": "ipv4"},
+        "endpointAccessMode": api.endpoint_access_mode,
+        "endpointConfiguration": api_settings::endpoint_answer(api),
         "id": api.id,
+        "minimumCompressionSize": api.compression_bytes_min,
         "name": api.name,
+        "policy": api.policy.as_deref().map(escaped),
         "rootResourceId": api.root_resource_id,
+        "securityPolicy": api.security_policy,
         "tags": api.tags,
         "version": api.version,
     }))
+}
+
+/// AWS answers a policy as the inside of a JSON string, which clients unescape.
+fn escaped(policy: &str) -> String {
+    let quoted = Value::from(policy).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
 }

@@ -5,14 +5,12 @@ use serde_json::{Value, json};
 use super::super::call::{Call, compact, page_answer};
 use super::super::domains::{self, mappings};
 use super::super::error::ApiError;
-use super::patch::{self, Op};
+use super::patch::{self, Patch, REPLACE, REPLACE_REMOVE, Table, Wording, rule};
 use super::{NAME_CHARS_MAX, PAGING, over_quota};
 use crate::change::{Change, View};
 use crate::model::{ApiMapping, DomainName, RestApi};
 
 const NONE: &str = "(none)";
-/// What can be changed, as AWS writes it.
-const PATHS: [&str; 3] = ["/basePath", "/restapiId", "/stage"];
 
 pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let domain = domains::named(change, call.parameter(0))?;
@@ -41,22 +39,37 @@ pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiE
     Ok(page_answer(&page, &PAGING, answer))
 }
 
+/// AWS's table has the first two in other spellings than the answer, and clients use both.
+const PATCHES: Table<ApiMapping> = Table {
+    input: "updateBasePathMappingInput",
+    wording: Wording::Listed,
+    rules: &[
+        rule("/basePath", REPLACE, set_base_path),
+        rule("/basepath", REPLACE, set_base_path),
+        rule("/restapiId", REPLACE, set_api_id),
+        rule("/restApiId", REPLACE, set_api_id),
+        rule("/stage", REPLACE_REMOVE, |mapping, patch| {
+            mapping.stage = patch.optional_text(NAME_CHARS_MAX)?.and_then(given);
+            Ok(())
+        }),
+    ],
+};
+
+fn set_base_path(mapping: &mut ApiMapping, patch: &Patch) -> Result<(), ApiError> {
+    mapping.key = base_path(patch.text(NAME_CHARS_MAX)?)?;
+    Ok(())
+}
+
+fn set_api_id(mapping: &mut ApiMapping, patch: &Patch) -> Result<(), ApiError> {
+    mapping.api_id = patch.text(NAME_CHARS_MAX)?;
+    Ok(())
+}
+
 pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let domain = domains::named(change, call.parameter(0))?;
     let mut mapping = mapping(change, &domain, call.parameter(1))?;
-    for patch in patch::take(call.members()?)? {
-        let value = patch.value.clone();
-        match (patch.op, patch.path.as_str()) {
-            (Op::Set, "/basePath") => mapping.key = base_path(value)?,
-            (Op::Set, "/restapiId" | "/restApiId") => {
-                check_api(change, &value)?;
-                mapping.api_id = value;
-            }
-            (Op::Set, "/stage") => mapping.stage = given(value),
-            (Op::Remove, "/stage") => mapping.stage = None,
-            _ => return Err(patch.refused(&PATHS)),
-        }
-    }
+    patch::apply(&PATCHES, &mut mapping, call.members()?, answer)?;
+    check_api(change, &mapping.api_id)?;
     mappings::put(change, &mapping)?;
     Ok(answer(&mapping))
 }

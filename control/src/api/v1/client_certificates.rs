@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::call::{Call, compact, page_answer};
 use super::super::error::ApiError;
-use super::patch::{self, Op};
+use super::patch::{self, REPLACE, Table, Wording, rule};
 use super::{DESCRIPTION_CHARS_MAX, PAGING, over_quota};
 use crate::change::{Change, View};
 use crate::model::{
@@ -55,15 +55,18 @@ pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiE
     Ok(page_answer(&page, &PAGING, answer))
 }
 
+const PATCHES: Table<ClientCertificate> = Table {
+    input: "updateClientCertificateInput",
+    wording: Wording::Listed,
+    rules: &[rule("/description", REPLACE, |certificate, patch| {
+        certificate.description = patch.optional_text(DESCRIPTION_CHARS_MAX)?;
+        Ok(())
+    })],
+};
+
 pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let mut certificate = certificate(change, call.parameter(0))?;
-    for patch in patch::take(call.members()?)? {
-        match (patch.op, patch.path.as_str()) {
-            (Op::Set, "/description") => certificate.description = Some(patch.value),
-            (Op::Remove, "/description") => certificate.description = None,
-            _ => return Err(patch.refused(&["/description"])),
-        }
-    }
+    patch::apply(&PATCHES, &mut certificate, call.members()?, answer)?;
     change.tx.put_entity(&certificate)?;
     Ok(answer(&certificate))
 }

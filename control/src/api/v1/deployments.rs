@@ -1,13 +1,14 @@
-//! `Deployment`: create (to a stage, if one is named), get, list, delete.
+//! `Deployment`: create (to a stage, if one is named), get, list, update, delete.
 
 use serde_json::{Map, Value, json};
 
 use super::super::call::{Call, compact, page_answer};
 use super::super::error::ApiError;
-use super::stages::{StageMembers, put, refuse_unsupported};
+use super::patch::{self, REPLACE, Table, Wording, rule};
+use super::stages::{StageWishes, put};
 use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, api, embeds, over_quota, part};
 use crate::change::{Change, DEPLOYMENT_ID_LEN, View};
-use crate::model::{Resource, RestContent, RestDeployment, RestStage, Tags, new_id};
+use crate::model::{Method, Resource, RestApi, RestContent, RestDeployment, RestStage, new_id};
 
 const NOUN: &str = "Deployment";
 
@@ -16,14 +17,10 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     let mut members = call.members()?;
     let description = members.string("description", DESCRIPTION_CHARS_MAX)?;
     let stage_name = members.string("stageName", NAME_CHARS_MAX)?.filter(|name| !name.is_empty());
-    let settings = StageMembers {
-        description: members.string("stageDescription", DESCRIPTION_CHARS_MAX)?,
-        variables: members.strings("variables")?,
-        client_certificate_id: None,
-        tags: Tags::new(),
-    };
-    refuse_unsupported(&mut members)?;
+    let wishes = StageWishes::take(&mut members, "createDeploymentInput", "stageDescription")?;
+    members.unsupported(&["canarySettings"])?;
     members.finish()?;
+    check_private(&api)?;
     let max = change.settings.quotas.deployments_per_api_max;
     if change.tx.part_count::<RestDeployment>(&api.id)? >= max {
         return Err(over_quota(max, "deployments of the API", "deployments_per_api_max"));
@@ -34,7 +31,7 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     change.tx.put_part(&api.id, &deployment)?;
     change.tx.put_part(&api.id, &content)?;
     if let Some(name) = stage_name {
-        put(change, &api.id, name, deployment.id.clone(), settings)?;
+        put(change, &api.id, name, deployment.id.clone(), wishes)?;
     }
     Ok(answer(&deployment, None))
 }
@@ -57,6 +54,23 @@ pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiE
     Ok(page_answer(&page, &PAGING, |deployment| answer(deployment, None)))
 }
 
+const PATCHES: Table<RestDeployment> = Table {
+    input: "updateDeploymentInput",
+    wording: Wording::Listed,
+    rules: &[rule("/description", REPLACE, |deployment, patch| {
+        deployment.description = patch.optional_text(DESCRIPTION_CHARS_MAX)?;
+        Ok(())
+    })],
+};
+
+pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+    let api = api(change, call.parameter(0))?;
+    let mut deployment: RestDeployment = part(change, &api.id, call.parameter(1), NOUN)?;
+    patch::apply(&PATCHES, &mut deployment, call.members()?, |deployment| answer(deployment, None))?;
+    change.tx.put_part(&api.id, &deployment)?;
+    Ok(answer(&deployment, None))
+}
+
 pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
     let deployment: RestDeployment = part(change, &api.id, call.parameter(1), NOUN)?;
@@ -70,6 +84,14 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
     change.tx.delete_part::<RestDeployment>(&api.id, &deployment.id)?;
     change.tx.delete_part::<RestContent>(&api.id, &deployment.id)?;
     Ok(Value::Null)
+}
+
+/// A private API that says nothing of who may call it would be closed to everybody.
+fn check_private(api: &RestApi) -> Result<(), ApiError> {
+    match api.endpoint_type == "PRIVATE" && api.policy.is_none() {
+        true => Err(ApiError::bad_request("Private REST API doesn't have a resource policy attached to it")),
+        false => Ok(()),
+    }
 }
 
 /// The API's tree as it is; each method has to be ready to be served.
@@ -100,8 +122,13 @@ fn answer(deployment: &RestDeployment, content: Option<&RestContent>) -> Value {
 /// Methods by path.
 fn summary(content: &RestContent) -> Value {
     let methods = |resource: &Resource| -> Map<String, Value> {
-        let open = || json!({"authorizationType": "NONE", "apiKeyRequired": false});
-        resource.methods.keys().map(|name| (name.clone(), open())).collect()
+        let shown = |method: &Method| {
+            json!({
+                "apiKeyRequired": method.api_key_required,
+                "authorizationType": method.authorization_type.name(),
+            })
+        };
+        resource.methods.iter().map(|(name, method)| (name.clone(), shown(method))).collect()
     };
     let paths: Map<String, Value> =
         content.resources.iter().map(|r| (r.path.clone(), methods(r).into())).collect();

@@ -6,7 +6,7 @@ use super::super::call::{Call, compact, page_answer};
 use super::super::domains::{self, Wanted, WantedTruststore};
 use super::super::error::ApiError;
 use super::super::members::Members;
-use super::patch::{self, Op, Patch};
+use super::patch::{self, ADD_REPLACE, ADD_REPLACE_REMOVE, Patch, REMOVE, REPLACE, Table, Wording, rule};
 use super::{NAME_CHARS_MAX, PAGING, URI_CHARS_MAX, over_quota};
 use crate::change::{Change, View};
 use crate::model::{DomainName, RoutingMode};
@@ -15,21 +15,43 @@ const VERSION_CHARS_MAX: usize = 64;
 /// How this version calls what leads from paths to stages.
 const MAPPING: &str = "BASE_PATH_MAPPING";
 
-/// What can be changed, as AWS documents it.
-const PATHS: [&str; 12] = [
-    "/certificateArn",
-    "/certificateName",
-    "/endpointAccessMode",
-    "/endpointConfiguration/ipAddressType",
-    "/endpointConfiguration/types/EDGE",
-    "/endpointConfiguration/types/REGIONAL",
-    "/mutualTlsAuthentication/truststoreUri",
-    "/mutualTlsAuthentication/truststoreVersion",
-    "/regionalCertificateArn",
-    "/regionalCertificateName",
-    "/routingMode",
-    "/securityPolicy",
-];
+/// A domain name, and what patches want of it.
+struct Patched {
+    domain: DomainName,
+    wanted: Wanted,
+}
+
+const PATCHES: Table<Patched> = Table {
+    input: "updateDomainNameInput",
+    wording: Wording::Listed,
+    rules: &[
+        rule("/certificateArn", ADD_REPLACE, set_certificate_arn),
+        rule("/certificateName", ADD_REPLACE, set_certificate_name),
+        rule("/endpointAccessMode", REPLACE, |_, patch| only(patch, "BASIC")),
+        rule("/endpointConfiguration/ipAddressType", REPLACE, set_ip_address_type),
+        rule("/endpointConfiguration/types/{type}", REPLACE, set_endpoint_type),
+        rule("/mutualTlsAuthentication", REMOVE, drop_truststore),
+        rule("/mutualTlsAuthentication/truststoreUri", ADD_REPLACE, |patched, patch| {
+            truststore(patched).uri = Some(patch.text(URI_CHARS_MAX)?);
+            Ok(())
+        }),
+        rule("/mutualTlsAuthentication/truststoreUri", REMOVE, drop_truststore),
+        rule("/mutualTlsAuthentication/truststoreVersion", ADD_REPLACE_REMOVE, |patched, patch| {
+            truststore(patched).version = patch.optional_text(VERSION_CHARS_MAX)?;
+            Ok(())
+        }),
+        rule("/regionalCertificateArn", ADD_REPLACE, set_certificate_arn),
+        rule("/regionalCertificateName", ADD_REPLACE, set_certificate_name),
+        rule("/routingMode", REPLACE, |patched, patch| {
+            patched.wanted.routing_mode = Some(routing_mode_of(&patch.text(NAME_CHARS_MAX)?)?);
+            Ok(())
+        }),
+        rule("/securityPolicy", REPLACE, |patched, patch| {
+            patched.wanted.security_policy = Some(patch.text(NAME_CHARS_MAX)?);
+            Ok(())
+        }),
+    ],
+};
 
 pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let mut members = call.members()?;
@@ -53,11 +75,10 @@ pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiE
 }
 
 pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    let mut domain = domains::named(change, call.parameter(0))?;
-    let mut wanted = Wanted::default();
-    for patch in patch::take(call.members()?)? {
-        apply(&patch, &domain, &mut wanted)?;
-    }
+    let domain = domains::named(change, call.parameter(0))?;
+    let mut patched = Patched { domain, wanted: Wanted::default() };
+    patch::apply(&PATCHES, &mut patched, call.members()?, |patched| answer(change, &patched.domain))?;
+    let Patched { mut domain, wanted } = patched;
     domains::apply(change, &mut domain, wanted)?;
     Ok(answer(change, &domain))
 }
@@ -135,47 +156,45 @@ fn refuse_the_rest(mut members: Members) -> Result<(), ApiError> {
     members.finish()
 }
 
-fn apply(patch: &Patch, domain: &DomainName, wanted: &mut Wanted) -> Result<(), ApiError> {
-    let value = || Some(patch.value.clone());
-    let only = |supported: &str| match patch.value == supported {
-        true => Ok(()),
-        false => Err(ApiError::unsupported(format!("{} '{}'", patch.path, patch.value))),
-    };
-    match (patch.op, patch.path.as_str()) {
-        (Op::Set, "/certificateArn" | "/regionalCertificateArn") => wanted.certificate_arn = value(),
-        (Op::Set, "/certificateName" | "/regionalCertificateName") => wanted.certificate_name = value(),
-        (Op::Set, "/securityPolicy") => wanted.security_policy = value(),
-        (Op::Set, "/endpointAccessMode") => only("BASIC")?,
-        (Op::Set, "/routingMode") => wanted.routing_mode = Some(routing_mode_of(&patch.value)?),
-        (Op::Set, "/endpointConfiguration/ipAddressType") => match patch.value.as_str() {
-            "ipv4" => wanted.dual_stack = Some(false),
-            "dualstack" => wanted.dual_stack = Some(true),
-            other => {
-                return Err(ApiError::bad_request(format!(
-                    "{} has to be ipv4 or dualstack, not '{other}'",
-                    patch.path
-                )));
-            }
-        },
-        (Op::Set, path @ ("/endpointConfiguration/types/EDGE" | "/endpointConfiguration/types/REGIONAL")) => {
-            if !path.ends_with(&format!("/{}", domain.endpoint_type)) {
-                return Err(ApiError::bad_request(format!("The domain name has no {path}")));
-            }
-            wanted.endpoint_type = value();
-        }
-        (Op::Set, "/mutualTlsAuthentication/truststoreUri") => truststore(wanted).uri = value(),
-        (Op::Set, "/mutualTlsAuthentication/truststoreVersion") => truststore(wanted).version = value(),
-        (Op::Remove, "/mutualTlsAuthentication" | "/mutualTlsAuthentication/truststoreUri") => {
-            truststore(wanted).uri = Some(String::new());
-        }
-        (Op::Remove, "/mutualTlsAuthentication/truststoreVersion") => truststore(wanted).version = None,
-        _ => return Err(patch.refused(&PATHS)),
-    }
+fn set_certificate_arn(patched: &mut Patched, patch: &Patch) -> Result<(), ApiError> {
+    patched.wanted.certificate_arn = Some(patch.text(URI_CHARS_MAX)?);
     Ok(())
 }
 
-fn truststore(wanted: &mut Wanted) -> &mut WantedTruststore {
-    wanted.truststore.get_or_insert(WantedTruststore { uri: None, version: None })
+fn set_certificate_name(patched: &mut Patched, patch: &Patch) -> Result<(), ApiError> {
+    patched.wanted.certificate_name = Some(patch.text(NAME_CHARS_MAX)?);
+    Ok(())
+}
+
+fn set_ip_address_type(patched: &mut Patched, patch: &Patch) -> Result<(), ApiError> {
+    patched.wanted.dual_stack = Some(domains::dual_stack_of(&patch.text(NAME_CHARS_MAX)?)?);
+    Ok(())
+}
+
+/// The path names the type that the domain has.
+fn set_endpoint_type(patched: &mut Patched, patch: &Patch) -> Result<(), ApiError> {
+    if patch.name() != patched.domain.endpoint_type {
+        return Err(ApiError::bad_request(format!("The domain name has no {}", patch.path())));
+    }
+    patched.wanted.endpoint_type = Some(patch.text(NAME_CHARS_MAX)?);
+    Ok(())
+}
+
+fn drop_truststore(patched: &mut Patched, _: &Patch) -> Result<(), ApiError> {
+    truststore(patched).uri = Some(String::new());
+    Ok(())
+}
+
+fn truststore(patched: &mut Patched) -> &mut WantedTruststore {
+    patched.wanted.truststore.get_or_insert(WantedTruststore { uri: None, version: None })
+}
+
+/// What AWS has more values of than this version.
+fn only(patch: &Patch, supported: &str) -> Result<(), ApiError> {
+    match patch.value()? {
+        value if value == supported => Ok(()),
+        other => Err(ApiError::unsupported(format!("{} '{other}'", patch.path()))),
+    }
 }
 
 fn answer(view: &View<'_>, domain: &DomainName) -> Value {

@@ -1,14 +1,20 @@
 //! REST APIs: the operations of apigateway.
 
+mod api_settings;
 pub(super) mod apis;
 pub(super) mod base_path_mappings;
 pub(super) mod client_certificates;
 pub(super) mod deployments;
 pub(super) mod domain_names;
+mod expressions;
+pub(super) mod integration_responses;
 pub(super) mod integrations;
+pub(super) mod method_responses;
 pub(super) mod methods;
 mod patch;
+mod references;
 pub(super) mod resources;
+mod stage_settings;
 pub(super) mod stages;
 pub(super) mod vpc_links;
 

@@ -6,32 +6,33 @@ use super::super::call::{Call, compact};
 use super::super::domains::mappings::check_unmapped;
 use super::super::error::ApiError;
 use super::super::members::Members;
-use super::patch::{self, Op, Patch};
-use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, api, client_certificates, over_quota, part};
+use super::references::check_documentation_version;
+use super::stage_settings::{self, PATCHES, check_access_log};
+use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, api, client_certificates, over_quota, part, patch};
 use crate::change::{Change, View};
 use crate::model::{RestDeployment, RestStage, Tags, Variables, check_stage_name, check_variables};
 
 const NOUN: &str = "stage";
+/// In GB, as AWS sells them.
+pub(super) const CACHE_CLUSTER_SIZES: [&str; 8] = ["0.5", "1.6", "6.1", "13.5", "28.4", "58.2", "118", "237"];
 
 pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
     let mut members = call.members()?;
     let name = members.required("stageName", NAME_CHARS_MAX)?;
     let deployment_id = members.required("deploymentId", NAME_CHARS_MAX)?;
-    let settings = StageMembers {
-        description: members.string("description", DESCRIPTION_CHARS_MAX)?,
-        variables: members.strings("variables")?,
+    let wishes = StageWishes {
         client_certificate_id: take_client_certificate(change, &mut members)?,
+        documentation_version: members.string("documentationVersion", NAME_CHARS_MAX)?,
         tags: members.tags()?.unwrap_or_default(),
+        ..StageWishes::take(&mut members, "createStageInput", "description")?
     };
-    members.unsupported(&["documentationVersion"])?;
-    refuse_unsupported(&mut members)?;
+    members.unsupported(&["canarySettings"])?;
     members.finish()?;
     if change.tx.part::<RestStage>(&api.id, &name)?.is_some() {
         return Err(ApiError::conflict("Stage already exists"));
     }
-    part::<RestDeployment>(change, &api.id, &deployment_id, "Deployment")?;
-    Ok(answer(&put(change, &api.id, name, deployment_id, settings)?))
+    Ok(answer(&put(change, &api.id, name, deployment_id, wishes)?))
 }
 
 pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -48,49 +49,13 @@ pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiE
     Ok(json!({"item": stages.iter().map(answer).collect::<Vec<_>>()}))
 }
 
-/// What AWS lets a patch change of a stage, as far as this version has it.
-const PATCHED: [&str; 4] = ["/clientCertificateId", "/deploymentId", "/description", "/variables/<name>"];
-
 pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
     let mut stage: RestStage = part(change, &api.id, call.parameter(1), NOUN)?;
-    for patch in patch::take(call.members()?)? {
-        apply(change, &api.id, &mut stage, patch)?;
-    }
-    check_variables(&stage.variables).map_err(ApiError::bad_request)?;
+    patch::apply(&PATCHES, &mut stage, call.members()?, stage_settings::shown)?;
     stage.updated_at_s = change.now_s;
-    change.tx.put_part(&api.id, &stage)?;
-    change.recompile(&api.id, &stage.name);
+    keep(change, &api.id, &stage)?;
     Ok(answer(&stage))
-}
-
-fn apply(view: &View<'_>, api_id: &str, stage: &mut RestStage, patch: Patch) -> Result<(), ApiError> {
-    let Patch { op, path, value } = &patch;
-    match (op, path.as_str()) {
-        (Op::Set, "/description") => stage.description = Some(value.clone()),
-        (Op::Remove, "/description") => stage.description = None,
-        (Op::Set, "/deploymentId") => {
-            stage.deployment_id = part::<RestDeployment>(view, api_id, value, "Deployment")?.id;
-        }
-        (Op::Set, "/clientCertificateId") if !value.is_empty() => {
-            stage.client_certificate_id = Some(client_certificates::certificate(view, value)?.id);
-        }
-        (Op::Set | Op::Remove, "/clientCertificateId") => stage.client_certificate_id = None,
-        _ => {
-            let name = patch.below("/variables/").ok_or_else(|| patch.refused(&PATCHED))?;
-            match op {
-                Op::Set => stage.variables.insert(name, value.clone()),
-                Op::Remove => stage.variables.remove(&name),
-            };
-        }
-    }
-    Ok(())
-}
-
-/// AWS sets it by a patch only; here a new stage can have it at once.
-fn take_client_certificate(view: &View<'_>, members: &mut Members) -> Result<Option<String>, ApiError> {
-    let id = members.string("clientCertificateId", NAME_CHARS_MAX)?.filter(|id| !id.is_empty());
-    id.map(|id| Ok(client_certificates::certificate(view, &id)?.id)).transpose()
 }
 
 pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -102,16 +67,48 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
     Ok(Value::Null)
 }
 
-/// What making a stage and deploying to one have in common.
-pub(super) struct StageMembers {
-    /// `None` keeps an existing stage's.
-    pub(super) description: Option<String>,
-    /// `None` keeps an existing stage's.
-    pub(super) variables: Option<Variables>,
-    /// `None` keeps an existing stage's.
-    pub(super) client_certificate_id: Option<String>,
+/// What making a stage and deploying to one say of it. What they leave out stays, or has a default.
+#[derive(Default)]
+pub(super) struct StageWishes {
+    description: Option<String>,
+    variables: Option<Variables>,
+    cache_cluster_enabled: Option<bool>,
+    cache_cluster_size: Option<String>,
+    tracing_enabled: Option<bool>,
+    client_certificate_id: Option<String>,
+    documentation_version: Option<String>,
     /// Of a new stage; an existing one keeps its own.
-    pub(super) tags: Tags,
+    tags: Tags,
+}
+
+impl StageWishes {
+    /// What both can say; `input` is AWS's name of the call's input.
+    pub(super) fn take(members: &mut Members, input: &str, description: &str) -> Result<Self, ApiError> {
+        Ok(Self {
+            description: members.string(description, DESCRIPTION_CHARS_MAX)?,
+            variables: members.strings("variables")?,
+            cache_cluster_enabled: members.boolean("cacheClusterEnabled")?,
+            cache_cluster_size: members.enumerated(input, "cacheClusterSize", &CACHE_CLUSTER_SIZES)?,
+            tracing_enabled: members.boolean("tracingEnabled")?,
+            ..Self::default()
+        })
+    }
+
+    fn apply(self, stage: &mut RestStage) {
+        stage.description = self.description.or(stage.description.take());
+        stage.variables = self.variables.unwrap_or(std::mem::take(&mut stage.variables));
+        stage.cache_cluster_enabled = self.cache_cluster_enabled.unwrap_or(stage.cache_cluster_enabled);
+        stage.cache_cluster_size = self.cache_cluster_size.or(stage.cache_cluster_size.take());
+        stage.tracing_enabled = self.tracing_enabled.unwrap_or(stage.tracing_enabled);
+        stage.client_certificate_id = self.client_certificate_id.or(stage.client_certificate_id.take());
+        stage.documentation_version = self.documentation_version.or(stage.documentation_version.take());
+    }
+}
+
+/// AWS sets it by a patch only; here a new stage can have it at once.
+fn take_client_certificate(view: &View<'_>, members: &mut Members) -> Result<Option<String>, ApiError> {
+    let id = members.string("clientCertificateId", NAME_CHARS_MAX)?.filter(|id| !id.is_empty());
+    id.map(|id| Ok(client_certificates::certificate(view, &id)?.id)).transpose()
 }
 
 /// Makes the stage, or points the one of that name at the deployment.
@@ -120,34 +117,38 @@ pub(super) fn put(
     api_id: &str,
     name: String,
     deployment_id: String,
-    settings: StageMembers,
+    mut wishes: StageWishes,
 ) -> Result<RestStage, ApiError> {
-    check_stage_name(&name).map_err(ApiError::bad_request)?;
-    let before = change.tx.part::<RestStage>(api_id, &name)?;
-    if before.is_none() {
-        check_quota(change, api_id)?;
-    }
-    let (description, variables, certificate, tags, created_at_s) = match before {
-        Some(stage) => {
-            let certificate = stage.client_certificate_id;
-            (stage.description, stage.variables, certificate, stage.tags, stage.created_at_s)
+    let mut stage = match change.tx.part::<RestStage>(api_id, &name)? {
+        Some(stage) => stage,
+        None => {
+            check_stage_name(&name).map_err(ApiError::bad_request)?;
+            check_quota(change, api_id)?;
+            let tags = std::mem::take(&mut wishes.tags);
+            RestStage { tags, ..RestStage::new(name, deployment_id.clone(), change.now_s) }
         }
-        None => (None, Variables::new(), None, settings.tags, change.now_s),
     };
-    let stage = RestStage {
-        name,
-        deployment_id,
-        description: settings.description.or(description),
-        variables: settings.variables.unwrap_or(variables),
-        client_certificate_id: settings.client_certificate_id.or(certificate),
-        tags,
-        created_at_s,
-        updated_at_s: change.now_s,
-    };
-    check_variables(&stage.variables).map_err(ApiError::bad_request)?;
-    change.tx.put_part(api_id, &stage)?;
-    change.recompile(api_id, &stage.name);
+    stage.deployment_id = deployment_id;
+    stage.updated_at_s = change.now_s;
+    wishes.apply(&mut stage);
+    keep(change, api_id, &stage)?;
     Ok(stage)
+}
+
+/// Keeps a stage once all that it refers to is there, and serves it.
+fn keep(change: &mut Change<'_>, api_id: &str, stage: &RestStage) -> Result<(), ApiError> {
+    part::<RestDeployment>(change, api_id, &stage.deployment_id, "Deployment")?;
+    check_variables(&stage.variables).map_err(ApiError::bad_request)?;
+    if let Some(id) = &stage.client_certificate_id {
+        client_certificates::certificate(change, id)?;
+    }
+    if let Some(version) = &stage.documentation_version {
+        check_documentation_version(change, api_id, version)?;
+    }
+    check_access_log(&stage.access_log)?;
+    change.tx.put_part(api_id, stage)?;
+    change.recompile(api_id, &stage.name);
+    Ok(())
 }
 
 fn check_quota(view: &View<'_>, api_id: &str) -> Result<(), ApiError> {
@@ -158,23 +159,23 @@ fn check_quota(view: &View<'_>, api_id: &str) -> Result<(), ApiError> {
     Err(over_quota(max, "stages in the API", "stages_per_api_max"))
 }
 
-pub(super) fn refuse_unsupported(members: &mut Members) -> Result<(), ApiError> {
-    members.unsupported(&["cacheClusterEnabled", "cacheClusterSize", "canarySettings", "tracingEnabled"])
-}
-
-fn answer(stage: &RestStage) -> Value {
+pub(super) fn answer(stage: &RestStage) -> Value {
+    let status = if stage.cache_cluster_enabled { "AVAILABLE" } else { "NOT_AVAILABLE" };
     compact(json!({
-        "cacheClusterEnabled": false,
-        "cacheClusterStatus": "NOT_AVAILABLE",
+        "accessLogSettings": stage_settings::access_log_answer(&stage.access_log),
+        "cacheClusterEnabled": stage.cache_cluster_enabled,
+        "cacheClusterSize": stage_settings::cache_cluster_size(stage),
+        "cacheClusterStatus": status,
         "clientCertificateId": stage.client_certificate_id,
         "createdDate": stage.created_at_s,
         "deploymentId": stage.deployment_id,
         "description": stage.description,
+        "documentationVersion": stage.documentation_version,
         "lastUpdatedDate": stage.updated_at_s,
-        "methodSettings": {},
+        "methodSettings": stage_settings::method_settings_answer(stage),
         "stageName": stage.name,
         "tags": stage.tags,
-        "tracingEnabled": false,
+        "tracingEnabled": stage.tracing_enabled,
         "variables": if stage.variables.is_empty() { Value::Null } else { json!(stage.variables) },
     }))
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::call::{Call, compact, page_answer};
 use super::super::error::ApiError;
 use super::super::links::{delete_link, new_link_id, users};
-use super::patch::{self, Op};
+use super::patch::{self, REPLACE, Table, Wording, rule};
 use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, over_quota};
 use crate::change::{Change, View};
 use crate::model::RestVpcLink;
@@ -37,19 +37,24 @@ pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiE
     Ok(page_answer(&page, &PAGING, answer))
 }
 
+const PATCHES: Table<RestVpcLink> = Table {
+    input: "updateVpcLinkInput",
+    wording: Wording::Listed,
+    rules: &[
+        rule("/name", REPLACE, |link, patch| {
+            link.name = patch.required_text(NAME_CHARS_MAX)?;
+            Ok(())
+        }),
+        rule("/description", REPLACE, |link, patch| {
+            link.description = patch.optional_text(DESCRIPTION_CHARS_MAX)?;
+            Ok(())
+        }),
+    ],
+};
+
 pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let mut link = link(change, call)?;
-    for patch in patch::take(call.members()?)? {
-        match (patch.op, patch.path.as_str()) {
-            (Op::Set, "/name") if patch.value.is_empty() => {
-                return Err(ApiError::bad_request("name can't be empty"));
-            }
-            (Op::Set, "/name") => link.name = patch.value,
-            (Op::Set, "/description") => link.description = Some(patch.value),
-            (Op::Remove, "/description") => link.description = None,
-            _ => return Err(patch.refused(&["/name", "/description"])),
-        }
-    }
+    patch::apply(&PATCHES, &mut link, call.members()?, answer)?;
     change.tx.put_entity(&link)?;
     Ok(answer(&link))
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::change::{Change, View};
 use crate::model::{
-    ApiProtocol, HttpApi, HttpIntegration, IntegrationResponse, check_message_response_mapping,
+    ApiProtocol, HttpApi, HttpIntegration, HttpIntegrationResponse, check_message_response_mapping,
     check_selection,
 };
 
@@ -41,7 +41,7 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
         )));
     }
     let mut members = call.members()?;
-    let mut response = IntegrationResponse {
+    let mut response = HttpIntegrationResponse {
         id: part_id()?,
         key: members.required("integrationResponseKey", KEY_CHARS_MAX)?,
         content_handling: None,
@@ -94,7 +94,7 @@ fn owner(view: &View<'_>, call: &Call) -> Result<(HttpApi, HttpIntegration), Api
     Ok((api, integration))
 }
 
-fn response<'i>(integration: &'i HttpIntegration, id: &str) -> Result<&'i IntegrationResponse, ApiError> {
+fn response<'i>(integration: &'i HttpIntegration, id: &str) -> Result<&'i HttpIntegrationResponse, ApiError> {
     integration.responses.get(id).ok_or_else(|| no_such(NOUN, id))
 }
 
@@ -102,10 +102,10 @@ fn put(
     change: &mut Change<'_>,
     api: &HttpApi,
     integration: &mut HttpIntegration,
-    response: IntegrationResponse,
+    response: HttpIntegrationResponse,
 ) -> Result<Value, ApiError> {
     check_key(&response.key)?;
-    let taken = |other: &IntegrationResponse| other.id != response.id && other.key == response.key;
+    let taken = |other: &HttpIntegrationResponse| other.id != response.id && other.key == response.key;
     if integration.responses.values().any(taken) {
         return Err(ApiError::conflict(format!(
             "{NOUN} with key {} already exists for {} {}",
@@ -121,7 +121,7 @@ fn put(
     Ok(answer)
 }
 
-fn apply(members: &mut Members, response: &mut IntegrationResponse) -> Result<(), ApiError> {
+fn apply(members: &mut Members, response: &mut HttpIntegrationResponse) -> Result<(), ApiError> {
     members.set_choice("contentHandlingStrategy", &CONTENT_HANDLING, &mut response.content_handling)?;
     let selection = &mut response.template_selection;
     members.set_text("templateSelectionExpression", EXPRESSION_CHARS_MAX, selection)?;
@@ -154,7 +154,7 @@ fn check_key(key: &str) -> Result<(), ApiError> {
     }
 }
 
-fn answer(response: &IntegrationResponse) -> Value {
+fn answer(response: &HttpIntegrationResponse) -> Value {
     let some = |map: &BTreeMap<String, String>| (!map.is_empty()).then(|| map.clone());
     compact(json!({
         "contentHandlingStrategy": response.content_handling,

@@ -6,6 +6,8 @@ pub(super) mod authorizers;
 pub(super) mod cors;
 pub(super) mod deployments;
 pub(super) mod domain_names;
+pub(super) mod exports;
+pub(super) mod imports;
 pub(super) mod integration_responses;
 mod integration_rules;
 pub(super) mod integrations;

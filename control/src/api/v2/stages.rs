@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use turnpike_snapshot::{ACCESS_LOG_FORMAT_BYTES_MAX, check_access_log_format};
+use turnpike_snapshot::ACCESS_LOG_FORMAT_BYTES_MAX;
 
+use super::super::access_log::{ARN_CHARS_MAX, check_destination, check_format};
 use super::super::call::{Call, compact};
 use super::super::domains::mappings::check_unmapped;
 use super::super::error::ApiError;
@@ -13,11 +14,10 @@ use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, Shown, api, check_quota, not_
 use crate::change::{Change, View};
 use crate::model::{
     AccessLogSettings, ApiProtocol, ClientCertificate, HttpApi, HttpDeployment, HttpStage, RouteSettings,
-    check_stage_name, check_variables, log_group_of_arn,
+    check_stage_name, check_variables,
 };
 use crate::time::iso8601;
 
-const ARN_CHARS_MAX: usize = 1_024;
 const DEFAULT: &str = "$default";
 
 pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -170,15 +170,8 @@ fn take_access_log(members: &mut Members) -> Result<Option<Option<AccessLogSetti
     if destination_arn.is_empty() && format.is_empty() {
         return Ok(Some(None));
     }
-    log_group_of_arn(&destination_arn).map_err(ApiError::bad_request)?;
-    let names_request =
-        ["$context.requestId", "$context.extendedRequestId"].iter().any(|v| format.contains(v));
-    if !names_request {
-        return Err(ApiError::bad_request(
-            "format: the access log format has to contain $context.requestId or $context.extendedRequestId",
-        ));
-    }
-    check_access_log_format(&format).map_err(|error| ApiError::bad_request(format!("format: {error}")))?;
+    check_destination(&destination_arn)?;
+    check_format(&format)?;
     Ok(Some(Some(AccessLogSettings { destination_arn, format })))
 }
 

@@ -51,7 +51,7 @@ pub struct HttpIntegration {
     pub credentials_arn: Option<String>,
     /// By id.
     #[serde(default)]
-    pub responses: BTreeMap<String, IntegrationResponse>,
+    pub responses: BTreeMap<String, HttpIntegrationResponse>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -66,7 +66,7 @@ pub enum HttpIntegrationType {
 
 /// What becomes of an upstream's answer before a WebSocket route answers with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IntegrationResponse {
+pub struct HttpIntegrationResponse {
     pub id: String,
     /// `$default`, or an expression between slashes; no other response of the integration has it.
     pub key: String,

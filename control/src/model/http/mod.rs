@@ -16,7 +16,7 @@ use super::{Api, Tags};
 pub use authorizer::{AuthorizerKind, FUNCTION_AUTHORIZER_TTL_S, HttpAuthorizer, JwtIssuer};
 pub use cors::{Cors, check_cors};
 pub use deployment::{HttpContent, HttpDeployment};
-pub use integration::{HttpIntegration, HttpIntegrationType, IntegrationResponse};
+pub use integration::{HttpIntegration, HttpIntegrationResponse, HttpIntegrationType};
 pub use models::{HttpModel, check_model_name, check_model_schema};
 pub use route::{HttpRoute, RouteAuthorization, RouteResponse};
 pub use stage::{HttpStage, LOGGING_LEVELS, RouteSettings};

@@ -1,7 +1,7 @@
 //! A management API inside the test, so that what it publishes can be looked at.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use turnpike_control::store::{LockError, Store, StoreError};
 use turnpike_snapshot::{Limits, Root, StageUnit, Unit, check_snapshot, decode_root, decode_unit};
 
 use super::client::Client;
+use super::stores::settings_of;
 
 pub(crate) struct Inside {
     pub(crate) control: Arc<Control>,
@@ -29,6 +30,7 @@ pub(crate) fn settings(data_dir: PathBuf) -> Settings {
     Settings {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         publish_socket: data_dir.join("publish.sock"),
+        store: settings_of(&data_dir),
         data_dir,
         account: Account {
             id: "000000000000".to_owned(),
@@ -53,7 +55,7 @@ pub(crate) fn settings(data_dir: PathBuf) -> Settings {
 impl Inside {
     pub(crate) fn start(settings: Settings) -> Self {
         let key = AccessKey { id: "test".to_owned(), secret: "secret".to_owned() };
-        let store = open_when_free(&settings.data_dir);
+        let store = open_when_free(&settings);
         let control = Arc::new(Control::new(store, settings).expect("a valid store"));
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = std::sync::mpsc::channel();
@@ -111,10 +113,10 @@ impl Drop for Inside {
 }
 
 /// A process that another test is starting holds copies of this one's locks until it runs its own program.
-fn open_when_free(data_dir: &Path) -> Store {
+fn open_when_free(settings: &Settings) -> Store {
     let end = Instant::now() + FREE_WITHIN;
     loop {
-        match Store::open(data_dir) {
+        match Store::open(&settings.data_dir, &settings.store) {
             Err(StoreError::Lock(LockError::Held(_))) if Instant::now() < end => std::thread::yield_now(),
             opened => return opened.expect("a store"),
         }

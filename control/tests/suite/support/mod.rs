@@ -4,4 +4,7 @@
 pub(crate) mod client;
 pub(crate) mod http;
 pub(crate) mod inside;
+#[allow(dead_code, reason = "the store's own tests use the rest")]
+pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod stores;

@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use turnpike_control::sigv4::AccessKey;
 
 use super::client::Client;
+use super::stores::url_of;
 
 pub(crate) const KEY_ID: &str = "AKIATESTTESTTESTTEST";
 pub(crate) const SECRET: &str = "secret";
@@ -27,6 +28,9 @@ impl Control {
         let mut command = Command::new(env!("CARGO_BIN_EXE_turnpike-control"));
         command.args(args).args(["--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir);
         command.env("TURNPIKE_ROOT_ACCESS_KEY_ID", KEY_ID).env("TURNPIKE_ROOT_SECRET_ACCESS_KEY", SECRET);
+        if let Some(url) = url_of(data_dir) {
+            command.env("TURNPIKE_CONTROL_STORE", url);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().expect("turnpike-control");
         let output = BufReader::new(child.stdout.take().expect("piped"));

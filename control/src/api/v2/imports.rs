@@ -1,0 +1,156 @@
+//! `Api` from and to OpenAPI 3: import, reimport, export.
+
+use serde_json::{Value, json};
+
+use super::super::call::Call;
+use super::super::error::ApiError;
+use super::super::exports::all_items;
+use super::super::imports::{self, Import, query_flag};
+use super::super::operations::Service;
+use super::exports::authorizers;
+use crate::change::Change;
+use crate::openapi::{HttpPlan, Planned, PlannedRoute, plan_http};
+
+pub(in super::super) fn import(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+    let mut import = Import::new(change, Service::V2, query_flag(call, "failOnWarnings")?);
+    let plan = plan(&mut import, call)?;
+    let Some(api) = import.run(&Default::default(), "create the API", "CreateApi", &[], &plan.api)? else {
+        return import.check().map(|()| Value::Null);
+    };
+    let api_id = text(&api, "apiId");
+    fill(&mut import, &api_id, &plan, &mut Vec::new())?;
+    answer(import, api)
+}
+
+/// Routes, integrations and authorizers become the document's; stages stay. An integration that is the same as before
+/// keeps its id, and with it what leads to it.
+pub(in super::super) fn reimport(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+    let api_id = call.parameter(0).to_owned();
+    let mut import = Import::new(change, Service::V2, query_flag(call, "failOnWarnings")?);
+    let before = import.call("GetApi", &[&api_id], &Value::Null)?;
+    if before["protocolType"] != "HTTP" {
+        return Err(ApiError::bad_request("Only HTTP APIs can be imported"));
+    }
+    let plan = plan(&mut import, call)?;
+    let mut members = plan.api.clone();
+    if let Some(members) = members.as_object_mut() {
+        members.remove("protocolType");
+        members.remove("tags");
+    }
+    if before.get("corsConfiguration").is_some() && members.get("corsConfiguration").is_none() {
+        import.call("DeleteCorsConfiguration", &[&api_id], &Value::Null)?;
+    }
+    for (name, absent) in [("disableExecuteApiEndpoint", json!(false)), ("description", json!(""))] {
+        if members.get(name).is_none() && before.get(name).is_some() {
+            members[name] = absent;
+        }
+    }
+    let updated = import.run(&Default::default(), "update the API", "UpdateApi", &[&api_id], &members)?;
+    for route in all_items(import.change, Service::V2, "GetRoutes", &[&api_id])? {
+        import.call("DeleteRoute", &[&api_id, &text(&route, "routeId")], &Value::Null)?;
+    }
+    for authorizer in authorizers(import.change, &api_id)? {
+        import.call("DeleteAuthorizer", &[&api_id, &text(&authorizer, "authorizerId")], &Value::Null)?;
+    }
+    let mut old = all_items(import.change, Service::V2, "GetIntegrations", &[&api_id])?;
+    fill(&mut import, &api_id, &plan, &mut old)?;
+    for integration in old {
+        import.call("DeleteIntegration", &[&api_id, &text(&integration, "integrationId")], &Value::Null)?;
+    }
+    answer(import, updated.unwrap_or_default())
+}
+
+/// The body's document as a plan without errors.
+fn plan(import: &mut Import<'_, '_>, call: &Call) -> Result<HttpPlan, ApiError> {
+    let mode = imports::base_path_mode(call, "basepath")?;
+    let mut members = call.members()?;
+    let max = import.change.settings.body_bytes_max;
+    let body = members.required("body", max)?;
+    members.finish()?;
+    let document = imports::read(import.change, body.as_bytes())?;
+    let plan = plan_http(&document, mode, &mut import.problems)?;
+    import.check()?;
+    Ok(plan)
+}
+
+/// Makes what the plan has. Integrations that are used again leave `old`.
+fn fill(
+    import: &mut Import<'_, '_>,
+    api_id: &str,
+    plan: &HttpPlan,
+    old: &mut Vec<Value>,
+) -> Result<(), ApiError> {
+    let mut authorizers = Vec::new();
+    for Planned { place, name, members } in &plan.authorizers {
+        let what = format!("create authorizer '{name}'");
+        let made = import.run(place, &what, "CreateAuthorizer", &[api_id], members)?;
+        authorizers.push(made.map(|made| text(&made, "authorizerId")));
+    }
+    let mut integrations = Vec::new();
+    for planned in &plan.integrations {
+        integrations.push(integration(import, api_id, planned, old)?);
+    }
+    for route in &plan.routes {
+        create_route(import, api_id, route, &integrations, &authorizers)?;
+    }
+    import.check()
+}
+
+/// The id of the integration; `None` when it can't be.
+fn integration(
+    import: &mut Import<'_, '_>,
+    api_id: &str,
+    planned: &Planned,
+    old: &mut Vec<Value>,
+) -> Result<Option<String>, ApiError> {
+    let Planned { place, members, .. } = planned;
+    let made = import.run(place, "create the integration", "CreateIntegration", &[api_id], members)?;
+    let Some(made) = made else { return Ok(None) };
+    let id = text(&made, "integrationId");
+    let Some(same) = old.iter().position(|other| same_but_id(other, &made)) else { return Ok(Some(id)) };
+    import.call("DeleteIntegration", &[api_id, &id], &Value::Null)?;
+    Ok(Some(text(&old.swap_remove(same), "integrationId")))
+}
+
+fn same_but_id(a: &Value, b: &Value) -> bool {
+    let without = |value: &Value| {
+        let mut members = value.as_object().cloned().unwrap_or_default();
+        members.remove("integrationId");
+        members
+    };
+    without(a) == without(b)
+}
+
+fn create_route(
+    import: &mut Import<'_, '_>,
+    api_id: &str,
+    route: &PlannedRoute,
+    integrations: &[Option<String>],
+    authorizers: &[Option<String>],
+) -> Result<(), ApiError> {
+    let mut members = route.members.clone();
+    if let Some(at) = route.integration {
+        let Some(id) = &integrations[at] else { return Ok(()) };
+        members["target"] = format!("integrations/{id}").into();
+    }
+    if let Some(at) = route.authorizer {
+        let Some(id) = &authorizers[at] else { return Ok(()) };
+        members["authorizerId"] = id.as_str().into();
+    }
+    import.run(&route.place, "create the route", "CreateRoute", &[api_id], &members)?;
+    Ok(())
+}
+
+fn answer(import: Import<'_, '_>, mut api: Value) -> Result<Value, ApiError> {
+    import.check()?;
+    for (name, list) in [("warnings", import.problems.warnings()), ("importInfo", import.problems.info())] {
+        if !list.is_empty() {
+            api[name] = json!(list);
+        }
+    }
+    Ok(api)
+}
+
+fn text(answer: &Value, name: &str) -> String {
+    answer[name].as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,55 @@
+//! How much a document may unfold to: aliases and references can stand for far more than the bytes that were sent.
+
+/// Limits of one document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DocumentLimits {
+    /// Lists and objects within each other.
+    pub depth_max: usize,
+    /// Scalars, lists and objects, each counted wherever an alias or a reference repeats it.
+    pub values_max: usize,
+}
+
+/// A document that unfolds to more than its limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TooLarge {
+    #[error("The document is nested deeper than {depth_max} levels (openapi_depth_max)")]
+    Depth { depth_max: usize },
+    #[error(
+        "The document unfolds to more than {values_max} values (openapi_values_max), counting what aliases and \
+         references repeat"
+    )]
+    Values { values_max: usize },
+}
+
+/// What may still be unfolded.
+#[derive(Debug)]
+pub(super) struct Budget {
+    limits: DocumentLimits,
+    values: usize,
+}
+
+impl Budget {
+    pub(super) fn new(limits: DocumentLimits) -> Self {
+        Self { limits, values: 0 }
+    }
+
+    /// How many values have been counted.
+    pub(super) fn values(&self) -> usize {
+        self.values
+    }
+
+    pub(super) fn spend(&mut self, values: usize) -> Result<(), TooLarge> {
+        self.values = self.values.saturating_add(values);
+        match self.values > self.limits.values_max {
+            true => Err(TooLarge::Values { values_max: self.limits.values_max }),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn check_depth(&self, depth: usize) -> Result<(), TooLarge> {
+        match depth > self.limits.depth_max {
+            true => Err(TooLarge::Depth { depth_max: self.limits.depth_max }),
+            false => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! `x-amazon-apigateway-integration` as both services read it: where it is, and which of its members are known.
+
+use super::document::{Document, Node};
+use super::problems::Problems;
+
+pub(super) const INTEGRATION: &str = "x-amazon-apigateway-integration";
+pub(super) const INTEGRATIONS: &str = "x-amazon-apigateway-integrations";
+
+/// The node's integration, whether it is written there or referred to.
+pub(super) fn of_operation<'d>(
+    document: &'d Document,
+    operation: &Node<'d>,
+    problems: &mut Problems,
+) -> Option<Node<'d>> {
+    let node = operation.member(INTEGRATION)?;
+    let node = document.resolve(&node).map_err(|why| problems.error(&node.place, why)).ok()?;
+    if !node.value.is_object() {
+        problems.error(&node.place, "an integration has to be an object");
+        return None;
+    }
+    Some(node)
+}
+
+/// The type in upper case, as the operations have it; documents have it in lower case.
+pub(super) fn kind(integration: &Node<'_>) -> String {
+    integration.text_of("type").unwrap_or_default().to_ascii_uppercase()
+}
+
+/// Tells of members that an integration doesn't have.
+pub(super) fn check_members(integration: &Node<'_>, known: &[&str], problems: &mut Problems) {
+    for (name, member) in integration.members() {
+        if !known.contains(&name) && !name.starts_with("x-") {
+            problems
+                .warn(&member.place, format_args!("an integration has no '{name}' here, and it is left out"));
+        }
+    }
+}

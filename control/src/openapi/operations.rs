@@ -1,0 +1,82 @@
+//! The operations of a document's paths, in the order of paths and methods.
+
+use super::document::{Document, Node};
+use super::problems::Problems;
+
+/// AWS's operation for every method that a path doesn't name.
+pub(super) const ANY_METHOD: &str = "x-amazon-apigateway-any-method";
+
+const METHODS: [&str; 7] = ["delete", "get", "head", "options", "patch", "post", "put"];
+/// What a path item has besides operations.
+const OTHERS: [&str; 5] = ["$ref", "description", "parameters", "servers", "summary"];
+
+/// A method of a path.
+#[derive(Debug, Clone)]
+pub(super) struct Operation<'d> {
+    /// With what the base path puts before it, and without a slash at the end.
+    pub(super) path: String,
+    /// In upper case, or `ANY`.
+    pub(super) method: String,
+    pub(super) node: Node<'d>,
+    #[expect(dead_code, reason = "for REST APIs' imports")]
+    pub(super) path_item: Node<'d>,
+}
+
+/// A path and its operations.
+#[derive(Debug, Clone)]
+pub(super) struct PathItem<'d> {
+    #[expect(dead_code, reason = "for REST APIs' imports")]
+    pub(super) path: String,
+    #[expect(dead_code, reason = "for REST APIs' imports")]
+    pub(super) node: Node<'d>,
+    pub(super) operations: Vec<Operation<'d>>,
+}
+
+/// `prefix` goes before every path.
+pub(super) fn paths<'d>(document: &'d Document, prefix: &str, problems: &mut Problems) -> Vec<PathItem<'d>> {
+    let Some(paths) = document.root().member("paths") else { return Vec::new() };
+    if !paths.value.is_object() {
+        problems.error(&paths.place, "paths has to be an object");
+    }
+    let mut items = Vec::new();
+    for (path, node) in paths.members() {
+        if path.starts_with('/') {
+            items.extend(path_item(document, prefix, path, &node, problems));
+        } else if !path.starts_with("x-") {
+            problems.error(&node.place, "a path has to begin with '/'");
+        }
+    }
+    items
+}
+
+fn path_item<'d>(
+    document: &'d Document,
+    prefix: &str,
+    path: &str,
+    node: &Node<'d>,
+    problems: &mut Problems,
+) -> Option<PathItem<'d>> {
+    let node = document.resolve(node).map_err(|why| problems.error(&node.place, why)).ok()?;
+    let path = match format!("{prefix}{path}").trim_end_matches('/') {
+        "" => "/".to_owned(),
+        path => path.to_owned(),
+    };
+    let mut operations = Vec::new();
+    for (name, operation) in node.members() {
+        let method = match name {
+            ANY_METHOD => "ANY".to_owned(),
+            name if METHODS.contains(&name) => name.to_ascii_uppercase(),
+            name if OTHERS.contains(&name) || name.starts_with("x-") => continue,
+            name => {
+                problems.warn(&operation.place, format_args!("'{name}' is no method here, and is left out"));
+                continue;
+            }
+        };
+        if !operation.value.is_object() {
+            problems.error(&operation.place, "an operation has to be an object");
+            continue;
+        }
+        operations.push(Operation { path: path.clone(), method, node: operation, path_item: node.clone() });
+    }
+    Some(PathItem { path, node, operations })
+}

@@ -1,0 +1,108 @@
+//! The store in SQLite: one file in the data directory, for one process.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::StoreError;
+use super::pool::Pool;
+use super::schema::{SCHEMA_VERSION, STEPS};
+use super::sql::Sql;
+
+/// The name of the store's file in the data directory.
+pub(super) const FILE: &str = "control.db";
+
+/// How long one connection waits for another's write: the store's own, or a backup's.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Calls that read at once; further ones wait. Above the cores that control is given, so that none idles.
+const READERS_MAX: usize = 8;
+/// For a reader to become free.
+const READER_PATIENCE: Duration = Duration::from_secs(30);
+/// Above the number of different statements, so that none is prepared twice.
+const STATEMENTS_KEPT: usize = 128;
+
+/// A store in SQLite.
+#[derive(Debug)]
+pub(super) struct Sqlite {
+    writer: Mutex<Connection>,
+    readers: Pool<Connection>,
+    path: PathBuf,
+}
+
+impl Sqlite {
+    /// Opens the store in `data_dir`, making it where there is none, and brings its tables up to date.
+    pub(super) fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        let path = data_dir.join(FILE);
+        let failed = |source| StoreError::Open { path: path.clone(), source };
+        let mut writer = connect(&path, OpenFlags::default()).map_err(failed)?;
+        while take_a_step(&mut writer, &path)? {}
+        Ok(Self { writer: Mutex::new(writer), readers: Pool::new(READERS_MAX), path })
+    }
+
+    pub(super) fn write<T, E: From<StoreError>>(
+        &self,
+        mut change: impl FnMut(&Sql<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        // A panic elsewhere rolled its transaction back, so that the connection is as good as before.
+        let mut connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
+        let output = change(&Sql::Sqlite(&transaction))?;
+        transaction.commit().map_err(StoreError::from)?;
+        Ok(output)
+    }
+
+    pub(super) fn read<T, E: From<StoreError>>(
+        &self,
+        mut look: impl FnMut(&Sql<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let open = || {
+            let opened = connect(&self.path, OpenFlags::default() - OpenFlags::SQLITE_OPEN_CREATE);
+            opened.map_err(|source| StoreError::Open { path: self.path.clone(), source })
+        };
+        let mut connection = self.readers.take(READER_PATIENCE, open)?;
+        let transaction = connection.transaction().map_err(StoreError::from)?;
+        let looked = look(&Sql::Sqlite(&transaction));
+        drop(transaction);
+        connection.give_back();
+        looked
+    }
+}
+
+/// A connection whose commits are on the disk when they return.
+fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    Ok(connection)
+}
+
+/// Kept in the file's `user_version`; 0 is a new file.
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// A step and its version are one transaction: a file is of a version or of the next. Returns whether there was one
+/// to take.
+fn take_a_step(connection: &mut Connection, path: &Path) -> Result<bool, StoreError> {
+    let failed = |source| StoreError::Open { path: path.to_owned(), source };
+    let behavior = TransactionBehavior::Immediate;
+    let transaction = connection.transaction_with_behavior(behavior).map_err(failed)?;
+    let found = version(&transaction).map_err(failed)?;
+    let Some(steps) = usize::try_from(found).ok().and_then(|found| STEPS.get(found..)) else {
+        let place = path.display().to_string();
+        return Err(StoreError::FutureSchema { place, found, known: SCHEMA_VERSION });
+    };
+    let Some(step) = steps.first() else { return Ok(false) };
+    let taken = transaction
+        .execute_batch(step)
+        .and_then(|()| transaction.pragma_update(None, "user_version", found + 1))
+        .and_then(|()| transaction.commit());
+    taken.map_err(failed)?;
+    Ok(true)
+}

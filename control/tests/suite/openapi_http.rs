@@ -1,0 +1,206 @@
+//! HTTP APIs from and to OpenAPI documents.
+
+use crate::support::inside::{Inside, settings};
+use serde_json::{Value, json};
+
+const BAD: &str = "BadRequestException";
+
+fn start() -> (tempfile::TempDir, Inside) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let inside = Inside::start(settings(dir.path().join("data")));
+    (dir, inside)
+}
+
+fn body(document: &Value) -> String {
+    json!({"body": document.to_string()}).to_string()
+}
+
+/// Two routes that share an integration, one of their own, a default, and one without.
+fn pets() -> Value {
+    json!({
+        "openapi": "3.0.1",
+        "info": {"title": "pets", "version": "1.0", "description": "of all sorts"},
+        "servers": [{"url": "https://example.com/{basePath}", "variables": {"basePath": {"default": "shop/v1"}}}],
+        "tags": [{"name": "Owner", "x-amazon-apigateway-tag-value": "Admin"}, {"name": "Prod"}],
+        "paths": {
+            "/pets": {
+                "get": {"operationId": "list", "x-amazon-apigateway-integration": {"$ref": "#/components/x-amazon-apigateway-integrations/pets"}},
+                "post": {"x-amazon-apigateway-integration": {"$ref": "#/components/x-amazon-apigateway-integrations/pets"}},
+            },
+            "/pets/{id}": {
+                "parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "string"}}],
+                "x-amazon-apigateway-any-method": {
+                    "responses": {"default": {"description": "any"}},
+                    "x-amazon-apigateway-integration": {
+                        "type": "http_proxy", "httpMethod": "ANY", "uri": "http://127.0.0.1:3000/pets/{id}",
+                        "payloadFormatVersion": 1.0, "timeoutInMillis": 1000, "connectionType": "INTERNET",
+                    },
+                },
+            },
+            "/$default": {"x-amazon-apigateway-any-method": {
+                "isDefaultRoute": true,
+                "x-amazon-apigateway-integration": {"type": "HTTP_PROXY", "httpMethod": "ANY", "uri": "http://127.0.0.1:3000/"},
+            }},
+            "/planned": {"get": {"responses": {}}},
+        },
+        "components": {"x-amazon-apigateway-integrations": {
+            "pets": {"type": "http_proxy", "httpMethod": "ANY", "uri": "http://127.0.0.1:3000/pets", "payloadFormatVersion": "1.0"},
+            "spare": {"type": "http_proxy", "httpMethod": "GET", "uri": "http://127.0.0.1:3000/spare", "payloadFormatVersion": "1.0"},
+        }},
+    })
+}
+
+fn export(inside: &Inside, id: &str, query: &str) -> Value {
+    inside.client.expect(200, "GET", &format!("/v2/apis/{id}/exports/OAS30?outputType=JSON{query}"), "").body
+}
+
+fn route_keys(inside: &Inside, id: &str) -> Vec<String> {
+    let routes = inside.client.expect(200, "GET", &format!("/v2/apis/{id}/routes"), "").body;
+    let keys = routes["items"].as_array().expect("items").iter();
+    let mut keys: Vec<String> = keys.map(|r| r["routeKey"].as_str().expect("a key").to_owned()).collect();
+    keys.sort();
+    keys
+}
+
+#[test]
+fn a_document_becomes_an_api_and_back() {
+    let (_dir, inside) = start();
+    let made = inside.client.expect(201, "PUT", "/v2/apis?failOnWarnings=true", &body(&pets()));
+    let id = made.text("apiId");
+    assert_eq!((made.text("name"), made.text("version")), ("pets".to_owned(), "1.0".to_owned()));
+    assert_eq!(made.body["tags"], json!({"Owner": "Admin", "Prod": ""}));
+    assert_eq!(made.body.get("warnings"), None);
+    let keys = ["$default", "ANY /pets/{id}", "GET /pets", "GET /planned", "POST /pets"];
+    assert_eq!(route_keys(&inside, &id), keys);
+    let integrations = inside.client.expect(200, "GET", &format!("/v2/apis/{id}/integrations"), "").body;
+    assert_eq!(integrations["items"].as_array().map(Vec::len), Some(4), "{integrations}");
+
+    let first = export(&inside, &id, "");
+    assert_eq!(first["openapi"], "3.0.1");
+    assert_eq!(first["paths"]["/pets"]["get"]["operationId"], "list");
+    let again = inside.client.expect(201, "PUT", "/v2/apis?failOnWarnings=true", &body(&first)).text("apiId");
+    let mut second = export(&inside, &again, "");
+    second["servers"] = first["servers"].clone();
+    // Which of them is the first depends on their ids.
+    let sort = |document: &Value| {
+        let all = &document["components"]["x-amazon-apigateway-integrations"];
+        let mut all: Vec<String> = all.as_object().expect("some").values().map(Value::to_string).collect();
+        all.sort();
+        all
+    };
+    assert_eq!(sort(&first), sort(&second));
+    assert_eq!(first["paths"]["/pets/{id}"], second["paths"]["/pets/{id}"]);
+    let plain = export(&inside, &id, "&includeExtensions=false");
+    assert!(!plain.to_string().contains("x-amazon-apigateway-integration"), "{plain}");
+}
+
+#[test]
+fn base_paths_go_before_the_paths() {
+    let (_dir, inside) = start();
+    for (mode, expected) in
+        [("prepend", "GET /shop/v1/pets"), ("split", "GET /v1/pets"), ("ignore", "GET /pets")]
+    {
+        let target = format!("/v2/apis?basepath={mode}");
+        let id = inside.client.expect(201, "PUT", &target, &body(&pets())).text("apiId");
+        assert!(route_keys(&inside, &id).contains(&expected.to_owned()), "{mode}");
+    }
+    inside.client.refused(400, BAD, "'no'", "PUT", "/v2/apis?basepath=no", &body(&pets()));
+}
+
+#[test]
+fn a_stage_is_exported_as_it_serves() {
+    let (_dir, inside) = start();
+    let mut document = pets();
+    document["paths"].as_object_mut().expect("paths").remove("/planned");
+    let id = inside.client.expect(201, "PUT", "/v2/apis", &body(&document)).text("apiId");
+    let stages = format!("/v2/apis/{id}/stages");
+    inside.client.expect(201, "POST", &stages, r#"{"stageName":"prod"}"#);
+    let target = format!("/v2/apis/{id}/exports/OAS30?outputType=YAML&stageName=prod");
+    inside.client.refused(400, BAD, "nothing deployed", "GET", &target, "");
+    inside.client.expect(201, "POST", &format!("/v2/apis/{id}/deployments"), r#"{"stageName":"prod"}"#);
+    let before = export(&inside, &id, "&stageName=prod");
+    assert_eq!(before["servers"][0]["variables"]["basePath"]["default"], "prod");
+    document["paths"].as_object_mut().expect("paths").remove("/pets/{id}");
+    inside.client.expect(201, "PUT", &format!("/v2/apis/{id}"), &body(&document));
+    assert_eq!(export(&inside, &id, "&stageName=prod"), before);
+    assert_eq!(export(&inside, &id, "")["paths"].get("/pets/{id}"), None);
+    assert_eq!(inside.stage(&id, "prod").routes.len(), 4);
+}
+
+#[test]
+fn a_reimport_keeps_what_stays_the_same() {
+    let (_dir, inside) = start();
+    let id = inside.client.expect(201, "PUT", "/v2/apis", &body(&pets())).text("apiId");
+    let integrations = || inside.client.expect(200, "GET", &format!("/v2/apis/{id}/integrations"), "").body;
+    let before = integrations();
+    inside.client.expect(201, "PUT", &format!("/v2/apis/{id}"), &body(&pets()));
+    assert_eq!(integrations(), before);
+    let mut document = pets();
+    document["info"] = json!({"title": "other", "version": "2"});
+    document["paths"] = json!({"/only": {"get": {"responses": {}}}});
+    document["components"] = json!({});
+    let changed = inside.client.expect(201, "PUT", &format!("/v2/apis/{id}"), &body(&document));
+    assert_eq!((changed.text("name"), changed.text("version")), ("other".to_owned(), "2".to_owned()));
+    assert_eq!(route_keys(&inside, &id), ["GET /only"]);
+    assert_eq!(integrations()["items"], json!([]));
+}
+
+/// Each document, and what is said of it.
+#[test]
+fn what_cannot_be_imported_is_named_by_place() {
+    let (_dir, inside) = start();
+    let operation = |operation: Value| json!({"openapi": "3.0.1", "info": {"title": "t", "version": "1"}, "paths": {"/a": {"get": operation}}});
+    let proxy =
+        json!({"type": "http_proxy", "httpMethod": "GET", "uri": "http://h/", "payloadFormatVersion": "1.0"});
+    let served =
+        |security: Value| operation(json!({"security": security, "x-amazon-apigateway-integration": proxy}));
+    for (document, expected) in [
+        (json!({"swagger": "2.0", "info": {"title": "t"}, "paths": {}}), "/swagger: HTTP APIs are imported"),
+        (json!({"openapi": "3.0.1", "info": {}, "paths": {}}), "/info/title: an API needs a title"),
+        (
+            json!({"openapi": "3.0.1", "info": {"title": "t"}, "paths": {"a": {}}}),
+            "/paths/a: a path has to begin",
+        ),
+        (
+            operation(
+                json!({"x-amazon-apigateway-integration": {"type": "http_proxy", "httpMethod": "GET", "uri": "ftp://h"}}),
+            ),
+            "/paths/~1a/get/x-amazon-apigateway-integration: Unable to create the integration: ",
+        ),
+        (
+            operation(json!({"x-amazon-apigateway-integration": {"$ref": "#/components/none"}})),
+            "/paths/~1a/get/x-amazon-apigateway-integration: the reference '#/components/none' leads nowhere",
+        ),
+        (
+            served(json!([{"oauth": []}])),
+            "/paths/~1a/get/security/0/oauth: there is no security scheme 'oauth'",
+        ),
+        (
+            json!({"openapi": "3.0.1", "info": {"title": "t"}, "paths": {}, "x-amazon-apigateway-policy": {}}),
+            "/x-amazon-apigateway-policy: HTTP APIs have no resource policy",
+        ),
+    ] {
+        inside.client.refused(400, BAD, expected, "PUT", "/v2/apis", &body(&document));
+    }
+    inside.client.refused(400, BAD, "Invalid OpenAPI input", "PUT", "/v2/apis", r#"{"body":"{"}"#);
+    inside.client.refused(400, BAD, "body is required", "PUT", "/v2/apis", "{}");
+    let apis = inside.client.expect(200, "GET", "/v2/apis", "").body;
+    assert_eq!(apis["items"], json!([]), "a refused import leaves nothing");
+
+    let odd = operation(json!({"x-amazon-apigateway-integrations": {}, "requestBody": {}}));
+    let warning =
+        "/paths/~1a/get/x-amazon-apigateway-integrations: the extension isn't known here, and is left out";
+    let target = "/v2/apis?failOnWarnings=true";
+    inside.client.refused(
+        400,
+        BAD,
+        &format!("Warnings found during import:\n\t{warning}"),
+        "PUT",
+        target,
+        &body(&odd),
+    );
+    let made = inside.client.expect(201, "PUT", "/v2/apis", &body(&odd));
+    assert_eq!(made.body["warnings"], json!([warning]));
+    let info = "/paths/~1a/get/requestBody: HTTP APIs don't check bodies; it is left out";
+    assert_eq!(made.body["importInfo"], json!([info]));
+}

@@ -1,0 +1,133 @@
+"""`turnpike-control`'s commands against a running Turnpike, as an operator types them."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from turnpike import BINARIES, DEADLINE_S
+
+
+class CommandLine:
+    def __init__(self, turnpike):
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "AWS_ENDPOINT_URL": turnpike.api_url,
+            "AWS_ACCESS_KEY_ID": turnpike.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": turnpike.secret_access_key,
+        }
+
+    def run(self, *arguments, stdin=None, environment=None):
+        return subprocess.run(
+            [BINARIES / "turnpike-control", *map(str, arguments)],
+            env=self.environment if environment is None else environment,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+        )
+
+    def __call__(self, *arguments, stdin=None):
+        done = self.run(*arguments, stdin=stdin)
+        assert done.returncode == 0, f"{arguments}: {done.stderr}"
+        return done.stdout
+
+    def json(self, *arguments):
+        return json.loads(self(*arguments, "--output", "json"))
+
+    def refused(self, *arguments):
+        done = self.run(*arguments)
+        assert done.returncode == 1 and not done.stdout, done
+        return done.stderr
+
+
+@pytest.fixture
+def control(turnpike):
+    return CommandLine(turnpike)
+
+
+def test_an_http_api_from_its_making_to_its_end(turnpike, control, origin):
+    api_id = control("api", "create", "line-http", "--description", "one two").strip()
+    assert [api_id, "HTTP", "line-http", "one", "two"] in [line.split() for line in control("api", "list").splitlines()]
+    assert "leads to" in control("route", "create", "line-http", "GET /pets/{id}", "--target", f"{origin.url}/animals/{{id}}")
+    control("stage", "create", api_id, "prod")
+    assert "serves deployment" in control("deploy", api_id, "prod", "--description", "first")
+    reply = turnpike.wait_for(api_id, "/prod/pets/7", lambda reply: reply.status == 200)
+    assert reply.json["target"] == "/animals/7"
+    [route] = control.json("route", "list", api_id)
+    assert (route["route"], route["integration"]) == ("GET /pets/{id}", f"HTTP_PROXY {origin.url}/animals/{{id}}")
+    assert "HTTP_PROXY" in control("route", "show", api_id, "GET /pets/{id}")
+    control("route", "delete", api_id, "GET /pets/{id}")
+    assert control("route", "list", api_id) == "no routes\n"
+    assert "stages" in control("api", "show", "line-http")
+    control("stage", "delete", api_id, "prod")
+    control("api", "delete", api_id)
+    assert "line-http" in control.refused("api", "show", "line-http")
+
+
+def test_a_rest_api_is_rolled_back(turnpike, control, origin):
+    api_id = control("api", "create", "line-rest", "--type", "rest").strip()
+    control("route", "create", api_id, "GET /pets/{id}/{rest+}", "--target", f"{origin.url}/old/{{id}}/{{rest}}")
+    control("deploy", api_id, "prod", "--description", "old")
+    turnpike.wait_for(api_id, "/prod/pets/7/a/b", lambda reply: reply.status == 200 and reply.json["target"] == "/old/7/a/b")
+    control("route", "delete", api_id, "GET /pets/{id}/{rest+}")
+    control("route", "create", api_id, "GET /pets/{id}/{rest+}", "--target", f"{origin.url}/new/{{id}}")
+    new = control.json("deploy", api_id, "prod")["id"]
+    turnpike.wait_for(api_id, "/prod/pets/7/a", lambda reply: reply.status == 200 and reply.json["target"] == "/new/7")
+    listed = control.json("rollback", api_id, "prod", "--list")
+    assert len(listed) == 2 and listed[0]["id"] in (new, listed[0]["id"])
+    old = next(deployment["id"] for deployment in listed if deployment["id"] != new)
+    control("rollback", api_id, "prod", "--to", old)
+    turnpike.wait_for(api_id, "/prod/pets/7/a", lambda reply: reply.status == 200 and reply.json["target"] == "/old/7/a")
+    assert old in control("stage", "show", api_id, "prod")
+    assert control.refused("rollback", api_id, "prod", "--to", "nosuch").startswith("turnpike-control: ")
+    control("stage", "set", api_id, "prod", "--variable", "a=1", "--variable", "b=x/y", "--description", "set")
+    assert "a=1 b=x/y" in control("stage", "list", api_id)
+    control("stage", "set", api_id, "prod", "--remove-variable", "a")
+    assert control.json("stage", "show", api_id, "prod")["variables"] == {"b": "x/y"}
+    control("api", "delete", api_id)
+
+
+def test_gateways_are_shown(control):
+    [gateway] = control.json("gateways")
+    assert gateway["id"] in control("gateways")
+
+
+def test_mistakes_say_what_to_do(turnpike, control, tmp_path):
+    for arguments, status, expected in [
+        (("api", "show", "nosuch"), 1, "turnpike-control api list"),
+        (("api", "show"), 2, "<API>"),
+        (("nosuch",), 2, "nosuch"),
+        (("api", "create", "x", "--type", "soap"), 2, "websocket"),
+        (("api", "create", "x", "--type", "rest", "--target", "http://h"), 1, "--type http"),
+        (("stage", "set", "x", "y", "--variable", "z"), 2, "NAME=VALUE"),
+        (("api", "list", "--endpoint-url", "http://127.0.0.1:1"), 1, "--endpoint-url"),
+        (("api", "list", "--endpoint-url", "https://h"), 1, "http://"),
+    ]:
+        done = control.run(*arguments)
+        assert (done.returncode, done.stdout) == (status, "") and expected in done.stderr, done
+    wrong = {**control.environment, "AWS_SECRET_ACCESS_KEY": "wrong"}
+    done = control.run("api", "list", environment=wrong)
+    assert done.returncode == 1 and "403" in done.stderr and "AWS_SECRET_ACCESS_KEY" in done.stderr
+    keyless = {name: value for name, value in control.environment.items() if "KEY" not in name}
+    done = control.run("api", "list", "--data-dir", tmp_path, environment=keyless)
+    assert done.returncode == 1 and str(tmp_path) in done.stderr and "AWS_ACCESS_KEY_ID" in done.stderr
+
+
+def test_shells_complete_the_command_line(control):
+    for shell, expected in [("bash", "complete -F"), ("zsh", "#compdef turnpike-control"), ("fish", "complete -c")]:
+        script = control("completions", shell)
+        assert expected in script and "rollback" in script
+    checked = subprocess.run(["bash", "-n"], input=control("completions", "bash"), text=True, capture_output=True)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_every_command_has_help(control):
+    text = control("--help")
+    commands = [line.split()[0] for line in text.split("Commands:")[1].splitlines() if line.startswith("  ") and line[2] not in " -"]
+    assert {"api", "route", "stage", "deploy", "rollback", "domain", "gateways", "status"} <= set(commands)
+    for command in commands:
+        if command != "help":
+            assert "Usage:" in control(command, "--help")

@@ -136,6 +136,12 @@ pub struct Quotas {
     pub openapi_depth_max: usize,
     /// Values that an OpenAPI document may unfold to, aliases and references counted as what they repeat.
     pub openapi_values_max: usize,
+    pub api_keys_max: usize,
+    pub usage_plans_max: usize,
+    pub usage_plans_per_api_key_max: usize,
+    pub stages_per_usage_plan_max: usize,
+    /// Methods of one stage that a usage plan throttles by themselves.
+    pub throttled_methods_per_usage_plan_stage_max: usize,
     /// An integration's timeout, and the default of those that set none.
     pub integration_timeout_ms_max: u32,
     /// The same of HTTP APIs.
@@ -166,6 +172,11 @@ impl Default for Quotas {
             routing_rules_per_domain_name_max: 50,
             openapi_depth_max: 100,
             openapi_values_max: 1_000_000,
+            api_keys_max: 10_000,
+            usage_plans_max: 300,
+            usage_plans_per_api_key_max: 10,
+            stages_per_usage_plan_max: 100,
+            throttled_methods_per_usage_plan_stage_max: 300,
             integration_timeout_ms_max: 29_000,
             http_integration_timeout_ms_max: 30_000,
         }

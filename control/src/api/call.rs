@@ -62,6 +62,20 @@ impl Call {
         }
     }
 
+    /// A query parameter that says yes or no; absent, it says no.
+    ///
+    /// # Errors
+    /// When it says something else, or comes twice.
+    pub(super) fn query_flag(&self, name: &str) -> Result<bool, ApiError> {
+        match self.query_value(name)?.as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(other) => {
+                Err(ApiError::bad_request(format!("{name} has to be true or false, not '{other}'")))
+            }
+        }
+    }
+
     /// What a list was asked for, by the service's names for its parameters.
     ///
     /// # Errors
@@ -178,6 +192,15 @@ mod tests {
         }
         for query in ["maxResults=0", "maxResults=501", "maxResults=x", "maxResults=-1", "nextToken=zz"] {
             assert_eq!(call(query).paging(&NAMES).expect_err(query).status, 400);
+        }
+    }
+
+    #[test]
+    fn flags_are_true_or_false() {
+        let flag = |query| call(query).query_flag("x");
+        assert_eq!((flag(""), flag("x=false"), flag("x=true")), (Ok(false), Ok(false), Ok(true)));
+        for query in ["x=1", "x=TRUE", "x=true&x=true"] {
+            assert_eq!(flag(query).expect_err(query).status, 400);
         }
     }
 

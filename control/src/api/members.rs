@@ -148,13 +148,11 @@ impl Members {
     }
 
     /// Takes a number that isn't negative.
-    pub(super) fn rate(&mut self, name: &str) -> Result<Option<f64>, ApiError> {
+    pub(super) fn number(&mut self, name: &str) -> Result<Option<f64>, ApiError> {
         let Some(value) = self.take(name) else { return Ok(None) };
         match value.as_f64() {
             Some(number) if number >= 0.0 => Ok(Some(number)),
-            Some(_) => {
-                Err(ApiError::bad_request(format!("{} has to be a number from 0 on", self.full(name))))
-            }
+            Some(_) => Err(ApiError::bad_request(format!("{} can't be negative", self.full(name)))),
             None => Err(self.wrong_type(name, "a number")),
         }
     }
@@ -247,6 +245,11 @@ impl Members {
             Some(Value::Null) => Ok(Some(None)),
             Some(value) => self.members_of(name, value).map(|members| Some(Some(members))),
         }
+    }
+
+    /// Of the members that haven't been taken yet.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.map.keys().cloned().collect()
     }
 
     /// Takes a list of objects, whose members can then be taken from each.

@@ -3,6 +3,7 @@
 
 mod deploy;
 mod domains;
+mod plans;
 mod recompile;
 mod source;
 mod unenforced;

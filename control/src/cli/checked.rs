@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use super::options::{LowArgs, LowGatewayArgs, ServeArgs, StatusArgs, UpArgs};
+use super::options::{LowArgs, LowGatewayArgs, ServeArgs, StatusArgs, StoreArgs, UpArgs};
 use crate::compile;
 use crate::publish::PublishSettings;
 use crate::secrets::SecretsKey;
@@ -61,6 +61,19 @@ impl UpArgs {
     }
 }
 
+impl StoreArgs {
+    /// The data directory, and what leads to the store.
+    ///
+    /// # Errors
+    /// What is wrong with which setting.
+    pub(super) fn settings(&self) -> Result<(PathBuf, StoreSettings), String> {
+        let given =
+            LowArgs { data_dir: self.data_dir.clone(), store: self.store.clone(), ..LowArgs::default() };
+        let low = given.or(read_file(self.config.as_deref())?);
+        Ok((data_dir(&low), store(&low)?))
+    }
+}
+
 impl StatusArgs {
     /// # Errors
     /// What is wrong with the file.
@@ -82,7 +95,7 @@ fn read_file(path: Option<&Path>) -> Result<LowArgs, String> {
 }
 
 fn settings(low: &LowArgs) -> Result<Settings, String> {
-    let data_dir = low.data_dir.clone().unwrap_or_else(|| PathBuf::from(DATA_DIR));
+    let data_dir = data_dir(low);
     Ok(Settings {
         listen: low.listen.unwrap_or(LISTEN),
         publish_socket: low.publish_socket.clone().unwrap_or_else(|| data_dir.join("publish.sock")),
@@ -101,6 +114,10 @@ fn settings(low: &LowArgs) -> Result<Settings, String> {
         quotas: quotas(low)?,
         request_log: low.request_log.unwrap_or(false),
     })
+}
+
+fn data_dir(low: &LowArgs) -> PathBuf {
+    low.data_dir.clone().unwrap_or_else(|| PathBuf::from(DATA_DIR))
 }
 
 fn store(low: &LowArgs) -> Result<StoreSettings, String> {
@@ -260,6 +277,23 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
             "openapi-values-max",
             low.openapi_values_max,
             default.openapi_values_max,
+        )?,
+        api_keys_max: positive("api-keys-max", low.api_keys_max, default.api_keys_max)?,
+        usage_plans_max: positive("usage-plans-max", low.usage_plans_max, default.usage_plans_max)?,
+        usage_plans_per_api_key_max: positive(
+            "usage-plans-per-api-key-max",
+            low.usage_plans_per_api_key_max,
+            default.usage_plans_per_api_key_max,
+        )?,
+        stages_per_usage_plan_max: positive(
+            "stages-per-usage-plan-max",
+            low.stages_per_usage_plan_max,
+            default.stages_per_usage_plan_max,
+        )?,
+        throttled_methods_per_usage_plan_stage_max: positive(
+            "throttled-methods-per-usage-plan-stage-max",
+            low.throttled_methods_per_usage_plan_stage_max,
+            default.throttled_methods_per_usage_plan_stage_max,
         )?,
         integration_timeout_ms_max: timeout_ms,
         http_integration_timeout_ms_max: http_timeout_ms,

@@ -33,6 +33,20 @@ pub(super) struct UpArgs {
     pub(super) gateway: LowGatewayArgs,
 }
 
+/// Where a store is, for what works on the store itself.
+#[derive(Debug, Args)]
+pub(super) struct StoreArgs {
+    /// TOML file that the serving control is given.
+    #[arg(long, value_name = "FILE", env = "TURNPIKE_CONTROL_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+    /// Directory of the keys and, by default, of the store [default: turnpike-data]
+    #[arg(long, env = "TURNPIKE_CONTROL_DATA_DIR", value_name = "DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+    /// PostgreSQL that the store is in, as postgres://USER:PASSWORD@HOST/DATABASE
+    #[arg(long, env = "TURNPIKE_CONTROL_STORE", value_name = "URL", hide_env_values = true)]
+    pub(super) store: Option<String>,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
     /// TOML file that the running control was given.
@@ -235,6 +249,21 @@ pub(super) struct LowArgs {
     /// Values that an OpenAPI document may unfold to, counting what aliases and references repeat [default: 1000000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_OPENAPI_VALUES_MAX", value_name = "VALUES")]
     pub(super) openapi_values_max: Option<usize>,
+    /// API keys [default: 10000]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_API_KEYS_MAX", value_name = "KEYS")]
+    pub(super) api_keys_max: Option<usize>,
+    /// Usage plans [default: 300]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_USAGE_PLANS_MAX", value_name = "PLANS")]
+    pub(super) usage_plans_max: Option<usize>,
+    /// Usage plans that an API key is in [default: 10]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_USAGE_PLANS_PER_API_KEY_MAX", value_name = "PLANS")]
+    pub(super) usage_plans_per_api_key_max: Option<usize>,
+    /// Stages of a usage plan [default: 100]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_STAGES_PER_USAGE_PLAN_MAX", value_name = "STAGES")]
+    pub(super) stages_per_usage_plan_max: Option<usize>,
+    /// Methods of one stage that a usage plan throttles by themselves [default: 300]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_THROTTLED_METHODS_PER_USAGE_PLAN_STAGE_MAX", value_name = "METHODS")]
+    pub(super) throttled_methods_per_usage_plan_stage_max: Option<usize>,
     /// Longest timeout of an integration, and the timeout of those that set none [default: 29000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_INTEGRATION_TIMEOUT_MS_MAX", value_name = "MS")]
     pub(super) integration_timeout_ms_max: Option<u32>,
@@ -307,7 +336,8 @@ impl LowArgs {
             authorizers_per_api_max models_per_api_max request_validators_per_api_max
             documentation_parts_per_api_max documentation_versions_per_api_max
             auto_deployments_kept client_certificates_max vpc_links_max certificates_max domain_names_max
-            mappings_per_domain_name_max truststore_dir
+            mappings_per_domain_name_max api_keys_max usage_plans_max usage_plans_per_api_key_max
+            stages_per_usage_plan_max throttled_methods_per_usage_plan_stage_max truststore_dir
             acme_directory_url acme_contact acme_ca_file acme_request_timeout_ms acme_publish_timeout_ms
             acme_order_timeout_ms acme_orders_max acme_tries_max acme_retry_s_min acme_retry_s_max
             openapi_depth_max openapi_values_max integration_timeout_ms_max http_integration_timeout_ms_max

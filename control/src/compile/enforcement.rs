@@ -146,7 +146,8 @@ const HTTP_STAGE: &[Line<HttpStage>] = &[
 const PARTS: &[(&str, &str)] = &[];
 
 /// Entities of the account, by their kind in the store, that do nothing.
-const ENTITIES: &[(&str, &str)] = &[];
+const ENTITIES: &[(&str, &str)] =
+    &[("api-key", "API keys"), ("usage-plan", "throttles and quotas of usage plans")];
 
 /// Why the method is refused, if it is.
 #[must_use]

@@ -4,6 +4,7 @@
 //! them into units. Whatever has a grammar is checked before it gets here.
 
 mod account;
+mod api_key;
 mod certificate;
 mod client_certificate;
 mod documentation;
@@ -26,9 +27,11 @@ mod server_name;
 mod stage;
 mod targets;
 mod uri;
+mod usage_plan;
 mod vpc_link;
 
 pub use account::AccountSettings;
+pub use api_key::{ApiKey, check_api_key_value};
 pub use certificate::{AcmeAccount, Certificate, Challenge, Issued, Order, Request, RequestFailure};
 pub use client_certificate::ClientCertificate;
 pub use documentation::{
@@ -76,6 +79,7 @@ pub use targets::{
     ProtocolVersion, Retry, Target, Targets, TargetsTls, rest_integration_id,
 };
 pub use uri::{IntegrationUri, Piece, UriError, check_uri_template};
+pub use usage_plan::{Granted, Period, PlanQuota, PlanStage, Throttle, UsagePlan, UsagePlanKey, method_key};
 pub use vpc_link::{HttpVpcLink, LinkTargets, RestVpcLink, link_id, link_variable};
 
 use std::collections::BTreeMap;

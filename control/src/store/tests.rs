@@ -11,34 +11,34 @@ use crate::model::{ApiProtocol, HttpApi, HttpStage};
 
 #[allow(dead_code, reason = "the suites of processes use the rest")]
 #[path = "../../tests/suite/support/postgres.rs"]
-mod server;
+pub(super) mod server;
 
 /// Where a test's store is.
-struct Place {
-    dir: tempfile::TempDir,
-    settings: StoreSettings,
+pub(super) struct Place {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) settings: StoreSettings,
 }
 
 impl Place {
-    fn sqlite() -> Self {
+    pub(super) fn sqlite() -> Self {
         Self { dir: tempfile::tempdir().expect("a directory"), settings: StoreSettings::default() }
     }
 
     /// A database of its own.
-    fn postgres() -> Self {
+    pub(super) fn postgres() -> Self {
         Self::at(&server::shared().database())
     }
 
-    fn at(url: &str) -> Self {
+    pub(super) fn at(url: &str) -> Self {
         let url = Some(url.parse().expect("valid"));
         Self { settings: StoreSettings { url, ..StoreSettings::default() }, ..Self::sqlite() }
     }
 
-    fn data_dir(&self) -> PathBuf {
+    pub(super) fn data_dir(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 
-    fn open(&self) -> Result<Store, StoreError> {
+    pub(super) fn open(&self) -> Result<Store, StoreError> {
         Store::open(&self.data_dir(), &self.settings)
     }
 }
@@ -76,15 +76,15 @@ fn store() -> (tempfile::TempDir, Store) {
     (dir, store)
 }
 
-fn api(id: &str) -> HttpApi {
+pub(super) fn api(id: &str) -> HttpApi {
     HttpApi::new(id.to_owned(), "n".to_owned(), ApiProtocol::Http, 7)
 }
 
-fn unit(byte: u8) -> Encoded {
+pub(super) fn unit(byte: u8) -> Encoded {
     Encoded { hash: UnitHash([byte; 32]), bytes: vec![byte; 100], secret: false }
 }
 
-fn stage_slot(api_id: &str) -> Slot {
+pub(super) fn stage_slot(api_id: &str) -> Slot {
     Slot::Stage { api_id: api_id.to_owned(), stage: "prod".to_owned() }
 }
 

@@ -43,6 +43,12 @@ impl<'a> Tx<'a> {
         Ok(self.secrets.open(context, sealed)?)
     }
 
+    /// What finds a secret text again: see [`Secrets::fingerprint`].
+    #[must_use]
+    pub fn fingerprint(&self, context: &str, text: &[u8]) -> String {
+        self.secrets.fingerprint(context, text)
+    }
+
     /// Whether any API, of either kind, has this id.
     ///
     /// # Errors

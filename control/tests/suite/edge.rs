@@ -47,7 +47,7 @@ fn operations_without_a_handler_are_named() {
     for (method, target, name) in [
         ("POST", "/restapis?mode=import", "ImportRestApi"),
         ("GET", "/v2/portals", "ListPortals (apigatewayv2)"),
-        ("POST", "/usageplans", "CreateUsagePlan"),
+        ("POST", "/v2/portals", "CreatePortal"),
     ] {
         inside.client.refused(501, error, name, method, target, "{}");
     }

@@ -262,7 +262,7 @@ fn route_settings_are_merged_and_deleted() {
             (
                 400,
                 BAD,
-                "throttlingRateLimit has to be",
+                "throttlingRateLimit can't be negative",
                 json!({"defaultRouteSettings": {"throttlingRateLimit": -0.5}}),
             ),
             (

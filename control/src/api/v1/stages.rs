@@ -63,6 +63,7 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
     let stage: RestStage = part(change, &api.id, call.parameter(1), NOUN)?;
     check_unmapped(change, &api.id, Some(&stage.name))?;
     change.tx.delete_part::<RestStage>(&api.id, &stage.name)?;
+    change.forget_stage(&api.id, Some(&stage.name))?;
     change.recompile(&api.id, &stage.name);
     Ok(Value::Null)
 }

@@ -47,7 +47,7 @@ fn take_one(mut members: Members, protocol: ApiProtocol) -> Result<RouteSettings
         detailed_metrics_enabled: members.boolean("detailedMetricsEnabled")?,
         logging_level,
         throttling_burst_tokens: members.integer("throttlingBurstLimit", 0..=i32::MAX.unsigned_abs())?,
-        throttling_rate: members.rate("throttlingRateLimit")?,
+        throttling_rate: members.number("throttlingRateLimit")?,
     };
     members.finish()?;
     let logs = settings.logging_level.is_some() || settings.data_trace_enabled == Some(true);

@@ -7,4 +7,5 @@ pub(crate) mod inside;
 #[allow(dead_code, reason = "the store's own tests use the rest")]
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod rest;
 pub(crate) mod stores;

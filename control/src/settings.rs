@@ -35,6 +35,7 @@ pub struct Settings {
     /// Without it, certificates can be imported and not requested.
     pub acme: Option<AcmeSettings>,
     pub quotas: Quotas,
+    pub audit: AuditSettings,
     /// One line a management request on standard error.
     pub request_log: bool,
 }
@@ -102,6 +103,23 @@ pub struct AcmeSettings {
     pub retry_s_max: u32,
 }
 
+/// How much of the audit log is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditSettings {
+    /// The newest; 0 turns the log off.
+    pub records_max: usize,
+    /// Older records go.
+    pub days_max: u32,
+    /// Of the documents before and after, in one record; what is beyond is named by its digest.
+    pub record_bytes_max: usize,
+}
+
+impl Default for AuditSettings {
+    fn default() -> Self {
+        Self { records_max: 100_000, days_max: 90, record_bytes_max: 256 << 10 }
+    }
+}
+
 /// Ceilings of what can be configured; AWS's by default, to be raised as needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quotas {
@@ -132,6 +150,10 @@ pub struct Quotas {
     pub domain_names_max: usize,
     pub mappings_per_domain_name_max: usize,
     pub routing_rules_per_domain_name_max: usize,
+    pub users_max: usize,
+    pub access_keys_per_user_max: usize,
+    /// All policies of a user together, white space apart.
+    pub user_policies_chars_max: usize,
     /// Lists and objects within each other in an OpenAPI document.
     pub openapi_depth_max: usize,
     /// Values that an OpenAPI document may unfold to, aliases and references counted as what they repeat.
@@ -170,6 +192,9 @@ impl Default for Quotas {
             domain_names_max: 120,
             mappings_per_domain_name_max: 200,
             routing_rules_per_domain_name_max: 50,
+            users_max: 5_000,
+            access_keys_per_user_max: 2,
+            user_policies_chars_max: 2_048,
             openapi_depth_max: 100,
             openapi_values_max: 1_000_000,
             api_keys_max: 10_000,

@@ -8,9 +8,9 @@ use super::call::Call;
 use super::error::ApiError;
 use super::operations::{Operation, Service};
 use super::reply::{Answer, Download};
-use super::turnpike::targets;
+use super::turnpike::{audit, targets};
 use super::{domains, v1, v2};
-use crate::change::{Change, Control, View};
+use crate::change::{Change, Control, Deed, View};
 use crate::model::{HttpAuthorizer, HttpDeployment, HttpIntegration, HttpModel, HttpRoute, HttpStage};
 
 /// What answers an operation.
@@ -22,7 +22,7 @@ enum Handler {
     Download(fn(&View<'_>, &Call) -> Result<Download, ApiError>),
 }
 
-/// Runs the operation.
+/// Runs the operation; the audit log has `deed` where it changes something.
 ///
 /// # Errors
 /// The operation's own; or it has no handler.
@@ -30,16 +30,22 @@ pub(super) async fn dispatch(
     control: &Arc<Control>,
     operation: &Operation,
     call: Call,
+    deed: Deed,
 ) -> Result<Answer, ApiError> {
     match supported(operation.service, operation.name)? {
         Handler::Look(look) => control.read_async(move |view| look(view, &call)).await.map(Answer::Json),
         Handler::Change(change) => {
-            control.change_async(move |under_way| change(under_way, &call)).await.map(Answer::Json)
+            control.change_for_async(deed, move |under_way| change(under_way, &call)).await.map(Answer::Json)
         }
         Handler::Download(download) => {
             control.read_async(move |view| download(view, &call)).await.map(Answer::Download)
         }
     }
+}
+
+/// Whether the operation changes something.
+pub(super) fn changes(operation: &Operation) -> bool {
+    matches!(handler(operation.service, operation.name), Some(Handler::Change(_)))
 }
 
 /// Runs a further operation within a change that is under way, as if it had been called for itself: what one
@@ -255,6 +261,7 @@ fn turnpike_handler(name: &str) -> Option<Handler> {
         "DeleteIntegrationTargets" => Handler::Change(targets::delete_of_integration),
         "PutMethodTargets" => Handler::Change(targets::put_of_method),
         "GetMethodTargets" => Handler::Look(targets::get_of_method),
+        "GetAuditRecords" => Handler::Look(audit::list),
         "DeleteMethodTargets" => Handler::Change(targets::delete_of_method),
         _ => return None,
     })

@@ -7,7 +7,9 @@ use super::options::{LowArgs, LowGatewayArgs, ServeArgs, StatusArgs, StoreArgs, 
 use crate::compile;
 use crate::publish::PublishSettings;
 use crate::secrets::SecretsKey;
-use crate::settings::{Account, AcmeSettings, PostgresSettings, Quotas, Settings, StoreSettings};
+use crate::settings::{
+    Account, AcmeSettings, AuditSettings, PostgresSettings, Quotas, Settings, StoreSettings,
+};
 use crate::store::UrlError;
 
 const DATA_DIR: &str = "turnpike-data";
@@ -112,6 +114,7 @@ fn settings(low: &LowArgs) -> Result<Settings, String> {
         truststore_dir: low.truststore_dir.clone(),
         acme: acme(low)?,
         quotas: quotas(low)?,
+        audit: audit(low)?,
         request_log: low.request_log.unwrap_or(false),
     })
 }
@@ -187,6 +190,15 @@ fn acme(low: &LowArgs) -> Result<Option<AcmeSettings>, String> {
         retry_s_min,
         retry_s_max,
     }))
+}
+
+fn audit(low: &LowArgs) -> Result<AuditSettings, String> {
+    let default = AuditSettings::default();
+    Ok(AuditSettings {
+        records_max: low.audit_records_max.unwrap_or(default.records_max),
+        days_max: positive("audit-days-max", low.audit_days_max, default.days_max)?,
+        record_bytes_max: low.audit_record_bytes_max.unwrap_or(default.record_bytes_max),
+    })
 }
 
 fn quotas(low: &LowArgs) -> Result<Quotas, String> {
@@ -271,6 +283,17 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
             "routing-rules-per-domain-name-max",
             low.routing_rules_per_domain_name_max,
             default.routing_rules_per_domain_name_max,
+        )?,
+        users_max: positive("users-max", low.users_max, default.users_max)?,
+        access_keys_per_user_max: positive(
+            "access-keys-per-user-max",
+            low.access_keys_per_user_max,
+            default.access_keys_per_user_max,
+        )?,
+        user_policies_chars_max: positive(
+            "user-policies-chars-max",
+            low.user_policies_chars_max,
+            default.user_policies_chars_max,
         )?,
         openapi_depth_max: positive("openapi-depth-max", low.openapi_depth_max, default.openapi_depth_max)?,
         openapi_values_max: positive(

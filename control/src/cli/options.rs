@@ -13,6 +13,7 @@ const STORE: &str = "Store";
 const LIMITS: &str = "Limits of the management API";
 const DOMAINS: &str = "Domain names and certificates";
 const QUOTAS: &str = "Quotas of what can be configured";
+const AUDIT: &str = "Audit log";
 const GATEWAYS: &str = "Gateways";
 const GATEWAY: &str = "The gateway beside";
 
@@ -249,6 +250,15 @@ pub(super) struct LowArgs {
     /// Values that an OpenAPI document may unfold to, counting what aliases and references repeat [default: 1000000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_OPENAPI_VALUES_MAX", value_name = "VALUES")]
     pub(super) openapi_values_max: Option<usize>,
+    /// Users who may call the management API, besides root [default: 5000]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_USERS_MAX", value_name = "USERS")]
+    pub(super) users_max: Option<usize>,
+    /// Access keys of a user [default: 2]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_ACCESS_KEYS_PER_USER_MAX", value_name = "KEYS")]
+    pub(super) access_keys_per_user_max: Option<usize>,
+    /// Characters of all policies of a user together, white space apart [default: 2048]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_USER_POLICIES_CHARS_MAX", value_name = "CHARACTERS")]
+    pub(super) user_policies_chars_max: Option<usize>,
     /// API keys [default: 10000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_API_KEYS_MAX", value_name = "KEYS")]
     pub(super) api_keys_max: Option<usize>,
@@ -267,6 +277,17 @@ pub(super) struct LowArgs {
     /// Longest timeout of an integration, and the timeout of those that set none [default: 29000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_INTEGRATION_TIMEOUT_MS_MAX", value_name = "MS")]
     pub(super) integration_timeout_ms_max: Option<u32>,
+
+    /// Records of the audit log that are kept; 0 turns it off [default: 100000]
+    #[arg(help_heading = AUDIT, long, env = "TURNPIKE_CONTROL_AUDIT_RECORDS_MAX", value_name = "RECORDS")]
+    pub(super) audit_records_max: Option<usize>,
+    /// Days that a record of the audit log is kept [default: 90]
+    #[arg(help_heading = AUDIT, long, env = "TURNPIKE_CONTROL_AUDIT_DAYS_MAX", value_name = "DAYS")]
+    pub(super) audit_days_max: Option<u32>,
+    /// Documents before and after in one record of the audit log; those beyond are named by their digest
+    /// [default: 262144]
+    #[arg(help_heading = AUDIT, long, env = "TURNPIKE_CONTROL_AUDIT_RECORD_BYTES_MAX", value_name = "BYTES")]
+    pub(super) audit_record_bytes_max: Option<usize>,
 
     /// Gateways connected at once [default: 256]
     #[arg(help_heading = GATEWAYS, long, env = "TURNPIKE_CONTROL_GATEWAYS_MAX", value_name = "GATEWAYS")]
@@ -340,6 +361,8 @@ impl LowArgs {
             stages_per_usage_plan_max throttled_methods_per_usage_plan_stage_max truststore_dir
             acme_directory_url acme_contact acme_ca_file acme_request_timeout_ms acme_publish_timeout_ms
             acme_order_timeout_ms acme_orders_max acme_tries_max acme_retry_s_min acme_retry_s_max
+            users_max access_keys_per_user_max user_policies_chars_max
+            audit_records_max audit_days_max audit_record_bytes_max
             openapi_depth_max openapi_values_max integration_timeout_ms_max http_integration_timeout_ms_max
             responses_per_integration_max routing_rules_per_domain_name_max gateways_max hello_timeout_ms write_timeout_ms
         } gateway: file.gateway)

@@ -11,6 +11,7 @@ mod documentation;
 mod domain_name;
 mod gateway_response;
 mod http;
+mod iam;
 mod ids;
 mod mapping;
 mod path_part;
@@ -46,6 +47,7 @@ pub use http::{
     HttpStage, JwtIssuer, LOGGING_LEVELS, RouteAuthorization, RouteResponse, RouteSettings, check_cors,
     check_model_name, check_model_schema, check_subtype,
 };
+pub use iam::{User, UserAccessKey, UserPolicy, check_user_name, check_user_path};
 pub use ids::{IdError, new_id, new_uuid};
 pub use mapping::{
     check_action_parameter, check_message_mapping, check_message_response_mapping, check_request_mapping,

@@ -27,11 +27,11 @@ fn calls_have_to_be_signed() {
         client.key = AccessKey { id: id.to_owned(), secret: secret.to_owned() };
         client
     };
-    with("other", "secret").refused(403, "UnrecognizedClientException", "'other'", "GET", "/v2/apis", "");
+    with("other", "secret").refused(403, "UnrecognizedClientException", "is invalid.", "GET", "/v2/apis", "");
     with("test", "wrong").refused(
         403,
         "InvalidSignatureException",
-        "secret access key",
+        "Check your AWS Secret Access Key",
         "GET",
         "/v2/apis",
         "",

@@ -1,5 +1,6 @@
 //! The management API and its processes, from the outside.
 
+mod access;
 mod command_line;
 mod crash;
 mod domains;

@@ -6,7 +6,7 @@ use turnpike_snapshot::{StageUnit, Unit};
 
 use super::{Change, ChangeError, View};
 use crate::compile::{self, COMPILER_REVISION, Reference};
-use crate::model::{HttpApi, HttpContent, HttpStage, RestApi, RestContent, RestStage, link_id};
+use crate::model::{ApiProtocol, HttpApi, HttpContent, HttpStage, RestApi, RestContent, RestStage, link_id};
 use crate::store::{Slot, StoreError};
 
 impl Change<'_> {
@@ -90,7 +90,11 @@ impl View<'_> {
         }
     }
 
+    /// Gateways don't serve WebSocket APIs.
     fn http_stage_unit(&self, api: &HttpApi, stage: &str) -> Result<Option<StageUnit>, ChangeError> {
+        if api.protocol == ApiProtocol::WebSocket {
+            return Ok(None);
+        }
         let Some(stage) = self.tx.part::<HttpStage>(&api.id, stage)? else { return Ok(None) };
         let Some(deployment) = &stage.deployment_id else { return Ok(None) };
         let Some(content) = self.tx.part::<HttpContent>(&api.id, deployment)? else { return Ok(None) };

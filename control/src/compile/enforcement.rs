@@ -96,7 +96,7 @@ const REST_API: &[Line<RestApi>] = &[
 const REST_STAGE: &[Line<RestStage>] = &[
     ("cacheClusterEnabled", |stage| stage.cache_cluster_enabled),
     ("tracingEnabled", |stage| stage.tracing_enabled),
-    ("methodSettings throttling", |stage| sets(stage, |setting| !setting.has_default_throttling())),
+    ("methodSettings throttling", |stage| sets(stage, MethodSetting::throttles)),
     ("methodSettings caching", |stage| sets(stage, |setting| setting.caching_enabled)),
     ("methodSettings logging", |stage| sets(stage, MethodSetting::logs)),
     ("methodSettings metrics", |stage| sets(stage, |setting| setting.metrics_enabled)),

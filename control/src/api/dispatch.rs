@@ -8,7 +8,7 @@ use super::call::Call;
 use super::error::ApiError;
 use super::operations::{Operation, Service};
 use super::reply::{Answer, Download};
-use super::turnpike::targets;
+use super::turnpike::{diff, targets};
 use super::{v1, v2};
 use crate::change::{Change, Control, View};
 use crate::model::{HttpDeployment, HttpIntegration, HttpRoute, HttpStage};
@@ -18,6 +18,8 @@ use crate::model::{HttpDeployment, HttpIntegration, HttpRoute, HttpStage};
 enum Handler {
     Look(fn(&View<'_>, &Call) -> Result<Value, ApiError>),
     Change(fn(&mut Change<'_>, &Call) -> Result<Value, ApiError>),
+    /// A change that is undone, which looks at what it would come to.
+    Rehearsal(fn(&mut Change<'_>, &Call) -> Result<Value, ApiError>),
     /// An answer that isn't JSON of the service's own shape.
     Download(fn(&View<'_>, &Call) -> Result<Download, ApiError>),
 }
@@ -35,6 +37,9 @@ pub(super) async fn dispatch(
         Handler::Look(look) => control.read_async(move |view| look(view, &call)).await.map(Answer::Json),
         Handler::Change(change) => {
             control.change_async(move |under_way| change(under_way, &call)).await.map(Answer::Json)
+        }
+        Handler::Rehearsal(rehearse) => {
+            control.rehearse_async(move |under_way| rehearse(under_way, &call)).await.map(Answer::Json)
         }
         Handler::Download(download) => {
             control.read_async(move |view| download(view, &call)).await.map(Answer::Download)
@@ -56,7 +61,9 @@ pub(super) fn run_within(
     match supported(service, name)? {
         Handler::Look(look) => look(change, call),
         Handler::Change(run) => run(change, call),
-        Handler::Download(_) => Err(ApiError::unsupported_operation(service.name(), name)),
+        Handler::Rehearsal(_) | Handler::Download(_) => {
+            Err(ApiError::unsupported_operation(service.name(), name))
+        }
     }
 }
 
@@ -69,7 +76,7 @@ pub(super) fn look_within(
 ) -> Result<Value, ApiError> {
     match supported(service, name)? {
         Handler::Look(look) => look(view, call),
-        Handler::Change(_) | Handler::Download(_) => {
+        Handler::Change(_) | Handler::Rehearsal(_) | Handler::Download(_) => {
             Err(ApiError::unsupported_operation(service.name(), name))
         }
     }
@@ -225,6 +232,7 @@ fn turnpike_handler(name: &str) -> Option<Handler> {
         "DeleteIntegrationTargets" => Handler::Change(targets::delete_of_integration),
         "PutMethodTargets" => Handler::Change(targets::put_of_method),
         "GetMethodTargets" => Handler::Look(targets::get_of_method),
+        "GetStageDiff" => Handler::Rehearsal(diff::of_stage),
         "DeleteMethodTargets" => Handler::Change(targets::delete_of_method),
         _ => return None,
     })

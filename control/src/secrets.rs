@@ -47,7 +47,10 @@ pub enum SecretsError {
     Damaged(String),
 }
 
-/// An encrypted text as documents hold it: base64 of nonce, ciphertext and tag.
+/// Before what is sealed, so that whoever shows a document can leave it out. Texts of earlier versions lack it.
+pub const SEALED_PREFIX: &str = "sealed:";
+
+/// An encrypted text as documents hold it: the prefix, and base64 of nonce, ciphertext and tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Sealed(String);
@@ -212,7 +215,7 @@ impl Secrets {
     /// # Errors
     /// As [`Self::seal_bytes`].
     pub fn seal(&self, context: &str, text: &[u8]) -> Result<Sealed, SecretsError> {
-        Ok(Sealed(BASE64_STANDARD.encode(self.seal_bytes(context, text)?)))
+        Ok(Sealed(format!("{SEALED_PREFIX}{}", BASE64_STANDARD.encode(self.seal_bytes(context, text)?))))
     }
 
     /// As [`Self::open_bytes`], from a document.
@@ -220,7 +223,8 @@ impl Secrets {
     /// # Errors
     /// As [`Self::open_bytes`].
     pub fn open(&self, context: &str, sealed: &Sealed) -> Result<Vec<u8>, SecretsError> {
-        let sealed = BASE64_STANDARD.decode(&sealed.0);
+        let text = sealed.0.strip_prefix(SEALED_PREFIX).unwrap_or(&sealed.0);
+        let sealed = BASE64_STANDARD.decode(text);
         self.open_bytes(context, &sealed.map_err(|_| SecretsError::Damaged(context.to_owned()))?)
     }
 }
@@ -261,6 +265,9 @@ mod tests {
         let sealed = made.seal("a key", b"text").expect("sealed");
         let again = Secrets::load(dir.path(), None).expect("readable").expect("there");
         assert_eq!(again.open("a key", &sealed).expect("opens"), b"text");
+        assert!(sealed.0.starts_with(SEALED_PREFIX));
+        let earlier = Sealed(sealed.0.replace(SEALED_PREFIX, ""));
+        assert_eq!(again.open("a key", &earlier).expect("opens"), b"text");
     }
 
     #[test]

@@ -11,6 +11,13 @@ pub fn now_s() -> i64 {
     i64::try_from(since_1970).unwrap_or(i64::MAX)
 }
 
+/// Now, in microseconds since 1970.
+#[must_use]
+pub fn now_us() -> i64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros());
+    i64::try_from(since_1970).unwrap_or(i64::MAX)
+}
+
 /// `2026-11-21T08:07:27Z`.
 #[must_use]
 pub fn iso8601(at_s: i64) -> String {

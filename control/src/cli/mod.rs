@@ -1,6 +1,7 @@
 //! The operator's command line.
 
 mod api;
+mod audit;
 mod backup;
 mod call;
 mod checked;
@@ -28,6 +29,7 @@ mod up;
 use clap::{Parser, Subcommand};
 
 use api::ApiArgs;
+use audit::AuditArgs;
 use backup::{BackupArgs, RestoreArgs};
 use client::Reach;
 use completions::CompletionsArgs;
@@ -105,6 +107,8 @@ enum Command {
     Plan(PlanArgs),
     /// List, show, make, map and delete custom domain names.
     Domain(DomainArgs),
+    /// Show who changed what, and what policies refused, the newest first.
+    Audit(AuditArgs),
     /// List the connected gateways, and which version each serves.
     Gateways(Reach),
     /// Write everything that the store holds to a file, while control serves from it.
@@ -152,6 +156,7 @@ impl Cli {
                 Command::Key(args) => key::run(args).await,
                 Command::Plan(args) => plan::run(args).await,
                 Command::Domain(args) => domain::run(args).await,
+                Command::Audit(args) => audit::run(args).await,
                 Command::Gateways(reach) => gateways::run(&reach).await,
                 Command::Completions(args) => completions::run(&args),
             }

@@ -7,9 +7,11 @@
 //! it. One process at a time holds a data directory. Calls block: async callers go through
 //! `tokio::task::spawn_blocking`.
 
+mod audit;
 pub mod backup;
 mod entities;
 mod error;
+mod journal;
 mod lease;
 mod lock;
 mod pool;
@@ -30,7 +32,9 @@ use std::path::Path;
 use tokio::sync::watch;
 use turnpike_snapshot::UnitHash;
 
+pub use audit::{AuditEntry, AuditFilter, audit_id};
 pub use error::StoreError;
+pub use journal::{DocumentChange, DocumentId};
 pub use lock::LockError;
 pub use published::{Slot, UNITS_KEPT_VERSIONS};
 pub use tx::{Page, Tx};

@@ -4,6 +4,7 @@ pub(super) mod api_keys;
 mod api_settings;
 pub(super) mod apis;
 pub(super) mod base_path_mappings;
+mod canary;
 pub(super) mod client_certificates;
 pub(super) mod deployments;
 pub(super) mod domain_names;

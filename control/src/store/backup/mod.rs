@@ -39,7 +39,7 @@ struct Table {
     page_rows: usize,
 }
 
-const TABLES: [Table; 9] = [
+const TABLES: [Table; 10] = [
     Table { name: "api", columns: &["id", "kind", "doc"], key: 1, page_rows: 500 },
     Table { name: "part", columns: &["api_id", "kind", "id", "name", "doc"], key: 3, page_rows: 500 },
     Table {
@@ -54,6 +54,7 @@ const TABLES: [Table; 9] = [
     Table { name: "root", columns: &["one", "version", "bytes"], key: 1, page_rows: 1 },
     Table { name: "compiler", columns: &["one", "revision"], key: 1, page_rows: 1 },
     Table { name: "secrets", columns: &["one", "probe"], key: 1, page_rows: 1 },
+    Table { name: "audit", columns: &["id", "actor", "operation", "resource", "doc"], key: 1, page_rows: 32 },
 ];
 
 /// What belongs to running processes alone.

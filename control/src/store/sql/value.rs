@@ -171,6 +171,13 @@ impl<A: FromCell, B: FromCell, C: FromCell> FromRow for (A, B, C) {
     }
 }
 
+impl<A: FromCell, B: FromCell, C: FromCell, D: FromCell> FromRow for (A, B, C, D) {
+    fn from_row(cells: Vec<Cell>) -> Option<Self> {
+        let [a, b, c, d] = <[Cell; 4]>::try_from(cells).ok()?;
+        Some((A::from_cell(a)?, B::from_cell(b)?, C::from_cell(c)?, D::from_cell(d)?))
+    }
+}
+
 /// A row of a table that is copied as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::store) struct Cells(pub(in crate::store) Vec<Cell>);

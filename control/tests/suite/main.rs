@@ -21,5 +21,6 @@ mod rest_methods;
 mod rest_resources;
 mod rest_stages;
 mod routing_rules;
+mod shared_store;
 mod support;
 mod upstream_tls;

@@ -45,7 +45,6 @@ fn operations_without_a_handler_are_named() {
     let (_dir, inside) = start();
     let error = "UnsupportedOperationException";
     for (method, target, name) in [
-        ("POST", "/restapis?mode=import", "ImportRestApi"),
         ("POST", "/v2/apis/a/authorizers", "CreateAuthorizer (apigatewayv2)"),
         ("GET", "/v2/portals", "ListPortals (apigatewayv2)"),
         ("POST", "/usageplans", "CreateUsagePlan"),

@@ -7,6 +7,7 @@ mod edge;
 mod http_api;
 mod links;
 mod openapi_http;
+mod openapi_rest;
 mod rest_api;
 mod support;
 mod upstream_tls;

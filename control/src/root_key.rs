@@ -1,4 +1,5 @@
-//! The root access key: made on first start, kept in the data directory, or given by the environment.
+//! The root access key: made on first start, kept in the data directory, or given by the environment. Users' keys
+//! are made in the same form.
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -17,6 +18,8 @@ pub const SECRET_ENV: &str = "TURNPIKE_ROOT_SECRET_ACCESS_KEY";
 const ID_PREFIX: &str = "AKIA";
 const ID_RANDOM_LEN: usize = 16;
 const SECRET_LEN: usize = 40;
+const USER_ID_PREFIX: &str = "AIDA";
+const USER_ID_RANDOM_LEN: usize = 17;
 /// 32 and 64 characters, so that the low bits of a random byte choose each with equal chance.
 const ID_ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const SECRET_ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -91,9 +94,25 @@ fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Option<
     }
 }
 
-fn make(data_dir: &Path) -> Result<AccessKey, RootKeyError> {
+/// An access key in AWS's form.
+///
+/// # Errors
+/// When the system gives no random bytes.
+pub fn new_access_key() -> Result<AccessKey, RootKeyError> {
     let id = format!("{ID_PREFIX}{}", random_text(ID_ALPHABET, ID_RANDOM_LEN)?);
-    let key = AccessKey { id, secret: random_text(SECRET_ALPHABET, SECRET_LEN)? };
+    Ok(AccessKey { id, secret: random_text(SECRET_ALPHABET, SECRET_LEN)? })
+}
+
+/// A user's id in AWS's form.
+///
+/// # Errors
+/// When the system gives no random bytes.
+pub fn new_user_id() -> Result<String, RootKeyError> {
+    Ok(format!("{USER_ID_PREFIX}{}", random_text(ID_ALPHABET, USER_ID_RANDOM_LEN)?))
+}
+
+fn make(data_dir: &Path) -> Result<AccessKey, RootKeyError> {
+    let key = new_access_key()?;
     let path = data_dir.join(FILE);
     write_whole(&path, &key).map_err(|source| RootKeyError::Write { path, source })?;
     Ok(key)

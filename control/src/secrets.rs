@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +47,10 @@ pub enum SecretsError {
     Damaged(String),
 }
 
-/// An encrypted text as documents hold it: base64 of nonce, ciphertext and tag.
+/// Before what is sealed, so that whoever shows a document can leave it out. Texts of earlier versions lack it.
+pub const SEALED_PREFIX: &str = "sealed:";
+
+/// An encrypted text as documents hold it: the prefix, and base64 of nonce, ciphertext and tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Sealed(String);
@@ -70,6 +74,39 @@ impl SecretsKey {
         std::env::var(KEY_ENV).ok().map(|digits| Self::parse(&digits)).transpose()
     }
 
+    /// The key that is given, or that of a data directory; `None` when there is neither.
+    ///
+    /// # Errors
+    /// When the file can't be read, or holds something else.
+    pub(crate) fn load(data_dir: &Path, given: Option<&Self>) -> Result<Option<Self>, SecretsError> {
+        if given.is_some() {
+            return Ok(given.cloned());
+        }
+        let path = data_dir.join(FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(SecretsError::File { path, why: error.to_string() }),
+        };
+        match parse_key(text.trim_end()) {
+            Some(key) => Ok(Some(Self(key))),
+            None => Err(SecretsError::File { path, why: "it isn't 64 hexadecimal digits".to_owned() }),
+        }
+    }
+
+    /// Writes it to the data directory's file.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub(crate) fn keep(&self, data_dir: &Path) -> Result<(), SecretsError> {
+        let path = data_dir.join(FILE);
+        write_whole(&path, &self.0).map_err(|source| SecretsError::Write { path, source })
+    }
+
+    pub(crate) fn digits(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// # Errors
     /// When it isn't 64 hexadecimal digits.
     pub fn parse(digits: &str) -> Result<Self, SecretsError> {
@@ -80,6 +117,7 @@ impl SecretsKey {
 /// Encrypts and decrypts under the key of one store.
 pub struct Secrets {
     key: LessSafeKey,
+    fingerprints: hmac::Key,
 }
 
 impl std::fmt::Debug for Secrets {
@@ -94,19 +132,13 @@ impl Secrets {
     /// # Errors
     /// When the file can't be read, or holds something else.
     pub(crate) fn load(data_dir: &Path, given: Option<&SecretsKey>) -> Result<Option<Self>, SecretsError> {
-        if let Some(SecretsKey(key)) = given {
-            return Self::of(key).map(Some);
-        }
-        let path = data_dir.join(FILE);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(SecretsError::File { path, why: error.to_string() }),
-        };
-        match parse_key(text.trim_end()) {
-            Some(key) => Self::of(&key).map(Some),
-            None => Err(SecretsError::File { path, why: "it isn't 64 hexadecimal digits".to_owned() }),
-        }
+        SecretsKey::load(data_dir, given)?.as_ref().map(Self::with).transpose()
+    }
+
+    /// # Errors
+    /// None that can be had here: the key is of the right length.
+    pub(crate) fn with(key: &SecretsKey) -> Result<Self, SecretsError> {
+        Self::of(&key.0)
     }
 
     /// Makes the key of a data directory that has none.
@@ -116,8 +148,7 @@ impl Secrets {
     pub(crate) fn make(data_dir: &Path) -> Result<Self, SecretsError> {
         let mut key = [0; KEY_BYTES];
         SystemRandom::new().fill(&mut key).map_err(|_| SecretsError::Random)?;
-        let path = data_dir.join(FILE);
-        write_whole(&path, &key).map_err(|source| SecretsError::Write { path, source })?;
+        SecretsKey(key).keep(data_dir)?;
         Self::of(&key)
     }
 
@@ -132,9 +163,23 @@ impl Secrets {
     }
 
     fn of(key: &[u8; KEY_BYTES]) -> Result<Self, SecretsError> {
+        // A key of its own: what encrypts does nothing else.
+        let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), b"turnpike fingerprints");
+        let fingerprints = hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref());
         // Fails for another length only.
         let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| SecretsError::Random)?;
-        Ok(Self { key: LessSafeKey::new(key) })
+        Ok(Self { key: LessSafeKey::new(key), fingerprints })
+    }
+
+    /// What finds a text again without showing it: the same for the same text in the same context, and of no use to
+    /// who hasn't the key (HMAC-SHA-256, in hexadecimal).
+    #[must_use]
+    pub fn fingerprint(&self, context: &str, text: &[u8]) -> String {
+        let mut signing = hmac::Context::with_key(&self.fingerprints);
+        signing.update(context.as_bytes());
+        signing.update(&[0]);
+        signing.update(text);
+        signing.sign().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Nonce, ciphertext and tag. `context` says what the text is, and where.
@@ -170,7 +215,7 @@ impl Secrets {
     /// # Errors
     /// As [`Self::seal_bytes`].
     pub fn seal(&self, context: &str, text: &[u8]) -> Result<Sealed, SecretsError> {
-        Ok(Sealed(BASE64_STANDARD.encode(self.seal_bytes(context, text)?)))
+        Ok(Sealed(format!("{SEALED_PREFIX}{}", BASE64_STANDARD.encode(self.seal_bytes(context, text)?))))
     }
 
     /// As [`Self::open_bytes`], from a document.
@@ -178,7 +223,8 @@ impl Secrets {
     /// # Errors
     /// As [`Self::open_bytes`].
     pub fn open(&self, context: &str, sealed: &Sealed) -> Result<Vec<u8>, SecretsError> {
-        let sealed = BASE64_STANDARD.decode(&sealed.0);
+        let text = sealed.0.strip_prefix(SEALED_PREFIX).unwrap_or(&sealed.0);
+        let sealed = BASE64_STANDARD.decode(text);
         self.open_bytes(context, &sealed.map_err(|_| SecretsError::Damaged(context.to_owned()))?)
     }
 }
@@ -219,6 +265,9 @@ mod tests {
         let sealed = made.seal("a key", b"text").expect("sealed");
         let again = Secrets::load(dir.path(), None).expect("readable").expect("there");
         assert_eq!(again.open("a key", &sealed).expect("opens"), b"text");
+        assert!(sealed.0.starts_with(SEALED_PREFIX));
+        let earlier = Sealed(sealed.0.replace(SEALED_PREFIX, ""));
+        assert_eq!(again.open("a key", &earlier).expect("opens"), b"text");
     }
 
     #[test]
@@ -249,6 +298,21 @@ mod tests {
         assert_eq!(opened.open("a", &sealed.expect("sealed")).expect("opens"), b"text");
         assert!(matches!(SecretsKey::parse("ab"), Err(SecretsError::Environment)));
         assert!(!format!("{same:?}").contains(digits.trim_end()));
+    }
+
+    #[test]
+    fn fingerprints_are_of_one_key_context_and_text() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let secrets = Secrets::make(dir.path()).expect("made");
+        let print = secrets.fingerprint("a", b"text");
+        assert_eq!((print.len(), &print), (64, &secrets.fingerprint("a", b"text")));
+        let other = Secrets::make(dir.path()).expect("made");
+        let others = [
+            secrets.fingerprint("b", b"text"),
+            secrets.fingerprint("a", b"t"),
+            other.fingerprint("a", b"text"),
+        ];
+        assert!(!others.contains(&print));
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub struct Settings {
     /// Without it, certificates can be imported and not requested.
     pub acme: Option<AcmeSettings>,
     pub quotas: Quotas,
+    pub audit: AuditSettings,
     /// One line a management request on standard error.
     pub request_log: bool,
 }
@@ -102,6 +103,23 @@ pub struct AcmeSettings {
     pub retry_s_max: u32,
 }
 
+/// How much of the audit log is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditSettings {
+    /// The newest; 0 turns the log off.
+    pub records_max: usize,
+    /// Older records go.
+    pub days_max: u32,
+    /// Of the documents before and after, in one record; what is beyond is named by its digest.
+    pub record_bytes_max: usize,
+}
+
+impl Default for AuditSettings {
+    fn default() -> Self {
+        Self { records_max: 100_000, days_max: 90, record_bytes_max: 256 << 10 }
+    }
+}
+
 /// Ceilings of what can be configured; AWS's by default, to be raised as needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quotas {
@@ -109,11 +127,15 @@ pub struct Quotas {
     pub apis_max: usize,
     pub routes_per_api_max: usize,
     pub integrations_per_api_max: usize,
+    /// Of a WebSocket API.
+    pub responses_per_integration_max: usize,
     pub resources_per_api_max: usize,
     pub stages_per_api_max: usize,
-    /// Of a REST API, as the four below are.
+    /// Of an API of either service.
     pub authorizers_per_api_max: usize,
+    /// Of an API of either service.
     pub models_per_api_max: usize,
+    /// Of a REST API, as the two below are.
     pub request_validators_per_api_max: usize,
     pub documentation_parts_per_api_max: usize,
     pub documentation_versions_per_api_max: usize,
@@ -127,12 +149,25 @@ pub struct Quotas {
     pub certificates_max: usize,
     pub domain_names_max: usize,
     pub mappings_per_domain_name_max: usize,
+    pub routing_rules_per_domain_name_max: usize,
+    pub users_max: usize,
+    pub access_keys_per_user_max: usize,
+    /// All policies of a user together, white space apart.
+    pub user_policies_chars_max: usize,
     /// Lists and objects within each other in an OpenAPI document.
     pub openapi_depth_max: usize,
     /// Values that an OpenAPI document may unfold to, aliases and references counted as what they repeat.
     pub openapi_values_max: usize,
+    pub api_keys_max: usize,
+    pub usage_plans_max: usize,
+    pub usage_plans_per_api_key_max: usize,
+    pub stages_per_usage_plan_max: usize,
+    /// Methods of one stage that a usage plan throttles by themselves.
+    pub throttled_methods_per_usage_plan_stage_max: usize,
     /// An integration's timeout, and the default of those that set none.
     pub integration_timeout_ms_max: u32,
+    /// The same of HTTP APIs.
+    pub http_integration_timeout_ms_max: u32,
 }
 
 impl Default for Quotas {
@@ -141,6 +176,7 @@ impl Default for Quotas {
             apis_max: 600,
             routes_per_api_max: 300,
             integrations_per_api_max: 300,
+            responses_per_integration_max: 100,
             resources_per_api_max: 300,
             stages_per_api_max: 10,
             authorizers_per_api_max: 10,
@@ -155,9 +191,19 @@ impl Default for Quotas {
             certificates_max: 2_500,
             domain_names_max: 120,
             mappings_per_domain_name_max: 200,
+            routing_rules_per_domain_name_max: 50,
+            users_max: 5_000,
+            access_keys_per_user_max: 2,
+            user_policies_chars_max: 2_048,
             openapi_depth_max: 100,
             openapi_values_max: 1_000_000,
+            api_keys_max: 10_000,
+            usage_plans_max: 300,
+            usage_plans_per_api_key_max: 10,
+            stages_per_usage_plan_max: 100,
+            throttled_methods_per_usage_plan_stage_max: 300,
             integration_timeout_ms_max: 29_000,
+            http_integration_timeout_ms_max: 30_000,
         }
     }
 }

@@ -11,11 +11,44 @@ pub fn now_s() -> i64 {
     i64::try_from(since_1970).unwrap_or(i64::MAX)
 }
 
+/// Now, in microseconds since 1970.
+#[must_use]
+pub fn now_us() -> i64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros());
+    i64::try_from(since_1970).unwrap_or(i64::MAX)
+}
+
 /// `2026-11-21T08:07:27Z`.
 #[must_use]
 pub fn iso8601(at_s: i64) -> String {
     let Civil { year, month, day, hour, minute, second } = Civil::of(at_s);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// The day, counted from 1970.
+#[must_use]
+pub fn day_of(at_s: i64) -> i64 {
+    at_s.div_euclid(DAY_S)
+}
+
+/// `2026-11-21`.
+#[must_use]
+pub fn iso_day(day: i64) -> String {
+    iso8601(day * DAY_S).chars().take(10).collect()
+}
+
+/// Reads `2026-11-21`; `None` when it isn't exactly that.
+#[must_use]
+pub fn parse_iso_day(text: &str) -> Option<i64> {
+    let at_s = parse_amz_date(&format!("{}T000000Z", text.replace('-', "")))?;
+    (iso_day(day_of(at_s)) == text).then_some(day_of(at_s))
+}
+
+/// The day of its month, from 1, and of its week, from Sunday at 0.
+#[must_use]
+pub fn day_in_month_and_week(day: i64) -> (i64, i64) {
+    // The first day of 1970 was a Thursday.
+    (Civil::of(day * DAY_S).day, (day + 4).rem_euclid(7))
 }
 
 /// `20261121T080727Z`, as `x-amz-date` has it.
@@ -103,6 +136,16 @@ mod tests {
         for day in 0..73_000 {
             let at_s = day * DAY_S + 3_723;
             assert_eq!(parse_amz_date(&amz_date(at_s)), Some(at_s), "day {day}");
+        }
+    }
+
+    #[test]
+    fn days() {
+        assert_eq!((iso_day(0).as_str(), day_in_month_and_week(0)), ("1970-01-01", (1, 4)));
+        let day = parse_iso_day("2026-11-21").expect("a day");
+        assert_eq!((iso_day(day).as_str(), day_in_month_and_week(day)), ("2026-11-21", (21, 6)));
+        for text in ["", "2026-11-31", "20261121", "2026-1-121", "2026-11-21T00:00:00Z", "１026-11-21"] {
+            assert_eq!(parse_iso_day(text), None, "{text}");
         }
     }
 

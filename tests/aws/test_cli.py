@@ -109,8 +109,8 @@ def test_a_rest_api_with_a_variable(up, aws, origin):
 def test_errors_reach_the_terminal(aws):
     done = aws.run("apigatewayv2", "get-api", "--api-id", "nosuch")
     assert done.returncode != 0 and "NotFoundException" in done.stderr
-    done = aws.run("apigateway", "get-api-keys")
-    assert done.returncode != 0 and "GetApiKeys" in done.stderr
+    done = aws.run("apigatewayv2", "list-portals")
+    assert done.returncode != 0 and "ListPortals" in done.stderr
 
 
 def children_of(process):

@@ -127,7 +127,40 @@ def test_shells_complete_the_command_line(control):
 def test_every_command_has_help(control):
     text = control("--help")
     commands = [line.split()[0] for line in text.split("Commands:")[1].splitlines() if line.startswith("  ") and line[2] not in " -"]
-    assert {"api", "route", "stage", "deploy", "rollback", "domain", "gateways", "status"} <= set(commands)
+    assert {"api", "route", "stage", "deploy", "rollback", "key", "plan", "domain", "gateways", "status"} <= set(commands)
     for command in commands:
         if command != "help":
             assert "Usage:" in control(command, "--help")
+
+
+def test_keys_and_plans(control, tmp_path):
+    api_id = control("api", "create", "line-plans", "--type", "rest").strip()
+    control("route", "create", api_id, "GET /", "--target", "http://127.0.0.1:1")
+    control("deploy", api_id, "prod")
+    limits = ("--rate", "10", "--burst", "20", "--quota", "1000", "--period", "month")
+    plan = control("plan", "create", "gold", "--stage", f"{api_id}:prod", *limits).strip()
+    assert "10.0/s, 20 at once" in control("plan", "list") and "1000 a month" in control("plan", "show", plan)
+    (tmp_path / "value").write_text("a-value-of-the-command-line\n")
+    made = control.json("key", "create", "line-key", "--value-file", tmp_path / "value", "--plan", plan)
+    assert made["value"] == "a-value-of-the-command-line" and made["enabled"]
+    assert "a-value" not in control("key", "show", "line-key") + control("key", "list", "--name", "line-")
+    shown = control("key", "show", "line-key", "--value")
+    assert "a-value-of-the-command-line" in shown and f"{plan} (gold)" in shown
+    control("key", "disable", "line-key")
+    assert control.json("key", "show", made["id"])["enabled"] is False
+    control("key", "enable", "line-key")
+    control("key", "detach", "line-key", "--plan", plan)
+    control("key", "attach", "line-key", "--plan", plan)
+    assert "because there are API Stages" in control.refused("plan", "delete", plan)
+    control("plan", "detach", plan, f"{api_id}:prod")
+    control("plan", "attach", plan, "line-plans:prod")
+    control("plan", "detach", plan, "line-plans:prod")
+    control("plan", "delete", plan)
+    (tmp_path / "keys.csv").write_text("name,key\nline-imported,imported-by-the-command-line\nx,short\n")
+    said = control("key", "import", tmp_path / "keys.csv").splitlines()
+    assert len(said) == 2 and said[1].startswith("warning: Line 3: ")
+    assert "Line 3" in control.refused("key", "import", tmp_path / "keys.csv", "--fail-on-warnings")
+    for name in ("line-imported", "line-key"):
+        control("key", "delete", name)
+    assert control("key", "list", "--name", "line-") == "no API keys\n"
+    control("api", "delete", api_id)

@@ -61,6 +61,20 @@ impl Call {
         }
     }
 
+    /// A query parameter that says yes or no; absent, it says no.
+    ///
+    /// # Errors
+    /// When it says something else, or comes twice.
+    pub(super) fn query_flag(&self, name: &str) -> Result<bool, ApiError> {
+        match self.query_value(name)?.as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(other) => {
+                Err(ApiError::bad_request(format!("{name} has to be true or false, not '{other}'")))
+            }
+        }
+    }
+
     /// What a list was asked for, by the service's names for its parameters.
     ///
     /// # Errors
@@ -112,6 +126,14 @@ pub(super) fn page_answer<T>(page: &Page<T>, names: &PagingNames, item: impl Fn(
         answer.insert(names.token.to_owned(), id_token(last).into());
     }
     Value::Object(answer)
+}
+
+/// The page of things that are at hand, each under a name that says its place; `all` is in the order of the names.
+pub(super) fn page_of<T>(all: impl Iterator<Item = (String, T)>, paging: &Paging) -> Page<T> {
+    let mut rest = all.filter(|(name, _)| *name > paging.after);
+    let (names, items): (Vec<String>, Vec<T>) = rest.by_ref().take(paging.limit).unzip();
+    let last = names.into_iter().next_back().filter(|_| rest.next().is_some());
+    Page { items, last }
 }
 
 /// Without the members that are `null`: AWS leaves out what isn't set.
@@ -169,6 +191,15 @@ mod tests {
         }
         for query in ["maxResults=0", "maxResults=501", "maxResults=x", "maxResults=-1", "nextToken=zz"] {
             assert_eq!(call(query).paging(&NAMES).expect_err(query).status, 400);
+        }
+    }
+
+    #[test]
+    fn flags_are_true_or_false() {
+        let flag = |query| call(query).query_flag("x");
+        assert_eq!((flag(""), flag("x=false"), flag("x=true")), (Ok(false), Ok(false), Ok(true)));
+        for query in ["x=1", "x=TRUE", "x=true&x=true"] {
+            assert_eq!(flag(query).expect_err(query).status, 400);
         }
     }
 

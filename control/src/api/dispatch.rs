@@ -8,10 +8,10 @@ use super::call::Call;
 use super::error::ApiError;
 use super::operations::{Operation, Service};
 use super::reply::{Answer, Download};
-use super::turnpike::targets;
-use super::{v1, v2};
-use crate::change::{Change, Control, View};
-use crate::model::{HttpDeployment, HttpIntegration, HttpRoute, HttpStage};
+use super::turnpike::{audit, targets};
+use super::{domains, v1, v2};
+use crate::change::{Change, Control, Deed, View};
+use crate::model::{HttpAuthorizer, HttpDeployment, HttpIntegration, HttpModel, HttpRoute, HttpStage};
 
 /// What answers an operation.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +22,7 @@ enum Handler {
     Download(fn(&View<'_>, &Call) -> Result<Download, ApiError>),
 }
 
-/// Runs the operation.
+/// Runs the operation; the audit log has `deed` where it changes something.
 ///
 /// # Errors
 /// The operation's own; or it has no handler.
@@ -30,16 +30,22 @@ pub(super) async fn dispatch(
     control: &Arc<Control>,
     operation: &Operation,
     call: Call,
+    deed: Deed,
 ) -> Result<Answer, ApiError> {
     match supported(operation.service, operation.name)? {
         Handler::Look(look) => control.read_async(move |view| look(view, &call)).await.map(Answer::Json),
         Handler::Change(change) => {
-            control.change_async(move |under_way| change(under_way, &call)).await.map(Answer::Json)
+            control.change_for_async(deed, move |under_way| change(under_way, &call)).await.map(Answer::Json)
         }
         Handler::Download(download) => {
             control.read_async(move |view| download(view, &call)).await.map(Answer::Download)
         }
     }
+}
+
+/// Whether the operation changes something.
+pub(super) fn changes(operation: &Operation) -> bool {
+    matches!(handler(operation.service, operation.name), Some(Handler::Change(_)))
 }
 
 /// Runs a further operation within a change that is under way, as if it had been called for itself: what one
@@ -137,12 +143,29 @@ fn v1_handler(name: &str) -> Option<Handler> {
         "GetDomainName" => Handler::Look(v1::domain_names::get),
         "GetDomainNames" => Handler::Look(v1::domain_names::list),
         "UpdateDomainName" => Handler::Change(v1::domain_names::update),
-        "DeleteDomainName" => Handler::Change(v1::domain_names::delete),
+        "DeleteDomainName" => Handler::Change(domains::delete),
         "CreateBasePathMapping" => Handler::Change(v1::base_path_mappings::create),
         "GetBasePathMapping" => Handler::Look(v1::base_path_mappings::get),
         "GetBasePathMappings" => Handler::Look(v1::base_path_mappings::list),
         "UpdateBasePathMapping" => Handler::Change(v1::base_path_mappings::update),
         "DeleteBasePathMapping" => Handler::Change(v1::base_path_mappings::delete),
+        "CreateApiKey" => Handler::Change(v1::api_keys::create),
+        "GetApiKey" => Handler::Look(v1::api_keys::get),
+        "GetApiKeys" => Handler::Look(v1::api_keys::list),
+        "UpdateApiKey" => Handler::Change(v1::api_keys::update),
+        "DeleteApiKey" => Handler::Change(v1::api_keys::delete),
+        "ImportApiKeys" => Handler::Change(v1::api_keys::import),
+        "CreateUsagePlan" => Handler::Change(v1::usage_plans::create),
+        "GetUsagePlan" => Handler::Look(v1::usage_plans::get),
+        "GetUsagePlans" => Handler::Look(v1::usage_plans::list),
+        "UpdateUsagePlan" => Handler::Change(v1::usage_plans::update),
+        "DeleteUsagePlan" => Handler::Change(v1::usage_plans::delete),
+        "CreateUsagePlanKey" => Handler::Change(v1::usage_plan_keys::create),
+        "GetUsagePlanKey" => Handler::Look(v1::usage_plan_keys::get),
+        "GetUsagePlanKeys" => Handler::Look(v1::usage_plan_keys::list),
+        "DeleteUsagePlanKey" => Handler::Change(v1::usage_plan_keys::delete),
+        "GetUsage" => Handler::Look(v1::usage::get),
+        "UpdateUsage" => Handler::Change(v1::usage::update),
         "CreateVpcLink" => Handler::Change(v1::vpc_links::create),
         "GetVpcLink" => Handler::Look(v1::vpc_links::get),
         "GetVpcLinks" => Handler::Look(v1::vpc_links::list),
@@ -159,21 +182,46 @@ fn v2_handler(name: &str) -> Option<Handler> {
         "GetApis" => Handler::Look(v2::apis::list),
         "UpdateApi" => Handler::Change(v2::apis::update),
         "DeleteApi" => Handler::Change(v2::apis::delete),
+        "DeleteCorsConfiguration" => Handler::Change(v2::cors::delete),
         "CreateIntegration" => Handler::Change(v2::integrations::create),
         "GetIntegration" => Handler::Look(v2::show_part::<HttpIntegration>),
         "GetIntegrations" => Handler::Look(v2::list_parts::<HttpIntegration>),
         "UpdateIntegration" => Handler::Change(v2::integrations::update),
         "DeleteIntegration" => Handler::Change(v2::integrations::delete),
+        "CreateIntegrationResponse" => Handler::Change(v2::integration_responses::create),
+        "GetIntegrationResponse" => Handler::Look(v2::integration_responses::get),
+        "GetIntegrationResponses" => Handler::Look(v2::integration_responses::list),
+        "UpdateIntegrationResponse" => Handler::Change(v2::integration_responses::update),
+        "DeleteIntegrationResponse" => Handler::Change(v2::integration_responses::delete),
         "CreateRoute" => Handler::Change(v2::routes::create),
         "GetRoute" => Handler::Look(v2::show_part::<HttpRoute>),
         "GetRoutes" => Handler::Look(v2::list_parts::<HttpRoute>),
         "UpdateRoute" => Handler::Change(v2::routes::update),
         "DeleteRoute" => Handler::Change(v2::routes::delete),
+        "DeleteRouteRequestParameter" => Handler::Change(v2::routes::delete_request_parameter),
+        "CreateRouteResponse" => Handler::Change(v2::route_responses::create),
+        "GetRouteResponse" => Handler::Look(v2::route_responses::get),
+        "GetRouteResponses" => Handler::Look(v2::route_responses::list),
+        "UpdateRouteResponse" => Handler::Change(v2::route_responses::update),
+        "DeleteRouteResponse" => Handler::Change(v2::route_responses::delete),
+        "CreateAuthorizer" => Handler::Change(v2::authorizers::create),
+        "GetAuthorizer" => Handler::Look(v2::show_part::<HttpAuthorizer>),
+        "GetAuthorizers" => Handler::Look(v2::list_parts::<HttpAuthorizer>),
+        "UpdateAuthorizer" => Handler::Change(v2::authorizers::update),
+        "DeleteAuthorizer" => Handler::Change(v2::authorizers::delete),
+        "ResetAuthorizersCache" => Handler::Look(v2::authorizers::reset_cache),
+        "CreateModel" => Handler::Change(v2::models::create),
+        "GetModel" => Handler::Look(v2::show_part::<HttpModel>),
+        "GetModels" => Handler::Look(v2::list_parts::<HttpModel>),
+        "UpdateModel" => Handler::Change(v2::models::update),
+        "DeleteModel" => Handler::Change(v2::models::delete),
         "CreateStage" => Handler::Change(v2::stages::create),
         "GetStage" => Handler::Look(v2::show_part::<HttpStage>),
         "GetStages" => Handler::Look(v2::list_parts::<HttpStage>),
         "UpdateStage" => Handler::Change(v2::stages::update),
         "DeleteStage" => Handler::Change(v2::stages::delete),
+        "DeleteAccessLogSettings" => Handler::Change(v2::stages::delete_access_log),
+        "DeleteRouteSettings" => Handler::Change(v2::route_settings::delete),
         "CreateDeployment" => Handler::Change(v2::deployments::create),
         "GetDeployment" => Handler::Look(v2::show_part::<HttpDeployment>),
         "GetDeployments" => Handler::Look(v2::list_parts::<HttpDeployment>),
@@ -183,7 +231,12 @@ fn v2_handler(name: &str) -> Option<Handler> {
         "GetDomainName" => Handler::Look(v2::domain_names::get),
         "GetDomainNames" => Handler::Look(v2::domain_names::list),
         "UpdateDomainName" => Handler::Change(v2::domain_names::update),
-        "DeleteDomainName" => Handler::Change(v2::domain_names::delete),
+        "DeleteDomainName" => Handler::Change(domains::delete),
+        "CreateRoutingRule" => Handler::Change(v2::routing_rules::create),
+        "GetRoutingRule" => Handler::Look(v2::routing_rules::get),
+        "ListRoutingRules" => Handler::Look(v2::routing_rules::list),
+        "PutRoutingRule" => Handler::Change(v2::routing_rules::put),
+        "DeleteRoutingRule" => Handler::Change(v2::routing_rules::delete),
         "CreateApiMapping" => Handler::Change(v2::api_mappings::create),
         "GetApiMapping" => Handler::Look(v2::api_mappings::get),
         "GetApiMappings" => Handler::Look(v2::api_mappings::list),
@@ -211,6 +264,7 @@ fn turnpike_handler(name: &str) -> Option<Handler> {
         "DeleteIntegrationTargets" => Handler::Change(targets::delete_of_integration),
         "PutMethodTargets" => Handler::Change(targets::put_of_method),
         "GetMethodTargets" => Handler::Look(targets::get_of_method),
+        "GetAuditRecords" => Handler::Look(audit::list),
         "DeleteMethodTargets" => Handler::Change(targets::delete_of_method),
         _ => return None,
     })

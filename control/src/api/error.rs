@@ -95,10 +95,22 @@ impl ApiError {
         Self { status: 408, code: "RequestTimeoutException", message }
     }
 
+    /// No policy allows it, or one denies it.
+    #[must_use]
+    pub fn access_denied(message: impl Into<String>) -> Self {
+        Self { status: 403, code: "AccessDeniedException", message: message.into() }
+    }
+
     /// The details go to the log, under the request's id.
     #[must_use]
     pub fn internal(error: &dyn std::error::Error) -> Self {
-        Self { status: 500, code: "InternalFailure", message: error.to_string() }
+        Self::internal_text(error.to_string())
+    }
+
+    /// As [`Self::internal`].
+    #[must_use]
+    pub fn internal_text(message: String) -> Self {
+        Self { status: 500, code: "InternalFailure", message }
     }
 }
 

@@ -71,6 +71,35 @@ impl Members {
         })
     }
 
+    /// Puts a string into `slot` where one is given; an empty one takes away what was there.
+    pub(super) fn set_text(
+        &mut self,
+        name: &str,
+        chars_max: usize,
+        slot: &mut Option<String>,
+    ) -> Result<(), ApiError> {
+        if let Some(text) = self.string(name, chars_max)? {
+            *slot = Some(text).filter(|text| !text.is_empty());
+        }
+        Ok(())
+    }
+
+    /// As [`Self::set_text`], for a string that has to be one of these.
+    pub(super) fn set_choice(
+        &mut self,
+        name: &str,
+        choices: &[&str],
+        slot: &mut Option<String>,
+    ) -> Result<(), ApiError> {
+        if self.map.get(name).is_some_and(|value| value == "") {
+            self.map.remove(name);
+            *slot = None;
+        } else if let Some(choice) = self.choice(name, choices)? {
+            *slot = Some(choice);
+        }
+        Ok(())
+    }
+
     pub(super) fn boolean(&mut self, name: &str) -> Result<Option<bool>, ApiError> {
         match self.take(name) {
             None => Ok(None),
@@ -96,6 +125,52 @@ impl Members {
                 range.end()
             ))),
             None => Err(self.wrong_type(name, "an integer")),
+        }
+    }
+
+    /// Takes an integer within `range`, which may be negative.
+    pub(super) fn signed(
+        &mut self,
+        name: &str,
+        range: std::ops::RangeInclusive<i32>,
+    ) -> Result<Option<i32>, ApiError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let number = value.as_i64().and_then(|n| i32::try_from(n).ok());
+        match number.filter(|n| range.contains(n)) {
+            Some(number) => Ok(Some(number)),
+            None => Err(ApiError::bad_request(format!(
+                "{} has to be an integer from {} to {}",
+                self.full(name),
+                range.start(),
+                range.end()
+            ))),
+        }
+    }
+
+    /// Takes a number that isn't negative.
+    pub(super) fn number(&mut self, name: &str) -> Result<Option<f64>, ApiError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        match value.as_f64() {
+            Some(number) if number >= 0.0 => Ok(Some(number)),
+            Some(_) => Err(ApiError::bad_request(format!("{} can't be negative", self.full(name)))),
+            None => Err(self.wrong_type(name, "a number")),
+        }
+    }
+
+    /// Takes an object whose values are strings of at most `chars_max` characters.
+    pub(super) fn texts(
+        &mut self,
+        name: &str,
+        chars_max: usize,
+    ) -> Result<Option<BTreeMap<String, String>>, ApiError> {
+        let texts = self.strings(name)?;
+        let long = |text: &String| text.chars().count() > chars_max;
+        match texts.iter().flatten().find(|(_, text)| long(text)) {
+            None => Ok(texts),
+            Some((key, _)) => {
+                let name = self.full(name);
+                Err(ApiError::bad_request(format!("{name}.{key} can have at most {chars_max} characters")))
+            }
         }
     }
 
@@ -139,6 +214,30 @@ impl Members {
         self.take(name).map(|value| self.members_of(name, value)).transpose()
     }
 
+    /// Takes an object whose values are objects, whose members can then be taken from each, by name.
+    pub(super) fn objects_by_name(&mut self, name: &str) -> Result<Option<Vec<(String, Self)>>, ApiError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let Value::Object(map) = value else {
+            return Err(self.wrong_type(name, "an object whose values are objects"));
+        };
+        let items = map.into_iter().map(|(key, value)| {
+            let members = self.members_of(&format!("{name}.{key}"), value)?;
+            Ok((key, members))
+        });
+        items.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// What is left, as an object whose values are strings of at most `chars_max` characters.
+    pub(super) fn into_texts(mut self, chars_max: usize) -> Result<BTreeMap<String, String>, ApiError> {
+        let names: Vec<String> = self.map.keys().cloned().collect();
+        let mut texts = BTreeMap::new();
+        for name in names {
+            let text = self.string(&name, chars_max)?.unwrap_or_default();
+            texts.insert(name, text);
+        }
+        Ok(texts)
+    }
+
     /// As [`Self::object`], where `null` says something: it is the inner `None`.
     pub(super) fn object_or_null(&mut self, name: &str) -> Result<Option<Option<Self>>, ApiError> {
         match self.map.remove(name) {
@@ -146,6 +245,11 @@ impl Members {
             Some(Value::Null) => Ok(Some(None)),
             Some(value) => self.members_of(name, value).map(|members| Some(Some(members))),
         }
+    }
+
+    /// Of the members that haven't been taken yet.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.map.keys().cloned().collect()
     }
 
     /// Takes a list of objects, whose members can then be taken from each.

@@ -1,8 +1,10 @@
 //! The management API: AWS's own wire shapes over HTTP, every call signed.
 //!
-//! A request's life: read the body within its limits, verify the signature, find the operation, run it in
-//! a transaction, answer. Nothing of a request is looked at before its signature holds.
+//! A request's life: read the body within its limits, verify the signature, find the operation, ask the caller's
+//! policies, run it in a transaction with its record in the audit log, answer. Nothing of a request is looked at
+//! before its signature holds.
 
+mod access;
 mod access_log;
 mod acm;
 mod call;
@@ -10,6 +12,7 @@ mod dispatch;
 mod domains;
 mod error;
 mod exports;
+mod iam;
 mod imports;
 mod json;
 mod links;
@@ -23,6 +26,7 @@ mod turnpike;
 mod v1;
 mod v2;
 
+pub use access::Peer;
 pub use error::ApiError;
 pub(crate) use json::parse as unique_json;
 pub use listener::{BoundedListener, BoundedStream};

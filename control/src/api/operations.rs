@@ -49,6 +49,18 @@ pub(super) struct Match<'o> {
     pub(super) parameters: Vec<String>,
 }
 
+impl Match<'_> {
+    /// The operation's path with its variables written by `encode`.
+    pub(super) fn path(&self, encode: impl Fn(&str) -> String) -> String {
+        let mut parameters = self.parameters.iter();
+        let segments = self.operation.segments.iter().map(|segment| match is_variable(segment) {
+            true => encode(parameters.next().map_or("", String::as_str)),
+            false => (*segment).to_owned(),
+        });
+        segments.fold(String::new(), |path, segment| path + "/" + &segment)
+    }
+}
+
 /// All operations.
 #[derive(Debug)]
 pub(super) struct Operations(Vec<Operation>);

@@ -6,6 +6,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
+use super::iam::{self, QueryService};
 use crate::model::new_uuid;
 
 /// Names one request in its answer and in the log; in the form of a UUID.
@@ -55,6 +56,8 @@ pub(super) enum Wire {
     Rest,
     /// Operations are in `X-Amz-Target`, errors in `__type`.
     Json11,
+    /// Operations are the form's `Action`, answers XML.
+    Query(QueryService),
 }
 
 impl Wire {
@@ -62,15 +65,20 @@ impl Wire {
         match self {
             Self::Rest => "application/json",
             Self::Json11 => "application/x-amz-json-1.1",
+            Self::Query(_) => "text/xml",
         }
     }
 }
 
 pub(super) fn success(wire: Wire, id: &RequestId, status: u16, answer: &Answer) -> Response {
-    match answer {
-        Answer::Json(Value::Null) => response(wire.content_type(), id, status, Vec::new()),
-        Answer::Json(body) => response(wire.content_type(), id, status, body.to_string().into()),
-        Answer::Download(download) => download.response(id, status),
+    match (answer, wire) {
+        (Answer::Json(body), Wire::Query(service)) => {
+            let text = iam::encode(body, service.namespace(), &id.0);
+            response(wire.content_type(), id, status, text.into())
+        }
+        (Answer::Json(Value::Null), _) => response(wire.content_type(), id, status, Vec::new()),
+        (Answer::Json(body), _) => response(wire.content_type(), id, status, body.to_string().into()),
+        (Answer::Download(download), _) => download.response(id, status),
     }
 }
 
@@ -86,13 +94,40 @@ impl Download {
 }
 
 pub(super) fn failure(wire: Wire, id: &RequestId, error: &ApiError) -> Response {
+    let (status, code) = in_words_of(wire, error);
     let body = match wire {
-        Wire::Rest => json!({"message": error.message}),
-        Wire::Json11 => json!({"__type": error.code, "message": error.message}),
+        Wire::Rest => json!({"message": error.message}).to_string(),
+        Wire::Json11 => json!({"__type": code, "message": error.message}).to_string(),
+        Wire::Query(service) => {
+            let fault = if status < 500 { "Sender" } else { "Receiver" };
+            iam::encode_error(service.namespace(), &id.0, (fault, code, &error.message))
+        }
     };
-    let mut response = response(wire.content_type(), id, error.status, body.to_string().into());
-    response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(error.code));
+    let mut response = response(wire.content_type(), id, status, body.into());
+    response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(code));
     response
+}
+
+/// What all services know, each has its own status or name for.
+fn in_words_of(wire: Wire, error: &ApiError) -> (u16, &'static str) {
+    match (wire, error.code) {
+        (
+            Wire::Json11,
+            "MissingAuthenticationTokenException"
+            | "IncompleteSignatureException"
+            | "UnrecognizedClientException"
+            | "InvalidSignatureException"
+            | "AccessDeniedException",
+        ) => (400, error.code),
+        (Wire::Query(_), "MissingAuthenticationTokenException") => (403, "MissingAuthenticationToken"),
+        (Wire::Query(_), "IncompleteSignatureException") => (400, "IncompleteSignature"),
+        (Wire::Query(_), "UnrecognizedClientException") => (403, "InvalidClientTokenId"),
+        (Wire::Query(_), "InvalidSignatureException") => (403, "SignatureDoesNotMatch"),
+        (Wire::Query(_), "AccessDeniedException") => (403, "AccessDenied"),
+        (Wire::Query(_), "BadRequestException") => (400, "ValidationError"),
+        (Wire::Query(_), "InternalFailure") => (500, "ServiceFailure"),
+        _ => (error.status, error.code),
+    }
 }
 
 fn response(content_type: &'static str, id: &RequestId, status: u16, body: Vec<u8>) -> Response {

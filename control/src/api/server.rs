@@ -1,4 +1,4 @@
-//! The axum side: from a request's bytes to a verified call.
+//! The axum side: from a request's bytes to a verified and permitted call.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -7,20 +7,25 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
-use axum::extract::{Request, State};
-use axum::http::header::ACCEPT;
+use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::HeaderValue;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::request::Parts;
 use axum::response::Response;
 
+use super::access::{Ask, Caller, Peer, RequestTags, authorize, identify, of_json};
 use super::call::Call;
-use super::dispatch::dispatch;
+use super::dispatch::{changes, dispatch};
 use super::error::ApiError;
+use super::iam::{self, QueryService};
 use super::operations::Operations;
 use super::reply::{Answer, RequestId, Wire, failure, success};
 use super::status::{STATUS_PATH, Status};
 use super::{SIGNING_NAME, acm};
-use crate::change::Control;
+use crate::change::{Control, Deed};
 use crate::publish::Publisher;
-use crate::sigv4::{AccessKey, Policy, SignedRequest, verify};
+use crate::sigv4::{AccessKey, Claim, SignedRequest};
 use crate::time::now_s;
 
 /// What the management API serves with.
@@ -40,58 +45,206 @@ impl Api {
 }
 
 /// Everything is one handler: the table of operations is the router.
-pub fn router(api: Arc<Api>) -> Router {
-    Router::new().fallback(handle).with_state(api)
+pub fn router(api: Arc<Api>) -> IntoMakeServiceWithConnectInfo<Router, Peer> {
+    Router::new().fallback(handle).with_state(api).into_make_service_with_connect_info()
 }
 
-async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
+/// A request without its body.
+#[derive(Debug)]
+struct Incoming {
+    parts: Parts,
+    headers: Vec<(String, String)>,
+    /// What ACM's calls name their action by.
+    target: Option<String>,
+    wire: Wire,
+    peer: Peer,
+    id: RequestId,
+}
+
+impl Incoming {
+    fn new(parts: Parts, peer: Peer) -> Self {
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers: Vec<_> =
+            parts.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+        let target = acm::target(&parts.headers);
+        let id = RequestId::new();
+        let mut incoming = Self { parts, headers, target, wire: Wire::Rest, peer, id };
+        incoming.wire = incoming.wire();
+        incoming
+    }
+
+    /// Calls of the Query protocol are forms at `/`, where no operation of the other services is.
+    fn wire(&self) -> Wire {
+        if self.target.is_some() {
+            return Wire::Json11;
+        }
+        let is_form = self
+            .parts
+            .headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+        let names_action = self.query().split('&').any(|pair| pair.starts_with("Action="));
+        if self.path() != "/" || !(is_form || names_action) {
+            return Wire::Rest;
+        }
+        let scope = Claim::of(&self.signed(b"")).map_or("", |claim| claim.service);
+        Wire::Query(QueryService::of_scope(scope))
+    }
+
+    fn path(&self) -> &str {
+        self.parts.uri.path()
+    }
+
+    fn query(&self) -> &str {
+        self.parts.uri.query().unwrap_or("")
+    }
+
+    fn signed<'a>(&'a self, body: &'a [u8]) -> SignedRequest<'a> {
+        let method = self.parts.method.as_str();
+        SignedRequest { method, path: self.path(), query: self.query(), headers: &self.headers, body }
+    }
+
+    /// As logs name it.
+    fn line(&self) -> String {
+        format!("{} {}", self.parts.method, self.target.as_deref().unwrap_or_else(|| self.path()))
+    }
+
+    /// What the audit log has of a call that changes something.
+    fn deed(&self, api: &Api, caller: &Caller, (service, operation): (&str, &str), asks: &[Ask]) -> Deed {
+        let (action, resource) =
+            asks.first().map(|ask| (ask.action.clone(), ask.resource.clone())).unwrap_or_default();
+        Deed {
+            user: caller.name().to_owned(),
+            user_arn: caller.arn(&api.control.settings().account.id),
+            access_key_id: caller.access_key_id.clone(),
+            source_address: caller.source.to_string(),
+            service: service.to_owned(),
+            operation: operation.to_owned(),
+            action,
+            resource,
+            request: self.line(),
+            request_id: self.id.to_string(),
+        }
+    }
+}
+
+async fn handle(
+    State(api): State<Arc<Api>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+) -> Response {
     let began = Instant::now();
-    let id = RequestId::new();
-    let target = acm::target(request.headers());
-    let line = format!("{} {}", request.method(), target.as_deref().unwrap_or(request.uri().path()));
-    let wire = if target.is_some() { Wire::Json11 } else { Wire::Rest };
-    let answered = answer(&api, request, target).await;
+    let (parts, body) = request.into_parts();
+    let incoming = Incoming::new(parts, peer);
+    let answered = answer(&api, &incoming, body).await;
+    let Incoming { wire, id, .. } = &incoming;
     let code = answered.as_ref().err().map_or("-", |error| error.code);
     let response = match &answered {
-        Ok((status, body)) => success(wire, &id, *status, body),
-        Err(error) => failure(wire, &id, error),
+        Ok((status, body)) => success(*wire, id, *status, body),
+        Err(error) => failure(*wire, id, error),
     };
     if let Err(error) = &answered
         && matches!(error.status, 500 | 503)
     {
-        log_line!("management: {line} failed: {} ({id})", error.message);
+        log_line!("management: {} failed: {} ({id})", incoming.line(), error.message);
     }
     if api.control.settings().request_log {
-        let status = response.status().as_u16();
+        let (line, status) = (incoming.line(), response.status().as_u16());
         log_line!("management: {line} {status} {code} {} us ({id})", began.elapsed().as_micros());
     }
     response
 }
 
-/// The status and the answer of a success. A call with a target is one of ACM's.
-async fn answer(api: &Arc<Api>, request: Request, target: Option<String>) -> Result<(u16, Answer), ApiError> {
-    let (parts, body) = request.into_parts();
+/// The status and the body of a success.
+async fn answer(api: &Arc<Api>, incoming: &Incoming, body: Body) -> Result<(u16, Answer), ApiError> {
     let body = read_body(api, body).await?;
-    let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or(""));
-    let headers: Vec<(String, String)> = parts
-        .headers
-        .iter()
-        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-        .collect();
-    let method = parts.method.as_str();
-    let service = if target.is_some() { acm::SIGNING_NAME } else { SIGNING_NAME };
-    check_signature(api, &SignedRequest { method, path, query, headers: &headers, body: &body }, service)?;
-    if let Some(target) = target {
-        return Ok((200, acm::answer(&api.control, &target, body).await?.into()));
+    let region = api.control.settings().account.region.as_str();
+    // IAM and STS are of no region; clients sign for the one that they are set to, or for AWS's first.
+    let (regions, service): (&[&str], _) = match incoming.wire {
+        Wire::Rest => (&[region], SIGNING_NAME),
+        Wire::Json11 => (&[region], acm::SIGNING_NAME),
+        Wire::Query(service) => (&[region, "us-east-1"], service.signing_name()),
+    };
+    let caller = identify(api, &incoming.signed(&body), (regions, service), incoming.peer).await?;
+    match (incoming.wire, &incoming.target) {
+        (Wire::Query(service), _) => Ok((200, answer_query(api, incoming, caller, service, &body).await?)),
+        (_, Some(target)) => Ok((200, answer_acm(api, incoming, &caller, target, body).await?)),
+        (_, None) => answer_rest(api, incoming, &caller, body).await,
     }
+}
+
+/// The services of APIs, and Turnpike's own.
+async fn answer_rest(
+    api: &Arc<Api>,
+    incoming: &Incoming,
+    caller: &Caller,
+    body: Vec<u8>,
+) -> Result<(u16, Answer), ApiError> {
+    let (method, path, query) = (incoming.parts.method.as_str(), incoming.path(), incoming.query());
+    let account = &api.control.settings().account;
     if (method, path) == ("GET", STATUS_PATH) {
+        let asks = [Ask::turnpike(account, "GetStatus", "/status")];
+        permit(api, caller, &asks, &RequestTags::new(), None).await?;
         return Ok((200, Status::of(api).await?.to_json().into()));
     }
     let found = api.operations.find(method, path, query)?;
-    let accept = parts.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
+    let operation = found.operation;
+    let tags = of_json(&body, query);
+    let asks = Ask::of_operation(account, &found, !tags.is_empty());
+    let deed = incoming.deed(api, caller, (operation.service.name(), operation.name), &asks);
+    permit(api, caller, &asks, &tags, changes(operation).then_some(&deed)).await?;
+    let accept =
+        incoming.parts.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
     let call = Call { parameters: found.parameters, query: query.to_owned(), accept, body };
-    let body = dispatch(&api.control, found.operation, call).await?;
-    Ok((found.operation.status, body))
+    let body = dispatch(&api.control, operation, call, deed).await?;
+    Ok((operation.status, body))
+}
+
+async fn answer_acm(
+    api: &Arc<Api>,
+    incoming: &Incoming,
+    caller: &Caller,
+    target: &str,
+    body: Vec<u8>,
+) -> Result<Answer, ApiError> {
+    let action = acm::Action::of(target)?;
+    let asks = [action.ask(&api.control.settings().account, &body)];
+    let deed = incoming.deed(api, caller, (acm::SIGNING_NAME, action.name), &asks);
+    permit(api, caller, &asks, &of_json(&body, ""), action.changes().then_some(&deed)).await?;
+    Ok(action.run(&api.control, body, deed).await?.into())
+}
+
+/// IAM and STS.
+async fn answer_query(
+    api: &Arc<Api>,
+    incoming: &Incoming,
+    caller: Caller,
+    service: QueryService,
+    body: &[u8],
+) -> Result<Answer, ApiError> {
+    let action = iam::Action::of(service, iam::Form::parse(incoming.query(), body)?)?;
+    let tags = action.request_tags();
+    let (caller, asked) = (Arc::new(caller), action.clone());
+    let by = Arc::clone(&caller);
+    let asks = api.control.read_async(move |view| asked.asks(view, &by)).await?;
+    let deed = incoming.deed(api, &caller, (service.signing_name(), action.name), &asks);
+    permit(api, &caller, &asks, &tags, action.changes().then_some(&deed)).await?;
+    Ok(action.run(&api.control, caller, deed).await?.into())
+}
+
+/// Whether the caller may; if not, and something would have changed, the audit log has it.
+async fn permit(
+    api: &Arc<Api>,
+    caller: &Caller,
+    asks: &[Ask],
+    tags: &RequestTags,
+    deed: Option<&Deed>,
+) -> Result<(), ApiError> {
+    let permitted = authorize(&api.control.settings().account, caller, asks, tags, now_s());
+    if let (Err(refused), Some(deed)) = (&permitted, deed) {
+        api.control.note_refusal_async(deed.clone(), refused.message.clone()).await?;
+    }
+    permitted
 }
 
 async fn read_body(api: &Api, body: Body) -> Result<Vec<u8>, ApiError> {
@@ -115,15 +268,4 @@ async fn collect(mut body: Body, bytes_max: usize) -> Result<Vec<u8>, ApiError> 
         bytes.extend_from_slice(&data);
     }
     Ok(bytes)
-}
-
-fn check_signature(api: &Api, request: &SignedRequest<'_>, service: &str) -> Result<(), ApiError> {
-    let settings = api.control.settings();
-    let policy = Policy {
-        key: &api.root_key,
-        region: &settings.account.region,
-        service,
-        clock_skew_s_max: settings.clock_skew_s_max,
-    };
-    Ok(verify(request, &policy, now_s())?)
 }

@@ -1,13 +1,16 @@
 //! A change from the call to the commit: the entities that a caller writes, the automatic deployments
 //! that follow, the units that have to be compiled again, and the new root, all in one transaction.
 
+mod audit;
 mod deploy;
 mod domains;
+mod plans;
 mod recompile;
 mod source;
 mod unenforced;
 mod upstreams;
 
+pub use audit::{AuditRecord, AuditedDocument, Deed};
 pub(crate) use deploy::DEPLOYMENT_ID_LEN;
 pub use unenforced::Unenforced;
 
@@ -17,6 +20,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use tokio::sync::{Notify, watch};
 
+use audit::AuditClock;
 use domains::Touched;
 
 use crate::compile::{CompileError, Reference};
@@ -45,6 +49,7 @@ pub struct Control {
     endpoint_port: AtomicU16,
     /// Told of what was requested of a certificate authority.
     requested: Notify,
+    audit: AuditClock,
 }
 
 impl Control {
@@ -55,8 +60,9 @@ impl Control {
     /// The store's; or what the store holds can't be compiled.
     pub fn new(store: Store, settings: Settings) -> Result<Self, ChangeError> {
         let endpoint_port = AtomicU16::new(settings.account.endpoint_port);
-        let control = Self { store, settings, endpoint_port, requested: Notify::new() };
-        control.run(|change| change.open())?;
+        let (requested, audit) = (Notify::new(), AuditClock::default());
+        let control = Self { store, settings, endpoint_port, requested, audit };
+        control.run(None, |change| change.open())?;
         Ok(control)
     }
 
@@ -98,7 +104,8 @@ impl Control {
     }
 
     /// Runs `change` and all that follows from it; `Ok` means that it is on the disk. Blocks. `change` may be run
-    /// again from its beginning, when the store has lost what it had done.
+    /// again from its beginning, when the store has lost what it had done. It is Turnpike's own: what somebody asks
+    /// for goes through [`Self::change_for`].
     ///
     /// # Errors
     /// The change's own, or one of what follows; then nothing has changed.
@@ -106,17 +113,43 @@ impl Control {
     where
         E: From<StoreError> + From<ChangeError>,
     {
-        self.run(|under_way| {
+        self.run(None, |under_way| {
             under_way.is_own_store()?;
             change(under_way)
         })
     }
 
-    fn run<T, E>(&self, mut change: impl FnMut(&mut Change<'_>) -> Result<T, E>) -> Result<T, E>
+    /// As [`Self::change`], with a record of it in the audit log.
+    ///
+    /// # Errors
+    /// As [`Self::change`].
+    pub fn change_for<T, E>(
+        &self,
+        deed: &Deed,
+        mut change: impl FnMut(&mut Change<'_>) -> Result<T, E>,
+    ) -> Result<T, E>
     where
         E: From<StoreError> + From<ChangeError>,
     {
+        self.run(Some(deed), |under_way| {
+            under_way.is_own_store()?;
+            change(under_way)
+        })
+    }
+
+    fn run<T, E>(
+        &self,
+        deed: Option<&Deed>,
+        mut change: impl FnMut(&mut Change<'_>) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<StoreError> + From<ChangeError>,
+    {
+        let deed = deed.filter(|_| self.settings.audit.records_max > 0);
         let (output, published, requests) = self.store.write(|tx| {
+            if deed.is_some() {
+                tx.begin_journal();
+            }
             let mut under_way = Change {
                 view: self.view(tx),
                 redeployed: BTreeSet::new(),
@@ -129,6 +162,9 @@ impl Control {
             let output = change(&mut under_way)?;
             let requests = under_way.requests;
             let published = under_way.finish()?;
+            if let Some(deed) = deed {
+                self.note_change(tx, deed, published)?;
+            }
             Ok::<_, E>((output, published, requests))
         })?;
         if requests {
@@ -176,6 +212,26 @@ impl Control {
     {
         let control = Arc::clone(self);
         blocking(move || control.change(change)).await
+    }
+
+    /// [`Self::change_for`] off the runtime's threads.
+    ///
+    /// # Errors
+    /// As [`Self::change`].
+    ///
+    /// # Panics
+    /// When `change` does.
+    pub async fn change_for_async<T, E>(
+        self: &Arc<Self>,
+        deed: Deed,
+        change: impl FnMut(&mut Change<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + From<ChangeError> + Send + 'static,
+    {
+        let control = Arc::clone(self);
+        blocking(move || control.change_for(&deed, change)).await
     }
 
     fn view<'a>(&'a self, tx: &'a Tx<'a>) -> View<'a> {

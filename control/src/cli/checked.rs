@@ -3,11 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use super::options::{LowArgs, LowGatewayArgs, ServeArgs, StatusArgs, UpArgs};
+use super::options::{LowArgs, LowGatewayArgs, ServeArgs, StatusArgs, StoreArgs, UpArgs};
 use crate::compile;
 use crate::publish::PublishSettings;
 use crate::secrets::SecretsKey;
-use crate::settings::{Account, AcmeSettings, PostgresSettings, Quotas, Settings, StoreSettings};
+use crate::settings::{
+    Account, AcmeSettings, AuditSettings, PostgresSettings, Quotas, Settings, StoreSettings,
+};
 use crate::store::UrlError;
 
 const DATA_DIR: &str = "turnpike-data";
@@ -61,6 +63,19 @@ impl UpArgs {
     }
 }
 
+impl StoreArgs {
+    /// The data directory, and what leads to the store.
+    ///
+    /// # Errors
+    /// What is wrong with which setting.
+    pub(super) fn settings(&self) -> Result<(PathBuf, StoreSettings), String> {
+        let given =
+            LowArgs { data_dir: self.data_dir.clone(), store: self.store.clone(), ..LowArgs::default() };
+        let low = given.or(read_file(self.config.as_deref())?);
+        Ok((data_dir(&low), store(&low)?))
+    }
+}
+
 impl StatusArgs {
     /// # Errors
     /// What is wrong with the file.
@@ -82,7 +97,7 @@ fn read_file(path: Option<&Path>) -> Result<LowArgs, String> {
 }
 
 fn settings(low: &LowArgs) -> Result<Settings, String> {
-    let data_dir = low.data_dir.clone().unwrap_or_else(|| PathBuf::from(DATA_DIR));
+    let data_dir = data_dir(low);
     Ok(Settings {
         listen: low.listen.unwrap_or(LISTEN),
         publish_socket: low.publish_socket.clone().unwrap_or_else(|| data_dir.join("publish.sock")),
@@ -99,8 +114,13 @@ fn settings(low: &LowArgs) -> Result<Settings, String> {
         truststore_dir: low.truststore_dir.clone(),
         acme: acme(low)?,
         quotas: quotas(low)?,
+        audit: audit(low)?,
         request_log: low.request_log.unwrap_or(false),
     })
+}
+
+fn data_dir(low: &LowArgs) -> PathBuf {
+    low.data_dir.clone().unwrap_or_else(|| PathBuf::from(DATA_DIR))
 }
 
 fn store(low: &LowArgs) -> Result<StoreSettings, String> {
@@ -172,13 +192,29 @@ fn acme(low: &LowArgs) -> Result<Option<AcmeSettings>, String> {
     }))
 }
 
+fn audit(low: &LowArgs) -> Result<AuditSettings, String> {
+    let default = AuditSettings::default();
+    Ok(AuditSettings {
+        records_max: low.audit_records_max.unwrap_or(default.records_max),
+        days_max: positive("audit-days-max", low.audit_days_max, default.days_max)?,
+        record_bytes_max: low.audit_record_bytes_max.unwrap_or(default.record_bytes_max),
+    })
+}
+
 fn quotas(low: &LowArgs) -> Result<Quotas, String> {
     let default = Quotas::default();
     let kept = low.auto_deployments_kept.unwrap_or(default.auto_deployments_kept);
     let timeout_ms = low.integration_timeout_ms_max.unwrap_or(default.integration_timeout_ms_max);
+    // Whoever sets one ceiling means HTTP APIs too, unless they have their own.
+    let http_timeout_ms = low.http_integration_timeout_ms_max.or(low.integration_timeout_ms_max);
+    let http_timeout_ms = http_timeout_ms.unwrap_or(default.http_integration_timeout_ms_max);
     let timeout_ms_max = turnpike_snapshot::Limits::default().timeout_ms_max;
-    if !(50..=timeout_ms_max).contains(&timeout_ms) {
-        return Err(format!("--integration-timeout-ms-max has to be 50 to {timeout_ms_max}"));
+    for (name, timeout_ms) in
+        [("integration-timeout-ms-max", timeout_ms), ("http-integration-timeout-ms-max", http_timeout_ms)]
+    {
+        if !(50..=timeout_ms_max).contains(&timeout_ms) {
+            return Err(format!("--{name} has to be 50 to {timeout_ms_max}"));
+        }
     }
     let (routes, integrations) = (low.routes_per_api_max, low.integrations_per_api_max);
     let (resources, stages) = (low.resources_per_api_max, low.stages_per_api_max);
@@ -191,6 +227,11 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
             "integrations-per-api-max",
             integrations,
             default.integrations_per_api_max,
+        )?,
+        responses_per_integration_max: positive(
+            "responses-per-integration-max",
+            low.responses_per_integration_max,
+            default.responses_per_integration_max,
         )?,
         resources_per_api_max: positive("resources-per-api-max", resources, default.resources_per_api_max)?,
         stages_per_api_max: positive("stages-per-api-max", stages, default.stages_per_api_max)?,
@@ -238,13 +279,47 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
             low.mappings_per_domain_name_max,
             default.mappings_per_domain_name_max,
         )?,
+        routing_rules_per_domain_name_max: positive(
+            "routing-rules-per-domain-name-max",
+            low.routing_rules_per_domain_name_max,
+            default.routing_rules_per_domain_name_max,
+        )?,
+        users_max: positive("users-max", low.users_max, default.users_max)?,
+        access_keys_per_user_max: positive(
+            "access-keys-per-user-max",
+            low.access_keys_per_user_max,
+            default.access_keys_per_user_max,
+        )?,
+        user_policies_chars_max: positive(
+            "user-policies-chars-max",
+            low.user_policies_chars_max,
+            default.user_policies_chars_max,
+        )?,
         openapi_depth_max: positive("openapi-depth-max", low.openapi_depth_max, default.openapi_depth_max)?,
         openapi_values_max: positive(
             "openapi-values-max",
             low.openapi_values_max,
             default.openapi_values_max,
         )?,
+        api_keys_max: positive("api-keys-max", low.api_keys_max, default.api_keys_max)?,
+        usage_plans_max: positive("usage-plans-max", low.usage_plans_max, default.usage_plans_max)?,
+        usage_plans_per_api_key_max: positive(
+            "usage-plans-per-api-key-max",
+            low.usage_plans_per_api_key_max,
+            default.usage_plans_per_api_key_max,
+        )?,
+        stages_per_usage_plan_max: positive(
+            "stages-per-usage-plan-max",
+            low.stages_per_usage_plan_max,
+            default.stages_per_usage_plan_max,
+        )?,
+        throttled_methods_per_usage_plan_stage_max: positive(
+            "throttled-methods-per-usage-plan-stage-max",
+            low.throttled_methods_per_usage_plan_stage_max,
+            default.throttled_methods_per_usage_plan_stage_max,
+        )?,
         integration_timeout_ms_max: timeout_ms,
+        http_integration_timeout_ms_max: http_timeout_ms,
     })
 }
 

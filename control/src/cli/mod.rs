@@ -1,6 +1,8 @@
 //! The operator's command line.
 
 mod api;
+mod audit;
+mod backup;
 mod call;
 mod checked;
 mod client;
@@ -10,9 +12,11 @@ mod document;
 mod domain;
 mod gateway_child;
 mod gateways;
+mod key;
 mod lookup;
 mod options;
 mod output;
+mod plan;
 mod route;
 mod serve;
 mod signals;
@@ -24,11 +28,15 @@ mod up;
 use clap::{Parser, Subcommand};
 
 use api::ApiArgs;
+use audit::AuditArgs;
+use backup::{BackupArgs, RestoreArgs};
 use client::Reach;
 use completions::CompletionsArgs;
 use deploy::{DeployArgs, RollbackArgs};
 use domain::DomainArgs;
+use key::KeyArgs;
 use options::{ServeArgs, StatusArgs, UpArgs};
+use plan::PlanArgs;
 use route::RouteArgs;
 use stage::StageArgs;
 use targets::TargetsArgs;
@@ -86,10 +94,27 @@ enum Command {
     Deploy(DeployArgs),
     /// Let a stage serve an older deployment again.
     Rollback(RollbackArgs),
+    /// List, show, make, change, import and delete API keys.
+    Key(KeyArgs),
+    /// List, show, make, change and delete usage plans.
+    Plan(PlanArgs),
     /// List, show, make, map and delete custom domain names.
     Domain(DomainArgs),
+    /// Show who changed what, and what policies refused, the newest first.
+    Audit(AuditArgs),
     /// List the connected gateways, and which version each serves.
     Gateways(Reach),
+    /// Write everything that the store holds to a file, while control serves from it.
+    ///
+    /// Reads the store itself, with the settings of the control that serves from it; nothing waits for it. Tells on
+    /// standard error how far it is. Root access keys aren't in the file.
+    Backup(BackupArgs),
+    /// Make a new store of what `backup` wrote, in SQLite or PostgreSQL, whichever of the two the backup is of.
+    ///
+    /// The store must not exist yet: a data directory without control.db, or a database without the schema turnpike.
+    /// It is there whole in the end, or not at all. The key that secrets are encrypted with is taken from
+    /// TURNPIKE_SECRETS_KEY, from secrets.key in the data directory, or from the backup, if it is in there.
+    Restore(RestoreArgs),
     /// Print a script that lets a shell complete this command line.
     ///
     /// For bash: turnpike-control completions bash > /etc/bash_completion.d/turnpike-control
@@ -113,12 +138,17 @@ impl Cli {
                 Command::Up(args) => up::run(*args).await,
                 Command::Status(args) => status::run(args).await,
                 Command::Targets(args) => targets::run(args).await,
+                Command::Backup(args) => backup::write(args),
+                Command::Restore(args) => backup::restore(args),
                 Command::Api(args) => api::run(args).await,
                 Command::Route(args) => route::run(args).await,
                 Command::Stage(args) => stage::run(args).await,
                 Command::Deploy(args) => deploy::deploy(args).await,
                 Command::Rollback(args) => deploy::rollback(args).await,
+                Command::Key(args) => key::run(args).await,
+                Command::Plan(args) => plan::run(args).await,
                 Command::Domain(args) => domain::run(args).await,
+                Command::Audit(args) => audit::run(args).await,
                 Command::Gateways(reach) => gateways::run(&reach).await,
                 Command::Completions(args) => completions::run(&args),
             }

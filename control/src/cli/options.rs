@@ -13,6 +13,7 @@ const STORE: &str = "Store";
 const LIMITS: &str = "Limits of the management API";
 const DOMAINS: &str = "Domain names and certificates";
 const QUOTAS: &str = "Quotas of what can be configured";
+const AUDIT: &str = "Audit log";
 const GATEWAYS: &str = "Gateways";
 const GATEWAY: &str = "The gateway beside";
 
@@ -31,6 +32,20 @@ pub(super) struct UpArgs {
     pub(super) serve: ServeArgs,
     #[command(flatten)]
     pub(super) gateway: LowGatewayArgs,
+}
+
+/// Where a store is, for what works on the store itself.
+#[derive(Debug, Args)]
+pub(super) struct StoreArgs {
+    /// TOML file that the serving control is given.
+    #[arg(long, value_name = "FILE", env = "TURNPIKE_CONTROL_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+    /// Directory of the keys and, by default, of the store [default: turnpike-data]
+    #[arg(long, env = "TURNPIKE_CONTROL_DATA_DIR", value_name = "DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+    /// PostgreSQL that the store is in, as postgres://USER:PASSWORD@HOST/DATABASE
+    #[arg(long, env = "TURNPIKE_CONTROL_STORE", value_name = "URL", hide_env_values = true)]
+    pub(super) store: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -171,22 +186,25 @@ pub(super) struct LowArgs {
     /// APIs of each kind [default: 600]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_APIS_MAX", value_name = "APIS")]
     pub(super) apis_max: Option<usize>,
-    /// Routes of an HTTP API [default: 300]
+    /// Routes of an HTTP or WebSocket API [default: 300]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_ROUTES_PER_API_MAX", value_name = "ROUTES")]
     pub(super) routes_per_api_max: Option<usize>,
-    /// Integrations of an HTTP API [default: 300]
+    /// Integrations of an HTTP or WebSocket API [default: 300]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_INTEGRATIONS_PER_API_MAX", value_name = "INTEGRATIONS")]
     pub(super) integrations_per_api_max: Option<usize>,
+    /// Integration responses of one integration of a WebSocket API [default: 100]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_RESPONSES_PER_INTEGRATION_MAX", value_name = "RESPONSES")]
+    pub(super) responses_per_integration_max: Option<usize>,
     /// Resources of a REST API, the root included [default: 300]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_RESOURCES_PER_API_MAX", value_name = "RESOURCES")]
     pub(super) resources_per_api_max: Option<usize>,
     /// Stages of an API [default: 10]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_STAGES_PER_API_MAX", value_name = "STAGES")]
     pub(super) stages_per_api_max: Option<usize>,
-    /// Authorizers of a REST API [default: 10]
+    /// Authorizers of an API [default: 10]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_AUTHORIZERS_PER_API_MAX", value_name = "AUTHORIZERS")]
     pub(super) authorizers_per_api_max: Option<usize>,
-    /// Models of a REST API, the two default ones included [default: 300]
+    /// Models of an API, the two default ones of a REST API included [default: 300]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_MODELS_PER_API_MAX", value_name = "MODELS")]
     pub(super) models_per_api_max: Option<usize>,
     /// Request validators of a REST API [default: 100]
@@ -219,15 +237,57 @@ pub(super) struct LowArgs {
     /// Mappings of a custom domain name [default: 200]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_MAPPINGS_PER_DOMAIN_NAME_MAX", value_name = "MAPPINGS")]
     pub(super) mappings_per_domain_name_max: Option<usize>,
+    /// Routing rules of a custom domain name [default: 50]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_ROUTING_RULES_PER_DOMAIN_NAME_MAX", value_name = "RULES")]
+    pub(super) routing_rules_per_domain_name_max: Option<usize>,
+    /// Longest timeout of an HTTP API's integration, and the timeout of those that set none
+    /// [default: that of --integration-timeout-ms-max if it is set, else 30000]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_HTTP_INTEGRATION_TIMEOUT_MS_MAX", value_name = "MS")]
+    pub(super) http_integration_timeout_ms_max: Option<u32>,
     /// Lists and objects within each other in an OpenAPI document that is imported [default: 100]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_OPENAPI_DEPTH_MAX", value_name = "LEVELS")]
     pub(super) openapi_depth_max: Option<usize>,
     /// Values that an OpenAPI document may unfold to, counting what aliases and references repeat [default: 1000000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_OPENAPI_VALUES_MAX", value_name = "VALUES")]
     pub(super) openapi_values_max: Option<usize>,
+    /// Users who may call the management API, besides root [default: 5000]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_USERS_MAX", value_name = "USERS")]
+    pub(super) users_max: Option<usize>,
+    /// Access keys of a user [default: 2]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_ACCESS_KEYS_PER_USER_MAX", value_name = "KEYS")]
+    pub(super) access_keys_per_user_max: Option<usize>,
+    /// Characters of all policies of a user together, white space apart [default: 2048]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_USER_POLICIES_CHARS_MAX", value_name = "CHARACTERS")]
+    pub(super) user_policies_chars_max: Option<usize>,
+    /// API keys [default: 10000]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_API_KEYS_MAX", value_name = "KEYS")]
+    pub(super) api_keys_max: Option<usize>,
+    /// Usage plans [default: 300]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_USAGE_PLANS_MAX", value_name = "PLANS")]
+    pub(super) usage_plans_max: Option<usize>,
+    /// Usage plans that an API key is in [default: 10]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_USAGE_PLANS_PER_API_KEY_MAX", value_name = "PLANS")]
+    pub(super) usage_plans_per_api_key_max: Option<usize>,
+    /// Stages of a usage plan [default: 100]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_STAGES_PER_USAGE_PLAN_MAX", value_name = "STAGES")]
+    pub(super) stages_per_usage_plan_max: Option<usize>,
+    /// Methods of one stage that a usage plan throttles by themselves [default: 300]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_THROTTLED_METHODS_PER_USAGE_PLAN_STAGE_MAX", value_name = "METHODS")]
+    pub(super) throttled_methods_per_usage_plan_stage_max: Option<usize>,
     /// Longest timeout of an integration, and the timeout of those that set none [default: 29000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_INTEGRATION_TIMEOUT_MS_MAX", value_name = "MS")]
     pub(super) integration_timeout_ms_max: Option<u32>,
+
+    /// Records of the audit log that are kept; 0 turns it off [default: 100000]
+    #[arg(help_heading = AUDIT, long, env = "TURNPIKE_CONTROL_AUDIT_RECORDS_MAX", value_name = "RECORDS")]
+    pub(super) audit_records_max: Option<usize>,
+    /// Days that a record of the audit log is kept [default: 90]
+    #[arg(help_heading = AUDIT, long, env = "TURNPIKE_CONTROL_AUDIT_DAYS_MAX", value_name = "DAYS")]
+    pub(super) audit_days_max: Option<u32>,
+    /// Documents before and after in one record of the audit log; those beyond are named by their digest
+    /// [default: 262144]
+    #[arg(help_heading = AUDIT, long, env = "TURNPIKE_CONTROL_AUDIT_RECORD_BYTES_MAX", value_name = "BYTES")]
+    pub(super) audit_record_bytes_max: Option<usize>,
 
     /// Gateways connected at once [default: 256]
     #[arg(help_heading = GATEWAYS, long, env = "TURNPIKE_CONTROL_GATEWAYS_MAX", value_name = "GATEWAYS")]
@@ -297,10 +357,14 @@ impl LowArgs {
             authorizers_per_api_max models_per_api_max request_validators_per_api_max
             documentation_parts_per_api_max documentation_versions_per_api_max
             auto_deployments_kept client_certificates_max vpc_links_max certificates_max domain_names_max
-            mappings_per_domain_name_max truststore_dir
+            mappings_per_domain_name_max api_keys_max usage_plans_max usage_plans_per_api_key_max
+            stages_per_usage_plan_max throttled_methods_per_usage_plan_stage_max truststore_dir
             acme_directory_url acme_contact acme_ca_file acme_request_timeout_ms acme_publish_timeout_ms
             acme_order_timeout_ms acme_orders_max acme_tries_max acme_retry_s_min acme_retry_s_max
-            openapi_depth_max openapi_values_max integration_timeout_ms_max gateways_max hello_timeout_ms write_timeout_ms
+            users_max access_keys_per_user_max user_policies_chars_max
+            audit_records_max audit_days_max audit_record_bytes_max
+            openapi_depth_max openapi_values_max integration_timeout_ms_max http_integration_timeout_ms_max
+            responses_per_integration_max routing_rules_per_domain_name_max gateways_max hello_timeout_ms write_timeout_ms
         } gateway: file.gateway)
     }
 }

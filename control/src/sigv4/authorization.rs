@@ -19,7 +19,8 @@ impl<'a> Authorization<'a> {
         let fields = header
             .strip_prefix(ALGORITHM)
             .and_then(|rest| rest.strip_prefix(' '))
-            .ok_or_else(|| incomplete(&format!("Authorization has to begin with '{ALGORITHM} '")))?;
+            .ok_or_else(|| incomplete(&format!("Authorization header has to begin with '{ALGORITHM} '")))?;
+        check_presence(fields, header)?;
         let credential = field(fields, "Credential")?;
         let (access_key_id, scope) = parse_credential(credential)?;
         let signed_headers: Vec<&str> = field(fields, "SignedHeaders")?.split(';').collect();
@@ -34,23 +35,39 @@ impl<'a> Authorization<'a> {
     }
 }
 
+/// Names everything that is missing at once.
+fn check_presence(fields: &str, header: &str) -> Result<(), AuthError> {
+    let missing = ["Credential", "Signature", "SignedHeaders"].into_iter().filter(|name| {
+        !fields
+            .split(',')
+            .any(|part| part.trim().strip_prefix(name).is_some_and(|rest| rest.starts_with('=')))
+    });
+    let missing: String =
+        missing.map(|name| format!("Authorization header requires '{name}' parameter. ")).collect();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(AuthError::IncompleteSignature(format!("{missing}Authorization={header}"))),
+    }
+}
+
 fn field<'a>(fields: &'a str, name: &str) -> Result<&'a str, AuthError> {
     let mut found = fields.split(',').filter_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
     match (found.next(), found.next()) {
         (Some(value), None) if !value.is_empty() => Ok(value),
-        (Some(_), None) => Err(AuthError::IncompleteSignature(format!("{name} in Authorization is empty"))),
-        (Some(_), Some(_)) => {
-            Err(AuthError::IncompleteSignature(format!("{name} comes twice in Authorization")))
-        }
-        (None, _) => Err(AuthError::IncompleteSignature(format!("Authorization has no {name}"))),
+        (_, Some(_)) => Err(AuthError::IncompleteSignature(format!("{name} comes twice in Authorization"))),
+        _ => Err(AuthError::IncompleteSignature(format!("{name} in Authorization is empty"))),
     }
 }
 
 fn parse_credential(credential: &str) -> Result<(&str, Scope<'_>), AuthError> {
     match credential.split('/').collect::<Vec<_>>()[..] {
         [id, day, region, service, TERMINATOR] => Ok((id, Scope { day, region, service })),
+        [_, _, _, _, other] => Err(AuthError::InvalidSignature(format!(
+            "Credential should be scoped with a valid terminator: '{TERMINATOR}', not '{other}'."
+        ))),
         _ => Err(AuthError::IncompleteSignature(format!(
-            "Credential has to be <access key id>/<day>/<region>/<service>/{TERMINATOR}, not '{credential}'"
+            "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, \
+             got '{credential}'"
         ))),
     }
 }
@@ -86,7 +103,15 @@ mod tests {
         let good = format!("Credential=AK/d/r/s/aws4_request, SignedHeaders=host, Signature={SIGNATURE}");
         let table = [
             ("Bearer x".to_owned(), "begin with"),
-            (format!("AWS4-HMAC-SHA256 {}", good.replace("Credential", "Kredential")), "no Credential"),
+            (
+                "AWS4-HMAC-SHA256 x".to_owned(),
+                "'Signature' parameter. Authorization header requires 'SignedHeaders'",
+            ),
+            (format!("AWS4-HMAC-SHA256 {}", good.replace("AK/d", "AK")), "5 slash-delimited"),
+            (
+                format!("AWS4-HMAC-SHA256 {}", good.replace("Credential", "Kredential")),
+                "requires 'Credential' parameter",
+            ),
             (format!("AWS4-HMAC-SHA256 {}", good.replace("aws4_request", "aws5")), "aws4_request"),
             (format!("AWS4-HMAC-SHA256 {}", good.replace("=host", "=x-b;host")), "sorted"),
             (format!("AWS4-HMAC-SHA256 {}", good.replace("=host", "=Host")), "lower case"),

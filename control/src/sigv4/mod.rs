@@ -9,7 +9,7 @@ mod sign;
 mod verify;
 
 pub use sign::{SignedHeaders, sign};
-pub use verify::{AuthError, Policy, verify};
+pub use verify::{AuthError, Claim, Policy, verify};
 
 /// An access key.
 #[derive(Clone, PartialEq, Eq)]

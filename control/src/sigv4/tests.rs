@@ -66,7 +66,7 @@ fn aws_suite_signs_and_verifies() {
         list.push(("Authorization".to_owned(), signed.authorization));
         let request = SignedRequest { method, path, query, headers: &list, body: body.as_bytes() };
         let key = key();
-        let policy = Policy { key: &key, region: "us-east-1", service: "service", clock_skew_s_max: 900 };
+        let policy = Policy { key: &key, regions: &["us-east-1"], service: "service", clock_skew_s_max: 900 };
         assert_eq!(verify(&request, &policy, at("20150830T123600Z")), Ok(()));
     }
 }
@@ -93,7 +93,8 @@ fn aws_walk_through_verifies() {
         body: b"",
     };
     let key = key();
-    let policy = Policy { key: &key, region: "us-east-1", service: "iam", clock_skew_s_max: 900 };
+    let policy =
+        Policy { key: &key, regions: &["eu-west-1", "us-east-1"], service: "iam", clock_skew_s_max: 900 };
     assert_eq!(verify(&request, &policy, at("20150830T123600Z")), Ok(()));
 }
 
@@ -146,7 +147,8 @@ impl Call {
             body: self.body.as_bytes(),
         };
         let key = key();
-        let policy = Policy { key: &key, region: self.region, service: self.service, clock_skew_s_max: 900 };
+        let policy =
+            Policy { key: &key, regions: &[self.region], service: self.service, clock_skew_s_max: 900 };
         verify(&request, &policy, at(self.now))
     }
 }
@@ -216,6 +218,55 @@ fn every_spoilt_part_is_noticed() {
         spoil(&mut call);
         assert_eq!(call.verify().map_err(|e| e.code()), Err(*code), "{name}");
     }
+}
+
+#[test]
+fn errors_have_awss_words() {
+    type Spoil = fn(&mut Call);
+    let table: &[(Spoil, &str)] = &[
+        (
+            |c| c.now = "20261121T081501Z",
+            "Signature expired: 20261121T080000Z is now earlier than 20261121T080001Z (20261121T081501Z - 15 min.)",
+        ),
+        (
+            |c| c.now = "20261121T074459Z",
+            "Signature not yet current: 20261121T080000Z is still later than 20261121T075959Z (20261121T074459Z + 15 min.)",
+        ),
+        (
+            |c| c.region = "eu-west-1",
+            "Credential should be scoped to a valid region, not 'us-east-1': it is 'eu-west-1'. ",
+        ),
+        (|c| c.service = "iam", "Credential should be scoped to correct service: 'iam'. "),
+        (
+            |c| *c.header("X-Amz-Date") = "20261122T080000Z".to_owned(),
+            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '20261121' != '20261122', from '20261122T080000Z'.",
+        ),
+    ];
+    for (spoil, message) in table {
+        let mut call = Call::signed();
+        spoil(&mut call);
+        assert_eq!(call.verify().expect_err(message).to_string(), *message);
+    }
+    let error = Call { body: "{ }", ..Call::signed() }.verify().expect_err("tampered").to_string();
+    for part in
+        ["we calculated does not match", "'POST\n/v2/apis\n\n", "'AWS4-HMAC-SHA256\n20261121T080000Z\n"]
+    {
+        assert!(error.contains(part), "{part:?} in {error}");
+    }
+    assert!(!error.contains(SECRET));
+}
+
+#[test]
+fn a_claim_is_what_the_request_says() {
+    let call = Call::signed();
+    let request = SignedRequest {
+        method: "POST",
+        path: "/",
+        query: "",
+        headers: &call.headers,
+        body: b"not what was signed",
+    };
+    assert_eq!(Claim::of(&request), Ok(Claim { access_key_id: "AKIDEXAMPLE", service: "apigateway" }));
 }
 
 #[test]

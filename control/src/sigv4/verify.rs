@@ -11,21 +11,22 @@ use crate::time::{amz_date, parse_amz_date};
 #[derive(Debug, Clone, Copy)]
 pub struct Policy<'a> {
     pub key: &'a AccessKey,
-    pub region: &'a str,
+    /// Any of them; the first is the one that errors name.
+    pub regions: &'a [&'a str],
     pub service: &'a str,
     /// How far a client's clock may be off, in either direction.
     pub clock_skew_s_max: i64,
 }
 
-/// Why a request isn't believed; all but one answer 403. The messages go to the caller.
+/// Why a request isn't believed. The messages go to the caller, in AWS's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    #[error("Missing Authentication Token: sign the request with AWS Signature Version 4")]
+    #[error("Missing Authentication Token")]
     MissingAuthenticationToken,
     #[error("{0}")]
     IncompleteSignature(String),
-    #[error("The security token included in the request is invalid: {0}")]
-    UnrecognizedClient(String),
+    #[error("The security token included in the request is invalid.")]
+    UnrecognizedClient,
     #[error("{0}")]
     InvalidSignature(String),
 }
@@ -37,9 +38,28 @@ impl AuthError {
         match self {
             Self::MissingAuthenticationToken => "MissingAuthenticationTokenException",
             Self::IncompleteSignature(_) => "IncompleteSignatureException",
-            Self::UnrecognizedClient(_) => "UnrecognizedClientException",
+            Self::UnrecognizedClient => "UnrecognizedClientException",
             Self::InvalidSignature(_) => "InvalidSignatureException",
         }
+    }
+}
+
+/// What a request says of itself, to look for its key by. Nothing of it is believed yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim<'a> {
+    pub access_key_id: &'a str,
+    pub service: &'a str,
+}
+
+impl<'a> Claim<'a> {
+    /// # Errors
+    /// When the request isn't signed, not in this form, or with a session token: nobody here gives such.
+    pub fn of(request: &SignedRequest<'a>) -> Result<Self, AuthError> {
+        let authorization = Authorization::parse(authorization_header(request)?)?;
+        if request.header("x-amz-security-token").is_some() {
+            return Err(AuthError::UnrecognizedClient);
+        }
+        Ok(Self { access_key_id: authorization.access_key_id, service: authorization.scope.service })
     }
 }
 
@@ -48,9 +68,10 @@ impl AuthError {
 /// # Errors
 /// The first thing that is wrong, in the order: presence, form, key, scope, clock, signature.
 pub fn verify(request: &SignedRequest<'_>, policy: &Policy<'_>, now_s: i64) -> Result<(), AuthError> {
-    let header = authorization_header(request)?;
-    let authorization = Authorization::parse(header)?;
-    check_key(request, &authorization, policy)?;
+    if Claim::of(request)?.access_key_id != policy.key.id {
+        return Err(AuthError::UnrecognizedClient);
+    }
+    let authorization = Authorization::parse(authorization_header(request)?)?;
     let signed_at = signing_time(request)?;
     check_scope(&authorization.scope, policy, signed_at)?;
     check_clock(signed_at, policy, now_s)?;
@@ -63,8 +84,9 @@ pub fn verify(request: &SignedRequest<'_>, policy: &Policy<'_>, now_s: i64) -> R
     // ring compares in constant time.
     hmac::verify(&key, to_sign.as_bytes(), &authorization.signature).map_err(|_| {
         AuthError::InvalidSignature(format!(
-            "The signature doesn't match the one computed for this request: check the secret access key. \
-             Computed over the canonical request '{canonical}'"
+            "The request signature we calculated does not match the signature you provided. Check your AWS Secret \
+             Access Key and signing method. Consult the service documentation for details.\n\nThe Canonical String \
+             for this request should have been\n'{canonical}'\n\nThe String-to-Sign should have been\n'{to_sign}'\n"
         ))
     })
 }
@@ -84,58 +106,62 @@ fn authorization_header<'a>(request: &SignedRequest<'a>) -> Result<&'a str, Auth
     }
 }
 
-fn check_key(
-    request: &SignedRequest<'_>,
-    authorization: &Authorization<'_>,
-    policy: &Policy<'_>,
-) -> Result<(), AuthError> {
-    if authorization.access_key_id != policy.key.id {
-        let id = authorization.access_key_id;
-        return Err(AuthError::UnrecognizedClient(format!("no access key has the id '{id}'")));
-    }
-    if request.header("x-amz-security-token").is_some() {
-        let why = "session tokens aren't supported, use the root access key without one";
-        return Err(AuthError::UnrecognizedClient(why.to_owned()));
-    }
-    Ok(())
-}
-
 fn signing_time<'a>(request: &SignedRequest<'a>) -> Result<&'a str, AuthError> {
-    let missing = || AuthError::IncompleteSignature("The request has no X-Amz-Date header".to_owned());
+    let missing = || {
+        let what = "Authorization header requires existence of a 'X-Amz-Date' header.";
+        AuthError::IncompleteSignature(what.to_owned())
+    };
     request.header("x-amz-date").ok_or_else(missing)
 }
 
 fn check_scope(scope: &Scope<'_>, policy: &Policy<'_>, signed_at: &str) -> Result<(), AuthError> {
-    let wrong = |what: &str, found: &str, expected: &str| {
-        Err(AuthError::InvalidSignature(format!(
-            "The credential is scoped to {what} '{found}', but it has to be '{expected}'"
-        )))
-    };
+    let invalid = |message| Err(AuthError::InvalidSignature(message));
     if scope.service != policy.service {
-        return wrong("service", scope.service, policy.service);
+        return invalid(format!("Credential should be scoped to correct service: '{}'. ", policy.service));
     }
-    if scope.region != policy.region {
-        return wrong("region", scope.region, policy.region);
+    if !policy.regions.contains(&scope.region) {
+        let expected = policy.regions.first().copied().unwrap_or_default();
+        let found = scope.region;
+        return invalid(format!(
+            "Credential should be scoped to a valid region, not '{found}': it is '{expected}'. "
+        ));
     }
     match signed_at.get(..8) {
         Some(day) if day == scope.day => Ok(()),
-        day => wrong("day", scope.day, day.unwrap_or(signed_at)),
+        day => invalid(format!(
+            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: \
+             '{}' != '{}', from '{signed_at}'.",
+            scope.day,
+            day.unwrap_or(signed_at)
+        )),
     }
 }
 
 fn check_clock(signed_at: &str, policy: &Policy<'_>, now_s: i64) -> Result<(), AuthError> {
     let signed_at_s = parse_amz_date(signed_at).ok_or_else(|| {
-        AuthError::IncompleteSignature(format!("X-Amz-Date has to be YYYYMMDDTHHMMSSZ, not '{signed_at}'"))
+        AuthError::IncompleteSignature(format!(
+            "Date must be in ISO-8601 'basic format'. Got '{signed_at}'. See http://en.wikipedia.org/wiki/ISO_8601"
+        ))
     })?;
-    let (skew, allowed) = (now_s - signed_at_s, policy.clock_skew_s_max);
-    if skew.abs() <= allowed {
-        return Ok(());
-    }
-    let state = if skew > 0 { "expired" } else { "not yet current" };
+    let (skew_s, allowed_s) = (now_s - signed_at_s, policy.clock_skew_s_max);
     let now = amz_date(now_s);
-    Err(AuthError::InvalidSignature(format!(
-        "Signature {state}: it was made at {signed_at}, here it is {now}, and clocks may differ by {allowed} s"
-    )))
+    let allowed = match allowed_s % 60 {
+        0 => format!("{} min.", allowed_s / 60),
+        _ => format!("{allowed_s} sec."),
+    };
+    if skew_s > allowed_s {
+        let earliest = amz_date(now_s - allowed_s);
+        return Err(AuthError::InvalidSignature(format!(
+            "Signature expired: {signed_at} is now earlier than {earliest} ({now} - {allowed})"
+        )));
+    }
+    if -skew_s > allowed_s {
+        let latest = amz_date(now_s + allowed_s);
+        return Err(AuthError::InvalidSignature(format!(
+            "Signature not yet current: {signed_at} is still later than {latest} ({now} + {allowed})"
+        )));
+    }
+    Ok(())
 }
 
 /// What steers the request has to be under the signature.
@@ -146,7 +172,13 @@ fn check_signed_headers(
     for name in ["host", "x-amz-date", "x-amz-target"] {
         let has_to = name != "x-amz-target" || request.header(name).is_some();
         if has_to && !authorization.signed_headers.contains(&name) {
-            return Err(AuthError::InvalidSignature(format!("SignedHeaders has to include '{name}'")));
+            let message = match name {
+                "host" => {
+                    "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.".to_owned()
+                }
+                name => format!("'{name}' must be a 'SignedHeader' in the AWS Authorization."),
+            };
+            return Err(AuthError::InvalidSignature(message));
         }
     }
     for name in &authorization.signed_headers {

@@ -64,6 +64,7 @@ impl Tx<'_> {
                    ON CONFLICT (kind, owner, id) DO UPDATE
                    SET name = excluded.name, uses = excluded.uses, doc = excluded.doc";
         let doc = write_document(E::KIND, entity.id(), entity)?;
+        self.note_entity(E::KIND, (entity.owner(), entity.id()), Some(&doc))?;
         let name = entity.name();
         let values = values![E::KIND, entity.owner(), entity.id(), name.as_deref(), entity.uses(), &doc];
         self.sql.execute(sql, values)?;
@@ -71,6 +72,7 @@ impl Tx<'_> {
     }
 
     pub fn delete_entity<E: Entity>(&self, owner: &str, id: &str) -> Result<(), StoreError> {
+        self.note_entity(E::KIND, (owner, id), None)?;
         let sql = "DELETE FROM entity WHERE kind = ? AND owner = ? AND id = ?";
         self.sql.execute(sql, values![E::KIND, owner, id])?;
         Ok(())
@@ -78,6 +80,7 @@ impl Tx<'_> {
 
     /// Removes all entities of a kind that are parts of this one.
     pub fn delete_entities_of<E: Entity>(&self, owner: &str) -> Result<(), StoreError> {
+        self.note_entities_removal(E::KIND, owner)?;
         let sql = "DELETE FROM entity WHERE kind = ? AND owner = ?";
         self.sql.execute(sql, values![E::KIND, owner])?;
         Ok(())

@@ -19,6 +19,13 @@ pub enum StoreError {
     Url(#[from] UrlError),
     #[error("the store {path}: {source}")]
     Open { path: PathBuf, source: rusqlite::Error },
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error(
+        "there is a store already: {0}. A backup is restored into a data directory or database that has none, so that \
+         nothing is lost: name another, or move this one away"
+    )]
+    NotEmpty(String),
     #[error(
         "the store {place} has schema version {found}, and this turnpike-control knows up to {known}: \
          it was written by a newer version, start that one"

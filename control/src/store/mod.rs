@@ -7,8 +7,11 @@
 //! it. One process at a time holds a data directory. Calls block: async callers go through
 //! `tokio::task::spawn_blocking`.
 
+mod audit;
+pub mod backup;
 mod entities;
 mod error;
+mod journal;
 mod lease;
 mod lock;
 mod pool;
@@ -29,7 +32,9 @@ use std::path::Path;
 use tokio::sync::watch;
 use turnpike_snapshot::UnitHash;
 
+pub use audit::{AuditEntry, AuditFilter, audit_id};
 pub use error::StoreError;
+pub use journal::{DocumentChange, DocumentId};
 pub use lock::LockError;
 pub use published::{Slot, UNITS_KEPT_VERSIONS};
 pub use tx::{Page, Tx};
@@ -135,6 +140,26 @@ impl Backend {
             None => Self::Sqlite(Sqlite::open(data_dir)?),
             Some(url) => Self::Postgres(Box::new(Postgres::open(url, &settings.postgres)?)),
         })
+    }
+
+    /// Only to look at it, while other processes may be serving from it.
+    fn open_beside(data_dir: &Path, settings: &StoreSettings) -> Result<Self, StoreError> {
+        Ok(match &settings.url {
+            None => Self::Sqlite(Sqlite::open_beside(data_dir)?),
+            Some(url) => Self::Postgres(Box::new(Postgres::open_beside(url, &settings.postgres)?)),
+        })
+    }
+
+    /// Makes a store of what `fill` does, the tables included: whole, or not at all.
+    fn create<E: From<StoreError>>(
+        data_dir: &Path,
+        settings: &StoreSettings,
+        fill: impl FnOnce(&Sql<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match &settings.url {
+            None => Sqlite::create(data_dir, fill),
+            Some(url) => Postgres::create(url, &settings.postgres, fill),
+        }
     }
 
     /// This process among those that share the store. A data directory has one process at a time, so that one of them

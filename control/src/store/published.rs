@@ -155,7 +155,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    fn unit_refs(&self) -> Result<Vec<UnitRef>, StoreError> {
+    pub(super) fn unit_refs(&self) -> Result<Vec<UnitRef>, StoreError> {
         let sql = "SELECT hash, bytes_len FROM slot ORDER BY api_id, stage";
         let rows: Vec<(Vec<u8>, u32)> = self.sql.rows(sql, values![])?;
         let refs = rows.into_iter().map(|(hash, bytes_len)| {

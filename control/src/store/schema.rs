@@ -6,7 +6,7 @@
 pub(super) const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 
 /// What makes each version from the one before it; the first makes a store from nothing.
-pub(super) const STEPS: [&str; 4] = [APIS, ENTITIES, REFERENCES, PROCESSES];
+pub(super) const STEPS: [&str; 5] = [APIS, ENTITIES, REFERENCES, PROCESSES, AUDIT];
 
 /// - `api`: one row an API, of either kind.
 /// - `part`: what belongs to an API, by kind and id; `name` is a second unique name.
@@ -103,4 +103,16 @@ const PROCESSES: &str = "
         holder TEXT NOT NULL,
         until_s INTEGER NOT NULL
     ) WITHOUT ROWID;
+";
+
+/// - `audit`: one row a change, or one that was refused; `id` sorts by time. With row ids, so that the index of ids
+///   has no documents in it.
+const AUDIT: &str = "
+    CREATE TABLE audit (
+        id TEXT PRIMARY KEY,
+        actor TEXT NOT NULL,
+        operation TEXT NOT NULL,
+        resource TEXT NOT NULL,
+        doc TEXT NOT NULL
+    );
 ";

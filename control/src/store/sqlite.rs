@@ -41,6 +41,47 @@ impl Sqlite {
         Ok(Self { writer: Mutex::new(writer), readers: Pool::new(READERS_MAX), path })
     }
 
+    /// Opens a store that another process may be serving from, only to look at it.
+    pub(super) fn open_beside(data_dir: &Path) -> Result<Self, StoreError> {
+        let path = data_dir.join(FILE);
+        let failed = |source| StoreError::Open { path: path.clone(), source };
+        let connection =
+            connect(&path, OpenFlags::default() - OpenFlags::SQLITE_OPEN_CREATE).map_err(failed)?;
+        let (found, known) = (version(&connection).map_err(failed)?, SCHEMA_VERSION);
+        let place = path.display().to_string();
+        match found.cmp(&known) {
+            std::cmp::Ordering::Less => Err(StoreError::PastSchema { place, found, known }),
+            std::cmp::Ordering::Greater => Err(StoreError::FutureSchema { place, found, known }),
+            std::cmp::Ordering::Equal => {
+                Ok(Self { writer: Mutex::new(connection), readers: Pool::new(READERS_MAX), path })
+            }
+        }
+    }
+
+    /// Makes a store of what `fill` does, the tables included: whole, or not at all.
+    pub(super) fn create<E: From<StoreError>>(
+        data_dir: &Path,
+        fill: impl FnOnce(&Sql<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let path = data_dir.join(FILE);
+        let beside = path.with_extension("restoring");
+        let io = |source| StoreError::Io { path: path.clone(), source };
+        if path.try_exists().map_err(io)? {
+            return Err(StoreError::NotEmpty(path.display().to_string()).into());
+        }
+        remove_if_there(&beside).map_err(io)?;
+        let failed = |source| StoreError::Open { path: beside.clone(), source };
+        let mut connection = Connection::open(&beside).map_err(failed)?;
+        connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
+        let transaction = connection.transaction().map_err(failed)?;
+        fill(&Sql::Sqlite(&transaction))?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
+        transaction.commit().map_err(StoreError::from)?;
+        connection.close().map_err(|(_, source)| failed(source))?;
+        put_in_place(&beside, &path, data_dir).map_err(io)?;
+        Ok(())
+    }
+
     pub(super) fn write<T, E: From<StoreError>>(
         &self,
         mut change: impl FnMut(&Sql<'_>) -> Result<T, E>,
@@ -69,6 +110,20 @@ impl Sqlite {
         connection.give_back();
         looked
     }
+}
+
+fn remove_if_there(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// On the disk under its new name when this returns.
+fn put_in_place(beside: &Path, path: &Path, dir: &Path) -> std::io::Result<()> {
+    std::fs::File::open(beside)?.sync_all()?;
+    std::fs::rename(beside, path)?;
+    std::fs::File::open(dir)?.sync_all()
 }
 
 /// A connection whose commits are on the disk when they return.

@@ -7,38 +7,38 @@ use turnpike_snapshot::{Limits, UnitHash, decode_root};
 
 use super::*;
 use crate::compile::{Encoded, Reference, ReferenceKind};
-use crate::model::{HttpApi, HttpStage, Tags};
+use crate::model::{ApiProtocol, HttpApi, HttpStage};
 
 #[allow(dead_code, reason = "the suites of processes use the rest")]
 #[path = "../../tests/suite/support/postgres.rs"]
-mod server;
+pub(super) mod server;
 
 /// Where a test's store is.
-struct Place {
-    dir: tempfile::TempDir,
-    settings: StoreSettings,
+pub(super) struct Place {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) settings: StoreSettings,
 }
 
 impl Place {
-    fn sqlite() -> Self {
+    pub(super) fn sqlite() -> Self {
         Self { dir: tempfile::tempdir().expect("a directory"), settings: StoreSettings::default() }
     }
 
     /// A database of its own.
-    fn postgres() -> Self {
+    pub(super) fn postgres() -> Self {
         Self::at(&server::shared().database())
     }
 
-    fn at(url: &str) -> Self {
+    pub(super) fn at(url: &str) -> Self {
         let url = Some(url.parse().expect("valid"));
         Self { settings: StoreSettings { url, ..StoreSettings::default() }, ..Self::sqlite() }
     }
 
-    fn data_dir(&self) -> PathBuf {
+    pub(super) fn data_dir(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 
-    fn open(&self) -> Result<Store, StoreError> {
+    pub(super) fn open(&self) -> Result<Store, StoreError> {
         Store::open(&self.data_dir(), &self.settings)
     }
 }
@@ -76,23 +76,15 @@ fn store() -> (tempfile::TempDir, Store) {
     (dir, store)
 }
 
-fn api(id: &str) -> HttpApi {
-    HttpApi {
-        id: id.to_owned(),
-        name: "n".to_owned(),
-        description: None,
-        version: None,
-        tags: Tags::new(),
-        execute_api_endpoint_disabled: false,
-        created_at_s: 7,
-    }
+pub(super) fn api(id: &str) -> HttpApi {
+    HttpApi::new(id.to_owned(), "n".to_owned(), ApiProtocol::Http, 7)
 }
 
-fn unit(byte: u8) -> Encoded {
+pub(super) fn unit(byte: u8) -> Encoded {
     Encoded { hash: UnitHash([byte; 32]), bytes: vec![byte; 100], secret: false }
 }
 
-fn stage_slot(api_id: &str) -> Slot {
+pub(super) fn stage_slot(api_id: &str) -> Slot {
     Slot::Stage { api_id: api_id.to_owned(), stage: "prod".to_owned() }
 }
 
@@ -125,19 +117,7 @@ fn lists_come_in_pages(place: &Place) {
 
 fn parts_go_with_their_api(place: &Place) {
     let store = place.open().expect("a new store");
-    let stage = HttpStage {
-        name: "prod".to_owned(),
-        managed: false,
-        description: None,
-        auto_deploy: false,
-        deployment_id: None,
-        variables: Tags::new(),
-        access_log: None,
-        tags: Tags::new(),
-        created_at_s: 0,
-        updated_at_s: 0,
-        last_deployment_message: None,
-    };
+    let stage = HttpStage::new("prod".to_owned(), ApiProtocol::Http, 0);
     let change = store.write(|tx| {
         tx.put_api(&api("a"))?;
         tx.put_part("a", &stage)?;

@@ -1,6 +1,9 @@
 //! A transaction's view of the entities.
 
+use std::cell::RefCell;
+
 use super::StoreError;
+use super::journal::Journal;
 use super::sql::{Sql, values};
 use crate::model::{Api, Part};
 use crate::secrets::{Sealed, Secrets};
@@ -12,6 +15,7 @@ pub struct Tx<'a> {
     pub(super) secrets: &'a Secrets,
     /// This process among those that share the store.
     pub(super) process: &'a str,
+    pub(super) journal: RefCell<Option<Journal>>,
 }
 
 /// Part of a list, in the order of identifiers.
@@ -24,7 +28,7 @@ pub struct Page<T> {
 
 impl<'a> Tx<'a> {
     pub(super) fn new(sql: &'a Sql<'a>, secrets: &'a Secrets, process: &'a str) -> Self {
-        Self { sql, secrets, process }
+        Self { sql, secrets, process, journal: RefCell::default() }
     }
 
     /// Encrypts what a document must not show. `context` says what it is, and of which entity.
@@ -41,6 +45,12 @@ impl<'a> Tx<'a> {
     /// When it wasn't.
     pub fn open(&self, context: &str, sealed: &Sealed) -> Result<Vec<u8>, StoreError> {
         Ok(self.secrets.open(context, sealed)?)
+    }
+
+    /// What finds a secret text again: see [`Secrets::fingerprint`].
+    #[must_use]
+    pub fn fingerprint(&self, context: &str, text: &[u8]) -> String {
+        self.secrets.fingerprint(context, text)
     }
 
     /// Whether any API, of either kind, has this id.
@@ -75,12 +85,14 @@ impl<'a> Tx<'a> {
         let sql = "INSERT INTO api (id, kind, doc) VALUES (?, ?, ?)
                    ON CONFLICT (id) DO UPDATE SET doc = excluded.doc";
         let doc = write_document(A::KIND, api.id(), api)?;
+        self.note_api(A::KIND, api.id(), Some(&doc))?;
         self.sql.execute(sql, values![api.id(), A::KIND, &doc])?;
         Ok(())
     }
 
     /// Removes the API and its parts.
     pub fn delete_api(&self, id: &str) -> Result<(), StoreError> {
+        self.note_api_removal(id)?;
         self.sql.execute("DELETE FROM api WHERE id = ?", values![id])?;
         Ok(())
     }
@@ -131,12 +143,14 @@ impl<'a> Tx<'a> {
         let sql = "INSERT INTO part (api_id, kind, id, name, doc) VALUES (?, ?, ?, ?, ?)
                    ON CONFLICT (api_id, kind, id) DO UPDATE SET name = excluded.name, doc = excluded.doc";
         let doc = write_document(P::KIND, part.id(), part)?;
+        self.note_part(P::KIND, (api_id, part.id()), Some(&doc))?;
         let name = part.name();
         self.sql.execute(sql, values![api_id, P::KIND, part.id(), name.as_deref(), &doc])?;
         Ok(())
     }
 
     pub fn delete_part<P: Part>(&self, api_id: &str, id: &str) -> Result<(), StoreError> {
+        self.note_part(P::KIND, (api_id, id), None)?;
         let sql = "DELETE FROM part WHERE api_id = ? AND kind = ? AND id = ?";
         self.sql.execute(sql, values![api_id, P::KIND, id])?;
         Ok(())

@@ -27,11 +27,11 @@ fn calls_have_to_be_signed() {
         client.key = AccessKey { id: id.to_owned(), secret: secret.to_owned() };
         client
     };
-    with("other", "secret").refused(403, "UnrecognizedClientException", "'other'", "GET", "/v2/apis", "");
+    with("other", "secret").refused(403, "UnrecognizedClientException", "is invalid.", "GET", "/v2/apis", "");
     with("test", "wrong").refused(
         403,
         "InvalidSignatureException",
-        "secret access key",
+        "Check your AWS Secret Access Key",
         "GET",
         "/v2/apis",
         "",
@@ -45,9 +45,8 @@ fn operations_without_a_handler_are_named() {
     let (_dir, inside) = start();
     let error = "UnsupportedOperationException";
     for (method, target, name) in [
-        ("POST", "/v2/apis/a/authorizers", "CreateAuthorizer (apigatewayv2)"),
         ("GET", "/v2/portals", "ListPortals (apigatewayv2)"),
-        ("POST", "/usageplans", "CreateUsagePlan"),
+        ("POST", "/v2/portals", "CreatePortal"),
     ] {
         inside.client.refused(501, error, name, method, target, "{}");
     }

@@ -12,10 +12,13 @@ use std::sync::Arc;
 use axum::http::HeaderMap;
 use serde_json::Value;
 
+use super::access::Ask;
 use super::error::ApiError;
+use super::json;
 use super::members::Members;
-use crate::change::{Change, Control, View};
+use crate::change::{Change, Control, Deed, View};
 use crate::model::Certificate;
+use crate::settings::Account;
 
 /// What clients sign these calls for.
 pub(super) const SIGNING_NAME: &str = "acm";
@@ -80,20 +83,57 @@ pub(super) fn target(headers: &HeaderMap) -> Option<String> {
     Some(String::from_utf8_lossy(target.as_bytes()).into_owned())
 }
 
-/// # Errors
-/// The action's own; or it has no handler.
-pub(super) async fn answer(control: &Arc<Control>, target: &str, body: Vec<u8>) -> Result<Value, ApiError> {
-    let unknown = || ApiError::unknown_target(target);
-    let action = target.strip_prefix(TARGET_PREFIX).ok_or_else(unknown)?;
-    let action = ACTIONS.into_iter().find(|known| *known == action).ok_or_else(unknown)?;
-    let unsupported = || ApiError::unsupported_operation(SIGNING_NAME, action);
-    let answered = match handler(action).ok_or_else(unsupported)? {
-        Handler::Look(look) => control.read_async(move |view| look(view, Members::parse(&body)?)).await,
-        Handler::Change(change) => {
-            control.change_async(move |under_way| change(under_way, Members::parse(&body)?)).await
-        }
-    };
-    answered.map_err(in_acms_words)
+/// An action that has a handler.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Action {
+    pub(super) name: &'static str,
+    handler: Handler,
+}
+
+impl Action {
+    /// # Errors
+    /// When the service has no such action, or it has no handler.
+    pub(super) fn of(target: &str) -> Result<Self, ApiError> {
+        let unknown = || ApiError::unknown_target(target);
+        let action = target.strip_prefix(TARGET_PREFIX).ok_or_else(unknown)?;
+        let name = ACTIONS.into_iter().find(|known| *known == action).ok_or_else(unknown)?;
+        let unsupported = || ApiError::unsupported_operation(SIGNING_NAME, name);
+        Ok(Self { name, handler: handler(name).ok_or_else(unsupported)? })
+    }
+
+    pub(super) fn changes(self) -> bool {
+        matches!(self.handler, Handler::Change(_))
+    }
+
+    /// What it asks to do: to the certificate that it names, to any where it makes one, or to none.
+    pub(super) fn ask(self, account: &Account, body: &[u8]) -> Ask {
+        let named = json::parse(body).ok().and_then(|body| Some(body["CertificateArn"].as_str()?.to_owned()));
+        let resource = match named {
+            Some(arn) => arn,
+            None if self.changes() => Certificate::arn("*", &account.region, &account.id),
+            None => "*".to_owned(),
+        };
+        Ask::new(format!("{SIGNING_NAME}:{}", self.name), resource)
+    }
+
+    /// # Errors
+    /// The action's own.
+    pub(super) async fn run(
+        self,
+        control: &Arc<Control>,
+        body: Vec<u8>,
+        deed: Deed,
+    ) -> Result<Value, ApiError> {
+        let answered = match self.handler {
+            Handler::Look(look) => control.read_async(move |view| look(view, Members::parse(&body)?)).await,
+            Handler::Change(change) => {
+                control
+                    .change_for_async(deed, move |under_way| change(under_way, Members::parse(&body)?))
+                    .await
+            }
+        };
+        answered.map_err(in_acms_words)
+    }
 }
 
 fn handler(action: &str) -> Option<Handler> {

@@ -1,5 +1,6 @@
 //! Turnpike's own extension of the management API: where VPC links and integrations lead, which no resource of AWS
-//! can say here.
+//! can say here; and the audit log.
 
+pub(super) mod audit;
 mod document;
 pub(super) mod targets;

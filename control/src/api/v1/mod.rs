@@ -1,8 +1,10 @@
 //! REST APIs: the operations of apigateway.
 
+pub(super) mod api_keys;
 mod api_settings;
 pub(super) mod apis;
 pub(super) mod base_path_mappings;
+mod canary;
 pub(super) mod client_certificates;
 pub(super) mod deployments;
 pub(super) mod domain_names;
@@ -19,12 +21,16 @@ mod references;
 pub(super) mod resources;
 mod stage_settings;
 pub(super) mod stages;
+pub(super) mod usage;
+pub(super) mod usage_plan_keys;
+pub(super) mod usage_plans;
 pub(super) mod vpc_links;
 
-use super::call::PagingNames;
+use super::call::{Paging, PagingNames};
 use super::error::ApiError;
 use crate::change::View;
-use crate::model::{Method, Part, Resource, RestApi};
+use crate::model::{Entity, Method, Part, Resource, RestApi};
+use crate::store::{Page, StoreError};
 
 const PAGING: PagingNames =
     PagingNames { limit: "limit", token: "position", limit_default: 25, items: "item" };
@@ -59,6 +65,33 @@ fn method<'r>(resource: &'r mut Resource, name: &str) -> Result<&'r mut Method, 
 /// AWS's error for one thing too many; `setting` raises the ceiling.
 fn over_quota(max: usize, noun: &str, setting: &str) -> ApiError {
     ApiError::limit_exceeded(format!("There are already {max} {noun}: raise {setting} for more"))
+}
+
+/// How many are read at once where not all of them are asked for.
+const SCANNED_AT_ONCE: usize = 500;
+
+/// A page of those entities that `keep` keeps.
+fn page_where<E: Entity>(
+    view: &View<'_>,
+    owner: &str,
+    paging: &Paging,
+    keep: impl Fn(&E) -> bool,
+) -> Result<Page<E>, StoreError> {
+    let mut items: Vec<E> = Vec::new();
+    let mut after = paging.after.clone();
+    loop {
+        let scanned = view.tx.entity_page(owner, &after, SCANNED_AT_ONCE)?;
+        for item in scanned.items.into_iter().filter(&keep) {
+            if items.len() == paging.limit {
+                return Ok(Page { last: items.last().map(|item| item.id().to_owned()), items });
+            }
+            items.push(item);
+        }
+        match scanned.last {
+            Some(last) => after = last,
+            None => return Ok(Page { items, last: None }),
+        }
+    }
 }
 
 /// Whether a list of things to embed, repeated or with commas, has this one.

@@ -30,6 +30,7 @@ pub(super) enum Op {
 }
 
 /// The sets of operations that tables use.
+pub(super) const COPY: &[Op] = &[Op::Copy];
 pub(super) const REPLACE: &[Op] = &[Op::Replace];
 pub(super) const REMOVE: &[Op] = &[Op::Remove];
 pub(super) const ADD_REMOVE: &[Op] = &[Op::Add, Op::Remove];
@@ -206,9 +207,9 @@ impl<E> Table<E> {
         let Some(value) = from.look_up(shown) else {
             return Err(ApiError::bad_request(format!("Nothing is at '{}' to be moved", from.text())));
         };
-        let takes_replace =
-            self.rules.iter().any(|rule| rule.ops.contains(&Op::Replace) && patch.path.fits(rule.path));
-        let op = if takes_replace { Op::Replace } else { Op::Add };
+        let takes_add =
+            self.rules.iter().any(|rule| rule.ops.contains(&Op::Add) && patch.path.fits(rule.path));
+        let op = if takes_add { Op::Add } else { Op::Replace };
         let away = Patch { op: Op::Remove, path: from, from: None, value: None, names: Vec::new() };
         self.apply(entity, away)?;
         self.apply(entity, Patch { op, from: None, value: Some(value), ..patch })

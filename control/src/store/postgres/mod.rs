@@ -20,12 +20,14 @@ use tokio::sync::watch;
 
 use super::StoreError;
 use super::pool::{Pool, Pooled};
+use super::schema::SCHEMA_VERSION;
 use super::sql::Sql;
 use super::url::StoreUrl;
 use crate::secrets::SecretsError;
 use crate::settings::PostgresSettings;
 use connection::{Connection, Fault};
 use driver::{Driver, Target};
+pub(super) use schema::translated;
 use transaction::Mark;
 pub(super) use transaction::Transaction;
 
@@ -74,6 +76,39 @@ enum Failed<E> {
 impl Postgres {
     /// Connects, and brings the tables up to date.
     pub(super) fn open(url: &StoreUrl, settings: &PostgresSettings) -> Result<Self, StoreError> {
+        let store = Self::connect(url, settings)?;
+        store.once(|connection| schema::bring_up_to_date(connection, &store.place))?;
+        Ok(store)
+    }
+
+    /// Connects to a store that other processes may be serving from, only to look at it.
+    pub(super) fn open_beside(url: &StoreUrl, settings: &PostgresSettings) -> Result<Self, StoreError> {
+        let store = Self::connect(url, settings)?;
+        store.once(|connection| schema::is_up_to_date(connection, &store.place))?;
+        Ok(store)
+    }
+
+    /// Makes a store of what `fill` does, the tables included: whole, or not at all.
+    pub(super) fn create<E: From<StoreError>>(
+        url: &StoreUrl,
+        settings: &PostgresSettings,
+        fill: impl FnOnce(&Sql<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let store = Self::connect(url, settings)?;
+        let connection = store.take().map_err(|fault| store.error(fault))?;
+        let transaction =
+            Transaction::begin_look(&connection, &store.place).map_err(|fault| store.error(fault))?;
+        schema::begin(&connection, &store.place).map_err(|fault| store.error(fault))?;
+        fill(&Sql::Postgres(&transaction))?;
+        connection.batch(&schema::is_now(SCHEMA_VERSION)).map_err(|fault| store.error(fault))?;
+        transaction.commit().map_err(|fault| match fault {
+            Fault::Lost(reason) => StoreError::OutcomeUnknown { place: store.place.clone(), reason },
+            fault => store.error(fault),
+        })?;
+        Ok(())
+    }
+
+    fn connect(url: &StoreUrl, settings: &PostgresSettings) -> Result<Self, StoreError> {
         let place = url.place.clone();
         let failed = |reason: String| StoreError::Postgres { place: place.clone(), reason };
         let mut id = [0; 16];
@@ -87,11 +122,16 @@ impl Postgres {
             turn: Mutex::new(0),
             process: id.iter().map(|byte| format!("{byte:02x}")).collect(),
         };
-        let connection = store.take().map_err(|fault| store.error(fault))?;
-        connection.check_server().map_err(|fault| store.error(fault))?;
-        schema::bring_up_to_date(&connection, &store.place).map_err(|fault| store.error(fault))?;
-        connection.give_back();
+        store.once(Connection::check_server)?;
         Ok(store)
+    }
+
+    /// Outside of every transaction, without another try.
+    fn once(&self, work: impl FnOnce(&Connection) -> Result<(), Fault>) -> Result<(), StoreError> {
+        let connection = self.take().map_err(|fault| self.error(fault))?;
+        work(&connection).map_err(|fault| self.error(fault))?;
+        connection.give_back();
+        Ok(())
     }
 
     /// This process among those that share the store.

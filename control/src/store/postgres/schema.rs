@@ -12,16 +12,51 @@ pub(super) fn bring_up_to_date(connection: &Connection, place: &str) -> Result<(
         let found = version(connection)?;
         let Some(steps) = usize::try_from(found).ok().and_then(|found| STEPS.get(found..)) else {
             connection.batch("ROLLBACK")?;
-            let place = place.to_owned();
-            return Err(Fault::Failed(StoreError::FutureSchema { place, found, known: SCHEMA_VERSION }));
+            return Err(from_the_future(place, found));
         };
         let Some(step) = steps.first() else { return connection.batch("ROLLBACK") };
         if found == 0 {
-            connection.batch(&first(connection)?)?;
+            begin(connection, place)?;
         }
-        connection.batch(&translated(step))?;
-        connection.batch(&format!("UPDATE schema_version SET version = {}; COMMIT", found + 1))?;
+        // A large store may take its time.
+        connection.batch(&format!("SET LOCAL statement_timeout TO 0; {}", translated(step)))?;
+        connection.batch(&format!("{}; COMMIT", is_now(found + 1)))?;
     }
+}
+
+/// Whether the store can be looked at as it is.
+pub(super) fn is_up_to_date(connection: &Connection, place: &str) -> Result<(), Fault> {
+    match version(connection)? {
+        SCHEMA_VERSION => Ok(()),
+        found if found > SCHEMA_VERSION => Err(from_the_future(place, found)),
+        found => {
+            let place = place.to_owned();
+            Err(Fault::Failed(StoreError::PastSchema { place, found, known: SCHEMA_VERSION }))
+        }
+    }
+}
+
+/// What comes before the first step. An operator may have made the schema, and given no right to make others.
+pub(super) fn begin(connection: &Connection, place: &str) -> Result<(), Fault> {
+    if version(connection)? != 0 {
+        return Err(Fault::Failed(StoreError::NotEmpty(place.to_owned())));
+    }
+    if connection.show(&format!("SELECT 1 FROM pg_namespace WHERE nspname = '{SCHEMA}'"))?.is_empty() {
+        connection.batch(&format!("CREATE SCHEMA {SCHEMA}"))?;
+    }
+    connection.batch(
+        "CREATE TABLE schema_version (one BIGINT PRIMARY KEY CHECK (one = 1), version BIGINT NOT NULL);
+         INSERT INTO schema_version (one, version) VALUES (1, 0)",
+    )
+}
+
+/// The statement that says so.
+pub(super) fn is_now(version: i64) -> String {
+    format!("UPDATE schema_version SET version = {version}")
+}
+
+fn from_the_future(place: &str, found: i64) -> Fault {
+    Fault::Failed(StoreError::FutureSchema { place: place.to_owned(), found, known: SCHEMA_VERSION })
 }
 
 /// 0 before the first step.
@@ -33,19 +68,8 @@ fn version(connection: &Connection) -> Result<i64, Fault> {
     Ok(shown.first().and_then(|version| version.parse().ok()).unwrap_or(0))
 }
 
-/// An operator may have made the schema, and given no right to make others.
-fn first(connection: &Connection) -> Result<String, Fault> {
-    let there = connection.show(&format!("SELECT 1 FROM pg_namespace WHERE nspname = '{SCHEMA}'"))?;
-    let schema = if there.is_empty() { format!("CREATE SCHEMA {SCHEMA};") } else { String::new() };
-    Ok(format!(
-        "{schema}
-         CREATE TABLE schema_version (one BIGINT PRIMARY KEY CHECK (one = 1), version BIGINT NOT NULL);
-         INSERT INTO schema_version (one, version) VALUES (1, 0)"
-    ))
-}
-
 /// Text compares byte by byte, as in SQLite.
-fn translated(step: &str) -> String {
+pub(in crate::store) fn translated(step: &str) -> String {
     step.replace(" WITHOUT ROWID", "")
         .replace(" INTEGER", " BIGINT")
         .replace(" BLOB", " BYTEA")

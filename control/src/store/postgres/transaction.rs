@@ -81,10 +81,14 @@ impl<'a> Transaction<'a> {
         self.connection.execute(sql, values).map_err(|fault| self.note(fault))
     }
 
+    /// Several statements without values.
+    pub(in crate::store) fn batch(&self, sql: &str) -> Result<(), StoreError> {
+        self.connection.batch(sql).map_err(|fault| self.note(fault))
+    }
+
     /// For everyone who listens, once this is committed.
     pub(in crate::store) fn notify(&self, version: u64) -> Result<(), StoreError> {
-        let told = self.connection.batch(&format!("NOTIFY {CHANNEL}, '{version}'"));
-        told.map_err(|fault| self.note(fault))
+        self.batch(&format!("NOTIFY {CHANNEL}, '{version}'"))
     }
 
     /// On the server's disk when this returns; [`Fault::Lost`] leaves open whether it is.

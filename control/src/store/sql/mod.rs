@@ -11,7 +11,7 @@ use rusqlite::{Transaction, params_from_iter};
 use super::StoreError;
 use super::postgres;
 use crate::time::now_s;
-pub(super) use value::{Cell, FromRow, Value};
+pub(super) use value::{Cell, Cells, FromRow, Value};
 
 /// The values of a statement, in the order of their `?`.
 macro_rules! values {
@@ -67,6 +67,14 @@ impl Sql<'_> {
                 Ok(changed as u64)
             }
             Self::Postgres(transaction) => transaction.execute(sql, values),
+        }
+    }
+
+    /// Takes a step of the schema.
+    pub(super) fn take_step(&self, step: &str) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(transaction) => Ok(transaction.execute_batch(step)?),
+            Self::Postgres(transaction) => transaction.batch(&postgres::translated(step)),
         }
     }
 

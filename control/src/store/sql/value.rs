@@ -83,6 +83,18 @@ pub(in crate::store) enum Cell {
     Other,
 }
 
+impl Cell {
+    pub(in crate::store) fn as_value(&self) -> Option<Value<'_>> {
+        match self {
+            Self::Null => Some(Value::Null),
+            Self::Integer(integer) => Some(Value::Integer(*integer)),
+            Self::Text(text) => Some(Value::Text(text)),
+            Self::Bytes(bytes) => Some(Value::Bytes(bytes)),
+            Self::Other => None,
+        }
+    }
+}
+
 /// What a column can be read as; `None` when it holds something else.
 pub(in crate::store) trait FromCell: Sized {
     fn from_cell(cell: Cell) -> Option<Self>;
@@ -159,6 +171,23 @@ impl<A: FromCell, B: FromCell, C: FromCell> FromRow for (A, B, C) {
     }
 }
 
+impl<A: FromCell, B: FromCell, C: FromCell, D: FromCell> FromRow for (A, B, C, D) {
+    fn from_row(cells: Vec<Cell>) -> Option<Self> {
+        let [a, b, c, d] = <[Cell; 4]>::try_from(cells).ok()?;
+        Some((A::from_cell(a)?, B::from_cell(b)?, C::from_cell(c)?, D::from_cell(d)?))
+    }
+}
+
+/// A row of a table that is copied as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) struct Cells(pub(in crate::store) Vec<Cell>);
+
+impl FromRow for Cells {
+    fn from_row(cells: Vec<Cell>) -> Option<Self> {
+        Some(Self(cells))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,5 +202,6 @@ mod tests {
         assert_eq!(Option::<String>::from_row(vec![Cell::Null]), Some(None));
         assert_eq!(bool::from_row(vec![Cell::Integer(1)]), Some(true));
         assert_eq!(Vec::<u8>::from_row(vec![text()]), None);
+        assert_eq!(Cells::from_row(vec![Cell::Null]), Some(Cells(vec![Cell::Null])));
     }
 }

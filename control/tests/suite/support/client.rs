@@ -65,6 +65,23 @@ impl Client {
         answer.unwrap_or_else(|error| panic!("{action}: {error}"))
     }
 
+    /// A call of IAM's or STS's: the status and the XML.
+    pub(crate) fn query(&self, service: &str, form: &str) -> (u16, String) {
+        let kind = [("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned())];
+        let bytes = self.signed_bytes(service, &kind, "POST", "/", form);
+        let answer = self.send_text(&bytes).unwrap_or_else(|error| panic!("{form}: {error}"));
+        let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok());
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+        status.zip(body).unwrap_or_else(|| panic!("{form}: {answer}"))
+    }
+
+    /// A call of IAM's that has to succeed.
+    pub(crate) fn iam(&self, form: &str) -> String {
+        let (status, answer) = self.query("iam", form);
+        assert_eq!(status, 200, "{form}: {answer}");
+        answer
+    }
+
     fn try_signed(
         &self,
         service: &str,
@@ -73,6 +90,17 @@ impl Client {
         target: &str,
         body: &str,
     ) -> io::Result<Answer> {
+        self.send(&self.signed_bytes(service, extra, method, target, body))
+    }
+
+    fn signed_bytes(
+        &self,
+        service: &str,
+        extra: &[(String, String)],
+        method: &str,
+        target: &str,
+        body: &str,
+    ) -> String {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let host = self.address.to_string();
         let mut headers = vec![("host".to_owned(), host.clone())];
@@ -84,7 +112,7 @@ impl Client {
             "{method} {target} HTTP/1.1\r\nHost: {host}\r\n{extra}X-Amz-Date: {}\r\nAuthorization: {}\r\n",
             signed.x_amz_date, signed.authorization
         );
-        self.send(&format!("{head}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len()))
+        format!("{head}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
     }
 
     /// A call that has to succeed with this status.
@@ -112,10 +140,7 @@ impl Client {
 
     /// Bytes as they are, which have to end the connection.
     pub(crate) fn send(&self, bytes: &str) -> io::Result<Answer> {
-        let mut stream = TcpStream::connect(self.address)?;
-        stream.write_all(bytes.as_bytes())?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
+        let answer = self.send_text(bytes)?;
         let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
         let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
@@ -124,5 +149,13 @@ impl Client {
         }
         let body = if body.is_empty() { Value::Null } else { serde_json::from_str(body)? };
         Ok(Answer { status, head: head.to_owned(), body })
+    }
+
+    fn send_text(&self, bytes: &str) -> io::Result<String> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.write_all(bytes.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
     }
 }

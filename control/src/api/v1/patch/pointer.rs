@@ -31,16 +31,37 @@ impl Pointer {
 
     /// Whether it has the shape of a rule's path.
     pub(super) fn fits(&self, rule: &str) -> bool {
-        let fits =
-            |(own, pattern): (&str, &str)| if is_open(pattern) { !own.is_empty() } else { own == pattern };
-        let patterns = || rule.split('/').skip(1);
-        self.segments().count() == patterns().count() && self.segments().zip(patterns()).all(fits)
+        self.matched(rule).is_some()
     }
 
     /// What stands where the rule's path has braces, unescaped.
     pub(super) fn names(&self, rule: &str) -> Vec<String> {
-        let open = self.segments().zip(rule.split('/').skip(1)).filter(|(_, pattern)| is_open(pattern));
-        open.map(|(own, _)| unescape(own)).collect()
+        self.matched(rule).unwrap_or_default()
+    }
+
+    /// One pattern of a rule may be greedy (`{path+}`): one segment or more, slashes included, so that a path as a value
+    /// can be escaped or not.
+    fn matched(&self, rule: &str) -> Option<Vec<String>> {
+        let own: Vec<&str> = self.segments().collect();
+        let patterns: Vec<&str> = rule.split('/').skip(1).collect();
+        let spare = own.len().checked_sub(patterns.len())?;
+        let has_greedy = patterns.iter().any(|pattern| is_greedy(pattern));
+        if spare > 0 && !has_greedy {
+            return None;
+        }
+        let (mut at, mut names) = (0, Vec::new());
+        for pattern in patterns {
+            let taken = if is_greedy(pattern) { 1 + spare } else { 1 };
+            let text = own[at..at + taken].join("/");
+            match is_open(pattern) {
+                true if text.is_empty() => return None,
+                true => names.push(unescape(&text)),
+                false if text != pattern => return None,
+                false => {}
+            }
+            at += taken;
+        }
+        Some(names)
     }
 
     /// What it points at, as a patch would write it. Members of a list that has no numbers to it are their own names, as
@@ -65,7 +86,37 @@ fn is_open(pattern: &str) -> bool {
     pattern.starts_with('{')
 }
 
+fn is_greedy(pattern: &str) -> bool {
+    pattern.ends_with("+}")
+}
+
 /// RFC 6901 4: `~1` first, so that `~01` is `~1`.
 fn unescape(segment: &str) -> String {
     segment.replace("~1", "/").replace("~0", "~")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_greedy_pattern_takes_what_the_others_leave() {
+        let names = |path: &str| {
+            let pointer = Pointer::parse(path.to_owned()).expect("a pointer");
+            pointer.matched("/stages/{stage}/{path+}/{method}/rate")
+        };
+        for (path, expected) in [
+            ("/stages/a:b/~1pets~1{id}/GET/rate", ["a:b", "/pets/{id}", "GET"]),
+            ("/stages/a:b//pets/{id}/GET/rate", ["a:b", "/pets/{id}", "GET"]),
+            ("/stages/a:b///GET/rate", ["a:b", "/", "GET"]),
+            ("/stages/a:b/pets/GET/rate", ["a:b", "pets", "GET"]),
+        ] {
+            assert_eq!(names(path), Some(expected.map(str::to_owned).to_vec()), "{path}");
+        }
+        for path in
+            ["/stages/a:b/GET/rate", "/stages/a:b//GET/rate", "/stages/a:b/~1pets/GET/burst", "/stages"]
+        {
+            assert_eq!(names(path), None, "{path}");
+        }
+    }
 }

@@ -1,0 +1,55 @@
+//! The tags that a call gives, or takes away by their keys: what `aws:RequestTag` and `aws:TagKeys` look at.
+
+use std::collections::BTreeMap;
+
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+use crate::api::json;
+
+/// Without a value where the call only names the key.
+pub(in crate::api) type RequestTags = BTreeMap<String, Option<String>>;
+
+/// Of a JSON body: an object `tags`, or ACM's list `Tags`; of a query: the `tagKeys` to be removed. A body that can't
+/// be read has none: the operation refuses it.
+pub(in crate::api) fn of_json(body: &[u8], query: &str) -> RequestTags {
+    let mut tags = RequestTags::new();
+    if let Ok(body) = json::parse(body) {
+        if let Some(object) = body["tags"].as_object() {
+            tags.extend(object.iter().map(|(key, value)| (key.clone(), text(value))));
+        }
+        for tag in body["Tags"].as_array().into_iter().flatten() {
+            if let Some(key) = tag["Key"].as_str() {
+                tags.insert(key.to_owned(), text(&tag["Value"]));
+            }
+        }
+    }
+    for pair in query.split('&') {
+        if let Some(("tagKeys", key)) = pair.split_once('=') {
+            let key = key.replace('+', " ");
+            tags.insert(percent_decode_str(&key).decode_utf8_lossy().into_owned(), None);
+        }
+    }
+    tags
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_found_where_services_have_them() {
+        let tags = |body: &str, query: &str| {
+            let tags = of_json(body.as_bytes(), query).into_iter();
+            tags.map(|(key, value)| format!("{key}={}", value.as_deref().unwrap_or("-"))).collect::<Vec<_>>()
+        };
+        assert_eq!(tags(r#"{"name":"x","tags":{"a":"1","b":""}}"#, ""), ["a=1", "b="]);
+        assert_eq!(tags(r#"{"Tags":[{"Key":"a","Value":"1"},{"Key":"b"}]}"#, ""), ["a=1", "b=-"]);
+        assert_eq!(tags("", "tagKeys=a&tagKeys=b%20c+d&x=1"), ["a=-", "b c d=-"]);
+        assert!(tags("{", "").is_empty() && tags(r#"{"tags":"a"}"#, "").is_empty());
+    }
+}

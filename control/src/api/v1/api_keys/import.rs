@@ -1,0 +1,94 @@
+//! `ImportApiKeys`: a file of keys in one call. A key whose value is known is brought up to date.
+
+use serde_json::{Value, json};
+
+use super::super::super::call::{Call, compact};
+use super::super::super::error::ApiError;
+use super::super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, usage_plan_keys};
+use super::csv::{self, Row};
+use super::{Wanted, of_value};
+use crate::change::Change;
+use crate::model::{ApiKey, Tags, check_api_key_value};
+
+/// All rows or, with `failonwarnings`, none when one can't be taken. Warnings name a row by its line, since its name
+/// may be missing and its value is a secret.
+pub(in super::super::super) fn import(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+    match call.query_value("format")?.as_deref() {
+        Some("csv") => {}
+        Some(other) => {
+            return Err(ApiError::bad_request(format!(
+                "Invalid API Keys format '{other}': it has to be csv"
+            )));
+        }
+        None => return Err(ApiError::bad_request("The query parameter format is required: csv")),
+    }
+    let fail = call.query_flag("failonwarnings")?;
+    let text = std::str::from_utf8(&call.body).map_err(|_| ApiError::bad_request("The file isn't UTF-8"))?;
+    let (mut ids, mut warnings) = (Vec::new(), Vec::new());
+    for row in csv::parse(text).map_err(ApiError::bad_request)? {
+        match take(change, &row) {
+            Ok((key, of_plans)) => {
+                warnings.extend(of_plans.into_iter().map(|warning| format!("Line {}: {warning}", row.line)));
+                ids.push(key.id);
+            }
+            Err(error) if error.status == 400 => {
+                warnings.push(format!("Line {}: {}", row.line, error.message))
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if fail && !warnings.is_empty() {
+        return Err(ApiError::bad_request(format!("No API key was imported: {}", warnings.join("; "))));
+    }
+    Ok(compact(json!({"ids": ids, "warnings": (!warnings.is_empty()).then_some(warnings)})))
+}
+
+/// The key, and why it isn't in which of its plans.
+fn take(change: &mut Change<'_>, row: &Row) -> Result<(ApiKey, Vec<String>), ApiError> {
+    check_api_key_value(&row.value).map_err(ApiError::bad_request)?;
+    let enabled = match row.enabled.to_ascii_lowercase().as_str() {
+        "" | "true" => true,
+        "false" => false,
+        other => {
+            return Err(ApiError::bad_request(format!("Enabled has to be true or false, not '{other}'")));
+        }
+    };
+    let name = text(&row.name, "Name", NAME_CHARS_MAX)?;
+    if name.is_none() {
+        return Err(ApiError::bad_request("Name can't be empty"));
+    }
+    let description = text(&row.description, "Description", DESCRIPTION_CHARS_MAX)?;
+    let key = match of_value(change, &row.value)? {
+        Some(known) => {
+            let key = ApiKey { name, description, enabled, updated_at_s: change.now_s, ..known };
+            change.tx.put_entity(&key)?;
+            key
+        }
+        None => {
+            let value = Some(row.value.clone());
+            let (customer_id, stage_keys, tags) = (None, Vec::new(), Tags::new());
+            Wanted { name, description, customer_id, enabled, value, stage_keys, tags }.create(change)?
+        }
+    };
+    let mut warnings = Vec::new();
+    for plan_id in &row.usage_plan_ids {
+        match usage_plan_keys::add(change, plan_id, &key, usage_plan_keys::Again::Fine) {
+            Ok(_) => {}
+            Err(error) if error.status < 500 => {
+                warnings.push(format!("The key isn't in usage plan '{plan_id}': {}", error.message));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((key, warnings))
+}
+
+fn text(field: &str, noun: &str, chars_max: usize) -> Result<Option<String>, ApiError> {
+    match field.chars().count() {
+        0 => Ok(None),
+        chars if chars > chars_max => {
+            Err(ApiError::bad_request(format!("{noun} can have at most {chars_max} characters")))
+        }
+        _ => Ok(Some(field.to_owned())),
+    }
+}

@@ -1,0 +1,288 @@
+//! What the audit log has of a change: who asked for what, and the documents before and after, without their secrets.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+use ring::digest;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Control, blocking};
+use crate::model::{HttpContent, Part as _, RestContent};
+use crate::secrets::SEALED_PREFIX;
+use crate::settings::AuditSettings;
+use crate::store::{AuditEntry, DocumentChange, StoreError, Tx, audit_id};
+use crate::time::{iso8601, now_us};
+
+const DAY_US: i64 = 86_400 * 1_000_000;
+/// Changes between two looks at what has become too old or too much; an arbitrary number.
+const CHANGES_PER_TRIM: usize = 64;
+/// Copies of what other documents have said before: their digest will do.
+const COPIES: [&str; 2] = [HttpContent::KIND, RestContent::KIND];
+/// Members that hold secrets without [`SEALED_PREFIX`], in documents of earlier versions.
+const SECRET_MEMBERS: [&str; 2] = ["private_key", "credentials"];
+const LEFT_OUT: &str = "(secret)";
+
+/// Somebody's call that changes something, or would have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deed {
+    /// `root`, or a user's name.
+    pub user: String,
+    pub user_arn: String,
+    pub access_key_id: String,
+    pub source_address: String,
+    /// Such as `apigateway`.
+    pub service: String,
+    pub operation: String,
+    /// As policies name it.
+    pub action: String,
+    /// ARN of what it is done to.
+    pub resource: String,
+    /// Method and path of the request.
+    pub request: String,
+    pub request_id: String,
+}
+
+/// A record of the log as callers see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditRecord {
+    /// Later records have greater ones.
+    pub id: String,
+    /// ISO 8601.
+    pub time: String,
+    pub user: String,
+    pub user_arn: String,
+    pub access_key_id: String,
+    pub source_address: String,
+    pub service: String,
+    pub operation: String,
+    pub action: String,
+    pub resource: String,
+    pub request: String,
+    pub request_id: String,
+    /// `success` or `refused`.
+    pub outcome: String,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// Of the root that it made, if it changed what gateways serve.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub documents: Vec<AuditedDocument>,
+}
+
+/// A document as the store has it; `null` where there was or is none. One that would make the record too large is
+/// `{"sha256": …, "bytes": …}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditedDocument {
+    pub kind: String,
+    /// The API or the entity that it is a part of; empty where it is of the account.
+    pub owner: String,
+    pub id: String,
+    pub before: Value,
+    pub after: Value,
+}
+
+/// What names records of one process: times that never come twice.
+#[derive(Debug, Default)]
+pub(super) struct AuditClock {
+    last_us: AtomicI64,
+    changes: AtomicUsize,
+}
+
+impl AuditClock {
+    fn next_us(&self) -> i64 {
+        let now = now_us();
+        let next = |last: i64| Some(now.max(last + 1));
+        let last = self.last_us.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        now.max(last.unwrap_or(0) + 1)
+    }
+
+    fn is_time_to_trim(&self) -> bool {
+        self.changes.fetch_add(1, Ordering::Relaxed).is_multiple_of(CHANGES_PER_TRIM)
+    }
+}
+
+impl Control {
+    /// Writes the record of a change into its own transaction.
+    pub(super) fn note_change(
+        &self,
+        tx: &Tx<'_>,
+        deed: &Deed,
+        published: Option<u64>,
+    ) -> Result<(), StoreError> {
+        let documents = Budget(self.settings.audit.record_bytes_max).documents(tx.take_journal());
+        self.append(tx, deed, |record| AuditRecord { version: published, documents, ..record })
+    }
+
+    /// Writes the record of a call that was refused by policy. Blocks.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn note_refusal(&self, deed: &Deed, reason: &str) -> Result<(), StoreError> {
+        if self.settings.audit.records_max == 0 {
+            return Ok(());
+        }
+        let refused =
+            |record| AuditRecord { outcome: "refused".to_owned(), reason: Some(reason.to_owned()), ..record };
+        self.store.write(|tx| self.append(tx, deed, refused))
+    }
+
+    /// [`Self::note_refusal`] off the runtime's threads.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn note_refusal_async(self: &Arc<Self>, deed: Deed, reason: String) -> Result<(), StoreError> {
+        let control = Arc::clone(self);
+        blocking(move || control.note_refusal(&deed, &reason)).await
+    }
+
+    fn append(
+        &self,
+        tx: &Tx<'_>,
+        deed: &Deed,
+        complete: impl FnOnce(AuditRecord) -> AuditRecord,
+    ) -> Result<(), StoreError> {
+        let at_us = self.audit.next_us();
+        // Other processes may write at the same time: requests have ids of their own.
+        let id = audit_id(at_us, deed.request_id.get(..8).unwrap_or(&deed.request_id));
+        let record = complete(deed.record(id, at_us));
+        let doc = serde_json::to_string(&record).map_err(|source| StoreError::Document {
+            kind: "audit",
+            id: record.id.clone(),
+            source,
+        })?;
+        tx.append_audit(&AuditEntry {
+            id: record.id,
+            actor: record.user,
+            operation: record.operation,
+            resource: record.resource,
+            doc,
+        })?;
+        if self.audit.is_time_to_trim() {
+            let AuditSettings { records_max, days_max, .. } = &self.settings.audit;
+            tx.trim_audit(at_us - i64::from(*days_max) * DAY_US, *records_max)?;
+        }
+        Ok(())
+    }
+}
+
+impl Deed {
+    fn record(&self, id: String, at_us: i64) -> AuditRecord {
+        let second = iso8601(at_us / 1_000_000);
+        AuditRecord {
+            id,
+            time: format!("{}.{:06}Z", second.trim_end_matches('Z'), at_us % 1_000_000),
+            user: self.user.clone(),
+            user_arn: self.user_arn.clone(),
+            access_key_id: self.access_key_id.clone(),
+            source_address: self.source_address.clone(),
+            service: self.service.clone(),
+            operation: self.operation.clone(),
+            action: self.action.clone(),
+            resource: self.resource.clone(),
+            request: self.request.clone(),
+            request_id: self.request_id.clone(),
+            outcome: "success".to_owned(),
+            reason: None,
+            version: None,
+            documents: Vec::new(),
+        }
+    }
+}
+
+/// Bytes of documents that a record can still take.
+struct Budget(usize);
+
+impl Budget {
+    fn documents(mut self, changes: Vec<DocumentChange>) -> Vec<AuditedDocument> {
+        let documents = changes.into_iter().map(|change| {
+            let DocumentChange { document, before, after } = change;
+            let is_copy = COPIES.contains(&document.kind.as_str());
+            AuditedDocument {
+                before: self.shown(before, is_copy),
+                after: self.shown(after, is_copy),
+                kind: document.kind,
+                owner: document.owner,
+                id: document.id,
+            }
+        });
+        documents.collect()
+    }
+
+    fn shown(&mut self, document: Option<String>, is_copy: bool) -> Value {
+        let Some(document) = document else { return Value::Null };
+        if is_copy || document.len() > self.0 {
+            let digest = digest::digest(&digest::SHA256, document.as_bytes());
+            let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+            return json!({"sha256": hex, "bytes": document.len()});
+        }
+        self.0 -= document.len();
+        match serde_json::from_str(&document) {
+            Ok(value) => without_secrets(value),
+            Err(_) => json!("(not JSON)"),
+        }
+    }
+}
+
+fn without_secrets(value: Value) -> Value {
+    match value {
+        Value::String(text) if text.starts_with(SEALED_PREFIX) => LEFT_OUT.into(),
+        Value::Array(items) => items.into_iter().map(without_secrets).collect(),
+        Value::Object(map) => {
+            let members = map.into_iter().map(|(name, value)| {
+                let secret = SECRET_MEMBERS.contains(&name.as_str()) && value.is_string();
+                let value = if secret { LEFT_OUT.into() } else { without_secrets(value) };
+                (name, value)
+            });
+            Value::Object(members.collect())
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::DocumentId;
+
+    fn change(kind: &str, before: Option<&str>, after: Option<&str>) -> DocumentChange {
+        let document = DocumentId { kind: kind.to_owned(), owner: String::new(), id: "i".to_owned() };
+        DocumentChange { document, before: before.map(str::to_owned), after: after.map(str::to_owned) }
+    }
+
+    #[test]
+    fn secrets_are_left_out() {
+        let shown = without_secrets(json!({
+            "secret": "sealed:AAAA", "list": ["sealed:x", 1], "private_key": "AAAA", "credentials": null, "a": {"b": "c"}
+        }));
+        let expected = json!({
+            "secret": LEFT_OUT, "list": [LEFT_OUT, 1], "private_key": LEFT_OUT, "credentials": null, "a": {"b": "c"}
+        });
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn what_is_too_large_and_what_is_a_copy_is_named_by_its_digest() {
+        let changes = vec![
+            change("x", Some("[1]"), Some("[1,2]")),
+            change("x", None, Some("[3]")),
+            change(RestContent::KIND, None, Some("1")),
+        ];
+        let documents = Budget(8).documents(changes);
+        assert_eq!((&documents[0].before, &documents[0].after), (&json!([1]), &json!([1, 2])));
+        assert_eq!(documents[1].before, Value::Null);
+        assert_eq!(documents[1].after["bytes"], 3);
+        assert_eq!(documents[2].after["bytes"], 1);
+        assert_eq!(documents[2].after["sha256"].as_str().map(str::len), Some(64));
+    }
+
+    #[test]
+    fn times_never_come_twice() {
+        let clock = AuditClock::default();
+        let times: Vec<i64> = (0..1_000).map(|_| clock.next_us()).collect();
+        assert!(times.is_sorted_by(|a, b| a < b));
+    }
+}

@@ -1,0 +1,122 @@
+//! The audit log: what was changed, by whom, from what to what; and what policies refused to be changed.
+//!
+//! A record is written in the transaction of the change that it tells of. Records are named so that later ones are
+//! greater: the log is read backwards by name, and its old end falls off by name.
+
+use super::sql::values;
+use super::{StoreError, Tx};
+
+/// A record as it is looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// See [`audit_id`].
+    pub id: String,
+    pub actor: String,
+    pub operation: String,
+    pub resource: String,
+    /// JSON.
+    pub doc: String,
+}
+
+/// Which records are wanted; what is `None` doesn't matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    pub actor: Option<String>,
+    pub operation: Option<String>,
+    /// A part of the resource.
+    pub resource: Option<String>,
+    /// Microseconds since 1970, inclusive.
+    pub since_us: Option<i64>,
+    /// Exclusive.
+    pub until_us: Option<i64>,
+}
+
+/// Rows that are looked at in one go.
+const CHUNK_ROWS: usize = 500;
+/// Digits of the microseconds until the year 5138.
+const TIME_DIGITS: usize = 17;
+
+/// The name of a record: its time, so that names sort by it, and what tells records of one time apart.
+#[must_use]
+pub fn audit_id(at_us: i64, unique: &str) -> String {
+    format!("{:0TIME_DIGITS$}-{unique}", at_us.max(0))
+}
+
+impl Tx<'_> {
+    /// # Errors
+    /// The store's, here and below.
+    pub fn append_audit(&self, entry: &AuditEntry) -> Result<(), StoreError> {
+        let sql = "INSERT INTO audit (id, actor, operation, resource, doc) VALUES (?, ?, ?, ?, ?)";
+        let AuditEntry { id, actor, operation, resource, doc } = entry;
+        self.sql.execute(sql, values![id, actor, operation, resource, doc])?;
+        Ok(())
+    }
+
+    /// Removes what is older than `oldest_us`, and all but the newest `records_max`.
+    pub fn trim_audit(&self, oldest_us: i64, records_max: usize) -> Result<(), StoreError> {
+        self.sql.execute("DELETE FROM audit WHERE id < ?", values![&audit_id(oldest_us, "")])?;
+        let sql = "SELECT id FROM audit ORDER BY id DESC LIMIT 1 OFFSET ?";
+        let last: Option<String> = self.sql.row(sql, values![records_max])?;
+        if let Some(last) = last {
+            self.sql.execute("DELETE FROM audit WHERE id <= ?", values![&last])?;
+        }
+        Ok(())
+    }
+
+    /// The documents of the newest records that fit, before the one named `before`; and the name of the last of them
+    /// where there are more.
+    pub fn audit_page(
+        &self,
+        filter: &AuditFilter,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<String>, Option<String>), StoreError> {
+        let mut upper =
+            filter.until_us.map(|until_us| audit_id(until_us, "")).unwrap_or_else(|| ":".to_owned());
+        if let Some(before) = before.filter(|before| **before < *upper) {
+            before.clone_into(&mut upper);
+        }
+        let lower = filter.since_us.map(|since_us| audit_id(since_us, "")).unwrap_or_default();
+        let mut found: Vec<String> = Vec::new();
+        loop {
+            let rows = self.audit_rows(&lower, &upper)?;
+            let whole = rows.len() < CHUNK_ROWS;
+            for (id, actor, operation, resource) in rows {
+                if filter.fits(&actor, &operation, &resource) {
+                    if found.len() == limit {
+                        let last = found.last().cloned();
+                        return Ok((self.audit_docs(&found)?, last));
+                    }
+                    found.push(id.clone());
+                }
+                upper = id;
+            }
+            if whole {
+                return Ok((self.audit_docs(&found)?, None));
+            }
+        }
+    }
+
+    fn audit_rows(
+        &self,
+        lower: &str,
+        upper: &str,
+    ) -> Result<Vec<(String, String, String, String)>, StoreError> {
+        let sql = "SELECT id, actor, operation, resource FROM audit WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?";
+        self.sql.rows(sql, values![lower, upper, CHUNK_ROWS])
+    }
+
+    fn audit_docs(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {
+        let doc = |id: &String| self.sql.row("SELECT doc FROM audit WHERE id = ?", values![id]);
+        let docs = ids.iter().map(doc).collect::<Result<Vec<Option<String>>, _>>()?;
+        Ok(docs.into_iter().flatten().collect())
+    }
+}
+
+impl AuditFilter {
+    fn fits(&self, actor: &str, operation: &str, resource: &str) -> bool {
+        let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
+        let within = self.resource.as_ref().is_none_or(|part| resource.contains(part.as_str()));
+        is(&self.actor, actor) && is(&self.operation, operation) && within
+    }
+}

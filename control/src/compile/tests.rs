@@ -153,7 +153,8 @@ fn rest(path: &str, uri: &str, mapping: &[(&str, &str)]) -> Result<StageUnit, Co
         path: path.to_owned(),
         methods: BTreeMap::from([("GET".to_owned(), method)]),
     };
-    let content = RestContent { deployment_id: "dep1".to_owned(), resources: vec![resource] };
+    let content =
+        RestContent { deployment_id: "dep1".to_owned(), resources: vec![resource], ..RestContent::default() };
     let unit = rest_stage(&api, &stage, &content, None, &Upstreams::default())?;
     encode(&Unit::Stage(unit.clone()))?;
     Ok(unit)

@@ -127,7 +127,14 @@ fn freeze(view: &View<'_>, api_id: &str, deployment_id: &str) -> Result<RestCont
             return Err(ApiError::bad_request(format!("No integration defined for method {name} {path}")));
         }
     }
-    Ok(RestContent { deployment_id: deployment_id.to_owned(), resources })
+    Ok(RestContent {
+        deployment_id: deployment_id.to_owned(),
+        resources,
+        authorizers: view.tx.parts(api_id)?,
+        models: view.tx.parts(api_id)?,
+        request_validators: view.tx.parts(api_id)?,
+        gateway_responses: view.tx.parts(api_id)?,
+    })
 }
 
 fn answer(deployment: &RestDeployment, content: Option<&RestContent>) -> Value {

@@ -14,6 +14,7 @@ mod http_stages;
 mod keys;
 mod links;
 mod openapi_http;
+mod openapi_rest;
 mod rest_api;
 mod rest_apis;
 mod rest_integrations;

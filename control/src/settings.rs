@@ -127,11 +127,15 @@ pub struct Quotas {
     pub apis_max: usize,
     pub routes_per_api_max: usize,
     pub integrations_per_api_max: usize,
+    /// Of a WebSocket API.
+    pub responses_per_integration_max: usize,
     pub resources_per_api_max: usize,
     pub stages_per_api_max: usize,
-    /// Of a REST API, as the four below are.
+    /// Of an API of either service.
     pub authorizers_per_api_max: usize,
+    /// Of an API of either service.
     pub models_per_api_max: usize,
+    /// Of a REST API, as the two below are.
     pub request_validators_per_api_max: usize,
     pub documentation_parts_per_api_max: usize,
     pub documentation_versions_per_api_max: usize,
@@ -145,6 +149,7 @@ pub struct Quotas {
     pub certificates_max: usize,
     pub domain_names_max: usize,
     pub mappings_per_domain_name_max: usize,
+    pub routing_rules_per_domain_name_max: usize,
     pub users_max: usize,
     pub access_keys_per_user_max: usize,
     /// All policies of a user together, white space apart.
@@ -153,6 +158,8 @@ pub struct Quotas {
     pub openapi_depth_max: usize,
     /// Values that an OpenAPI document may unfold to, aliases and references counted as what they repeat.
     pub openapi_values_max: usize,
+    /// An integration's answer to TestInvokeMethod.
+    pub test_invoke_body_bytes_max: usize,
     pub api_keys_max: usize,
     pub usage_plans_max: usize,
     pub usage_plans_per_api_key_max: usize,
@@ -161,6 +168,8 @@ pub struct Quotas {
     pub throttled_methods_per_usage_plan_stage_max: usize,
     /// An integration's timeout, and the default of those that set none.
     pub integration_timeout_ms_max: u32,
+    /// The same of HTTP APIs.
+    pub http_integration_timeout_ms_max: u32,
 }
 
 impl Default for Quotas {
@@ -169,6 +178,7 @@ impl Default for Quotas {
             apis_max: 600,
             routes_per_api_max: 300,
             integrations_per_api_max: 300,
+            responses_per_integration_max: 100,
             resources_per_api_max: 300,
             stages_per_api_max: 10,
             authorizers_per_api_max: 10,
@@ -183,17 +193,20 @@ impl Default for Quotas {
             certificates_max: 2_500,
             domain_names_max: 120,
             mappings_per_domain_name_max: 200,
+            routing_rules_per_domain_name_max: 50,
             users_max: 5_000,
             access_keys_per_user_max: 2,
             user_policies_chars_max: 2_048,
             openapi_depth_max: 100,
             openapi_values_max: 1_000_000,
+            test_invoke_body_bytes_max: 10 << 20,
             api_keys_max: 10_000,
             usage_plans_max: 300,
             usage_plans_per_api_key_max: 10,
             stages_per_usage_plan_max: 100,
             throttled_methods_per_usage_plan_stage_max: 300,
             integration_timeout_ms_max: 29_000,
+            http_integration_timeout_ms_max: 30_000,
         }
     }
 }

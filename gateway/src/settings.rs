@@ -445,7 +445,7 @@ impl Settings {
             integration_timeout_ms_max: in_range(
                 "integration_timeout_ms_max",
                 low.integration_timeout_ms_max,
-                29_000,
+                30_000,
                 INTEGRATION_TIMEOUT_MS_MIN,
                 TIMEOUT_MS_MAX,
             )?,

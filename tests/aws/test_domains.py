@@ -122,14 +122,12 @@ def test_domains_that_cannot_be_are_refused(v2, acm, wildcard):
         ("x.example.com", {"SecurityPolicy": "SecurityPolicy_TLS13_1_2_PQ_2025_09"}, "post-quantum"),
         ("x.example.com", {"SecurityPolicy": "TLS_9"}, "doesn't exist"),
         ("x.example.com", {"EndpointType": "PRIVATE"}, "PRIVATE is not supported"),
-        ("x.example.com", {"IpAddressType": "dualstack"}, "ipAddressType 'dualstack' is not supported"),
         ("x.example.com", {"OwnershipVerificationCertificateArn": NO_SUCH}, "is not supported"),
         ("x.execute-api.us-east-1.localhost", {}, "addresses of APIs"),
     ]
     for name, configuration, expected in table:
         message = refused(domain, v2=v2, arn=configuration.pop("CertificateArn", wildcard), name=name, **configuration)
         assert expected in message, message
-    assert "routingMode" in refused(v2.update_domain_name, DomainName="taken.example.com", RoutingMode="ROUTING_RULE_ONLY")
 
 
 def test_api_mappings_are_made_changed_listed_and_deleted(v1, v2, wildcard):
@@ -195,7 +193,8 @@ def test_a_domain_of_version_1_is_the_same_in_version_2(v1, v2, wildcard):
         (("replace", "/domainName", "x"), "Invalid patch path  '/domainName'"),
         (("replace", "/endpointConfiguration/types/EDGE", "REGIONAL"), "has no"),
         (("replace", "/securityPolicy", "TLS_1_0"), "not supported"),
-        (("replace", "/routingMode", "ROUTING_RULE_ONLY"), "not supported"),
+        (("replace", "/routingMode", "API_MAPPING_ONLY"), "routingMode has to be one of"),
+        (("replace", "/endpointConfiguration/ipAddressType", "ipv6"), "ipAddressType has to be one of"),
         (("remove", "/certificateArn"), "Invalid patch path"),
     ]:
         assert expected in refused(lambda operation=operation: patched(operation))

@@ -129,6 +129,14 @@ pub(super) fn page_answer<T>(page: &Page<T>, names: &PagingNames, item: impl Fn(
     Value::Object(answer)
 }
 
+/// The page of things that are at hand, each under a name that says its place; `all` is in the order of the names.
+pub(super) fn page_of<T>(all: impl Iterator<Item = (String, T)>, paging: &Paging) -> Page<T> {
+    let mut rest = all.filter(|(name, _)| *name > paging.after);
+    let (names, items): (Vec<String>, Vec<T>) = rest.by_ref().take(paging.limit).unzip();
+    let last = names.into_iter().next_back().filter(|_| rest.next().is_some());
+    Page { items, last }
+}
+
 /// Without the members that are `null`: AWS leaves out what isn't set.
 pub(super) fn compact(mut value: Value) -> Value {
     if let Value::Object(map) = &mut value {

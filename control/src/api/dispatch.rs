@@ -8,10 +8,15 @@ use super::call::Call;
 use super::error::ApiError;
 use super::operations::{Operation, Service};
 use super::reply::{Answer, Download};
+use super::tags;
 use super::turnpike::{audit, targets};
-use super::{v1, v2};
+use super::v1::test_invoke::Invocation;
+use super::{domains, v1, v2};
 use crate::change::{Change, Control, Deed, View};
-use crate::model::{HttpDeployment, HttpIntegration, HttpRoute, HttpStage};
+use crate::model::{
+    DocumentationPart, DocumentationVersion, HttpAuthorizer, HttpDeployment, HttpIntegration, HttpModel,
+    HttpRoute, HttpStage, RequestValidator, RestAuthorizer, RestModel,
+};
 
 /// What answers an operation.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +25,8 @@ enum Handler {
     Change(fn(&mut Change<'_>, &Call) -> Result<Value, ApiError>),
     /// An answer that isn't JSON of the service's own shape.
     Download(fn(&View<'_>, &Call) -> Result<Download, ApiError>),
+    /// More than a look at the configuration: it takes its time, and no transaction waits for it.
+    Invoke(fn(Arc<Control>, Call) -> Invocation),
 }
 
 /// Runs the operation; the audit log has `deed` where it changes something.
@@ -40,6 +47,7 @@ pub(super) async fn dispatch(
         Handler::Download(download) => {
             control.read_async(move |view| download(view, &call)).await.map(Answer::Download)
         }
+        Handler::Invoke(invoke) => invoke(Arc::clone(control), call).await.map(Answer::Json),
     }
 }
 
@@ -62,7 +70,9 @@ pub(super) fn run_within(
     match supported(service, name)? {
         Handler::Look(look) => look(change, call),
         Handler::Change(run) => run(change, call),
-        Handler::Download(_) => Err(ApiError::unsupported_operation(service.name(), name)),
+        Handler::Download(_) | Handler::Invoke(_) => {
+            Err(ApiError::unsupported_operation(service.name(), name))
+        }
     }
 }
 
@@ -75,7 +85,7 @@ pub(super) fn look_within(
 ) -> Result<Value, ApiError> {
     match supported(service, name)? {
         Handler::Look(look) => look(view, call),
-        Handler::Change(_) | Handler::Download(_) => {
+        Handler::Change(_) | Handler::Download(_) | Handler::Invoke(_) => {
             Err(ApiError::unsupported_operation(service.name(), name))
         }
     }
@@ -131,6 +141,49 @@ fn v1_handler(name: &str) -> Option<Handler> {
         "GetStages" => Handler::Look(v1::stages::list),
         "DeleteStage" => Handler::Change(v1::stages::delete),
         "UpdateStage" => Handler::Change(v1::stages::update),
+        "CreateAuthorizer" => Handler::Change(v1::authorizers::create),
+        "GetAuthorizer" => Handler::Look(v1::parts::show_part::<RestAuthorizer>),
+        "GetAuthorizers" => Handler::Look(v1::parts::list_parts::<RestAuthorizer>),
+        "UpdateAuthorizer" => Handler::Change(v1::authorizers::update),
+        "DeleteAuthorizer" => Handler::Change(v1::authorizers::delete),
+        "TestInvokeAuthorizer" => Handler::Look(v1::authorizers::test),
+        "CreateModel" => Handler::Change(v1::models::create),
+        "GetModel" => Handler::Look(v1::models::get),
+        "GetModels" => Handler::Look(v1::parts::list_parts::<RestModel>),
+        "GetModelTemplate" => Handler::Look(v1::models::template),
+        "UpdateModel" => Handler::Change(v1::models::update),
+        "DeleteModel" => Handler::Change(v1::models::delete),
+        "CreateRequestValidator" => Handler::Change(v1::request_validators::create),
+        "GetRequestValidator" => Handler::Look(v1::parts::show_part::<RequestValidator>),
+        "GetRequestValidators" => Handler::Look(v1::parts::list_parts::<RequestValidator>),
+        "UpdateRequestValidator" => Handler::Change(v1::request_validators::update),
+        "DeleteRequestValidator" => Handler::Change(v1::request_validators::delete),
+        "PutGatewayResponse" => Handler::Change(v1::gateway_responses::put),
+        "GetGatewayResponse" => Handler::Look(v1::gateway_responses::get),
+        "GetGatewayResponses" => Handler::Look(v1::gateway_responses::list),
+        "UpdateGatewayResponse" => Handler::Change(v1::gateway_responses::update),
+        "DeleteGatewayResponse" => Handler::Change(v1::gateway_responses::delete),
+        "CreateDocumentationPart" => Handler::Change(v1::documentation_parts::create),
+        "GetDocumentationPart" => Handler::Look(v1::parts::show_part::<DocumentationPart>),
+        "GetDocumentationParts" => Handler::Look(v1::documentation_parts::list),
+        "UpdateDocumentationPart" => Handler::Change(v1::documentation_parts::update),
+        "DeleteDocumentationPart" => Handler::Change(v1::documentation_parts::delete),
+        "ImportDocumentationParts" => Handler::Change(v1::documentation_parts::import),
+        "CreateDocumentationVersion" => Handler::Change(v1::documentation_versions::create),
+        "GetDocumentationVersion" => Handler::Look(v1::parts::show_part::<DocumentationVersion>),
+        "GetDocumentationVersions" => Handler::Look(v1::parts::list_parts::<DocumentationVersion>),
+        "UpdateDocumentationVersion" => Handler::Change(v1::documentation_versions::update),
+        "DeleteDocumentationVersion" => Handler::Change(v1::documentation_versions::delete),
+        "GetAccount" => Handler::Look(v1::account::get),
+        "UpdateAccount" => Handler::Change(v1::account::update),
+        "FlushStageCache" | "FlushStageAuthorizersCache" => Handler::Look(v1::flush::flush),
+        "TestInvokeMethod" => Handler::Invoke(v1::test_invoke::invoke),
+        "GetSdkTypes" => Handler::Look(v1::sdk::types),
+        "GetSdkType" => Handler::Look(v1::sdk::type_named),
+        "GetSdk" => Handler::Download(v1::sdk::get),
+        "GetTags" => Handler::Look(tags::get),
+        "TagResource" => Handler::Change(tags::set),
+        "UntagResource" => Handler::Change(tags::remove),
         "GenerateClientCertificate" => Handler::Change(v1::client_certificates::generate),
         "GetClientCertificate" => Handler::Look(v1::client_certificates::get),
         "GetClientCertificates" => Handler::Look(v1::client_certificates::list),
@@ -140,7 +193,7 @@ fn v1_handler(name: &str) -> Option<Handler> {
         "GetDomainName" => Handler::Look(v1::domain_names::get),
         "GetDomainNames" => Handler::Look(v1::domain_names::list),
         "UpdateDomainName" => Handler::Change(v1::domain_names::update),
-        "DeleteDomainName" => Handler::Change(v1::domain_names::delete),
+        "DeleteDomainName" => Handler::Change(domains::delete),
         "CreateBasePathMapping" => Handler::Change(v1::base_path_mappings::create),
         "GetBasePathMapping" => Handler::Look(v1::base_path_mappings::get),
         "GetBasePathMappings" => Handler::Look(v1::base_path_mappings::list),
@@ -179,21 +232,46 @@ fn v2_handler(name: &str) -> Option<Handler> {
         "GetApis" => Handler::Look(v2::apis::list),
         "UpdateApi" => Handler::Change(v2::apis::update),
         "DeleteApi" => Handler::Change(v2::apis::delete),
+        "DeleteCorsConfiguration" => Handler::Change(v2::cors::delete),
         "CreateIntegration" => Handler::Change(v2::integrations::create),
         "GetIntegration" => Handler::Look(v2::show_part::<HttpIntegration>),
         "GetIntegrations" => Handler::Look(v2::list_parts::<HttpIntegration>),
         "UpdateIntegration" => Handler::Change(v2::integrations::update),
         "DeleteIntegration" => Handler::Change(v2::integrations::delete),
+        "CreateIntegrationResponse" => Handler::Change(v2::integration_responses::create),
+        "GetIntegrationResponse" => Handler::Look(v2::integration_responses::get),
+        "GetIntegrationResponses" => Handler::Look(v2::integration_responses::list),
+        "UpdateIntegrationResponse" => Handler::Change(v2::integration_responses::update),
+        "DeleteIntegrationResponse" => Handler::Change(v2::integration_responses::delete),
         "CreateRoute" => Handler::Change(v2::routes::create),
         "GetRoute" => Handler::Look(v2::show_part::<HttpRoute>),
         "GetRoutes" => Handler::Look(v2::list_parts::<HttpRoute>),
         "UpdateRoute" => Handler::Change(v2::routes::update),
         "DeleteRoute" => Handler::Change(v2::routes::delete),
+        "DeleteRouteRequestParameter" => Handler::Change(v2::routes::delete_request_parameter),
+        "CreateRouteResponse" => Handler::Change(v2::route_responses::create),
+        "GetRouteResponse" => Handler::Look(v2::route_responses::get),
+        "GetRouteResponses" => Handler::Look(v2::route_responses::list),
+        "UpdateRouteResponse" => Handler::Change(v2::route_responses::update),
+        "DeleteRouteResponse" => Handler::Change(v2::route_responses::delete),
+        "CreateAuthorizer" => Handler::Change(v2::authorizers::create),
+        "GetAuthorizer" => Handler::Look(v2::show_part::<HttpAuthorizer>),
+        "GetAuthorizers" => Handler::Look(v2::list_parts::<HttpAuthorizer>),
+        "UpdateAuthorizer" => Handler::Change(v2::authorizers::update),
+        "DeleteAuthorizer" => Handler::Change(v2::authorizers::delete),
+        "ResetAuthorizersCache" => Handler::Look(v2::authorizers::reset_cache),
+        "CreateModel" => Handler::Change(v2::models::create),
+        "GetModel" => Handler::Look(v2::show_part::<HttpModel>),
+        "GetModels" => Handler::Look(v2::list_parts::<HttpModel>),
+        "UpdateModel" => Handler::Change(v2::models::update),
+        "DeleteModel" => Handler::Change(v2::models::delete),
         "CreateStage" => Handler::Change(v2::stages::create),
         "GetStage" => Handler::Look(v2::show_part::<HttpStage>),
         "GetStages" => Handler::Look(v2::list_parts::<HttpStage>),
         "UpdateStage" => Handler::Change(v2::stages::update),
         "DeleteStage" => Handler::Change(v2::stages::delete),
+        "DeleteAccessLogSettings" => Handler::Change(v2::stages::delete_access_log),
+        "DeleteRouteSettings" => Handler::Change(v2::route_settings::delete),
         "CreateDeployment" => Handler::Change(v2::deployments::create),
         "GetDeployment" => Handler::Look(v2::show_part::<HttpDeployment>),
         "GetDeployments" => Handler::Look(v2::list_parts::<HttpDeployment>),
@@ -203,7 +281,15 @@ fn v2_handler(name: &str) -> Option<Handler> {
         "GetDomainName" => Handler::Look(v2::domain_names::get),
         "GetDomainNames" => Handler::Look(v2::domain_names::list),
         "UpdateDomainName" => Handler::Change(v2::domain_names::update),
-        "DeleteDomainName" => Handler::Change(v2::domain_names::delete),
+        "GetTags" => Handler::Look(tags::get),
+        "TagResource" => Handler::Change(tags::set),
+        "UntagResource" => Handler::Change(tags::remove),
+        "DeleteDomainName" => Handler::Change(domains::delete),
+        "CreateRoutingRule" => Handler::Change(v2::routing_rules::create),
+        "GetRoutingRule" => Handler::Look(v2::routing_rules::get),
+        "ListRoutingRules" => Handler::Look(v2::routing_rules::list),
+        "PutRoutingRule" => Handler::Change(v2::routing_rules::put),
+        "DeleteRoutingRule" => Handler::Change(v2::routing_rules::delete),
         "CreateApiMapping" => Handler::Change(v2::api_mappings::create),
         "GetApiMapping" => Handler::Look(v2::api_mappings::get),
         "GetApiMappings" => Handler::Look(v2::api_mappings::list),

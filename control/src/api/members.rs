@@ -38,6 +38,17 @@ impl Members {
         }
     }
 
+    /// Those of an object that came another way; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// When it isn't an object.
+    pub(super) fn of(name: &str, value: Value) -> Result<Self, ApiError> {
+        match value {
+            Value::Object(map) => Ok(Self::at(format!("{name}."), map)),
+            _ => Err(ApiError::serialization(format!("{name} has to be an object"))),
+        }
+    }
+
     fn at(path: String, map: Map<String, Value>) -> Self {
         Self { path, map }
     }
@@ -71,6 +82,35 @@ impl Members {
         })
     }
 
+    /// Puts a string into `slot` where one is given; an empty one takes away what was there.
+    pub(super) fn set_text(
+        &mut self,
+        name: &str,
+        chars_max: usize,
+        slot: &mut Option<String>,
+    ) -> Result<(), ApiError> {
+        if let Some(text) = self.string(name, chars_max)? {
+            *slot = Some(text).filter(|text| !text.is_empty());
+        }
+        Ok(())
+    }
+
+    /// As [`Self::set_text`], for a string that has to be one of these.
+    pub(super) fn set_choice(
+        &mut self,
+        name: &str,
+        choices: &[&str],
+        slot: &mut Option<String>,
+    ) -> Result<(), ApiError> {
+        if self.map.get(name).is_some_and(|value| value == "") {
+            self.map.remove(name);
+            *slot = None;
+        } else if let Some(choice) = self.choice(name, choices)? {
+            *slot = Some(choice);
+        }
+        Ok(())
+    }
+
     pub(super) fn boolean(&mut self, name: &str) -> Result<Option<bool>, ApiError> {
         match self.take(name) {
             None => Ok(None),
@@ -99,6 +139,25 @@ impl Members {
         }
     }
 
+    /// Takes an integer within `range`, which may be negative.
+    pub(super) fn signed(
+        &mut self,
+        name: &str,
+        range: std::ops::RangeInclusive<i32>,
+    ) -> Result<Option<i32>, ApiError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let number = value.as_i64().and_then(|n| i32::try_from(n).ok());
+        match number.filter(|n| range.contains(n)) {
+            Some(number) => Ok(Some(number)),
+            None => Err(ApiError::bad_request(format!(
+                "{} has to be an integer from {} to {}",
+                self.full(name),
+                range.start(),
+                range.end()
+            ))),
+        }
+    }
+
     /// Takes a number that isn't negative.
     pub(super) fn number(&mut self, name: &str) -> Result<Option<f64>, ApiError> {
         let Some(value) = self.take(name) else { return Ok(None) };
@@ -106,6 +165,23 @@ impl Members {
             Some(number) if number >= 0.0 => Ok(Some(number)),
             Some(_) => Err(ApiError::bad_request(format!("{} can't be negative", self.full(name)))),
             None => Err(self.wrong_type(name, "a number")),
+        }
+    }
+
+    /// Takes an object whose values are strings of at most `chars_max` characters.
+    pub(super) fn texts(
+        &mut self,
+        name: &str,
+        chars_max: usize,
+    ) -> Result<Option<BTreeMap<String, String>>, ApiError> {
+        let texts = self.strings(name)?;
+        let long = |text: &String| text.chars().count() > chars_max;
+        match texts.iter().flatten().find(|(_, text)| long(text)) {
+            None => Ok(texts),
+            Some((key, _)) => {
+                let name = self.full(name);
+                Err(ApiError::bad_request(format!("{name}.{key} can have at most {chars_max} characters")))
+            }
         }
     }
 
@@ -144,9 +220,38 @@ impl Members {
         pairs.collect::<Result<_, _>>().map(Some)
     }
 
+    /// Takes whatever it is.
+    pub(super) fn value(&mut self, name: &str) -> Option<Value> {
+        self.take(name)
+    }
+
     /// Takes an object, whose members can then be taken from it.
     pub(super) fn object(&mut self, name: &str) -> Result<Option<Self>, ApiError> {
         self.take(name).map(|value| self.members_of(name, value)).transpose()
+    }
+
+    /// Takes an object whose values are objects, whose members can then be taken from each, by name.
+    pub(super) fn objects_by_name(&mut self, name: &str) -> Result<Option<Vec<(String, Self)>>, ApiError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let Value::Object(map) = value else {
+            return Err(self.wrong_type(name, "an object whose values are objects"));
+        };
+        let items = map.into_iter().map(|(key, value)| {
+            let members = self.members_of(&format!("{name}.{key}"), value)?;
+            Ok((key, members))
+        });
+        items.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// What is left, as an object whose values are strings of at most `chars_max` characters.
+    pub(super) fn into_texts(mut self, chars_max: usize) -> Result<BTreeMap<String, String>, ApiError> {
+        let names: Vec<String> = self.map.keys().cloned().collect();
+        let mut texts = BTreeMap::new();
+        for name in names {
+            let text = self.string(&name, chars_max)?.unwrap_or_default();
+            texts.insert(name, text);
+        }
+        Ok(texts)
     }
 
     /// As [`Self::object`], where `null` says something: it is the inner `None`.

@@ -22,6 +22,7 @@ mod operations;
 mod reply;
 mod server;
 mod status;
+mod tags;
 mod turnpike;
 mod v1;
 mod v2;

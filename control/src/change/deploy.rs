@@ -1,9 +1,9 @@
-//! Automatic deployments of HTTP APIs.
+//! Automatic deployments of HTTP and WebSocket APIs, and what any deployment of one freezes.
 
 use std::collections::HashSet;
 
-use super::{Change, ChangeError};
-use crate::model::{HttpContent, HttpDeployment, HttpIntegration, HttpRoute, HttpStage, new_id};
+use super::{Change, ChangeError, View};
+use crate::model::{HttpApi, HttpContent, HttpDeployment, HttpRoute, HttpStage, new_id};
 use crate::store::StoreError;
 
 /// Length of a deployment's id.
@@ -17,6 +17,7 @@ impl Change<'_> {
         if stages.is_empty() {
             return Ok(());
         }
+        let Some(api) = self.tx.api::<HttpApi>(api_id)? else { return Ok(()) };
         let frozen = Frozen::of(self, api_id)?;
         // A stage that has served routes goes on to serve none; a new one waits for its first.
         let wanting: Vec<HttpStage> = stages
@@ -26,8 +27,9 @@ impl Change<'_> {
         if wanting.is_empty() {
             return Ok(());
         }
-        let message = frozen.message();
-        let deployment_id = self.deploy(api_id, frozen)?;
+        let left_out = frozen.left_out;
+        let deployment_id = self.deploy(&api, frozen.routes)?;
+        let message = message(&deployment_id, &left_out);
         for mut stage in wanting {
             stage.deployment_id = Some(deployment_id.clone());
             stage.last_deployment_message = Some(message.clone());
@@ -39,7 +41,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    fn deploy(&self, api_id: &str, frozen: Frozen) -> Result<String, ChangeError> {
+    fn deploy(&self, api: &HttpApi, routes: Vec<HttpRoute>) -> Result<String, ChangeError> {
         let deployment = HttpDeployment {
             id: new_id(DEPLOYMENT_ID_LEN)?,
             description: Some(
@@ -48,13 +50,9 @@ impl Change<'_> {
             auto_deployed: true,
             created_at_s: self.now_s,
         };
-        let content = HttpContent {
-            deployment_id: deployment.id.clone(),
-            routes: frozen.routes,
-            integrations: frozen.integrations,
-        };
-        self.tx.put_part(api_id, &deployment)?;
-        self.tx.put_part(api_id, &content)?;
+        let content = self.http_content(api, deployment.id.clone(), routes)?;
+        self.tx.put_part(&api.id, &deployment)?;
+        self.tx.put_part(&api.id, &content)?;
         Ok(deployment.id)
     }
 
@@ -73,10 +71,31 @@ impl Change<'_> {
     }
 }
 
-/// What an automatic deployment takes of an API.
+impl View<'_> {
+    /// All that a deployment with these routes needs of the API, as it is now.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn http_content(
+        &self,
+        api: &HttpApi,
+        deployment_id: String,
+        routes: Vec<HttpRoute>,
+    ) -> Result<HttpContent, StoreError> {
+        Ok(HttpContent {
+            authorizers: self.tx.parts(&api.id)?,
+            models: self.tx.parts(&api.id)?,
+            cors: api.cors.clone(),
+            route_selection: api.route_selection.clone(),
+            api_key_selection: api.api_key_selection.clone(),
+            ..HttpContent::new(deployment_id, routes, self.tx.parts(&api.id)?)
+        })
+    }
+}
+
+/// The routes that an automatic deployment takes of an API.
 struct Frozen {
     routes: Vec<HttpRoute>,
-    integrations: Vec<HttpIntegration>,
     /// Keys of routes that can't be deployed yet, since they have no integration.
     left_out: Vec<String>,
 }
@@ -87,13 +106,14 @@ impl Frozen {
         let (routes, without): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|route| route.integration_id.is_some());
         let left_out = without.iter().map(|route| route.key.to_string()).collect();
-        Ok(Self { routes, integrations: change.tx.parts(api_id)?, left_out })
+        Ok(Self { routes, left_out })
     }
+}
 
-    fn message(&self) -> String {
-        if self.left_out.is_empty() {
-            return "Successfully deployed".to_owned();
-        }
-        format!("Deployed without the routes that have no integration: {}", self.left_out.join(", "))
+fn message(deployment_id: &str, left_out: &[String]) -> String {
+    let done = format!("Successfully deployed stage with deployment ID '{deployment_id}'");
+    match left_out.is_empty() {
+        true => done,
+        false => format!("{done}, without the routes that have no integration: {}", left_out.join(", ")),
     }
 }

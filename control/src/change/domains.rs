@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use turnpike_snapshot::{AcmeChallenge, Unit};
 
 use super::{Change, ChangeError, View};
-use crate::compile;
+use crate::compile::{self, RoutedDomain};
 use crate::model::{ApiMapping, Certificate, Challenge, DomainName};
 use crate::store::{Slot, StoreError};
 
@@ -130,7 +130,8 @@ impl View<'_> {
             }
             let mappings =
                 compile::mappings(&configured, |api_id| served.get(api_id).cloned().unwrap_or_default());
-            all.push((domain, mappings));
+            let rules = self.tx.entities_of(&domain.name)?;
+            all.push(RoutedDomain { domain, rules, mappings });
         }
         let challenges = self.tx.entities::<Challenge>()?.into_iter().map(|challenge| AcmeChallenge {
             host: challenge.host,

@@ -205,9 +205,16 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
     let default = Quotas::default();
     let kept = low.auto_deployments_kept.unwrap_or(default.auto_deployments_kept);
     let timeout_ms = low.integration_timeout_ms_max.unwrap_or(default.integration_timeout_ms_max);
+    // Whoever sets one ceiling means HTTP APIs too, unless they have their own.
+    let http_timeout_ms = low.http_integration_timeout_ms_max.or(low.integration_timeout_ms_max);
+    let http_timeout_ms = http_timeout_ms.unwrap_or(default.http_integration_timeout_ms_max);
     let timeout_ms_max = turnpike_snapshot::Limits::default().timeout_ms_max;
-    if !(50..=timeout_ms_max).contains(&timeout_ms) {
-        return Err(format!("--integration-timeout-ms-max has to be 50 to {timeout_ms_max}"));
+    for (name, timeout_ms) in
+        [("integration-timeout-ms-max", timeout_ms), ("http-integration-timeout-ms-max", http_timeout_ms)]
+    {
+        if !(50..=timeout_ms_max).contains(&timeout_ms) {
+            return Err(format!("--{name} has to be 50 to {timeout_ms_max}"));
+        }
     }
     let (routes, integrations) = (low.routes_per_api_max, low.integrations_per_api_max);
     let (resources, stages) = (low.resources_per_api_max, low.stages_per_api_max);
@@ -220,6 +227,11 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
             "integrations-per-api-max",
             integrations,
             default.integrations_per_api_max,
+        )?,
+        responses_per_integration_max: positive(
+            "responses-per-integration-max",
+            low.responses_per_integration_max,
+            default.responses_per_integration_max,
         )?,
         resources_per_api_max: positive("resources-per-api-max", resources, default.resources_per_api_max)?,
         stages_per_api_max: positive("stages-per-api-max", stages, default.stages_per_api_max)?,
@@ -267,6 +279,11 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
             low.mappings_per_domain_name_max,
             default.mappings_per_domain_name_max,
         )?,
+        routing_rules_per_domain_name_max: positive(
+            "routing-rules-per-domain-name-max",
+            low.routing_rules_per_domain_name_max,
+            default.routing_rules_per_domain_name_max,
+        )?,
         users_max: positive("users-max", low.users_max, default.users_max)?,
         access_keys_per_user_max: positive(
             "access-keys-per-user-max",
@@ -283,6 +300,11 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
             "openapi-values-max",
             low.openapi_values_max,
             default.openapi_values_max,
+        )?,
+        test_invoke_body_bytes_max: positive(
+            "test-invoke-body-bytes-max",
+            low.test_invoke_body_bytes_max,
+            default.test_invoke_body_bytes_max,
         )?,
         api_keys_max: positive("api-keys-max", low.api_keys_max, default.api_keys_max)?,
         usage_plans_max: positive("usage-plans-max", low.usage_plans_max, default.usage_plans_max)?,
@@ -302,6 +324,7 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
             default.throttled_methods_per_usage_plan_stage_max,
         )?,
         integration_timeout_ms_max: timeout_ms,
+        http_integration_timeout_ms_max: http_timeout_ms,
     })
 }
 

@@ -186,22 +186,25 @@ pub(super) struct LowArgs {
     /// APIs of each kind [default: 600]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_APIS_MAX", value_name = "APIS")]
     pub(super) apis_max: Option<usize>,
-    /// Routes of an HTTP API [default: 300]
+    /// Routes of an HTTP or WebSocket API [default: 300]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_ROUTES_PER_API_MAX", value_name = "ROUTES")]
     pub(super) routes_per_api_max: Option<usize>,
-    /// Integrations of an HTTP API [default: 300]
+    /// Integrations of an HTTP or WebSocket API [default: 300]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_INTEGRATIONS_PER_API_MAX", value_name = "INTEGRATIONS")]
     pub(super) integrations_per_api_max: Option<usize>,
+    /// Integration responses of one integration of a WebSocket API [default: 100]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_RESPONSES_PER_INTEGRATION_MAX", value_name = "RESPONSES")]
+    pub(super) responses_per_integration_max: Option<usize>,
     /// Resources of a REST API, the root included [default: 300]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_RESOURCES_PER_API_MAX", value_name = "RESOURCES")]
     pub(super) resources_per_api_max: Option<usize>,
     /// Stages of an API [default: 10]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_STAGES_PER_API_MAX", value_name = "STAGES")]
     pub(super) stages_per_api_max: Option<usize>,
-    /// Authorizers of a REST API [default: 10]
+    /// Authorizers of an API [default: 10]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_AUTHORIZERS_PER_API_MAX", value_name = "AUTHORIZERS")]
     pub(super) authorizers_per_api_max: Option<usize>,
-    /// Models of a REST API, the two default ones included [default: 300]
+    /// Models of an API, the two default ones of a REST API included [default: 300]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_MODELS_PER_API_MAX", value_name = "MODELS")]
     pub(super) models_per_api_max: Option<usize>,
     /// Request validators of a REST API [default: 100]
@@ -234,12 +237,22 @@ pub(super) struct LowArgs {
     /// Mappings of a custom domain name [default: 200]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_MAPPINGS_PER_DOMAIN_NAME_MAX", value_name = "MAPPINGS")]
     pub(super) mappings_per_domain_name_max: Option<usize>,
+    /// Routing rules of a custom domain name [default: 50]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_ROUTING_RULES_PER_DOMAIN_NAME_MAX", value_name = "RULES")]
+    pub(super) routing_rules_per_domain_name_max: Option<usize>,
+    /// Longest timeout of an HTTP API's integration, and the timeout of those that set none
+    /// [default: that of --integration-timeout-ms-max if it is set, else 30000]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_HTTP_INTEGRATION_TIMEOUT_MS_MAX", value_name = "MS")]
+    pub(super) http_integration_timeout_ms_max: Option<u32>,
     /// Lists and objects within each other in an OpenAPI document that is imported [default: 100]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_OPENAPI_DEPTH_MAX", value_name = "LEVELS")]
     pub(super) openapi_depth_max: Option<usize>,
     /// Values that an OpenAPI document may unfold to, counting what aliases and references repeat [default: 1000000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_OPENAPI_VALUES_MAX", value_name = "VALUES")]
     pub(super) openapi_values_max: Option<usize>,
+    /// Bytes of an integration's answer to TestInvokeMethod [default: 10485760]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_TEST_INVOKE_BODY_BYTES_MAX", value_name = "BYTES")]
+    pub(super) test_invoke_body_bytes_max: Option<usize>,
     /// Users who may call the management API, besides root [default: 5000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_USERS_MAX", value_name = "USERS")]
     pub(super) users_max: Option<usize>,
@@ -353,7 +366,8 @@ impl LowArgs {
             acme_order_timeout_ms acme_orders_max acme_tries_max acme_retry_s_min acme_retry_s_max
             users_max access_keys_per_user_max user_policies_chars_max
             audit_records_max audit_days_max audit_record_bytes_max
-            openapi_depth_max openapi_values_max integration_timeout_ms_max gateways_max hello_timeout_ms write_timeout_ms
+            openapi_depth_max openapi_values_max test_invoke_body_bytes_max integration_timeout_ms_max http_integration_timeout_ms_max
+            responses_per_integration_max routing_rules_per_domain_name_max gateways_max hello_timeout_ms write_timeout_ms
         } gateway: file.gateway)
     }
 }

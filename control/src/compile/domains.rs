@@ -3,24 +3,36 @@
 use std::collections::BTreeMap;
 
 use turnpike_snapshot::{
-    AccountUnit, AcmeChallenge, CertificateUnit, Domain, DomainTls, Mapping, TrustStoreUnit, Unit,
+    AccountUnit, AcmeChallenge, CertificateUnit, Domain, DomainTls, HeaderCondition, HeaderMatch, Mapping,
+    TrustStoreUnit, Unit,
 };
 
 use super::CompileError;
-use crate::model::{ApiMapping, DomainName, Issued, MutualTls, security_policy};
+use crate::model::{
+    ApiMapping, DomainName, Issued, MutualTls, RoutingCondition, RoutingRule, security_policy,
+};
 use crate::pki::certificates_of;
 use crate::settings::Account;
 
-/// What all stages share. `domains` holds each domain's mappings, resolved by [`mappings`].
+/// A domain name with what leads from it to stages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoutedDomain {
+    pub domain: DomainName,
+    pub rules: Vec<RoutingRule>,
+    /// Resolved by [`mappings`].
+    pub mappings: Vec<Mapping>,
+}
+
+/// What all stages share.
 ///
 /// # Errors
 /// When a domain has a security policy that isn't supported.
 pub fn account(
     account: &Account,
-    domains: &[(DomainName, Vec<Mapping>)],
+    domains: &[RoutedDomain],
     acme_challenges: Vec<AcmeChallenge>,
 ) -> Result<Unit, CompileError> {
-    let domains = domains.iter().map(|(domain, mappings)| compile_domain(domain, mappings));
+    let domains = domains.iter().map(compile_domain);
     Ok(Unit::Account(AccountUnit {
         account_id: account.id.clone(),
         region: account.region.clone(),
@@ -60,12 +72,15 @@ fn trust_store_id(domain: &str) -> String {
     format!("domain/{domain}")
 }
 
-fn compile_domain(domain: &DomainName, mappings: &[Mapping]) -> Result<Domain, CompileError> {
+/// The mode decides which of both a gateway gets to see.
+fn compile_domain(routed: &RoutedDomain) -> Result<Domain, CompileError> {
+    let RoutedDomain { domain, rules, mappings } = routed;
     let policy = security_policy(&domain.security_policy)?;
+    let mode = domain.routing_mode;
     Ok(Domain {
         name: domain.name.clone(),
-        rules: Vec::new(),
-        mappings: mappings.to_vec(),
+        rules: if mode.uses_rules() { rules.iter().map(compile_rule).collect() } else { Vec::new() },
+        mappings: if mode.uses_mappings() { mappings.clone() } else { Vec::new() },
         tls: Some(DomainTls {
             certificate: domain.certificate_id.clone(),
             version_min: policy.version_min,
@@ -73,6 +88,34 @@ fn compile_domain(domain: &DomainName, mappings: &[Mapping]) -> Result<Domain, C
             client_trust_store: domain.mutual_tls.as_ref().map(|_| trust_store_id(&domain.name)),
         }),
     })
+}
+
+/// One whose stage isn't served leads there all the same: what it matches isn't another rule's.
+fn compile_rule(rule: &RoutingRule) -> turnpike_snapshot::RoutingRule {
+    let mut compiled = turnpike_snapshot::RoutingRule {
+        id: rule.id.clone(),
+        priority: rule.priority,
+        headers: Vec::new(),
+        base_paths: Vec::new(),
+        api_id: rule.api_id.clone(),
+        stage: rule.stage.clone(),
+        strip_base_path: rule.strip_base_path,
+    };
+    for condition in &rule.conditions {
+        match condition {
+            RoutingCondition::BasePaths(paths) => compiled.base_paths.extend(paths.iter().cloned()),
+            RoutingCondition::Headers(globs) => compiled.headers.push(HeaderCondition {
+                any_of: globs
+                    .iter()
+                    .map(|glob| HeaderMatch {
+                        name: glob.header.to_ascii_lowercase(),
+                        value_glob: glob.value_glob.clone(),
+                    })
+                    .collect(),
+            }),
+        }
+    }
+    compiled
 }
 
 /// What a domain is served with; `private_key` is PKCS#8, DER.

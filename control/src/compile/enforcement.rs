@@ -7,8 +7,9 @@
 //! [`super::COMPILER_REVISION`], so that stages are compiled anew.
 
 use crate::model::{
-    AuthorizationType, HttpApi, HttpIntegration, HttpRoute, HttpStage, INTEGRATION_REQUEST, Method,
-    MethodSetting, Resource, RestApi, RestIntegrationKind, RestStage,
+    ApiProtocol, AuthorizationType, GatewayResponse, HttpApi, HttpIntegration, HttpRoute, HttpStage,
+    INTEGRATION_REQUEST, Method, MethodSetting, Part, Resource, RestApi, RestIntegrationKind, RestStage,
+    RouteAuthorization, RouteSettings,
 };
 
 /// A method of a REST API, as a stage serves it.
@@ -84,7 +85,26 @@ fn maps(asked: &RestAsked<'_>, is: impl Fn(&str, &str) -> bool) -> bool {
         .any(|(target, source)| is(target, source))
 }
 
-const HTTP_ROUTE: &[HttpLine] = &[];
+const HTTP_ROUTE: &[HttpLine] = &[
+    ("authorizationType AWS_IAM isn't enforced yet", |asked| {
+        asked.route.authorization == RouteAuthorization::AwsIam
+    }),
+    ("authorizationType CUSTOM isn't enforced yet", |asked| {
+        matches!(asked.route.authorization, RouteAuthorization::Custom { .. })
+    }),
+    ("authorizationType JWT isn't enforced yet", |asked| {
+        matches!(asked.route.authorization, RouteAuthorization::Jwt { .. })
+    }),
+    ("apiKeyRequired isn't enforced yet", |asked| asked.route.api_key_required),
+    ("integrations AWS_PROXY can't be run yet", |asked| asked.integration.kind.calls_aws()),
+    ("integrations HTTP and MOCK can't be run yet", |asked| !asked.integration.kind.is_proxy()),
+    ("requestParameters of integrations aren't applied yet", |asked| {
+        !asked.integration.request_parameters.is_empty()
+    }),
+    ("responseParameters of integrations aren't applied yet", |asked| {
+        !asked.integration.response_parameters.is_empty()
+    }),
+];
 
 const REST_API: &[Line<RestApi>] = &[
     ("minimumCompressionSize", |api| api.compression_bytes_min.is_some()),
@@ -96,6 +116,9 @@ const REST_API: &[Line<RestApi>] = &[
 const REST_STAGE: &[Line<RestStage>] = &[
     ("cacheClusterEnabled", |stage| stage.cache_cluster_enabled),
     ("tracingEnabled", |stage| stage.tracing_enabled),
+    ("canarySettings useStageCache", |stage| {
+        stage.canary.as_ref().is_some_and(|canary| canary.use_stage_cache)
+    }),
     ("methodSettings throttling", |stage| sets(stage, |setting| !setting.has_default_throttling())),
     ("methodSettings caching", |stage| sets(stage, |setting| setting.caching_enabled)),
     ("methodSettings logging", |stage| sets(stage, MethodSetting::logs)),
@@ -106,12 +129,24 @@ fn sets(stage: &RestStage, is: fn(&MethodSetting) -> bool) -> bool {
     stage.method_settings.values().any(is)
 }
 
-const HTTP_API: &[Line<HttpApi>] = &[];
+const HTTP_API: &[Line<HttpApi>] = &[
+    ("protocolType WEBSOCKET", |api| api.protocol == ApiProtocol::WebSocket),
+    ("corsConfiguration", |api| api.cors.is_some()),
+];
 
-const HTTP_STAGE: &[Line<HttpStage>] = &[];
+const HTTP_STAGE: &[Line<HttpStage>] = &[
+    ("clientCertificateId", |stage| stage.client_certificate_id.is_some()),
+    ("route settings: detailedMetricsEnabled", |stage| {
+        stage.all_route_settings().any(|settings| settings.detailed_metrics_enabled == Some(true))
+    }),
+    ("route settings: loggingLevel, dataTraceEnabled", |stage| {
+        stage.all_route_settings().any(RouteSettings::logs)
+    }),
+    ("route settings: throttling", |stage| stage.all_route_settings().any(RouteSettings::throttles)),
+];
 
 /// Parts of APIs, by their kind in the store, that do nothing.
-const PARTS: &[(&str, &str)] = &[];
+const PARTS: &[(&str, &str)] = &[(GatewayResponse::KIND, "gateway response")];
 
 /// Entities of the account, by their kind in the store, that do nothing.
 const ENTITIES: &[(&str, &str)] =

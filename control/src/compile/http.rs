@@ -73,6 +73,7 @@ impl<'a> Compiled<'a> {
         let (method, path) = match &route.key {
             RouteKey::Default => ("ANY", "$default"),
             RouteKey::Path { method, path } => (method.as_str(), path.as_str()),
+            RouteKey::Message(key) => return Err(CompileError::MessageRoute(key.clone())),
         };
         Ok(Route {
             method: method.to_owned(),
@@ -84,7 +85,8 @@ impl<'a> Compiled<'a> {
 
     /// The index of the integration as this kind of route uses it.
     fn proxy(&mut self, route: &HttpRoute, integration: &'a HttpIntegration) -> Result<u32, CompileError> {
-        let uri = IntegrationUri::resolve(&integration.uri, &self.stage.name, &self.stage.variables)?;
+        let (method, uri) = called(route, integration)?;
+        let uri = IntegrationUri::resolve(uri, &self.stage.name, &self.stage.variables)?;
         check_variables(route, integration, &uri)?;
         let for_default = route.key == RouteKey::Default;
         let wanted = Use::Proxy { id: &integration.id, for_default };
@@ -98,7 +100,7 @@ impl<'a> Compiled<'a> {
             insecure_skip_verification: false,
         };
         let upstream = self.upstreams.of(&self.api.id, &integration.id, wishes)?;
-        let kind = http_proxy(&integration.method, uri, target, &upstream);
+        let kind = http_proxy(method, uri, target, &upstream);
         self.add(wanted, integration, kind)
     }
 
@@ -136,6 +138,15 @@ fn target_of(uri: &IntegrationUri, for_default: bool) -> Vec<TargetPart> {
     target
 }
 
+/// The method and the URI that an integration of HTTP has.
+fn called<'i>(
+    route: &HttpRoute,
+    integration: &'i HttpIntegration,
+) -> Result<(&'i str, &'i str), CompileError> {
+    let called = integration.method.as_deref().zip(integration.uri.as_deref());
+    called.ok_or_else(|| CompileError::NoIntegration(format!("the route '{}'", route.key)))
+}
+
 fn check_variables(
     route: &HttpRoute,
     integration: &HttpIntegration,
@@ -145,7 +156,7 @@ fn check_variables(
     match uri.variables().find(|name| !known.contains(name)) {
         None => Ok(()),
         Some(variable) => Err(CompileError::UnknownPathVariable {
-            uri: integration.uri.clone(),
+            uri: integration.uri.clone().unwrap_or_default(),
             variable: variable.to_owned(),
             route: format!("the route '{}'", route.key),
         }),

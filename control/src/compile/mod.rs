@@ -18,7 +18,7 @@ mod upstreams;
 
 use turnpike_snapshot::{EncodeError, Limits, SemanticError, Unit, UnitHash, check_unit, encode_unit};
 
-pub use domains::{account, certificate, mappings, trust_store};
+pub use domains::{RoutedDomain, account, certificate, mappings, trust_store};
 pub use http::http_stage;
 pub use reference::{Reference, ReferenceKind, references};
 pub use rest::rest_stage;
@@ -46,6 +46,8 @@ pub enum CompileError {
     UnknownPathVariable { uri: String, variable: String, route: String },
     #[error("The integration URI '{uri}' of {route} uses '{{{variable}}}', which no request parameter fills")]
     UnmappedPathVariable { uri: String, variable: String, route: String },
+    #[error("The route '{0}' is a WebSocket API's, which gateways don't serve")]
+    MessageRoute(String),
     #[error("The access log's destination can't be used: {0}")]
     AccessLog(String),
     #[error("There is no VPC link '{0}', which an integration leads through")]

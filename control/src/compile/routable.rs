@@ -116,6 +116,7 @@ proptest! {
         let routes = keys.into_iter().map(|key| match key {
             RouteKey::Default => ("ANY".to_owned(), "$default".to_owned()),
             RouteKey::Path { method, path } => (method, path),
+            RouteKey::Message(key) => unreachable!("HTTP APIs have no key {key}"),
         });
         check(Protocol::Http, &routes.collect::<Vec<_>>());
     }

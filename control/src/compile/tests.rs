@@ -8,58 +8,32 @@ use super::*;
 use crate::model::*;
 
 fn http_api() -> HttpApi {
-    HttpApi {
-        id: "abc".to_owned(),
-        name: "first".to_owned(),
-        description: None,
-        version: None,
-        tags: Tags::new(),
-        execute_api_endpoint_disabled: false,
-        created_at_s: 0,
-    }
+    HttpApi::new("abc".to_owned(), "first".to_owned(), ApiProtocol::Http, 0)
 }
 
 fn stage(variables: &[(&str, &str)]) -> HttpStage {
-    HttpStage {
-        name: "$default".to_owned(),
-        managed: false,
-        description: None,
-        auto_deploy: true,
-        deployment_id: Some("dep1".to_owned()),
-        variables: variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
-        access_log: None,
-        tags: Tags::new(),
-        created_at_s: 0,
-        updated_at_s: 0,
-        last_deployment_message: None,
-    }
+    let mut stage = HttpStage::new("$default".to_owned(), ApiProtocol::Http, 0);
+    stage.auto_deploy = true;
+    stage.deployment_id = Some("dep1".to_owned());
+    stage.variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    stage
 }
 
 fn integration(id: &str, method: &str, uri: &str) -> HttpIntegration {
-    HttpIntegration {
-        id: id.to_owned(),
-        managed: false,
-        description: None,
-        method: method.to_owned(),
-        uri: uri.to_owned(),
-        timeout_ms: 29_000,
-        link_id: None,
-        server_name: None,
-    }
+    let mut integration = HttpIntegration::new(id.to_owned(), HttpIntegrationType::HttpProxy, 29_000);
+    integration.method = Some(method.to_owned());
+    integration.uri = Some(uri.to_owned());
+    integration
 }
 
 fn route(key: &str, integration: Option<&str>) -> HttpRoute {
-    HttpRoute {
-        id: "r1".to_owned(),
-        managed: false,
-        key: RouteKey::parse(key).expect("a route key"),
-        operation_name: None,
-        integration_id: integration.map(str::to_owned),
-    }
+    let mut route = HttpRoute::new("r1".to_owned(), RouteKey::parse(key).expect("a route key"));
+    route.integration_id = integration.map(str::to_owned);
+    route
 }
 
 fn content(routes: Vec<HttpRoute>, integrations: Vec<HttpIntegration>) -> HttpContent {
-    HttpContent { deployment_id: "dep1".to_owned(), routes, integrations }
+    HttpContent::new("dep1".to_owned(), routes, integrations)
 }
 
 fn proxy(unit: &StageUnit, route: usize) -> &HttpProxy {
@@ -179,8 +153,9 @@ fn rest(path: &str, uri: &str, mapping: &[(&str, &str)]) -> Result<StageUnit, Co
         path: path.to_owned(),
         methods: BTreeMap::from([("GET".to_owned(), method)]),
     };
-    let content = RestContent { deployment_id: "dep1".to_owned(), resources: vec![resource] };
-    let unit = rest_stage(&api, &stage, &content, &Upstreams::default())?;
+    let content =
+        RestContent { deployment_id: "dep1".to_owned(), resources: vec![resource], ..RestContent::default() };
+    let unit = rest_stage(&api, &stage, &content, None, &Upstreams::default())?;
     encode(&Unit::Stage(unit.clone()))?;
     Ok(unit)
 }

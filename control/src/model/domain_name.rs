@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entity, Tags};
+use super::{Entity, RoutingMode, Tags};
 
 /// A domain name's own limit (RFC 1035 2.3.4), and a label's.
 const NAME_BYTES_MAX: usize = 253;
@@ -26,6 +26,11 @@ pub struct DomainName {
     /// One that [`super::security_policy`] takes.
     pub security_policy: String,
     pub mutual_tls: Option<MutualTls>,
+    #[serde(default)]
+    pub routing_mode: RoutingMode,
+    /// Kept for the caller: a gateway answers at the addresses that it is given.
+    #[serde(default)]
+    pub dual_stack: bool,
     pub tags: Tags,
 }
 

@@ -5,14 +5,16 @@
 
 mod account;
 mod api_key;
+mod canary;
 mod certificate;
 mod client_certificate;
 mod documentation;
 mod domain_name;
 mod gateway_response;
-mod http_api;
+mod http;
 mod iam;
 mod ids;
+mod mapping;
 mod path_part;
 mod rest_api;
 mod rest_authorizer;
@@ -20,7 +22,9 @@ mod rest_method;
 mod rest_model;
 mod rest_stage;
 mod route_key;
+mod routing_rule;
 mod security_policy;
+mod selection;
 mod server_name;
 mod stage;
 mod targets;
@@ -30,6 +34,7 @@ mod vpc_link;
 
 pub use account::AccountSettings;
 pub use api_key::{ApiKey, check_api_key_value};
+pub use canary::Canary;
 pub use certificate::{AcmeAccount, Certificate, Challenge, Issued, Order, Request, RequestFailure};
 pub use client_certificate::ClientCertificate;
 pub use documentation::{
@@ -38,9 +43,18 @@ pub use documentation::{
 };
 pub use domain_name::{ApiMapping, DomainName, MutualTls, check_mapping_key, parse_domain_name};
 pub use gateway_response::{GatewayResponse, gateway_response_types};
-pub use http_api::{HttpApi, HttpContent, HttpDeployment, HttpIntegration, HttpRoute, HttpStage};
+pub use http::{
+    ApiProtocol, AuthorizerKind, Cors, FUNCTION_AUTHORIZER_TTL_S, HttpApi, HttpAuthorizer, HttpContent,
+    HttpDeployment, HttpIntegration, HttpIntegrationResponse, HttpIntegrationType, HttpModel, HttpRoute,
+    HttpStage, JwtIssuer, LOGGING_LEVELS, RouteAuthorization, RouteResponse, RouteSettings, check_cors,
+    check_model_name, check_model_schema, check_subtype,
+};
 pub use iam::{User, UserAccessKey, UserPolicy, check_user_name, check_user_path};
 pub use ids::{IdError, new_id, new_uuid};
+pub use mapping::{
+    check_action_parameter, check_message_mapping, check_message_response_mapping, check_request_mapping,
+    check_response_mapping, check_route_parameter, check_status,
+};
 pub use path_part::{PathPart, PathPartError};
 pub use rest_api::{ApiKeySource, Resource, RestApi, RestContent, RestDeployment};
 pub use rest_authorizer::{
@@ -54,7 +68,12 @@ pub use rest_method::{
 pub use rest_model::{RequestValidator, RestModel};
 pub use rest_stage::{MethodSetting, RestAccessLog, RestStage};
 pub use route_key::{METHODS, RouteKey, RouteKeyError, path_variables};
+pub use routing_rule::{
+    HEADER_CONDITIONS_MAX, HeaderGlob, PRIORITY_MAX, RoutingCondition, RoutingMode, RoutingRule,
+    check_base_path, check_header_glob,
+};
 pub use security_policy::{DEFAULT_SECURITY_POLICY, SecurityPolicy, SecurityPolicyError, security_policy};
+pub use selection::check_selection;
 pub use server_name::server_name;
 pub use stage::{
     AccessLogSettings, Variables, check_stage_name, check_variable, check_variables, log_group_of_arn,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccessLogSettings, Part, Tags, Variables};
+use super::{AccessLogSettings, Canary, Part, Tags, Variables};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RestStage {
@@ -30,6 +30,8 @@ pub struct RestStage {
     pub tracing_enabled: bool,
     #[serde(default)]
     pub documentation_version: Option<String>,
+    #[serde(default)]
+    pub canary: Option<Canary>,
     pub tags: Tags,
     pub created_at_s: i64,
     pub updated_at_s: i64,
@@ -90,6 +92,7 @@ impl RestStage {
             access_log: RestAccessLog::default(),
             tracing_enabled: false,
             documentation_version: None,
+            canary: None,
             tags: Tags::new(),
             created_at_s: now_s,
             updated_at_s: now_s,

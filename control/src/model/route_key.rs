@@ -1,4 +1,5 @@
-//! An HTTP API's route key: `$default`, or a method and a path such as `GET /pets/{id}`.
+//! A route key: of an HTTP API `$default`, or a method and a path such as `GET /pets/{id}`; of a WebSocket API what a
+//! message's selection expression yields, or a predefined key.
 
 use serde::{Deserialize, Serialize};
 use turnpike_snapshot::VARIABLES_PER_ROUTE_MAX;
@@ -11,11 +12,17 @@ pub const METHODS: [&str; 8] = ["ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATC
 /// An arbitrary bound, below the gateway's own on paths.
 const ROUTE_KEY_BYTES_MAX: usize = 4_096;
 
+/// Keys that a WebSocket API has beside its own.
+const PREDEFINED: [&str; 3] = ["$connect", "$disconnect", "$default"];
+const CONNECT: &str = "$connect";
+
 /// A checked route key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "StoredKey", into = "StoredKey")]
 pub enum RouteKey {
     Default,
+    /// Of a WebSocket API.
+    Message(String),
     Path {
         /// One of [`METHODS`].
         method: String,
@@ -26,17 +33,43 @@ pub enum RouteKey {
 
 /// The message is the caller's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("The provided route key is not formatted properly for HTTP protocol: '{key}': {why}")]
+#[error("The provided route key is not formatted properly for {protocol} protocol: '{key}': {why}")]
 pub struct RouteKeyError {
     key: String,
+    protocol: &'static str,
     why: &'static str,
+}
+
+/// The two kinds of key are kept apart, since a WebSocket API's may look like the other.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum StoredKey {
+    Http(String),
+    Message { message: String },
 }
 
 impl RouteKey {
     /// # Errors
     /// When `text` isn't a route key.
     pub fn parse(text: &str) -> Result<Self, RouteKeyError> {
-        Self::read(text).map_err(|why| RouteKeyError { key: text.chars().take(200).collect(), why })
+        Self::read(text).map_err(|why| RouteKeyError { key: shortened(text), protocol: "HTTP", why })
+    }
+
+    /// # Errors
+    /// When `text` isn't a WebSocket API's route key.
+    pub fn parse_message(text: &str) -> Result<Self, RouteKeyError> {
+        check_message(text).map_err(|why| RouteKeyError {
+            key: shortened(text),
+            protocol: "WEBSOCKET",
+            why,
+        })?;
+        Ok(Self::Message(text.to_owned()))
+    }
+
+    /// Whether it is the route of new WebSocket connections, the one that can be protected.
+    #[must_use]
+    pub fn is_connect(&self) -> bool {
+        matches!(self, Self::Message(key) if key == CONNECT)
     }
 
     fn read(text: &str) -> Result<Self, &'static str> {
@@ -73,7 +106,7 @@ impl RouteKey {
     #[must_use]
     pub fn variables(&self) -> Vec<&str> {
         match self {
-            Self::Default => Vec::new(),
+            Self::Default | Self::Message(_) => Vec::new(),
             Self::Path { path, .. } => path_variables(path),
         }
     }
@@ -92,22 +125,46 @@ impl std::fmt::Display for RouteKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Default => f.write_str("$default"),
+            Self::Message(key) => f.write_str(key),
             Self::Path { method, path } => write!(f, "{method} {path}"),
         }
     }
 }
 
-impl TryFrom<String> for RouteKey {
+impl TryFrom<StoredKey> for RouteKey {
     type Error = RouteKeyError;
 
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text)
+    fn try_from(stored: StoredKey) -> Result<Self, Self::Error> {
+        match stored {
+            StoredKey::Http(text) => Self::parse(&text),
+            StoredKey::Message { message } => Self::parse_message(&message),
+        }
     }
 }
 
-impl From<RouteKey> for String {
+impl From<RouteKey> for StoredKey {
     fn from(key: RouteKey) -> Self {
-        key.to_string()
+        match key {
+            RouteKey::Message(message) => Self::Message { message },
+            RouteKey::Default | RouteKey::Path { .. } => Self::Http(key.to_string()),
+        }
+    }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
+fn check_message(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() || text.len() > ROUTE_KEY_BYTES_MAX {
+        return Err("it has to have 1 to 4,096 bytes");
+    }
+    if text.starts_with('$') && !PREDEFINED.contains(&text) {
+        return Err("of the keys that begin with '$' there are $connect, $disconnect and $default");
+    }
+    match text.chars().any(char::is_control) {
+        true => Err("it has a control character"),
+        false => Ok(()),
     }
 }
 
@@ -225,5 +282,24 @@ mod tests {
         let key = RouteKey::parse("GET /a/{x}/b/{rest+}").expect("a route key");
         assert_eq!(key.variables(), ["x", "rest"]);
         assert!(RouteKey::Default.variables().is_empty());
+    }
+
+    #[test]
+    fn message_keys_are_kept_apart() {
+        for text in ["$connect", "$disconnect", "$default", "join", "GET /{a}", "é", "a b"] {
+            let key = RouteKey::parse_message(text).expect(text);
+            assert_eq!((key.to_string(), key.shape()), (text.to_owned(), text.to_owned()));
+            assert!(key.variables().is_empty());
+            let stored = serde_json::to_string(&key).expect("JSON");
+            assert_eq!(serde_json::from_str::<RouteKey>(&stored).expect(&stored), key);
+        }
+        let http = RouteKey::parse("GET /{a}").expect("a route key");
+        assert_eq!(serde_json::to_string(&http).expect("JSON"), "\"GET /{a}\"");
+        for text in ["", "$other", "a\nb", &"x".repeat(4_097)] {
+            let error = RouteKey::parse_message(text).expect_err(text).to_string();
+            assert!(error.contains("WEBSOCKET"), "{error}");
+        }
+        assert!(RouteKey::parse_message("$connect").expect("predefined").is_connect());
+        assert!(!RouteKey::parse_message("$default").expect("predefined").is_connect());
     }
 }

@@ -7,7 +7,7 @@ use turnpike_snapshot::{Limits, UnitHash, decode_root};
 
 use super::*;
 use crate::compile::{Encoded, Reference, ReferenceKind};
-use crate::model::{HttpApi, HttpStage, Tags};
+use crate::model::{ApiProtocol, HttpApi, HttpStage};
 
 #[allow(dead_code, reason = "the suites of processes use the rest")]
 #[path = "../../tests/suite/support/postgres.rs"]
@@ -77,15 +77,7 @@ fn store() -> (tempfile::TempDir, Store) {
 }
 
 pub(super) fn api(id: &str) -> HttpApi {
-    HttpApi {
-        id: id.to_owned(),
-        name: "n".to_owned(),
-        description: None,
-        version: None,
-        tags: Tags::new(),
-        execute_api_endpoint_disabled: false,
-        created_at_s: 7,
-    }
+    HttpApi::new(id.to_owned(), "n".to_owned(), ApiProtocol::Http, 7)
 }
 
 pub(super) fn unit(byte: u8) -> Encoded {
@@ -125,19 +117,7 @@ fn lists_come_in_pages(place: &Place) {
 
 fn parts_go_with_their_api(place: &Place) {
     let store = place.open().expect("a new store");
-    let stage = HttpStage {
-        name: "prod".to_owned(),
-        managed: false,
-        description: None,
-        auto_deploy: false,
-        deployment_id: None,
-        variables: Tags::new(),
-        access_log: None,
-        tags: Tags::new(),
-        created_at_s: 0,
-        updated_at_s: 0,
-        last_deployment_message: None,
-    };
+    let stage = HttpStage::new("prod".to_owned(), ApiProtocol::Http, 0);
     let change = store.write(|tx| {
         tx.put_api(&api("a"))?;
         tx.put_part("a", &stage)?;

@@ -46,7 +46,6 @@ fn operations_without_a_handler_are_named() {
     let error = "UnsupportedOperationException";
     for (method, target, name) in [
         ("POST", "/restapis?mode=import", "ImportRestApi"),
-        ("POST", "/v2/apis/a/authorizers", "CreateAuthorizer (apigatewayv2)"),
         ("GET", "/v2/portals", "ListPortals (apigatewayv2)"),
         ("POST", "/v2/portals", "CreatePortal"),
     ] {

@@ -266,7 +266,7 @@ fn connections_are_checked() {
         (json!({"connectionId": "x"}), "needs connectionType"),
         (through("none"), "Invalid VpcLink"),
         (through(&link), "Invalid VpcLink"),
-        (json!({"connectionType": "TUNNEL"}), "'TUNNEL' is not supported"),
+        (json!({"connectionType": "TUNNEL"}), "not 'TUNNEL'"),
         (json!({"integrationUri": arn}), "can't be the ARN"),
     ] {
         let mut body = json!({"integrationType": "HTTP_PROXY", "integrationMethod": "GET",

@@ -1,11 +1,16 @@
 //! The management API and its processes, from the outside.
 
 mod access;
+mod canary;
 mod command_line;
 mod crash;
 mod domains;
 mod edge;
-mod http_api;
+mod http_apis;
+mod http_authorizers;
+mod http_integrations;
+mod http_routes;
+mod http_stages;
 mod keys;
 mod links;
 mod openapi_http;

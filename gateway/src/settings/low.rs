@@ -295,7 +295,7 @@ pub(super) struct LowArgs {
     /// [default: 30000]
     #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_UPSTREAM_IDLE_TIMEOUT_MS", value_name = "MS")]
     pub(super) upstream_idle_timeout_ms: Option<u64>,
-    /// Ceiling over the timeouts that integrations ask for; at least 50 [default: 29000]
+    /// Ceiling over the timeouts that integrations ask for; at least 50 [default: 30000]
     #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_INTEGRATION_TIMEOUT_MS_MAX", value_name = "MS")]
     pub(super) integration_timeout_ms_max: Option<u64>,
 

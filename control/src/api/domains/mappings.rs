@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::super::error::ApiError;
 use crate::change::{Change, View};
 use crate::model::{
-    ApiMapping, DomainName, HttpApi, HttpStage, RestApi, RestStage, check_mapping_key, new_id,
+    ApiMapping, DomainName, HttpApi, HttpStage, RestApi, RestStage, RoutingRule, check_mapping_key, new_id,
 };
 
 const MAPPING_ID_LEN: usize = 6;
@@ -66,20 +66,29 @@ pub(in super::super) fn check_unmapped(
 ) -> Result<(), ApiError> {
     let mut mappings: Vec<ApiMapping> = view.tx.entities_using(api_id)?;
     mappings.retain(|mapping| stage.is_none() || mapping.stage.as_deref() == stage);
-    if mappings.is_empty() {
+    let mut rules: Vec<RoutingRule> = view.tx.entities_using(api_id)?;
+    rules.retain(|rule| stage.is_none_or(|stage| rule.stage == stage));
+    if mappings.is_empty() && rules.is_empty() {
         return Ok(());
     }
-    let domains: BTreeSet<String> = mappings.into_iter().map(|mapping| mapping.domain).collect();
+    let domains = mappings.into_iter().map(|mapping| mapping.domain);
+    let domains: BTreeSet<String> = domains.chain(rules.into_iter().map(|rule| rule.domain)).collect();
     let what =
         stage.map_or_else(|| format!("API {api_id}"), |stage| format!("stage {stage} of API {api_id}"));
     Err(ApiError::bad_request(format!(
-        "Deleting {what} failed: remove the API mappings (base path mappings) that lead to it first, in the domain \
-         names {}",
+        "Deleting {what} failed: remove the API mappings (base path mappings) and the routing rules that lead to it \
+         first, in the domain names {}",
         domains.into_iter().collect::<Vec<_>>().join(", ")
     )))
 }
 
-fn check_target(view: &View<'_>, api_id: &str, stage: Option<&str>) -> Result<(), ApiError> {
+/// # Errors
+/// When there is no such API, or it has no such stage.
+pub(in super::super) fn check_target(
+    view: &View<'_>,
+    api_id: &str,
+    stage: Option<&str>,
+) -> Result<(), ApiError> {
     let (is_http, is_rest) =
         (view.tx.api::<HttpApi>(api_id)?.is_some(), view.tx.api::<RestApi>(api_id)?.is_some());
     if !is_http && !is_rest {

@@ -5,15 +5,18 @@ mod truststore;
 
 use serde_json::{Value, json};
 
-use super::call::compact;
+use super::call::{Call, compact};
 use super::error::ApiError;
+use super::members::Members;
 use crate::change::{Change, View};
 use crate::model::{
-    ApiMapping, Certificate, DEFAULT_SECURITY_POLICY, DomainName, MutualTls, Tags, new_id, parse_domain_name,
-    security_policy,
+    ApiMapping, Certificate, DEFAULT_SECURITY_POLICY, DomainName, MutualTls, RoutingMode, RoutingRule, Tags,
+    new_id, parse_domain_name, security_policy,
 };
 
 const ALIAS_ID_LEN: usize = 10;
+const IP_ADDRESS_TYPE_CHARS_MAX: usize = 64;
+const IP_ADDRESS_TYPES: [&str; 2] = ["ipv4", "dualstack"];
 
 /// What a call says of a domain; what it leaves out stays, or has a default.
 #[derive(Debug, Default)]
@@ -23,6 +26,8 @@ pub(super) struct Wanted {
     pub(super) endpoint_type: Option<String>,
     pub(super) security_policy: Option<String>,
     pub(super) truststore: Option<WantedTruststore>,
+    pub(super) routing_mode: Option<RoutingMode>,
+    pub(super) dual_stack: Option<bool>,
 }
 
 #[derive(Debug)]
@@ -72,6 +77,8 @@ pub(super) fn create(
         endpoint_type: default_endpoint_type.to_owned(),
         security_policy: DEFAULT_SECURITY_POLICY.to_owned(),
         mutual_tls: None,
+        routing_mode: RoutingMode::default(),
+        dual_stack: false,
         tags,
     };
     apply(change, &mut domain, wanted)?;
@@ -104,21 +111,46 @@ pub(super) fn apply(
         domain.mutual_tls = mutual_tls(change, domain.mutual_tls.take(), truststore)?;
         change.recompile_trust_store(&domain.name);
     }
+    domain.routing_mode = wanted.routing_mode.unwrap_or(domain.routing_mode);
+    domain.dual_stack = wanted.dual_stack.unwrap_or(domain.dual_stack);
     change.tx.put_entity(domain)?;
     change.recompile_account();
     Ok(())
 }
 
-/// Removes the domain with its mappings.
+/// What `ipAddressType` says, if anything.
+pub(super) fn take_dual_stack(members: &mut Members) -> Result<Option<bool>, ApiError> {
+    members.string("ipAddressType", IP_ADDRESS_TYPE_CHARS_MAX)?.map(|kind| dual_stack_of(&kind)).transpose()
+}
+
+/// What an `ipAddressType` is.
+pub(super) fn dual_stack_of(kind: &str) -> Result<bool, ApiError> {
+    let [ipv4, dual_stack] = IP_ADDRESS_TYPES;
+    match kind {
+        kind if kind == ipv4 => Ok(false),
+        kind if kind == dual_stack => Ok(true),
+        other => Err(ApiError::bad_request(format!(
+            "ipAddressType has to be one of {ipv4}, {dual_stack}, not '{other}'"
+        ))),
+    }
+}
+
+/// `ipAddressType` as both versions say it.
+pub(super) fn ip_address_type(domain: &DomainName) -> &'static str {
+    IP_ADDRESS_TYPES[usize::from(domain.dual_stack)]
+}
+
+/// Removes the domain with its mappings and routing rules; what both versions of the operation do.
 ///
 /// # Errors
 /// When there is no such domain.
-pub(super) fn delete(change: &mut Change<'_>, name: &str) -> Result<(), ApiError> {
-    let domain = named(change, name)?;
+pub(super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+    let domain = named(change, call.parameter(0))?;
     change.tx.delete_entities_of::<ApiMapping>(&domain.name)?;
+    change.tx.delete_entities_of::<RoutingRule>(&domain.name)?;
     change.tx.delete_entity::<DomainName>("", &domain.name)?;
     change.recompile_account();
-    Ok(())
+    Ok(Value::Null)
 }
 
 pub(super) fn arn(view: &View<'_>, domain: &str) -> String {

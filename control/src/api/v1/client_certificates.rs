@@ -8,7 +8,9 @@ use super::super::error::ApiError;
 use super::patch::{self, REPLACE, Table, Wording, rule};
 use super::{DESCRIPTION_CHARS_MAX, PAGING, over_quota};
 use crate::change::{Change, View};
-use crate::model::{ClientCertificate, IntegrationTargets, LinkTargets, RestStage, Targets, new_id};
+use crate::model::{
+    ClientCertificate, HttpStage, IntegrationTargets, LinkTargets, RestStage, Targets, new_id,
+};
 use crate::pki;
 
 const ID_LEN: usize = 6;
@@ -94,6 +96,11 @@ fn users(view: &View<'_>, id: &str) -> Result<Vec<String>, ApiError> {
     let shown = |targets: &Targets| targets.tls.client_certificate.as_deref() == Some(id);
     let mut users = Vec::new();
     for (api_id, stage) in view.tx.all_parts::<RestStage>()? {
+        if stage.client_certificate_id.as_deref() == Some(id) {
+            users.push(format!("stage {} of API {api_id}", stage.name));
+        }
+    }
+    for (api_id, stage) in view.tx.all_parts::<HttpStage>()? {
         if stage.client_certificate_id.as_deref() == Some(id) {
             users.push(format!("stage {} of API {api_id}", stage.name));
         }

@@ -1,4 +1,4 @@
-//! `DomainName`: create, get, list, update, delete.
+//! `DomainName`: create, get, list, update.
 
 use serde_json::{Value, json};
 
@@ -9,9 +9,11 @@ use super::super::members::Members;
 use super::patch::{self, ADD_REPLACE, ADD_REPLACE_REMOVE, Patch, REMOVE, REPLACE, Table, Wording, rule};
 use super::{NAME_CHARS_MAX, PAGING, URI_CHARS_MAX, over_quota};
 use crate::change::{Change, View};
-use crate::model::DomainName;
+use crate::model::{DomainName, RoutingMode};
 
 const VERSION_CHARS_MAX: usize = 64;
+/// How this version calls what leads from paths to stages.
+const MAPPING: &str = "BASE_PATH_MAPPING";
 
 /// A domain name, and what patches want of it.
 struct Patched {
@@ -26,7 +28,7 @@ const PATCHES: Table<Patched> = Table {
         rule("/certificateArn", ADD_REPLACE, set_certificate_arn),
         rule("/certificateName", ADD_REPLACE, set_certificate_name),
         rule("/endpointAccessMode", REPLACE, |_, patch| only(patch, "BASIC")),
-        rule("/endpointConfiguration/ipAddressType", REPLACE, |_, patch| only(patch, "ipv4")),
+        rule("/endpointConfiguration/ipAddressType", REPLACE, set_ip_address_type),
         rule("/endpointConfiguration/types/{type}", REPLACE, set_endpoint_type),
         rule("/mutualTlsAuthentication", REMOVE, drop_truststore),
         rule("/mutualTlsAuthentication/truststoreUri", ADD_REPLACE, |patched, patch| {
@@ -40,7 +42,10 @@ const PATCHES: Table<Patched> = Table {
         }),
         rule("/regionalCertificateArn", ADD_REPLACE, set_certificate_arn),
         rule("/regionalCertificateName", ADD_REPLACE, set_certificate_name),
-        rule("/routingMode", REPLACE, |_, patch| only(patch, "BASE_PATH_MAPPING_ONLY")),
+        rule("/routingMode", REPLACE, |patched, patch| {
+            patched.wanted.routing_mode = Some(routing_mode_of(&patch.text(NAME_CHARS_MAX)?)?);
+            Ok(())
+        }),
         rule("/securityPolicy", REPLACE, |patched, patch| {
             patched.wanted.security_policy = Some(patch.text(NAME_CHARS_MAX)?);
             Ok(())
@@ -78,14 +83,10 @@ pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<V
     Ok(answer(change, &domain))
 }
 
-pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    domains::delete(change, call.parameter(0))?;
-    Ok(Value::Null)
-}
-
 /// An edge-optimized domain has its certificate under another name than a regional one; here they are the same.
 fn take(members: &mut Members) -> Result<Wanted, ApiError> {
-    let endpoint_type = take_endpoint_type(members)?;
+    let (endpoint_type, dual_stack) = take_endpoint(members)?;
+    let routing_mode = members.string("routingMode", NAME_CHARS_MAX)?.filter(|mode| !mode.is_empty());
     let regional = members.string("regionalCertificateArn", URI_CHARS_MAX)?.filter(|arn| !arn.is_empty());
     let edge = members.string("certificateArn", URI_CHARS_MAX)?.filter(|arn| !arn.is_empty());
     let is_regional = endpoint_type.as_deref() == Some("REGIONAL");
@@ -111,17 +112,24 @@ fn take(members: &mut Members) -> Result<Wanted, ApiError> {
         endpoint_type,
         security_policy: members.string("securityPolicy", NAME_CHARS_MAX)?,
         truststore: take_truststore(members)?,
+        routing_mode: routing_mode.map(|mode| routing_mode_of(&mode)).transpose()?,
+        dual_stack,
     })
 }
 
-fn take_endpoint_type(members: &mut Members) -> Result<Option<String>, ApiError> {
-    let Some(mut configuration) = members.object("endpointConfiguration")? else { return Ok(None) };
+fn routing_mode_of(name: &str) -> Result<RoutingMode, ApiError> {
+    RoutingMode::of_name(name, MAPPING).map_err(ApiError::bad_request)
+}
+
+/// The type, and whether it is `dualstack`, as far as they are given.
+fn take_endpoint(members: &mut Members) -> Result<(Option<String>, Option<bool>), ApiError> {
+    let Some(mut configuration) = members.object("endpointConfiguration")? else { return Ok((None, None)) };
     let mut types = configuration.list("types")?.unwrap_or_default();
-    configuration.one_of("ipAddressType", &["ipv4"])?;
+    let dual_stack = domains::take_dual_stack(&mut configuration)?;
     configuration.unsupported(&["vpcEndpointIds"])?;
     configuration.finish()?;
     match types.len() {
-        0 | 1 => Ok(types.pop()),
+        0 | 1 => Ok((types.pop(), dual_stack)),
         _ => {
             Err(ApiError::bad_request("endpointConfiguration.types has to be one of EDGE, REGIONAL, PRIVATE"))
         }
@@ -138,7 +146,6 @@ fn take_truststore(members: &mut Members) -> Result<Option<WantedTruststore>, Ap
 
 fn refuse_the_rest(mut members: Members) -> Result<(), ApiError> {
     members.one_of("endpointAccessMode", &["BASIC"])?;
-    members.one_of("routingMode", &["BASE_PATH_MAPPING_ONLY"])?;
     members.unsupported(&[
         "certificateBody",
         "certificateChain",
@@ -156,6 +163,11 @@ fn set_certificate_arn(patched: &mut Patched, patch: &Patch) -> Result<(), ApiEr
 
 fn set_certificate_name(patched: &mut Patched, patch: &Patch) -> Result<(), ApiError> {
     patched.wanted.certificate_name = Some(patch.text(NAME_CHARS_MAX)?);
+    Ok(())
+}
+
+fn set_ip_address_type(patched: &mut Patched, patch: &Patch) -> Result<(), ApiError> {
+    patched.wanted.dual_stack = Some(domains::dual_stack_of(&patch.text(NAME_CHARS_MAX)?)?);
     Ok(())
 }
 
@@ -190,9 +202,12 @@ fn answer(view: &View<'_>, domain: &DomainName) -> Value {
         "domainName": domain.name,
         "domainNameArn": domains::arn(view, &domain.name),
         "domainNameStatus": "AVAILABLE",
-        "endpointConfiguration": {"types": [domain.endpoint_type], "ipAddressType": "ipv4"},
+        "endpointConfiguration": {
+            "types": [domain.endpoint_type],
+            "ipAddressType": domains::ip_address_type(domain),
+        },
         "mutualTlsAuthentication": domain.mutual_tls.as_ref().map(domains::mutual_tls_answer),
-        "routingMode": "BASE_PATH_MAPPING_ONLY",
+        "routingMode": domain.routing_mode.name(MAPPING),
         "securityPolicy": domain.security_policy,
         "tags": domain.tags,
     });

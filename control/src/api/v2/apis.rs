@@ -6,49 +6,41 @@ use super::super::call::{Call, compact, page_answer};
 use super::super::domains::mappings::check_unmapped;
 use super::super::error::ApiError;
 use super::super::members::Members;
-use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, URI_CHARS_MAX, VERSION_CHARS_MAX, api, quick};
+use super::quick::{self, QuickMembers};
+use super::{
+    DESCRIPTION_CHARS_MAX, EXPRESSION_CHARS_MAX, NAME_CHARS_MAX, PAGING, VERSION_CHARS_MAX, api, cors, not_on,
+};
 use crate::change::{Change, View};
-use crate::model::{HttpApi, new_id};
+use crate::model::{ApiProtocol, HttpApi, check_selection, new_id};
 use crate::time::iso8601;
 
 const API_ID_LEN: usize = 10;
-const ROUTE_KEY_CHARS_MAX: usize = 4_096;
-const ROUTE_SELECTION: &str = "${request.method} ${request.path}";
-const API_KEY_SELECTION: &str = "$request.header.x-api-key";
+/// The one route selection of HTTP APIs, in both of the ways in which it may be written.
+const ROUTE_SELECTIONS: [&str; 2] = ["$request.method $request.path", "${request.method} ${request.path}"];
+/// Where API keys may be; the first is the default.
+const API_KEY_SELECTIONS: [&str; 2] = ["$request.header.x-api-key", "$context.authorizer.usageIdentifierKey"];
 
 pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let mut members = call.members()?;
     let name = members.required("name", NAME_CHARS_MAX)?;
-    check_protocol(&members.required("protocolType", NAME_CHARS_MAX)?)?;
+    let protocol = protocol_of(&members.required("protocolType", NAME_CHARS_MAX)?)?;
     let tags = members.tags()?.unwrap_or_default();
-    let texts = Texts::take(&mut members)?;
-    let quick = QuickMembers::take(&mut members)?;
-    refuse_the_rest(members)?;
+    let mut api = HttpApi::new(new_api_id(change)?, name, protocol, change.now_s);
+    api.tags = tags;
+    apply(&mut members, &mut api)?;
+    let quick = QuickMembers::take(&mut members, protocol)?;
+    members.finish()?;
+    if protocol == ApiProtocol::WebSocket && api.route_selection.is_none() {
+        return Err(ApiError::bad_request("routeSelectionExpression is required for a WebSocket API"));
+    }
     let apis_max = change.settings.quotas.apis_max;
     if change.tx.api_count::<HttpApi>()? >= apis_max {
         return Err(ApiError::bad_request(format!(
-            "There are already {apis_max} HTTP APIs: raise apis_max for more"
+            "There are already {apis_max} HTTP and WebSocket APIs: raise apis_max for more"
         )));
     }
-    let api = HttpApi {
-        id: new_api_id(change)?,
-        name,
-        description: texts.description,
-        version: texts.version,
-        tags,
-        execute_api_endpoint_disabled: texts.disabled.unwrap_or(false),
-        created_at_s: change.now_s,
-    };
     change.tx.put_api(&api)?;
-    match quick {
-        QuickMembers { target: Some(target), route_key } => {
-            quick::create(change, &api.id, target, route_key.as_deref())?;
-        }
-        QuickMembers { target: None, route_key: Some(_) } => {
-            return Err(ApiError::bad_request("routeKey is for quick create and needs a target"));
-        }
-        QuickMembers { target: None, route_key: None } => {}
-    }
+    quick::create(change, &api.id, quick)?;
     Ok(answer(change, &api))
 }
 
@@ -63,21 +55,22 @@ pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiE
 }
 
 pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    let mut api = api(change, call.parameter(0))?;
+    let before = api(change, call.parameter(0))?;
+    let mut api = before.clone();
     let mut members = call.members()?;
     let name = members.string("name", NAME_CHARS_MAX)?.filter(|name| !name.is_empty());
-    let texts = Texts::take(&mut members)?;
-    let quick = QuickMembers::take(&mut members)?;
-    refuse_the_rest(members)?;
     api.name = name.unwrap_or(api.name);
-    api.description = texts.description.or(api.description);
-    api.version = texts.version.or(api.version);
-    if let Some(disabled) = texts.disabled {
-        api.execute_api_endpoint_disabled = disabled;
+    apply(&mut members, &mut api)?;
+    let quick = QuickMembers::take(&mut members, api.protocol)?;
+    members.finish()?;
+    change.tx.put_api(&api)?;
+    if api.execute_api_endpoint_disabled != before.execute_api_endpoint_disabled {
         change.recompile_api(&api.id)?;
     }
-    change.tx.put_api(&api)?;
-    quick::update(change, &api.id, quick.target, quick.route_key.as_deref())?;
+    if is_redeployed(&before, &api) {
+        change.redeploy(&api.id);
+    }
+    quick::update(change, &api.id, quick)?;
     Ok(answer(change, &api))
 }
 
@@ -99,69 +92,86 @@ pub(in super::super) fn new_api_id(view: &View<'_>) -> Result<String, ApiError> 
     }
 }
 
-fn check_protocol(protocol: &str) -> Result<(), ApiError> {
-    match protocol {
-        "HTTP" => Ok(()),
-        "WEBSOCKET" => Err(ApiError::unsupported("protocolType 'WEBSOCKET'")),
-        other => {
-            Err(ApiError::bad_request(format!("protocolType has to be HTTP or WEBSOCKET, not '{other}'")))
+fn protocol_of(name: &str) -> Result<ApiProtocol, ApiError> {
+    let known = [ApiProtocol::Http, ApiProtocol::WebSocket].into_iter().find(|known| known.name() == name);
+    known.ok_or_else(|| {
+        ApiError::bad_request(format!(
+            "Invalid protocol specified. Must be one of [HTTP, WEBSOCKET]: '{name}'"
+        ))
+    })
+}
+
+/// What create and update share.
+fn apply(members: &mut Members, api: &mut HttpApi) -> Result<(), ApiError> {
+    members.set_text("description", DESCRIPTION_CHARS_MAX, &mut api.description)?;
+    members.set_text("version", VERSION_CHARS_MAX, &mut api.version)?;
+    if let Some(disabled) = members.boolean("disableExecuteApiEndpoint")? {
+        api.execute_api_endpoint_disabled = disabled;
+    }
+    if let Some(kind) = members.choice("ipAddressType", &["ipv4", "dualstack"])? {
+        api.dual_stack = kind == "dualstack";
+    }
+    members.set_choice("apiKeySelectionExpression", &API_KEY_SELECTIONS, &mut api.api_key_selection)?;
+    apply_route_selection(members, api)?;
+    if let Some(disabled) = members.boolean("disableSchemaValidation")? {
+        if disabled && api.protocol == ApiProtocol::Http {
+            return Err(not_on(api.protocol, "disableSchemaValidation"));
+        }
+        api.schema_validation_disabled = disabled;
+    }
+    if let Some(cors) = cors::take(members)? {
+        if api.protocol == ApiProtocol::WebSocket {
+            return Err(not_on(api.protocol, "corsConfiguration"));
+        }
+        api.cors = Some(cors);
+    }
+    Ok(())
+}
+
+fn apply_route_selection(members: &mut Members, api: &mut HttpApi) -> Result<(), ApiError> {
+    let given = members.string("routeSelectionExpression", EXPRESSION_CHARS_MAX)?;
+    let Some(given) = given.filter(|given| !given.is_empty()) else { return Ok(()) };
+    match api.protocol {
+        ApiProtocol::Http if ROUTE_SELECTIONS.contains(&given.as_str()) => Ok(()),
+        ApiProtocol::Http => Err(ApiError::bad_request(format!(
+            "Invalid routeSelectionExpression '{given}': it has to be {} for HTTP APIs",
+            ROUTE_SELECTIONS[1]
+        ))),
+        ApiProtocol::WebSocket => {
+            check_selection(&given, &["request.body"]).map_err(ApiError::bad_request)?;
+            api.route_selection = Some(given);
+            Ok(())
         }
     }
 }
 
-/// Members that create and update share.
-struct Texts {
-    description: Option<String>,
-    version: Option<String>,
-    disabled: Option<bool>,
-}
-
-impl Texts {
-    fn take(members: &mut Members) -> Result<Self, ApiError> {
-        Ok(Self {
-            description: members.string("description", DESCRIPTION_CHARS_MAX)?,
-            version: members.string("version", VERSION_CHARS_MAX)?,
-            disabled: members.boolean("disableExecuteApiEndpoint")?,
-        })
-    }
-}
-
-struct QuickMembers {
-    target: Option<String>,
-    route_key: Option<String>,
-}
-
-impl QuickMembers {
-    fn take(members: &mut Members) -> Result<Self, ApiError> {
-        Ok(Self {
-            target: members.string("target", URI_CHARS_MAX)?,
-            route_key: members.string("routeKey", ROUTE_KEY_CHARS_MAX)?,
-        })
-    }
-}
-
-fn refuse_the_rest(mut members: Members) -> Result<(), ApiError> {
-    members.one_of("routeSelectionExpression", &[ROUTE_SELECTION, "$request.method $request.path"])?;
-    members.one_of("apiKeySelectionExpression", &[API_KEY_SELECTION])?;
-    members.one_of("ipAddressType", &["ipv4"])?;
-    members.unsupported(&["corsConfiguration", "credentialsArn", "disableSchemaValidation"])?;
-    members.finish()
+/// Whether what a deployment takes of an API itself has changed.
+fn is_redeployed(before: &HttpApi, after: &HttpApi) -> bool {
+    let frozen =
+        |api: &HttpApi| (api.cors.clone(), api.route_selection.clone(), api.api_key_selection.clone());
+    frozen(before) != frozen(after)
 }
 
 fn answer(view: &View<'_>, api: &HttpApi) -> Value {
     let account = &view.settings.account;
     let (region, suffix, port) = (&account.region, &account.endpoint_suffix, view.endpoint_port);
+    let scheme = match api.protocol {
+        ApiProtocol::Http => "http",
+        ApiProtocol::WebSocket => "wss",
+    };
     compact(json!({
         "apiId": api.id,
-        "apiEndpoint": format!("http://{}.execute-api.{region}.{suffix}:{port}", api.id),
-        "apiKeySelectionExpression": API_KEY_SELECTION,
+        "apiEndpoint": format!("{scheme}://{}.execute-api.{region}.{suffix}:{port}", api.id),
+        "apiKeySelectionExpression": api.api_key_selection.as_deref().unwrap_or(API_KEY_SELECTIONS[0]),
+        "corsConfiguration": api.cors.as_ref().map(cors::answer),
         "createdDate": iso8601(api.created_at_s),
         "description": api.description,
         "disableExecuteApiEndpoint": api.execute_api_endpoint_disabled,
-        "ipAddressType": "ipv4",
+        "disableSchemaValidation": api.schema_validation_disabled.then_some(true),
+        "ipAddressType": if api.dual_stack { "dualstack" } else { "ipv4" },
         "name": api.name,
-        "protocolType": "HTTP",
-        "routeSelectionExpression": "$request.method $request.path",
+        "protocolType": api.protocol.name(),
+        "routeSelectionExpression": api.route_selection.as_deref().unwrap_or(ROUTE_SELECTIONS[0]),
         "tags": api.tags,
         "version": api.version,
     }))

@@ -6,7 +6,7 @@ use super::super::call::{Call, compact};
 use super::super::error::ApiError;
 use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, Shown, api, part};
 use crate::change::{Change, DEPLOYMENT_ID_LEN, View};
-use crate::model::{HttpContent, HttpDeployment, HttpRoute, HttpStage, new_id};
+use crate::model::{HttpApi, HttpContent, HttpDeployment, HttpRoute, HttpStage, new_id};
 use crate::time::iso8601;
 
 pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -17,7 +17,7 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     members.finish()?;
     check_quota(change, &api.id)?;
     let id = new_id(DEPLOYMENT_ID_LEN).map_err(|error| ApiError::internal(&error))?;
-    let content = freeze(change, &api.id, &id)?;
+    let content = freeze(change, &api, &id)?;
     let deployment = HttpDeployment { id, description, auto_deployed: false, created_at_s: change.now_s };
     change.tx.put_part(&api.id, &deployment)?;
     change.tx.put_part(&api.id, &content)?;
@@ -31,9 +31,8 @@ pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<V
     let api = api(change, call.parameter(0))?;
     let mut deployment: HttpDeployment = part(change, &api.id, call.parameter(1))?;
     let mut members = call.members()?;
-    let description = members.string("description", DESCRIPTION_CHARS_MAX)?;
+    members.set_text("description", DESCRIPTION_CHARS_MAX, &mut deployment.description)?;
     members.finish()?;
-    deployment.description = description.or(deployment.description);
     change.tx.put_part(&api.id, &deployment)?;
     Ok(deployment.answer())
 }
@@ -65,8 +64,8 @@ fn check_quota(view: &View<'_>, api_id: &str) -> Result<(), ApiError> {
 }
 
 /// The API's routes as they are; each has to be ready to be served.
-fn freeze(view: &View<'_>, api_id: &str, deployment_id: &str) -> Result<HttpContent, ApiError> {
-    let routes: Vec<HttpRoute> = view.tx.parts(api_id)?;
+fn freeze(view: &View<'_>, api: &HttpApi, deployment_id: &str) -> Result<HttpContent, ApiError> {
+    let routes: Vec<HttpRoute> = view.tx.parts(&api.id)?;
     if routes.is_empty() {
         return Err(ApiError::bad_request("At least one route is required before deploying the Api."));
     }
@@ -76,8 +75,7 @@ fn freeze(view: &View<'_>, api_id: &str, deployment_id: &str) -> Result<HttpCont
             route.key
         )));
     }
-    let integrations = view.tx.parts(api_id)?;
-    Ok(HttpContent { deployment_id: deployment_id.to_owned(), routes, integrations })
+    Ok(view.http_content(api, deployment_id.to_owned(), routes)?)
 }
 
 fn serve(change: &mut Change<'_>, api_id: &str, stage: &str, deployment_id: &str) -> Result<(), ApiError> {

@@ -1,4 +1,4 @@
-//! `DomainName`: create, get, list, update, delete.
+//! `DomainName`: create, get, list, update.
 
 use serde_json::{Value, json};
 
@@ -8,11 +8,13 @@ use super::super::error::ApiError;
 use super::super::members::Members;
 use super::{NAME_CHARS_MAX, PAGING, URI_CHARS_MAX};
 use crate::change::{Change, View};
-use crate::model::DomainName;
+use crate::model::{DomainName, RoutingMode};
 use crate::time::iso8601;
 
 const DOMAIN_CHARS_MAX: usize = 512;
 const VERSION_CHARS_MAX: usize = 64;
+/// How this version calls what leads from paths to stages.
+const MAPPING: &str = "API_MAPPING";
 
 pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let mut members = call.members()?;
@@ -43,18 +45,18 @@ pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<V
     Ok(answer(change, &domain))
 }
 
-pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    domains::delete(change, call.parameter(0))?;
-    Ok(Value::Null)
-}
-
 fn over_quota(max: usize) -> ApiError {
     ApiError::bad_request(format!("There are already {max} domain names: raise domain_names_max for more"))
 }
 
 fn take(members: &mut Members) -> Result<Wanted, ApiError> {
-    members.one_of("routingMode", &["API_MAPPING_ONLY"])?;
-    let mut wanted = Wanted { truststore: take_truststore(members)?, ..Wanted::default() };
+    let routing_mode = members.string("routingMode", NAME_CHARS_MAX)?.filter(|mode| !mode.is_empty());
+    let routing_mode = routing_mode.map(|mode| RoutingMode::of_name(&mode, MAPPING)).transpose();
+    let mut wanted = Wanted {
+        truststore: take_truststore(members)?,
+        routing_mode: routing_mode.map_err(ApiError::bad_request)?,
+        ..Wanted::default()
+    };
     let configurations = members.objects("domainNameConfigurations")?.unwrap_or_default();
     if configurations.len() > 1 {
         return Err(ApiError::unsupported("More than one of domainNameConfigurations"));
@@ -64,7 +66,7 @@ fn take(members: &mut Members) -> Result<Wanted, ApiError> {
         wanted.certificate_name = configuration.string("certificateName", NAME_CHARS_MAX)?;
         wanted.endpoint_type = configuration.string("endpointType", NAME_CHARS_MAX)?;
         wanted.security_policy = configuration.string("securityPolicy", NAME_CHARS_MAX)?;
-        configuration.one_of("ipAddressType", &["ipv4"])?;
+        wanted.dual_stack = domains::take_dual_stack(&mut configuration)?;
         configuration.unsupported(&["ownershipVerificationCertificateArn"])?;
         // Clients send back what they were told; these are the service's to say.
         for told in ["apiGatewayDomainName", "domainNameStatus", "domainNameStatusMessage", "hostedZoneId"] {
@@ -93,7 +95,7 @@ fn answer(view: &View<'_>, domain: &DomainName) -> Value {
         "certificateUploadDate": iso8601(domain.certificate_at_s),
         "domainNameStatus": "AVAILABLE",
         "endpointType": domain.endpoint_type,
-        "ipAddressType": "ipv4",
+        "ipAddressType": domains::ip_address_type(domain),
         "securityPolicy": domain.security_policy,
     }));
     compact(json!({
@@ -102,7 +104,7 @@ fn answer(view: &View<'_>, domain: &DomainName) -> Value {
         "domainNameArn": domains::arn(view, &domain.name),
         "domainNameConfigurations": [configuration],
         "mutualTlsAuthentication": domain.mutual_tls.as_ref().map(domains::mutual_tls_answer),
-        "routingMode": "API_MAPPING_ONLY",
+        "routingMode": domain.routing_mode.name(MAPPING),
         "tags": domain.tags,
     }))
 }

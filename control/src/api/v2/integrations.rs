@@ -1,44 +1,45 @@
-//! `Integration`: create, update, delete.
+//! `Integration`: create, update, delete. What one may be is in `integration_rules`.
 
 use serde_json::{Value, json};
-use turnpike_snapshot::Scheme;
 
 use super::super::call::{Call, compact};
 use super::super::error::ApiError;
 use super::super::members::Members;
-use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, Shown, URI_CHARS_MAX, api, check_quota, part};
+use super::integration_rules::{self, TIMEOUT_MS_MIN, default_timeout_ms};
+use super::{
+    ARN_CHARS_MAX, DESCRIPTION_CHARS_MAX, EXPRESSION_CHARS_MAX, MAPPING_CHARS_MAX, NAME_CHARS_MAX, Shown,
+    TEMPLATE_CHARS_MAX, URI_CHARS_MAX, api, check_entries, check_quota, part, part_id,
+};
 use crate::change::{Change, View};
 use crate::model::{
-    HttpIntegration, HttpRoute, HttpVpcLink, IntegrationTargets, METHODS, check_uri_template, new_id,
-    server_name,
+    ApiProtocol, HttpIntegration, HttpIntegrationType, HttpRoute, HttpVpcLink, IntegrationTargets,
+    RestVpcLink, check_status, link_variable, server_name,
 };
 
-pub(super) const INTEGRATION_ID_LEN: usize = 7;
-const TIMEOUT_MS_MIN: u32 = 50;
+const METHOD_CHARS_MAX: usize = 64;
+const CONNECTION_CHARS_MAX: usize = 1_024;
+const SERVER_NAME_CHARS_MAX: usize = 512;
+const PAYLOAD_FORMATS: [&str; 2] = ["1.0", "2.0"];
+const PASSTHROUGH: [&str; 3] = ["WHEN_NO_MATCH", "NEVER", "WHEN_NO_TEMPLATES"];
+pub(super) const CONTENT_HANDLING: [&str; 2] = ["CONVERT_TO_BINARY", "CONVERT_TO_TEXT"];
 
 pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
     let mut members = call.members()?;
-    let taken = Taken::take(change, &mut members)?;
-    refuse_the_rest(members)?;
-    if !taken.typed {
-        return Err(ApiError::bad_request("integrationType is required"));
+    let kind = take_type(&mut members)?;
+    let kind = kind.ok_or_else(|| ApiError::bad_request("integrationType is required"))?;
+    let mut integration = HttpIntegration::new(part_id()?, kind, default_timeout_ms(change, api.protocol));
+    let version = apply(change, &mut members, api.protocol, &mut integration)?;
+    members.finish()?;
+    let is_function = kind == HttpIntegrationType::AwsProxy && integration.subtype.is_none();
+    if version.is_none() && is_function && api.protocol == ApiProtocol::Http {
+        return Err(ApiError::bad_request(
+            "payloadFormatVersion is required for an AWS_PROXY integration: 1.0 or 2.0",
+        ));
     }
+    integration_rules::check(api.protocol, &integration)?;
     let max = change.settings.quotas.integrations_per_api_max;
     check_quota::<HttpIntegration>(change, &api.id, max, "integrations", "integrations_per_api_max")?;
-    let missing =
-        |name: &str| ApiError::bad_request(format!("{name} is required for an HTTP_PROXY integration"));
-    let integration = HttpIntegration {
-        id: new_id(INTEGRATION_ID_LEN).map_err(|error| ApiError::internal(&error))?,
-        managed: false,
-        description: taken.description,
-        method: taken.method.ok_or_else(|| missing("integrationMethod"))?,
-        uri: taken.uri.ok_or_else(|| missing("integrationUri"))?,
-        timeout_ms: taken.timeout_ms.unwrap_or_else(|| default_timeout_ms(change)),
-        link_id: taken.connection.flatten(),
-        server_name: taken.server_name.flatten(),
-    };
-    check_tls(&integration)?;
     change.tx.put_part(&api.id, &integration)?;
     change.redeploy(&api.id);
     Ok(integration.answer())
@@ -48,15 +49,10 @@ pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<V
     let api = api(change, call.parameter(0))?;
     let mut integration: HttpIntegration = part(change, &api.id, call.parameter(1))?;
     let mut members = call.members()?;
-    let taken = Taken::take(change, &mut members)?;
-    refuse_the_rest(members)?;
-    integration.description = taken.description.or(integration.description);
-    integration.method = taken.method.unwrap_or(integration.method);
-    integration.uri = taken.uri.unwrap_or(integration.uri);
-    integration.timeout_ms = taken.timeout_ms.unwrap_or(integration.timeout_ms);
-    integration.link_id = taken.connection.unwrap_or(integration.link_id);
-    integration.server_name = taken.server_name.unwrap_or(integration.server_name);
-    check_tls(&integration)?;
+    integration.kind = take_type(&mut members)?.unwrap_or(integration.kind);
+    apply(change, &mut members, api.protocol, &mut integration)?;
+    members.finish()?;
+    integration_rules::check(api.protocol, &integration)?;
     check_one_way(change, &api.id, &integration)?;
     change.tx.put_part(&api.id, &integration)?;
     change.redeploy(&api.id);
@@ -90,74 +86,87 @@ pub(in super::super) fn of_call(view: &View<'_>, call: &Call) -> Result<HttpInte
     part(view, &api.id, call.parameter(1))
 }
 
-/// The ceiling, as AWS's default is.
-pub(super) fn default_timeout_ms(view: &View<'_>) -> u32 {
-    view.settings.quotas.integration_timeout_ms_max
+fn take_type(members: &mut Members) -> Result<Option<HttpIntegrationType>, ApiError> {
+    let name = members.choice("integrationType", &HttpIntegrationType::NAMES)?;
+    Ok(name.and_then(|name| HttpIntegrationType::of_name(&name)))
 }
 
-pub(super) fn check_uri(uri: &str) -> Result<(), ApiError> {
-    check_uri_template(uri).map(drop).map_err(|error| ApiError::bad_request(error.to_string()))
+/// What create and update share; the payload's format if it is given.
+fn apply(
+    view: &View<'_>,
+    members: &mut Members,
+    protocol: ApiProtocol,
+    integration: &mut HttpIntegration,
+) -> Result<Option<String>, ApiError> {
+    members.set_text("description", DESCRIPTION_CHARS_MAX, &mut integration.description)?;
+    members.set_text("integrationMethod", METHOD_CHARS_MAX, &mut integration.method)?;
+    members.set_text("integrationUri", URI_CHARS_MAX, &mut integration.uri)?;
+    members.set_text("integrationSubtype", NAME_CHARS_MAX, &mut integration.subtype)?;
+    members.set_text("credentialsArn", ARN_CHARS_MAX, &mut integration.credentials_arn)?;
+    let timeout_ms_max = default_timeout_ms(view, protocol);
+    let timeout_ms = members.integer("timeoutInMillis", TIMEOUT_MS_MIN..=timeout_ms_max)?;
+    integration.timeout_ms = timeout_ms.unwrap_or(integration.timeout_ms);
+    if let Some(link) = take_connection(view, members, protocol)? {
+        integration.link_id = link;
+    }
+    if let Some(name) = take_tls_config(members)? {
+        integration.server_name = name;
+    }
+    apply_parameters(members, integration)?;
+    apply_templates(members, integration)?;
+    let version = members.choice("payloadFormatVersion", &PAYLOAD_FORMATS)?;
+    if let Some(version) = &version {
+        integration.payload_format_version.clone_from(version);
+    }
+    integration_rules::fill_defaults(protocol, integration);
+    Ok(version)
 }
 
-/// What create and update share, checked.
-struct Taken {
-    /// Whether the type was given; there is only one.
-    typed: bool,
-    description: Option<String>,
-    method: Option<String>,
-    uri: Option<String>,
-    timeout_ms: Option<u32>,
-    /// The inner `None` leads to the URI's host.
-    connection: Option<Option<String>>,
-    /// The inner `None` goes by the URI's host.
-    server_name: Option<Option<String>>,
-}
-
-impl Taken {
-    fn take(view: &View<'_>, members: &mut Members) -> Result<Self, ApiError> {
-        let typed = members.one_of("integrationType", &["HTTP_PROXY"])?.is_some();
-        members.one_of("payloadFormatVersion", &["1.0"])?;
-        let timeout_ms_max = view.settings.quotas.integration_timeout_ms_max;
-        let taken = Self {
-            typed,
-            description: members.string("description", DESCRIPTION_CHARS_MAX)?,
-            method: members.string("integrationMethod", NAME_CHARS_MAX)?,
-            uri: members.string("integrationUri", URI_CHARS_MAX)?,
-            timeout_ms: members.integer("timeoutInMillis", TIMEOUT_MS_MIN..=timeout_ms_max)?,
-            connection: take_connection(view, members)?,
-            server_name: take_tls_config(members)?,
+/// As in AWS, what is given replaces what has the same name; an empty text, or an empty object, removes it.
+fn apply_parameters(members: &mut Members, integration: &mut HttpIntegration) -> Result<(), ApiError> {
+    for (key, value) in members.texts("requestParameters", MAPPING_CHARS_MAX)?.unwrap_or_default() {
+        match value.is_empty() {
+            true => integration.request_parameters.remove(&key),
+            false => integration.request_parameters.insert(key, value),
         };
-        taken.uri.as_deref().map_or(Ok(()), check_uri_of_link)?;
-        match taken.method.as_deref() {
-            Some(method) if !METHODS.contains(&method) => {
-                Err(ApiError::bad_request(format!("Invalid HTTP method specified: '{method}'")))
-            }
-            _ => Ok(taken),
-        }
     }
+    for (status, mappings) in members.objects_by_name("responseParameters")?.unwrap_or_default() {
+        check_status(&status).map_err(ApiError::bad_request)?;
+        let mut mappings = mappings.into_texts(MAPPING_CHARS_MAX)?;
+        mappings.retain(|_, value| !value.is_empty());
+        match mappings.is_empty() {
+            true => integration.response_parameters.remove(&status),
+            false => integration.response_parameters.insert(status, mappings),
+        };
+    }
+    check_entries(integration.request_parameters.len(), "requestParameters")?;
+    check_entries(integration.response_parameters.values().map(|of| of.len()).sum(), "responseParameters")
 }
 
-/// AWS's ARNs of load balancers and of Cloud Map services name nothing here.
-fn check_uri_of_link(uri: &str) -> Result<(), ApiError> {
-    if !uri.starts_with("arn:") {
-        return check_uri(uri);
+fn apply_templates(members: &mut Members, integration: &mut HttpIntegration) -> Result<(), ApiError> {
+    if let Some(templates) = members.texts("requestTemplates", TEMPLATE_CHARS_MAX)? {
+        check_entries(templates.len(), "requestTemplates")?;
+        integration.request_templates = templates;
     }
-    Err(ApiError::bad_request(format!(
-        "integrationUri can't be the ARN '{uri}' in this version of Turnpike: give an http:// or https:// URL, whose host is what \
-         the targets see, and put the VPC link's targets at /turnpike/v1/vpclinks/<id>/targets"
-    )))
+    let selection = &mut integration.template_selection;
+    members.set_text("templateSelectionExpression", EXPRESSION_CHARS_MAX, selection)?;
+    members.set_choice("passthroughBehavior", &PASSTHROUGH, &mut integration.passthrough_behavior)?;
+    members.set_choice("contentHandlingStrategy", &CONTENT_HANDLING, &mut integration.content_handling)
 }
 
-/// `connectionType` and `connectionId`, which go together.
-fn take_connection(view: &View<'_>, members: &mut Members) -> Result<Option<Option<String>>, ApiError> {
-    let kind = members.one_of("connectionType", &["INTERNET", "VPC_LINK"])?;
-    let id = members.string("connectionId", NAME_CHARS_MAX)?.filter(|id| !id.is_empty());
+/// `connectionType` and `connectionId`, which go together; the inner `None` leads to the URI's host.
+fn take_connection(
+    view: &View<'_>,
+    members: &mut Members,
+    protocol: ApiProtocol,
+) -> Result<Option<Option<String>>, ApiError> {
+    let kind = members.choice("connectionType", &["INTERNET", "VPC_LINK"])?;
+    let id = members.string("connectionId", CONNECTION_CHARS_MAX)?.filter(|id| !id.is_empty());
     match (kind.as_deref(), id) {
         (None, None) => Ok(None),
         (Some("VPC_LINK"), Some(id)) => {
-            let link: Option<HttpVpcLink> = view.tx.entity("", &id)?;
-            let unknown = || ApiError::bad_request(format!("Invalid VpcLink identifier specified: {id}"));
-            Ok(Some(Some(link.ok_or_else(unknown)?.id)))
+            check_link(view, protocol, &id)?;
+            Ok(Some(Some(id)))
         }
         (Some("VPC_LINK"), None) => {
             Err(ApiError::bad_request("connectionId is required with connectionType VPC_LINK"))
@@ -167,25 +176,28 @@ fn take_connection(view: &View<'_>, members: &mut Members) -> Result<Option<Opti
     }
 }
 
+/// WebSocket APIs lead through links of version 1, which a stage's variable may name.
+fn check_link(view: &View<'_>, protocol: ApiProtocol, id: &str) -> Result<(), ApiError> {
+    let there = match protocol {
+        ApiProtocol::Http => view.tx.entity::<HttpVpcLink>("", id)?.is_some(),
+        ApiProtocol::WebSocket => {
+            link_variable(id).is_some() || view.tx.entity::<RestVpcLink>("", id)?.is_some()
+        }
+    };
+    match there {
+        true => Ok(()),
+        false => Err(ApiError::bad_request(format!("Invalid VpcLink identifier specified: {id}"))),
+    }
+}
+
 /// `tlsConfig`: one without a name, or with an empty one, takes the name away.
 fn take_tls_config(members: &mut Members) -> Result<Option<Option<String>>, ApiError> {
     let Some(mut config) = members.object("tlsConfig")? else { return Ok(None) };
-    let name = config.string("serverNameToVerify", NAME_CHARS_MAX)?.filter(|name| !name.is_empty());
+    let name = config.string("serverNameToVerify", SERVER_NAME_CHARS_MAX)?.filter(|name| !name.is_empty());
     let place = config.full("serverNameToVerify");
     config.finish()?;
     let checked = name.map(|name| server_name(&name)).transpose();
     checked.map(Some).map_err(|why| ApiError::bad_request(format!("{place} {why}")))
-}
-
-fn check_tls(integration: &HttpIntegration) -> Result<(), ApiError> {
-    let uri =
-        check_uri_template(&integration.uri).map_err(|error| ApiError::bad_request(error.to_string()))?;
-    if integration.server_name.is_some() && uri.scheme == Scheme::Http {
-        return Err(ApiError::bad_request(
-            "tlsConfig.serverNameToVerify needs an integrationUri with https://",
-        ));
-    }
-    Ok(())
 }
 
 /// A link's targets or its own, not both.
@@ -199,34 +211,39 @@ fn check_one_way(view: &View<'_>, api_id: &str, integration: &HttpIntegration) -
     )))
 }
 
-fn refuse_the_rest(mut members: Members) -> Result<(), ApiError> {
-    members.unsupported(&[
-        "contentHandlingStrategy",
-        "credentialsArn",
-        "integrationSubtype",
-        "passthroughBehavior",
-        "requestParameters",
-        "requestTemplates",
-        "responseParameters",
-        "templateSelectionExpression",
-    ])?;
-    members.finish()
+/// What of an answer tells the answers of an integration that isn't a proxy apart.
+fn response_selection(kind: HttpIntegrationType) -> Option<&'static str> {
+    match kind {
+        HttpIntegrationType::Aws => Some("${integration.response.body.errorMessage}"),
+        HttpIntegrationType::Http | HttpIntegrationType::Mock => Some("${integration.response.statuscode}"),
+        HttpIntegrationType::HttpProxy | HttpIntegrationType::AwsProxy => None,
+    }
 }
 
 impl Shown for HttpIntegration {
     const NOUN: &'static str = "Integration";
 
     fn answer(&self) -> Value {
+        let some = |empty: bool, value: Value| if empty { Value::Null } else { value };
         compact(json!({
             "apiGatewayManaged": self.managed.then_some(true),
             "connectionId": self.link_id,
             "connectionType": if self.link_id.is_some() { "VPC_LINK" } else { "INTERNET" },
+            "contentHandlingStrategy": self.content_handling,
+            "credentialsArn": self.credentials_arn,
             "description": self.description,
             "integrationId": self.id,
             "integrationMethod": self.method,
-            "integrationType": "HTTP_PROXY",
+            "integrationResponseSelectionExpression": response_selection(self.kind),
+            "integrationSubtype": self.subtype,
+            "integrationType": self.kind.name(),
             "integrationUri": self.uri,
-            "payloadFormatVersion": "1.0",
+            "passthroughBehavior": self.passthrough_behavior,
+            "payloadFormatVersion": self.payload_format_version,
+            "requestParameters": some(self.request_parameters.is_empty(), json!(self.request_parameters)),
+            "requestTemplates": some(self.request_templates.is_empty(), json!(self.request_templates)),
+            "responseParameters": some(self.response_parameters.is_empty(), json!(self.response_parameters)),
+            "templateSelectionExpression": self.template_selection,
             "timeoutInMillis": self.timeout_ms,
             "tlsConfig": self.server_name.as_ref().map(|name| json!({"serverNameToVerify": name})),
         }))

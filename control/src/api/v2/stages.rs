@@ -1,4 +1,4 @@
-//! `Stage`: create, update, delete.
+//! `Stage`: create, update, delete, and the deletion of its access log's settings.
 
 use std::collections::BTreeMap;
 
@@ -10,21 +10,24 @@ use super::super::call::{Call, compact};
 use super::super::domains::mappings::check_unmapped;
 use super::super::error::ApiError;
 use super::super::members::Members;
-use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, Shown, api, check_quota, part};
+use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, Shown, api, check_quota, not_on, part, route_settings};
 use crate::change::{Change, View};
 use crate::model::{
-    AccessLogSettings, HttpDeployment, HttpStage, Variables, check_stage_name, check_variables,
+    AccessLogSettings, ApiProtocol, ClientCertificate, HttpApi, HttpDeployment, HttpStage, RouteSettings,
+    check_stage_name, check_variables,
 };
 use crate::time::iso8601;
+
+const DEFAULT: &str = "$default";
 
 pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
     let mut members = call.members()?;
     let name = members.required("stageName", NAME_CHARS_MAX)?;
     let tags = members.tags()?.unwrap_or_default();
-    let taken = Taken::take(change, &api.id, &mut members)?;
-    refuse_the_rest(members)?;
-    if name != "$default" {
+    let taken = Taken::take(change, &api, &mut members)?;
+    members.finish()?;
+    if name != DEFAULT || api.protocol == ApiProtocol::WebSocket {
         check_stage_name(&name).map_err(ApiError::bad_request)?;
     }
     if change.tx.part::<HttpStage>(&api.id, &name)?.is_some() {
@@ -32,19 +35,8 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     }
     let max = change.settings.quotas.stages_per_api_max;
     check_quota::<HttpStage>(change, &api.id, max, "stages", "stages_per_api_max")?;
-    let mut stage = HttpStage {
-        name,
-        managed: false,
-        description: None,
-        auto_deploy: false,
-        deployment_id: None,
-        variables: Variables::new(),
-        access_log: None,
-        tags,
-        created_at_s: change.now_s,
-        updated_at_s: change.now_s,
-        last_deployment_message: None,
-    };
+    let mut stage = HttpStage::new(name, api.protocol, change.now_s);
+    stage.tags = tags;
     taken.apply(&mut stage)?;
     change.tx.put_part(&api.id, &stage)?;
     follow(change, &api.id, &stage, stage.auto_deploy)
@@ -54,8 +46,8 @@ pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<V
     let api = api(change, call.parameter(0))?;
     let mut stage: HttpStage = part(change, &api.id, call.parameter(1))?;
     let mut members = call.members()?;
-    let taken = Taken::take(change, &api.id, &mut members)?;
-    refuse_the_rest(members)?;
+    let taken = Taken::take(change, &api, &mut members)?;
+    members.finish()?;
     let was_automatic = stage.auto_deploy;
     taken.apply(&mut stage)?;
     stage.updated_at_s = change.now_s;
@@ -77,6 +69,16 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
     Ok(Value::Null)
 }
 
+pub(in super::super) fn delete_access_log(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+    let api = api(change, call.parameter(0))?;
+    let mut stage: HttpStage = part(change, &api.id, call.parameter(1))?;
+    stage.access_log = None;
+    stage.updated_at_s = change.now_s;
+    change.tx.put_part(&api.id, &stage)?;
+    change.recompile(&api.id, &stage.name);
+    Ok(Value::Null)
+}
+
 /// What has to happen once the stage is stored; the answer then.
 fn follow(change: &mut Change<'_>, api_id: &str, stage: &HttpStage, deploy: bool) -> Result<Value, ApiError> {
     change.recompile(api_id, &stage.name);
@@ -88,26 +90,34 @@ fn follow(change: &mut Change<'_>, api_id: &str, stage: &HttpStage, deploy: bool
 
 /// What create and update share, checked.
 struct Taken {
-    description: Option<String>,
+    /// The inner `None` takes it away, here and below.
+    description: Option<Option<String>>,
     auto_deploy: Option<bool>,
     deployment_id: Option<String>,
     variables: Option<BTreeMap<String, String>>,
-    /// The inner `None` switches the log off.
     access_log: Option<Option<AccessLogSettings>>,
+    client_certificate_id: Option<Option<String>>,
+    /// Only what is given of them.
+    default_route_settings: Option<RouteSettings>,
+    route_settings: Vec<(String, RouteSettings)>,
 }
 
 impl Taken {
-    fn take(view: &View<'_>, api_id: &str, members: &mut Members) -> Result<Self, ApiError> {
+    fn take(view: &View<'_>, api: &HttpApi, members: &mut Members) -> Result<Self, ApiError> {
+        let description = members.string("description", DESCRIPTION_CHARS_MAX)?;
         let taken = Self {
-            description: members.string("description", DESCRIPTION_CHARS_MAX)?,
+            description: description.map(|text| Some(text).filter(|text| !text.is_empty())),
             auto_deploy: members.boolean("autoDeploy")?,
             deployment_id: members.string("deploymentId", NAME_CHARS_MAX)?.filter(|id| !id.is_empty()),
             variables: members.strings("stageVariables")?,
             access_log: take_access_log(members)?,
+            client_certificate_id: take_client_certificate(view, api.protocol, members)?,
+            default_route_settings: route_settings::take_default(members, api.protocol)?,
+            route_settings: route_settings::take(view, members, api)?,
         };
         taken.variables.as_ref().map_or(Ok(()), check_variables).map_err(ApiError::bad_request)?;
         if let Some(id) = &taken.deployment_id {
-            part::<HttpDeployment>(view, api_id, id)?;
+            part::<HttpDeployment>(view, &api.id, id)?;
         }
         Ok(taken)
     }
@@ -125,7 +135,18 @@ impl Taken {
         if stage.managed && !stage.auto_deploy {
             return Err(ApiError::bad_request("autoDeploy can't be turned off on a quick-created stage"));
         }
-        stage.description = self.description.or_else(|| stage.description.take());
+        if let Some(description) = self.description {
+            stage.description = description;
+        }
+        if let Some(certificate) = self.client_certificate_id {
+            stage.client_certificate_id = certificate;
+        }
+        if let Some(settings) = self.default_route_settings {
+            route_settings::merge(&mut stage.default_route_settings, settings);
+        }
+        for (key, settings) in self.route_settings {
+            route_settings::merge(stage.route_settings.entry(key).or_default(), settings);
+        }
         // As in AWS, the given variables replace those of the same name; an empty value removes one.
         for (name, value) in self.variables.unwrap_or_default() {
             if value.is_empty() {
@@ -154,9 +175,23 @@ fn take_access_log(members: &mut Members) -> Result<Option<Option<AccessLogSetti
     Ok(Some(Some(AccessLogSettings { destination_arn, format })))
 }
 
-fn refuse_the_rest(mut members: Members) -> Result<(), ApiError> {
-    members.unsupported(&["clientCertificateId", "defaultRouteSettings", "routeSettings"])?;
-    members.finish()
+/// What upstreams of a WebSocket API are shown.
+fn take_client_certificate(
+    view: &View<'_>,
+    protocol: ApiProtocol,
+    members: &mut Members,
+) -> Result<Option<Option<String>>, ApiError> {
+    let Some(id) = members.string("clientCertificateId", NAME_CHARS_MAX)? else { return Ok(None) };
+    if id.is_empty() {
+        return Ok(Some(None));
+    }
+    if protocol == ApiProtocol::Http {
+        return Err(not_on(protocol, "clientCertificateId"));
+    }
+    match view.tx.entity::<ClientCertificate>("", &id)? {
+        Some(_) => Ok(Some(Some(id))),
+        None => Err(ApiError::bad_request(format!("Invalid client certificate identifier specified {id}"))),
+    }
 }
 
 impl Shown for HttpStage {
@@ -167,17 +202,23 @@ impl Shown for HttpStage {
             .access_log
             .as_ref()
             .map(|log| json!({"destinationArn": log.destination_arn, "format": log.format}));
+        let of_routes: BTreeMap<&String, Value> = self
+            .route_settings
+            .iter()
+            .map(|(key, settings)| (key, route_settings::answer(settings)))
+            .collect();
         compact(json!({
             "accessLogSettings": access_log,
             "apiGatewayManaged": self.managed.then_some(true),
             "autoDeploy": self.auto_deploy,
+            "clientCertificateId": self.client_certificate_id,
             "createdDate": iso8601(self.created_at_s),
-            "defaultRouteSettings": {"detailedMetricsEnabled": false},
+            "defaultRouteSettings": route_settings::answer(&self.default_route_settings),
             "deploymentId": self.deployment_id,
             "description": self.description,
             "lastDeploymentStatusMessage": self.last_deployment_message,
             "lastUpdatedDate": iso8601(self.updated_at_s),
-            "routeSettings": {},
+            "routeSettings": of_routes,
             "stageName": self.name,
             "stageVariables": self.variables,
             "tags": self.tags,

@@ -1,0 +1,114 @@
+//! A stage of an HTTP or WebSocket API, with its settings for routes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::{AccessLogSettings, Part, Tags, Variables};
+use super::ApiProtocol;
+
+pub const LOGGING_LEVELS: [&str; 3] = ["ERROR", "INFO", "OFF"];
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HttpStage {
+    /// Also its identifier.
+    pub name: String,
+    /// Made by quick create: can't be deleted.
+    pub managed: bool,
+    pub description: Option<String>,
+    /// Each change of the API becomes a deployment, and this stage serves it.
+    pub auto_deploy: bool,
+    /// Without one, the stage isn't served.
+    pub deployment_id: Option<String>,
+    pub variables: Variables,
+    pub access_log: Option<AccessLogSettings>,
+    /// Of routes that have none of their own.
+    #[serde(default)]
+    pub default_route_settings: RouteSettings,
+    /// By route key.
+    #[serde(default)]
+    pub route_settings: BTreeMap<String, RouteSettings>,
+    /// Of a WebSocket API's stage: what its upstreams are shown.
+    #[serde(default)]
+    pub client_certificate_id: Option<String>,
+    pub tags: Tags,
+    pub created_at_s: i64,
+    pub updated_at_s: i64,
+    /// What became of the last automatic deployment.
+    pub last_deployment_message: Option<String>,
+}
+
+/// What is absent hasn't been said.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RouteSettings {
+    pub data_trace_enabled: Option<bool>,
+    pub detailed_metrics_enabled: Option<bool>,
+    /// One of [`LOGGING_LEVELS`].
+    pub logging_level: Option<String>,
+    pub throttling_burst_tokens: Option<u32>,
+    /// Requests per second; not negative.
+    pub throttling_rate: Option<f64>,
+}
+
+impl HttpStage {
+    /// One that serves nothing yet.
+    #[must_use]
+    pub fn new(name: String, protocol: ApiProtocol, now_s: i64) -> Self {
+        Self {
+            name,
+            managed: false,
+            description: None,
+            auto_deploy: false,
+            deployment_id: None,
+            variables: Variables::new(),
+            access_log: None,
+            default_route_settings: RouteSettings::of_stage(protocol),
+            route_settings: BTreeMap::new(),
+            client_certificate_id: None,
+            tags: Tags::new(),
+            created_at_s: now_s,
+            updated_at_s: now_s,
+            last_deployment_message: None,
+        }
+    }
+
+    /// The default ones, and those of single routes.
+    pub fn all_route_settings(&self) -> impl Iterator<Item = &RouteSettings> {
+        std::iter::once(&self.default_route_settings).chain(self.route_settings.values())
+    }
+}
+
+impl RouteSettings {
+    /// AWS's defaults of a stage.
+    #[must_use]
+    pub fn of_stage(protocol: ApiProtocol) -> Self {
+        let logged = protocol == ApiProtocol::WebSocket;
+        Self {
+            data_trace_enabled: logged.then_some(false),
+            detailed_metrics_enabled: Some(false),
+            logging_level: logged.then(|| "OFF".to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// Whether something of requests is to be logged.
+    #[must_use]
+    pub fn logs(&self) -> bool {
+        self.data_trace_enabled == Some(true)
+            || self.logging_level.as_deref().is_some_and(|level| level != "OFF")
+    }
+
+    /// Whether requests are to be held to a rate.
+    #[must_use]
+    pub fn throttles(&self) -> bool {
+        self.throttling_burst_tokens.is_some() || self.throttling_rate.is_some()
+    }
+}
+
+impl Part for HttpStage {
+    const KIND: &'static str = "http-stage";
+
+    fn id(&self) -> &str {
+        &self.name
+    }
+}

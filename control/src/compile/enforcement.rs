@@ -119,7 +119,7 @@ const REST_STAGE: &[Line<RestStage>] = &[
     ("canarySettings useStageCache", |stage| {
         stage.canary.as_ref().is_some_and(|canary| canary.use_stage_cache)
     }),
-    ("methodSettings throttling", |stage| sets(stage, |setting| !setting.has_default_throttling())),
+    ("methodSettings throttling", |stage| sets(stage, MethodSetting::throttles)),
     ("methodSettings caching", |stage| sets(stage, |setting| setting.caching_enabled)),
     ("methodSettings logging", |stage| sets(stage, MethodSetting::logs)),
     ("methodSettings metrics", |stage| sets(stage, |setting| setting.metrics_enabled)),

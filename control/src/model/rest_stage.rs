@@ -114,11 +114,13 @@ impl RestStage {
 }
 
 impl MethodSetting {
-    /// Whether the account's limits are all there is.
+    /// Whether it limits requests further than an account is limited anyway.
     #[must_use]
-    pub fn has_default_throttling(&self) -> bool {
-        let default = Self::default();
-        (self.throttling_burst, self.throttling_rate) == (default.throttling_burst, default.throttling_rate)
+    pub fn throttles(&self) -> bool {
+        let account = Self::default();
+        let burst = [-1, account.throttling_burst].contains(&self.throttling_burst);
+        let rate = [-1.0, account.throttling_rate].contains(&self.throttling_rate);
+        !(burst && rate)
     }
 
     /// Whether it asks for execution logs.

@@ -20,5 +20,6 @@ mod rest_integrations;
 mod rest_methods;
 mod rest_resources;
 mod rest_stages;
+mod shared_store;
 mod support;
 mod upstream_tls;

@@ -18,6 +18,7 @@ mod rest_api;
 mod rest_apis;
 mod rest_integrations;
 mod rest_methods;
+mod rest_parts;
 mod rest_resources;
 mod rest_stages;
 mod shared_store;

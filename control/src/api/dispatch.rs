@@ -273,6 +273,7 @@ fn v2_handler(name: &str) -> Option<Handler> {
         "GetModels" => Handler::Look(v2::list_parts::<HttpModel>),
         "UpdateModel" => Handler::Change(v2::models::update),
         "DeleteModel" => Handler::Change(v2::models::delete),
+        "GetModelTemplate" => Handler::Look(v2::models::template),
         "CreateStage" => Handler::Change(v2::stages::create),
         "GetStage" => Handler::Look(v2::show_part::<HttpStage>),
         "GetStages" => Handler::Look(v2::list_parts::<HttpStage>),

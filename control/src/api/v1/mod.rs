@@ -23,7 +23,6 @@ pub(super) mod integration_responses;
 pub(super) mod integrations;
 pub(super) mod method_responses;
 pub(super) mod methods;
-mod model_template;
 pub(super) mod models;
 pub(super) mod parts;
 mod patch;

@@ -40,8 +40,8 @@ type HttpLine = (&'static str, fn(&HttpAsked<'_>) -> bool);
 
 /// The first line that applies is the reason: protections come before integrations.
 const REST_METHOD: &[RestLine] = &[
-    ("private APIs aren't kept private yet", |asked| asked.api.endpoint_type == "PRIVATE"),
     ("the API's resource policy isn't enforced yet", |asked| asked.api.policy.is_some()),
+    ("private APIs aren't kept private yet", |asked| asked.api.endpoint_type == "PRIVATE"),
     ("the authorization AWS_IAM isn't enforced yet", |asked| authorizes(asked, AuthorizationType::AwsIam)),
     ("Lambda authorizers aren't asked yet", |asked| authorizes(asked, AuthorizationType::Custom)),
     ("Cognito user pools aren't asked yet", |asked| authorizes(asked, AuthorizationType::CognitoUserPools)),

@@ -19,5 +19,6 @@ mod rest_integrations;
 mod rest_methods;
 mod rest_resources;
 mod rest_stages;
+mod routing_rules;
 mod support;
 mod upstream_tls;

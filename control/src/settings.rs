@@ -158,6 +158,8 @@ pub struct Quotas {
     pub openapi_depth_max: usize,
     /// Values that an OpenAPI document may unfold to, aliases and references counted as what they repeat.
     pub openapi_values_max: usize,
+    /// An integration's answer to TestInvokeMethod.
+    pub test_invoke_body_bytes_max: usize,
     pub api_keys_max: usize,
     pub usage_plans_max: usize,
     pub usage_plans_per_api_key_max: usize,
@@ -197,6 +199,7 @@ impl Default for Quotas {
             user_policies_chars_max: 2_048,
             openapi_depth_max: 100,
             openapi_values_max: 1_000_000,
+            test_invoke_body_bytes_max: 10 << 20,
             api_keys_max: 10_000,
             usage_plans_max: 300,
             usage_plans_per_api_key_max: 10,

@@ -96,3 +96,8 @@ need_pebble() {
 need_postgres() {
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || install_packages postgresql
 }
+
+# Node.js, which runs the JavaScript client that GetSdk makes.
+need_node() {
+    command -v node >/dev/null || install_packages nodejs
+}

@@ -54,6 +54,7 @@ def test_an_api_is_created_read_listed_updated_and_deleted(turnpike, v2):
 def test_a_whole_api_of_routes_integrations_and_responses(v2):
     api = chat(v2)
     model = v2.create_model(**api, Name="Join", ContentType="application/json", Schema='{"type":"object"}')
+    assert "#set($inputRoot" in v2.get_model_template(**api, ModelId=model["ModelId"])["Value"]
     authorizer = v2.create_authorizer(
         **api, Name="who", AuthorizerType="REQUEST", AuthorizerUri=FUNCTION, IdentitySource=["route.request.header.Auth"],
     )["AuthorizerId"]

@@ -8,18 +8,27 @@ use super::call::Call;
 use super::error::ApiError;
 use super::operations::{Operation, Service};
 use super::reply::{Answer, Download};
-use super::turnpike::{audit, targets};
+use super::tags;
+use super::turnpike::{audit, diff, targets};
+use super::v1::test_invoke::Invocation;
 use super::{domains, v1, v2};
 use crate::change::{Change, Control, Deed, View};
-use crate::model::{HttpAuthorizer, HttpDeployment, HttpIntegration, HttpModel, HttpRoute, HttpStage};
+use crate::model::{
+    DocumentationPart, DocumentationVersion, HttpAuthorizer, HttpDeployment, HttpIntegration, HttpModel,
+    HttpRoute, HttpStage, RequestValidator, RestAuthorizer, RestModel,
+};
 
 /// What answers an operation.
 #[derive(Debug, Clone, Copy)]
 enum Handler {
     Look(fn(&View<'_>, &Call) -> Result<Value, ApiError>),
     Change(fn(&mut Change<'_>, &Call) -> Result<Value, ApiError>),
+    /// A change that is undone, which looks at what it would come to.
+    Rehearsal(fn(&mut Change<'_>, &Call) -> Result<Value, ApiError>),
     /// An answer that isn't JSON of the service's own shape.
     Download(fn(&View<'_>, &Call) -> Result<Download, ApiError>),
+    /// More than a look at the configuration: it takes its time, and no transaction waits for it.
+    Invoke(fn(Arc<Control>, Call) -> Invocation),
 }
 
 /// Runs the operation; the audit log has `deed` where it changes something.
@@ -37,9 +46,13 @@ pub(super) async fn dispatch(
         Handler::Change(change) => {
             control.change_for_async(deed, move |under_way| change(under_way, &call)).await.map(Answer::Json)
         }
+        Handler::Rehearsal(rehearse) => {
+            control.rehearse_async(move |under_way| rehearse(under_way, &call)).await.map(Answer::Json)
+        }
         Handler::Download(download) => {
             control.read_async(move |view| download(view, &call)).await.map(Answer::Download)
         }
+        Handler::Invoke(invoke) => invoke(Arc::clone(control), call).await.map(Answer::Json),
     }
 }
 
@@ -62,7 +75,9 @@ pub(super) fn run_within(
     match supported(service, name)? {
         Handler::Look(look) => look(change, call),
         Handler::Change(run) => run(change, call),
-        Handler::Download(_) => Err(ApiError::unsupported_operation(service.name(), name)),
+        Handler::Rehearsal(_) | Handler::Download(_) | Handler::Invoke(_) => {
+            Err(ApiError::unsupported_operation(service.name(), name))
+        }
     }
 }
 
@@ -75,7 +90,7 @@ pub(super) fn look_within(
 ) -> Result<Value, ApiError> {
     match supported(service, name)? {
         Handler::Look(look) => look(view, call),
-        Handler::Change(_) | Handler::Download(_) => {
+        Handler::Change(_) | Handler::Rehearsal(_) | Handler::Download(_) | Handler::Invoke(_) => {
             Err(ApiError::unsupported_operation(service.name(), name))
         }
     }
@@ -131,6 +146,49 @@ fn v1_handler(name: &str) -> Option<Handler> {
         "GetStages" => Handler::Look(v1::stages::list),
         "DeleteStage" => Handler::Change(v1::stages::delete),
         "UpdateStage" => Handler::Change(v1::stages::update),
+        "CreateAuthorizer" => Handler::Change(v1::authorizers::create),
+        "GetAuthorizer" => Handler::Look(v1::parts::show_part::<RestAuthorizer>),
+        "GetAuthorizers" => Handler::Look(v1::parts::list_parts::<RestAuthorizer>),
+        "UpdateAuthorizer" => Handler::Change(v1::authorizers::update),
+        "DeleteAuthorizer" => Handler::Change(v1::authorizers::delete),
+        "TestInvokeAuthorizer" => Handler::Look(v1::authorizers::test),
+        "CreateModel" => Handler::Change(v1::models::create),
+        "GetModel" => Handler::Look(v1::models::get),
+        "GetModels" => Handler::Look(v1::parts::list_parts::<RestModel>),
+        "GetModelTemplate" => Handler::Look(v1::models::template),
+        "UpdateModel" => Handler::Change(v1::models::update),
+        "DeleteModel" => Handler::Change(v1::models::delete),
+        "CreateRequestValidator" => Handler::Change(v1::request_validators::create),
+        "GetRequestValidator" => Handler::Look(v1::parts::show_part::<RequestValidator>),
+        "GetRequestValidators" => Handler::Look(v1::parts::list_parts::<RequestValidator>),
+        "UpdateRequestValidator" => Handler::Change(v1::request_validators::update),
+        "DeleteRequestValidator" => Handler::Change(v1::request_validators::delete),
+        "PutGatewayResponse" => Handler::Change(v1::gateway_responses::put),
+        "GetGatewayResponse" => Handler::Look(v1::gateway_responses::get),
+        "GetGatewayResponses" => Handler::Look(v1::gateway_responses::list),
+        "UpdateGatewayResponse" => Handler::Change(v1::gateway_responses::update),
+        "DeleteGatewayResponse" => Handler::Change(v1::gateway_responses::delete),
+        "CreateDocumentationPart" => Handler::Change(v1::documentation_parts::create),
+        "GetDocumentationPart" => Handler::Look(v1::parts::show_part::<DocumentationPart>),
+        "GetDocumentationParts" => Handler::Look(v1::documentation_parts::list),
+        "UpdateDocumentationPart" => Handler::Change(v1::documentation_parts::update),
+        "DeleteDocumentationPart" => Handler::Change(v1::documentation_parts::delete),
+        "ImportDocumentationParts" => Handler::Change(v1::documentation_parts::import),
+        "CreateDocumentationVersion" => Handler::Change(v1::documentation_versions::create),
+        "GetDocumentationVersion" => Handler::Look(v1::parts::show_part::<DocumentationVersion>),
+        "GetDocumentationVersions" => Handler::Look(v1::parts::list_parts::<DocumentationVersion>),
+        "UpdateDocumentationVersion" => Handler::Change(v1::documentation_versions::update),
+        "DeleteDocumentationVersion" => Handler::Change(v1::documentation_versions::delete),
+        "GetAccount" => Handler::Look(v1::account::get),
+        "UpdateAccount" => Handler::Change(v1::account::update),
+        "FlushStageCache" | "FlushStageAuthorizersCache" => Handler::Look(v1::flush::flush),
+        "TestInvokeMethod" => Handler::Invoke(v1::test_invoke::invoke),
+        "GetSdkTypes" => Handler::Look(v1::sdk::types),
+        "GetSdkType" => Handler::Look(v1::sdk::type_named),
+        "GetSdk" => Handler::Download(v1::sdk::get),
+        "GetTags" => Handler::Look(tags::get),
+        "TagResource" => Handler::Change(tags::set),
+        "UntagResource" => Handler::Change(tags::remove),
         "GenerateClientCertificate" => Handler::Change(v1::client_certificates::generate),
         "GetClientCertificate" => Handler::Look(v1::client_certificates::get),
         "GetClientCertificates" => Handler::Look(v1::client_certificates::list),
@@ -210,6 +268,7 @@ fn v2_handler(name: &str) -> Option<Handler> {
         "CreateModel" => Handler::Change(v2::models::create),
         "GetModel" => Handler::Look(v2::show_part::<HttpModel>),
         "GetModels" => Handler::Look(v2::list_parts::<HttpModel>),
+        "GetModelTemplate" => Handler::Look(v2::models::template),
         "UpdateModel" => Handler::Change(v2::models::update),
         "DeleteModel" => Handler::Change(v2::models::delete),
         "CreateStage" => Handler::Change(v2::stages::create),
@@ -228,6 +287,9 @@ fn v2_handler(name: &str) -> Option<Handler> {
         "GetDomainName" => Handler::Look(v2::domain_names::get),
         "GetDomainNames" => Handler::Look(v2::domain_names::list),
         "UpdateDomainName" => Handler::Change(v2::domain_names::update),
+        "GetTags" => Handler::Look(tags::get),
+        "TagResource" => Handler::Change(tags::set),
+        "UntagResource" => Handler::Change(tags::remove),
         "DeleteDomainName" => Handler::Change(domains::delete),
         "CreateRoutingRule" => Handler::Change(v2::routing_rules::create),
         "GetRoutingRule" => Handler::Look(v2::routing_rules::get),
@@ -261,6 +323,7 @@ fn turnpike_handler(name: &str) -> Option<Handler> {
         "DeleteIntegrationTargets" => Handler::Change(targets::delete_of_integration),
         "PutMethodTargets" => Handler::Change(targets::put_of_method),
         "GetMethodTargets" => Handler::Look(targets::get_of_method),
+        "GetStageDiff" => Handler::Rehearsal(diff::of_stage),
         "GetAuditRecords" => Handler::Look(audit::list),
         "DeleteMethodTargets" => Handler::Change(targets::delete_of_method),
         _ => return None,

@@ -38,6 +38,17 @@ impl Members {
         }
     }
 
+    /// Those of an object that came another way; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// When it isn't an object.
+    pub(super) fn of(name: &str, value: Value) -> Result<Self, ApiError> {
+        match value {
+            Value::Object(map) => Ok(Self::at(format!("{name}."), map)),
+            _ => Err(ApiError::serialization(format!("{name} has to be an object"))),
+        }
+    }
+
     fn at(path: String, map: Map<String, Value>) -> Self {
         Self { path, map }
     }
@@ -207,6 +218,11 @@ impl Members {
             _ => Err(self.wrong_type(name, expected)),
         });
         pairs.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Takes whatever it is.
+    pub(super) fn value(&mut self, name: &str) -> Option<Value> {
+        self.take(name)
     }
 
     /// Takes an object, whose members can then be taken from it.

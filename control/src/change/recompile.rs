@@ -79,8 +79,12 @@ impl Change<'_> {
 }
 
 impl View<'_> {
-    /// `None` when there is nothing to serve: no such API or stage, or nothing deployed to it.
-    fn stage_unit(&self, api_id: &str, stage: &str) -> Result<Option<StageUnit>, ChangeError> {
+    /// What gateways get of the stage; `None` when there is nothing to serve: no such API or stage, or nothing deployed
+    /// to it.
+    ///
+    /// # Errors
+    /// The store's, or it can't be compiled.
+    pub fn stage_unit(&self, api_id: &str, stage: &str) -> Result<Option<StageUnit>, ChangeError> {
         if let Some(api) = self.tx.api::<HttpApi>(api_id)? {
             return self.http_stage_unit(&api, stage);
         }
@@ -108,12 +112,23 @@ impl View<'_> {
         let Some(content) = self.tx.part::<RestContent>(&api.id, &stage.deployment_id)? else {
             return Ok(None);
         };
-        let integrations = content.resources.iter().flat_map(|resource| resource.methods.values());
-        let integrations = integrations.filter_map(|method| method.integration.as_ref());
-        let connections = integrations.filter_map(|integration| integration.connection_id.as_deref());
-        // A variable that the stage hasn't is the compiler's to refuse.
-        let links = connections.filter_map(|id| link_id(id, &stage.variables).ok());
+        let on_trial = stage.on_trial();
+        let trial = match &on_trial {
+            Some(on_trial) => self.tx.part::<RestContent>(&api.id, &on_trial.deployment_id)?,
+            None => None,
+        };
+        let links = rest_links(&stage, &content);
+        let links =
+            links.chain(on_trial.iter().zip(&trial).flat_map(|(stage, trial)| rest_links(stage, trial)));
         let upstreams = self.upstreams(&api.id, links, stage.client_certificate_id.as_ref())?;
-        Ok(Some(compile::rest_stage(api, &stage, &content, &upstreams)?))
+        Ok(Some(compile::rest_stage(api, &stage, &content, trial.as_ref(), &upstreams)?))
     }
+}
+
+/// The links that a deployment's integrations lead through; a variable that the stage hasn't is the compiler's to refuse.
+fn rest_links<'a>(stage: &'a RestStage, content: &'a RestContent) -> impl Iterator<Item = &'a str> {
+    let integrations = content.resources.iter().flat_map(|resource| resource.methods.values());
+    let integrations = integrations.filter_map(|method| method.integration.as_ref());
+    let connections = integrations.filter_map(|integration| integration.connection_id.as_deref());
+    connections.filter_map(|id| link_id(id, &stage.variables).ok())
 }

@@ -301,6 +301,11 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
             low.openapi_values_max,
             default.openapi_values_max,
         )?,
+        test_invoke_body_bytes_max: positive(
+            "test-invoke-body-bytes-max",
+            low.test_invoke_body_bytes_max,
+            default.test_invoke_body_bytes_max,
+        )?,
         api_keys_max: positive("api-keys-max", low.api_keys_max, default.api_keys_max)?,
         usage_plans_max: positive("usage-plans-max", low.usage_plans_max, default.usage_plans_max)?,
         usage_plans_per_api_key_max: positive(

@@ -8,6 +8,7 @@ mod checked;
 mod client;
 mod completions;
 mod deploy;
+mod diff;
 mod document;
 mod domain;
 mod gateway_child;
@@ -33,6 +34,7 @@ use backup::{BackupArgs, RestoreArgs};
 use client::Reach;
 use completions::CompletionsArgs;
 use deploy::{DeployArgs, RollbackArgs};
+use diff::DiffArgs;
 use domain::DomainArgs;
 use key::KeyArgs;
 use options::{ServeArgs, StatusArgs, UpArgs};
@@ -92,6 +94,11 @@ enum Command {
     Stage(StageArgs),
     /// Deploy an API as it is now to a stage.
     Deploy(DeployArgs),
+    /// Show what a deployment would change in the data plane: the routes that gateways would get, lose, or have lead
+    /// elsewhere.
+    ///
+    /// Each line begins with + (added), - (removed) or ~ (changed). What a deployment would be refused for, it says.
+    Diff(DiffArgs),
     /// Let a stage serve an older deployment again.
     Rollback(RollbackArgs),
     /// List, show, make, change, import and delete API keys.
@@ -144,6 +151,7 @@ impl Cli {
                 Command::Route(args) => route::run(args).await,
                 Command::Stage(args) => stage::run(args).await,
                 Command::Deploy(args) => deploy::deploy(args).await,
+                Command::Diff(args) => diff::run(args).await,
                 Command::Rollback(args) => deploy::rollback(args).await,
                 Command::Key(args) => key::run(args).await,
                 Command::Plan(args) => plan::run(args).await,

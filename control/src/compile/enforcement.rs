@@ -7,9 +7,9 @@
 //! [`super::COMPILER_REVISION`], so that stages are compiled anew.
 
 use crate::model::{
-    ApiProtocol, AuthorizationType, HttpApi, HttpIntegration, HttpRoute, HttpStage, INTEGRATION_REQUEST,
-    Method, MethodSetting, Resource, RestApi, RestIntegrationKind, RestStage, RouteAuthorization,
-    RouteSettings,
+    ApiProtocol, AuthorizationType, GatewayResponse, HttpApi, HttpIntegration, HttpRoute, HttpStage,
+    INTEGRATION_REQUEST, Method, MethodSetting, Part, Resource, RestApi, RestIntegrationKind, RestStage,
+    RouteAuthorization, RouteSettings,
 };
 
 /// A method of a REST API, as a stage serves it.
@@ -116,7 +116,10 @@ const REST_API: &[Line<RestApi>] = &[
 const REST_STAGE: &[Line<RestStage>] = &[
     ("cacheClusterEnabled", |stage| stage.cache_cluster_enabled),
     ("tracingEnabled", |stage| stage.tracing_enabled),
-    ("methodSettings throttling", |stage| sets(stage, |setting| !setting.has_default_throttling())),
+    ("canarySettings useStageCache", |stage| {
+        stage.canary.as_ref().is_some_and(|canary| canary.use_stage_cache)
+    }),
+    ("methodSettings throttling", |stage| sets(stage, MethodSetting::throttles)),
     ("methodSettings caching", |stage| sets(stage, |setting| setting.caching_enabled)),
     ("methodSettings logging", |stage| sets(stage, MethodSetting::logs)),
     ("methodSettings metrics", |stage| sets(stage, |setting| setting.metrics_enabled)),
@@ -143,7 +146,7 @@ const HTTP_STAGE: &[Line<HttpStage>] = &[
 ];
 
 /// Parts of APIs, by their kind in the store, that do nothing.
-const PARTS: &[(&str, &str)] = &[];
+const PARTS: &[(&str, &str)] = &[(GatewayResponse::KIND, "gateway response")];
 
 /// Entities of the account, by their kind in the store, that do nothing.
 const ENTITIES: &[(&str, &str)] =

@@ -1,6 +1,6 @@
 //! A stage of a REST API.
 
-use turnpike_snapshot::{Integration, IntegrationKind, Protocol, Route, StageUnit, TargetPart};
+use turnpike_snapshot::{Canary, Integration, IntegrationKind, Protocol, Route, StageUnit, TargetPart};
 
 use super::CompileError;
 use super::enforcement::{RestAsked, refused_method};
@@ -12,7 +12,7 @@ use crate::model::{
     path_variables, rest_integration_id,
 };
 
-/// Compiles `stage` serving `content`, the deployment that it names.
+/// Compiles `stage` serving `content`, the deployment that it names, and `trial`, its canary's.
 ///
 /// # Errors
 /// When the stage lacks a variable, a method lacks an integration, a URI's variable has no source, or an
@@ -21,8 +21,46 @@ pub fn rest_stage(
     api: &RestApi,
     stage: &RestStage,
     content: &RestContent,
+    trial: Option<&RestContent>,
     upstreams: &Upstreams,
 ) -> Result<StageUnit, CompileError> {
+    let (integrations, routes) = deployed(api, stage, content, upstreams)?;
+    Ok(StageUnit {
+        api_id: api.id.clone(),
+        protocol: Protocol::Rest,
+        stage: stage.name.clone(),
+        deployment_id: content.deployment_id.clone(),
+        execute_api_endpoint_disabled: api.execute_api_endpoint_disabled,
+        access_log: stage.access_log.settings().as_ref().map(access_log).transpose()?,
+        integrations,
+        routes,
+        canary: trial.map_or(Ok(None), |content| canary(api, stage, content, upstreams))?,
+    })
+}
+
+fn canary(
+    api: &RestApi,
+    stage: &RestStage,
+    content: &RestContent,
+    upstreams: &Upstreams,
+) -> Result<Option<Canary>, CompileError> {
+    let (Some(settings), Some(stage)) = (&stage.canary, stage.on_trial()) else { return Ok(None) };
+    let (integrations, routes) = deployed(api, &stage, content, upstreams)?;
+    Ok(Some(Canary {
+        clients_per_10_000: settings.clients_per_10_000(),
+        deployment_id: content.deployment_id.clone(),
+        integrations,
+        routes,
+    }))
+}
+
+/// A deployment with the stage's variables.
+fn deployed(
+    api: &RestApi,
+    stage: &RestStage,
+    content: &RestContent,
+    upstreams: &Upstreams,
+) -> Result<(Vec<Integration>, Vec<Route>), CompileError> {
     let mut integrations = Vec::new();
     let mut routes = Vec::new();
     for resource in &content.resources {
@@ -46,17 +84,7 @@ pub fn rest_stage(
             });
         }
     }
-    Ok(StageUnit {
-        api_id: api.id.clone(),
-        protocol: Protocol::Rest,
-        stage: stage.name.clone(),
-        deployment_id: content.deployment_id.clone(),
-        execute_api_endpoint_disabled: api.execute_api_endpoint_disabled,
-        access_log: stage.access_log.settings().as_ref().map(access_log).transpose()?,
-        integrations,
-        routes,
-        canary: None,
-    })
+    Ok((integrations, routes))
 }
 
 /// What the method's integration, of this id, passes requests to; `place` names the method.

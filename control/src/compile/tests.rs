@@ -153,8 +153,9 @@ fn rest(path: &str, uri: &str, mapping: &[(&str, &str)]) -> Result<StageUnit, Co
         path: path.to_owned(),
         methods: BTreeMap::from([("GET".to_owned(), method)]),
     };
-    let content = RestContent { deployment_id: "dep1".to_owned(), resources: vec![resource] };
-    let unit = rest_stage(&api, &stage, &content, &Upstreams::default())?;
+    let content =
+        RestContent { deployment_id: "dep1".to_owned(), resources: vec![resource], ..RestContent::default() };
+    let unit = rest_stage(&api, &stage, &content, None, &Upstreams::default())?;
     encode(&Unit::Stage(unit.clone()))?;
     Ok(unit)
 }

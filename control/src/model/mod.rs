@@ -5,6 +5,7 @@
 
 mod account;
 mod api_key;
+mod canary;
 mod certificate;
 mod client_certificate;
 mod documentation;
@@ -33,6 +34,7 @@ mod vpc_link;
 
 pub use account::AccountSettings;
 pub use api_key::{ApiKey, check_api_key_value};
+pub use canary::Canary;
 pub use certificate::{AcmeAccount, Certificate, Challenge, Issued, Order, Request, RequestFailure};
 pub use client_certificate::ClientCertificate;
 pub use documentation::{

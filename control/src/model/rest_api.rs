@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Api, Method, Part, Tags};
+use super::{Api, GatewayResponse, Method, Part, RequestValidator, RestAuthorizer, RestModel, Tags};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestApi {
@@ -132,10 +132,19 @@ pub struct RestDeployment {
 }
 
 /// What a deployment froze, kept apart so that listing deployments doesn't read it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RestContent {
     pub deployment_id: String,
     pub resources: Vec<Resource>,
+    #[serde(default)]
+    pub authorizers: Vec<RestAuthorizer>,
+    #[serde(default)]
+    pub models: Vec<RestModel>,
+    #[serde(default)]
+    pub request_validators: Vec<RequestValidator>,
+    /// Those that were customised.
+    #[serde(default)]
+    pub gateway_responses: Vec<GatewayResponse>,
 }
 
 impl Api for RestApi {

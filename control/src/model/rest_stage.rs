@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccessLogSettings, Part, Tags, Variables};
+use super::{AccessLogSettings, Canary, Part, Tags, Variables};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RestStage {
@@ -30,6 +30,8 @@ pub struct RestStage {
     pub tracing_enabled: bool,
     #[serde(default)]
     pub documentation_version: Option<String>,
+    #[serde(default)]
+    pub canary: Option<Canary>,
     pub tags: Tags,
     pub created_at_s: i64,
     pub updated_at_s: i64,
@@ -90,6 +92,7 @@ impl RestStage {
             access_log: RestAccessLog::default(),
             tracing_enabled: false,
             documentation_version: None,
+            canary: None,
             tags: Tags::new(),
             created_at_s: now_s,
             updated_at_s: now_s,
@@ -111,11 +114,13 @@ impl RestStage {
 }
 
 impl MethodSetting {
-    /// Whether the account's limits are all there is.
+    /// Whether it limits requests further than an account is limited anyway.
     #[must_use]
-    pub fn has_default_throttling(&self) -> bool {
-        let default = Self::default();
-        (self.throttling_burst, self.throttling_rate) == (default.throttling_burst, default.throttling_rate)
+    pub fn throttles(&self) -> bool {
+        let account = Self::default();
+        let burst = [-1, account.throttling_burst].contains(&self.throttling_burst);
+        let rate = [-1.0, account.throttling_rate].contains(&self.throttling_rate);
+        !(burst && rate)
     }
 
     /// Whether it asks for execution logs.

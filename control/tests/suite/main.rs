@@ -1,6 +1,7 @@
 //! The management API and its processes, from the outside.
 
 mod access;
+mod canary;
 mod command_line;
 mod crash;
 mod domains;
@@ -20,5 +21,6 @@ mod rest_methods;
 mod rest_resources;
 mod rest_stages;
 mod routing_rules;
+mod shared_store;
 mod support;
 mod upstream_tls;

@@ -239,7 +239,7 @@ fn what_cannot_be_is_refused_by_name() {
         (
             400,
             bad,
-            "canarySettings",
+            "stageName must be provided for canary deployment",
             "POST",
             format!("/restapis/{id}/deployments"),
             r#"{"canarySettings":{"percentTraffic":1}}"#.to_owned(),

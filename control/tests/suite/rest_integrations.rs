@@ -150,6 +150,7 @@ fn an_integration_is_patched_member_by_member() {
         &integration,
         &json!([
             set("/connectionType", "INTERNET"),
+            set("/connectionId", ""),
             set("/contentHandling", ""),
             set("/credentials", ""),
             {"op": "remove", "path": "/cacheKeyParameters/method.request.querystring.q"},
@@ -174,6 +175,7 @@ fn an_integration_is_patched_member_by_member() {
         (400, BAD, "HttpMethod must be non-empty", set("/httpMethod", "")),
         (400, BAD, "Invalid VpcLink identifier specified: none", set("/connectionId", "none")),
         (400, BAD, "connectionId is required", set("/connectionType", "VPC_LINK")),
+        (400, BAD, "needs a value", json!({"op": "replace", "path": "/passthroughBehavior"})),
         (400, BAD, "Invalid ARN specified", set("/credentials", "me")),
         (404, ABSENT, "cache key parameter", json!({"op": "remove", "path": "/cacheKeyParameters/x"})),
         (

@@ -38,6 +38,13 @@ fn a_method_is_patched_member_by_member() {
         ]),
     );
     assert_eq!(patched["requestParameters"], json!({"method.request.querystring.c": false}));
+    // No value is as good as an empty one where a member can be unset.
+    let unset = json!([
+        {"op": "replace", "path": "/operationName"},
+        {"op": "replace", "path": "/requestValidatorId", "value": null},
+        {"op": "replace", "path": "/authorizerId", "value": ""},
+    ]);
+    assert_eq!(rest.patch(&path, &unset)["operationName"], Value::Null);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::super::error::ApiError;
 use super::super::members::Members;
 use super::super::v2::apis::new_api_id;
 use super::api_settings::{self, PATCHES, check, check_policy};
-use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, api, over_quota, patch};
+use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, api, models, over_quota, patch};
 use crate::change::{Change, View};
 use crate::model::{
     DocumentationPart, GatewayResponse, Part, RequestValidator, Resource, RestApi, RestAuthorizer, RestModel,
@@ -31,7 +31,10 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     change.tx.put_api(&api)?;
     match source {
         Some(source) => clone_parts(change, &source.id, &api.id)?,
-        None => change.tx.put_part(&api.id, &api.root_resource())?,
+        None => {
+            change.tx.put_part(&api.id, &api.root_resource())?;
+            models::put_defaults(change, &api.id)?;
+        }
     }
     Ok(answer(&api))
 }

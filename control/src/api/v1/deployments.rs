@@ -4,11 +4,12 @@ use serde_json::{Map, Value, json};
 
 use super::super::call::{Call, compact, page_answer};
 use super::super::error::ApiError;
+use super::canary;
 use super::patch::{self, REPLACE, Table, Wording, rule};
 use super::stages::{StageWishes, put};
 use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, api, embeds, over_quota, part};
 use crate::change::{Change, DEPLOYMENT_ID_LEN, View};
-use crate::model::{Method, Resource, RestApi, RestContent, RestDeployment, RestStage, new_id};
+use crate::model::{Canary, Method, Resource, RestApi, RestContent, RestDeployment, RestStage, new_id};
 
 const NOUN: &str = "Deployment";
 
@@ -16,9 +17,9 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     let api = api(change, call.parameter(0))?;
     let mut members = call.members()?;
     let description = members.string("description", DESCRIPTION_CHARS_MAX)?;
-    let stage_name = members.string("stageName", NAME_CHARS_MAX)?.filter(|name| !name.is_empty());
+    let stage_name = members.string("stageName", NAME_CHARS_MAX)?;
+    let canary = canary::of_deployment(&mut members, stage_name.as_ref())?;
     let wishes = StageWishes::take(&mut members, "createDeploymentInput", "stageDescription")?;
-    members.unsupported(&["canarySettings"])?;
     members.finish()?;
     check_private(&api)?;
     let max = change.settings.quotas.deployments_per_api_max;
@@ -30,10 +31,29 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     let deployment = RestDeployment { id, description, created_at_s: change.now_s };
     change.tx.put_part(&api.id, &deployment)?;
     change.tx.put_part(&api.id, &content)?;
-    if let Some(name) = stage_name {
-        put(change, &api.id, name, deployment.id.clone(), wishes)?;
+    if let Some(name) = stage_name.filter(|name| !name.is_empty()) {
+        deploy_to(change, &api.id, name, &deployment.id, wishes, canary)?;
     }
     Ok(answer(&deployment, None))
+}
+
+/// The stage serves the deployment, or has it as its canary.
+fn deploy_to(
+    change: &mut Change<'_>,
+    api_id: &str,
+    name: String,
+    deployment_id: &str,
+    wishes: StageWishes,
+    canary: Option<Canary>,
+) -> Result<RestStage, ApiError> {
+    let deployment_id = deployment_id.to_owned();
+    let stage: Option<RestStage> = change.tx.part(api_id, &name)?;
+    let Some(canary) = canary else {
+        stage.as_ref().map_or(Ok(()), canary::check_free)?;
+        return put(change, api_id, name, deployment_id, wishes);
+    };
+    let stage = stage.ok_or_else(|| canary::no_stage(&name))?;
+    put(change, api_id, name, stage.deployment_id, wishes.with_canary(Canary { deployment_id, ..canary }))
 }
 
 pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -75,7 +95,7 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
     let api = api(change, call.parameter(0))?;
     let deployment: RestDeployment = part(change, &api.id, call.parameter(1), NOUN)?;
     let stages: Vec<RestStage> = change.tx.parts(&api.id)?;
-    if let Some(stage) = stages.iter().find(|stage| stage.deployment_id == deployment.id) {
+    if let Some(stage) = stages.iter().find(|stage| stage.serves(&deployment.id)) {
         return Err(ApiError::bad_request(format!(
             "Active stages pointing to this deployment must be moved or deleted: {}",
             stage.name
@@ -107,7 +127,14 @@ fn freeze(view: &View<'_>, api_id: &str, deployment_id: &str) -> Result<RestCont
             return Err(ApiError::bad_request(format!("No integration defined for method {name} {path}")));
         }
     }
-    Ok(RestContent { deployment_id: deployment_id.to_owned(), resources })
+    Ok(RestContent {
+        deployment_id: deployment_id.to_owned(),
+        resources,
+        authorizers: view.tx.parts(api_id)?,
+        models: view.tx.parts(api_id)?,
+        request_validators: view.tx.parts(api_id)?,
+        gateway_responses: view.tx.parts(api_id)?,
+    })
 }
 
 fn answer(deployment: &RestDeployment, content: Option<&RestContent>) -> Value {

@@ -144,7 +144,9 @@ const PATCHES: Table<RestIntegration> = Table {
             Ok(())
         }),
         rule("/connectionId", REPLACE, |integration, patch| {
-            integration.connection_id = Some(patch.text(NAME_CHARS_MAX)?);
+            let id = patch.optional_text(NAME_CHARS_MAX)?;
+            // Without one, the type has to be or become INTERNET.
+            integration.connection_id = id.or(integration.connection_id.is_some().then(String::new));
             Ok(())
         }),
         rule("/connectionType", REPLACE, patch_connection_type),

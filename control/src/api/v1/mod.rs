@@ -1,25 +1,39 @@
 //! REST APIs: the operations of apigateway.
 
+pub(super) mod account;
 pub(super) mod api_keys;
 mod api_settings;
 pub(super) mod apis;
+pub(super) mod authorizers;
 pub(super) mod base_path_mappings;
+mod canary;
 pub(super) mod client_certificates;
 pub(super) mod deployments;
+pub(super) mod documentation_parts;
+pub(super) mod documentation_versions;
+mod documented;
 pub(super) mod domain_names;
 mod expressions;
+pub(super) mod flush;
+pub(super) mod gateway_responses;
 pub(super) mod integration_responses;
 pub(super) mod integrations;
 pub(super) mod method_responses;
 pub(super) mod methods;
+pub(super) mod models;
+pub(super) mod parts;
 mod patch;
 mod references;
+pub(super) mod request_validators;
 pub(super) mod resources;
+pub(super) mod sdk;
 mod stage_settings;
 pub(super) mod stages;
+pub(super) mod test_invoke;
 pub(super) mod usage;
 pub(super) mod usage_plan_keys;
 pub(super) mod usage_plans;
+mod users;
 pub(super) mod vpc_links;
 
 use super::call::{Paging, PagingNames};

@@ -30,6 +30,7 @@ pub(super) enum Op {
 }
 
 /// The sets of operations that tables use.
+pub(super) const COPY: &[Op] = &[Op::Copy];
 pub(super) const REPLACE: &[Op] = &[Op::Replace];
 pub(super) const REMOVE: &[Op] = &[Op::Remove];
 pub(super) const ADD_REMOVE: &[Op] = &[Op::Add, Op::Remove];
@@ -305,12 +306,12 @@ impl Patch {
         }
     }
 
-    /// What a member that can be unset becomes: `remove` and an empty value unset it.
+    /// What a member that can be unset becomes: `remove`, an empty value and none unset it.
     pub(super) fn optional_text(&self, chars_max: usize) -> Result<Option<String>, ApiError> {
-        match self.op {
-            Op::Remove => Ok(None),
-            _ => Ok(Some(self.text(chars_max)?).filter(|text| !text.is_empty())),
+        if self.op == Op::Remove || !self.has_value() {
+            return Ok(None);
         }
+        Ok(Some(self.text(chars_max)?).filter(|text| !text.is_empty()))
     }
 
     /// The value as AWS writes truth: in words.

@@ -6,7 +6,8 @@ use turnpike_snapshot::ACCESS_LOG_FORMAT_BYTES_MAX;
 use super::super::access_log::{ARN_CHARS_MAX, check_destination, check_format};
 use super::super::call::compact;
 use super::super::error::ApiError;
-use super::patch::{ADD_REPLACE, Op, Patch, REMOVE, REPLACE, REPLACE_REMOVE, Table, Wording, rule};
+use super::canary;
+use super::patch::{ADD_REPLACE, COPY, Op, Patch, REMOVE, REPLACE, REPLACE_REMOVE, Table, Wording, rule};
 use super::stages::{CACHE_CLUSTER_SIZES, answer};
 use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX};
 use crate::model::{METHODS, MethodSetting, RestAccessLog, RestStage};
@@ -82,6 +83,13 @@ pub(super) const PATCHES: Table<RestStage> = Table {
             };
             Ok(())
         }),
+        rule("/deploymentId", COPY, canary::promote),
+        rule("/variables", COPY, canary::promote),
+        rule("/canarySettings", REMOVE, canary::remove),
+        rule("/canarySettings/percentTraffic", REPLACE, canary::set_percent),
+        rule("/canarySettings/deploymentId", REPLACE, canary::set_deployment),
+        rule("/canarySettings/useStageCache", REPLACE, canary::set_use_of_cache),
+        rule("/canarySettings/stageVariableOverrides/{variable_name}", REPLACE_REMOVE, canary::set_variable),
         rule("/{resourcePath}/{httpMethod}", REMOVE, remove_method_setting),
         rule("/{resourcePath}/{httpMethod}/metrics/enabled", REPLACE, |stage, patch| {
             method_setting(stage, patch)?.metrics_enabled = patch.boolean()?;
@@ -147,9 +155,7 @@ fn refuse(_: &RestStage, patch: &Patch) -> ApiError {
     let fits = PATCHES.has(patch);
     ApiError::bad_request(match patch.op {
         Op::Add if fits => format!("Invalid add operation with path: {path}"),
-        Op::Copy => {
-            format!("Invalid copy operation with path: {path} and from {}.", patch.from().unwrap_or("null"))
-        }
+        Op::Copy => return canary::refuse_copy(patch),
         _ => format!(
             "Invalid method setting path: {path}. Must be one of: [{}]",
             PATCHES.paths(REPLACE).join(", ")

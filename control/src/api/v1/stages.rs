@@ -8,9 +8,11 @@ use super::super::error::ApiError;
 use super::super::members::Members;
 use super::references::check_documentation_version;
 use super::stage_settings::{self, PATCHES, check_access_log};
-use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, api, client_certificates, over_quota, part, patch};
+use super::{
+    DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, api, canary, client_certificates, over_quota, part, patch,
+};
 use crate::change::{Change, View};
-use crate::model::{RestDeployment, RestStage, Tags, Variables, check_stage_name, check_variables};
+use crate::model::{Canary, RestDeployment, RestStage, Tags, Variables, check_stage_name, check_variables};
 
 const NOUN: &str = "stage";
 /// In GB, as AWS sells them.
@@ -22,12 +24,12 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     let name = members.required("stageName", NAME_CHARS_MAX)?;
     let deployment_id = members.required("deploymentId", NAME_CHARS_MAX)?;
     let wishes = StageWishes {
+        canary: canary::of_new_stage(&mut members, &deployment_id)?,
         client_certificate_id: take_client_certificate(change, &mut members)?,
         documentation_version: members.string("documentationVersion", NAME_CHARS_MAX)?,
         tags: members.tags()?.unwrap_or_default(),
         ..StageWishes::take(&mut members, "createStageInput", "description")?
     };
-    members.unsupported(&["canarySettings"])?;
     members.finish()?;
     if change.tx.part::<RestStage>(&api.id, &name)?.is_some() {
         return Err(ApiError::conflict("Stage already exists"));
@@ -78,6 +80,7 @@ pub(super) struct StageWishes {
     tracing_enabled: Option<bool>,
     client_certificate_id: Option<String>,
     documentation_version: Option<String>,
+    canary: Option<Canary>,
     /// Of a new stage; an existing one keeps its own.
     tags: Tags,
 }
@@ -95,7 +98,12 @@ impl StageWishes {
         })
     }
 
+    pub(super) fn with_canary(self, canary: Canary) -> Self {
+        Self { canary: Some(canary), ..self }
+    }
+
     fn apply(self, stage: &mut RestStage) {
+        stage.canary = self.canary.or(stage.canary.take());
         stage.description = self.description.or(stage.description.take());
         stage.variables = self.variables.unwrap_or(std::mem::take(&mut stage.variables));
         stage.cache_cluster_enabled = self.cache_cluster_enabled.unwrap_or(stage.cache_cluster_enabled);
@@ -147,6 +155,7 @@ fn keep(change: &mut Change<'_>, api_id: &str, stage: &RestStage) -> Result<(), 
         check_documentation_version(change, api_id, version)?;
     }
     check_access_log(&stage.access_log)?;
+    stage.canary.as_ref().map_or(Ok(()), |canary| canary::check(change, api_id, canary))?;
     change.tx.put_part(api_id, stage)?;
     change.recompile(api_id, &stage.name);
     Ok(())
@@ -167,6 +176,7 @@ pub(super) fn answer(stage: &RestStage) -> Value {
         "cacheClusterEnabled": stage.cache_cluster_enabled,
         "cacheClusterSize": stage_settings::cache_cluster_size(stage),
         "cacheClusterStatus": status,
+        "canarySettings": stage.canary.as_ref().map(canary::answer),
         "clientCertificateId": stage.client_certificate_id,
         "createdDate": stage.created_at_s,
         "deploymentId": stage.deployment_id,

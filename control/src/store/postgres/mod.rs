@@ -10,6 +10,8 @@ mod connection;
 mod driver;
 mod listen;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 use std::sync::{Mutex, PoisonError};

@@ -17,10 +17,11 @@ const USER: &str = "turnpike";
 /// no matter here, and what the server loses when it is killed is in the system's memory.
 const KEEPER: &str = r#"
 set -u
-dir=$1 bin=$2 user=$3
+dir=$1 bin=$2 user=$3 addresses=$4 port=$5
 start() {
     "$bin/pg_ctl" -D "$dir/data" -w -t 60 -l "$dir/log" \
-        -o "-k $dir -c listen_addresses='' -c fsync=off -c max_connections=200" start >>"$dir/log" 2>&1
+        -o "-k $dir -p $port -c listen_addresses='$addresses' -c fsync=off -c max_connections=200" start \
+        >>"$dir/log" 2>&1
 }
 stop() { "$bin/pg_ctl" -D "$dir/data" -w -t 60 -m immediate stop >>"$dir/log" 2>&1; }
 cd "$dir"
@@ -45,20 +46,39 @@ pub(crate) struct Server {
     commands: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
     databases: AtomicUsize,
+    port: u16,
 }
 
+/// Of the socket's name; no TCP port unless it is asked for.
+const PORT: u16 = 5432;
+
 impl Server {
+    /// Behind a Unix socket alone.
     pub(crate) fn start() -> Self {
+        Self::start_at("", PORT)
+    }
+
+    /// On a loopback port as well, which has just been found to be free.
+    pub(crate) fn start_on_tcp() -> Self {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        Self::start_at("127.0.0.1", free.expect("a port").port())
+    }
+
+    fn start_at(addresses: &str, port: u16) -> Self {
         let bin = binaries();
         let dir = tempfile::Builder::new().prefix("turnpike-pg-").tempdir().expect("a directory").keep();
         let mut command = unprivileged(&dir);
-        command.args(["sh", "-c", KEEPER, "keeper"]).arg(&dir).arg(&bin).arg(USER);
+        command.args(["sh", "-c", KEEPER, "keeper"]).arg(&dir).arg(&bin).args([
+            USER,
+            addresses,
+            &port.to_string(),
+        ]);
         // A signal that the terminal sends to the tests isn't for the keeper.
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
         let mut keeper = command.spawn().expect("setpriv and sh");
         let commands = keeper.stdin.take();
         let answers = BufReader::new(keeper.stdout.take().expect("piped"));
-        let mut server = Self { dir, bin, keeper, commands, answers, databases: AtomicUsize::new(0) };
+        let mut server = Self { dir, bin, keeper, commands, answers, databases: AtomicUsize::new(0), port };
         assert_eq!(server.answer(), "ready", "PostgreSQL doesn't start");
         server
     }
@@ -71,7 +91,32 @@ impl Server {
     }
 
     pub(crate) fn url(&self, database: &str) -> String {
-        format!("postgres://{USER}@/{database}?host={}", self.dir.display())
+        self.url_by(&self.dir, database)
+    }
+
+    /// As [`Self::url`], by way of a directory with another socket of the same name.
+    pub(crate) fn url_by(&self, dir: &Path, database: &str) -> String {
+        format!("postgres://{USER}@/{database}?host={}&port={}", dir.display(), self.port)
+    }
+
+    /// Of a server that listens on TCP.
+    pub(crate) fn tcp_url(&self, database: &str) -> String {
+        format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.dir.join(format!(".s.PGSQL.{}", self.port))
+    }
+
+    /// A file that the server can read, and nobody else.
+    pub(crate) fn give_file(&self, name: &str, text: &str) -> PathBuf {
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
+        let path = self.dir.join(name);
+        std::fs::write(&path, text).expect("written");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("made private");
+        let owner = std::fs::metadata(&self.dir).expect("there");
+        chown(&path, Some(owner.uid()), Some(owner.gid())).expect("given away");
+        path
     }
 
     /// What a statement prints.
@@ -88,9 +133,10 @@ impl Server {
         self.tell("start");
     }
 
-    fn run(&self, program: &str, arguments: &[&str]) -> String {
+    pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> String {
         let mut command = Command::new(self.bin.join(program));
-        command.env("PGHOST", &self.dir).env("PGUSER", USER).args(arguments).stdin(Stdio::null());
+        command.env("PGHOST", &self.dir).env("PGUSER", USER).env("PGPORT", self.port.to_string());
+        command.args(arguments).stdin(Stdio::null());
         let output = command.output().expect(program);
         assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
         String::from_utf8(output.stdout).expect("UTF-8").trim_end().to_owned()

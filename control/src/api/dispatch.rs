@@ -110,6 +110,9 @@ fn handler(service: Service, name: &str) -> Option<Handler> {
 
 fn v1_handler(name: &str) -> Option<Handler> {
     Some(match name {
+        "GetExport" => Handler::Download(v1::exports::export),
+        "ImportRestApi" => Handler::Change(v1::imports::import),
+        "PutRestApi" => Handler::Change(v1::imports::put),
         "CreateRestApi" => Handler::Change(v1::apis::create),
         "GetRestApi" => Handler::Look(v1::apis::get),
         "GetRestApis" => Handler::Look(v1::apis::list),

@@ -57,6 +57,23 @@ pub(super) fn base_path_mode(call: &Call, name: &str) -> Result<BasePathMode, Ap
     })
 }
 
+/// Refuses parameters of the query that an import doesn't have.
+///
+/// # Errors
+/// The first of them.
+pub(super) fn check_parameters(call: &Call, known: &[&str]) -> Result<(), ApiError> {
+    let names = call.query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
+    match names.into_iter().find(|name| !name.is_empty() && !known.contains(name)) {
+        None => Ok(()),
+        Some(name) => Err(ApiError::bad_request(format!("An import has no parameter '{name}'"))),
+    }
+}
+
+/// The text of an answer's member.
+pub(super) fn text(answer: &Value, name: &str) -> String {
+    answer[name].as_str().unwrap_or_default().to_owned()
+}
+
 /// An import under way.
 #[derive(Debug)]
 pub(super) struct Import<'i, 'c> {
@@ -94,7 +111,21 @@ impl<'i, 'c> Import<'i, 'c> {
         parameters: &[&str],
         members: &Value,
     ) -> Result<Option<Value>, ApiError> {
-        match run_within(self.change, self.service, operation, &Call::inner(parameters, members)) {
+        self.run_call(place, what, operation, &Call::inner(parameters, members))
+    }
+
+    /// As [`Self::run`], with a call of any shape.
+    ///
+    /// # Errors
+    /// As [`Self::run`]'s.
+    pub(super) fn run_call(
+        &mut self,
+        place: &Place,
+        what: &str,
+        operation: &str,
+        call: &Call,
+    ) -> Result<Option<Value>, ApiError> {
+        match run_within(self.change, self.service, operation, call) {
             Ok(answer) => Ok(Some(answer)),
             Err(error) if [400, 404, 409].contains(&error.status) => {
                 self.problems.error(place, format_args!("Unable to {what}: {}", error.message));

@@ -1,219 +1,79 @@
-//! Routing rules and routing modes of custom domain names, up to the unit that comes of them.
+//! Routing rules through the management API, up to the account's unit.
 
 use serde_json::{Value, json};
-use turnpike_snapshot::{HeaderCondition, HeaderMatch};
+use turnpike_snapshot::{HeaderCondition, HeaderMatch, RoutingRule};
 
-use crate::domains::{domain, http_api, import, map, served, start};
-use crate::support::http::{BAD, CONFLICT, MISSING, change, make, read, refused};
+use super::domains::{domain, http_api, import, map, served, start};
 use crate::support::inside::Inside;
 
-const RULES: &str = "/v2/domainnames/api.example.com/routingrules";
+const NAME: &str = "api.example.com";
 
-/// A domain, and an API with the stage `$default`.
-fn ready(inside: &Inside) -> String {
-    let arn = import(inside, &["api.example.com"], None);
-    domain(inside, "api.example.com", &json!({"certificateArn": arn}));
-    http_api(inside)
+fn rule(priority: u32, conditions: &Value, api: &str, stage: &str) -> String {
+    let action = json!({"invokeApi": {"apiId": api, "stage": stage, "stripBasePath": true}});
+    json!({"priority": priority, "conditions": conditions, "actions": [action]}).to_string()
 }
 
-fn rule(api: &str, priority: u32, conditions: Value) -> Value {
-    let invoke = json!({"apiId": api, "stage": "$default", "stripBasePath": true});
-    json!({"priority": priority, "conditions": conditions, "actions": [{"invokeApi": invoke}]})
+fn mode(inside: &Inside, mode: &str) {
+    let body = json!({"routingMode": mode}).to_string();
+    inside.client.expect(200, "PATCH", &format!("/v2/domainnames/{NAME}"), &body);
 }
 
-fn headers(list: &[(&str, &str)]) -> Value {
-    let any_of: Vec<Value> =
-        list.iter().map(|(name, glob)| json!({"header": name, "valueGlob": glob})).collect();
-    json!({"matchHeaders": {"anyOf": any_of}})
-}
-
-fn paths(list: &[&str]) -> Value {
-    json!({"matchBasePaths": {"anyOf": list}})
-}
-
-fn mode(inside: &Inside, mode: &str) -> Value {
-    change(&inside.client, "/v2/domainnames/api.example.com", &json!({"routingMode": mode}))
+fn with_domain() -> (tempfile::TempDir, Inside, String) {
+    let (dir, inside) = start();
+    let arn = import(&inside, &[NAME], None);
+    domain(&inside, NAME, &json!({"certificateArn": arn}));
+    let api = http_api(&inside);
+    map(&inside, NAME, "", &api, "$default");
+    (dir, inside, api)
 }
 
 #[test]
-fn the_mode_decides_what_gateways_see() {
-    let (_dir, inside) = start();
-    let api = ready(&inside);
-    map(&inside, "api.example.com", "v1", &api, "$default");
-    let conditions = json!([
-        headers(&[("X-Version", "beta*"), ("x-other", "*")]),
-        headers(&[("cookie", "*a*")]),
-        paths(&["users", "a/b"]),
-    ]);
-    let made = make(&inside.client, RULES, &rule(&api, 50, conditions.clone()));
-    assert_eq!((&made.body["conditions"], &made.body["priority"]), (&conditions, &json!(50)));
-    assert_eq!(made.body["actions"], rule(&api, 1, json!([]))["actions"]);
-    let id = made.text("routingRuleId");
-    let arn = format!("arn:aws:apigateway:us-east-1::/domainnames/api.example.com/routingrules/{id}");
-    assert_eq!(made.text("routingRuleArn"), arn);
-
-    let seen = || {
-        let domain = served(&inside, "api.example.com");
+fn the_mode_says_what_a_gateway_gets() {
+    let (_dir, inside, api) = with_domain();
+    let rules = format!("/v2/domainnames/{NAME}/routingrules");
+    let headers = json!({"matchHeaders": {"anyOf": [{"header": "X-Version", "valueGlob": "beta*"}]}});
+    let paths = json!({"matchBasePaths": {"anyOf": ["pets/cats"]}});
+    let body = rule(20, &json!([headers, paths]), &api, "$default");
+    let id = inside.client.expect(201, "POST", &rules, &body).text("routingRuleId");
+    inside.client.expect(201, "POST", &rules, &rule(10, &json!([]), &api, "$default"));
+    let counts = || {
+        let domain = served(&inside, NAME);
         (domain.rules.len(), domain.mappings.len())
     };
-    assert_eq!(seen(), (0, 1), "mappings only, by default");
-    assert_eq!(
-        mode(&inside, "ROUTING_RULE_THEN_API_MAPPING")["routingMode"],
-        "ROUTING_RULE_THEN_API_MAPPING"
-    );
-    assert_eq!(seen(), (1, 1));
-    let of_version_1 = read(&inside.client, "/domainnames/api.example.com");
-    assert_eq!(of_version_1["routingMode"], "ROUTING_RULE_THEN_BASE_PATH_MAPPING");
-    let patch =
-        json!({"patchOperations": [{"op": "replace", "path": "/routingMode", "value": "ROUTING_RULE_ONLY"}]});
-    assert_eq!(
-        change(&inside.client, "/domainnames/api.example.com", &patch)["routingMode"],
-        "ROUTING_RULE_ONLY"
-    );
-    assert_eq!(seen(), (1, 0));
-
-    let compiled = served(&inside, "api.example.com").rules.remove(0);
-    let glob = |name: &str, value: &str| HeaderMatch { name: name.to_owned(), value_glob: value.to_owned() };
-    assert_eq!(
-        compiled.headers,
-        [
-            HeaderCondition { any_of: vec![glob("x-version", "beta*"), glob("x-other", "*")] },
-            HeaderCondition { any_of: vec![glob("cookie", "*a*")] },
-        ]
-    );
-    assert_eq!(compiled.base_paths, ["users", "a/b"]);
-    assert_eq!((compiled.priority, compiled.strip_base_path), (50, true));
-    assert_eq!((compiled.api_id.as_str(), compiled.stage.as_str()), (api.as_str(), "$default"));
-}
-
-#[test]
-fn rules_are_put_listed_and_deleted() {
-    let (_dir, inside) = start();
-    let api = ready(&inside);
+    assert_eq!(counts(), (0, 1), "mappings alone, unless the domain says otherwise");
     mode(&inside, "ROUTING_RULE_ONLY");
-    let ids: Vec<String> = [30, 10, 1_000_000, 20]
-        .iter()
-        .map(|priority| make(&inside.client, RULES, &rule(&api, *priority, json!([]))).text("routingRuleId"))
-        .collect();
-    let priorities = |page: &Value| -> Vec<u64> {
-        page["routingRules"]
-            .as_array()
-            .expect("rules")
-            .iter()
-            .map(|rule| rule["priority"].as_u64().expect("one"))
-            .collect()
+    assert_eq!(counts(), (2, 0));
+    mode(&inside, "ROUTING_RULE_THEN_API_MAPPING");
+    assert_eq!(counts(), (2, 1));
+    let glob = HeaderMatch { name: "x-version".to_owned(), value_glob: "beta*".to_owned() };
+    let expected = RoutingRule {
+        id: id.clone(),
+        priority: 20,
+        headers: vec![HeaderCondition { any_of: vec![glob] }],
+        base_paths: vec!["pets/cats".to_owned()],
+        api_id: api,
+        stage: "$default".to_owned(),
+        strip_base_path: true,
     };
-    let first = read(&inside.client, &format!("{RULES}?maxResults=3"));
-    let token = first["nextToken"].as_str().expect("more");
-    let rest = read(&inside.client, &format!("{RULES}?maxResults=3&nextToken={token}"));
-    assert_eq!((priorities(&first), priorities(&rest)), (vec![10, 20, 30], vec![1_000_000]));
-    assert_eq!(rest["nextToken"], Value::Null);
-
-    let one = format!("{RULES}/{}", ids[0]);
-    let put = inside.client.expect(200, "PUT", &one, &rule(&api, 15, json!([paths(&["x"])])).to_string());
-    assert_eq!((&put.body["priority"], put.text("routingRuleId")), (&json!(15), ids[0].clone()));
-    assert_eq!(read(&inside.client, &one), put.body);
-    inside.client.refused(409, CONFLICT, &ids[1], "PUT", &one, &rule(&api, 10, json!([])).to_string());
-    let served_by = || served(&inside, "api.example.com").rules.len();
-    assert_eq!(served_by(), 4);
-    inside.client.expect(204, "DELETE", &one, "");
-    assert_eq!(served_by(), 3);
-    for (method, body) in
-        [("GET", String::new()), ("PUT", rule(&api, 5, json!([])).to_string()), ("DELETE", String::new())]
-    {
-        inside.client.refused(404, MISSING, "RoutingRule", method, &one, &body);
-    }
-    inside.client.expect(204, "DELETE", "/v2/domainnames/api.example.com", "");
-    inside.client.expect(204, "DELETE", &format!("/v2/apis/{api}"), "");
+    assert!(served(&inside, NAME).rules.contains(&expected), "{:?}", served(&inside, NAME).rules);
+    inside.client.expect(204, "DELETE", &format!("{rules}/{id}"), "");
+    assert_eq!(counts(), (1, 1));
+    mode(&inside, "API_MAPPING_ONLY");
+    assert_eq!(counts(), (0, 1));
 }
 
+/// What has nothing deployed is nowhere else than in its rule, which a gateway refuses requests by.
 #[test]
-fn what_a_rule_leads_to_stays() {
-    let (_dir, inside) = start();
-    let api = ready(&inside);
-    make(&inside.client, &format!("/v2/apis/{api}/stages"), &json!({"stageName": "dev"}));
-    let mut body = rule(&api, 1, json!([]));
-    body["actions"][0]["invokeApi"]["stage"] = json!("dev");
-    let made = make(&inside.client, RULES, &body).text("routingRuleId");
-    for target in [format!("/v2/apis/{api}"), format!("/v2/apis/{api}/stages/dev")] {
-        inside.client.refused(400, BAD, "api.example.com", "DELETE", &target, "");
-    }
-    inside.client.expect(204, "DELETE", &format!("{RULES}/{made}"), "");
-    inside.client.expect(204, "DELETE", &format!("/v2/apis/{api}/stages/dev"), "");
-}
-
-#[test]
-fn what_a_rule_cannot_be_is_refused_by_name() {
-    let (_dir, inside) = start();
-    let api = ready(&inside);
-    make(&inside.client, RULES, &rule(&api, 7, json!([])));
-    let with = |member: &str, value: Value| {
-        let mut body = rule(&api, 8, json!([]));
-        body[member] = value;
-        body
-    };
-    let when = |conditions: Value| rule(&api, 8, conditions);
-    let to = |api: &str, stage: &str| json!([{"invokeApi": {"apiId": api, "stage": stage}}]);
-    let version = headers(&[("x-version", "a")]);
-    refused(
-        &inside.client,
-        "POST",
-        RULES,
-        &[
-            (409, CONFLICT, "priority 7", rule(&api, 7, json!([]))),
-            (400, BAD, "priority is required", with("priority", Value::Null)),
-            (400, BAD, "from 1 to 1000000", with("priority", json!(0))),
-            (400, BAD, "from 1 to 1000000", with("priority", json!(1_000_001))),
-            (400, BAD, "conditions is required", with("conditions", Value::Null)),
-            (400, BAD, "exactly one entry", with("actions", json!([]))),
-            (400, BAD, "invokeApi is required", with("actions", json!([{}]))),
-            (400, BAD, "Invalid API identifier", with("actions", to("none", "x"))),
-            (400, BAD, "Invalid stage identifier", with("actions", to(&api, "none"))),
-            (400, BAD, "at most 2 conditions matchHeaders", when(json!([version, version, version]))),
-            (400, BAD, "one matchBasePaths", when(json!([paths(&["a"]), paths(&["b"])]))),
-            (400, BAD, "either conditions[0].matchHeaders or", when(json!([{}]))),
-            (400, BAD, "1 to 10 entries", when(json!([headers(&[])]))),
-            (400, BAD, "matchBasePaths.anyOf has to have 1 to 10", when(json!([paths(&[])]))),
-            (400, BAD, "only at its beginning or end", when(json!([headers(&[("a", "x*y")])]))),
-            (400, BAD, "A header of matchHeaders", when(json!([headers(&[("a b", "x")])]))),
-            (400, BAD, "A base path of", when(json!([paths(&["/users"])]))),
-            (
-                400,
-                "SerializationException",
-                "invokeApi.x",
-                with("actions", json!([{"invokeApi": {"apiId": api, "stage": "s", "x": 1}}])),
-            ),
-        ],
-    );
-    let none = "/v2/domainnames/none.example.com/routingrules";
-    inside.client.refused(404, MISSING, "domain name", "GET", none, "");
-    inside.client.refused(400, BAD, "domainNameId", "GET", &format!("{RULES}?domainNameId=x"), "");
-    let domain = "/v2/domainnames/api.example.com";
-    inside.client.refused(400, BAD, "ROUTING_RULE_ONLY", "PATCH", domain, r#"{"routingMode":"RULES"}"#);
-}
-
-#[test]
-fn address_types_of_domains_are_kept() {
-    let (_dir, inside) = start();
-    ready(&inside);
-    let dual = json!({"domainNameConfigurations": [{"ipAddressType": "dualstack"}]});
-    let told = change(&inside.client, "/v2/domainnames/api.example.com", &dual);
-    assert_eq!(told["domainNameConfigurations"][0]["ipAddressType"], "dualstack");
-    let patch = json!({"patchOperations": [
-        {"op": "replace", "path": "/endpointConfiguration/ipAddressType", "value": "ipv4"},
-    ]});
-    let told = change(&inside.client, "/domainnames/api.example.com", &patch);
-    assert_eq!(told["endpointConfiguration"]["ipAddressType"], "ipv4");
-}
-
-#[test]
-fn rules_have_a_quota() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let mut settings = crate::support::inside::settings(dir.path().join("data"));
-    settings.quotas.routing_rules_per_domain_name_max = 1;
-    let inside = Inside::start(settings);
-    let api = ready(&inside);
-    make(&inside.client, RULES, &rule(&api, 1, json!([])));
-    let one_more = rule(&api, 2, json!([]));
-    refused(&inside.client, "POST", RULES, &[(400, BAD, "routing_rules_per_domain_name_max", one_more)]);
+fn a_rule_waits_for_its_stage() {
+    let (_dir, inside, api) = with_domain();
+    inside.client.expect(201, "POST", &format!("/v2/apis/{api}/stages"), r#"{"stageName":"later"}"#);
+    mode(&inside, "ROUTING_RULE_THEN_API_MAPPING");
+    let rules = format!("/v2/domainnames/{NAME}/routingrules");
+    let made = inside.client.expect(201, "POST", &rules, &rule(1, &json!([]), &api, "later"));
+    assert!(inside.stages().iter().all(|stage| stage.stage != "later"));
+    assert_eq!(served(&inside, NAME).rules[0].stage, "later");
+    let stage = format!("/v2/apis/{api}/stages/later");
+    inside.client.refused(400, "BadRequestException", "routing rules", "DELETE", &stage, "");
+    inside.client.expect(204, "DELETE", &format!("{rules}/{}", made.text("routingRuleId")), "");
+    inside.client.expect(204, "DELETE", &stage, "");
 }

@@ -3,16 +3,9 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from conftest import client
-from shapes import strict
 from test_websocket_api import FUNCTION
 
 ROLE = "arn:aws:iam::000000000000:role/api"
-
-
-@pytest.fixture
-def v2(turnpike):
-    return strict(client("apigatewayv2", turnpike))
 
 
 def refused(call, **arguments):

@@ -5,9 +5,7 @@ import contextlib
 import pytest
 from botocore.exceptions import ClientError
 
-from conftest import client
 from pki import issue
-from shapes import strict
 from test_rest_api import proxy, rest_api
 from turnpike import ask, wait_for
 
@@ -81,8 +79,7 @@ def test_rules_lead_before_mappings(turnpike, v1, v2, acm, origin):
         v1.delete_rest_api(restApiId=api_id)
 
 
-def test_rules_are_read_listed_and_refused(turnpike, v1, acm, origin):
-    v2 = strict(client("apigatewayv2", turnpike))
+def test_rules_are_read_listed_and_refused(v1, v2, acm, origin):
     api_id = rest_stage(v1, origin, "listed")
     with domain(v2, acm, "listed.example.com") as name:
         first = v2.create_routing_rule(DomainName=name, **rule(api_id, 30, [("x-a", "*b*")], "x"))

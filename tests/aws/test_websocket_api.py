@@ -3,23 +3,11 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from conftest import client
-from shapes import strict
 
 FUNCTION = (
     "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/"
     "arn:aws:lambda:us-east-1:000000000000:function:hello/invocations"
 )
-
-
-@pytest.fixture
-def v2(turnpike):
-    return strict(client("apigatewayv2", turnpike))
-
-
-@pytest.fixture
-def v1(turnpike):
-    return strict(client("apigateway", turnpike))
 
 
 def refused(call, **arguments):

@@ -19,6 +19,7 @@ mod rest_api;
 mod rest_apis;
 mod rest_integrations;
 mod rest_methods;
+mod rest_parts;
 mod rest_resources;
 mod rest_stages;
 mod routing_rule_calls;

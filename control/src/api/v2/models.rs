@@ -61,10 +61,7 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
 pub(in super::super) fn template(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(view, call.parameter(0))?;
     let model: HttpModel = part(view, &api.id, call.parameter(1))?;
-    let schema = serde_json::from_str(&model.schema).map_err(|_| {
-        ApiError::bad_request(format!("The model '{}' has no JSON schema to make a template of", model.name))
-    })?;
-    Ok(json!({"value": model_template::of_schema(&schema)}))
+    model_template::answer(&model.name, &model.schema)
 }
 
 fn apply(members: &mut Members, model: &mut HttpModel) -> Result<(), ApiError> {

@@ -274,7 +274,6 @@ fn v2_handler(name: &str) -> Option<Handler> {
         "GetModelTemplate" => Handler::Look(v2::models::template),
         "UpdateModel" => Handler::Change(v2::models::update),
         "DeleteModel" => Handler::Change(v2::models::delete),
-        "GetModelTemplate" => Handler::Look(v2::models::template),
         "CreateStage" => Handler::Change(v2::stages::create),
         "GetStage" => Handler::Look(v2::show_part::<HttpStage>),
         "GetStages" => Handler::Look(v2::list_parts::<HttpStage>),

@@ -12,6 +12,7 @@ pub(super) mod deployments;
 pub(super) mod documentation_parts;
 pub(super) mod documentation_versions;
 mod documented;
+pub(super) mod domain_access;
 pub(super) mod domain_names;
 pub(super) mod exports;
 mod expressions;

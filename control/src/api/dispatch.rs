@@ -110,6 +110,9 @@ fn handler(service: Service, name: &str) -> Option<Handler> {
 
 fn v1_handler(name: &str) -> Option<Handler> {
     Some(match name {
+        "GetExport" => Handler::Download(v1::exports::export),
+        "ImportRestApi" => Handler::Change(v1::imports::import),
+        "PutRestApi" => Handler::Change(v1::imports::put),
         "CreateRestApi" => Handler::Change(v1::apis::create),
         "GetRestApi" => Handler::Look(v1::apis::get),
         "GetRestApis" => Handler::Look(v1::apis::list),
@@ -210,6 +213,10 @@ fn v1_handler(name: &str) -> Option<Handler> {
         "UpdateApiKey" => Handler::Change(v1::api_keys::update),
         "DeleteApiKey" => Handler::Change(v1::api_keys::delete),
         "ImportApiKeys" => Handler::Change(v1::api_keys::import),
+        "CreateDomainNameAccessAssociation" => Handler::Change(v1::domain_access::create),
+        "GetDomainNameAccessAssociations" => Handler::Look(v1::domain_access::list),
+        "DeleteDomainNameAccessAssociation" => Handler::Change(v1::domain_access::delete),
+        "RejectDomainNameAccessAssociation" => Handler::Change(v1::domain_access::reject),
         "CreateUsagePlan" => Handler::Change(v1::usage_plans::create),
         "GetUsagePlan" => Handler::Look(v1::usage_plans::get),
         "GetUsagePlans" => Handler::Look(v1::usage_plans::list),
@@ -270,6 +277,7 @@ fn v2_handler(name: &str) -> Option<Handler> {
         "GetModels" => Handler::Look(v2::list_parts::<HttpModel>),
         "UpdateModel" => Handler::Change(v2::models::update),
         "DeleteModel" => Handler::Change(v2::models::delete),
+        "GetModelTemplate" => Handler::Look(v2::models::template),
         "CreateStage" => Handler::Change(v2::stages::create),
         "GetStage" => Handler::Look(v2::show_part::<HttpStage>),
         "GetStages" => Handler::Look(v2::list_parts::<HttpStage>),

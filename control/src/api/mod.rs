@@ -18,6 +18,7 @@ mod json;
 mod links;
 mod listener;
 mod members;
+mod model_template;
 mod operations;
 mod reply;
 mod server;

@@ -90,6 +90,39 @@ def test_a_rest_api_is_rolled_back(turnpike, control, origin):
     control("api", "delete", api_id)
 
 
+def test_a_deployment_is_shown_before_it_is_made(control, origin):
+    api_id = control("api", "create", "line-diff", "--type", "rest").strip()
+    control("route", "create", api_id, "GET /a", "--target", f"{origin.url}/a")
+    control("route", "create", api_id, "GET /b", "--target", f"{origin.url}/b")
+    assert "stage" in control.refused("diff", api_id, "prod")
+    control("deploy", api_id, "prod")
+    assert control("diff", api_id, "prod") == f"stage prod of API {api_id} serves the API as it is now\n"
+    control("route", "delete", api_id, "GET /a")
+    control("route", "delete", api_id, "GET /b")
+    control("route", "create", api_id, "GET /b", "--target", f"{origin.url}/b2")
+    control("route", "create", api_id, "GET /c", "--target", f"{origin.url}/c")
+    lines = control("diff", "line-diff", "prod").splitlines()
+    assert [line[:8] for line in lines] == ["- GET /a", "~ GET /b", "+ GET /c"]
+    assert f"GET {origin.url}/b2" in lines[1] and f"was GET {origin.url}/b " in lines[1]
+    shown = control.json("diff", api_id, "prod")
+    assert shown["added"][0]["leadsTo"]["url"] == f"{origin.url}/c"
+    deployments = len(control.json("rollback", api_id, "prod", "--list"))
+    assert deployments == 1, "a look makes nothing"
+    control("deploy", api_id, "prod")
+    assert "as it is now" in control("diff", api_id, "prod")
+
+    api_id = control("api", "create", "line-diff-http").strip()
+    control("stage", "create", api_id, "prod")
+    control("route", "create", api_id, "GET /a", "--target", f"{origin.url}/a")
+    assert control("diff", api_id, "prod").startswith("+ GET /a -> ")
+    control("deploy", api_id, "prod")
+    assert "as it is now" in control("diff", api_id, "prod")
+    control("route", "delete", api_id, "GET /a")
+    assert "At least one route" in control.refused("diff", api_id, "prod")
+    control("api", "delete", api_id)
+    control("api", "delete", "line-diff")
+
+
 def test_gateways_are_shown(control):
     [gateway] = control.json("gateways")
     assert gateway["id"] in control("gateways")
@@ -127,7 +160,7 @@ def test_shells_complete_the_command_line(control):
 def test_every_command_has_help(control):
     text = control("--help")
     commands = [line.split()[0] for line in text.split("Commands:")[1].splitlines() if line.startswith("  ") and line[2] not in " -"]
-    assert {"api", "route", "stage", "deploy", "rollback", "key", "plan", "domain", "gateways", "status"} <= set(commands)
+    assert {"api", "route", "stage", "deploy", "diff", "rollback", "key", "plan", "domain", "gateways", "status"} <= set(commands)
     for command in commands:
         if command != "help":
             assert "Usage:" in control(command, "--help")

@@ -15,7 +15,6 @@ pub(super) struct Call {
     /// Without `?`, as sent.
     pub(super) query: String,
     /// The header of this name, empty when it isn't there.
-    #[expect(dead_code, reason = "REST APIs' exports will go by it")]
     pub(super) accept: String,
     pub(super) body: Vec<u8>,
 }

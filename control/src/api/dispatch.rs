@@ -9,7 +9,7 @@ use super::error::ApiError;
 use super::operations::{Operation, Service};
 use super::reply::{Answer, Download};
 use super::tags;
-use super::turnpike::{audit, targets};
+use super::turnpike::{audit, diff, targets};
 use super::v1::test_invoke::Invocation;
 use super::{domains, v1, v2};
 use crate::change::{Change, Control, Deed, View};
@@ -23,6 +23,8 @@ use crate::model::{
 enum Handler {
     Look(fn(&View<'_>, &Call) -> Result<Value, ApiError>),
     Change(fn(&mut Change<'_>, &Call) -> Result<Value, ApiError>),
+    /// A change that is undone, which looks at what it would come to.
+    Rehearsal(fn(&mut Change<'_>, &Call) -> Result<Value, ApiError>),
     /// An answer that isn't JSON of the service's own shape.
     Download(fn(&View<'_>, &Call) -> Result<Download, ApiError>),
     /// More than a look at the configuration: it takes its time, and no transaction waits for it.
@@ -43,6 +45,9 @@ pub(super) async fn dispatch(
         Handler::Look(look) => control.read_async(move |view| look(view, &call)).await.map(Answer::Json),
         Handler::Change(change) => {
             control.change_for_async(deed, move |under_way| change(under_way, &call)).await.map(Answer::Json)
+        }
+        Handler::Rehearsal(rehearse) => {
+            control.rehearse_async(move |under_way| rehearse(under_way, &call)).await.map(Answer::Json)
         }
         Handler::Download(download) => {
             control.read_async(move |view| download(view, &call)).await.map(Answer::Download)
@@ -70,7 +75,7 @@ pub(super) fn run_within(
     match supported(service, name)? {
         Handler::Look(look) => look(change, call),
         Handler::Change(run) => run(change, call),
-        Handler::Download(_) | Handler::Invoke(_) => {
+        Handler::Rehearsal(_) | Handler::Download(_) | Handler::Invoke(_) => {
             Err(ApiError::unsupported_operation(service.name(), name))
         }
     }
@@ -85,7 +90,7 @@ pub(super) fn look_within(
 ) -> Result<Value, ApiError> {
     match supported(service, name)? {
         Handler::Look(look) => look(view, call),
-        Handler::Change(_) | Handler::Download(_) | Handler::Invoke(_) => {
+        Handler::Change(_) | Handler::Rehearsal(_) | Handler::Download(_) | Handler::Invoke(_) => {
             Err(ApiError::unsupported_operation(service.name(), name))
         }
     }
@@ -105,6 +110,9 @@ fn handler(service: Service, name: &str) -> Option<Handler> {
 
 fn v1_handler(name: &str) -> Option<Handler> {
     Some(match name {
+        "GetExport" => Handler::Download(v1::exports::export),
+        "ImportRestApi" => Handler::Change(v1::imports::import),
+        "PutRestApi" => Handler::Change(v1::imports::put),
         "CreateRestApi" => Handler::Change(v1::apis::create),
         "GetRestApi" => Handler::Look(v1::apis::get),
         "GetRestApis" => Handler::Look(v1::apis::list),
@@ -205,6 +213,10 @@ fn v1_handler(name: &str) -> Option<Handler> {
         "UpdateApiKey" => Handler::Change(v1::api_keys::update),
         "DeleteApiKey" => Handler::Change(v1::api_keys::delete),
         "ImportApiKeys" => Handler::Change(v1::api_keys::import),
+        "CreateDomainNameAccessAssociation" => Handler::Change(v1::domain_access::create),
+        "GetDomainNameAccessAssociations" => Handler::Look(v1::domain_access::list),
+        "DeleteDomainNameAccessAssociation" => Handler::Change(v1::domain_access::delete),
+        "RejectDomainNameAccessAssociation" => Handler::Change(v1::domain_access::reject),
         "CreateUsagePlan" => Handler::Change(v1::usage_plans::create),
         "GetUsagePlan" => Handler::Look(v1::usage_plans::get),
         "GetUsagePlans" => Handler::Look(v1::usage_plans::list),
@@ -263,6 +275,7 @@ fn v2_handler(name: &str) -> Option<Handler> {
         "CreateModel" => Handler::Change(v2::models::create),
         "GetModel" => Handler::Look(v2::show_part::<HttpModel>),
         "GetModels" => Handler::Look(v2::list_parts::<HttpModel>),
+        "GetModelTemplate" => Handler::Look(v2::models::template),
         "UpdateModel" => Handler::Change(v2::models::update),
         "DeleteModel" => Handler::Change(v2::models::delete),
         "CreateStage" => Handler::Change(v2::stages::create),
@@ -317,6 +330,7 @@ fn turnpike_handler(name: &str) -> Option<Handler> {
         "DeleteIntegrationTargets" => Handler::Change(targets::delete_of_integration),
         "PutMethodTargets" => Handler::Change(targets::put_of_method),
         "GetMethodTargets" => Handler::Look(targets::get_of_method),
+        "GetStageDiff" => Handler::Rehearsal(diff::of_stage),
         "GetAuditRecords" => Handler::Look(audit::list),
         "DeleteMethodTargets" => Handler::Change(targets::delete_of_method),
         _ => return None,

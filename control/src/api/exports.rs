@@ -9,7 +9,13 @@ use super::error::ApiError;
 use super::operations::Service;
 use super::reply::Download;
 use crate::change::View;
-use crate::openapi::{Format, write_text};
+use crate::openapi::{ExportError, Format, write_text};
+
+impl From<ExportError> for ApiError {
+    fn from(error: ExportError) -> Self {
+        Self::bad_request(error.to_string())
+    }
+}
 
 /// All items of a list, whatever its pages.
 ///
@@ -20,12 +26,13 @@ pub(super) fn all_items(
     service: Service,
     operation: &str,
     parameters: &[&str],
+    query: &str,
 ) -> Result<Vec<Value>, ApiError> {
     let (limit, token, items) = match service {
         Service::V1 | Service::Turnpike => ("limit", "position", "item"),
         Service::V2 => ("maxResults", "nextToken", "items"),
     };
-    let mut call = Call::inner(parameters, &Value::Null);
+    let mut call = Call { query: format!("{query}&{limit}=500"), ..Call::inner(parameters, &Value::Null) };
     let mut all = Vec::new();
     loop {
         let mut page = look_within(view, service, operation, &call)?;
@@ -33,7 +40,7 @@ pub(super) fn all_items(
             all.extend(more);
         }
         let Some(next) = page[token].as_str() else { return Ok(all) };
-        call.query = format!("{limit}=500&{token}={}", utf8_percent_encode(next, NON_ALPHANUMERIC));
+        call.query = format!("{query}&{limit}=500&{token}={}", utf8_percent_encode(next, NON_ALPHANUMERIC));
     }
 }
 

@@ -27,11 +27,15 @@ impl From<TooLarge> for ApiError {
 /// # Errors
 /// When the body isn't an OpenAPI document.
 pub(super) fn read(view: &View<'_>, body: &[u8]) -> Result<Document, ApiError> {
-    let (account, quotas) = (&view.settings.account, &view.settings.quotas);
-    let limits =
-        DocumentLimits { depth_max: quotas.openapi_depth_max, values_max: quotas.openapi_values_max };
+    let account = &view.settings.account;
     let substitutes = Substitutes { account: &account.id, region: &account.region };
-    Ok(Document::read(body, limits, &substitutes)?)
+    Ok(Document::read(body, limits(view), &substitutes)?)
+}
+
+/// What a document may cost.
+pub(super) fn limits(view: &View<'_>) -> DocumentLimits {
+    let quotas = &view.settings.quotas;
+    DocumentLimits { depth_max: quotas.openapi_depth_max, values_max: quotas.openapi_values_max }
 }
 
 /// A truth in a query; absent, it is false.
@@ -55,6 +59,23 @@ pub(super) fn base_path_mode(call: &Call, name: &str) -> Result<BasePathMode, Ap
     BasePathMode::parse(&text).ok_or_else(|| {
         ApiError::bad_request(format!("{name} has to be ignore, prepend or split, not '{text}'"))
     })
+}
+
+/// Refuses parameters of the query that an import doesn't have.
+///
+/// # Errors
+/// The first of them.
+pub(super) fn check_parameters(call: &Call, known: &[&str]) -> Result<(), ApiError> {
+    let names = call.query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
+    match names.into_iter().find(|name| !name.is_empty() && !known.contains(name)) {
+        None => Ok(()),
+        Some(name) => Err(ApiError::bad_request(format!("An import has no parameter '{name}'"))),
+    }
+}
+
+/// The text of an answer's member.
+pub(super) fn text(answer: &Value, name: &str) -> String {
+    answer[name].as_str().unwrap_or_default().to_owned()
 }
 
 /// An import under way.
@@ -94,7 +115,21 @@ impl<'i, 'c> Import<'i, 'c> {
         parameters: &[&str],
         members: &Value,
     ) -> Result<Option<Value>, ApiError> {
-        match run_within(self.change, self.service, operation, &Call::inner(parameters, members)) {
+        self.run_call(place, what, operation, &Call::inner(parameters, members))
+    }
+
+    /// As [`Self::run`], with a call of any shape.
+    ///
+    /// # Errors
+    /// As [`Self::run`]'s.
+    pub(super) fn run_call(
+        &mut self,
+        place: &Place,
+        what: &str,
+        operation: &str,
+        call: &Call,
+    ) -> Result<Option<Value>, ApiError> {
+        match run_within(self.change, self.service, operation, call) {
             Ok(answer) => Ok(Some(answer)),
             Err(error) if [400, 404, 409].contains(&error.status) => {
                 self.problems.error(place, format_args!("Unable to {what}: {}", error.message));

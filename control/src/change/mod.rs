@@ -6,12 +6,15 @@ mod deploy;
 mod domains;
 mod plans;
 mod recompile;
+mod refused;
+mod rehearse;
 mod source;
 mod unenforced;
 mod upstreams;
 
 pub use audit::{AuditRecord, AuditedDocument, Deed};
 pub(crate) use deploy::DEPLOYMENT_ID_LEN;
+pub use refused::RefusedRoute;
 pub use unenforced::Unenforced;
 
 use std::collections::BTreeSet;
@@ -150,15 +153,7 @@ impl Control {
             if deed.is_some() {
                 tx.begin_journal();
             }
-            let mut under_way = Change {
-                view: self.view(tx),
-                redeployed: BTreeSet::new(),
-                stages: BTreeSet::new(),
-                referred: BTreeSet::new(),
-                touched: Touched::default(),
-                requests: false,
-                trimmed: BTreeSet::new(),
-            };
+            let mut under_way = Change::new(self.view(tx));
             let output = change(&mut under_way)?;
             let requests = under_way.requests;
             let published = under_way.finish()?;
@@ -279,6 +274,20 @@ impl<'a> std::ops::Deref for Change<'a> {
 
     fn deref(&self) -> &View<'a> {
         &self.view
+    }
+}
+
+impl<'a> Change<'a> {
+    fn new(view: View<'a>) -> Self {
+        Self {
+            view,
+            redeployed: BTreeSet::new(),
+            stages: BTreeSet::new(),
+            referred: BTreeSet::new(),
+            touched: Touched::default(),
+            requests: false,
+            trimmed: BTreeSet::new(),
+        }
     }
 }
 

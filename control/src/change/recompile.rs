@@ -79,8 +79,12 @@ impl Change<'_> {
 }
 
 impl View<'_> {
-    /// `None` when there is nothing to serve: no such API or stage, or nothing deployed to it.
-    fn stage_unit(&self, api_id: &str, stage: &str) -> Result<Option<StageUnit>, ChangeError> {
+    /// What gateways get of the stage; `None` when there is nothing to serve: no such API or stage, or nothing deployed
+    /// to it.
+    ///
+    /// # Errors
+    /// The store's, or it can't be compiled.
+    pub fn stage_unit(&self, api_id: &str, stage: &str) -> Result<Option<StageUnit>, ChangeError> {
         if let Some(api) = self.tx.api::<HttpApi>(api_id)? {
             return self.http_stage_unit(&api, stage);
         }

@@ -8,6 +8,7 @@ mod checked;
 mod client;
 mod completions;
 mod deploy;
+mod diff;
 mod document;
 mod domain;
 mod gateway_child;
@@ -18,6 +19,7 @@ mod options;
 mod output;
 mod plan;
 mod route;
+mod secrets_key;
 mod serve;
 mod signals;
 mod stage;
@@ -33,9 +35,10 @@ use backup::{BackupArgs, RestoreArgs};
 use client::Reach;
 use completions::CompletionsArgs;
 use deploy::{DeployArgs, RollbackArgs};
+use diff::DiffArgs;
 use domain::DomainArgs;
 use key::KeyArgs;
-use options::{ServeArgs, StatusArgs, UpArgs};
+use options::{ServeArgs, StatusArgs, StoreArgs, UpArgs};
 use plan::PlanArgs;
 use route::RouteArgs;
 use stage::StageArgs;
@@ -92,6 +95,11 @@ enum Command {
     Stage(StageArgs),
     /// Deploy an API as it is now to a stage.
     Deploy(DeployArgs),
+    /// Show what a deployment would change in the data plane: the routes that gateways would get, lose, or have lead
+    /// elsewhere.
+    ///
+    /// Each line begins with + (added), - (removed) or ~ (changed). What a deployment would be refused for, it says.
+    Diff(DiffArgs),
     /// Let a stage serve an older deployment again.
     Rollback(RollbackArgs),
     /// List, show, make, change, import and delete API keys.
@@ -115,6 +123,12 @@ enum Command {
     /// It is there whole in the end, or not at all. The key that secrets are encrypted with is taken from
     /// TURNPIKE_SECRETS_KEY, from secrets.key in the data directory, or from the backup, if it is in there.
     Restore(RestoreArgs),
+    /// Replace the key that opens the store's secrets, while control may be serving.
+    ///
+    /// The new one is made in secrets.key in the data directory; where TURNPIKE_SECRETS_KEY gives the key, it is the one
+    /// that TURNPIKE_NEXT_SECRETS_KEY gives. Nothing is encrypted again: what the key opens is the key that the store
+    /// was made with. Whoever has an older copy of the store and the old key can still read that copy.
+    RotateSecretsKey(StoreArgs),
     /// Print a script that lets a shell complete this command line.
     ///
     /// For bash: turnpike-control completions bash > /etc/bash_completion.d/turnpike-control
@@ -140,10 +154,12 @@ impl Cli {
                 Command::Targets(args) => targets::run(args).await,
                 Command::Backup(args) => backup::write(args),
                 Command::Restore(args) => backup::restore(args),
+                Command::RotateSecretsKey(args) => secrets_key::rotate(args),
                 Command::Api(args) => api::run(args).await,
                 Command::Route(args) => route::run(args).await,
                 Command::Stage(args) => stage::run(args).await,
                 Command::Deploy(args) => deploy::deploy(args).await,
+                Command::Diff(args) => diff::run(args).await,
                 Command::Rollback(args) => deploy::rollback(args).await,
                 Command::Key(args) => key::run(args).await,
                 Command::Plan(args) => plan::run(args).await,

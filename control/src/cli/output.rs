@@ -74,7 +74,7 @@ pub(super) fn aligned(rows: &[Vec<String>]) -> String {
 }
 
 /// What somebody else wrote must not move the cursor.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

@@ -1,5 +1,7 @@
 //! How much a document may unfold to: aliases and references can stand for far more than the bytes that were sent.
 
+use serde_json::Value;
+
 /// Limits of one document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DocumentLimits {
@@ -46,10 +48,28 @@ impl Budget {
         }
     }
 
+    /// A copy of what stands in the document.
+    pub(super) fn copy(&mut self, value: &Value) -> Result<Value, TooLarge> {
+        self.spend(size(value))?;
+        Ok(value.clone())
+    }
+
     pub(super) fn check_depth(&self, depth: usize) -> Result<(), TooLarge> {
         match depth > self.limits.depth_max {
             true => Err(TooLarge::Depth { depth_max: self.limits.depth_max }),
             false => Ok(()),
         }
+    }
+}
+
+/// Bytes of text that count as one more value.
+const TEXT_BYTES: usize = 64;
+
+fn size(value: &Value) -> usize {
+    match value {
+        Value::String(text) => 1 + text.len() / TEXT_BYTES,
+        Value::Array(items) => 1 + items.iter().map(size).sum::<usize>(),
+        Value::Object(members) => 1 + members.values().map(size).sum::<usize>(),
+        _ => 1,
     }
 }

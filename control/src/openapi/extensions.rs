@@ -10,7 +10,6 @@ const PREFIX: &str = "x-amazon-apigateway-";
 /// The kind of API that a document becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    #[expect(dead_code, reason = "for REST APIs' imports")]
     Rest,
     Http,
 }
@@ -55,7 +54,7 @@ const KNOWN: [(Where, &str, For); 22] = [
     (Where::Components, "integrations", For::Both),
     (Where::Scheme, "authorizer", For::Both),
     (Where::Scheme, "authtype", For::Both),
-    (Where::Tags, "tag-value", For::Both),
+    (Where::Tags, "tag-value", For::Http),
     (Where::PathItem, "any-method", For::Both),
     (Where::Operation, "auth", For::Both),
     (Where::Operation, "integration", For::Both),

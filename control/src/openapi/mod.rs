@@ -14,8 +14,10 @@ mod integration;
 mod operations;
 mod place;
 mod problems;
+mod rest;
 mod security;
 mod text;
+mod text_max;
 mod yaml;
 
 pub use budget::{DocumentLimits, TooLarge};
@@ -23,4 +25,8 @@ pub use document::{BasePathMode, Document, DocumentError, Substitutes, Version};
 pub use http::{HttpExport, HttpPlan, Planned, PlannedRoute, export_http, plan_http};
 pub use place::Place;
 pub use problems::{Problems, Severity};
+pub use rest::{
+    Dialect, ExportError, Extensions, PlannedIntegration, PlannedMethod, PlannedModel, PlannedResponse,
+    RestExport, RestPlan, export_rest, plan_rest,
+};
 pub use text::{Format, TextError, read_text, write_text};

@@ -18,16 +18,13 @@ pub(super) struct Operation<'d> {
     /// In upper case, or `ANY`.
     pub(super) method: String,
     pub(super) node: Node<'d>,
-    #[expect(dead_code, reason = "for REST APIs' imports")]
     pub(super) path_item: Node<'d>,
 }
 
 /// A path and its operations.
 #[derive(Debug, Clone)]
 pub(super) struct PathItem<'d> {
-    #[expect(dead_code, reason = "for REST APIs' imports")]
     pub(super) path: String,
-    #[expect(dead_code, reason = "for REST APIs' imports")]
     pub(super) node: Node<'d>,
     pub(super) operations: Vec<Operation<'d>>,
 }

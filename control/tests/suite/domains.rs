@@ -10,7 +10,7 @@ use turnpike_snapshot::{
 
 use crate::support::inside::{Inside, settings};
 
-fn start() -> (tempfile::TempDir, Inside) {
+pub(super) fn start() -> (tempfile::TempDir, Inside) {
     let dir = tempfile::tempdir().expect("a directory");
     let mut settings = settings(dir.path().join("data"));
     settings.truststore_dir = Some(dir.path().to_owned());
@@ -25,7 +25,7 @@ fn material(names: &[&str]) -> (KeyPair, String) {
 }
 
 /// The ARN of a certificate for these names; put in place of `replaced`, if given.
-fn import(inside: &Inside, names: &[&str], replaced: Option<&str>) -> String {
+pub(super) fn import(inside: &Inside, names: &[&str], replaced: Option<&str>) -> String {
     let (key, certificate) = material(names);
     let body = json!({
         "CertificateArn": replaced,
@@ -39,17 +39,17 @@ fn id_of(arn: &str) -> &str {
     arn.rsplit('/').next().expect("an id")
 }
 
-fn domain(inside: &Inside, name: &str, configuration: &Value) -> Value {
+pub(super) fn domain(inside: &Inside, name: &str, configuration: &Value) -> Value {
     let body = json!({"domainName": name, "domainNameConfigurations": [configuration]});
     inside.client.expect(201, "POST", "/v2/domainnames", &body.to_string()).body
 }
 
-fn http_api(inside: &Inside) -> String {
+pub(super) fn http_api(inside: &Inside) -> String {
     let body = r#"{"name":"a","protocolType":"HTTP","target":"http://127.0.0.1:3000"}"#;
     inside.client.expect(201, "POST", "/v2/apis", body).text("apiId")
 }
 
-fn map(inside: &Inside, domain: &str, key: &str, api: &str, stage: &str) -> String {
+pub(super) fn map(inside: &Inside, domain: &str, key: &str, api: &str, stage: &str) -> String {
     let body = json!({"apiId": api, "stage": stage, "apiMappingKey": key});
     let target = format!("/v2/domainnames/{domain}/apimappings");
     inside.client.expect(201, "POST", &target, &body.to_string()).text("apiMappingId")
@@ -63,7 +63,7 @@ fn account(inside: &Inside) -> AccountUnit {
     accounts.next().expect("an account")
 }
 
-fn served(inside: &Inside, name: &str) -> Domain {
+pub(super) fn served(inside: &Inside, name: &str) -> Domain {
     let domains = account(inside).domains;
     domains
         .iter()
@@ -205,4 +205,17 @@ fn a_store_serves_its_domains_after_a_restart() {
     let moved = Inside::start(settings);
     assert_eq!(account(&moved).domains, account_before.domains);
     assert_eq!(account(&moved).endpoint_suffix, "example.net");
+}
+
+#[test]
+fn a_private_domain_is_kept_and_not_served() {
+    let (_dir, inside) = start();
+    let arn = import(&inside, &["*.example.com"], None);
+    domain(&inside, "public.example.com", &json!({"certificateArn": arn}));
+    let before = inside.root();
+    let body = json!({
+        "domainName": "private.example.com", "certificateArn": arn, "endpointConfiguration": {"types": ["PRIVATE"]},
+    });
+    inside.client.expect(201, "POST", "/domainnames", &body.to_string());
+    assert_eq!(inside.root(), before, "nothing of it is published");
 }

@@ -203,7 +203,7 @@ fn check_siblings<'r>(
 }
 
 /// Without `embed`, AWS lists the methods by name only.
-fn answer(resource: &Resource, embed: bool) -> Value {
+pub(super) fn answer(resource: &Resource, embed: bool) -> Value {
     let named = resource.methods.iter().map(|(name, method)| {
         let value = if embed { methods::answer(name, method) } else { json!({}) };
         (name.clone(), value)

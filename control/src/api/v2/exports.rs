@@ -25,8 +25,8 @@ pub(in super::super) fn export(view: &View<'_>, call: &Call) -> Result<Download,
     let (routes, integrations) = match &stage {
         Some(name) => deployed(view, &api.id, name)?,
         None => (
-            all_items(view, Service::V2, "GetRoutes", &[&api.id])?,
-            all_items(view, Service::V2, "GetIntegrations", &[&api.id])?,
+            all_items(view, Service::V2, "GetRoutes", &[&api.id], "")?,
+            all_items(view, Service::V2, "GetIntegrations", &[&api.id], "")?,
         ),
     };
     let document = export_http(&HttpExport {
@@ -36,7 +36,7 @@ pub(in super::super) fn export(view: &View<'_>, call: &Call) -> Result<Download,
         authorizers: &authorizers(view, &api.id)?,
         stage: stage.as_deref(),
         extensions,
-    });
+    })?;
     Ok(download(&document, format, None))
 }
 
@@ -77,7 +77,7 @@ fn deployed(view: &View<'_>, api_id: &str, stage: &str) -> Result<(Vec<Value>, V
 
 /// They aren't part of a deployment. Until there are operations for them, there are none.
 pub(super) fn authorizers(view: &View<'_>, api_id: &str) -> Result<Vec<Value>, ApiError> {
-    match all_items(view, Service::V2, "GetAuthorizers", &[api_id]) {
+    match all_items(view, Service::V2, "GetAuthorizers", &[api_id], "") {
         Err(error) if error.status == 501 => Ok(Vec::new()),
         all => all,
     }

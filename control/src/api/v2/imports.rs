@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::call::Call;
 use super::super::error::ApiError;
 use super::super::exports::all_items;
-use super::super::imports::{self, Import, query_flag};
+use super::super::imports::{self, Import, query_flag, text};
 use super::super::operations::Service;
 use super::exports::authorizers;
 use crate::change::Change;
@@ -46,13 +46,13 @@ pub(in super::super) fn reimport(change: &mut Change<'_>, call: &Call) -> Result
         }
     }
     let updated = import.run(&Default::default(), "update the API", "UpdateApi", &[&api_id], &members)?;
-    for route in all_items(import.change, Service::V2, "GetRoutes", &[&api_id])? {
+    for route in all_items(import.change, Service::V2, "GetRoutes", &[&api_id], "")? {
         import.call("DeleteRoute", &[&api_id, &text(&route, "routeId")], &Value::Null)?;
     }
     for authorizer in authorizers(import.change, &api_id)? {
         import.call("DeleteAuthorizer", &[&api_id, &text(&authorizer, "authorizerId")], &Value::Null)?;
     }
-    let mut old = all_items(import.change, Service::V2, "GetIntegrations", &[&api_id])?;
+    let mut old = all_items(import.change, Service::V2, "GetIntegrations", &[&api_id], "")?;
     fill(&mut import, &api_id, &plan, &mut old)?;
     for integration in old {
         import.call("DeleteIntegration", &[&api_id, &text(&integration, "integrationId")], &Value::Null)?;
@@ -149,8 +149,4 @@ fn answer(import: Import<'_, '_>, mut api: Value) -> Result<Value, ApiError> {
         }
     }
     Ok(api)
-}
-
-fn text(answer: &Value, name: &str) -> String {
-    answer[name].as_str().unwrap_or_default().to_owned()
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::integration::{INTEGRATION, INTEGRATIONS};
 use super::super::operations::ANY_METHOD;
+use super::super::rest::ExportError;
 use super::super::security::{AUTH_TYPE, AUTHORIZER, UNUSED};
 use super::plan::insert;
 use super::{AUTHORIZER_MEMBERS, INTEGRATION_MEMBERS};
@@ -31,8 +32,9 @@ pub struct HttpExport<'e> {
 const IAM_SCHEME: &str = "sigv4";
 const DEFAULT_STAGE: &str = "$default";
 
-#[must_use]
-pub fn export_http(export: &HttpExport<'_>) -> Value {
+/// # Errors
+/// When the API has something that no document can say.
+pub fn export_http(export: &HttpExport<'_>) -> Result<Value, ExportError> {
     let uses = uses(export.routes);
     let shared: HashMap<&str, String> = export
         .integrations
@@ -46,7 +48,7 @@ pub fn export_http(export: &HttpExport<'_>) -> Value {
     insert(&mut document, "openapi", "3.0.1".into());
     insert(&mut document, "info", info(export.api));
     insert(&mut document, "servers", json!([server(export)]));
-    insert(&mut document, "paths", all_paths(export, &shared));
+    insert(&mut document, "paths", all_paths(export, &shared)?);
     if let Some(tags) = export.api["tags"].as_object().filter(|tags| !tags.is_empty() && export.extensions) {
         let tag = |(name, value)| json!({"name": name, "x-amazon-apigateway-tag-value": value});
         insert(&mut document, "tags", tags.iter().map(tag).collect());
@@ -61,7 +63,7 @@ pub fn export_http(export: &HttpExport<'_>) -> Value {
         }
         insert(&mut document, "x-amazon-apigateway-importexport-version", "1.0".into());
     }
-    document.into()
+    Ok(document.into())
 }
 
 /// Without a version of its own, it is the moment of creation: OpenAPI needs one.
@@ -101,7 +103,7 @@ fn integration_of(route: &Value) -> Option<&str> {
     route["target"].as_str()?.strip_prefix("integrations/")
 }
 
-fn all_paths(export: &HttpExport<'_>, shared: &HashMap<&str, String>) -> Value {
+fn all_paths(export: &HttpExport<'_>, shared: &HashMap<&str, String>) -> Result<Value, ExportError> {
     let mut paths = Map::new();
     for route in export.routes {
         let key = route["routeKey"].as_str().unwrap_or_default();
@@ -111,9 +113,9 @@ fn all_paths(export: &HttpExport<'_>, shared: &HashMap<&str, String>) -> Value {
             method => method.to_ascii_lowercase(),
         };
         let item = paths.entry(path).or_insert_with(|| path_item(path));
-        item[operation] = self::operation(export, shared, route, key);
+        item[operation] = self::operation(export, shared, route, key)?;
     }
-    paths.into()
+    Ok(paths.into())
 }
 
 fn path_item(path: &str) -> Value {
@@ -134,14 +136,19 @@ fn variables(path: &str) -> impl Iterator<Item = &str> {
     parts.map(|name| name.trim_end_matches('+'))
 }
 
-fn operation(export: &HttpExport<'_>, shared: &HashMap<&str, String>, route: &Value, key: &str) -> Value {
+fn operation(
+    export: &HttpExport<'_>,
+    shared: &HashMap<&str, String>,
+    route: &Value,
+    key: &str,
+) -> Result<Value, ExportError> {
     let mut operation = Map::new();
     if let Some(name) = route.get("operationName") {
         insert(&mut operation, "operationId", name.clone());
     }
     let description = format!("Default response for {key}");
     insert(&mut operation, "responses", json!({"default": {"description": description}}));
-    if let Some(security) = security(export, route) {
+    if let Some(security) = security(export, route)? {
         insert(&mut operation, "security", json!([security]));
     }
     if export.extensions {
@@ -152,17 +159,22 @@ fn operation(export: &HttpExport<'_>, shared: &HashMap<&str, String>, route: &Va
             insert(&mut operation, INTEGRATION, integration);
         }
     }
-    operation.into()
+    Ok(operation.into())
 }
 
-fn security(export: &HttpExport<'_>, route: &Value) -> Option<Value> {
+fn security(export: &HttpExport<'_>, route: &Value) -> Result<Option<Value>, ExportError> {
     let scopes = route.get("authorizationScopes").cloned().unwrap_or_else(|| json!([]));
-    match route["authorizationType"].as_str()? {
-        "AWS_IAM" => Some(json!({iam_scheme(export): []})),
-        "NONE" => None,
-        _ => {
-            let at = export.authorizers.iter().position(|a| a["authorizerId"] == route["authorizerId"])?;
-            Some(json!({scheme_name(export, at): scopes}))
+    match route["authorizationType"].as_str().unwrap_or("NONE") {
+        "AWS_IAM" => Ok(Some(json!({iam_scheme(export): []}))),
+        "NONE" => Ok(None),
+        kind => {
+            let id = &route["authorizerId"];
+            let at = export.authorizers.iter().position(|authorizer| authorizer["authorizerId"] == *id);
+            let gone = || {
+                let key = &route["routeKey"];
+                ExportError(format!("the authorizer {id} of the route {key} ({kind}) doesn't exist any more"))
+            };
+            Ok(Some(json!({scheme_name(export, at.ok_or_else(gone)?): scopes})))
         }
     }
 }

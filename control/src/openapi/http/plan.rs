@@ -13,6 +13,9 @@ use super::super::operations::{Operation, paths};
 use super::super::place::Place;
 use super::super::problems::Problems;
 use super::super::security::{self, AUTHORIZER, Protection, Scheme, UNUSED};
+use super::super::text_max::{
+    DESCRIPTION_CHARS_MAX, ROUTE_OPERATION_NAME_CHARS_MAX, VERSION_CHARS_MAX, insert_text,
+};
 use super::{AUTHORIZER_MEMBERS, INTEGRATION_MEMBERS};
 
 /// An HTTP API as the operations would be told of it.
@@ -114,10 +117,9 @@ fn api(document: &Document, problems: &mut Problems) -> Value {
         Some(title) => insert(&mut api, "name", title.into()),
         None => problems.error(&root.place.at("info").at("title"), "an API needs a title"),
     }
-    for name in ["description", "version"] {
-        if let Some(text) = info.as_ref().and_then(|info| info.text_of(name)) {
-            insert(&mut api, name, text.into());
-        }
+    if let Some(info) = &info {
+        insert_text(&mut api, "description", info, "description", DESCRIPTION_CHARS_MAX, problems);
+        insert_text(&mut api, "version", info, "version", VERSION_CHARS_MAX, problems);
     }
     let tags = tags(&root);
     if !tags.is_empty() {
@@ -215,9 +217,8 @@ impl Planner<'_> {
         inform(operation, problems);
         let mut members = Map::new();
         insert(&mut members, "routeKey", route_key(operation, problems).into());
-        if let Some(name) = node.text_of("operationId") {
-            insert(&mut members, "operationName", name.into());
-        }
+        let max = ROUTE_OPERATION_NAME_CHARS_MAX;
+        insert_text(&mut members, "operationName", node, "operationId", max, problems);
         let authorizer = self.protect(&mut members, asked);
         let place = node.place.clone();
         self.plan.routes.push(PlannedRoute { place, members: members.into(), integration, authorizer });

@@ -1,0 +1,113 @@
+//! `RestApi` to OpenAPI: what a stage serves.
+
+use serde_json::Value;
+
+use super::super::call::Call;
+use super::super::dispatch::look_within;
+use super::super::error::ApiError;
+use super::super::exports::{all_items, download};
+use super::super::operations::Service;
+use super::super::reply::Download;
+use super::{api, part, resources};
+use crate::change::View;
+use crate::model::{RestContent, RestDeployment, RestStage};
+use crate::openapi::{Dialect, Extensions, Format, RestExport, export_rest};
+use crate::time::iso8601;
+
+pub(in super::super) fn export(view: &View<'_>, call: &Call) -> Result<Download, ApiError> {
+    let api = api(view, call.parameter(0))?;
+    let stage: RestStage = part(view, &api.id, call.parameter(1), "stage")?;
+    let dialect = match call.parameter(2) {
+        "swagger" => Dialect::Swagger2,
+        "oas30" => Dialect::OpenApi30,
+        other => {
+            let message = format!("The export type has to be swagger or oas30, not '{other}'");
+            return Err(ApiError::bad_request(message));
+        }
+    };
+    let format = format(&call.accept)?;
+    let extensions = extensions(call)?;
+    let deployment: RestDeployment = part(view, &api.id, &stage.deployment_id, "Deployment")?;
+    let content: RestContent = part(view, &api.id, &stage.deployment_id, "Deployment")?;
+    let resources: Vec<Value> =
+        content.resources.iter().map(|resource| resources::answer(resource, true)).collect();
+    let account = &view.settings.account;
+    let host = format!(
+        "{}.execute-api.{}.{}:{}",
+        api.id, account.region, account.endpoint_suffix, view.endpoint_port
+    );
+    let items = |operation: &str| items(view, operation, &api.id);
+    let document = export_rest(&RestExport {
+        dialect,
+        extensions,
+        api: &look_within(view, Service::V1, "GetRestApi", &Call::inner(&[&api.id], &Value::Null))?,
+        stage: &stage.name,
+        deployed_at: &iso8601(deployment.created_at_s),
+        host: &host,
+        region: &account.region,
+        resources: &resources,
+        models: &items("GetModels")?,
+        authorizers: &items("GetAuthorizers")?,
+        validators: &items("GetRequestValidators")?,
+        gateway_responses: &items("GetGatewayResponses")?,
+        documentation: None,
+    })?;
+    let kind = call.parameter(2);
+    let ending = if format == Format::Json { "json" } else { "yaml" };
+    Ok(download(&document, format, Some(format!("{kind}_{}.{ending}", deployment.created_at_s))))
+}
+
+/// What can't be made can't be listed either.
+fn items(view: &View<'_>, operation: &str, api_id: &str) -> Result<Vec<Value>, ApiError> {
+    match all_items(view, Service::V1, operation, &[api_id], "") {
+        Err(error) if error.status == 501 => Ok(Vec::new()),
+        items => items,
+    }
+}
+
+/// JSON, unless YAML is asked for; a browser's list of everything is no wish.
+fn format(accept: &str) -> Result<Format, ApiError> {
+    let kinds = accept.split(',').map(|kind| kind.split(';').next().unwrap_or_default().trim());
+    for kind in kinds {
+        match kind {
+            "" | "*/*" | "application/*" | "application/json" => return Ok(Format::Json),
+            "application/yaml" => return Ok(Format::Yaml),
+            _ => {}
+        }
+    }
+    Err(ApiError::bad_request(format!(
+        "Accept has to be application/json or application/yaml, not '{accept}'"
+    )))
+}
+
+fn extensions(call: &Call) -> Result<Extensions, ApiError> {
+    let mut extensions = Extensions::default();
+    let listed = call.query_values("extensions");
+    for name in listed.iter().flat_map(|list| list.split(',')).map(str::trim).filter(|name| !name.is_empty())
+    {
+        match name {
+            "integrations" => extensions.integrations = true,
+            "authorizers" => extensions.authorizers = true,
+            "documentation" => extensions.documentation = true,
+            "validators" => extensions.validators = true,
+            "gatewayresponses" => extensions.gateway_responses = true,
+            "postman" => extensions.postman = true,
+            "apigateway" => {
+                let postman = extensions.postman;
+                extensions = Extensions {
+                    integrations: true,
+                    authorizers: true,
+                    documentation: true,
+                    validators: true,
+                    gateway_responses: true,
+                    api: true,
+                    postman,
+                };
+            }
+            other => {
+                return Err(ApiError::bad_request(format!("There is no extension '{other}' to export")));
+            }
+        }
+    }
+    Ok(extensions)
+}

@@ -1,0 +1,73 @@
+//! An operation's parameters, its own before those of its path, and the body of Swagger 2 among them.
+
+use serde_json::{Map, Value};
+
+use super::super::document::Node;
+use super::super::operations::Operation;
+use super::super::problems::Problems;
+use super::plan::Planner;
+
+/// A parameter, resolved.
+#[derive(Debug, Clone)]
+pub(super) struct Parameter<'d> {
+    pub(super) name: String,
+    /// `path`, `query`, `header`, `body`, …
+    pub(super) within: String,
+    pub(super) node: Node<'d>,
+}
+
+/// Each once; a name in one place is one parameter.
+pub(super) fn of_operation<'d>(
+    planner: &Planner<'d>,
+    operation: &Operation<'d>,
+    problems: &mut Problems,
+) -> Vec<Parameter<'d>> {
+    let mut all: Vec<Parameter<'d>> = Vec::new();
+    for list in [operation.node.member("parameters"), operation.path_item.member("parameters")] {
+        for node in list.map_or_else(Vec::new, |list| list.items()) {
+            match planner.document.resolve(&node) {
+                Ok(node) => add(&mut all, node),
+                Err(why) => problems.error(&node.place, why),
+            }
+        }
+    }
+    all
+}
+
+fn add<'d>(all: &mut Vec<Parameter<'d>>, node: Node<'d>) {
+    let name = node.text_of("name").unwrap_or_default();
+    let within = node.text_of("in").unwrap_or_default();
+    if !all.iter().any(|other| (&other.name, &other.within) == (&name, &within)) {
+        all.push(Parameter { name, within, node });
+    }
+}
+
+/// PutMethod's `requestParameters`: which there are, and whether they are required.
+pub(super) fn request_parameters(
+    parameters: &[Parameter<'_>],
+    problems: &mut Problems,
+) -> Map<String, Value> {
+    let mut members = Map::new();
+    for Parameter { name, within, node } in parameters {
+        let kind = match within.as_str() {
+            "path" => "path",
+            "query" => "querystring",
+            "header" => "header",
+            "body" => continue,
+            other => {
+                problems.warn(
+                    &node.place,
+                    format_args!("a REST API has no parameters in '{other}', and it is left out"),
+                );
+                continue;
+            }
+        };
+        if name.is_empty() {
+            problems.error(&node.place, "a parameter needs a name");
+            continue;
+        }
+        let required = node.member("required").is_some_and(|required| required.value == &Value::Bool(true));
+        members.insert(format!("method.request.{kind}.{name}"), required.into());
+    }
+    members
+}

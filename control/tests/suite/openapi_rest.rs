@@ -1,0 +1,309 @@
+//! REST APIs from and to OpenAPI documents.
+
+use crate::support::inside::{Inside, settings};
+use serde_json::{Value, json};
+
+const BAD: &str = "BadRequestException";
+const IMPORT: &str = "/restapis?mode=import";
+
+fn start() -> (tempfile::TempDir, Inside) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let inside = Inside::start(settings(dir.path().join("data")));
+    (dir, inside)
+}
+
+fn proxy(uri: &str) -> Value {
+    json!({"type": "http_proxy", "httpMethod": "GET", "uri": uri, "passthroughBehavior": "when_no_match"})
+}
+
+/// Swagger 2, with what a REST API has beside paths.
+fn pets() -> Value {
+    json!({
+        "swagger": "2.0",
+        "info": {"title": "pets", "version": "1.0", "description": "of all sorts"},
+        "basePath": "/shop/v1",
+        "paths": {
+            "/pets": {
+                "parameters": [{"name": "trace", "in": "header", "type": "string"}],
+                "get": {
+                    "operationId": "listPets",
+                    "parameters": [{"$ref": "#/parameters/page"}, {"name": "kind", "in": "query", "required": true, "type": "string"}],
+                    "responses": {"200": {"description": "200 response", "headers": {"X-Total": {"type": "string"}}}},
+                    "x-amazon-apigateway-integration": {
+                        "type": "http_proxy", "httpMethod": "GET", "uri": "http://127.0.0.1:3000/pets",
+                        "timeoutInMillis": "1000", "connectionType": "internet",
+                        "requestParameters": {"integration.request.querystring.p": "method.request.querystring.page"},
+                        "responses": {"default": {"statusCode": 200}},
+                    },
+                },
+            },
+            "/pets/{id}": {
+                "get": {
+                    "parameters": [{"name": "id", "in": "path", "required": true, "type": "string"}],
+                    "x-amazon-apigateway-integration": {
+                        "type": "http_proxy", "httpMethod": "GET", "uri": "http://127.0.0.1:3000/pets/{id}",
+                        "requestParameters": {"integration.request.path.id": "method.request.path.id"},
+                    },
+                    "responses": {"default": {"description": "whatever"}},
+                },
+                "x-amazon-apigateway-any-method": {"responses": {}, "x-amazon-apigateway-integration": proxy("http://127.0.0.1:3000/any")},
+            },
+        },
+        "parameters": {"page": {"name": "page", "in": "query", "type": "integer"}},
+        "x-amazon-apigateway-binary-media-types": ["image/png"],
+        "x-amazon-apigateway-minimum-compression-size": 100,
+        "x-amazon-apigateway-endpoint-configuration": {"disableExecuteApiEndpoint": true},
+    })
+}
+
+fn get(inside: &Inside, target: &str) -> Value {
+    inside.client.expect(200, "GET", target, "").body
+}
+
+/// The resources with their methods, by path and without ids.
+fn tree(inside: &Inside, id: &str) -> Value {
+    let resources = get(inside, &format!("/restapis/{id}/resources?embed=methods&limit=500"));
+    let mut tree = json!({});
+    for resource in resources["item"].as_array().expect("items") {
+        let mut methods = resource["resourceMethods"].clone();
+        for method in methods.as_object_mut().into_iter().flat_map(|methods| methods.values_mut()) {
+            if let Some(integration) = method["methodIntegration"].as_object_mut() {
+                integration.remove("cacheNamespace");
+            }
+        }
+        tree[resource["path"].as_str().expect("a path")] = methods;
+    }
+    tree
+}
+
+fn export(inside: &Inside, id: &str, kind: &str) -> Value {
+    get(inside, &format!("/restapis/{id}/stages/prod/exports/{kind}?extensions=apigateway"))
+}
+
+fn deploy(inside: &Inside, id: &str) {
+    inside.client.expect(201, "POST", &format!("/restapis/{id}/deployments"), r#"{"stageName":"prod"}"#);
+}
+
+#[test]
+fn a_document_becomes_an_api() {
+    let (_dir, inside) = start();
+    let target =
+        format!("{IMPORT}&failonwarnings=true&ignore=documentation&endpointConfigurationTypes=REGIONAL");
+    let made = inside.client.expect(201, "POST", &target, &pets().to_string());
+    let id = made.text("id");
+    assert_eq!((made.text("name"), made.text("description")), ("pets".to_owned(), "of all sorts".to_owned()));
+    assert_eq!(made.body["binaryMediaTypes"], json!(["image/png"]));
+    assert_eq!(made.body["endpointConfiguration"]["types"], json!(["REGIONAL"]));
+    assert_eq!(
+        (&made.body["disableExecuteApiEndpoint"], &made.body["minimumCompressionSize"]),
+        (&json!(true), &json!(100))
+    );
+    assert_eq!(made.body.get("warnings"), None);
+    let tree = tree(&inside, &id);
+    assert_eq!(tree.as_object().map(|tree| tree.len()), Some(3));
+    let list = &tree["/pets"]["GET"];
+    let parameters = json!({
+        "method.request.header.trace": false, "method.request.querystring.kind": true,
+        "method.request.querystring.page": false,
+    });
+    assert_eq!((&list["requestParameters"], &list["operationName"]), (&parameters, &json!("listPets")));
+    assert_eq!(
+        list["methodResponses"]["200"]["responseParameters"],
+        json!({"method.response.header.X-Total": false})
+    );
+    assert_eq!(list["methodIntegration"]["timeoutInMillis"], 1000);
+    assert_eq!(list["methodIntegration"]["integrationResponses"]["200"], json!({"statusCode": "200"}));
+    assert_eq!(tree["/pets/{id}"]["ANY"]["methodIntegration"]["uri"], "http://127.0.0.1:3000/any");
+    deploy(&inside, &id);
+    assert_eq!(inside.stage(&id, "prod").routes.len(), 3);
+}
+
+/// Import, export, import again: in both dialects, in both formats.
+#[test]
+fn what_is_exported_is_imported_as_the_same() {
+    let (_dir, inside) = start();
+    let first = inside
+        .client
+        .expect(201, "POST", &format!("{IMPORT}&ignore=documentation"), &pets().to_string())
+        .text("id");
+    deploy(&inside, &first);
+    let expected = tree(&inside, &first);
+    for kind in ["swagger", "oas30"] {
+        let exported = export(&inside, &first, kind);
+        let target = format!("{IMPORT}&failonwarnings=true");
+        let again = inside.client.expect(201, "POST", &target, &exported.to_string());
+        let id = again.text("id");
+        let mut tree = tree(&inside, &id);
+        tree["/"] = expected["/"].clone();
+        assert_eq!(tree, expected, "{exported}");
+        for member in [
+            "name",
+            "version",
+            "description",
+            "binaryMediaTypes",
+            "minimumCompressionSize",
+            "disableExecuteApiEndpoint",
+        ] {
+            assert_eq!(again.body[member], get(&inside, &format!("/restapis/{first}"))[member]);
+        }
+        deploy(&inside, &id);
+        let mut second = export(&inside, &id, kind);
+        for member in ["host", "servers"] {
+            if let Some(value) = exported.get(member) {
+                second[member] = value.clone();
+            }
+        }
+        assert_eq!(second, exported);
+    }
+}
+
+#[test]
+fn base_paths_become_resources() {
+    let (_dir, inside) = start();
+    for (mode, expected) in
+        [("prepend", "/shop/v1/pets/{id}"), ("split", "/v1/pets/{id}"), ("ignore", "/pets/{id}")]
+    {
+        let target = format!("{IMPORT}&ignore=documentation&basepath={mode}");
+        let id = inside.client.expect(201, "POST", &target, &pets().to_string()).text("id");
+        assert!(tree(&inside, &id)[expected]["GET"].is_object(), "{mode}");
+    }
+}
+
+#[test]
+fn merging_keeps_and_overwriting_drops() {
+    let (_dir, inside) = start();
+    let id = inside
+        .client
+        .expect(201, "POST", &format!("{IMPORT}&ignore=documentation"), &pets().to_string())
+        .text("id");
+    let ids = |path: &str| {
+        let resources = get(&inside, &format!("/restapis/{id}/resources"));
+        let items = resources["item"].as_array().expect("items").iter();
+        items.into_iter().find(|item| item["path"] == path).map(|item| item["id"].clone())
+    };
+    let pets_id = ids("/pets");
+    deploy(&inside, &id);
+    let other = json!({
+        "openapi": "3.0.1", "info": {"title": "other", "version": "2"},
+        "paths": {
+            "/pets": {"get": {"x-amazon-apigateway-integration": proxy("http://127.0.0.1:3000/new")}},
+            "/owners": {"post": {"x-amazon-apigateway-integration": proxy("http://127.0.0.1:3000/owners")}},
+        },
+    });
+    let merged = inside.client.expect(
+        200,
+        "PUT",
+        &format!("/restapis/{id}?mode=merge&ignore=documentation"),
+        &other.to_string(),
+    );
+    assert_eq!((merged.text("name"), merged.text("version")), ("other".to_owned(), "2".to_owned()));
+    assert_eq!(merged.body["binaryMediaTypes"], json!(["image/png"]));
+    let tree_now = tree(&inside, &id);
+    assert_eq!(tree_now["/pets"]["GET"]["methodIntegration"]["uri"], "http://127.0.0.1:3000/new");
+    assert_eq!(tree_now["/pets"]["GET"].get("requestParameters"), None);
+    assert!(tree_now["/pets/{id}"]["GET"].is_object() && tree_now["/owners"]["POST"].is_object());
+
+    let target = format!("/restapis/{id}?mode=overwrite&ignore=documentation");
+    let overwritten = inside.client.expect(200, "PUT", &target, &other.to_string());
+    assert_eq!(overwritten.body.get("binaryMediaTypes"), None);
+    assert_eq!(overwritten.body.get("minimumCompressionSize"), None);
+    assert_eq!(overwritten.body["disableExecuteApiEndpoint"], false);
+    let tree_now = tree(&inside, &id);
+    let paths: Vec<&String> = tree_now.as_object().expect("a tree").keys().collect();
+    assert_eq!(paths, ["/", "/owners", "/pets"]);
+    assert_eq!(ids("/pets"), pets_id, "what stays keeps its id");
+    assert_eq!(inside.stage(&id, "prod").routes.len(), 3, "stages serve what was deployed");
+    inside.client.refused(400, BAD, "'no'", "PUT", &format!("/restapis/{id}?mode=no"), &other.to_string());
+}
+
+/// Each document, and what is said of it.
+#[test]
+fn what_cannot_be_imported_is_named_by_place() {
+    let (_dir, inside) = start();
+    let operation = |operation: Value| json!({"openapi": "3.0.1", "info": {"title": "t", "version": "1"}, "paths": {"/a": {"get": operation}}});
+    let served = |more: Value| {
+        let mut operation = json!({"x-amazon-apigateway-integration": proxy("http://h/")});
+        operation.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+        operation
+    };
+    for (document, expected) in [
+        (json!({"swagger": "1.2"}), "1.2"),
+        (json!({"swagger": "2.0", "info": {}, "paths": {}}), "/info/title: an API needs a title"),
+        (
+            json!({"swagger": "2.0", "info": {"title": "t"}, "paths": {"/a/{b}": {}, "/a/{c}": {}}}),
+            "/paths/~1a~1{c}: Unable to create resource at path '/a/{c}': A sibling ({b}) of this resource already has a \
+             variable path part -- only one is allowed",
+        ),
+        (
+            operation(
+                json!({"x-amazon-apigateway-integration": {"type": "http_proxy", "httpMethod": "GET", "uri": "http://h/{x}"}}),
+            ),
+            "/paths/~1a/get/x-amazon-apigateway-integration: Unable to put integration 'GET' on resource at path '/a': ",
+        ),
+        (
+            operation(served(json!({"security": [{"token": []}]}))),
+            "/paths/~1a/get/security/0/token: there is no security scheme 'token': the operation would be open",
+        ),
+        (
+            operation(served(json!({"x-amazon-apigateway-auth": {"type": "magic"}}))),
+            "/paths/~1a/get/x-amazon-apigateway-auth: type has to be NONE or AWS_IAM",
+        ),
+        (
+            operation(served(json!({"x-amazon-apigateway-request-validator": "all"}))),
+            "there is no request validator 'all'",
+        ),
+        (
+            json!({"swagger": "2.0", "info": {"title": "t"}, "paths": {"/a": {"get": {}}, "/a/": {"get": {}}}}),
+            "/paths/~1a~1/get: GET /a is at /paths/~1a/get, too",
+        ),
+    ] {
+        inside.client.refused(400, BAD, expected, "POST", IMPORT, &document.to_string());
+    }
+    inside.client.refused(400, BAD, "no parameter 'basepaht'", "POST", &format!("{IMPORT}&basepaht=x"), "{}");
+    inside.client.refused(400, BAD, "more than", "POST", IMPORT, &hostile_yaml());
+    assert_eq!(get(&inside, "/restapis")["item"], json!([]), "a refused import leaves nothing");
+
+    let odd = operation(json!({"x-amazon-apigateway-authorizer": {}, "responses": {"2XX": {"headers": {}}}}));
+    let warnings = [
+        "/paths/~1a/get/x-amazon-apigateway-authorizer: the extension isn't known here, and is left out",
+        "/paths/~1a/get/responses/2XX: a method's response needs a status code; this one is left out",
+    ];
+    let made = inside.client.expect(201, "POST", IMPORT, &odd.to_string());
+    assert_eq!(made.body["warnings"], json!(warnings));
+    let target = format!("{IMPORT}&failonwarnings=true");
+    inside.client.refused(400, BAD, "Warnings found during import:\n\t", "POST", &target, &odd.to_string());
+}
+
+fn hostile_yaml() -> String {
+    let mut text = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+    for n in 1..10 {
+        text.push_str(&format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(",")));
+    }
+    text
+}
+
+#[test]
+fn exports_are_of_what_is_asked_for() {
+    let (_dir, inside) = start();
+    let id = inside
+        .client
+        .expect(201, "POST", &format!("{IMPORT}&ignore=documentation"), &pets().to_string())
+        .text("id");
+    deploy(&inside, &id);
+    let base = format!("/restapis/{id}/stages/prod/exports");
+    let plain = inside.client.expect(200, "GET", &format!("{base}/swagger"), "");
+    assert_eq!(plain.header("content-type"), Some("application/json"));
+    assert!(
+        plain.header("content-disposition").is_some_and(|d| d.starts_with("attachment; filename=\"swagger_"))
+    );
+    assert!(!plain.body.to_string().contains("x-amazon-apigateway-integration"), "{plain:?}");
+    let integrations = get(&inside, &format!("{base}/oas30?extensions=integrations"));
+    assert!(integrations["paths"]["/pets"]["get"]["x-amazon-apigateway-integration"].is_object());
+    assert_eq!(integrations.get("x-amazon-apigateway-binary-media-types"), None);
+    for (target, expected) in
+        [(format!("{base}/oas31"), "'oas31'"), (format!("{base}/swagger?extensions=all"), "'all'")]
+    {
+        inside.client.refused(400, BAD, expected, "GET", &target, "");
+    }
+    inside.client.expect(404, "GET", &format!("/restapis/{id}/stages/none/exports/swagger"), "");
+}

@@ -89,6 +89,17 @@ impl Sqlite {
         writer.pragma_update(None, name, value).expect(name);
     }
 
+    #[cfg(test)]
+    pub(super) fn pragma(&self, name: &str) -> String {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = writer.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+        match shown.expect(name) {
+            rusqlite::types::Value::Text(text) => text,
+            rusqlite::types::Value::Integer(integer) => integer.to_string(),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+
     pub(super) fn write<T, E: From<StoreError>>(
         &self,
         mut change: impl FnMut(&Sql<'_>) -> Result<T, E>,

@@ -22,6 +22,7 @@ mod rest_methods;
 mod rest_parts;
 mod rest_resources;
 mod rest_stages;
+mod routing_rule_calls;
 mod routing_rules;
 mod shared_store;
 mod support;

@@ -274,6 +274,64 @@ fn what_cannot_be_imported_is_named_by_place() {
     inside.client.refused(400, BAD, "Warnings found during import:\n\t", "POST", &target, &odd.to_string());
 }
 
+/// A shop of many departments: every path with a model of its own, in YAML as people write it.
+fn shop(paths: usize) -> String {
+    let mut text = "openapi: 3.0.1\ninfo:\n  title: shop\n  version: '1'\npaths:\n".to_owned();
+    for n in 0..paths {
+        text.push_str(&format!(
+            "  /departments{n}/{{id}}:
+    parameters:
+    - {{name: id, in: path, required: true, schema: {{type: string}}}}
+    get:
+      operationId: get{n}
+      description: One of department {n}
+      responses:
+        200:
+          description: One
+          content: {{application/json: {{schema: {{$ref: '#/components/schemas/Thing{n}'}}}}}}
+      x-amazon-apigateway-integration: &i{n}
+        type: http_proxy
+        httpMethod: ANY
+        uri: http://127.0.0.1:3000/{n}/{{id}}
+        requestParameters: {{integration.request.path.id: method.request.path.id}}
+    put:
+      responses: {{}}
+      requestBody: {{content: {{application/json: {{schema: {{$ref: '#/components/schemas/Thing{n}'}}}}}}}}
+      x-amazon-apigateway-integration: *i{n}
+"
+        ));
+    }
+    text.push_str("components:\n  schemas:\n");
+    for n in 0..paths {
+        text.push_str(&format!(
+            "    Thing{n}: {{type: object, properties: {{name: {{type: string}}, n: {{type: integer}}}}}}\n"
+        ));
+    }
+    text
+}
+
+#[test]
+fn a_large_document_is_imported_and_deployed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(dir.path().join("data"));
+    settings.quotas.resources_per_api_max = 1_000;
+    settings.quotas.models_per_api_max = 1_000;
+    let inside = Inside::start(settings);
+    let shop = shop(300);
+    let began = std::time::Instant::now();
+    let id = inside.client.expect(201, "POST", &format!("{IMPORT}&failonwarnings=true"), &shop).text("id");
+    let imported = began.elapsed();
+    deploy(&inside, &id);
+    eprintln!("{imported:?} {:?}", began.elapsed());
+    assert_eq!(inside.stage(&id, "prod").routes.len(), 600);
+    let again = export(&inside, &id, "oas30");
+    let target = format!("{IMPORT}&failonwarnings=true");
+    let second = inside.client.expect(201, "POST", &target, &again.to_string()).text("id");
+    assert_eq!(tree(&inside, &second)["/departments7/{id}"], tree(&inside, &id)["/departments7/{id}"]);
+    let target = format!("/restapis/{id}?mode=overwrite");
+    inside.client.expect(200, "PUT", &target, &shop);
+}
+
 fn hostile_yaml() -> String {
     let mut text = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
     for n in 1..10 {

@@ -18,8 +18,13 @@ use serde::{Deserialize, Serialize};
 /// The key's file in the data directory: 64 hexadecimal digits, which only its owner may read.
 pub const FILE: &str = "secrets.key";
 
+/// The next key's file, while one is replaced by the other.
+const FILE_NEXT: &str = "secrets.key.next";
+
 /// Sets the key, in place of the file.
 pub const KEY_ENV: &str = "TURNPIKE_SECRETS_KEY";
+/// Sets the key that is to replace it.
+pub const NEXT_KEY_ENV: &str = "TURNPIKE_NEXT_SECRETS_KEY";
 
 const KEY_BYTES: usize = 32;
 
@@ -35,8 +40,12 @@ pub enum SecretsError {
          that the store is from or from another turnpike-control that shares the store"
     )]
     Wrong(String),
-    #[error("{KEY_ENV} isn't 64 hexadecimal digits")]
-    Environment,
+    #[error("{0} isn't 64 hexadecimal digits")]
+    Environment(&'static str),
+    #[error(
+        "set both {KEY_ENV}, the key so far, and {NEXT_KEY_ENV}, the one to come; or neither, if the key is in {FILE}"
+    )]
+    HalfGiven,
     #[error("the key of the store's secrets in {path} can't be read: {why}")]
     File { path: PathBuf, why: String },
     #[error("can't write the key of the store's secrets to {path}: {source}")]
@@ -71,7 +80,38 @@ impl SecretsKey {
     /// # Errors
     /// When it isn't 64 hexadecimal digits.
     pub fn from_environment() -> Result<Option<Self>, SecretsError> {
-        std::env::var(KEY_ENV).ok().map(|digits| Self::parse(&digits)).transpose()
+        Self::from_variable(KEY_ENV)
+    }
+
+    /// The key that is to replace the environment's, if it has one.
+    ///
+    /// # Errors
+    /// When it isn't 64 hexadecimal digits.
+    pub fn next_from_environment() -> Result<Option<Self>, SecretsError> {
+        Self::from_variable(NEXT_KEY_ENV)
+    }
+
+    fn from_variable(name: &'static str) -> Result<Option<Self>, SecretsError> {
+        let digits = std::env::var(name).ok();
+        digits.map(|digits| Self::parse(&digits).map_err(|_| SecretsError::Environment(name))).transpose()
+    }
+
+    /// A new key.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub(crate) fn random() -> Result<Self, SecretsError> {
+        let mut key = [0; KEY_BYTES];
+        SystemRandom::new().fill(&mut key).map_err(|_| SecretsError::Random)?;
+        Ok(Self(key))
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// The key that is given, or that of a data directory; `None` when there is neither.
@@ -82,7 +122,15 @@ impl SecretsKey {
         if given.is_some() {
             return Ok(given.cloned());
         }
-        let path = data_dir.join(FILE);
+        Self::read(data_dir.join(FILE))
+    }
+
+    /// The key that was about to replace the data directory's.
+    pub(crate) fn load_next(data_dir: &Path) -> Result<Option<Self>, SecretsError> {
+        Self::read(data_dir.join(FILE_NEXT))
+    }
+
+    fn read(path: PathBuf) -> Result<Option<Self>, SecretsError> {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -92,6 +140,20 @@ impl SecretsKey {
             Some(key) => Ok(Some(Self(key))),
             None => Err(SecretsError::File { path, why: "it isn't 64 hexadecimal digits".to_owned() }),
         }
+    }
+
+    /// Writes it beside the data directory's key.
+    pub(crate) fn keep_next(&self, data_dir: &Path) -> Result<(), SecretsError> {
+        let path = data_dir.join(FILE_NEXT);
+        write_whole(&path, &self.0).map_err(|source| SecretsError::Write { path, source })
+    }
+
+    /// What was written beside the key takes its place.
+    pub(crate) fn promote_next(data_dir: &Path) -> Result<(), SecretsError> {
+        let path = data_dir.join(FILE);
+        let renamed = std::fs::rename(data_dir.join(FILE_NEXT), &path);
+        let synced = renamed.and_then(|()| std::fs::File::open(data_dir)?.sync_all());
+        synced.map_err(|source| SecretsError::Write { path, source })
     }
 
     /// Writes it to the data directory's file.
@@ -110,7 +172,7 @@ impl SecretsKey {
     /// # Errors
     /// When it isn't 64 hexadecimal digits.
     pub fn parse(digits: &str) -> Result<Self, SecretsError> {
-        parse_key(digits.trim_end()).map(Self).ok_or(SecretsError::Environment)
+        parse_key(digits.trim_end()).map(Self).ok_or(SecretsError::Environment(KEY_ENV))
     }
 }
 
@@ -127,29 +189,10 @@ impl std::fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// The key that is given, or that of a data directory that this process holds; `None` when there is none yet.
-    ///
-    /// # Errors
-    /// When the file can't be read, or holds something else.
-    pub(crate) fn load(data_dir: &Path, given: Option<&SecretsKey>) -> Result<Option<Self>, SecretsError> {
-        SecretsKey::load(data_dir, given)?.as_ref().map(Self::with).transpose()
-    }
-
     /// # Errors
     /// None that can be had here: the key is of the right length.
     pub(crate) fn with(key: &SecretsKey) -> Result<Self, SecretsError> {
         Self::of(&key.0)
-    }
-
-    /// Makes the key of a data directory that has none.
-    ///
-    /// # Errors
-    /// When the file can't be written.
-    pub(crate) fn make(data_dir: &Path) -> Result<Self, SecretsError> {
-        let mut key = [0; KEY_BYTES];
-        SystemRandom::new().fill(&mut key).map_err(|_| SecretsError::Random)?;
-        SecretsKey(key).keep(data_dir)?;
-        Self::of(&key)
     }
 
     pub(crate) fn missing(data_dir: &Path) -> SecretsError {
@@ -255,15 +298,27 @@ mod tests {
 
     use super::*;
 
+    /// A key in the directory's file, in place of the one that was there.
+    fn make(data_dir: &Path) -> Secrets {
+        let key = SecretsKey::random().expect("random bytes");
+        key.keep(data_dir).expect("written");
+        Secrets::with(&key).expect("a key")
+    }
+
+    fn load(data_dir: &Path, given: Option<&SecretsKey>) -> Option<Secrets> {
+        let key = SecretsKey::load(data_dir, given).expect("readable");
+        key.map(|key| Secrets::with(&key).expect("a key"))
+    }
+
     #[test]
     fn a_key_is_made_once_and_kept_private() {
         let dir = tempfile::tempdir().expect("a directory");
-        assert!(Secrets::load(dir.path(), None).expect("readable").is_none());
-        let made = Secrets::make(dir.path()).expect("made");
+        assert!(load(dir.path(), None).is_none());
+        let made = make(dir.path());
         let mode = std::fs::metadata(dir.path().join(FILE)).expect("the file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let sealed = made.seal("a key", b"text").expect("sealed");
-        let again = Secrets::load(dir.path(), None).expect("readable").expect("there");
+        let again = load(dir.path(), None).expect("there");
         assert_eq!(again.open("a key", &sealed).expect("opens"), b"text");
         assert!(sealed.0.starts_with(SEALED_PREFIX));
         let earlier = Sealed(sealed.0.replace(SEALED_PREFIX, ""));
@@ -273,12 +328,12 @@ mod tests {
     #[test]
     fn only_the_same_key_and_context_open_a_text() {
         let dir = tempfile::tempdir().expect("a directory");
-        let secrets = Secrets::make(dir.path()).expect("made");
+        let secrets = make(dir.path());
         let sealed = secrets.seal_bytes("a", b"text").expect("sealed");
         assert_ne!(sealed, secrets.seal_bytes("a", b"text").expect("sealed"), "a nonce of its own");
         assert!(!sealed.windows(4).any(|window| window == b"text"));
         assert!(secrets.open_bytes("b", &sealed).is_err());
-        assert!(Secrets::make(dir.path()).expect("made").open_bytes("a", &sealed).is_err());
+        assert!(make(dir.path()).open_bytes("a", &sealed).is_err());
         for at in 0..sealed.len() {
             let mut spoilt = sealed.clone();
             spoilt[at] ^= 1;
@@ -288,25 +343,39 @@ mod tests {
     }
 
     #[test]
+    fn the_next_key_takes_the_place_of_the_one_so_far() {
+        let dir = tempfile::tempdir().expect("a directory");
+        make(dir.path());
+        assert!(SecretsKey::load_next(dir.path()).expect("readable").is_none());
+        let next = SecretsKey::random().expect("random bytes");
+        next.keep_next(dir.path()).expect("written");
+        assert!(SecretsKey::load_next(dir.path()).expect("readable") == Some(next.clone()));
+        assert!(SecretsKey::load(dir.path(), None).expect("readable") != Some(next.clone()));
+        SecretsKey::promote_next(dir.path()).expect("renamed");
+        assert!(SecretsKey::load(dir.path(), None).expect("readable") == Some(next));
+        assert!(SecretsKey::load_next(dir.path()).expect("readable").is_none());
+    }
+
+    #[test]
     fn a_given_key_takes_the_place_of_the_file() {
         let dir = tempfile::tempdir().expect("a directory");
-        Secrets::make(dir.path()).expect("made");
-        let sealed = Secrets::load(dir.path(), None).expect("readable").expect("there").seal("a", b"text");
+        make(dir.path());
+        let sealed = load(dir.path(), None).expect("there").seal("a", b"text");
         let digits = std::fs::read_to_string(dir.path().join(FILE)).expect("readable");
         let same = SecretsKey::parse(&digits).expect("a key");
-        let opened = Secrets::load(Path::new("/nonexistent"), Some(&same)).expect("given").expect("there");
+        let opened = load(Path::new("/nonexistent"), Some(&same)).expect("given");
         assert_eq!(opened.open("a", &sealed.expect("sealed")).expect("opens"), b"text");
-        assert!(matches!(SecretsKey::parse("ab"), Err(SecretsError::Environment)));
+        assert!(matches!(SecretsKey::parse("ab"), Err(SecretsError::Environment(KEY_ENV))));
         assert!(!format!("{same:?}").contains(digits.trim_end()));
     }
 
     #[test]
     fn fingerprints_are_of_one_key_context_and_text() {
         let dir = tempfile::tempdir().expect("a directory");
-        let secrets = Secrets::make(dir.path()).expect("made");
+        let secrets = make(dir.path());
         let print = secrets.fingerprint("a", b"text");
         assert_eq!((print.len(), &print), (64, &secrets.fingerprint("a", b"text")));
-        let other = Secrets::make(dir.path()).expect("made");
+        let other = make(dir.path());
         let others = [
             secrets.fingerprint("b", b"text"),
             secrets.fingerprint("a", b"t"),
@@ -320,7 +389,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         for text in ["", "ab", &"g".repeat(64), &"a".repeat(66)] {
             std::fs::write(dir.path().join(FILE), text).expect("written");
-            let error = Secrets::load(dir.path(), None).expect_err("spoilt").to_string();
+            let error = SecretsKey::load(dir.path(), None).expect_err("spoilt").to_string();
             assert!(error.contains(FILE), "{error}");
         }
     }

@@ -160,6 +160,7 @@ pub struct Quotas {
     pub openapi_values_max: usize,
     /// An integration's answer to TestInvokeMethod.
     pub test_invoke_body_bytes_max: usize,
+    pub domain_name_access_associations_max: usize,
     pub api_keys_max: usize,
     pub usage_plans_max: usize,
     pub usage_plans_per_api_key_max: usize,
@@ -200,6 +201,7 @@ impl Default for Quotas {
             openapi_depth_max: 100,
             openapi_values_max: 1_000_000,
             test_invoke_body_bytes_max: 10 << 20,
+            domain_name_access_associations_max: 100,
             api_keys_max: 10_000,
             usage_plans_max: 300,
             usage_plans_per_api_key_max: 10,

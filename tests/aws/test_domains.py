@@ -121,7 +121,7 @@ def test_domains_that_cannot_be_are_refused(v2, acm, wildcard):
         ("x.example.com", {"SecurityPolicy": "TLS_1_0"}, "TLS_1_0' is not supported"),
         ("x.example.com", {"SecurityPolicy": "SecurityPolicy_TLS13_1_2_PQ_2025_09"}, "post-quantum"),
         ("x.example.com", {"SecurityPolicy": "TLS_9"}, "doesn't exist"),
-        ("x.example.com", {"EndpointType": "PRIVATE"}, "PRIVATE is not supported"),
+        ("x.example.com", {"EndpointType": "PRIVATE"}, "one of REGIONAL, EDGE"),
         ("x.example.com", {"OwnershipVerificationCertificateArn": NO_SUCH}, "is not supported"),
         ("x.execute-api.us-east-1.localhost", {}, "addresses of APIs"),
     ]
@@ -283,3 +283,59 @@ def test_the_default_endpoint_is_closed_and_opened(v1, v2):
     assert "true or false" in refused(v1.update_rest_api, restApiId=rest_id, patchOperations=wrong)
     other = [{"op": "replace", "path": "/id", "value": "x"}]
     assert "Invalid patch path /id" in refused(v1.update_rest_api, restApiId=rest_id, patchOperations=other)
+
+
+def private_domain(v1, name, arn, **arguments):
+    return v1.create_domain_name(
+        domainName=name, certificateArn=arn, endpointConfiguration={"types": ["PRIVATE"]}, **arguments
+    )
+
+
+def test_private_domains_and_who_may_reach_them(control, v1, v2, wildcard):
+    policy = '{"Version":"2012-10-17","Statement":[]}'
+    domain = private_domain(v1, "private.example.com", wildcard, policy=policy, tags={"a": "b"})
+    domain_id, arn = domain["domainNameId"], domain["domainNameArn"]
+    assert arn == f"arn:aws:apigateway:us-east-1:000000000000:/domainnames/private.example.com+{domain_id}"
+    assert (domain["endpointConfiguration"]["types"], domain["policy"]) == (["PRIVATE"], policy)
+    assert "distributionDomainName" not in domain and "regionalDomainName" not in domain
+    by_id = {"domainName": "private.example.com", "domainNameId": domain_id}
+    assert v1.get_domain_name(**by_id)["certificateArn"] == wildcard
+    assert refused(v1.get_domain_name, **{**by_id, "domainNameId": "other"}).startswith("NotFoundException")
+    patch = [{"op": "replace", "path": "/managementPolicy", "value": "{}"}, {"op": "remove", "path": "/policy"}]
+    patched = v1.update_domain_name(**by_id, patchOperations=patch)
+    assert patched["managementPolicy"] == "{}" and "policy" not in patched
+    patch = [{"op": "replace", "path": "/endpointConfiguration/types/PRIVATE", "value": "REGIONAL"}]
+    assert "can't become REGIONAL" in refused(v1.update_domain_name, **by_id, patchOperations=patch)
+    assert v1.get_tags(resourceArn=arn)["tags"] == {"a": "b"}
+    assert v1.get_domain_names(resourceOwner="OTHER_ACCOUNTS")["items"] == []
+
+    source = {"accessAssociationSourceType": "VPCE", "accessAssociationSource": "vpce-0123456789abcdef0"}
+    made = v1.create_domain_name_access_association(domainNameArn=arn, **source, tags={"c": "d"})
+    del made["ResponseMetadata"]
+    access = made["domainNameAccessAssociationArn"]
+    assert access.endswith(f"/domainname/private.example.com+{domain_id}/vpcesource/vpce-0123456789abcdef0")
+    assert made["domainNameArn"] == arn and made["accessAssociationSource"] == "vpce-0123456789abcdef0"
+    assert v1.get_domain_name_access_associations()["items"] == [made]
+    assert v1.get_domain_name_access_associations(resourceOwner="OTHER_ACCOUNTS")["items"] == []
+    assert v1.get_tags(resourceArn=access)["tags"] == {"c": "d"}
+    create = v1.create_domain_name_access_association
+    assert "already associated" in refused(create, domainNameArn=arn, **source)
+    assert "vpce-" in refused(create, domainNameArn=arn, **{**source, "accessAssociationSource": "x"})
+    v1.create_domain_name(domainName="public.example.com", certificateArn=wildcard)
+    public = v1.get_domain_name(domainName="public.example.com")["domainNameArn"]
+    assert "private custom domain name" in refused(create, domainNameArn=public, **source)
+    policy_on_public = {"domainName": "public2.example.com", "certificateArn": wildcard, "policy": "{}"}
+    assert "private" in refused(v1.create_domain_name, **policy_on_public)
+    settings = [line for line in control.status_lines() if line.endswith("not yet enforced")]
+    assert any("private domain names, which aren't served" in line for line in settings)
+
+    v1.delete_domain_name_access_association(domainNameAccessAssociationArn=access)
+    assert refused(v1.delete_domain_name_access_association, domainNameAccessAssociationArn=access)
+    access = create(domainNameArn=arn, **source)["domainNameAccessAssociationArn"]
+    reject = {"domainNameAccessAssociationArn": access, "domainNameArn": arn}
+    v1.reject_domain_name_access_association(**reject)
+    assert refused(v1.reject_domain_name_access_association, **reject).startswith("NotFoundException")
+    create(domainNameArn=arn, **source)
+    v1.delete_domain_name(**by_id)
+    assert v1.get_domain_name_access_associations()["items"] == []
+    v1.delete_domain_name(domainName="public.example.com")

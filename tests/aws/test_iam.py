@@ -2,12 +2,14 @@
 
 import json
 import re
+import subprocess
 
 import pytest
 from botocore.exceptions import ClientError
 
 from conftest import client
 from test_requests import error_of
+from turnpike import BINARIES, DEADLINE_S
 
 ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
@@ -193,3 +195,27 @@ def test_users_may_manage_themselves_where_a_policy_says_so(iam, user, turnpike)
     iam.create_user(UserName="somebody-else")
     assert error_of(own_iam.create_access_key, UserName="somebody-else")[0] == "AccessDenied"
     iam.delete_user(UserName="somebody-else")
+
+
+def test_the_secrets_key_is_replaced_while_control_serves(own_turnpike):
+    iam = client("iam", own_turnpike)
+    iam.create_user(UserName="ann")
+    iam.put_user_policy(UserName="ann", PolicyName="all", PolicyDocument=json.dumps(ALL))
+    key = iam.create_access_key(UserName="ann")["AccessKey"]
+    credentials = {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
+    file = own_turnpike.directory / "secrets.key"
+    before = file.read_text()
+    done = subprocess.run(
+        [BINARIES / "turnpike-control", "rotate-secrets-key", "--data-dir", own_turnpike.directory],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(file) in done.stdout and file.read_text() != before
+    assert file.stat().st_mode & 0o777 == 0o600
+    client("apigateway", own_turnpike, **credentials).get_rest_apis()
+    own_turnpike.control.kill()
+    own_turnpike.start_control()
+    client("apigateway", own_turnpike, **credentials).get_rest_apis()

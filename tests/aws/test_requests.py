@@ -64,8 +64,6 @@ def test_a_signature_for_another_body_is_refused(turnpike):
 @pytest.mark.parametrize(
     "service,operation,arguments,name",
     [
-        ("apigateway", "get_api_keys", {}, "GetApiKeys"),
-        ("apigateway", "create_usage_plan", {"name": "x"}, "CreateUsagePlan"),
         ("apigatewayv2", "list_portals", {}, "ListPortals"),
     ],
 )

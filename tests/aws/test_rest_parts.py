@@ -194,6 +194,14 @@ def test_a_model_is_made_read_updated_and_deleted(v1, key):
     assert error_of(v1.get_model, **own) == ("NotFoundException", 404, "Invalid model name specified: Pet")
 
 
+def test_models_of_version_2_have_templates_too(v2):
+    api_id = v2.create_api(Name="a", ProtocolType="WEBSOCKET", RouteSelectionExpression="$request.body.x")["ApiId"]
+    schema = json.dumps({"type": "object", "properties": {"n": {"type": "integer"}}})
+    made = v2.create_model(ApiId=api_id, Name="Pet", ContentType="application/json", Schema=schema)
+    template = v2.get_model_template(ApiId=api_id, ModelId=made["ModelId"])["Value"]
+    assert '"n" : $inputRoot.n' in template
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
@@ -255,7 +263,7 @@ def test_gateway_responses_have_defaults(v1, key):
     assert len(page["items"]) == 20 and [item["responseType"] for item in rest["items"]] == ["WAF_FILTERED"]
 
 
-def test_a_gateway_response_is_put_updated_and_reset(v1, key):
+def test_a_gateway_response_is_put_updated_and_reset(turnpike, v1, key):
     own = {**key, "responseType": "ACCESS_DENIED"}
     header = "gatewayresponse.header.Access-Control-Allow-Origin"
     put = v1.put_gateway_response(
@@ -293,6 +301,8 @@ def test_a_gateway_response_is_put_updated_and_reset(v1, key):
     assert v1.delete_gateway_response(**own)["ResponseMetadata"]["HTTPStatusCode"] == 202
     assert v1.get_gateway_response(**own)["statusCode"] == "403"
     assert error_of(v1.delete_gateway_response, **own)[:2] == ("NotFoundException", 404)
+    [listed] = [line for line in turnpike.status_lines() if key["restApiId"] in line]
+    assert "gateway response" in listed, "customised ones aren't used yet, and status says so"
     assert error_of(v1.get_gateway_response, **key, responseType="NONE")[0] == "ValidationException"
 
 
@@ -350,7 +360,17 @@ def test_documentation_is_imported(v1, key):
     overwritten = v1.import_documentation_parts(**key, mode="overwrite", body=elsewhere)
     assert len(overwritten["warnings"]) == 1
     assert [item["id"] for item in v1.get_documentation_parts(**key)["items"]] == overwritten["ids"]
-    for body in (b"{", b"{}", document(({"type": "NONE"}, {}))):
+    yaml = b"""
+openapi: 3.0.1
+x-amazon-apigateway-documentation:
+  documentationParts:
+    - location: {type: API}
+      properties: {c: 4}
+"""
+    v1.import_documentation_parts(**key, body=yaml)
+    [whole] = v1.get_documentation_parts(**key, type="API")["items"]
+    assert json.loads(whole["properties"]) == {"c": 4}
+    for body in (b"", b"{", b"{}", document(({"type": "NONE"}, {}))):
         assert error_of(v1.import_documentation_parts, **key, body=body)[0] == "BadRequestException"
 
 

@@ -77,3 +77,27 @@ def test_rules_lead_before_mappings(turnpike, v1, v2, acm, origin):
         wait_for(lambda: answers("/pets/7"), lambda found: found == 403)
     for api_id in (old, new, beta):
         v1.delete_rest_api(restApiId=api_id)
+
+
+def test_rules_are_read_listed_and_refused(v1, v2, acm, origin):
+    api_id = rest_stage(v1, origin, "listed")
+    with domain(v2, acm, "listed.example.com") as name:
+        first = v2.create_routing_rule(DomainName=name, **rule(api_id, 30, [("x-a", "*b*")], "x"))
+        assert first["Conditions"] == rule(api_id, 30, [("x-a", "*b*")], "x")["Conditions"]
+        assert first["RoutingRuleArn"].endswith(f"/domainnames/{name}/routingrules/{first['RoutingRuleId']}")
+        v2.create_routing_rule(DomainName=name, **rule(api_id, 20))
+        assert [rule["Priority"] for rule in v2.list_routing_rules(DomainName=name)["RoutingRules"]] == [20, 30]
+        pages = v2.get_paginator("list_routing_rules").paginate(DomainName=name, PaginationConfig={"PageSize": 1})
+        assert [rule["Priority"] for page in pages for rule in page["RoutingRules"]] == [20, 30]
+        here = {"DomainName": name, "RoutingRuleId": first["RoutingRuleId"]}
+        assert v2.get_routing_rule(**here)["Priority"] == 30
+        for call, arguments, expected in [
+            (v2.put_routing_rule, {**here, **rule(api_id, 20)}, "ConflictException"),
+            (v2.create_routing_rule, {"DomainName": name, **rule(api_id, 1_000_000, [("a", "x*y")])}, "BadRequestException"),
+            (v2.create_routing_rule, {"DomainName": name, **rule("none", 5)}, "BadRequestException"),
+            (v2.get_routing_rule, {"DomainName": name, "RoutingRuleId": "none"}, "NotFoundException"),
+        ]:
+            with pytest.raises(ClientError) as raised:
+                call(**arguments)
+            assert raised.value.response["Error"]["Code"] == expected
+    v1.delete_rest_api(restApiId=api_id)

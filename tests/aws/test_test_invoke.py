@@ -6,7 +6,9 @@ import threading
 
 import pytest
 
+import pki
 from test_client_certificates import error_of
+from test_upstream_tls import origin_of  # noqa: F401
 from test_vpc_links import targets  # noqa: F401
 
 
@@ -163,3 +165,26 @@ def test_a_vpc_link_leads_to_its_targets(v1, pet, origin, targets):  # noqa: F81
     targets.put("--vpc-link", link, document={"targets": [{"host": host, "port": int(port)}]})
     request = seen(v1.test_invoke_method(**place, pathWithQueryString="/pets/7"))
     assert (request["target"], request["headers"]["host"]) == ("/7", "pets.internal")
+
+
+def test_tls_targets_are_verified_and_shown_a_certificate(v1, pet, origin_of, targets):  # noqa: F811
+    made = v1.generate_client_certificate()
+    authority = pki.issue("an authority of the tests", authority=True)
+    tls_origin = origin_of(
+        pki.issue("pets.internal", ["pets.internal"], by=authority), clients=made["pemEncodedCertificate"]
+    )
+    arn = "arn:aws:elasticloadbalancing:us-east-1:000000000000:loadbalancer/net/x/1"
+    link = v1.create_vpc_link(name="l", targetArns=[arn])["id"]
+    place = pet("https://pets.internal/{id}", connectionType="VPC_LINK", connectionId=link)
+    shown = {"clientCertificateId": made["clientCertificateId"], "pathWithQueryString": "/pets/7"}
+
+    def put(**tls):
+        targets.put("--vpc-link", link, document={"targets": [tls_origin.target], "tls": tls})
+        return v1.test_invoke_method(**place, **shown)
+
+    assert put()["status"] == 504, "nobody knows the authority"
+    ca = authority.certificate.decode()
+    assert put(caPem=ca, serverName="cats.internal")["status"] == 504, "it has another name"
+    answer = put(caPem=ca)
+    assert seen(answer) == {"host": "pets.internal", "client": f"Turnpike client certificate {made['clientCertificateId']}"}
+    assert "Sending request to https://pets.internal/7" in answer["log"]

@@ -27,11 +27,15 @@ impl From<TooLarge> for ApiError {
 /// # Errors
 /// When the body isn't an OpenAPI document.
 pub(super) fn read(view: &View<'_>, body: &[u8]) -> Result<Document, ApiError> {
-    let (account, quotas) = (&view.settings.account, &view.settings.quotas);
-    let limits =
-        DocumentLimits { depth_max: quotas.openapi_depth_max, values_max: quotas.openapi_values_max };
+    let account = &view.settings.account;
     let substitutes = Substitutes { account: &account.id, region: &account.region };
-    Ok(Document::read(body, limits, &substitutes)?)
+    Ok(Document::read(body, limits(view), &substitutes)?)
+}
+
+/// What a document may cost.
+pub(super) fn limits(view: &View<'_>) -> DocumentLimits {
+    let quotas = &view.settings.quotas;
+    DocumentLimits { depth_max: quotas.openapi_depth_max, values_max: quotas.openapi_values_max }
 }
 
 /// What is made of the base path.

@@ -111,6 +111,11 @@ impl Members {
         Ok(())
     }
 
+    /// Takes a string where an empty one is as good as absent.
+    pub(super) fn text(&mut self, name: &str, chars_max: usize) -> Result<Option<String>, ApiError> {
+        Ok(self.string(name, chars_max)?.filter(|text| !text.is_empty()))
+    }
+
     pub(super) fn boolean(&mut self, name: &str) -> Result<Option<bool>, ApiError> {
         match self.take(name) {
             None => Ok(None),

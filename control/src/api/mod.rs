@@ -18,6 +18,7 @@ mod json;
 mod links;
 mod listener;
 mod members;
+mod model_template;
 mod operations;
 mod reply;
 mod server;
@@ -32,7 +33,7 @@ pub use error::ApiError;
 pub(crate) use json::parse as unique_json;
 pub use listener::{BoundedListener, BoundedStream};
 pub use server::{Api, router};
-pub use status::{STATUS_PATH, Status, StatusGateway, StatusGroup, StatusUnenforced};
+pub use status::{STATUS_PATH, Status, StatusGateway, StatusGroup, StatusRefusedRoute, StatusUnenforced};
 
 /// What clients sign their calls for; both services of APIs share it.
 pub const SIGNING_NAME: &str = "apigateway";

@@ -1,5 +1,5 @@
 //! What `turnpike-control status` shows: the newest version, which gateway serves which, how many targets there are, and
-//! what is configured but does nothing yet.
+//! what is configured but does nothing yet, or makes routes answer errors.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::error::ApiError;
 use super::server::Api;
-use crate::change::{Unenforced, View};
+use crate::change::{RefusedRoute, Unenforced, View};
 use crate::compile::{GroupOwner, Reference, ReferenceKind};
 use crate::model::{HttpVpcLink, IntegrationTargets, LinkTargets, RestVpcLink};
 use crate::store::StoreError;
@@ -26,6 +26,27 @@ pub struct Status {
     /// Absent in what an older control answers.
     #[serde(default)]
     pub unenforced: Vec<StatusUnenforced>,
+    /// [`REFUSED_ROUTES_MAX`] of them at most; likewise.
+    #[serde(default)]
+    pub refused_routes: Vec<StatusRefusedRoute>,
+    /// How many there are.
+    #[serde(default)]
+    pub refused_routes_total: usize,
+}
+
+/// Refused routes that are listed.
+const REFUSED_ROUTES_MAX: usize = 1_000;
+
+/// A route that answers 500, because it asks for what gateways don't do yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusRefusedRoute {
+    pub api_id: String,
+    pub stage: String,
+    /// The stage's, or its canary's.
+    pub deployment_id: String,
+    /// `GET /pets/{id}`, `$default`
+    pub route: String,
+    pub reason: String,
 }
 
 /// A setting that is stored and shown, without effect on what is served.
@@ -70,12 +91,25 @@ impl Status {
         let unenforced = unenforced.into_iter().map(|Unenforced { api_id, stage, setting }| {
             StatusUnenforced { api_id, stage, setting: setting.to_owned() }
         });
-        Ok(Self { version, gateways: gateways.collect(), groups, unenforced: unenforced.collect() })
+        let refused = api.control.refused_routes().await.map_err(|error| ApiError::internal(&*error))?;
+        Ok(Self {
+            version,
+            gateways: gateways.collect(),
+            groups,
+            unenforced: unenforced.collect(),
+            refused_routes_total: refused.len(),
+            refused_routes: refused.into_iter().take(REFUSED_ROUTES_MAX).map(shown).collect(),
+        })
     }
 
     pub(super) fn to_json(&self) -> Value {
         serde_json::json!(self)
     }
+}
+
+fn shown(refused: RefusedRoute) -> StatusRefusedRoute {
+    let RefusedRoute { api_id, stage, deployment_id, route, reason } = refused;
+    StatusRefusedRoute { api_id, stage, deployment_id, route, reason }
 }
 
 fn groups(view: &View<'_>) -> Result<Vec<StatusGroup>, StoreError> {

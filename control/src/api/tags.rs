@@ -10,8 +10,8 @@ use super::error::ApiError;
 use super::members::check_tags;
 use crate::change::{Change, View};
 use crate::model::{
-    Api, ApiKey, ClientCertificate, DomainName, Entity, HttpApi, HttpStage, HttpVpcLink, Part, RestApi,
-    RestStage, RestVpcLink, Tags, UsagePlan,
+    Api, ApiKey, ClientCertificate, DomainAccess, DomainName, Entity, HttpApi, HttpStage, HttpVpcLink, Part,
+    RestApi, RestStage, RestVpcLink, Tags, UsagePlan,
 };
 
 pub(super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -64,7 +64,7 @@ macro_rules! tagged {
     };
 }
 
-tagged! { ApiKey ClientCertificate DomainName HttpApi HttpStage HttpVpcLink RestApi RestStage RestVpcLink UsagePlan }
+tagged! { ApiKey ClientCertificate DomainAccess DomainName HttpApi HttpStage HttpVpcLink RestApi RestStage RestVpcLink UsagePlan }
 
 /// Whether the tags are to be kept as they are now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,12 @@ fn visit(view: &View<'_>, arn: &str, see: See<'_>) -> Result<(), ApiError> {
         ["restapis", id, "stages", name] => of_part::<RestStage>(view, id, name, see)?,
         ["apis", id] => of_api::<HttpApi>(view, id, see)?,
         ["apis", id, "stages", name] => of_part::<HttpStage>(view, id, name, see)?,
-        ["domainnames", name] => of_entity::<DomainName>(view, &name.to_ascii_lowercase(), see)?,
+        // A private domain's has an id after the name, which has no '+' itself.
+        ["domainnames", named] => {
+            let name = named.split('+').next().unwrap_or(named);
+            of_entity::<DomainName>(view, &name.to_ascii_lowercase(), see)?
+        }
+        ["domainnameaccessassociations", ref id @ ..] => of_entity::<DomainAccess>(view, &id.join("/"), see)?,
         ["clientcertificates", id] => of_entity::<ClientCertificate>(view, id, see)?,
         ["usageplans", id] => of_entity::<UsagePlan>(view, id, see)?,
         ["apikeys", id] => of_entity::<ApiKey>(view, id, see)?,
@@ -99,11 +104,14 @@ fn visit(view: &View<'_>, arn: &str, see: See<'_>) -> Result<(), ApiError> {
     }
 }
 
-/// What follows `arn:aws:apigateway:REGION::/`.
+/// What follows `arn:aws:apigateway:REGION:ACCOUNT:/`; most have no account.
 fn segments<'a>(view: &View<'_>, arn: &'a str) -> Result<Vec<&'a str>, ApiError> {
     let fields: Vec<&str> = arn.splitn(6, ':').collect();
     match fields[..] {
-        ["arn", _, "apigateway", region, "", path] if region == view.settings.account.region => {
+        ["arn", _, "apigateway", region, account, path]
+            if region == view.settings.account.region
+                && (account.is_empty() || account == view.settings.account.id) =>
+        {
             let path = path.strip_prefix('/').ok_or_else(|| invalid(arn))?;
             Ok(path.split('/').collect())
         }

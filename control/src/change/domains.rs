@@ -55,7 +55,9 @@ impl Change<'_> {
         if !self.touched.account && !self.has_mapped_stages()? {
             return Ok(false);
         }
-        let domains: Vec<DomainName> = self.tx.entities()?;
+        let mut domains: Vec<DomainName> = self.tx.entities()?;
+        // Whoever made one private asked that nobody reach it but by a VPC endpoint.
+        domains.retain(|domain| domain.private.is_none());
         let mut changed = self.fill_certificates(&domains)?;
         changed |= self.fill_trust_stores(&domains)?;
         let unit = self.account_unit(domains)?;

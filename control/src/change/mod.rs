@@ -6,6 +6,7 @@ mod deploy;
 mod domains;
 mod plans;
 mod recompile;
+mod refused;
 mod rehearse;
 mod source;
 mod unenforced;
@@ -13,6 +14,7 @@ mod upstreams;
 
 pub use audit::{AuditRecord, AuditedDocument, Deed};
 pub(crate) use deploy::DEPLOYMENT_ID_LEN;
+pub use refused::RefusedRoute;
 pub use unenforced::Unenforced;
 
 use std::collections::BTreeSet;

@@ -306,6 +306,11 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
             low.test_invoke_body_bytes_max,
             default.test_invoke_body_bytes_max,
         )?,
+        domain_name_access_associations_max: positive(
+            "domain-name-access-associations-max",
+            low.domain_name_access_associations_max,
+            default.domain_name_access_associations_max,
+        )?,
         api_keys_max: positive("api-keys-max", low.api_keys_max, default.api_keys_max)?,
         usage_plans_max: positive("usage-plans-max", low.usage_plans_max, default.usage_plans_max)?,
         usage_plans_per_api_key_max: positive(

@@ -19,6 +19,7 @@ mod options;
 mod output;
 mod plan;
 mod route;
+mod secrets_key;
 mod serve;
 mod signals;
 mod stage;
@@ -37,7 +38,7 @@ use deploy::{DeployArgs, RollbackArgs};
 use diff::DiffArgs;
 use domain::DomainArgs;
 use key::KeyArgs;
-use options::{ServeArgs, StatusArgs, UpArgs};
+use options::{ServeArgs, StatusArgs, StoreArgs, UpArgs};
 use plan::PlanArgs;
 use route::RouteArgs;
 use stage::StageArgs;
@@ -122,6 +123,12 @@ enum Command {
     /// It is there whole in the end, or not at all. The key that secrets are encrypted with is taken from
     /// TURNPIKE_SECRETS_KEY, from secrets.key in the data directory, or from the backup, if it is in there.
     Restore(RestoreArgs),
+    /// Replace the key that opens the store's secrets, while control may be serving.
+    ///
+    /// The new one is made in secrets.key in the data directory; where TURNPIKE_SECRETS_KEY gives the key, it is the one
+    /// that TURNPIKE_NEXT_SECRETS_KEY gives. Nothing is encrypted again: what the key opens is the key that the store
+    /// was made with. Whoever has an older copy of the store and the old key can still read that copy.
+    RotateSecretsKey(StoreArgs),
     /// Print a script that lets a shell complete this command line.
     ///
     /// For bash: turnpike-control completions bash > /etc/bash_completion.d/turnpike-control
@@ -147,6 +154,7 @@ impl Cli {
                 Command::Targets(args) => targets::run(args).await,
                 Command::Backup(args) => backup::write(args),
                 Command::Restore(args) => backup::restore(args),
+                Command::RotateSecretsKey(args) => secrets_key::rotate(args),
                 Command::Api(args) => api::run(args).await,
                 Command::Route(args) => route::run(args).await,
                 Command::Stage(args) => stage::run(args).await,

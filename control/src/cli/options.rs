@@ -262,6 +262,9 @@ pub(super) struct LowArgs {
     /// Characters of all policies of a user together, white space apart [default: 2048]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_USER_POLICIES_CHARS_MAX", value_name = "CHARACTERS")]
     pub(super) user_policies_chars_max: Option<usize>,
+    /// Access associations of private custom domain names [default: 100]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_DOMAIN_NAME_ACCESS_ASSOCIATIONS_MAX", value_name = "ASSOCIATIONS")]
+    pub(super) domain_name_access_associations_max: Option<usize>,
     /// API keys [default: 10000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_API_KEYS_MAX", value_name = "KEYS")]
     pub(super) api_keys_max: Option<usize>,
@@ -360,7 +363,7 @@ impl LowArgs {
             authorizers_per_api_max models_per_api_max request_validators_per_api_max
             documentation_parts_per_api_max documentation_versions_per_api_max
             auto_deployments_kept client_certificates_max vpc_links_max certificates_max domain_names_max
-            mappings_per_domain_name_max api_keys_max usage_plans_max usage_plans_per_api_key_max
+            mappings_per_domain_name_max domain_name_access_associations_max api_keys_max usage_plans_max usage_plans_per_api_key_max
             stages_per_usage_plan_max throttled_methods_per_usage_plan_stage_max truststore_dir
             acme_directory_url acme_contact acme_ca_file acme_request_timeout_ms acme_publish_timeout_ms
             acme_order_timeout_ms acme_orders_max acme_tries_max acme_retry_s_min acme_retry_s_max

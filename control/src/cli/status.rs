@@ -3,7 +3,7 @@
 use super::call::{Answer, Caller};
 use super::options::{Output, StatusArgs};
 use super::serve::say;
-use crate::api::{STATUS_PATH, Status, StatusUnenforced};
+use crate::api::{STATUS_PATH, Status, StatusRefusedRoute, StatusUnenforced};
 use crate::root_key::{self, ID_ENV, SECRET_ENV};
 
 pub(super) async fn run(args: StatusArgs) -> Result<(), String> {
@@ -60,6 +60,10 @@ fn describe(status: &Status) -> String {
         lines.push(format!("{}: {targets}{unused}", group.name));
     }
     lines.extend(status.unenforced.iter().map(describe_unenforced));
+    lines.extend(status.refused_routes.iter().map(describe_refused));
+    if let Some(more @ 1..) = status.refused_routes_total.checked_sub(status.refused_routes.len()) {
+        lines.push(format!("{more} more routes answer 500"));
+    }
     lines.join("\n")
 }
 
@@ -68,6 +72,11 @@ fn describe_unenforced(unenforced: &StatusUnenforced) -> String {
     let owner = api_id.as_ref().map_or_else(|| "account".to_owned(), |api_id| format!("API {api_id}"));
     let stage = stage.as_ref().map(|stage| format!(", stage {stage}")).unwrap_or_default();
     format!("{owner}{stage}, {setting}: not yet enforced")
+}
+
+fn describe_refused(refused: &StatusRefusedRoute) -> String {
+    let StatusRefusedRoute { api_id, stage, deployment_id, route, reason } = refused;
+    format!("API {api_id}, stage {stage}, deployment {deployment_id}, {route}: answers 500, since {reason}")
 }
 
 #[cfg(test)]
@@ -96,7 +105,16 @@ mod tests {
             setting(Some("a"), None, "compression"),
             setting(Some("a"), Some("prod"), "caching"),
         ];
-        let body = serde_json::to_string(&Status { version: 7, gateways, groups, unenforced }).expect("JSON");
+        let refused_routes = vec![StatusRefusedRoute {
+            api_id: "a".to_owned(),
+            stage: "prod".to_owned(),
+            deployment_id: "d".to_owned(),
+            route: "GET /pets".to_owned(),
+            reason: "its authorizer isn't asked yet".to_owned(),
+        }];
+        let status =
+            Status { version: 7, gateways, groups, unenforced, refused_routes, refused_routes_total: 3 };
+        let body = serde_json::to_string(&status).expect("JSON");
         let told = describe(&status_of(&Answer { status: 200, body }).expect("read back"));
         assert_eq!(
             told,
@@ -104,7 +122,9 @@ mod tests {
              gateway c serves version 5, refused version 7: too large\n\
              VPC link l: 1 target\nintegration i of API a: 0 targets, no stage leads to it\n\
              account, usage plans: not yet enforced\nAPI a, compression: not yet enforced\n\
-             API a, stage prod, caching: not yet enforced"
+             API a, stage prod, caching: not yet enforced\n\
+             API a, stage prod, deployment d, GET /pets: answers 500, since its authorizer isn't asked yet\n\
+             2 more routes answer 500"
         );
     }
 

@@ -41,6 +41,7 @@ type HttpLine = (&'static str, fn(&HttpAsked<'_>) -> bool);
 /// The first line that applies is the reason: protections come before integrations.
 const REST_METHOD: &[RestLine] = &[
     ("the API's resource policy isn't enforced yet", |asked| asked.api.policy.is_some()),
+    ("private APIs aren't kept private yet", |asked| asked.api.endpoint_type == "PRIVATE"),
     ("the authorization AWS_IAM isn't enforced yet", |asked| authorizes(asked, AuthorizationType::AwsIam)),
     ("Lambda authorizers aren't asked yet", |asked| authorizes(asked, AuthorizationType::Custom)),
     ("Cognito user pools aren't asked yet", |asked| authorizes(asked, AuthorizationType::CognitoUserPools)),
@@ -108,7 +109,6 @@ const HTTP_ROUTE: &[HttpLine] = &[
 
 const REST_API: &[Line<RestApi>] = &[
     ("minimumCompressionSize", |api| api.compression_bytes_min.is_some()),
-    ("endpointConfiguration PRIVATE", |api| api.endpoint_type == "PRIVATE"),
     ("securityPolicy", |api| api.security_policy.is_some()),
     ("endpointAccessMode", |api| api.endpoint_access_mode.is_some()),
 ];
@@ -149,8 +149,11 @@ const HTTP_STAGE: &[Line<HttpStage>] = &[
 const PARTS: &[(&str, &str)] = &[(GatewayResponse::KIND, "gateway response")];
 
 /// Entities of the account, by their kind in the store, that do nothing.
-const ENTITIES: &[(&str, &str)] =
-    &[("api-key", "API keys"), ("usage-plan", "throttles and quotas of usage plans")];
+const ENTITIES: &[(&str, &str)] = &[
+    ("api-key", "API keys"),
+    ("domain-name-access-association", "access associations of private domain names, which aren't served"),
+    ("usage-plan", "throttles and quotas of usage plans"),
+];
 
 /// Why the method is refused, if it is.
 #[must_use]

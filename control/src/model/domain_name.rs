@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entity, RoutingMode, Tags};
+use super::{Entity, PrivateDomain, RoutingMode, Tags};
 
 /// A domain name's own limit (RFC 1035 2.3.4), and a label's.
 const NAME_BYTES_MAX: usize = 253;
@@ -21,7 +21,7 @@ pub struct DomainName {
     pub certificate_name: Option<String>,
     /// When it got the certificate, in seconds since 1970.
     pub certificate_at_s: i64,
-    /// `EDGE` or `REGIONAL`: kept for the caller, the same thing here.
+    /// `EDGE` or `REGIONAL`: kept for the caller, the same thing here; or `PRIVATE`.
     pub endpoint_type: String,
     /// One that [`super::security_policy`] takes.
     pub security_policy: String,
@@ -31,6 +31,9 @@ pub struct DomainName {
     /// Kept for the caller: a gateway answers at the addresses that it is given.
     #[serde(default)]
     pub dual_stack: bool,
+    /// With the endpoint type `PRIVATE`, and only then.
+    #[serde(default)]
+    pub private: Option<PrivateDomain>,
     pub tags: Tags,
 }
 

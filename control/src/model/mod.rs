@@ -9,6 +9,7 @@ mod canary;
 mod certificate;
 mod client_certificate;
 mod documentation;
+mod domain_access;
 mod domain_name;
 mod gateway_response;
 mod http;
@@ -41,6 +42,7 @@ pub use documentation::{
     DocumentationLocation, DocumentationPart, DocumentationSnapshot, DocumentationVersion,
     documentation_kinds,
 };
+pub use domain_access::{DomainAccess, PrivateDomain, access_id, check_vpc_endpoint};
 pub use domain_name::{ApiMapping, DomainName, MutualTls, check_mapping_key, parse_domain_name};
 pub use gateway_response::{GatewayResponse, gateway_response_types};
 pub use http::{

@@ -12,6 +12,7 @@ pub mod backup;
 mod entities;
 mod error;
 mod journal;
+pub mod keys;
 mod lease;
 mod lock;
 mod pool;
@@ -40,11 +41,11 @@ pub use published::{Slot, UNITS_KEPT_VERSIONS};
 pub use tx::{Page, Tx};
 pub use url::{StoreUrl, UrlError};
 
-use crate::secrets::{Secrets, SecretsKey};
+use crate::secrets::Secrets;
 use crate::settings::StoreSettings;
 use lock::DataDirLock;
 use postgres::Postgres;
-use sql::{Sql, values};
+use sql::Sql;
 use sqlite::Sqlite;
 
 /// An open store.
@@ -74,7 +75,7 @@ impl Store {
             .map_err(|source| StoreError::DataDir { path: data_dir.to_owned(), source })?;
         let lock = DataDirLock::take(data_dir)?;
         let backend = Backend::open(data_dir, settings)?;
-        let secrets = secrets_of(data_dir, settings.secrets_key.as_ref(), &backend)?;
+        let secrets = keys::unlock(data_dir, settings.secrets_key.as_ref(), &backend)?;
         let store = Self { backend, secrets, newest: watch::Sender::new(0), _lock: lock };
         store.announce(store.read::<_, StoreError>(|tx| tx.version())?);
         if let Backend::Postgres(postgres) = &store.backend {
@@ -193,27 +194,6 @@ fn announce(newest: &watch::Sender<u64>, version: u64) {
         *known = version.max(*known);
         newer
     });
-}
-
-/// What the probe says, and where.
-const PROBE: &str = "the store's secrets";
-
-/// The key that the store was encrypted with: the one that is given, or the data directory's. Makes one for a store
-/// that has none yet; of several processes that are started on a new store, one does. A kill between the file and the
-/// row leaves a key that the next start takes.
-fn secrets_of(data_dir: &Path, given: Option<&SecretsKey>, backend: &Backend) -> Result<Secrets, StoreError> {
-    backend.write(|sql| {
-        let probe: Option<Vec<u8>> = sql.row("SELECT probe FROM secrets", values![])?;
-        let Some(probe) = probe else {
-            let secrets = Secrets::load(data_dir, given)?.map_or_else(|| Secrets::make(data_dir), Ok)?;
-            let probe = secrets.seal_bytes(PROBE, PROBE.as_bytes())?;
-            sql.execute("INSERT INTO secrets (one, probe) VALUES (1, ?)", values![&probe])?;
-            return Ok(secrets);
-        };
-        let secrets = Secrets::load(data_dir, given)?.ok_or_else(|| Secrets::missing(data_dir))?;
-        secrets.open_bytes(PROBE, &probe).map_err(|_| Secrets::wrong(data_dir, given))?;
-        Ok(secrets)
-    })
 }
 
 /// Only its owner may look into it: it holds the root access key.

@@ -6,7 +6,7 @@
 pub(super) const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 
 /// What makes each version from the one before it; the first makes a store from nothing.
-pub(super) const STEPS: [&str; 5] = [APIS, ENTITIES, REFERENCES, PROCESSES, AUDIT];
+pub(super) const STEPS: [&str; 6] = [APIS, ENTITIES, REFERENCES, PROCESSES, AUDIT, DATA_KEY];
 
 /// - `api`: one row an API, of either kind.
 /// - `part`: what belongs to an API, by kind and id; `name` is a second unique name.
@@ -115,4 +115,9 @@ const AUDIT: &str = "
         resource TEXT NOT NULL,
         doc TEXT NOT NULL
     );
+";
+
+/// - `secrets.data_key`: what secrets are encrypted with, itself encrypted; none in stores of earlier versions.
+const DATA_KEY: &str = "
+    ALTER TABLE secrets ADD COLUMN data_key BLOB;
 ";

@@ -206,3 +206,16 @@ fn a_store_serves_its_domains_after_a_restart() {
     assert_eq!(account(&moved).domains, account_before.domains);
     assert_eq!(account(&moved).endpoint_suffix, "example.net");
 }
+
+#[test]
+fn a_private_domain_is_kept_and_not_served() {
+    let (_dir, inside) = start();
+    let arn = import(&inside, &["*.example.com"], None);
+    domain(&inside, "public.example.com", &json!({"certificateArn": arn}));
+    let before = inside.root();
+    let body = json!({
+        "domainName": "private.example.com", "certificateArn": arn, "endpointConfiguration": {"types": ["PRIVATE"]},
+    });
+    inside.client.expect(201, "POST", "/domainnames", &body.to_string());
+    assert_eq!(inside.root(), before, "nothing of it is published");
+}

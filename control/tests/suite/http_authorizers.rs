@@ -220,8 +220,11 @@ fn models_are_schemas_with_names() {
     );
     assert_eq!((&told["name"], &told["description"]), (&json!("Cat"), &Value::Null));
     assert_eq!(told["schema"], "{\"type\":\"string\"}");
+    let template = read(&inside.client, &format!("{one}/template"));
+    assert!(template["value"].as_str().expect("a template").contains("$inputRoot"), "{template}");
     let xml = json!({"name": "Xml", "schema": "<x/>", "contentType": "application/xml"});
-    make(&inside.client, &models, &xml);
+    let xml = make(&inside.client, &models, &xml).text("modelId");
+    inside.client.refused(400, BAD, "no JSON schema", "GET", &format!("{models}/{xml}/template"), "");
     refused(
         &inside.client,
         "POST",

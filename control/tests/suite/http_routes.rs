@@ -62,8 +62,7 @@ fn routes_that_ask_for_protection_are_never_served_open() {
             other => panic!("{name}: {other:?}"),
         }
     }
-    let open =
-        change(&inside.client, &made, &json!({"authorizationType": "NONE", "authorizationScopes": []}));
+    let open = change(&inside.client, &made, &json!({"authorizationType": "NONE"}));
     assert_eq!((&open["authorizerId"], &open["authorizationScopes"]), (&Value::Null, &Value::Null));
     assert_eq!(served().proxy().expect("a proxy").host, "h");
     assert_eq!(leads("$default").proxy().expect("a proxy").port, 3_000, "others go on");

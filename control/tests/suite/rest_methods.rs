@@ -205,3 +205,51 @@ fn a_method_that_asks_for_protection_is_refused_until_it_is_redeployed_without()
     rest.patch("/stages/s", &json!([{"op": "replace", "path": "/deploymentId", "value": first}]));
     assert!(refusal().is_some(), "back to the first");
 }
+
+#[test]
+fn a_method_refers_to_what_is_there_and_a_clone_takes_it_along() {
+    let rest = Rest::start();
+    let token = json!({
+        "name": "a", "type": "TOKEN", "identitySource": "method.request.header.Authorization",
+        "authorizerUri": "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/arn:aws:lambda:us-east-1:000000000000:function:f/invocations",
+    });
+    let authorizer = rest.call(201, "POST", "/authorizers", &token).text("id");
+    let validator = json!({"name": "v", "validateRequestBody": true});
+    let validator = rest.call(201, "POST", "/requestvalidators", &validator).text("id");
+    let members = json!({"requestModels": {"application/json": "Empty"}, "requestValidatorId": validator});
+    let path = rest.method("GET", members);
+    let set = |path: &str, value: &str| json!({"op": "replace", "path": path, "value": value});
+    let patched =
+        rest.patch(&path, &json!([set("/authorizationType", "CUSTOM"), set("/authorizerId", &authorizer)]));
+    let expected = json!({
+        "apiKeyRequired": false, "authorizationType": "CUSTOM", "authorizerId": authorizer, "httpMethod": "GET",
+        "requestModels": {"application/json": "Empty"}, "requestValidatorId": validator,
+    });
+    assert_eq!(patched, expected);
+    let other = "Invalid authorizer ID specified";
+    rest.unpatched(400, BAD, other, &path, &set("/authorizationType", "COGNITO_USER_POOLS"));
+    let declared = json!({"responseModels": {"application/json": "Error"}});
+    rest.call(201, "PUT", &format!("{path}/responses/500"), &declared);
+
+    let clone = json!({"name": "copy", "cloneFrom": rest.id}).to_string();
+    let clone = rest.inside.client.expect(201, "POST", "/restapis", &clone).text("id");
+    let of_clone =
+        |path: &str| rest.inside.client.expect(200, "GET", &format!("/restapis/{clone}{path}"), "").body;
+    assert_eq!(of_clone(&path), rest.get(&path));
+    for parts in ["/authorizers", "/models", "/requestvalidators"] {
+        assert_eq!(of_clone(parts), rest.get(parts), "{parts}");
+    }
+
+    let integration = json!({"type": "HTTP_PROXY", "httpMethod": "GET", "uri": "http://h/"});
+    rest.call(201, "PUT", &format!("{path}/integration"), &integration);
+    let refusal = |members: &Value| {
+        rest.patch(&path, members);
+        rest.deploy();
+        crate::rest_integrations::refusal(&rest)
+    };
+    assert_eq!(refusal(&json!([])).as_deref(), Some("Lambda authorizers aren't asked yet"));
+    let open = json!([set("/authorizationType", "NONE")]);
+    assert_eq!(refusal(&open).as_deref(), Some("the request validator isn't enforced yet"));
+    assert_eq!(rest.get(&path)["authorizerId"], Value::Null);
+    assert_eq!(refusal(&json!([set("/requestValidatorId", "")])), None);
+}

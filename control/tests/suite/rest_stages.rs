@@ -86,6 +86,13 @@ fn a_stages_members_are_patched() {
         (&json!("0.5"), &json!("AVAILABLE"))
     );
     assert_eq!(patched["tracingEnabled"], true);
+    let part = json!({"location": {"type": "API"}, "properties": "{\"description\": \"d\"}"});
+    rest.call(201, "POST", "/documentation/parts", &part);
+    rest.call(201, "POST", "/documentation/versions", &json!({"documentationVersion": "v1"}));
+    let documented = rest.patch("/stages/s", &json!([set("/documentationVersion", "v1")]));
+    assert_eq!(documented["documentationVersion"], "v1");
+    let bare = rest.patch("/stages/s", &json!([set("/documentationVersion", "")]));
+    assert_eq!(bare["documentationVersion"], Value::Null);
     let cleared = json!([{"op": "remove", "path": "/variables"}, set("/cacheClusterSize", "237")]);
     let cleared = rest.patch("/stages/s", &cleared);
     assert_eq!((&cleared["variables"], &cleared["cacheClusterSize"]), (&Value::Null, &json!("237")));

@@ -10,11 +10,12 @@ use super::error::ApiError;
 use super::members::Members;
 use crate::change::{Change, View};
 use crate::model::{
-    ApiMapping, Certificate, DEFAULT_SECURITY_POLICY, DomainName, MutualTls, RoutingMode, RoutingRule, Tags,
-    new_id, parse_domain_name, security_policy,
+    ApiMapping, Certificate, DEFAULT_SECURITY_POLICY, DomainAccess, DomainName, MutualTls, PrivateDomain,
+    RoutingMode, RoutingRule, Tags, new_id, parse_domain_name, security_policy,
 };
 
 const ALIAS_ID_LEN: usize = 10;
+const PRIVATE: &str = "PRIVATE";
 const IP_ADDRESS_TYPE_CHARS_MAX: usize = 64;
 const IP_ADDRESS_TYPES: [&str; 2] = ["ipv4", "dualstack"];
 
@@ -28,6 +29,10 @@ pub(super) struct Wanted {
     pub(super) truststore: Option<WantedTruststore>,
     pub(super) routing_mode: Option<RoutingMode>,
     pub(super) dual_stack: Option<bool>,
+    /// Who may call a private domain, as JSON; empty for everybody.
+    pub(super) policy: Option<String>,
+    /// Who may make associations with a private domain, as JSON; empty for everybody.
+    pub(super) management_policy: Option<String>,
 }
 
 #[derive(Debug)]
@@ -43,6 +48,31 @@ pub(super) struct WantedTruststore {
 pub(super) fn named(view: &View<'_>, name: &str) -> Result<DomainName, ApiError> {
     let found = view.tx.entity("", &name.to_ascii_lowercase())?;
     found.ok_or_else(|| ApiError::not_found("Invalid domain name identifier specified"))
+}
+
+/// The domain that a call's path names, and `domainNameId` if it is private.
+///
+/// # Errors
+/// When there is no such domain.
+pub(super) fn of_call(view: &View<'_>, call: &Call) -> Result<DomainName, ApiError> {
+    let domain = named(view, call.parameter(0))?;
+    match call.query_value("domainNameId")? {
+        Some(id) if domain.private.as_ref().is_none_or(|private| private.id != id) => {
+            Err(ApiError::not_found("Invalid domain name identifier specified"))
+        }
+        _ => Ok(domain),
+    }
+}
+
+/// Whether a list is asked for what other accounts have, of which there is none.
+pub(super) fn owned_by_others(call: &Call) -> Result<bool, ApiError> {
+    match call.query_value("resourceOwner")?.as_deref() {
+        None | Some("SELF") => Ok(false),
+        Some("OTHER_ACCOUNTS") => Ok(true),
+        Some(other) => Err(ApiError::bad_request(format!(
+            "resourceOwner has to be one of SELF, OTHER_ACCOUNTS, not '{other}'"
+        ))),
+    }
 }
 
 /// # Errors
@@ -67,7 +97,12 @@ pub(super) fn create(
     if wanted.certificate_arn.is_none() {
         return Err(ApiError::bad_request("A certificate is required: name the ARN of one"));
     }
-    let id = new_id(ALIAS_ID_LEN).map_err(|error| ApiError::internal(&error))?;
+    let new_id = || new_id(ALIAS_ID_LEN).map_err(|error| ApiError::internal(&error));
+    let private = match wanted.endpoint_type.as_deref() {
+        Some(PRIVATE) => Some(PrivateDomain { id: new_id()?, policy: None, management_policy: None }),
+        _ => None,
+    };
+    let id = new_id()?;
     let mut domain = DomainName {
         name,
         alias: format!("d-{id}"),
@@ -79,6 +114,7 @@ pub(super) fn create(
         mutual_tls: None,
         routing_mode: RoutingMode::default(),
         dual_stack: false,
+        private,
         tags,
     };
     apply(change, &mut domain, wanted)?;
@@ -100,7 +136,7 @@ pub(super) fn apply(
     }
     domain.certificate_name = wanted.certificate_name.or_else(|| domain.certificate_name.take());
     if let Some(endpoint_type) = wanted.endpoint_type {
-        check_endpoint_type(&endpoint_type)?;
+        check_endpoint_type(&endpoint_type, domain)?;
         domain.endpoint_type = endpoint_type;
     }
     if let Some(policy) = wanted.security_policy {
@@ -111,6 +147,7 @@ pub(super) fn apply(
         domain.mutual_tls = mutual_tls(change, domain.mutual_tls.take(), truststore)?;
         change.recompile_trust_store(&domain.name);
     }
+    set_policies(domain, wanted.policy, wanted.management_policy)?;
     domain.routing_mode = wanted.routing_mode.unwrap_or(domain.routing_mode);
     domain.dual_stack = wanted.dual_stack.unwrap_or(domain.dual_stack);
     change.tx.put_entity(domain)?;
@@ -140,17 +177,31 @@ pub(super) fn ip_address_type(domain: &DomainName) -> &'static str {
     IP_ADDRESS_TYPES[usize::from(domain.dual_stack)]
 }
 
-/// Removes the domain with its mappings and routing rules; what both versions of the operation do.
+/// Removes the domain with its mappings, routing rules and access associations; what both versions of the operation do.
 ///
 /// # Errors
 /// When there is no such domain.
 pub(super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    let domain = named(change, call.parameter(0))?;
+    let domain = of_call(change, call)?;
+    for access in change.tx.entities_using::<DomainAccess>(&domain.name)? {
+        change.tx.delete_entity::<DomainAccess>("", &access.id)?;
+    }
     change.tx.delete_entities_of::<ApiMapping>(&domain.name)?;
     change.tx.delete_entities_of::<RoutingRule>(&domain.name)?;
     change.tx.delete_entity::<DomainName>("", &domain.name)?;
     change.recompile_account();
     Ok(Value::Null)
+}
+
+/// A private domain's ARN has its account and its id, too.
+pub(super) fn arn_of(view: &View<'_>, domain: &DomainName) -> String {
+    let account = &view.settings.account;
+    match &domain.private {
+        Some(PrivateDomain { id, .. }) => {
+            format!("arn:aws:apigateway:{}:{}:/domainnames/{}+{id}", account.region, account.id, domain.name)
+        }
+        None => arn(view, &domain.name),
+    }
 }
 
 pub(super) fn arn(view: &View<'_>, domain: &str) -> String {
@@ -188,14 +239,45 @@ fn check_foreign(view: &View<'_>, name: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn check_endpoint_type(endpoint_type: &str) -> Result<(), ApiError> {
-    match endpoint_type {
-        "EDGE" | "REGIONAL" => Ok(()),
-        "PRIVATE" => Err(ApiError::unsupported("The endpoint type PRIVATE")),
-        other => {
-            Err(ApiError::bad_request(format!("The endpoint type has to be EDGE or REGIONAL, not '{other}'")))
+/// A private domain stays private, and a public one public.
+fn check_endpoint_type(endpoint_type: &str, domain: &DomainName) -> Result<(), ApiError> {
+    match (endpoint_type, &domain.private) {
+        ("EDGE" | "REGIONAL", None) | (PRIVATE, Some(_)) => Ok(()),
+        ("EDGE" | "REGIONAL" | PRIVATE, _) => Err(ApiError::bad_request(format!(
+            "The endpoint type of {} can't become {endpoint_type}: make the domain name anew",
+            domain.name
+        ))),
+        (other, _) => Err(ApiError::bad_request(format!(
+            "The endpoint type has to be EDGE, REGIONAL or PRIVATE, not '{other}'"
+        ))),
+    }
+}
+
+fn set_policies(
+    domain: &mut DomainName,
+    policy: Option<String>,
+    management_policy: Option<String>,
+) -> Result<(), ApiError> {
+    let given = policy.is_some() || management_policy.is_some();
+    let Some(private) = &mut domain.private else {
+        return match given {
+            false => Ok(()),
+            true => Err(ApiError::bad_request("Policies are for private custom domain names")),
+        };
+    };
+    for (member, wanted, kept) in [
+        ("policy", policy, &mut private.policy),
+        ("managementPolicy", management_policy, &mut private.management_policy),
+    ] {
+        if let Some(text) = wanted {
+            let is_object = serde_json::from_str::<Value>(&text).is_ok_and(|value| value.is_object());
+            if !text.is_empty() && !is_object {
+                return Err(ApiError::bad_request(format!("{member} has to be a policy document in JSON")));
+            }
+            *kept = Some(text).filter(|text| !text.is_empty());
         }
     }
+    Ok(())
 }
 
 /// The id of a certificate that is good for the domain.

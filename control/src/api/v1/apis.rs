@@ -11,8 +11,8 @@ use super::api_settings::{self, PATCHES, check, check_policy};
 use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, api, models, over_quota, patch};
 use crate::change::{Change, View};
 use crate::model::{
-    DocumentationPart, GatewayResponse, Part, RequestValidator, Resource, RestApi, RestAuthorizer, RestModel,
-    new_id,
+    DocumentationPart, GatewayResponse, IntegrationTargets, Part, RequestValidator, Resource, RestApi,
+    RestAuthorizer, RestModel, new_id,
 };
 
 const ROOT_RESOURCE_ID_LEN: usize = 10;
@@ -70,7 +70,7 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
 
 /// The API that is cloned, if one is named.
 fn take_source(view: &View<'_>, members: &mut Members) -> Result<Option<RestApi>, ApiError> {
-    let id = members.string("cloneFrom", NAME_CHARS_MAX)?.filter(|id| !id.is_empty());
+    let id = members.text("cloneFrom", NAME_CHARS_MAX)?;
     id.map(|id| api(view, &id)).transpose()
 }
 
@@ -103,7 +103,8 @@ fn clone_parts(change: &Change<'_>, from: &str, to: &str) -> Result<(), ApiError
     clone_kind::<RestModel>(change, from, to)?;
     clone_kind::<RequestValidator>(change, from, to)?;
     clone_kind::<GatewayResponse>(change, from, to)?;
-    clone_kind::<DocumentationPart>(change, from, to)
+    clone_kind::<DocumentationPart>(change, from, to)?;
+    clone_kind::<IntegrationTargets>(change, from, to)
 }
 
 fn clone_kind<P: Part>(change: &Change<'_>, from: &str, to: &str) -> Result<(), ApiError> {

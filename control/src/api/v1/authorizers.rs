@@ -97,10 +97,7 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
 pub(in super::super) fn test(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
     let (_, authorizer) = of_call::<RestAuthorizer>(view, call)?;
     let kind = authorizer.kind.name();
-    Err(ApiError::unsupported(format!(
-        "TestInvokeAuthorizer of the {kind} authorizer '{}' (authorizers don't run yet): it",
-        authorizer.name
-    )))
+    Err(ApiError::unsupported(format!("TestInvokeAuthorizer of an authorizer of type {kind}")))
 }
 
 /// Keeps the authorizer, if it can be one.

@@ -13,7 +13,7 @@ use crate::model::{ApiMapping, DomainName, RestApi};
 const NONE: &str = "(none)";
 
 pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    let domain = domains::named(change, call.parameter(0))?;
+    let domain = domains::of_call(change, call)?;
     let mut members = call.members()?;
     let api_id = members.required("restApiId", NAME_CHARS_MAX)?;
     let key = base_path(members.string("basePath", NAME_CHARS_MAX)?.unwrap_or_default())?;
@@ -27,13 +27,13 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
 }
 
 pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
-    let domain = domains::named(view, call.parameter(0))?;
+    let domain = domains::of_call(view, call)?;
     Ok(answer(&mapping(view, &domain, call.parameter(1))?))
 }
 
 /// Those of more than one segment too, which only version 2 of the API makes.
 pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
-    let domain = domains::named(view, call.parameter(0))?;
+    let domain = domains::of_call(view, call)?;
     let paging = call.paging(&PAGING)?;
     let page = view.tx.entity_page(&domain.name, &paging.after, paging.limit)?;
     Ok(page_answer(&page, &PAGING, answer))
@@ -66,7 +66,7 @@ fn set_api_id(mapping: &mut ApiMapping, patch: &Patch) -> Result<(), ApiError> {
 }
 
 pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    let domain = domains::named(change, call.parameter(0))?;
+    let domain = domains::of_call(change, call)?;
     let mut mapping = mapping(change, &domain, call.parameter(1))?;
     patch::apply(&PATCHES, &mut mapping, call.members()?, answer)?;
     check_api(change, &mapping.api_id)?;
@@ -75,7 +75,7 @@ pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<V
 }
 
 pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    let domain = domains::named(change, call.parameter(0))?;
+    let domain = domains::of_call(change, call)?;
     let mapping = mapping(change, &domain, call.parameter(1))?;
     mappings::delete(change, &mapping)?;
     Ok(Value::Null)

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::call::{Call, page_answer};
 use super::super::error::ApiError;
-use super::super::json;
+use super::super::imports::limits;
 use super::super::members::Members;
 use super::documented::locations;
 use super::parts::{Shown, new_part_id, of_call, page_of};
@@ -14,6 +14,7 @@ use super::patch::{self, REPLACE, Table, Wording, rule};
 use super::{NAME_CHARS_MAX, PAGING, URI_CHARS_MAX, api, over_quota};
 use crate::change::{Change, View};
 use crate::model::{DocumentationLocation, DocumentationPart, documentation_kinds};
+use crate::openapi::read_text;
 
 /// An arbitrary bound, above what AWS takes.
 const PROPERTIES_CHARS_MAX: usize = 300 * 1_024;
@@ -93,8 +94,8 @@ pub(in super::super) fn import(change: &mut Change<'_>, call: &Call) -> Result<V
         }
     };
     let fail_on_warnings = call.query_flag("failonwarnings")?;
-    let document = json::parse(&call.body)
-        .map_err(|error| ApiError::bad_request(format!("The OpenAPI document isn't JSON: {error}")))?;
+    let document = read_text(&call.body, limits(change))
+        .map_err(|error| ApiError::bad_request(format!("Invalid OpenAPI input: {error}")))?;
     let imported = import_document(change, &api.id, &document, overwrite)?;
     if fail_on_warnings && !imported.warnings.is_empty() {
         let warnings = imported.warnings.join("; ");
@@ -109,16 +110,13 @@ pub(in super::super) fn import(change: &mut Change<'_>, call: &Call) -> Result<V
 
 /// What came of an import.
 #[derive(Debug, Default)]
-pub(in super::super) struct Imported {
-    pub(in super::super) ids: Vec<String>,
-    pub(in super::super) warnings: Vec<String>,
+struct Imported {
+    ids: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// Adds the document's parts to the API's, or replaces those by them.
-///
-/// # Errors
-/// When a part isn't one, or there would be too many.
-pub(in super::super) fn import_document(
+fn import_document(
     change: &Change<'_>,
     api_id: &str,
     document: &Value,

@@ -12,6 +12,7 @@ use crate::change::{Change, View};
 use crate::model::{DomainName, RoutingMode};
 
 const VERSION_CHARS_MAX: usize = 64;
+const POLICY_CHARS_MAX: usize = 8_192;
 /// How this version calls what leads from paths to stages.
 const MAPPING: &str = "BASE_PATH_MAPPING";
 
@@ -30,6 +31,11 @@ const PATCHES: Table<Patched> = Table {
         rule("/endpointAccessMode", REPLACE, |_, patch| only(patch, "BASIC")),
         rule("/endpointConfiguration/ipAddressType", REPLACE, set_ip_address_type),
         rule("/endpointConfiguration/types/{type}", REPLACE, set_endpoint_type),
+        rule("/managementPolicy", ADD_REPLACE_REMOVE, |patched, patch| {
+            patched.wanted.management_policy =
+                Some(patch.optional_text(POLICY_CHARS_MAX)?.unwrap_or_default());
+            Ok(())
+        }),
         rule("/mutualTlsAuthentication", REMOVE, drop_truststore),
         rule("/mutualTlsAuthentication/truststoreUri", ADD_REPLACE, |patched, patch| {
             truststore(patched).uri = Some(patch.text(URI_CHARS_MAX)?);
@@ -38,6 +44,10 @@ const PATCHES: Table<Patched> = Table {
         rule("/mutualTlsAuthentication/truststoreUri", REMOVE, drop_truststore),
         rule("/mutualTlsAuthentication/truststoreVersion", ADD_REPLACE_REMOVE, |patched, patch| {
             truststore(patched).version = patch.optional_text(VERSION_CHARS_MAX)?;
+            Ok(())
+        }),
+        rule("/policy", ADD_REPLACE_REMOVE, |patched, patch| {
+            patched.wanted.policy = Some(patch.optional_text(POLICY_CHARS_MAX)?.unwrap_or_default());
             Ok(())
         }),
         rule("/regionalCertificateArn", ADD_REPLACE, set_certificate_arn),
@@ -65,17 +75,20 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
 }
 
 pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
-    Ok(answer(view, &domains::named(view, call.parameter(0))?))
+    Ok(answer(view, &domains::of_call(view, call)?))
 }
 
 pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
     let paging = call.paging(&PAGING)?;
+    if domains::owned_by_others(call)? {
+        return Ok(json!({PAGING.items: []}));
+    }
     let page = view.tx.entity_page::<DomainName>("", &paging.after, paging.limit)?;
     Ok(page_answer(&page, &PAGING, |domain| answer(view, domain)))
 }
 
 pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    let domain = domains::named(change, call.parameter(0))?;
+    let domain = domains::of_call(change, call)?;
     let mut patched = Patched { domain, wanted: Wanted::default() };
     patch::apply(&PATCHES, &mut patched, call.members()?, |patched| answer(change, &patched.domain))?;
     let Patched { mut domain, wanted } = patched;
@@ -114,6 +127,8 @@ fn take(members: &mut Members) -> Result<Wanted, ApiError> {
         truststore: take_truststore(members)?,
         routing_mode: routing_mode.map(|mode| routing_mode_of(&mode)).transpose()?,
         dual_stack,
+        policy: members.string("policy", POLICY_CHARS_MAX)?.filter(|policy| !policy.is_empty()),
+        management_policy: None,
     })
 }
 
@@ -151,7 +166,6 @@ fn refuse_the_rest(mut members: Members) -> Result<(), ApiError> {
         "certificateChain",
         "certificatePrivateKey",
         "ownershipVerificationCertificateArn",
-        "policy",
     ])?;
     members.finish()
 }
@@ -200,13 +214,16 @@ fn only(patch: &Patch, supported: &str) -> Result<(), ApiError> {
 fn answer(view: &View<'_>, domain: &DomainName) -> Value {
     let mut answer = json!({
         "domainName": domain.name,
-        "domainNameArn": domains::arn(view, &domain.name),
+        "domainNameArn": domains::arn_of(view, domain),
+        "domainNameId": domain.private.as_ref().map(|private| &private.id),
         "domainNameStatus": "AVAILABLE",
         "endpointConfiguration": {
             "types": [domain.endpoint_type],
             "ipAddressType": domains::ip_address_type(domain),
         },
+        "managementPolicy": domain.private.as_ref().and_then(|private| private.management_policy.as_ref()),
         "mutualTlsAuthentication": domain.mutual_tls.as_ref().map(domains::mutual_tls_answer),
+        "policy": domain.private.as_ref().and_then(|private| private.policy.as_ref()),
         "routingMode": domain.routing_mode.name(MAPPING),
         "securityPolicy": domain.security_policy,
         "tags": domain.tags,
@@ -222,7 +239,9 @@ fn answer(view: &View<'_>, domain: &DomainName) -> Value {
             answer["certificateArn"] = arn.into();
             answer["certificateName"] = domain.certificate_name.clone().into();
             answer["certificateUploadDate"] = domain.certificate_at_s.into();
-            answer["distributionDomainName"] = domains::alias(view, domain).into();
+            if domain.private.is_none() {
+                answer["distributionDomainName"] = domains::alias(view, domain).into();
+            }
         }
     }
     compact(answer)

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::super::error::ApiError;
-use crate::model::{INTEGRATION_REQUEST, METHOD_REQUEST, METHODS, Method, MethodResponse, link_variable};
+use crate::model::{INTEGRATION_REQUEST, METHOD_REQUEST, METHODS, Method, MethodResponse};
 
 const PARAMETERS_MAX: usize = 100;
 /// AWS's.
@@ -161,7 +161,7 @@ pub(super) fn check_status_code(code: &str) -> Result<(), ApiError> {
 fn is_free_source(source: &str) -> bool {
     let quoted = source.len() >= 2 && source.starts_with('\'') && source.ends_with('\'');
     let named = ["context.", "stageVariables."].iter().any(|prefix| after(source, prefix, &[""]).is_some());
-    quoted || named || link_variable(source).is_some()
+    quoted || named
 }
 
 /// The body, or what a JSON path finds in it.

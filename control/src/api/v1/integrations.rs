@@ -77,19 +77,20 @@ fn take(view: &View<'_>, mut members: Members, resource_id: &str) -> Result<Rest
     let behavior = members.choice("passthroughBehavior", &PASSTHROUGH_BEHAVIORS)?;
     let integration = RestIntegration {
         kind,
-        method: text(&mut members, "httpMethod", NAME_CHARS_MAX)?,
-        uri: text(&mut members, "uri", URI_CHARS_MAX)?,
+        method: members.text("httpMethod", NAME_CHARS_MAX)?,
+        uri: members.text("uri", URI_CHARS_MAX)?,
         timeout_ms: members.integer("timeoutInMillis", TIMEOUT_MS_MIN..=ceiling)?.unwrap_or(ceiling),
         request_parameters: members.strings("requestParameters")?.unwrap_or_default(),
         request_templates: members.strings_or_null("requestTemplates")?.unwrap_or_default(),
         passthrough_behavior: behavior.unwrap_or_else(|| PASSTHROUGH_BEHAVIORS[0].to_owned()),
         content_handling: members.enumerated(INPUT, "contentHandling", &CONTENT_HANDLINGS)?,
-        credentials: text(&mut members, "credentials", URI_CHARS_MAX)?,
-        cache_namespace: text(&mut members, "cacheNamespace", NAME_CHARS_MAX)?
+        credentials: members.text("credentials", URI_CHARS_MAX)?,
+        cache_namespace: members
+            .text("cacheNamespace", NAME_CHARS_MAX)?
             .unwrap_or_else(|| resource_id.to_owned()),
         cache_key_parameters: members.list("cacheKeyParameters")?.unwrap_or_default(),
         connection_id: take_connection(&mut members)?,
-        integration_target: text(&mut members, "integrationTarget", URI_CHARS_MAX)?,
+        integration_target: members.text("integrationTarget", URI_CHARS_MAX)?,
         insecure_skip_verification: take_tls_config(&mut members)?,
         // Bodies always stream here, which gives everything that buffering promises.
         response_transfer_mode: members.enumerated(
@@ -103,15 +104,10 @@ fn take(view: &View<'_>, mut members: Members, resource_id: &str) -> Result<Rest
     Ok(integration)
 }
 
-/// An empty one is none.
-fn text(members: &mut Members, name: &str, chars_max: usize) -> Result<Option<String>, ApiError> {
-    Ok(members.string(name, chars_max)?.filter(|text| !text.is_empty()))
-}
-
 /// `connectionType` and `connectionId`, which go together.
 fn take_connection(members: &mut Members) -> Result<Option<String>, ApiError> {
     let kind = members.enumerated(INPUT, "connectionType", &CONNECTION_TYPES)?;
-    let id = text(members, "connectionId", NAME_CHARS_MAX)?;
+    let id = members.text("connectionId", NAME_CHARS_MAX)?;
     match (kind.as_deref(), id) {
         (Some("VPC_LINK"), id) => Ok(Some(id.unwrap_or_default())),
         (_, Some(_)) => Err(ApiError::bad_request("connectionId needs connectionType VPC_LINK")),

@@ -64,12 +64,12 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
 fn take(mut members: Members) -> Result<Method, ApiError> {
     let authorization = members.required("authorizationType", NAME_CHARS_MAX)?;
     let method = Method {
-        operation_name: text(&mut members, "operationName")?,
+        operation_name: members.text("operationName", NAME_CHARS_MAX)?,
         authorization_type: authorization_type(&authorization)?,
-        authorizer_id: text(&mut members, "authorizerId")?,
+        authorizer_id: members.text("authorizerId", NAME_CHARS_MAX)?,
         authorization_scopes: members.list("authorizationScopes")?.unwrap_or_default(),
         api_key_required: members.boolean("apiKeyRequired")?.unwrap_or(false),
-        request_validator_id: text(&mut members, "requestValidatorId")?,
+        request_validator_id: members.text("requestValidatorId", NAME_CHARS_MAX)?,
         request_models: members.strings("requestModels")?.unwrap_or_default(),
         request_parameters: members.booleans("requestParameters")?.unwrap_or_default(),
         integration: None,
@@ -77,11 +77,6 @@ fn take(mut members: Members) -> Result<Method, ApiError> {
     };
     members.finish()?;
     Ok(method)
-}
-
-/// An empty one is none.
-fn text(members: &mut Members, name: &str) -> Result<Option<String>, ApiError> {
-    Ok(members.string(name, NAME_CHARS_MAX)?.filter(|text| !text.is_empty()))
 }
 
 fn authorization_type(name: &str) -> Result<AuthorizationType, ApiError> {

@@ -7,13 +7,13 @@ use serde_json::{Map, Value, json};
 
 use super::super::call::{Call, compact};
 use super::super::error::ApiError;
-use super::model_template;
+use super::super::model_template;
 use super::parts::{Shown, new_part_id, of_call};
 use super::patch::{self, REPLACE, Table, Wording, rule};
 use super::users::{Use, check_unused};
 use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, api, over_quota};
 use crate::change::{Change, View};
-use crate::model::{RestModel, new_id};
+use crate::model::{RestModel, check_model_name, new_id};
 
 const MODEL_ID_LEN: usize = 6;
 /// AWS's limit.
@@ -27,7 +27,10 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     let description = members.string("description", DESCRIPTION_CHARS_MAX)?;
     let schema = members.string("schema", SCHEMA_BYTES_MAX)?.unwrap_or_default();
     members.finish()?;
-    check_name(&name)?;
+    if name.is_empty() {
+        return Err(ApiError::bad_request("Model name must be non-empty"));
+    }
+    check_model_name(&name).map_err(ApiError::bad_request)?;
     if content_type.is_empty() {
         return Err(ApiError::bad_request("Model content type must be non-empty"));
     }
@@ -87,10 +90,7 @@ pub(in super::super) fn template(view: &View<'_>, call: &Call) -> Result<Value, 
     let (api_id, model) = of_call::<RestModel>(view, call)?;
     let models = view.tx.parts(&api_id)?;
     let flat = flattened(&api_id, &model, &models).unwrap_or_else(|| model.schema.clone());
-    let schema: Value = serde_json::from_str(&flat).map_err(|_| {
-        ApiError::bad_request(format!("The model '{}' has no JSON schema to make a template of", model.name))
-    })?;
-    Ok(json!({"value": model_template::of_schema(&schema)}))
+    model_template::answer(&model.name, &flat)
 }
 
 const PATCHES: Table<RestModel> = Table {
@@ -134,14 +134,6 @@ fn put(change: &Change<'_>, api_id: &str, model: &RestModel) -> Result<Value, Ap
     check_schema(change, api_id, model)?;
     change.tx.put_part(api_id, model)?;
     Ok(model.answer())
-}
-
-fn check_name(name: &str) -> Result<(), ApiError> {
-    match name {
-        "" => Err(ApiError::bad_request("Model name must be non-empty")),
-        name if name.bytes().all(|b| b.is_ascii_alphanumeric()) => Ok(()),
-        name => Err(ApiError::bad_request(format!("Model name must be alphanumeric: {name}"))),
-    }
 }
 
 /// A schema of JSON is JSON itself, and refers to models that exist.
@@ -313,11 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_content_types() {
-        assert!(check_name("Pet1").is_ok());
-        for name in ["", "a-b", "a b", "é"] {
-            assert_eq!(check_name(name).expect_err(name).status, 400);
-        }
+    fn content_types_of_json() {
         for (content_type, json) in [
             ("application/json", true),
             ("Application/JSON; charset=utf-8", true),

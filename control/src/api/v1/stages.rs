@@ -116,7 +116,7 @@ impl StageWishes {
 
 /// AWS sets it by a patch only; here a new stage can have it at once.
 fn take_client_certificate(view: &View<'_>, members: &mut Members) -> Result<Option<String>, ApiError> {
-    let id = members.string("clientCertificateId", NAME_CHARS_MAX)?.filter(|id| !id.is_empty());
+    let id = members.text("clientCertificateId", NAME_CHARS_MAX)?;
     id.map(|id| Ok(client_certificates::certificate(view, &id)?.id)).transpose()
 }
 

@@ -64,7 +64,7 @@ fn take(members: &mut Members) -> Result<Wanted, ApiError> {
     for mut configuration in configurations {
         wanted.certificate_arn = configuration.string("certificateArn", URI_CHARS_MAX)?;
         wanted.certificate_name = configuration.string("certificateName", NAME_CHARS_MAX)?;
-        wanted.endpoint_type = configuration.string("endpointType", NAME_CHARS_MAX)?;
+        wanted.endpoint_type = configuration.choice("endpointType", &["REGIONAL", "EDGE"])?;
         wanted.security_policy = configuration.string("securityPolicy", NAME_CHARS_MAX)?;
         wanted.dual_stack = domains::take_dual_stack(&mut configuration)?;
         configuration.unsupported(&["ownershipVerificationCertificateArn"])?;
@@ -101,7 +101,7 @@ fn answer(view: &View<'_>, domain: &DomainName) -> Value {
     compact(json!({
         "apiMappingSelectionExpression": "$request.basepath",
         "domainName": domain.name,
-        "domainNameArn": domains::arn(view, &domain.name),
+        "domainNameArn": domains::arn_of(view, domain),
         "domainNameConfigurations": [configuration],
         "mutualTlsAuthentication": domain.mutual_tls.as_ref().map(domains::mutual_tls_answer),
         "routingMode": domain.routing_mode.name(MAPPING),

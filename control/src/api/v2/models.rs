@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::super::call::{Call, compact};
 use super::super::error::ApiError;
 use super::super::members::Members;
+use super::super::model_template;
 use super::{
     DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, Shown, TEMPLATE_CHARS_MAX, api, check_name, check_quota, part,
     part_id,
@@ -55,6 +56,12 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
     change.tx.delete_part::<HttpModel>(&api.id, &model.id)?;
     change.redeploy(&api.id);
     Ok(Value::Null)
+}
+
+pub(in super::super) fn template(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
+    let api = api(view, call.parameter(0))?;
+    let model: HttpModel = part(view, &api.id, call.parameter(1))?;
+    model_template::answer(&model.name, &model.schema)
 }
 
 fn apply(members: &mut Members, model: &mut HttpModel) -> Result<(), ApiError> {

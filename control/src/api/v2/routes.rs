@@ -150,7 +150,9 @@ fn apply_authorization(
         let before = &route.authorization;
         let name = name.unwrap_or_else(|| before.name().to_owned());
         let id = id.or_else(|| before.authorizer_id().map(str::to_owned)).filter(|id| !id.is_empty());
-        let scopes = scopes.unwrap_or_else(|| before.scopes().to_vec());
+        // What scopes there were go with the type that they are for.
+        let kept = || if name == before.name() { before.scopes().to_vec() } else { Vec::new() };
+        let scopes = scopes.unwrap_or_else(kept);
         route.authorization = authorization(view, api, &name, id, scopes)?;
     }
     let is_open = route.authorization == RouteAuthorization::None;

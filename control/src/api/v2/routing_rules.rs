@@ -22,7 +22,7 @@ const PAGING: PagingNames =
     PagingNames { limit: "maxResults", token: "nextToken", limit_default: 100, items: "routingRules" };
 
 pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    let domain = domain(change, call)?;
+    let domain = domains::of_call(change, call)?;
     let max = change.settings.quotas.routing_rules_per_domain_name_max;
     let count = change.tx.entity_count::<RoutingRule>(&domain.name)?;
     check_room(count, max, "domain name", "routing rules", "routing_rules_per_domain_name_max")?;
@@ -31,13 +31,13 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
 }
 
 pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
-    let domain = domain(view, call)?;
+    let domain = domains::of_call(view, call)?;
     Ok(answer(view, &rule(view, &domain, call.parameter(1))?))
 }
 
 /// In the order in which they are tried.
 pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
-    let domain = domain(view, call)?;
+    let domain = domains::of_call(view, call)?;
     let mut rules: Vec<RoutingRule> = view.tx.entities_of(&domain.name)?;
     rules.sort_by_key(|rule| rule.priority);
     let named = rules.into_iter().map(|rule| (RoutingRule::priority_name(rule.priority), rule));
@@ -47,25 +47,17 @@ pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiE
 
 /// Changes a rule, all of it.
 pub(in super::super) fn put(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    let domain = domain(change, call)?;
+    let domain = domains::of_call(change, call)?;
     let before = rule(change, &domain, call.parameter(1))?;
     put_rule(change, call, &domain, before.id)
 }
 
 pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    let domain = domain(change, call)?;
+    let domain = domains::of_call(change, call)?;
     let rule = rule(change, &domain, call.parameter(1))?;
     change.tx.delete_entity::<RoutingRule>(&domain.name, &rule.id)?;
     change.recompile_account();
     Ok(Value::Null)
-}
-
-/// `domainNameId` tells private domain names of one name apart, and there are none.
-fn domain(view: &View<'_>, call: &Call) -> Result<DomainName, ApiError> {
-    match call.query_value("domainNameId")? {
-        Some(_) => Err(ApiError::unsupported("domainNameId, which is for private domain names")),
-        None => domains::named(view, call.parameter(0)),
-    }
 }
 
 fn rule(view: &View<'_>, domain: &DomainName, id: &str) -> Result<RoutingRule, ApiError> {

@@ -21,7 +21,7 @@ pub fn check_model_name(name: &str) -> Result<(), String> {
     if !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return Ok(());
     }
-    Err(format!("Model name must be alphanumeric: '{name}'"))
+    Err(format!("Model name must be alphanumeric: {name}"))
 }
 
 /// A JSON schema is a JSON object; what else it says is looked at where it is used.

@@ -53,7 +53,7 @@ const TABLES: [Table; 10] = [
     Table { name: "reference", columns: &["api_id", "stage", "family", "id"], key: 4, page_rows: 500 },
     Table { name: "root", columns: &["one", "version", "bytes"], key: 1, page_rows: 1 },
     Table { name: "compiler", columns: &["one", "revision"], key: 1, page_rows: 1 },
-    Table { name: "secrets", columns: &["one", "probe"], key: 1, page_rows: 1 },
+    Table { name: "secrets", columns: &["one", "probe", "data_key"], key: 1, page_rows: 1 },
     Table { name: "audit", columns: &["id", "actor", "operation", "resource", "doc"], key: 1, page_rows: 32 },
 ];
 

@@ -9,10 +9,11 @@ use super::file::{Header, Reader, Row};
 use super::{BackupError, Progress, Summary, TABLES};
 use crate::secrets::{Secrets, SecretsKey};
 use crate::settings::StoreSettings;
+use crate::store::keys::{self, Fit};
 use crate::store::lock::DataDirLock;
 use crate::store::schema::{SCHEMA_VERSION, STEPS};
 use crate::store::sql::{Cell, Sql, Value, values};
-use crate::store::{Backend, PROBE, StoreError, Tx, create_private_dir};
+use crate::store::{Backend, StoreError, Tx, create_private_dir};
 
 /// Reads the file to its end, and says what it holds.
 ///
@@ -51,12 +52,11 @@ pub fn restore(
     Backend::create::<BackupError>(data_dir, settings, |sql| {
         fill(sql, from, reader, progress)?;
         let (key, is_new) = key_of(data_dir, settings, from)?;
-        let secrets = Secrets::with(&key)?;
-        let probe: Option<Vec<u8>> = sql.row("SELECT probe FROM secrets", values![])?;
-        if let Some(probe) = probe {
-            let given = settings.secrets_key.as_ref();
-            secrets.open_bytes(PROBE, &probe).map_err(|_| Secrets::wrong(data_dir, given))?;
-        }
+        let secrets = match keys::fit(sql, &key)? {
+            Fit::New => Secrets::with(&key)?,
+            Fit::Right(data_key) => Secrets::with(&data_key)?,
+            Fit::Wrong => return Err(Secrets::wrong(data_dir, settings.secrets_key.as_ref()).into()),
+        };
         check_contents(sql, &secrets)?;
         // Before the store: what it encrypts can't be read without it.
         if is_new { Ok(key.keep(data_dir)?) } else { Ok(()) }

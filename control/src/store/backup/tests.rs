@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
-use super::super::tests::{Place, api, stage_slot, unit};
+use super::super::tests::{Place, api, stage_slot, take_data_key, unit};
 use super::super::{Store, sqlite};
 use super::*;
 use crate::compile::Encoded;
@@ -198,13 +198,21 @@ fn what_does_not_fit_together_is_refused() {
 #[test]
 fn older_backups_are_brought_up_to_date() {
     let from = Place::sqlite();
+    drop(from.open().expect("a new store"));
+    take_data_key(&from);
     drop(filled(&from));
     let (file, _) = write_to(&from, "backup", true).expect("written");
     let text = std::fs::read_to_string(&file).expect("readable");
+    // A column that came later.
+    let text = text.replace(",\"data_key\"]", "]");
+    let without = |line: &str| match line.starts_with("[\"secrets\"") {
+        true => line.replace(",null]", "]"),
+        false => line.to_owned(),
+    };
     let current = format!("\"schemaVersion\":{}", crate::store::schema::SCHEMA_VERSION);
     let header = text.lines().next().expect("a header").replace(&current, "\"schemaVersion\":3");
     let body: Vec<&str> = text.lines().skip(1).collect();
-    let body = body[..body.len() - 1].iter().map(|line| format!("{line}\n")).collect::<String>();
+    let body = body[..body.len() - 1].iter().map(|line| without(line) + "\n").collect::<String>();
     let whole = format!("{header}\n{body}");
     let digest = ring::digest::digest(&ring::digest::SHA256, whole.as_bytes());
     let digest: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();

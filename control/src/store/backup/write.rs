@@ -6,9 +6,10 @@ use super::file::{Header, Row, Writer};
 use super::{BackupError, FORMAT, Progress, Summary, TABLES, Table};
 use crate::secrets::{Secrets, SecretsKey};
 use crate::settings::StoreSettings;
+use crate::store::keys::{self, Fit};
 use crate::store::schema::SCHEMA_VERSION;
 use crate::store::sql::{Cell, Cells, Sql, Value, values};
-use crate::store::{Backend, PROBE, StoreError};
+use crate::store::{Backend, StoreError};
 use crate::time::now_s;
 
 /// Writes what the store holds at one moment to `to`, which must not exist, and which is there whole or not at all.
@@ -63,12 +64,10 @@ fn put_in_place(beside: &Path, to: &Path) -> Result<(), BackupError> {
 fn key_of(sql: &Sql<'_>, data_dir: &Path, settings: &StoreSettings) -> Result<String, BackupError> {
     let given = settings.secrets_key.as_ref();
     let key = SecretsKey::load(data_dir, given)?.ok_or_else(|| Secrets::missing(data_dir))?;
-    let probe: Option<Vec<u8>> = sql.row("SELECT probe FROM secrets", values![])?;
-    if let Some(probe) = probe {
-        let opened = Secrets::with(&key)?.open_bytes(PROBE, &probe);
-        opened.map_err(|_| Secrets::wrong(data_dir, given))?;
+    match keys::fit(sql, &key)? {
+        Fit::New | Fit::Right(_) => Ok(key.digits()),
+        Fit::Wrong => Err(Secrets::wrong(data_dir, given).into()),
     }
-    Ok(key.digits())
 }
 
 fn copy(

@@ -29,7 +29,7 @@ pub(super) enum Place {
 #[derive(Debug)]
 pub(super) struct Tls {
     pub(super) server_name: String,
-    /// Instead of the system's authorities.
+    /// Authorities beside the system's.
     pub(super) ca_pem: Option<String>,
     /// The client certificate, PEM, and its key, PKCS#8.
     pub(super) shown: Option<(String, Vec<u8>)>,
@@ -152,14 +152,10 @@ impl std::fmt::Display for Place {
 fn client_config(tls: &Tls) -> Result<ClientConfig, Fault> {
     let fault = |error: &dyn std::fmt::Display| Fault::Unreachable(format!("TLS can't be set up: {error}"));
     let mut roots = RootCertStore::empty();
-    match &tls.ca_pem {
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-        Some(pem) => {
-            let trusted = certificates_of(pem.as_bytes(), "caPem").map_err(|error| fault(&error))?;
-            roots.add_parsable_certificates(trusted.into_iter().map(CertificateDer::from));
-        }
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(pem) = &tls.ca_pem {
+        let trusted = certificates_of(pem.as_bytes(), "caPem").map_err(|error| fault(&error))?;
+        roots.add_parsable_certificates(trusted.into_iter().map(CertificateDer::from));
     }
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(|error| fault(&error))?;

@@ -1,12 +1,25 @@
 //! The mapping template that a model's schema suggests: it makes of a body with the schema's members the same body.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use super::error::ApiError;
 
 /// Schemas may refer to themselves.
 const DEPTH_MAX: usize = 20;
 
-/// A template in the Velocity language for bodies of this schema, whose references are all within it.
-pub(super) fn of_schema(schema: &Value) -> String {
+/// A template in the Velocity language for bodies of the schema, whose references are all within it; as `GetModelTemplate`
+/// answers it. `name` is the model's.
+///
+/// # Errors
+/// When the schema isn't JSON.
+pub(super) fn answer(name: &str, schema: &str) -> Result<Value, ApiError> {
+    let schema: Value = serde_json::from_str(schema).map_err(|_| {
+        ApiError::bad_request(format!("The model '{name}' has no JSON schema to make a template of"))
+    })?;
+    Ok(json!({"value": of_schema(&schema)}))
+}
+
+fn of_schema(schema: &Value) -> String {
     let mut text = "#set($inputRoot = $input.path('$'))\n".to_owned();
     Writer { root: schema, text: &mut text }.value(schema, "$inputRoot", 0);
     text.push('\n');
@@ -87,8 +100,6 @@ fn member(place: &str, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

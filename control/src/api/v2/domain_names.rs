@@ -67,7 +67,8 @@ fn take(members: &mut Members) -> Result<Wanted, ApiError> {
         wanted.endpoint_type = configuration.choice("endpointType", &["REGIONAL", "EDGE"])?;
         wanted.security_policy = configuration.string("securityPolicy", NAME_CHARS_MAX)?;
         wanted.dual_stack = domains::take_dual_stack(&mut configuration)?;
-        configuration.unsupported(&["ownershipVerificationCertificateArn"])?;
+        wanted.ownership_certificate_arn =
+            configuration.string("ownershipVerificationCertificateArn", URI_CHARS_MAX)?;
         // Clients send back what they were told; these are the service's to say.
         for told in ["apiGatewayDomainName", "domainNameStatus", "domainNameStatusMessage", "hostedZoneId"] {
             configuration.string(told, URI_CHARS_MAX)?;
@@ -96,6 +97,7 @@ fn answer(view: &View<'_>, domain: &DomainName) -> Value {
         "domainNameStatus": "AVAILABLE",
         "endpointType": domain.endpoint_type,
         "ipAddressType": domains::ip_address_type(domain),
+        "ownershipVerificationCertificateArn": domain.ownership_certificate_arn,
         "securityPolicy": domain.security_policy,
     }));
     compact(json!({

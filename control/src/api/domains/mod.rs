@@ -49,7 +49,11 @@ pub(super) struct WantedTruststore {
 /// When there is no such domain.
 pub(super) fn named(view: &View<'_>, name: &str) -> Result<DomainName, ApiError> {
     let found = view.tx.entity("", &name.to_ascii_lowercase())?;
-    found.ok_or_else(|| ApiError::not_found("Invalid domain name identifier specified"))
+    found.ok_or_else(unknown)
+}
+
+pub(super) fn unknown() -> ApiError {
+    ApiError::not_found("Invalid domain name identifier specified")
 }
 
 /// The domain that a call's path names, and `domainNameId` if it is private.
@@ -59,9 +63,7 @@ pub(super) fn named(view: &View<'_>, name: &str) -> Result<DomainName, ApiError>
 pub(super) fn of_call(view: &View<'_>, call: &Call) -> Result<DomainName, ApiError> {
     let domain = named(view, call.parameter(0))?;
     match call.query_value("domainNameId")? {
-        Some(id) if domain.private.as_ref().is_none_or(|private| private.id != id) => {
-            Err(ApiError::not_found("Invalid domain name identifier specified"))
-        }
+        Some(id) if domain.private.as_ref().is_none_or(|private| private.id != id) => Err(unknown()),
         _ => Ok(domain),
     }
 }

@@ -12,6 +12,7 @@ mod release;
 mod routes;
 mod rules;
 mod target_group;
+mod upstreams;
 
 use std::net::IpAddr;
 use std::sync::Arc;

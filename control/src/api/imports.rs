@@ -38,18 +38,6 @@ pub(super) fn limits(view: &View<'_>) -> DocumentLimits {
     DocumentLimits { depth_max: quotas.openapi_depth_max, values_max: quotas.openapi_values_max }
 }
 
-/// A truth in a query; absent, it is false.
-///
-/// # Errors
-/// When it is neither `true` nor `false`, or comes twice.
-pub(super) fn query_flag(call: &Call, name: &str) -> Result<bool, ApiError> {
-    match call.query_value(name)?.as_deref() {
-        None | Some("false") => Ok(false),
-        Some("true") => Ok(true),
-        Some(other) => Err(ApiError::bad_request(format!("{name} has to be true or false, not '{other}'"))),
-    }
-}
-
 /// What is made of the base path.
 ///
 /// # Errors

@@ -9,8 +9,7 @@ use std::sync::{Arc, Weak};
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 use turnpike_snapshot::{
-    AccountUnit, Endpoint, HttpProxy, HttpVersion, IntegrationKind, Protocol, Scheme, StageUnit,
-    TargetGroupUnit, Unit, UnitHash,
+    AccountUnit, HttpProxy, HttpVersion, IntegrationKind, Protocol, Scheme, StageUnit, Unit, UnitHash,
 };
 
 use super::acme::Challenges;
@@ -18,7 +17,7 @@ use super::release::RefusedRoute;
 use super::target_group::KnownGroups;
 use super::{
     Api, Backend, Canary, DEFAULT_STAGE, Domain, Integration, Release, Route, Routes, Stage, StageLog, Table,
-    TargetGroup, TargetPart, Upstream,
+    TargetPart, Upstream,
 };
 use crate::stats::StageSlot;
 use crate::tls::{DefaultCertificate, Securities, SiteError, Sites, TlsUnits, references};
@@ -310,41 +309,6 @@ impl Table {
             None => self.domains.insert(name.into(), domain),
             Some(below) => self.wildcards.insert(below.into(), domain),
         };
-    }
-
-    /// The names that its integrations and target groups connect to, each once.
-    pub(crate) fn upstream_hosts(&self) -> Vec<String> {
-        let stages = self.apis.values().flat_map(|api| api.stages.values());
-        let releases = stages.flat_map(|stage| stage.releases());
-        let upstreams = releases.flat_map(Release::integrations).map(|with| &*with.upstream);
-        let own = upstreams.filter(|upstream| upstream.group.is_none()).map(|upstream| &*upstream.host);
-        let endpoints = self.target_groups().flat_map(|(_, unit)| unit.targets.iter());
-        let grouped = endpoints.filter_map(|target| match &target.endpoint {
-            Endpoint::Host { host, .. } => Some(host.as_str()),
-            Endpoint::Srv { .. } | Endpoint::Unix { .. } => None,
-        });
-        let mut hosts: Vec<&str> = own.chain(grouped).collect();
-        hosts.sort_unstable();
-        hosts.dedup();
-        hosts.into_iter().map(str::to_owned).collect()
-    }
-
-    /// The SRV names of its target groups.
-    pub(crate) fn upstream_services(&self) -> Vec<String> {
-        let endpoints = self.target_groups().flat_map(|(_, unit)| unit.targets.iter());
-        let names = endpoints.filter_map(|target| match &target.endpoint {
-            Endpoint::Srv { name } => Some(name.clone()),
-            Endpoint::Host { .. } | Endpoint::Unix { .. } => None,
-        });
-        names.collect()
-    }
-
-    /// All target groups, as compiled and as published.
-    pub(crate) fn target_groups(&self) -> impl Iterator<Item = (&Arc<TargetGroup>, &TargetGroupUnit)> {
-        self.groups.iter().filter_map(|(group, unit)| match &**unit {
-            Unit::TargetGroup(unit) => Some((group, unit)),
-            _ => None,
-        })
     }
 }
 

@@ -75,15 +75,15 @@ impl Canary {
     }
 
     /// Whether it serves a client: the same answer for the same address, at every shard and gateway, and still yes
-    /// when the canary gets a larger share.
+    /// when the canary gets a larger share. Of an IPv6 address the network counts, since hosts change the rest at
+    /// will (RFC 8981).
     pub(crate) fn serves(&self, client: IpAddr) -> bool {
-        let mut bytes = [0; 24];
+        let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&self.seed.to_le_bytes());
-        let address = match client {
-            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-            IpAddr::V6(ip) => ip,
-        };
-        bytes[8..].copy_from_slice(&address.octets());
+        match client.to_canonical() {
+            IpAddr::V4(ip) => bytes[8..12].copy_from_slice(&ip.octets()),
+            IpAddr::V6(ip) => bytes[8..].copy_from_slice(&ip.octets()[..8]),
+        }
         // The upper bits of the product: even to one in 2^50.
         let share = (u128::from(hash_bytes(&bytes)) * 10_000) >> 64;
         share < u128::from(self.clients_per_10_000)
@@ -166,7 +166,20 @@ mod tests {
             let IpAddr::V4(ip) = client else { unreachable!() };
             assert_eq!(canary.serves(client), canary.serves(IpAddr::V6(ip.to_ipv6_mapped())));
         }
-        let served = (0..1_000_u128).filter(|n| canary.serves(IpAddr::V6(Ipv6Addr::from(n << 64)))).count();
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_client() {
+        let canary = canary("a1", 5_000);
+        let host = |network: u128, host: u128| {
+            IpAddr::V6(Ipv6Addr::from((0x2001_0db8 << 96) | (network << 64) | host))
+        };
+        let mut served = 0_usize;
+        for network in 0..1_000 {
+            let first = canary.serves(host(network, 1));
+            served += usize::from(first);
+            assert!((2..9).all(|other| canary.serves(host(network, other << 40)) == first), "{network}");
+        }
         assert!(served.abs_diff(500) <= 80, "{served}");
     }
 }

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::super::call::{Call, compact, page_answer};
+use super::super::call::{Call, compact};
 use super::super::domains::{self, Wanted, WantedTruststore};
+use super::super::entities;
 use super::super::error::ApiError;
 use super::super::members::Members;
 use super::patch::{
@@ -98,12 +99,10 @@ pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiEr
 }
 
 pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
-    let paging = call.paging(&PAGING)?;
     if domains::owned_by_others(call)? {
         return Ok(json!({PAGING.items: []}));
     }
-    let page = view.tx.entity_page::<DomainName>("", &paging.after, paging.limit)?;
-    Ok(page_answer(&page, &PAGING, |domain| answer(view, domain)))
+    entities::list(view, call, "", &PAGING, |domain| answer(view, domain))
 }
 
 pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {

@@ -16,6 +16,7 @@ mod keys;
 mod links;
 mod openapi_http;
 mod openapi_rest;
+mod openapi_whole;
 mod rest_api;
 mod rest_apis;
 mod rest_integrations;

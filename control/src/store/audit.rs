@@ -50,17 +50,16 @@ impl Tx<'_> {
     pub fn append_audit(&self, entry: &AuditEntry) -> Result<(), StoreError> {
         let sql = "INSERT INTO audit (id, actor, operation, resource, doc) VALUES (?, ?, ?, ?, ?)";
         let AuditEntry { id, actor, operation, resource, doc } = entry;
-        self.sql.execute(sql, values![id, actor, operation, resource, doc])?;
-        Ok(())
+        self.sql.run(sql, values![id, actor, operation, resource, doc])
     }
 
     /// Removes what is older than `oldest_us`, and all but the newest `records_max`.
     pub fn trim_audit(&self, oldest_us: i64, records_max: usize) -> Result<(), StoreError> {
-        self.sql.execute("DELETE FROM audit WHERE id < ?", values![&audit_id(oldest_us, "")])?;
+        self.sql.run("DELETE FROM audit WHERE id < ?", values![&audit_id(oldest_us, "")])?;
         let sql = "SELECT id FROM audit ORDER BY id DESC LIMIT 1 OFFSET ?";
         let last: Option<String> = self.sql.row(sql, values![records_max])?;
         if let Some(last) = last {
-            self.sql.execute("DELETE FROM audit WHERE id <= ?", values![&last])?;
+            self.sql.run("DELETE FROM audit WHERE id <= ?", values![&last])?;
         }
         Ok(())
     }

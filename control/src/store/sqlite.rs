@@ -45,6 +45,9 @@ impl Sqlite {
     pub(super) fn open_beside(data_dir: &Path) -> Result<Self, StoreError> {
         let path = data_dir.join(FILE);
         let failed = |source| StoreError::Open { path: path.clone(), source };
+        if !path.try_exists().map_err(|source| StoreError::Io { path: path.clone(), source })? {
+            return Err(StoreError::Absent(data_dir.to_owned()));
+        }
         let connection =
             connect(&path, OpenFlags::default() - OpenFlags::SQLITE_OPEN_CREATE).map_err(failed)?;
         let (found, known) = (version(&connection).map_err(failed)?, SCHEMA_VERSION);

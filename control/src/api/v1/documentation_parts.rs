@@ -94,7 +94,7 @@ pub(in super::super) fn import(change: &mut Change<'_>, call: &Call) -> Result<V
         }
     };
     let fail_on_warnings = call.query_flag("failonwarnings")?;
-    let document = read_text(&call.body, limits(change))
+    let document = read_text(&call.body, limits(change.settings))
         .map_err(|error| ApiError::bad_request(format!("Invalid OpenAPI input: {error}")))?;
     let imported = import_document(change, &api.id, &document, overwrite)?;
     if fail_on_warnings && !imported.warnings.is_empty() {

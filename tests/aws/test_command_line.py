@@ -123,6 +123,64 @@ def test_a_deployment_is_shown_before_it_is_made(control, origin):
     control("api", "delete", "line-diff")
 
 
+def test_a_canary_is_tried_and_promoted(turnpike, control, origin):
+    api_id = control("api", "create", "line-canary", "--type", "rest").strip()
+    control("route", "create", api_id, "GET /a", "--target", f"{origin.url}/old")
+    control("deploy", api_id, "prod")
+    assert "canary start" in control.refused("canary", "show", api_id, "prod")
+    control("route", "delete", api_id, "GET /a")
+    control("route", "create", api_id, "GET /a", "--target", "http://${stageVariables.host}/new")
+    host = origin.url.removeprefix("http://")
+    assert "100" in control("canary", "start", api_id, "prod", "--percent", "100", "--variable", f"host={host}")
+    turnpike.wait_for(api_id, "/prod/a", lambda reply: reply.status == 200 and reply.json["target"] == "/new")
+    control("canary", "set", api_id, "prod", "--percent", "0")
+    assert control.json("canary", "show", api_id, "prod")["percentTraffic"] == 0
+    turnpike.wait_for(api_id, "/prod/a", lambda reply: reply.status == 200 and reply.json["target"] == "/old")
+    control("canary", "promote", api_id, "prod")
+    turnpike.wait_for(api_id, "/prod/a", lambda reply: reply.status == 200 and reply.json["target"] == "/new")
+    stage = control.json("stage", "show", api_id, "prod")
+    assert stage["variables"] == {"host": host} and "canarySettings" not in stage
+    control("canary", "start", api_id, "prod", "--percent", "50")
+    control("canary", "remove", api_id, "prod")
+    assert "has no canary" in control.refused("canary", "remove", api_id, "prod")
+    control("api", "delete", api_id)
+
+
+DOCUMENT = """
+openapi: 3.0.1
+info: {title: line-imported, version: "1"}
+paths:
+  /pets/{id}:
+    get:
+      parameters: [{name: id, in: path, required: true, schema: {type: string}}]
+      responses: {"200": {description: fine}}
+      x-amazon-apigateway-integration:
+        {type: http_proxy, httpMethod: GET, uri: "ORIGIN/animals", payloadFormatVersion: "1.0"}
+"""
+
+
+@pytest.mark.parametrize("kind", ["http", "rest"])
+def test_documents_are_imported_and_exported(turnpike, control, origin, tmp_path, kind):
+    file = tmp_path / "pets.yaml"
+    file.write_text(DOCUMENT.replace("ORIGIN", origin.url))
+    said = control("import", file, "--type", kind, "--deploy", "prod").splitlines()
+    api_id = said[0]
+    turnpike.wait_for(api_id, "/prod/pets/7", lambda reply: reply.status == 200 and reply.json["target"] == "/animals")
+    exported = tmp_path / "exported.json"
+    control("export", api_id, "prod", "--format", "json", "--to", exported)
+    assert "/pets/{id}" in json.loads(exported.read_text())["paths"]
+    assert "can't write" in control.refused("export", api_id, "prod", "--to", exported)
+    assert control("export", api_id, "prod").startswith('---\nopenapi: ')
+    file.write_text(DOCUMENT.replace("ORIGIN", origin.url).replace("/pets/", "/owners/"))
+    control("import", file, "--api", api_id)
+    assert [route["route"] for route in control.json("route", "list", api_id)] == ["GET /owners/{id}"]
+    assert control("import", exported, "--api", api_id).splitlines()[0] == api_id
+    assert "as it is now" in control("diff", api_id, "prod"), "what export writes, import reads back the same"
+    file.write_text("openapi: 3.0.1\npaths: []\n")
+    assert "400" in control.refused("import", file)
+    control("api", "delete", api_id)
+
+
 def test_gateways_are_shown(control):
     [gateway] = control.json("gateways")
     assert gateway["id"] in control("gateways")
@@ -160,7 +218,7 @@ def test_shells_complete_the_command_line(control):
 def test_every_command_has_help(control):
     text = control("--help")
     commands = [line.split()[0] for line in text.split("Commands:")[1].splitlines() if line.startswith("  ") and line[2] not in " -"]
-    assert {"api", "route", "stage", "deploy", "diff", "rollback", "key", "plan", "domain", "gateways", "status"} <= set(commands)
+    assert {"api", "route", "stage", "deploy", "diff", "rollback", "canary", "key", "plan", "domain", "import", "export", "gateways", "status", "audit", "backup"} <= set(commands)
     for command in commands:
         if command != "help":
             assert "Usage:" in control(command, "--help")

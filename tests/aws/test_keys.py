@@ -203,6 +203,22 @@ def test_plans_and_keys_lose_a_stage_that_goes(v1, stage):
     v1.delete_usage_plan(usagePlanId=plan_id)
 
 
+def test_plans_take_stages_of_websocket_apis_and_not_of_http_apis(v1, v2):
+    selection = {"RouteSelectionExpression": "$request.body.action"}
+    sockets = v2.create_api(Name="sockets", ProtocolType="WEBSOCKET", **selection)["ApiId"]
+    http = v2.create_api(Name="http", ProtocolType="HTTP")["ApiId"]
+    for api_id in (sockets, http):
+        v2.create_stage(ApiId=api_id, StageName="prod")
+    plan_id = v1.create_usage_plan(name="plan", apiStages=[{"apiId": sockets, "stage": "prod"}])["id"]
+    refused = error_of(v1.create_usage_plan, name="plan", apiStages=[{"apiId": http, "stage": "prod"}])
+    assert refused == ("NotFoundException", 404)
+    v2.delete_stage(ApiId=sockets, StageName="prod")
+    assert v1.get_usage_plan(usagePlanId=plan_id)["apiStages"] == []
+    for api_id in (sockets, http):
+        v2.delete_api(ApiId=api_id)
+    v1.delete_usage_plan(usagePlanId=plan_id)
+
+
 def test_usage_is_what_is_left_of_the_quota(v1):
     plan_id = v1.create_usage_plan(name="plan", quota={"limit": 1000, "period": "MONTH"})["id"]
     key_ids = [key(v1, name=f"used-{at}")["id"] for at in range(3)]

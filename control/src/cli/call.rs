@@ -21,6 +21,8 @@ pub(super) struct Caller<'a> {
     pub(super) authority: &'a str,
     pub(super) key: &'a AccessKey,
     pub(super) region: &'a str,
+    /// Which content types can be read.
+    pub(super) accept: &'a str,
     /// What to do when nobody answers there: `name its address with --listen`.
     pub(super) address_hint: &'a str,
 }
@@ -42,13 +44,13 @@ impl Caller<'_> {
     }
 
     async fn ask(&self, method: &str, target: &str, body: &[u8]) -> Result<Vec<u8>, String> {
-        let Self { authority, key, region, address_hint } = self;
+        let Self { authority, key, region, accept, address_hint } = self;
         let headers = [("host".to_owned(), (*authority).to_owned())];
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let request = SignedRequest { method, path, query, headers: &headers, body };
         let signed = sign(&request, key, region, SIGNING_NAME, now_s());
         let head = format!(
-            "{method} {target} HTTP/1.1\r\nhost: {authority}\r\nx-amz-date: {}\r\nauthorization: {}\r\n\
+            "{method} {target} HTTP/1.1\r\nhost: {authority}\r\naccept: {accept}\r\nx-amz-date: {}\r\nauthorization: {}\r\n\
              content-length: {}\r\nconnection: close\r\n\r\n",
             signed.x_amz_date,
             signed.authorization,

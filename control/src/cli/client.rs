@@ -75,6 +75,12 @@ impl Client {
         parsed(&answer)
     }
 
+    /// A document as it is.
+    pub(super) async fn download(&self, target: &str, accept: &str) -> Result<String, String> {
+        let answer = self.caller(accept).call("GET", target, b"").await?;
+        refusal(&answer).map_or(Ok(answer.body), Err)
+    }
+
     pub(super) async fn get(&self, target: &str) -> Result<Value, String> {
         self.call("GET", target, b"").await
     }
@@ -127,13 +133,17 @@ impl Client {
     }
 
     async fn ask(&self, method: &str, target: &str, body: &[u8]) -> Result<Answer, String> {
-        let caller = Caller {
+        self.caller("application/json").call(method, target, body).await
+    }
+
+    fn caller<'a>(&'a self, accept: &'a str) -> Caller<'a> {
+        Caller {
             authority: &self.authority,
             key: &self.key,
             region: &self.region,
+            accept,
             address_hint: "Name its address with --endpoint-url or AWS_ENDPOINT_URL",
-        };
-        caller.call(method, target, body).await
+        }
     }
 }
 

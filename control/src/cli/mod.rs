@@ -4,6 +4,7 @@ mod api;
 mod audit;
 mod backup;
 mod call;
+mod canary;
 mod checked;
 mod client;
 mod completions;
@@ -15,6 +16,7 @@ mod gateway_child;
 mod gateways;
 mod key;
 mod lookup;
+mod openapi;
 mod options;
 mod output;
 mod plan;
@@ -32,12 +34,14 @@ use clap::{Parser, Subcommand};
 use api::ApiArgs;
 use audit::AuditArgs;
 use backup::{BackupArgs, RestoreArgs};
+use canary::CanaryArgs;
 use client::Reach;
 use completions::CompletionsArgs;
 use deploy::{DeployArgs, RollbackArgs};
 use diff::DiffArgs;
 use domain::DomainArgs;
 use key::KeyArgs;
+use openapi::{ExportArgs, ImportArgs};
 use options::{ServeArgs, StatusArgs, StoreArgs, UpArgs};
 use plan::PlanArgs;
 use route::RouteArgs;
@@ -100,6 +104,14 @@ enum Command {
     ///
     /// Each line begins with + (added), - (removed) or ~ (changed). What a deployment would be refused for, it says.
     Diff(DiffArgs),
+    /// Try a deployment on a share of a REST stage's clients; promote or remove it.
+    Canary(CanaryArgs),
+    /// Make an API of an OpenAPI document, or let one become what the document says.
+    ///
+    /// Prints the API's id, and what of the document couldn't be taken.
+    Import(ImportArgs),
+    /// Write an API as an OpenAPI document, which import reads back.
+    Export(ExportArgs),
     /// Let a stage serve an older deployment again.
     Rollback(RollbackArgs),
     /// List, show, make, change, import and delete API keys.
@@ -160,6 +172,9 @@ impl Cli {
                 Command::Stage(args) => stage::run(args).await,
                 Command::Deploy(args) => deploy::deploy(args).await,
                 Command::Diff(args) => diff::run(args).await,
+                Command::Canary(args) => canary::run(args).await,
+                Command::Import(args) => openapi::import(args).await,
+                Command::Export(args) => openapi::export(args).await,
                 Command::Rollback(args) => deploy::rollback(args).await,
                 Command::Key(args) => key::run(args).await,
                 Command::Plan(args) => plan::run(args).await,

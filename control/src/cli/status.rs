@@ -14,6 +14,7 @@ pub(super) async fn run(args: StatusArgs) -> Result<(), String> {
         authority: &settings.listen.to_string(),
         key: &key,
         region: &settings.region,
+        accept: "application/json",
         address_hint: "Name its address with --listen",
     };
     let status = status_of(&caller.call("GET", STATUS_PATH, b"").await?)?;

@@ -13,7 +13,8 @@ use super::patch;
 use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, over_quota, page_where, usage_plan_keys};
 use crate::change::{Change, View};
 use crate::model::{
-    Period, PlanQuota, PlanStage, RestStage, Throttle, UsagePlan, UsagePlanKey, method_key, new_id,
+    ApiProtocol, HttpApi, HttpStage, Period, PlanQuota, PlanStage, RestStage, Throttle, UsagePlan,
+    UsagePlanKey, method_key, new_id,
 };
 
 use changes::{CHANGES, Draft};
@@ -102,7 +103,7 @@ pub(super) fn plan(view: &View<'_>, id: &str) -> Result<UsagePlan, ApiError> {
 
 /// Adds a stage that exists and is in no other plan of the keys in this one.
 fn add_stage(view: &View<'_>, plan: &mut UsagePlan, stage: PlanStage) -> Result<(), ApiError> {
-    if view.tx.part::<RestStage>(&stage.api_id, &stage.stage)?.is_none() {
+    if !takes_keys(view, &stage)? {
         return Err(ApiError::not_found(format!("API Stage not found: {}", stage.key())));
     }
     if plan.stage(&stage.api_id, &stage.stage).is_some() {
@@ -121,6 +122,16 @@ fn add_stage(view: &View<'_>, plan: &mut UsagePlan, stage: PlanStage) -> Result<
     }
     plan.stages.push(stage);
     Ok(())
+}
+
+/// Whether it is a stage of an API whose callers can be asked for a key: a REST API or a WebSocket API.
+fn takes_keys(view: &View<'_>, stage: &PlanStage) -> Result<bool, ApiError> {
+    if view.tx.part::<RestStage>(&stage.api_id, &stage.stage)?.is_some() {
+        return Ok(true);
+    }
+    let api: Option<HttpApi> = view.tx.api(&stage.api_id)?;
+    let is_websocket = api.is_some_and(|api| api.protocol == ApiProtocol::WebSocket);
+    Ok(is_websocket && view.tx.part::<HttpStage>(&stage.api_id, &stage.stage)?.is_some())
 }
 
 /// Keeps a plan whose quota and numbers fit.

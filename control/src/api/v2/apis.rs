@@ -79,6 +79,7 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
     check_unmapped(change, &api.id, None)?;
     change.recompile_api(&api.id)?;
     change.tx.delete_api(&api.id)?;
+    change.forget_stage(&api.id, None)?;
     Ok(Value::Null)
 }
 

@@ -65,6 +65,7 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
     }
     check_unmapped(change, &api.id, Some(&stage.name))?;
     change.tx.delete_part::<HttpStage>(&api.id, &stage.name)?;
+    change.forget_stage(&api.id, Some(&stage.name))?;
     change.recompile(&api.id, &stage.name);
     Ok(Value::Null)
 }

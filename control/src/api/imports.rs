@@ -8,9 +8,7 @@ use super::dispatch::run_within;
 use super::error::ApiError;
 use super::operations::Service;
 use crate::change::Change;
-use crate::openapi::{
-    BasePathMode, Document, DocumentError, DocumentLimits, Place, Problems, Substitutes, TooLarge,
-};
+use crate::openapi::{BasePathMode, Document, DocumentError, Place, Problems, Substitutes, TooLarge};
 use crate::settings::Settings;
 
 impl From<DocumentError> for ApiError {
@@ -30,13 +28,7 @@ impl From<TooLarge> for ApiError {
 pub(super) fn read(settings: &Settings, body: &[u8]) -> Result<Document, ApiError> {
     let account = &settings.account;
     let substitutes = Substitutes { account: &account.id, region: &account.region };
-    Ok(Document::read(body, limits(settings), &substitutes)?)
-}
-
-/// What a document may cost.
-pub(super) fn limits(settings: &Settings) -> DocumentLimits {
-    let quotas = &settings.quotas;
-    DocumentLimits { depth_max: quotas.openapi_depth_max, values_max: quotas.openapi_values_max }
+    Ok(Document::read(body, settings.quotas.openapi_limits(), &substitutes)?)
 }
 
 /// What is made of the base path.

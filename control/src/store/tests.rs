@@ -173,7 +173,7 @@ fn the_audit_log_is_read_backwards_and_trimmed(place: &Place) {
     let append = |at_us: i64, actor: &str| {
         let entry = AuditEntry {
             id: audit_id(at_us, "x"),
-            actor: actor.to_owned(),
+            actor: format!("arn:aws:iam::000000000000:user/{actor}"),
             operation: "Op".to_owned(),
             resource: format!("arn:{actor}/{at_us}"),
             doc: format!("{actor} {at_us}"),

@@ -122,7 +122,7 @@ def test_domains_that_cannot_be_are_refused(v2, acm, wildcard):
         ("x.example.com", {"SecurityPolicy": "SecurityPolicy_TLS13_1_2_PQ_2025_09"}, "post-quantum"),
         ("x.example.com", {"SecurityPolicy": "TLS_9"}, "doesn't exist"),
         ("x.example.com", {"EndpointType": "PRIVATE"}, "one of REGIONAL, EDGE"),
-        ("x.example.com", {"OwnershipVerificationCertificateArn": NO_SUCH}, "is not supported"),
+        ("x.example.com", {"OwnershipVerificationCertificateArn": "x"}, "has to be the ARN"),
         ("x.execute-api.us-east-1.localhost", {}, "addresses of APIs"),
     ]
     for name, configuration, expected in table:
@@ -195,9 +195,17 @@ def test_a_domain_of_version_1_is_the_same_in_version_2(v1, v2, wildcard):
         (("replace", "/securityPolicy", "TLS_1_0"), "not supported"),
         (("replace", "/routingMode", "API_MAPPING_ONLY"), "routingMode has to be one of"),
         (("replace", "/endpointConfiguration/ipAddressType", "ipv6"), "ipAddressType has to be one of"),
-        (("remove", "/certificateArn"), "Invalid patch path"),
+        (("remove", "/regionalCertificateArn"), "only endpoint type"),
+        (("remove", "/endpointConfiguration/types", "REGIONAL"), "only endpoint type"),
     ]:
         assert expected in refused(lambda operation=operation: patched(operation))
+    # What belongs to the type that it no longer has, AWS's clients remove apart.
+    patched(("remove", "/endpointConfiguration/types", "EDGE"), ("remove", "/certificateArn"))
+    back = patched(("add", "/endpointConfiguration/types", "EDGE"), ("add", "/certificateArn", wildcard),
+                   ("replace", "/ownershipVerificationCertificateArn", wildcard))
+    assert back["endpointConfiguration"]["types"] == ["EDGE"] and back["certificateArn"] == wildcard
+    assert back["ownershipVerificationCertificateArn"] == wildcard
+    assert "ownershipVerificationCertificateArn" not in patched(("remove", "/ownershipVerificationCertificateArn"))
     assert "not certificateArn" in refused(
         v1.create_domain_name, domainName="two.example.com", certificateArn=wildcard,
         endpointConfiguration={"types": ["REGIONAL"]})

@@ -11,7 +11,9 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from test_cli import Cli
 from test_client_certificates import error_of
+from test_vpc_links import exports
 from turnpike import DEADLINE_S
 
 
@@ -156,3 +158,19 @@ def test_other_types_are_refused_by_name(v1, pets):
             assert (code, status) == ("BadRequestException", 400) and name in message
     assert error_of(v1.get_sdk_type, id="cobol")[:2] == ("NotFoundException", 404)
     assert error_of(v1.get_sdk, restApiId=pets, stageName="none", sdkType="javascript")[:2] == ("NotFoundException", 404)
+
+
+def test_the_aws_cli_writes_the_client_to_a_file(turnpike, pets, tmp_path):
+    aws = Cli(exports(turnpike), tmp_path)
+    file = tmp_path / "sdk.zip"
+    of = ("--rest-api-id", pets, "--stage-name", "prod", "--sdk-type", "javascript")
+    told = aws("apigateway", "get-sdk", *of, str(file))
+    assert told["contentType"] == "application/octet-stream"
+    names = zipfile.ZipFile(file).namelist()
+    assert sorted(names) == [f"apiGateway-js-sdk/{name}" for name in ("README.md", "apigClient.js", "package.json")]
+    arn = f"arn:aws:apigateway:us-east-1::/restapis/{pets}/stages/prod"
+    aws("apigateway", "tag-resource", "--resource-arn", arn, "--tags", "team=a,cost=b")
+    assert aws("apigateway", "get-tags", "--resource-arn", arn)["tags"] == {"team": "a", "cost": "b"}
+    aws("apigateway", "untag-resource", "--resource-arn", arn, "--tag-keys", "team", "cost")
+    stage = aws("apigateway", "get-stage", "--rest-api-id", pets, "--stage-name", "prod")
+    assert not stage.get("tags")

@@ -20,6 +20,32 @@ fn is_not_ready_before_the_first_snapshot() {
     gateway.assert_at_rest();
 }
 
+/// Gateways are upgraded before control: then the format before comes, and is on their disks.
+#[test]
+fn a_unit_of_the_format_before_is_served_and_served_again_after_a_restart() {
+    const STAGE: &[u8] = include_bytes!("../../gateway/snapshot/fuzz/corpus/unit/good-format-2-2");
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("publish.sock");
+    let options = Options::new().publish_socket(&socket).data_dir(&directory.path().join("gateway"));
+    let mut publisher = Publisher::start(&socket);
+    let mut gateway = Gateway::start(&options);
+    let units = vec![encode_unit(&account(&[])).unwrap(), (turnpike_snapshot::hash(STAGE), STAGE.to_vec())];
+    publisher.publish_encoded(1, units).unwrap();
+    gateway.wait_for_version(1);
+    let served = |gateway: &Gateway| {
+        let reply = gateway.exchange(request("PUT", "a1b2c3d4e5", "/prod/pets"));
+        assert_eq!((reply.status, reply.text()), (403, r#"{"message":"Missing Authentication Token"}"#));
+    };
+    served(&gateway);
+    gateway.process().terminate();
+    gateway.process().wait();
+    drop(publisher);
+    let gateway = Gateway::start(&options);
+    gateway.wait_for_version(1);
+    served(&gateway);
+    gateway.assert_at_rest();
+}
+
 #[test]
 fn a_new_version_serves_the_next_request_on_an_open_connection() {
     let (one, two) = two_origins();

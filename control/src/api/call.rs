@@ -204,6 +204,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_at_hand_comes_in_pages() {
+        let all = || ["a", "b", "c"].map(|name| (name.to_owned(), name)).into_iter();
+        let page = |after: &str, limit| {
+            let page = page_of(all(), &Paging { after: after.to_owned(), limit });
+            (page.items, page.last)
+        };
+        assert_eq!(page("", 2), (vec!["a", "b"], Some("b".to_owned())));
+        assert_eq!(page("b", 2), (vec!["c"], None));
+        assert_eq!(page("", 3), (vec!["a", "b", "c"], None));
+        assert_eq!(page("c", 3), (vec![], None));
+    }
+
+    #[test]
     fn query_values_are_decoded() {
         let call = call("embed=methods&embed=a%20b&x");
         assert_eq!(call.query_values("embed"), ["methods", "a b"]);

@@ -11,11 +11,11 @@ use super::reply::{Answer, Download};
 use super::tags;
 use super::turnpike::{apply, audit, diff, targets};
 use super::v1::test_invoke::Invocation;
-use super::{domains, v1, v2};
+use super::{domains, links, v1, v2};
 use crate::change::{Change, Control, Deed, View};
 use crate::model::{
     DocumentationPart, DocumentationVersion, HttpAuthorizer, HttpDeployment, HttpIntegration, HttpModel,
-    HttpRoute, HttpStage, RequestValidator, RestAuthorizer, RestModel,
+    HttpRoute, HttpStage, HttpVpcLink, RequestValidator, RestAuthorizer, RestModel, RestVpcLink,
 };
 
 /// What answers an operation.
@@ -229,10 +229,10 @@ fn v1_handler(name: &str) -> Option<Handler> {
         "GetUsage" => Handler::Look(v1::usage::get),
         "UpdateUsage" => Handler::Change(v1::usage::update),
         "CreateVpcLink" => Handler::Change(v1::vpc_links::create),
-        "GetVpcLink" => Handler::Look(v1::vpc_links::get),
-        "GetVpcLinks" => Handler::Look(v1::vpc_links::list),
+        "GetVpcLink" => Handler::Look(links::get::<RestVpcLink>),
+        "GetVpcLinks" => Handler::Look(links::list::<RestVpcLink>),
         "UpdateVpcLink" => Handler::Change(v1::vpc_links::update),
-        "DeleteVpcLink" => Handler::Change(v1::vpc_links::delete),
+        "DeleteVpcLink" => Handler::Change(links::delete::<RestVpcLink>),
         _ => return None,
     })
 }
@@ -312,10 +312,10 @@ fn v2_handler(name: &str) -> Option<Handler> {
         "ImportApi" => Handler::Change(v2::imports::import),
         "ReimportApi" => Handler::Change(v2::imports::reimport),
         "ExportApi" => Handler::Download(v2::exports::export),
-        "GetVpcLink" => Handler::Look(v2::vpc_links::get),
-        "GetVpcLinks" => Handler::Look(v2::vpc_links::list),
+        "GetVpcLink" => Handler::Look(links::get::<HttpVpcLink>),
+        "GetVpcLinks" => Handler::Look(links::list::<HttpVpcLink>),
         "UpdateVpcLink" => Handler::Change(v2::vpc_links::update),
-        "DeleteVpcLink" => Handler::Change(v2::vpc_links::delete),
+        "DeleteVpcLink" => Handler::Change(links::delete::<HttpVpcLink>),
         _ => return None,
     })
 }

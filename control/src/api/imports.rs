@@ -34,20 +34,7 @@ pub(super) fn read(view: &View<'_>, body: &[u8]) -> Result<Document, ApiError> {
 
 /// What a document may cost.
 pub(super) fn limits(view: &View<'_>) -> DocumentLimits {
-    let quotas = &view.settings.quotas;
-    DocumentLimits { depth_max: quotas.openapi_depth_max, values_max: quotas.openapi_values_max }
-}
-
-/// A truth in a query; absent, it is false.
-///
-/// # Errors
-/// When it is neither `true` nor `false`, or comes twice.
-pub(super) fn query_flag(call: &Call, name: &str) -> Result<bool, ApiError> {
-    match call.query_value(name)?.as_deref() {
-        None | Some("false") => Ok(false),
-        Some("true") => Ok(true),
-        Some(other) => Err(ApiError::bad_request(format!("{name} has to be true or false, not '{other}'"))),
-    }
+    view.settings.quotas.openapi_limits()
 }
 
 /// What is made of the base path.

@@ -1,5 +1,10 @@
-//! VPC links as both services share them: one space of ids, and who uses a link.
+//! VPC links as both services share them: one space of ids, who uses a link, and all calls but those that make and
+//! change one.
 
+use serde_json::Value;
+
+use super::call::{Call, PagingNames};
+use super::entities;
 use super::error::ApiError;
 use crate::change::{Change, View};
 use crate::compile::{GroupOwner, ReferenceKind};
@@ -17,15 +22,48 @@ pub(super) fn new_link_id(view: &View<'_>) -> Result<String, ApiError> {
     }
 }
 
-/// Removes a link that nothing uses, with its targets.
-pub(super) fn delete_link<L: Entity>(change: &mut Change<'_>, link: &L) -> Result<(), ApiError> {
+/// A link as callers of its service see it.
+pub(super) trait Link: Entity {
+    const PAGING: PagingNames;
+
+    /// What answers about it are.
+    fn answer(&self) -> Value;
+
+    /// The error for one that isn't there.
+    fn missing(id: &str) -> ApiError;
+
+    /// The error for one that can't go because of these.
+    fn in_use(id: &str, users: &str) -> ApiError;
+}
+
+/// The link that the path names.
+pub(super) fn of_call<L: Link>(view: &View<'_>, call: &Call) -> Result<L, ApiError> {
+    let id = call.parameter(0);
+    view.tx.entity("", id)?.ok_or_else(|| L::missing(id))
+}
+
+pub(super) fn get<L: Link>(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
+    Ok(of_call::<L>(view, call)?.answer())
+}
+
+pub(super) fn list<L: Link>(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
+    entities::list(view, call, "", &L::PAGING, L::answer)
+}
+
+/// Its targets go with it.
+pub(super) fn delete<L: Link>(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+    let link = of_call::<L>(change, call)?;
+    let users = users(change, link.id())?;
+    if !users.is_empty() {
+        return Err(L::in_use(link.id(), &users.join(", ")));
+    }
     change.tx.delete_entity::<L>("", link.id())?;
     change.tx.delete_entity::<LinkTargets>("", link.id())?;
-    Ok(())
+    Ok(Value::Null)
 }
 
 /// Integrations and stages that lead through the link, as an error names them.
-pub(super) fn users(view: &View<'_>, id: &str) -> Result<Vec<String>, ApiError> {
+fn users(view: &View<'_>, id: &str) -> Result<Vec<String>, ApiError> {
     let mut users = Vec::new();
     for (api_id, integration) in view.tx.all_parts::<HttpIntegration>()? {
         if integration.link_id.as_deref() == Some(id) {

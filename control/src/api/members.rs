@@ -536,6 +536,34 @@ mod tests {
     }
 
     #[test]
+    fn slots_are_set_cleared_and_left() {
+        let mut slot = Some("old".to_owned());
+        let mut all = members(r#"{"a":"new","b":"","c":"X","d":"Y","e":null}"#);
+        assert_eq!((all.set_text("none", 9, &mut slot), slot.as_deref()), (Ok(()), Some("old")));
+        assert_eq!((all.set_text("e", 9, &mut slot), slot.as_deref()), (Ok(()), Some("old")));
+        assert_eq!((all.set_text("a", 9, &mut slot), slot.as_deref()), (Ok(()), Some("new")));
+        assert_eq!((all.set_text("b", 9, &mut slot), slot.as_deref()), (Ok(()), None));
+        assert_eq!((all.set_choice("c", &["X"], &mut slot), slot.as_deref()), (Ok(()), Some("X")));
+        assert!(all.set_choice("d", &["X"], &mut slot).is_err());
+        assert_eq!((members(r#"{"f":""}"#).set_choice("f", &["X"], &mut slot), slot), (Ok(()), None));
+    }
+
+    #[test]
+    fn maps_are_taken_with_their_bounds() {
+        let mut all =
+            members(r#"{"a":{"k":"xxxx"},"b":{"200":{"x":"1"},"404":{}},"c":-1,"d":-2,"e":{"k":1}}"#);
+        assert!(all.texts("a", 3).expect_err("too long").message.starts_with("a.k can have at most 3"));
+        let by_name = all.objects_by_name("b").expect("objects").expect("given");
+        let texts = by_name.into_iter().map(|(name, inner)| (name, inner.into_texts(3).expect("texts")));
+        let texts: Vec<(String, usize)> = texts.map(|(name, texts)| (name, texts.len())).collect();
+        assert_eq!(texts, [("200".to_owned(), 1), ("404".to_owned(), 0)]);
+        assert_eq!(all.signed("c", -1..=5), Ok(Some(-1)));
+        assert!(all.signed("d", -1..=5).expect_err("too low").message.contains("from -1 to 5"));
+        let error = all.objects_by_name("e").expect_err("no objects");
+        assert!(error.message.starts_with("e.k has to be an object"), "{error}");
+    }
+
+    #[test]
     fn leftovers_are_named() {
         let error = members(r#"{"nmae":"x"}"#).finish().expect_err("a typo");
         assert!(error.message.contains("'nmae'"), "{error}");

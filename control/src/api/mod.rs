@@ -10,6 +10,7 @@ mod acm;
 mod call;
 mod dispatch;
 mod domains;
+mod entities;
 mod error;
 mod exports;
 mod iam;

@@ -21,6 +21,9 @@ pub struct DomainName {
     pub certificate_name: Option<String>,
     /// When it got the certificate, in seconds since 1970.
     pub certificate_at_s: i64,
+    /// Of the certificate that proves to AWS whose the domain is; kept for the caller: nothing has to be proven here.
+    #[serde(default)]
+    pub ownership_certificate_arn: Option<String>,
     /// `EDGE` or `REGIONAL`: kept for the caller, the same thing here; or `PRIVATE`.
     pub endpoint_type: String,
     /// One that [`super::security_policy`] takes.

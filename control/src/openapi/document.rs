@@ -74,6 +74,11 @@ impl Document {
         Some(title.to_owned()).filter(|title| !title.is_empty())
     }
 
+    #[must_use]
+    pub fn has_member(&self, name: &str) -> bool {
+        self.root.get(name).is_some()
+    }
+
     pub(super) fn limits(&self) -> DocumentLimits {
         self.limits
     }

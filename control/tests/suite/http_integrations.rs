@@ -133,6 +133,15 @@ fn what_cannot_be_run_refuses_its_route() {
         assert!(reason(&inside, &id, "GET /x").contains(expected), "{body}");
         inside.client.expect(204, "DELETE", &format!("{base}/routes/{of_route}"), "");
     }
+    let mapped = make(
+        &inside.client,
+        &format!("{base}/integrations"),
+        &json!({
+            "integrationType": "AWS_PROXY", "integrationUri": FUNCTION, "payloadFormatVersion": "2.0",
+        }),
+    );
+    let targets = format!("/turnpike/v1/apis/{id}/integrations/{}/targets", mapped.text("integrationId"));
+    inside.client.refused(400, BAD, "AWS_PROXY has no targets", "PUT", &targets, r#"{"targets":[]}"#);
     let plain = integration(&inside, &id, "http://h/x");
     route(&inside, &id, "GET /x", &plain);
     let target = format!("{base}/integrations/{plain}");

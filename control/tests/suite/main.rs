@@ -1,6 +1,7 @@
 //! The management API and its processes, from the outside.
 
 mod access;
+mod backups;
 mod canary;
 mod command_line;
 mod crash;
@@ -15,6 +16,7 @@ mod keys;
 mod links;
 mod openapi_http;
 mod openapi_rest;
+mod openapi_whole;
 mod rest_api;
 mod rest_apis;
 mod rest_integrations;

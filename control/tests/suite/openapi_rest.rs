@@ -60,11 +60,20 @@ fn get(inside: &Inside, target: &str) -> Value {
     inside.client.expect(200, "GET", target, "").body
 }
 
+fn resources(inside: &Inside, id: &str) -> Vec<Value> {
+    let (mut all, mut position) = (Vec::new(), String::new());
+    loop {
+        let page = get(inside, &format!("/restapis/{id}/resources?embed=methods&limit=500{position}"));
+        all.extend(page["item"].as_array().expect("items").clone());
+        let Some(next) = page["position"].as_str() else { return all };
+        position = format!("&position={next}");
+    }
+}
+
 /// The resources with their methods, by path and without ids.
 fn tree(inside: &Inside, id: &str) -> Value {
-    let resources = get(inside, &format!("/restapis/{id}/resources?embed=methods&limit=500"));
     let mut tree = json!({});
-    for resource in resources["item"].as_array().expect("items") {
+    for resource in resources(inside, id) {
         let mut methods = resource["resourceMethods"].clone();
         for method in methods.as_object_mut().into_iter().flat_map(|methods| methods.values_mut()) {
             if let Some(integration) = method["methodIntegration"].as_object_mut() {
@@ -272,6 +281,61 @@ fn what_cannot_be_imported_is_named_by_place() {
     assert_eq!(made.body["warnings"], json!(warnings));
     let target = format!("{IMPORT}&failonwarnings=true");
     inside.client.refused(400, BAD, "Warnings found during import:\n\t", "POST", &target, &odd.to_string());
+}
+
+/// A shop of many departments: every path with a model of its own, in YAML as people write it.
+fn shop(paths: usize) -> String {
+    let mut text = "openapi: 3.0.1\ninfo:\n  title: shop\n  version: '1'\npaths:\n".to_owned();
+    for n in 0..paths {
+        text.push_str(&format!(
+            "  /departments{n}/{{id}}:
+    parameters:
+    - {{name: id, in: path, required: true, schema: {{type: string}}}}
+    get:
+      operationId: get{n}
+      description: One of department {n}
+      responses:
+        200:
+          description: One
+          content: {{application/json: {{schema: {{$ref: '#/components/schemas/Thing{n}'}}}}}}
+      x-amazon-apigateway-integration: &i{n}
+        type: http_proxy
+        httpMethod: ANY
+        uri: http://127.0.0.1:3000/{n}/{{id}}
+        requestParameters: {{integration.request.path.id: method.request.path.id}}
+    put:
+      responses: {{}}
+      requestBody: {{content: {{application/json: {{schema: {{$ref: '#/components/schemas/Thing{n}'}}}}}}}}
+      x-amazon-apigateway-integration: *i{n}
+"
+        ));
+    }
+    text.push_str("components:\n  schemas:\n");
+    for n in 0..paths {
+        text.push_str(&format!(
+            "    Thing{n}: {{type: object, properties: {{name: {{type: string}}, n: {{type: integer}}}}}}\n"
+        ));
+    }
+    text
+}
+
+#[test]
+fn a_large_document_is_imported_and_deployed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(dir.path().join("data"));
+    settings.quotas.resources_per_api_max = 1_000;
+    settings.quotas.models_per_api_max = 1_000;
+    let inside = Inside::start(settings);
+    let shop = shop(300);
+    let id = inside.client.expect(201, "POST", &format!("{IMPORT}&failonwarnings=true"), &shop).text("id");
+    deploy(&inside, &id);
+    assert_eq!(inside.stage(&id, "prod").routes.len(), 600);
+    let again = export(&inside, &id, "oas30");
+    let target = format!("{IMPORT}&failonwarnings=true");
+    let second = inside.client.expect(201, "POST", &target, &again.to_string()).text("id");
+    assert_eq!(tree(&inside, &second)["/departments7/{id}"], tree(&inside, &id)["/departments7/{id}"]);
+    let target = format!("/restapis/{id}?mode=overwrite");
+    inside.client.expect(200, "PUT", &target, &shop);
 }
 
 fn hostile_yaml() -> String {

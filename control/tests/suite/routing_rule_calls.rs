@@ -165,7 +165,8 @@ fn what_a_rule_cannot_be_is_refused_by_name() {
     );
     let none = "/v2/domainnames/none.example.com/routingrules";
     inside.client.refused(404, MISSING, "domain name", "GET", none, "");
-    inside.client.refused(400, BAD, "domainNameId", "GET", &format!("{RULES}?domainNameId=x"), "");
+    let other = format!("{RULES}?domainNameId=x");
+    inside.client.refused(404, MISSING, "domain name", "GET", &other, "");
     let domain = "/v2/domainnames/api.example.com";
     inside.client.refused(400, BAD, "ROUTING_RULE_ONLY", "PATCH", domain, r#"{"routingMode":"RULES"}"#);
 }

@@ -5,7 +5,7 @@
 //! | offset | bytes | field                                                        |
 //! | -----: | ----: | ------------------------------------------------------------ |
 //! |      0 |     8 | magic, `TURNPIKE`                                            |
-//! |      8 |     2 | format version: 3                                            |
+//! |      8 |     2 | format version: 3; 2 is read too                             |
 //! |     10 |     1 | kind: `U` is a unit, `R` is a root                           |
 //! |     11 |     1 | zero                                                         |
 //! |     12 |     4 | length of the archive in bytes                               |
@@ -14,7 +14,8 @@
 //! |     32 |     … | the archive, to the end                                      |
 //!
 //! The checksum tells damage from a bad writer; what a unit is trusted by is its SHA-256. The format
-//! version changes with every change to an archived type: a test pins the bytes of a sample.
+//! version changes with every change to an archived type: a test pins the bytes of a sample. The one before is read as
+//! well, so that gateways can be upgraded before control, and start from what is on their disks.
 
 use rkyv::Archive;
 use rkyv::api::high::{HighDeserializer, HighValidator};
@@ -25,6 +26,7 @@ use rkyv::util::AlignedVec;
 use crate::check::{check_root, check_unit};
 use crate::error::{DecodeError, EncodeError};
 use crate::limits::Limits;
+use crate::past;
 use crate::unit::{Root, Unit, UnitHash};
 
 /// The format that this build writes, and the newest that it reads.
@@ -58,13 +60,16 @@ pub fn encode_root(root: &Root) -> Result<Vec<u8>, EncodeError> {
     seal(Kind::Root, &archive)
 }
 
-/// Decodes what [`encode_unit`] wrote; `bytes` need no alignment. The unit that comes out can be served.
+/// Decodes what [`encode_unit`] wrote, of this build or of the format before; `bytes` need no alignment. The unit that comes out can be served.
 ///
 /// # Errors
 /// The first thing that is wrong with `bytes`.
 pub fn decode_unit(bytes: &[u8], limits: &Limits) -> Result<Unit, DecodeError> {
-    let archive = open(Kind::Unit, bytes, limits.unit_bytes_max)?;
-    let unit = read::<Unit>(archive)?;
+    let (version, archive) = open(Kind::Unit, bytes, limits.unit_bytes_max)?;
+    let unit = match version {
+        past::FORMAT_VERSION => read::<past::Unit>(archive)?.into(),
+        _ => read::<Unit>(archive)?,
+    };
     check_unit(&unit, limits)?;
     Ok(unit)
 }
@@ -74,7 +79,8 @@ pub fn decode_unit(bytes: &[u8], limits: &Limits) -> Result<Unit, DecodeError> {
 /// # Errors
 /// The first thing that is wrong with `bytes`.
 pub fn decode_root(bytes: &[u8], limits: &Limits) -> Result<Root, DecodeError> {
-    let archive = open(Kind::Root, bytes, limits.root_bytes_max)?;
+    // No format has changed it.
+    let (_, archive) = open(Kind::Root, bytes, limits.root_bytes_max)?;
     let root = read::<Root>(archive)?;
     check_root(&root, limits)?;
     Ok(root)
@@ -115,16 +121,17 @@ pub(crate) fn seal(kind: Kind, archive: &[u8]) -> Result<Vec<u8>, EncodeError> {
     Ok(bytes)
 }
 
-/// Checks the envelope and returns the archive inside. The format version is looked at before anything
+/// Checks the envelope and returns the archive inside, with its format. The format version is looked at before anything
 /// that a later format may have moved.
-fn open(kind: Kind, bytes: &[u8], bytes_max: usize) -> Result<&[u8], DecodeError> {
+fn open(kind: Kind, bytes: &[u8], bytes_max: usize) -> Result<(u16, &[u8]), DecodeError> {
     if !bytes.iter().zip(MAGIC).all(|(byte, magic)| *byte == magic) {
         return Err(DecodeError::NotASnapshot);
     }
     let Some((envelope, archive)) = bytes.split_first_chunk::<ENVELOPE_BYTES>() else {
         return Err(DecodeError::Truncated { expected: ENVELOPE_BYTES, found: bytes.len() });
     };
-    check_version(u16::from_le_bytes([envelope[8], envelope[9]]))?;
+    let version = u16::from_le_bytes([envelope[8], envelope[9]]);
+    check_version(version)?;
     if bytes.len() > bytes_max {
         return Err(DecodeError::TooLarge { bytes: bytes.len(), bytes_max });
     }
@@ -138,14 +145,14 @@ fn open(kind: Kind, bytes: &[u8], bytes_max: usize) -> Result<&[u8], DecodeError
     if envelope[11] != 0 || envelope[16..CHECKSUM_AT].iter().any(|byte| *byte != 0) {
         return Err(DecodeError::Malformed("reserved bytes of its envelope are set".to_owned()));
     }
-    Ok(archive)
+    Ok((version, archive))
 }
 
 fn check_version(found: u16) -> Result<(), DecodeError> {
     match found {
-        FORMAT_VERSION => Ok(()),
+        past::FORMAT_VERSION..=FORMAT_VERSION => Ok(()),
         0 => Err(DecodeError::Malformed("format version 0 was never written".to_owned())),
-        1..FORMAT_VERSION => Err(DecodeError::PastFormat { found, supported: FORMAT_VERSION }),
+        1..past::FORMAT_VERSION => Err(DecodeError::PastFormat { found, supported: past::FORMAT_VERSION }),
         _ => Err(DecodeError::FutureFormat { found, supported: FORMAT_VERSION }),
     }
 }

@@ -30,7 +30,7 @@ pub enum DecodeError {
     #[error("it has format version {found}, this build reads up to {supported}: upgrade the reader first")]
     FutureFormat { found: u16, supported: u16 },
     #[error(
-        "it has format version {found}, this build reads {supported}: control writes it anew when it is upgraded too"
+        "it has format version {found}, this build reads {supported} and later: control writes it anew when it is upgraded too"
     )]
     PastFormat { found: u16, supported: u16 },
     #[error("it was cut off: {found} of {expected} bytes")]

@@ -13,6 +13,7 @@ mod error;
 pub mod frame;
 mod hash;
 mod limits;
+mod past;
 mod unit;
 
 pub use check::{

@@ -3,7 +3,7 @@
 mod sample;
 
 use turnpike_snapshot::{
-    Blame, DecodeError, ENVELOPE_BYTES, FORMAT_VERSION, Limits, decode_root, decode_unit, encode_root,
+    Blame, DecodeError, ENVELOPE_BYTES, FORMAT_VERSION, Limits, Unit, decode_root, decode_unit, encode_root,
     encode_unit, hash,
 };
 
@@ -44,6 +44,36 @@ fn the_format_is_the_pinned_one() {
         ]
     );
     assert_eq!(root, "9bbc48fc97dfc8cc0a737e2c6b336d4747e67c20fb8bf7f27a0cf5b6d5af66d9");
+}
+
+/// What the build before wrote, which gateways have on their disks.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test reads its own files")]
+fn the_format_before_is_read() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let bytes = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    let limits = Limits::default();
+    let mut account = sample::account();
+    account.domains[0].rules.clear();
+    let mut expected = sample::units();
+    expected[0] = Unit::Account(account);
+    // The one after these is of things that format 2 hasn't.
+    for (n, unit) in expected.into_iter().take(7).enumerate() {
+        let bytes = bytes(&format!("unit/good-format-2-{n}"));
+        assert_eq!(bytes[8], 2);
+        assert_eq!(decode_unit(&bytes, &limits), Ok(unit), "unit-{n}");
+        for at in 8..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x81;
+            assert!(decode_unit(&damaged, &limits).is_err(), "unit-{n} at {at}");
+        }
+    }
+    assert_eq!(decode_root(&bytes("root/good-format-2"), &limits), Ok(sample::root()));
+    let mut older = unit_bytes();
+    older[8] = 1;
+    let error = decode_unit(&older, &limits).unwrap_err();
+    assert_eq!(error, DecodeError::PastFormat { found: 1, supported: 2 });
+    assert_eq!(error.blame(), Blame::Operator);
 }
 
 #[test]

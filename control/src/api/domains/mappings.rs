@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::super::error::ApiError;
 use crate::change::{Change, View};
 use crate::model::{
@@ -49,10 +51,10 @@ pub(in super::super) fn put(change: &mut Change<'_>, mapping: &ApiMapping) -> Re
     Ok(())
 }
 
-pub(in super::super) fn delete(change: &mut Change<'_>, mapping: &ApiMapping) -> Result<(), ApiError> {
+pub(in super::super) fn delete(change: &mut Change<'_>, mapping: &ApiMapping) -> Result<Value, ApiError> {
     change.tx.delete_entity::<ApiMapping>(&mapping.domain, &mapping.id)?;
     change.recompile_account();
-    Ok(())
+    Ok(Value::Null)
 }
 
 /// Refuses to delete an API, or a stage of it, that domains lead to.

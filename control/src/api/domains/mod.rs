@@ -24,6 +24,8 @@ const IP_ADDRESS_TYPES: [&str; 2] = ["ipv4", "dualstack"];
 pub(super) struct Wanted {
     pub(super) certificate_arn: Option<String>,
     pub(super) certificate_name: Option<String>,
+    /// Empty for none.
+    pub(super) ownership_certificate_arn: Option<String>,
     pub(super) endpoint_type: Option<String>,
     pub(super) security_policy: Option<String>,
     pub(super) truststore: Option<WantedTruststore>,
@@ -47,7 +49,11 @@ pub(super) struct WantedTruststore {
 /// When there is no such domain.
 pub(super) fn named(view: &View<'_>, name: &str) -> Result<DomainName, ApiError> {
     let found = view.tx.entity("", &name.to_ascii_lowercase())?;
-    found.ok_or_else(|| ApiError::not_found("Invalid domain name identifier specified"))
+    found.ok_or_else(unknown)
+}
+
+pub(super) fn unknown() -> ApiError {
+    ApiError::not_found("Invalid domain name identifier specified")
 }
 
 /// The domain that a call's path names, and `domainNameId` if it is private.
@@ -57,9 +63,7 @@ pub(super) fn named(view: &View<'_>, name: &str) -> Result<DomainName, ApiError>
 pub(super) fn of_call(view: &View<'_>, call: &Call) -> Result<DomainName, ApiError> {
     let domain = named(view, call.parameter(0))?;
     match call.query_value("domainNameId")? {
-        Some(id) if domain.private.as_ref().is_none_or(|private| private.id != id) => {
-            Err(ApiError::not_found("Invalid domain name identifier specified"))
-        }
+        Some(id) if domain.private.as_ref().is_none_or(|private| private.id != id) => Err(unknown()),
         _ => Ok(domain),
     }
 }
@@ -109,6 +113,7 @@ pub(super) fn create(
         certificate_id: String::new(),
         certificate_name: None,
         certificate_at_s: change.now_s,
+        ownership_certificate_arn: None,
         endpoint_type: default_endpoint_type.to_owned(),
         security_policy: DEFAULT_SECURITY_POLICY.to_owned(),
         mutual_tls: None,
@@ -135,6 +140,9 @@ pub(super) fn apply(
         domain.certificate_at_s = change.now_s;
     }
     domain.certificate_name = wanted.certificate_name.or_else(|| domain.certificate_name.take());
+    if let Some(arn) = wanted.ownership_certificate_arn {
+        domain.ownership_certificate_arn = ownership_certificate(arn)?;
+    }
     if let Some(endpoint_type) = wanted.endpoint_type {
         check_endpoint_type(&endpoint_type, domain)?;
         domain.endpoint_type = endpoint_type;
@@ -175,6 +183,16 @@ pub(super) fn dual_stack_of(kind: &str) -> Result<bool, ApiError> {
 /// `ipAddressType` as both versions say it.
 pub(super) fn ip_address_type(domain: &DomainName) -> &'static str {
     IP_ADDRESS_TYPES[usize::from(domain.dual_stack)]
+}
+
+fn ownership_certificate(arn: String) -> Result<Option<String>, ApiError> {
+    match arn.as_str() {
+        "" => Ok(None),
+        text if text.starts_with("arn:") => Ok(Some(arn)),
+        other => Err(ApiError::bad_request(format!(
+            "ownershipVerificationCertificateArn has to be the ARN of a certificate, not '{other}'"
+        ))),
+    }
 }
 
 /// Removes the domain with its mappings, routing rules and access associations; what both versions of the operation do.

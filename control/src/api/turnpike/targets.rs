@@ -101,6 +101,12 @@ impl Owner {
 fn http_integration(view: &View<'_>, call: &Call) -> Result<Owner, ApiError> {
     let integration = v2::integrations::of_call(view, call)?;
     refuse_link(integration.link_id.as_deref())?;
+    if !integration.kind.calls_http() {
+        return Err(ApiError::bad_request(format!(
+            "An integration of the type {} has no targets",
+            integration.kind.name()
+        )));
+    }
     Ok(Owner { api_id: call.parameter(0).to_owned(), integration_id: integration.id })
 }
 

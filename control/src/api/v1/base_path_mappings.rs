@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::super::call::{Call, compact, page_answer};
+use super::super::call::{Call, compact};
 use super::super::domains::{self, mappings};
+use super::super::entities;
 use super::super::error::ApiError;
 use super::patch::{self, Patch, REPLACE, REPLACE_REMOVE, Table, Wording, rule};
 use super::{NAME_CHARS_MAX, PAGING, over_quota};
@@ -34,9 +35,7 @@ pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiEr
 /// Those of more than one segment too, which only version 2 of the API makes.
 pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
     let domain = domains::of_call(view, call)?;
-    let paging = call.paging(&PAGING)?;
-    let page = view.tx.entity_page(&domain.name, &paging.after, paging.limit)?;
-    Ok(page_answer(&page, &PAGING, answer))
+    entities::list(view, call, &domain.name, &PAGING, answer)
 }
 
 /// AWS's table has the first two in other spellings than the answer, and clients use both.
@@ -77,8 +76,7 @@ pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<V
 pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let domain = domains::of_call(change, call)?;
     let mapping = mapping(change, &domain, call.parameter(1))?;
-    mappings::delete(change, &mapping)?;
-    Ok(Value::Null)
+    mappings::delete(change, &mapping)
 }
 
 fn mapping(view: &View<'_>, domain: &DomainName, base_path: &str) -> Result<ApiMapping, ApiError> {

@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::super::call::{Call, compact, page_answer};
+use super::super::call::{Call, compact};
+use super::super::entities;
 use super::super::error::ApiError;
 use super::patch::{self, REPLACE, Table, Wording, rule};
 use super::{DESCRIPTION_CHARS_MAX, PAGING, over_quota};
@@ -50,9 +51,7 @@ pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiEr
 }
 
 pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
-    let paging = call.paging(&PAGING)?;
-    let page = view.tx.entity_page("", &paging.after, paging.limit)?;
-    Ok(page_answer(&page, &PAGING, answer))
+    entities::list(view, call, "", &PAGING, answer)
 }
 
 const PATCHES: Table<ClientCertificate> = Table {

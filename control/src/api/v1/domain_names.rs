@@ -2,11 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::super::call::{Call, compact, page_answer};
+use super::super::call::{Call, compact};
 use super::super::domains::{self, Wanted, WantedTruststore};
+use super::super::entities;
 use super::super::error::ApiError;
 use super::super::members::Members;
-use super::patch::{self, ADD_REPLACE, ADD_REPLACE_REMOVE, Patch, REMOVE, REPLACE, Table, Wording, rule};
+use super::patch::{
+    self, ADD, ADD_REPLACE, ADD_REPLACE_REMOVE, Patch, REMOVE, REPLACE, Table, Wording, rule,
+};
 use super::{NAME_CHARS_MAX, PAGING, URI_CHARS_MAX, over_quota};
 use crate::change::{Change, View};
 use crate::model::{DomainName, RoutingMode};
@@ -27,9 +30,19 @@ const PATCHES: Table<Patched> = Table {
     wording: Wording::Listed,
     rules: &[
         rule("/certificateArn", ADD_REPLACE, set_certificate_arn),
+        rule("/certificateArn", REMOVE, |patched, patch| check_inactive(patched, patch, "EDGE")),
         rule("/certificateName", ADD_REPLACE, set_certificate_name),
+        rule("/certificateName", REMOVE, |patched, patch| check_inactive(patched, patch, "EDGE")),
         rule("/endpointAccessMode", REPLACE, |_, patch| only(patch, "BASIC")),
         rule("/endpointConfiguration/ipAddressType", REPLACE, set_ip_address_type),
+        // AWS migrates a domain by adding the one type, and later removing the other: here it has one at a time.
+        rule("/endpointConfiguration/types", ADD, |patched, patch| {
+            patched.wanted.endpoint_type = Some(patch.text(NAME_CHARS_MAX)?);
+            Ok(())
+        }),
+        rule("/endpointConfiguration/types", REMOVE, |patched, patch| {
+            check_inactive(patched, patch, patch.value()?)
+        }),
         rule("/endpointConfiguration/types/{type}", REPLACE, set_endpoint_type),
         rule("/managementPolicy", ADD_REPLACE_REMOVE, |patched, patch| {
             patched.wanted.management_policy =
@@ -50,8 +63,15 @@ const PATCHES: Table<Patched> = Table {
             patched.wanted.policy = Some(patch.optional_text(POLICY_CHARS_MAX)?.unwrap_or_default());
             Ok(())
         }),
+        rule("/ownershipVerificationCertificateArn", ADD_REPLACE_REMOVE, |patched, patch| {
+            patched.wanted.ownership_certificate_arn =
+                Some(patch.optional_text(URI_CHARS_MAX)?.unwrap_or_default());
+            Ok(())
+        }),
         rule("/regionalCertificateArn", ADD_REPLACE, set_certificate_arn),
+        rule("/regionalCertificateArn", REMOVE, |patched, patch| check_inactive(patched, patch, "REGIONAL")),
         rule("/regionalCertificateName", ADD_REPLACE, set_certificate_name),
+        rule("/regionalCertificateName", REMOVE, |patched, patch| check_inactive(patched, patch, "REGIONAL")),
         rule("/routingMode", REPLACE, |patched, patch| {
             patched.wanted.routing_mode = Some(routing_mode_of(&patch.text(NAME_CHARS_MAX)?)?);
             Ok(())
@@ -79,12 +99,10 @@ pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiEr
 }
 
 pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
-    let paging = call.paging(&PAGING)?;
     if domains::owned_by_others(call)? {
         return Ok(json!({PAGING.items: []}));
     }
-    let page = view.tx.entity_page::<DomainName>("", &paging.after, paging.limit)?;
-    Ok(page_answer(&page, &PAGING, |domain| answer(view, domain)))
+    entities::list(view, call, "", &PAGING, |domain| answer(view, domain))
 }
 
 pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -122,6 +140,7 @@ fn take(members: &mut Members) -> Result<Wanted, ApiError> {
     Ok(Wanted {
         certificate_arn,
         certificate_name: if is_regional { regional_name } else { edge_name },
+        ownership_certificate_arn: members.string("ownershipVerificationCertificateArn", URI_CHARS_MAX)?,
         endpoint_type,
         security_policy: members.string("securityPolicy", NAME_CHARS_MAX)?,
         truststore: take_truststore(members)?,
@@ -161,12 +180,7 @@ fn take_truststore(members: &mut Members) -> Result<Option<WantedTruststore>, Ap
 
 fn refuse_the_rest(mut members: Members) -> Result<(), ApiError> {
     members.one_of("endpointAccessMode", &["BASIC"])?;
-    members.unsupported(&[
-        "certificateBody",
-        "certificateChain",
-        "certificatePrivateKey",
-        "ownershipVerificationCertificateArn",
-    ])?;
+    members.unsupported(&["certificateBody", "certificateChain", "certificatePrivateKey"])?;
     members.finish()
 }
 
@@ -185,9 +199,21 @@ fn set_ip_address_type(patched: &mut Patched, patch: &Patch) -> Result<(), ApiEr
     Ok(())
 }
 
-/// The path names the type that the domain has.
+/// What belongs to a type that the domain no longer has is gone already.
+fn check_inactive(patched: &Patched, patch: &Patch, endpoint_type: &str) -> Result<(), ApiError> {
+    let active = patched.wanted.endpoint_type.as_ref().unwrap_or(&patched.domain.endpoint_type);
+    match active == endpoint_type {
+        true => Err(ApiError::bad_request(format!(
+            "{} can't be removed: {endpoint_type} is the domain name's only endpoint type",
+            patch.path()
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// The path names the type that the domain has, or its place.
 fn set_endpoint_type(patched: &mut Patched, patch: &Patch) -> Result<(), ApiError> {
-    if patch.name() != patched.domain.endpoint_type {
+    if patch.name() != "0" && patch.name() != patched.domain.endpoint_type {
         return Err(ApiError::bad_request(format!("The domain name has no {}", patch.path())));
     }
     patched.wanted.endpoint_type = Some(patch.text(NAME_CHARS_MAX)?);
@@ -223,6 +249,7 @@ fn answer(view: &View<'_>, domain: &DomainName) -> Value {
         },
         "managementPolicy": domain.private.as_ref().and_then(|private| private.management_policy.as_ref()),
         "mutualTlsAuthentication": domain.mutual_tls.as_ref().map(domains::mutual_tls_answer),
+        "ownershipVerificationCertificateArn": domain.ownership_certificate_arn,
         "policy": domain.private.as_ref().and_then(|private| private.policy.as_ref()),
         "routingMode": domain.routing_mode.name(MAPPING),
         "securityPolicy": domain.security_policy,

@@ -8,9 +8,10 @@ use super::super::error::ApiError;
 use super::super::exports::{all_items, download};
 use super::super::operations::Service;
 use super::super::reply::Download;
+use super::parts::Shown;
 use super::{api, part, resources};
 use crate::change::View;
-use crate::model::{RestContent, RestDeployment, RestStage};
+use crate::model::{DocumentationSnapshot, RestContent, RestDeployment, RestStage};
 use crate::openapi::{Dialect, Extensions, Format, RestExport, export_rest};
 use crate::time::iso8601;
 
@@ -36,7 +37,8 @@ pub(in super::super) fn export(view: &View<'_>, call: &Call) -> Result<Download,
         "{}.execute-api.{}.{}:{}",
         api.id, account.region, account.endpoint_suffix, view.endpoint_port
     );
-    let items = |operation: &str| items(view, operation, &api.id);
+    let items = |operation: &str| all_items(view, Service::V1, operation, &[&api.id], "");
+    let documentation = documentation(view, &api.id, &stage)?;
     let document = export_rest(&RestExport {
         dialect,
         extensions,
@@ -50,19 +52,22 @@ pub(in super::super) fn export(view: &View<'_>, call: &Call) -> Result<Download,
         authorizers: &items("GetAuthorizers")?,
         validators: &items("GetRequestValidators")?,
         gateway_responses: &items("GetGatewayResponses")?,
-        documentation: None,
+        documentation: documentation.as_ref().map(|(version, parts)| (version.as_str(), &parts[..])),
     })?;
     let kind = call.parameter(2);
     let ending = if format == Format::Json { "json" } else { "yaml" };
     Ok(download(&document, format, Some(format!("{kind}_{}.{ending}", deployment.created_at_s))))
 }
 
-/// What can't be made can't be listed either.
-fn items(view: &View<'_>, operation: &str, api_id: &str) -> Result<Vec<Value>, ApiError> {
-    match all_items(view, Service::V1, operation, &[api_id], "") {
-        Err(error) if error.status == 501 => Ok(Vec::new()),
-        items => items,
-    }
+/// The documentation version that the stage names, and its parts.
+fn documentation(
+    view: &View<'_>,
+    api_id: &str,
+    stage: &RestStage,
+) -> Result<Option<(String, Vec<Value>)>, ApiError> {
+    let Some(version) = &stage.documentation_version else { return Ok(None) };
+    let snapshot: DocumentationSnapshot = part(view, api_id, version, "Documentation version")?;
+    Ok(Some((snapshot.version, snapshot.parts.iter().map(Shown::answer).collect())))
 }
 
 /// JSON, unless YAML is asked for; a browser's list of everything is no wish.

@@ -67,11 +67,27 @@ pub(super) fn patches_of(before: &Value, after: &Value) -> Value {
             wanted => patches.push(replace(name, wanted)),
         }
     }
-    let optional = ["authorizerCredentials", "identitySource", "identityValidationExpression"];
-    let gone = optional.into_iter().filter(|name| old.contains_key(*name) && !new.contains_key(*name));
-    patches.extend(gone.map(|name| replace(name, &Value::Null)));
+    let unsaid = DEFAULTS.into_iter().filter(|(name, _)| old.contains_key(*name) && !new.contains_key(*name));
+    let default = |(name, default)| match (name, new.get("type").and_then(Value::as_str)) {
+        ("authType", Some("COGNITO_USER_POOLS")) => (name, "cognito_user_pools"),
+        ("authType", Some("JWT")) => (name, "jwt"),
+        _ => (name, default),
+    };
+    let different = unsaid.map(default).filter(|(name, default)| old[*name] != *default);
+    patches.extend(different.map(|(name, default)| replace(name, &default.into())));
     json!({"patchOperations": patches})
 }
+
+/// What is the case when a document says nothing of it, as patches have it.
+const DEFAULTS: [(&str, &str); 7] = [
+    ("authType", "custom"),
+    ("authorizerCredentials", ""),
+    ("authorizerResultTtlInSeconds", "300"),
+    ("identitySource", ""),
+    ("identityValidationExpression", ""),
+    ("validateRequestBody", "false"),
+    ("validateRequestParameters", "false"),
+];
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::call::Call;
 use super::super::error::ApiError;
 use super::super::exports::all_items;
-use super::super::imports::{self, Import, query_flag, text};
+use super::super::imports::{self, Import, text};
 use super::super::operations::Service;
 use super::api;
 use super::import_settings::{patches, patches_of};
@@ -68,6 +68,11 @@ fn put_version(change: &Change<'_>, api_id: &str, plan: &RestPlan) -> Result<(),
     Ok(change.tx.put_api(&api)?)
 }
 
+/// AWS has no patch for how tokens are checked.
+fn is_patchable(before: &Value, after: &Value) -> bool {
+    before.get("jwtConfiguration") == after.get("jwtConfiguration")
+}
+
 /// What the query says of an import.
 struct Asked {
     fail_on_warnings: bool,
@@ -89,7 +94,7 @@ impl Asked {
         };
         let written = if call.query_values("basePath").is_empty() { "basepath" } else { "basePath" };
         Ok(Self {
-            fail_on_warnings: query_flag(call, "failonwarnings")?,
+            fail_on_warnings: call.query_flag("failonwarnings")?,
             base_path: imports::base_path_mode(call, written)?,
             documentation,
             endpoint_types: call.query_value("endpointConfigurationTypes")?,
@@ -103,7 +108,7 @@ impl Asked {
         let mut plan = plan_rest(&document, self.base_path, &mut import.problems)?;
         import.check()?;
         if !self.documentation {
-            plan.documentation.clear();
+            plan.documentation = None;
         }
         Ok(plan)
     }
@@ -157,12 +162,8 @@ impl Fill<'_, '_, '_> {
         self.import.check()
     }
 
-    /// What can't be made can't be listed either.
     fn items(&mut self, operation: &str, query: &str) -> Result<Vec<Value>, ApiError> {
-        match all_items(self.import.change, Service::V1, operation, &[self.api_id], query) {
-            Err(error) if error.status == 501 => Ok(Vec::new()),
-            items => items,
-        }
+        all_items(self.import.change, Service::V1, operation, &[self.api_id], query)
     }
 
     /// Methods that the plan puts anew; to overwrite, all, and the resources that the plan doesn't have.
@@ -260,7 +261,11 @@ impl Fill<'_, '_, '_> {
         }
         let mut ids = BTreeMap::new();
         for Planned { place, name, members } in planned {
-            let known = before.remove(name);
+            let mut known = before.remove(name);
+            if let Some(other) = known.take_if(|known| self.overwrite && !is_patchable(known, members)) {
+                let parameters = [self.api_id, &text(&other, "id")];
+                self.import.call(&format!("Delete{noun}"), &parameters, &Value::Null)?;
+            }
             let done = match &known {
                 None => {
                     let what = format!("create {noun} '{name}'");
@@ -382,13 +387,11 @@ impl Fill<'_, '_, '_> {
     }
 
     fn put_documentation(&mut self) -> Result<(), ApiError> {
-        if self.plan.documentation.is_empty() {
-            return Ok(());
-        }
+        let Some(parts) = &self.plan.documentation else { return Ok(()) };
         let place = Place::default().at("x-amazon-apigateway-documentation");
         let document = json!({
             "swagger": "2.0",
-            "x-amazon-apigateway-documentation": {"documentationParts": self.plan.documentation},
+            "x-amazon-apigateway-documentation": {"documentationParts": parts},
         });
         let query = if self.overwrite { "mode=overwrite" } else { "mode=merge" };
         let call = Call { query: query.to_owned(), ..Call::inner(&[self.api_id], &document) };

@@ -15,7 +15,7 @@ use crate::model::{IntegrationResponse, Method, RestIntegration};
 
 const PATTERN_CHARS_MAX: usize = 1_024;
 
-/// Replaces the response that the integration had for the status.
+/// Replaces the response that the integration had for the status, which the method has one for.
 pub(in super::super) fn put(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let code = call.parameter(3);
     check_status_code(code)?;
@@ -32,6 +32,9 @@ pub(in super::super) fn put(change: &mut Change<'_>, call: &Call) -> Result<Valu
     };
     members.finish()?;
     change_method(change, call, |_, _, method| {
+        if !method.responses.contains_key(code) {
+            return Err(no_response());
+        }
         check(method, code, &response)?;
         let shown = answer(code, &response);
         integration(method)?.responses.insert(code.to_owned(), response);

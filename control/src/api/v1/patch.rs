@@ -31,6 +31,7 @@ pub(super) enum Op {
 
 /// The sets of operations that tables use.
 pub(super) const COPY: &[Op] = &[Op::Copy];
+pub(super) const ADD: &[Op] = &[Op::Add];
 pub(super) const REPLACE: &[Op] = &[Op::Replace];
 pub(super) const REMOVE: &[Op] = &[Op::Remove];
 pub(super) const ADD_REMOVE: &[Op] = &[Op::Add, Op::Remove];

@@ -1,13 +1,13 @@
-//! `VpcLink`: create, get, list, update, delete. It is available at once, and leads where its targets say.
+//! `VpcLink`: create, update, and how it is told. It is available at once, and leads where its targets say.
 
 use serde_json::{Value, json};
 
-use super::super::call::{Call, compact, page_answer};
+use super::super::call::{Call, PagingNames, compact};
 use super::super::error::ApiError;
-use super::super::links::{delete_link, new_link_id, users};
+use super::super::links::{Link, new_link_id, of_call};
 use super::patch::{self, REPLACE, Table, Wording, rule};
 use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, over_quota};
-use crate::change::{Change, View};
+use crate::change::Change;
 use crate::model::RestVpcLink;
 
 pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -24,17 +24,7 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     }
     let link = RestVpcLink { id: new_link_id(change)?, name, description, target_arns, tags };
     change.tx.put_entity(&link)?;
-    Ok(answer(&link))
-}
-
-pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
-    Ok(answer(&link(view, call)?))
-}
-
-pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
-    let paging = call.paging(&PAGING)?;
-    let page = view.tx.entity_page("", &paging.after, paging.limit)?;
-    Ok(page_answer(&page, &PAGING, answer))
+    Ok(link.answer())
 }
 
 const PATCHES: Table<RestVpcLink> = Table {
@@ -53,29 +43,10 @@ const PATCHES: Table<RestVpcLink> = Table {
 };
 
 pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    let mut link = link(change, call)?;
-    patch::apply(&PATCHES, &mut link, call.members()?, answer)?;
+    let mut link: RestVpcLink = of_call(change, call)?;
+    patch::apply(&PATCHES, &mut link, call.members()?, Link::answer)?;
     change.tx.put_entity(&link)?;
-    Ok(answer(&link))
-}
-
-pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    let link = link(change, call)?;
-    let users = users(change, &link.id)?;
-    if !users.is_empty() {
-        return Err(ApiError::bad_request(format!(
-            "Cannot delete vpc link. Vpc link '{}' is referenced by {}",
-            link.id,
-            users.join(", ")
-        )));
-    }
-    delete_link(change, &link)?;
-    Ok(Value::Null)
-}
-
-fn link(view: &View<'_>, call: &Call) -> Result<RestVpcLink, ApiError> {
-    let link = view.tx.entity("", call.parameter(0))?;
-    link.ok_or_else(|| ApiError::not_found("Invalid Vpc link identifier specified"))
+    Ok(link.answer())
 }
 
 /// AWS builds a link of this kind from exactly one load balancer.
@@ -90,13 +61,25 @@ fn check_target_arns(arns: &[String]) -> Result<(), ApiError> {
     }
 }
 
-fn answer(link: &RestVpcLink) -> Value {
-    compact(json!({
-        "description": link.description,
-        "id": link.id,
-        "name": link.name,
-        "status": "AVAILABLE",
-        "tags": link.tags,
-        "targetArns": link.target_arns,
-    }))
+impl Link for RestVpcLink {
+    const PAGING: PagingNames = PAGING;
+
+    fn answer(&self) -> Value {
+        compact(json!({
+            "description": self.description,
+            "id": self.id,
+            "name": self.name,
+            "status": "AVAILABLE",
+            "tags": self.tags,
+            "targetArns": self.target_arns,
+        }))
+    }
+
+    fn missing(_: &str) -> ApiError {
+        ApiError::not_found("Invalid Vpc link identifier specified")
+    }
+
+    fn in_use(id: &str, users: &str) -> ApiError {
+        ApiError::bad_request(format!("Cannot delete vpc link. Vpc link '{id}' is referenced by {users}"))
+    }
 }

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::super::call::{Call, compact, page_answer};
+use super::super::call::{Call, compact};
 use super::super::domains::{self, mappings};
+use super::super::entities;
 use super::super::error::ApiError;
 use super::{NAME_CHARS_MAX, PAGING};
 use crate::change::{Change, View};
@@ -29,9 +30,7 @@ pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiEr
 
 pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
     let domain = domains::named(view, call.parameter(0))?;
-    let paging = call.paging(&PAGING)?;
-    let page = view.tx.entity_page(&domain.name, &paging.after, paging.limit)?;
-    Ok(page_answer(&page, &PAGING, answer))
+    entities::list(view, call, &domain.name, &PAGING, answer)
 }
 
 pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -50,8 +49,7 @@ pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<V
 pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let domain = domains::named(change, call.parameter(0))?;
     let mapping = mapping(change, &domain, call.parameter(1))?;
-    mappings::delete(change, &mapping)?;
-    Ok(Value::Null)
+    mappings::delete(change, &mapping)
 }
 
 fn mapping(view: &View<'_>, domain: &DomainName, id: &str) -> Result<ApiMapping, ApiError> {

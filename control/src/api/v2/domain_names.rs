@@ -27,22 +27,33 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
 }
 
 pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
-    Ok(answer(view, &domains::named(view, call.parameter(0))?))
+    Ok(answer(view, &public(view, call.parameter(0))?))
 }
 
 pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
     let paging = call.paging(&PAGING)?;
-    let page = view.tx.entity_page::<DomainName>("", &paging.after, paging.limit)?;
+    let mut page = view.tx.entity_page::<DomainName>("", &paging.after, paging.limit)?;
+    page.items.retain(is_public);
     Ok(page_answer(&page, &PAGING, |domain| answer(view, domain)))
 }
 
 pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    let mut domain = domains::named(change, call.parameter(0))?;
+    let mut domain = public(change, call.parameter(0))?;
     let mut members = call.members()?;
     let wanted = take(&mut members)?;
     members.finish()?;
     domains::apply(change, &mut domain, wanted)?;
     Ok(answer(change, &domain))
+}
+
+/// Private domain names are version 1's alone, whose model has the endpoint type.
+fn is_public(domain: &DomainName) -> bool {
+    domain.private.is_none()
+}
+
+fn public(view: &View<'_>, name: &str) -> Result<DomainName, ApiError> {
+    let domain = domains::named(view, name)?;
+    is_public(&domain).then_some(domain).ok_or_else(domains::unknown)
 }
 
 fn over_quota(max: usize) -> ApiError {
@@ -67,7 +78,8 @@ fn take(members: &mut Members) -> Result<Wanted, ApiError> {
         wanted.endpoint_type = configuration.choice("endpointType", &["REGIONAL", "EDGE"])?;
         wanted.security_policy = configuration.string("securityPolicy", NAME_CHARS_MAX)?;
         wanted.dual_stack = domains::take_dual_stack(&mut configuration)?;
-        configuration.unsupported(&["ownershipVerificationCertificateArn"])?;
+        wanted.ownership_certificate_arn =
+            configuration.string("ownershipVerificationCertificateArn", URI_CHARS_MAX)?;
         // Clients send back what they were told; these are the service's to say.
         for told in ["apiGatewayDomainName", "domainNameStatus", "domainNameStatusMessage", "hostedZoneId"] {
             configuration.string(told, URI_CHARS_MAX)?;
@@ -96,6 +108,7 @@ fn answer(view: &View<'_>, domain: &DomainName) -> Value {
         "domainNameStatus": "AVAILABLE",
         "endpointType": domain.endpoint_type,
         "ipAddressType": domains::ip_address_type(domain),
+        "ownershipVerificationCertificateArn": domain.ownership_certificate_arn,
         "securityPolicy": domain.security_policy,
     }));
     compact(json!({

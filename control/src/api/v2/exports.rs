@@ -6,20 +6,22 @@ use super::super::call::Call;
 use super::super::dispatch::look_within;
 use super::super::error::ApiError;
 use super::super::exports::{all_items, download};
-use super::super::imports::query_flag;
 use super::super::operations::Service;
 use super::super::reply::Download;
 use super::{Shown as _, api, part};
 use crate::change::View;
-use crate::model::{HttpContent, HttpStage};
+use crate::model::{ApiProtocol, HttpContent, HttpStage};
 use crate::openapi::{Format, HttpExport, export_http};
 
 pub(in super::super) fn export(view: &View<'_>, call: &Call) -> Result<Download, ApiError> {
     let api = api(view, call.parameter(0))?;
+    if api.protocol != ApiProtocol::Http {
+        return Err(ApiError::bad_request("Only HTTP APIs can be exported"));
+    }
     check(call)?;
     let format = format(call)?;
     let extensions =
-        call.query_value("includeExtensions")?.is_none() || query_flag(call, "includeExtensions")?;
+        call.query_value("includeExtensions")?.is_none() || call.query_flag("includeExtensions")?;
     let shown = look_within(view, Service::V2, "GetApi", &Call::inner(&[&api.id], &Value::Null))?;
     let stage = call.query_value("stageName")?;
     let (routes, integrations) = match &stage {
@@ -33,7 +35,7 @@ pub(in super::super) fn export(view: &View<'_>, call: &Call) -> Result<Download,
         api: &shown,
         routes: &routes,
         integrations: &integrations,
-        authorizers: &authorizers(view, &api.id)?,
+        authorizers: &all_items(view, Service::V2, "GetAuthorizers", &[&api.id], "")?,
         stage: stage.as_deref(),
         extensions,
     })?;
@@ -73,12 +75,4 @@ fn deployed(view: &View<'_>, api_id: &str, stage: &str) -> Result<(Vec<Value>, V
     })?;
     let routes = content.routes.iter().map(|route| route.answer()).collect();
     Ok((routes, content.integrations.iter().map(|integration| integration.answer()).collect()))
-}
-
-/// They aren't part of a deployment. Until there are operations for them, there are none.
-pub(super) fn authorizers(view: &View<'_>, api_id: &str) -> Result<Vec<Value>, ApiError> {
-    match all_items(view, Service::V2, "GetAuthorizers", &[api_id], "") {
-        Err(error) if error.status == 501 => Ok(Vec::new()),
-        all => all,
-    }
 }

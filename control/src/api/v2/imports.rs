@@ -5,14 +5,13 @@ use serde_json::{Value, json};
 use super::super::call::Call;
 use super::super::error::ApiError;
 use super::super::exports::all_items;
-use super::super::imports::{self, Import, query_flag, text};
+use super::super::imports::{self, Import, text};
 use super::super::operations::Service;
-use super::exports::authorizers;
 use crate::change::Change;
 use crate::openapi::{HttpPlan, Planned, PlannedRoute, plan_http};
 
 pub(in super::super) fn import(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    let mut import = Import::new(change, Service::V2, query_flag(call, "failOnWarnings")?);
+    let mut import = Import::new(change, Service::V2, call.query_flag("failOnWarnings")?);
     let plan = plan(&mut import, call)?;
     let Some(api) = import.run(&Default::default(), "create the API", "CreateApi", &[], &plan.api)? else {
         return import.check().map(|()| Value::Null);
@@ -26,7 +25,7 @@ pub(in super::super) fn import(change: &mut Change<'_>, call: &Call) -> Result<V
 /// keeps its id, and with it what leads to it.
 pub(in super::super) fn reimport(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api_id = call.parameter(0).to_owned();
-    let mut import = Import::new(change, Service::V2, query_flag(call, "failOnWarnings")?);
+    let mut import = Import::new(change, Service::V2, call.query_flag("failOnWarnings")?);
     let before = import.call("GetApi", &[&api_id], &Value::Null)?;
     if before["protocolType"] != "HTTP" {
         return Err(ApiError::bad_request("Only HTTP APIs can be imported"));
@@ -49,7 +48,7 @@ pub(in super::super) fn reimport(change: &mut Change<'_>, call: &Call) -> Result
     for route in all_items(import.change, Service::V2, "GetRoutes", &[&api_id], "")? {
         import.call("DeleteRoute", &[&api_id, &text(&route, "routeId")], &Value::Null)?;
     }
-    for authorizer in authorizers(import.change, &api_id)? {
+    for authorizer in all_items(import.change, Service::V2, "GetAuthorizers", &[&api_id], "")? {
         import.call("DeleteAuthorizer", &[&api_id, &text(&authorizer, "authorizerId")], &Value::Null)?;
     }
     let mut old = all_items(import.change, Service::V2, "GetIntegrations", &[&api_id], "")?;

@@ -32,8 +32,8 @@ pub struct RestPlan {
     /// Every path that there has to be, parents first, and where the document asks for it.
     pub resources: Vec<(String, Place)>,
     pub methods: Vec<PlannedMethod>,
-    /// As the document's extension lists documentation parts.
-    pub documentation: Vec<Value>,
+    /// As the document's extension lists documentation parts; `None` leaves them as they are.
+    pub documentation: Option<Vec<Value>>,
 }
 
 /// A method, whose `authorizerId` and `requestValidatorId` are only known once there are such entities.
@@ -115,7 +115,7 @@ pub fn plan_rest(
         gateway_responses: api::gateway_responses(document, &mut planner.budget)?,
         resources: parents_first(resources),
         methods,
-        documentation: planner.documentation.with_extension(document, problems),
+        documentation: Some(planner.documentation.with_extension(document, problems)),
     })
 }
 

@@ -90,7 +90,11 @@ pub(super) fn run_within(
     match supported(service, name)? {
         Handler::Look(look) => look(change, call),
         Handler::Change(run) => run(change, call),
-        Handler::Import { .. } | Handler::Rehearsal(_) | Handler::Download(_) | Handler::Invoke(_) => {
+        Handler::Import { read, put } => {
+            let document = read(change.settings, call)?;
+            put(change, call, &document)
+        }
+        Handler::Rehearsal(_) | Handler::Download(_) | Handler::Invoke(_) => {
             Err(ApiError::unsupported_operation(service.name(), name))
         }
     }

@@ -29,14 +29,15 @@ def plugins():
 
 
 @pytest.fixture
-def terraform(tmp_path, turnpike, origin):
+def terraform(request, tmp_path, turnpike, origin):
+    """Runs Terraform in a copy of its configuration, or of the folder of it that the test names."""
     binary = shutil.which("terraform")
     if not binary:
         pytest.skip("terraform isn't installed: put it on the PATH to run this test")
     provider = plugins()
     if not provider:
         pytest.skip(f"Terraform's AWS provider isn't installed: name its plugin directory by {PLUGINS} to run this test")
-    shutil.copytree(CONFIGURATION, tmp_path / "work")
+    shutil.copytree(CONFIGURATION / getattr(request, "param", "."), tmp_path / "work")
     certificate = pki.issue("*.terraform.example.com", ["*.terraform.example.com"])
     variables = {
         "endpoint": turnpike.api_url,
@@ -86,3 +87,20 @@ def test_apply_an_empty_plan_and_destroy(terraform, turnpike, v1, v2):
     terraform("destroy", "-input=false", "-auto-approve")
     assert {api["id"] for api in v1.get_rest_apis(limit=500)["items"]} == before
     assert http_id not in [api["ApiId"] for api in v2.get_apis()["Items"]]
+
+
+@pytest.mark.parametrize("terraform", ["rest"], indirect=True)
+def test_a_rest_api_is_changed_in_place(terraform, turnpike, v1):
+    def applied(version):
+        terraform("apply", "-input=false", "-auto-approve", f"-var=v={version}")
+        terraform("plan", "-input=false", "-detailed-exitcode", f"-var=v={version}")
+        return json.loads(terraform("output", "-json"))["api"]["value"]
+
+    api_id = applied("1")
+    reply = turnpike.wait_for(api_id, "/prod/pets1/7", lambda reply: reply.status == 200)
+    assert reply.json["target"] == "/v1/7"
+    assert applied("2") == api_id
+    reply = turnpike.wait_for(api_id, "/prod/pets2/7", lambda reply: reply.status == 200)
+    assert reply.json["target"] == "/v2/7"
+    terraform("destroy", "-input=false", "-auto-approve", "-var=v=2")
+    assert api_id not in [api["id"] for api in v1.get_rest_apis(limit=500)["items"]]

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::openapi::DocumentLimits;
 use crate::secrets::SecretsKey;
 use crate::store::StoreUrl;
 
@@ -171,6 +172,14 @@ pub struct Quotas {
     pub integration_timeout_ms_max: u32,
     /// The same of HTTP APIs.
     pub http_integration_timeout_ms_max: u32,
+}
+
+impl Quotas {
+    /// What an OpenAPI document may cost.
+    #[must_use]
+    pub fn openapi_limits(&self) -> DocumentLimits {
+        DocumentLimits { depth_max: self.openapi_depth_max, values_max: self.openapi_values_max }
+    }
 }
 
 impl Default for Quotas {

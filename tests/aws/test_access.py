@@ -277,6 +277,22 @@ def test_tags_of_requests_are_asked_for(turnpike, v2):
     assert "apigateway:POST on resource: arn:aws:apigateway:us-east-1::/tags/arn%3Aaws%3Aapigateway%3Aus-east-1%3A%3A%2Fv2%2Fapis%2F* " in message
 
 
+def test_policies_of_apis_need_a_permission_of_their_own(turnpike, v1):
+    user = User(turnpike, [allow(["apigateway:GET", "apigateway:PATCH", "apigateway:PUT", "apigateway:POST"])])
+    own = user.client("apigateway")
+    api = own.create_rest_api(name="open")["id"]
+    policy = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": "*", "Action": "execute-api:Invoke", "Resource": "*"}}
+    patch = [{"op": "replace", "path": "/policy", "value": json.dumps(policy)}]
+    assert "apigateway:UpdateRestApiPolicy on resource: " in denied(own.update_rest_api, restApiId=api, patchOperations=patch)
+    assert "apigateway:UpdateRestApiPolicy" in denied(own.create_rest_api, name="x", policy=json.dumps(policy))
+    document = {"swagger": "2.0", "info": {"title": "x", "version": "1"}, "paths": {}, "x-amazon-apigateway-policy": policy}
+    assert "apigateway:UpdateRestApiPolicy" in denied(own.put_rest_api, restApiId=api, body=json.dumps(document))
+    own.update_rest_api(restApiId=api, patchOperations=[{"op": "replace", "path": "/name", "value": "renamed"}])
+    assert "policy" not in v1.get_rest_api(restApiId=api)
+    user.may([allow(["apigateway:PATCH", "apigateway:UpdateRestApiPolicy"])])
+    own.update_rest_api(restApiId=api, patchOperations=patch)
+
+
 def test_certificates_have_arns(turnpike):
     user = User(turnpike, [allow("acm:DescribeCertificate", "arn:aws:acm:us-east-1:000000000000:certificate/abc")])
     acm = user.client("acm")

@@ -11,6 +11,7 @@ from cryptography.x509.oid import ExtensionOID
 from conftest import client
 from pebble import free_port, with_authority
 from pki import issue
+from test_audit import records
 from turnpike import ask, wait_for
 
 
@@ -58,6 +59,10 @@ def test_a_certificate_is_issued_for_all_its_names(served):
     other = request(acm, "p384.example.com", KeyAlgorithm="EC_secp384r1")
     assert wait_for_status(acm, other, "ISSUED")["KeyAlgorithm"] == "EC_secp384r1"
     assert running.control.logged().count("registered the account") == 1
+    # It is noted as Turnpike's own doing.
+    [record] = records(running, resource=arn, user="turnpike")
+    [certificate] = [document["after"] for document in record["documents"] if document["kind"] == "certificate"]
+    assert (record["operation"], certificate["issued"]["private_key"]) == ("IssueCertificate", "(secret)")
     # A domain name takes it, and no other can be imported to it.
     v2 = client("apigatewayv2", running)
     v2.create_domain_name(DomainName="api.example.com", DomainNameConfigurations=[{"CertificateArn": arn}])

@@ -12,6 +12,8 @@ import sys
 import threading
 import time
 
+from postgres import store_url
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BINARIES = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", TOP / "target")) / "debug"
 
@@ -105,6 +107,8 @@ class Turnpike:
     def __init__(self, directory):
         self.directory = directory
         self.control = self.gateway = None
+        url = store_url()
+        self.store = {"TURNPIKE_CONTROL_STORE": url} if url else {}
         self.environment = {}
         self.listen = self.tls = self.api = "127.0.0.1:0"
 
@@ -160,7 +164,7 @@ class Turnpike:
     def start_control(self):
         """On the port that it had before, if it ran before: its clients know that one."""
         arguments = ("serve", "--listen", self.api, "--data-dir", self.directory)
-        self.control = Process("turnpike-control", *arguments, environment={**self.root_key, **self.environment})
+        self.control = Process("turnpike-control", *arguments, environment={**self.root_key, **self.store, **self.environment})
         ready = fields(self.control.line("turnpike-control ready "))
         self.api, self.publish_socket = ready["api"], ready["publish"]
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::failure::Failure;
-use crate::change::{Change, ChangeError, Control};
+use crate::change::{Change, ChangeError, Control, Deed};
 use crate::model::{AcmeAccount, Certificate, Challenge, Issued, Order, Request, RequestFailure};
 use crate::pki::{Imported, to_pem};
 use crate::settings::AcmeSettings;
@@ -147,8 +147,10 @@ pub(super) async fn issued(
     imported: Imported,
 ) -> Result<(), Failure> {
     let (id, private_key) = (id.to_owned(), order.private_key.clone());
+    let account = &control.settings().account;
+    let deed = Deed::own("acm", "IssueCertificate", Certificate::arn(&id, &account.region, &account.id));
     control
-        .change_async(move |change| {
+        .change_for_async(deed, move |change| {
             let (facts, now_s) = (imported.facts.clone(), change.now_s);
             let renewed_at_s = renewal(facts.not_before_s, facts.not_after_s);
             let chain = std::iter::once(&imported.certificate).chain(&imported.chain);

@@ -125,7 +125,10 @@ impl From<StoreError> for ApiError {
         match error {
             StoreError::Root(_) | StoreError::NulInText => Self::bad_request(error.to_string()),
             // Nothing was changed, and a later call may succeed.
-            StoreError::Unreachable { .. } | StoreError::Busy(_) | StoreError::TakenOver { .. } => {
+            StoreError::Unreachable { .. }
+            | StoreError::Slow(_)
+            | StoreError::Busy(_)
+            | StoreError::TakenOver { .. } => {
                 Self { status: 503, code: "ServiceUnavailableException", message: error.to_string() }
             }
             error => Self::internal(&error),

@@ -34,8 +34,7 @@ pub(super) fn read(view: &View<'_>, body: &[u8]) -> Result<Document, ApiError> {
 
 /// What a document may cost.
 pub(super) fn limits(view: &View<'_>) -> DocumentLimits {
-    let quotas = &view.settings.quotas;
-    DocumentLimits { depth_max: quotas.openapi_depth_max, values_max: quotas.openapi_values_max }
+    view.settings.quotas.openapi_limits()
 }
 
 /// What is made of the base path.

@@ -14,7 +14,7 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::response::Response;
 
-use super::access::{Ask, Caller, Peer, RequestTags, authorize, identify, of_json};
+use super::access::{Ask, Caller, Peer, RequestTags, Who, add_sensitive, authorize, identify, of_json};
 use super::call::Call;
 use super::dispatch::{changes, dispatch};
 use super::error::ApiError;
@@ -181,16 +181,19 @@ async fn answer_rest(
     body: Vec<u8>,
 ) -> Result<(u16, Answer), ApiError> {
     let (method, path, query) = (incoming.parts.method.as_str(), incoming.path(), incoming.query());
-    let account = &api.control.settings().account;
+    let settings = api.control.settings();
     if (method, path) == ("GET", STATUS_PATH) {
-        let asks = [Ask::turnpike(account, "GetStatus", "/status")];
+        let asks = [Ask::turnpike(&settings.account, "GetStatus", "/status")];
         permit(api, caller, &asks, &RequestTags::new(), None).await?;
         return Ok((200, Status::of(api).await?.to_json().into()));
     }
     let found = api.operations.find(method, path, query)?;
     let operation = found.operation;
     let tags = of_json(&body, query);
-    let asks = Ask::of_operation(account, &found, !tags.is_empty());
+    let mut asks = Ask::of_operation(&settings.account, &found, !tags.is_empty());
+    if matches!(caller.who, Who::User(_)) {
+        add_sensitive(&mut asks, operation, &body, settings.quotas.openapi_limits());
+    }
     let deed = incoming.deed(api, caller, (operation.service.name(), operation.name), &asks);
     permit(api, caller, &asks, &tags, changes(operation).then_some(&deed)).await?;
     let accept =

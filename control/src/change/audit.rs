@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Control, blocking};
-use crate::model::{HttpContent, Part as _, RestContent};
+use crate::model::{HttpContent, Part as _, RestContent, new_uuid};
 use crate::secrets::SEALED_PREFIX;
 use crate::settings::AuditSettings;
 use crate::store::{AuditEntry, DocumentChange, StoreError, Tx, audit_id};
@@ -22,11 +22,13 @@ const COPIES: [&str; 2] = [HttpContent::KIND, RestContent::KIND];
 /// Members that hold secrets without [`SEALED_PREFIX`], in documents of earlier versions.
 const SECRET_MEMBERS: [&str; 2] = ["private_key", "credentials"];
 const LEFT_OUT: &str = "(secret)";
+/// Who does what nobody calls for.
+const OWN: &str = "turnpike";
 
 /// Somebody's call that changes something, or would have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deed {
-    /// `root`, or a user's name.
+    /// `root`, or a user's name; `turnpike` for what it does by itself.
     pub user: String,
     pub user_arn: String,
     pub access_key_id: String,
@@ -156,7 +158,7 @@ impl Control {
         })?;
         tx.append_audit(&AuditEntry {
             id: record.id,
-            actor: record.user,
+            actor: record.user_arn,
             operation: record.operation,
             resource: record.resource,
             doc,
@@ -170,6 +172,23 @@ impl Control {
 }
 
 impl Deed {
+    /// What Turnpike does by itself, on somebody's earlier request.
+    #[must_use]
+    pub fn own(service: &str, operation: &str, resource: String) -> Self {
+        Self {
+            user: OWN.to_owned(),
+            user_arn: OWN.to_owned(),
+            access_key_id: String::new(),
+            source_address: String::new(),
+            service: service.to_owned(),
+            operation: operation.to_owned(),
+            action: String::new(),
+            resource,
+            request: String::new(),
+            request_id: new_uuid().unwrap_or_default(),
+        }
+    }
+
     fn record(&self, id: String, at_us: i64) -> AuditRecord {
         let second = iso8601(at_us / 1_000_000);
         AuditRecord {

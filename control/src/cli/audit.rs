@@ -13,7 +13,7 @@ const NAMED_DOCUMENTS: usize = 3;
 
 #[derive(Debug, Args)]
 pub(super) struct AuditArgs {
-    /// Only what this user did, or was refused; `root` is the root access key
+    /// Only what this user did, or was refused, by name or ARN; `root` is the root access key
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
     /// Only this operation, such as UpdateStage

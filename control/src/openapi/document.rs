@@ -67,6 +67,11 @@ impl Document {
         self.version
     }
 
+    #[must_use]
+    pub fn has_member(&self, name: &str) -> bool {
+        self.root.get(name).is_some()
+    }
+
     pub(super) fn limits(&self) -> DocumentLimits {
         self.limits
     }

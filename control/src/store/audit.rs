@@ -11,6 +11,7 @@ use super::{StoreError, Tx};
 pub struct AuditEntry {
     /// See [`audit_id`].
     pub id: String,
+    /// ARN of who did it.
     pub actor: String,
     pub operation: String,
     pub resource: String,
@@ -21,6 +22,7 @@ pub struct AuditEntry {
 /// Which records are wanted; what is `None` doesn't matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditFilter {
+    /// An ARN, a user's name, or `root` for the root access key.
     pub actor: Option<String>,
     pub operation: Option<String>,
     /// A part of the resource.
@@ -117,6 +119,35 @@ impl AuditFilter {
     fn fits(&self, actor: &str, operation: &str, resource: &str) -> bool {
         let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
         let within = self.resource.as_ref().is_none_or(|part| resource.contains(part.as_str()));
-        is(&self.actor, actor) && is(&self.operation, operation) && within
+        self.actor.as_ref().is_none_or(|wanted| is_actor(wanted, actor))
+            && is(&self.operation, operation)
+            && within
+    }
+}
+
+/// A user may be called `root`, too: by that name alone, it is the root access key that is meant.
+fn is_actor(wanted: &str, arn: &str) -> bool {
+    let of_user = || arn.split_once(":user/").and_then(|(_, path)| path.rsplit('/').next());
+    wanted == arn || if wanted == "root" { arn.ends_with(":root") } else { of_user() == Some(wanted) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actors_are_known_by_arn_or_name() {
+        let (root, ann) = ("arn:aws:iam::000000000000:root", "arn:aws:iam::000000000000:user/ops/ann");
+        for (wanted, arn, expected) in [
+            ("root", root, true),
+            ("root", "arn:aws:iam::000000000000:user/root", false),
+            ("arn:aws:iam::000000000000:user/root", "arn:aws:iam::000000000000:user/root", true),
+            ("ann", ann, true),
+            ("ops", ann, false),
+            (ann, ann, true),
+            ("ann", root, false),
+        ] {
+            assert_eq!(is_actor(wanted, arn), expected, "{wanted} {arn}");
+        }
     }
 }

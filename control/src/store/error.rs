@@ -52,6 +52,12 @@ pub enum StoreError {
     /// Nothing was changed: the transaction hadn't come to its commit.
     #[error("the store at {place} can't be reached: {reason}")]
     Unreachable { place: String, reason: String },
+    /// Nothing was changed.
+    #[error(
+        "the store at {0} took longer than store_statement_timeout_ms, which includes waiting for the changes of other \
+         processes"
+    )]
+    Slow(String),
     #[error("all {0} connections to the store are in use (store_connections_max)")]
     Busy(usize),
     #[error(

@@ -53,6 +53,8 @@ use sqlite::Sqlite;
 pub struct Store {
     backend: Backend,
     secrets: Secrets,
+    /// Who this is among the processes that share the store.
+    holder: String,
     /// The version of the newest committed root, whichever process committed it.
     newest: watch::Sender<u64>,
     _lock: DataDirLock,
@@ -76,7 +78,8 @@ impl Store {
         let lock = DataDirLock::take(data_dir)?;
         let backend = Backend::open(data_dir, settings)?;
         let secrets = keys::unlock(data_dir, settings.secrets_key.as_ref(), &backend)?;
-        let store = Self { backend, secrets, newest: watch::Sender::new(0), _lock: lock };
+        let holder = holder(data_dir);
+        let store = Self { backend, secrets, holder, newest: watch::Sender::new(0), _lock: lock };
         store.announce(store.read::<_, StoreError>(|tx| tx.version())?);
         if let Backend::Postgres(postgres) = &store.backend {
             postgres.follow(store.newest.clone());
@@ -93,7 +96,7 @@ impl Store {
         &self,
         mut change: impl FnMut(&Tx<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.backend.write(|sql| change(&Tx::new(sql, &self.secrets, self.backend.process())))
+        self.backend.write(|sql| change(&Tx::new(sql, &self.secrets, &self.holder)))
     }
 
     /// Runs `look` on one consistent state; again from its beginning, when that was lost.
@@ -104,7 +107,7 @@ impl Store {
         &self,
         mut look: impl FnMut(&Tx<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.backend.read(|sql| look(&Tx::new(sql, &self.secrets, self.backend.process())))
+        self.backend.read(|sql| look(&Tx::new(sql, &self.secrets, &self.holder)))
     }
 
     /// The newest root as encoded; `None` before the first publication.
@@ -163,15 +166,6 @@ impl Backend {
         }
     }
 
-    /// This process among those that share the store. A data directory has one process at a time, so that one of them
-    /// takes up at once what the one before it held.
-    fn process(&self) -> &str {
-        match self {
-            Self::Sqlite(_) => "",
-            Self::Postgres(postgres) => postgres.process(),
-        }
-    }
-
     fn write<T, E: From<StoreError>>(&self, change: impl FnMut(&Sql<'_>) -> Result<T, E>) -> Result<T, E> {
         match self {
             Self::Sqlite(sqlite) => sqlite.write(change),
@@ -194,6 +188,16 @@ fn announce(newest: &watch::Sender<u64>, version: u64) {
         *known = version.max(*known);
         newer
     });
+}
+
+/// The place of a process: its host and its data directory. One process at a time is there, so that the next one takes
+/// up at once what the one before it held; a copy of the directory is another place.
+fn holder(data_dir: &Path) -> String {
+    let host = rustix::system::uname();
+    let path = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+    // Hosts of one name exist; without the file, names have to do.
+    let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    format!("{} {} {}", host.nodename().to_string_lossy(), machine.trim_end(), path.display())
 }
 
 /// Only its owner may look into it: it holds the root access key.

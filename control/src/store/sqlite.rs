@@ -82,6 +82,13 @@ impl Sqlite {
         Ok(())
     }
 
+    /// Sets the writer's connection as a disk would that is full, or that can't be written to.
+    #[cfg(test)]
+    pub(super) fn set_pragma(&self, name: &str, value: i64) {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.pragma_update(None, name, value).expect(name);
+    }
+
     pub(super) fn write<T, E: From<StoreError>>(
         &self,
         mut change: impl FnMut(&Sql<'_>) -> Result<T, E>,

@@ -173,7 +173,7 @@ fn the_audit_log_is_read_backwards_and_trimmed(place: &Place) {
     let append = |at_us: i64, actor: &str| {
         let entry = AuditEntry {
             id: audit_id(at_us, "x"),
-            actor: actor.to_owned(),
+            actor: format!("arn:aws:iam::000000000000:user/{actor}"),
             operation: "Op".to_owned(),
             resource: format!("arn:{actor}/{at_us}"),
             doc: format!("{actor} {at_us}"),
@@ -508,4 +508,35 @@ fn leases_have_one_holder(place: &Place) {
         .expect("given back");
     assert!(as_process("b", -1), "it is over as soon as it is taken");
     assert!(as_process("a", 1_000));
+}
+
+/// Few pages are left, so that the next large change finds no room.
+#[test]
+fn a_full_disk_is_told_and_nothing_is_half_written() {
+    let (_dir, store) = store();
+    let Backend::Sqlite(sqlite) = &store.backend else { panic!("{store:?}") };
+    let fill = |ids: std::ops::Range<usize>| {
+        store.write(|tx| ids.clone().try_for_each(|id| tx.put_api(&api(&format!("a{id}")))))
+    };
+    fill(0..1).expect("room");
+    sqlite.set_pragma("max_page_count", 1);
+    let error = fill(1..2_000).expect_err("no room");
+    assert!(matches!(error, StoreError::DiskFull(_)), "{error}");
+    assert!(error.to_string().contains("make room. Nothing was changed"), "{error}");
+    assert_eq!(store.read(|tx| tx.api_ids()).expect("reading goes on"), ["a0"]);
+    sqlite.set_pragma("max_page_count", 1 << 20);
+    fill(1..2_000).expect("room again");
+}
+
+#[test]
+fn a_read_only_disk_is_told() {
+    let (_dir, store) = store();
+    let Backend::Sqlite(sqlite) = &store.backend else { panic!("{store:?}") };
+    sqlite.set_pragma("query_only", 1);
+    let error = store.write(|tx| tx.put_api(&api("a"))).expect_err("read-only");
+    assert!(matches!(error, StoreError::ReadOnly(_)), "{error}");
+    assert!(error.to_string().contains("can't be written to"), "{error}");
+    assert!(!store.read(|tx| tx.has_api("a")).expect("reading goes on"));
+    sqlite.set_pragma("query_only", 0);
+    store.write(|tx| tx.put_api(&api("a"))).expect("written");
 }

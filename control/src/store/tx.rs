@@ -13,8 +13,8 @@ use crate::secrets::{Sealed, Secrets};
 pub struct Tx<'a> {
     pub(super) sql: &'a Sql<'a>,
     pub(super) secrets: &'a Secrets,
-    /// This process among those that share the store.
-    pub(super) process: &'a str,
+    /// Who this is among the processes that share the store.
+    pub(super) holder: &'a str,
     pub(super) journal: RefCell<Option<Journal>>,
 }
 
@@ -27,8 +27,8 @@ pub struct Page<T> {
 }
 
 impl<'a> Tx<'a> {
-    pub(super) fn new(sql: &'a Sql<'a>, secrets: &'a Secrets, process: &'a str) -> Self {
-        Self { sql, secrets, process, journal: RefCell::default() }
+    pub(super) fn new(sql: &'a Sql<'a>, secrets: &'a Secrets, holder: &'a str) -> Self {
+        Self { sql, secrets, holder, journal: RefCell::default() }
     }
 
     /// Encrypts what a document must not show. `context` says what it is, and of which entity.

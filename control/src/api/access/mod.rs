@@ -6,6 +6,7 @@
 mod ask;
 mod caller;
 mod conditions;
+mod sensitive;
 mod tags;
 
 use turnpike_auth::{Decision, Request, evaluate};
@@ -14,6 +15,7 @@ pub(super) use ask::Ask;
 pub use caller::Peer;
 pub(super) use caller::{Caller, Who, identify};
 pub(super) use conditions::check_condition_keys;
+pub(super) use sensitive::add_sensitive;
 pub(super) use tags::{RequestTags, of_json};
 
 use super::error::ApiError;

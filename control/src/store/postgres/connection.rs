@@ -175,6 +175,7 @@ impl Connection {
         }
         match *code {
             SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => Fault::Conflict(why()),
+            SqlState::QUERY_CANCELED => Fault::Failed(StoreError::Slow(self.place.clone())),
             SqlState::DISK_FULL => Fault::Failed(StoreError::DiskFull(format!("{}: {}", self.place, why()))),
             SqlState::READ_ONLY_SQL_TRANSACTION => {
                 Fault::Failed(StoreError::ReadOnly(format!("{}: {}", self.place, why())))

@@ -40,6 +40,10 @@ const WRITE_LOCK: i64 = 0x7475_726e_7069_6b65;
 /// Where the versions of new roots are told.
 const CHANNEL: &str = "turnpike_version";
 
+/// How long the row of a process that is gone is kept; one that isn't makes its row anew. A week, arbitrarily: only
+/// that of a change that was lost a moment ago is looked for.
+const PROCESS_KEPT_S: u32 = 7 * 24 * 3_600;
+
 /// Between two tries; doubles up to the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -63,7 +67,7 @@ pub(super) struct Postgres {
     settings: PostgresSettings,
     /// Changes of this process take turns here before they do at the server; the number of the last one's mark.
     turn: Mutex<u64>,
-    /// This process among those that share the store.
+    /// This run of this process, for its marks.
     process: String,
 }
 
@@ -79,7 +83,12 @@ impl Postgres {
     /// Connects, and brings the tables up to date.
     pub(super) fn open(url: &StoreUrl, settings: &PostgresSettings) -> Result<Self, StoreError> {
         let store = Self::connect(url, settings)?;
-        store.once(|connection| schema::bring_up_to_date(connection, &store.place))?;
+        store.once(|connection| {
+            schema::bring_up_to_date(connection, &store.place)?;
+            connection.batch(&format!(
+                "DELETE FROM process WHERE seen_at_s < extract(epoch FROM now())::bigint - {PROCESS_KEPT_S}"
+            ))
+        })?;
         Ok(store)
     }
 
@@ -134,11 +143,6 @@ impl Postgres {
         work(&connection).map_err(|fault| self.error(fault))?;
         connection.give_back();
         Ok(())
-    }
-
-    /// This process among those that share the store.
-    pub(super) fn process(&self) -> &str {
-        &self.process
     }
 
     /// Tells every version that any process publishes, for as long as the store is open.

@@ -63,6 +63,18 @@ fn versions_of_several_processes_are_unique_and_told_to_all() {
 }
 
 #[test]
+fn a_process_has_its_leases_still_when_it_is_started_again() {
+    let url = server::shared().database();
+    let (one, other) = (process(&url), process(&url));
+    let take = |place: &Place| {
+        place.open().expect("opened").write::<_, StoreError>(|tx| tx.take_lease("l", 1_000)).expect("asked")
+    };
+    assert!(take(&one));
+    assert!(!take(&other));
+    assert!(take(&one));
+}
+
+#[test]
 fn what_is_read_is_of_one_moment() {
     let url = server::shared().database();
     let (one, other) = (process(&url), process(&url));
@@ -256,6 +268,22 @@ fn calls_do_not_wait_for_ever() {
         let text = error.to_string();
         assert!(text.contains("PostgreSQL") && text.contains(".s.PGSQL"), "{text}");
     }
+}
+
+#[test]
+fn waiting_for_other_processes_has_an_end() {
+    let url = server::shared().database();
+    let (one, mut other) = (process(&url), process(&url));
+    other.settings.postgres = PostgresSettings { statement_timeout_ms: 100, ..PostgresSettings::default() };
+    let (one, other) = (one.open().expect("opened"), other.open().expect("opened"));
+    one.write::<_, StoreError>(|tx| {
+        let error = put_api(&other, "b").expect_err("the lock is held");
+        assert!(matches!(error, StoreError::Slow(_)), "{error}");
+        tx.put_api(&api("a"))
+    })
+    .expect("written");
+    assert!(!has_api(&one, "b"));
+    put_api(&other, "b").expect("written");
 }
 
 /// A store whose connections can be cut.

@@ -98,7 +98,8 @@ impl<'a> Transaction<'a> {
             let reason = "a statement has failed, and the change went on regardless".to_owned();
             return Err(Fault::Failed(StoreError::Postgres { place: self.place.to_owned(), reason }));
         }
-        self.connection.batch("COMMIT")
+        // A commit that waits for a standby isn't to be given up: it has been made.
+        self.connection.batch("SET LOCAL statement_timeout TO 0; COMMIT")
     }
 
     /// Undoes it. Then the connection is as good as before.

@@ -1,0 +1,180 @@
+//! Actions that AWS asks for beside the method's, because of what a call would set: an API's or a domain's resource
+//! policy, and the trust store of mutual TLS. Who may change an API can't open it to others by that alone.
+
+use serde_json::Value;
+
+use super::ask::Ask;
+use crate::api::json;
+use crate::api::operations::{Operation, Service};
+use crate::openapi::{Document, DocumentLimits, Substitutes};
+
+const POLICY: &str = "UpdateRestApiPolicy";
+const DOMAIN_POLICY: &str = "UpdateDomainNamePolicy";
+const DOMAIN_MANAGEMENT_POLICY: &str = "UpdateDomainNameManagementPolicy";
+const ADD_TRUST: &str = "AddCertificateToDomain";
+const REMOVE_TRUST: &str = "RemoveCertificateFromDomain";
+
+/// What the call asks beside `asks`, which is what its method and path ask.
+pub(in crate::api) fn add_sensitive(
+    asks: &mut Vec<Ask>,
+    operation: &Operation,
+    body: &[u8],
+    limits: DocumentLimits,
+) {
+    let Some(resource) = asks.first().map(|ask| ask.resource.clone()) else { return };
+    let actions = actions(operation, body, limits).into_iter();
+    asks.extend(actions.map(|action| Ask::new(format!("apigateway:{action}"), resource.clone())));
+}
+
+/// Each once. A body that can't be read asks for nothing: the operation refuses it.
+fn actions(operation: &Operation, body: &[u8], limits: DocumentLimits) -> Vec<&'static str> {
+    let members = || json::parse(body).unwrap_or_default();
+    let mut actions = match (operation.service, operation.name) {
+        (Service::V1, "CreateRestApi") => given(&members(), &[("policy", POLICY)]),
+        (Service::V1, "UpdateRestApi") => patched(&members(), &[("/policy", POLICY)]),
+        (Service::V1, "ImportRestApi" | "PutRestApi") if has_policy(body, limits) => vec![POLICY],
+        (Service::V1, "CreateDomainName") => {
+            let mut actions = given(
+                &members(),
+                &[("policy", DOMAIN_POLICY), ("managementPolicy", DOMAIN_MANAGEMENT_POLICY)],
+            );
+            actions.extend(trust_given(&members()));
+            actions
+        }
+        (Service::V1, "UpdateDomainName") => {
+            let members = members();
+            let policies = [("/policy", DOMAIN_POLICY), ("/managementPolicy", DOMAIN_MANAGEMENT_POLICY)];
+            let mut actions = patched(&members, &policies);
+            actions.extend(trust_patched(&members));
+            actions
+        }
+        (Service::V2, "CreateDomainName" | "UpdateDomainName") => {
+            trust_given(&members()).into_iter().collect()
+        }
+        _ => Vec::new(),
+    };
+    actions.sort_unstable();
+    actions.dedup();
+    actions
+}
+
+fn given(members: &Value, table: &[(&str, &'static str)]) -> Vec<&'static str> {
+    table.iter().filter(|(name, _)| !says_nothing(&members[*name])).map(|(_, action)| *action).collect()
+}
+
+fn says_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_str() == Some("")
+}
+
+/// By where a patch writes to or takes from.
+fn patched(members: &Value, table: &[(&str, &'static str)]) -> Vec<&'static str> {
+    let places = patches(members).iter().flat_map(|patch| [&patch["path"], &patch["from"]]);
+    let places = places.filter_map(Value::as_str);
+    let found = places.filter_map(|place| table.iter().find(|(path, _)| *path == place));
+    found.map(|(_, action)| *action).collect()
+}
+
+fn patches(members: &Value) -> &[Value] {
+    members["patchOperations"].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// A trust store that is emptied is one that is removed.
+fn trust_given(members: &Value) -> Option<&'static str> {
+    let trust = &members["mutualTlsAuthentication"];
+    match trust["truststoreUri"].as_str() {
+        _ if trust.is_null() => None,
+        Some("") => Some(REMOVE_TRUST),
+        _ => Some(ADD_TRUST),
+    }
+}
+
+fn trust_patched(members: &Value) -> Vec<&'static str> {
+    let touches = |patch: &&Value| {
+        let path = patch["path"].as_str().unwrap_or("");
+        path.starts_with("/mutualTlsAuthentication")
+    };
+    let action = |patch: &Value| match patch["op"] == "remove" || says_nothing(&patch["value"]) {
+        true => REMOVE_TRUST,
+        false => ADD_TRUST,
+    };
+    patches(members).iter().filter(touches).map(action).collect()
+}
+
+fn has_policy(body: &[u8], limits: DocumentLimits) -> bool {
+    let substitutes = Substitutes { account: "", region: "" };
+    let document = Document::read(body, limits, &substitutes);
+    document.is_ok_and(|document| document.has_member("x-amazon-apigateway-policy"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::operations::Operations;
+
+    #[test]
+    fn what_opens_an_api_or_a_domain_is_asked_for() {
+        let operations = Operations::load();
+        let limits = DocumentLimits { depth_max: 100, values_max: 1_000 };
+        let asked = |method: &str, target: &str, body: &str| {
+            let (path, query) = target.split_once('?').unwrap_or((target, ""));
+            let found = operations.find(method, path, query).expect(path);
+            actions(found.operation, body.as_bytes(), limits).join(" ")
+        };
+        let patch = |op: &str, path: &str, value: &str| {
+            format!(r#"{{"patchOperations":[{{"op":"{op}","path":"{path}","value":"{value}"}}]}}"#)
+        };
+        let import = r#"{"swagger":"2.0","info":{},"paths":{},"x-amazon-apigateway-pol\u0069cy":{}}"#;
+        let table = [
+            ("POST", "/restapis", r#"{"name":"a"}"#.to_owned(), ""),
+            ("POST", "/restapis", r#"{"name":"a","policy":"{}"}"#.to_owned(), POLICY),
+            ("PATCH", "/restapis/a", patch("replace", "/name", "b"), ""),
+            ("PATCH", "/restapis/a", patch("replace", "/policy", "{}"), POLICY),
+            ("PATCH", "/restapis/a", patch("remove", "/policy", ""), POLICY),
+            ("PUT", "/restapis/a", import.to_owned(), POLICY),
+            ("POST", "/restapis?mode=import", import.replace("\\u0069", "i"), POLICY),
+            ("PUT", "/restapis/a", r#"{"swagger":"2.0"}"#.to_owned(), ""),
+            (
+                "PUT",
+                "/restapis/a",
+                "swagger: '2.0'\n\"x-amazon-\\x61pigateway-policy\": {}\n".to_owned(),
+                POLICY,
+            ),
+            ("POST", "/domainnames", r#"{"policy":"{}"}"#.to_owned(), DOMAIN_POLICY),
+            (
+                "PATCH",
+                "/domainnames/d",
+                patch("replace", "/managementPolicy", "{}"),
+                DOMAIN_MANAGEMENT_POLICY,
+            ),
+            (
+                "PATCH",
+                "/domainnames/d",
+                patch("replace", "/mutualTlsAuthentication/truststoreUri", "x"),
+                ADD_TRUST,
+            ),
+            (
+                "PATCH",
+                "/domainnames/d",
+                patch("replace", "/mutualTlsAuthentication/truststoreUri", ""),
+                REMOVE_TRUST,
+            ),
+            (
+                "POST",
+                "/v2/domainnames",
+                r#"{"mutualTlsAuthentication":{"truststoreUri":"x"}}"#.to_owned(),
+                ADD_TRUST,
+            ),
+            (
+                "PATCH",
+                "/v2/domainnames/d",
+                r#"{"mutualTlsAuthentication":{"truststoreUri":""}}"#.to_owned(),
+                REMOVE_TRUST,
+            ),
+            ("PATCH", "/v2/domainnames/d", "{}".to_owned(), ""),
+            ("POST", "/restapis", "{".to_owned(), ""),
+        ];
+        for (method, target, body, expected) in table {
+            assert_eq!(asked(method, target, &body), expected, "{method} {target} {body}");
+        }
+    }
+}

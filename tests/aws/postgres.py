@@ -1,0 +1,71 @@
+"""A PostgreSQL for the tests, from Debian's package: every Turnpike has its store in a database of its own there, when
+TURNPIKE_TEST_STORE=postgres."""
+
+import atexit
+import functools
+import itertools
+import os
+import pathlib
+import pwd
+import shutil
+import subprocess
+import tempfile
+
+USER = "turnpike"
+DEADLINE_S = 60
+
+
+def store_url():
+    """The URL of a new database; None when the tests run on SQLite."""
+    kind = os.environ.get("TURNPIKE_TEST_STORE") or "sqlite"
+    if kind == "sqlite":
+        return None
+    if kind != "postgres":
+        raise ValueError(f"TURNPIKE_TEST_STORE is sqlite or postgres, not {kind}")
+    return cluster().database()
+
+
+@functools.cache
+def cluster():
+    running = Cluster()
+    atexit.register(running.stop)
+    return running
+
+
+class Cluster:
+    """A temporary server behind a Unix socket."""
+
+    def __init__(self):
+        versions = pathlib.Path("/usr/lib/postgresql").glob("*/bin")
+        self.bin = max(versions, key=lambda path: int(path.parent.name), default=None)
+        if self.bin is None:
+            raise FileNotFoundError("no /usr/lib/postgresql: scripts/test installs Debian's postgresql")
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="turnpike-pg-"))
+        # It refuses to run as root; then it runs as Debian's user for it.
+        self.user = "postgres" if os.geteuid() == 0 else None
+        if self.user:
+            entry = pwd.getpwnam(self.user)
+            os.chown(self.directory, entry.pw_uid, entry.pw_gid)
+        self.names = (f"d{number}" for number in itertools.count())
+        self._as_owner("initdb", "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        options = f"-k {self.directory} -c listen_addresses='' -c fsync=off"
+        self._as_owner("pg_ctl", "-w", "-l", self.directory / "log", "-o", options, "start")
+
+    def database(self):
+        name = next(self.names)
+        self._run([self.bin / "createdb", "-h", self.directory, "-U", USER, name])
+        return f"postgres://{USER}@/{name}?host={self.directory}"
+
+    def stop(self):
+        self._as_owner("pg_ctl", "-w", "-m", "immediate", "stop")
+        shutil.rmtree(self.directory)
+
+    def _as_owner(self, program, *arguments):
+        self._run([self.bin / program, "-D", self.directory / "data", *arguments], user=self.user, group=self.user,
+                  extra_groups=[] if self.user else None)
+
+    def _run(self, command, **popen):
+        done = subprocess.run(
+            command, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            timeout=DEADLINE_S, **popen)
+        assert done.returncode == 0, f"{command}: {done.stderr.decode()}"

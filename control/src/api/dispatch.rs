@@ -9,7 +9,7 @@ use super::error::ApiError;
 use super::operations::{Operation, Service};
 use super::reply::{Answer, Download};
 use super::tags;
-use super::turnpike::{audit, diff, targets};
+use super::turnpike::{apply, audit, diff, targets};
 use super::v1::test_invoke::Invocation;
 use super::{domains, links, v1, v2};
 use crate::change::{Change, Control, Deed, View};
@@ -330,6 +330,8 @@ fn turnpike_handler(name: &str) -> Option<Handler> {
         "DeleteIntegrationTargets" => Handler::Change(targets::delete_of_integration),
         "PutMethodTargets" => Handler::Change(targets::put_of_method),
         "GetMethodTargets" => Handler::Look(targets::get_of_method),
+        "PlanConfiguration" => Handler::Rehearsal(apply::apply),
+        "ApplyConfiguration" => Handler::Change(apply::apply),
         "GetStageDiff" => Handler::Rehearsal(diff::of_stage),
         "GetAuditRecords" => Handler::Look(audit::list),
         "DeleteMethodTargets" => Handler::Change(targets::delete_of_method),

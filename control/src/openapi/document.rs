@@ -67,6 +67,13 @@ impl Document {
         self.version
     }
 
+    /// `info.title`, if it has one.
+    #[must_use]
+    pub fn title(&self) -> Option<String> {
+        let title = self.root["info"]["title"].as_str()?;
+        Some(title.to_owned()).filter(|title| !title.is_empty())
+    }
+
     #[must_use]
     pub fn has_member(&self, name: &str) -> bool {
         self.root.get(name).is_some()

@@ -104,3 +104,30 @@ def test_a_rest_api_is_changed_in_place(terraform, turnpike, v1):
     assert reply.json["target"] == "/v2/7"
     terraform("destroy", "-input=false", "-auto-approve", "-var=v=2")
     assert api_id not in [api["id"] for api in v1.get_rest_apis(limit=500)["items"]]
+
+
+def test_http_apis_are_made_changed_and_destroyed(terraform, turnpike, v2):
+    http = terraform("http")
+    made = http.apply("1")
+    api_id = made["api"]
+    reply = turnpike.wait_for(api_id, "/pets1/7", lambda reply: reply.status == 200)
+    assert reply.json["target"] == "/v1/7"
+    assert turnpike.ask(api_id, "/protected/7", "POST").status == 500
+    assert turnpike.wait_for(made["quick"], "/quick", lambda reply: reply.status == 200).json["target"] == "/"
+    changed = http.apply("2")
+    assert changed == made
+    reply = turnpike.wait_for(api_id, "/pets2/7", lambda reply: reply.status == 200)
+    assert reply.json["target"] == "/v2/7"
+    turnpike.wait_for(api_id, "/opened/7", lambda reply: reply.status == 200, "PUT")
+    http.with_variables("destroy", "2", "-auto-approve")
+    assert api_id not in [api["ApiId"] for page in v2.get_paginator("get_apis").paginate() for api in page["Items"]]
+
+
+def test_a_websocket_api_is_made_changed_and_destroyed(terraform, v2):
+    websocket = terraform("websocket")
+    api_id = websocket.apply("1")["api"]
+    assert v2.get_stage(ApiId=api_id, StageName="dev")["DefaultRouteSettings"]["LoggingLevel"] == "INFO"
+    assert websocket.apply("2")["api"] == api_id
+    assert v2.get_api(ApiId=api_id)["RouteSelectionExpression"] == "$request.body.kind"
+    websocket.with_variables("destroy", "2", "-auto-approve")
+    assert api_id not in [api["ApiId"] for page in v2.get_paginator("get_apis").paginate() for api in page["Items"]]

@@ -100,7 +100,7 @@ fn below(at: Where, name: &str) -> Option<Where> {
         (Where::Root, "components") => Where::Components,
         (Where::Root, "securityDefinitions") | (Where::Components, "securitySchemes") => Where::Schemes,
         (Where::Root, "tags") => Where::Tags,
-        (Where::Root, "paths") => Where::Paths,
+        (Where::Root, "paths") | (Where::Components, "pathItems") => Where::Paths,
         (Where::PathItem, ANY_METHOD) => Where::Operation,
         (_, name) if name.starts_with("x-") => return None,
         (Where::Schemes, _) => Where::Scheme,

@@ -54,6 +54,8 @@ pub(super) fn plan(
     );
     planner.documentation.of_operation(operation, &parameters, &mut planner.budget)?;
     let authorizer = protect(planner, &mut members, asked);
+    let mut responses = responses(planner, operation, problems)?;
+    declare(&mut responses, integration.as_ref());
     Ok(PlannedMethod {
         place: node.place.clone(),
         path: operation.path.clone(),
@@ -61,9 +63,25 @@ pub(super) fn plan(
         members: members.into(),
         authorizer,
         validator: validator(planner, node, problems),
-        responses: responses(planner, operation, problems)?,
+        responses,
         integration,
     })
+}
+
+/// An integration's response is for a response of the method: AWS's own examples leave out to declare it.
+fn declare(responses: &mut Vec<PlannedResponse>, integration: Option<&PlannedIntegration>) {
+    for PlannedResponse { place, status_code, .. } in
+        integration.iter().flat_map(|planned| &planned.responses)
+    {
+        if !responses.iter().any(|response| response.status_code == *status_code) {
+            let members = json!({});
+            responses.push(PlannedResponse {
+                place: place.clone(),
+                status_code: status_code.clone(),
+                members,
+            });
+        }
+    }
 }
 
 fn insert_unless_empty(members: &mut Map<String, Value>, name: &str, map: Map<String, Value>) {

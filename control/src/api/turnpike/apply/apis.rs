@@ -33,7 +33,7 @@ impl Apply<'_, '_> {
         let stages = members.objects("stages")?.unwrap_or_default();
         let stages: Vec<Stage> = stages.into_iter().map(take_stage).collect::<Result<_, _>>()?;
         members.finish()?;
-        let read = imports::read(self.change, document.as_bytes())?;
+        let read = imports::read(self.change.settings, document.as_bytes())?;
         let name =
             read.title().ok_or_else(|| ApiError::bad_request("An OpenAPI document has no info.title"))?;
         if self.apis.contains_key(&name) {

@@ -218,7 +218,7 @@ def test_shells_complete_the_command_line(control):
 def test_every_command_has_help(control):
     text = control("--help")
     commands = [line.split()[0] for line in text.split("Commands:")[1].splitlines() if line.startswith("  ") and line[2] not in " -"]
-    assert {"api", "route", "stage", "deploy", "diff", "rollback", "canary", "key", "plan", "domain", "import", "export", "gateways", "status", "audit", "backup"} <= set(commands)
+    assert {"api", "route", "stage", "deploy", "diff", "rollback", "canary", "key", "plan", "domain", "import", "export", "apply", "gateways", "status", "audit", "backup"} <= set(commands)
     for command in commands:
         if command != "help":
             assert "Usage:" in control(command, "--help")

@@ -253,7 +253,7 @@ def resources_and_methods(c):
     c.bad(v1.put_integration, **key, type="HTTP_PROXY", integrationHttpMethod="GET", uri="nonsense")
     assert c.patched(v1.update_integration, "/timeoutInMillis", "2000", **key)["timeoutInMillis"] == 2_000
     v1.put_integration_response(**key, statusCode="200", responseTemplates={"application/json": ""})
-    c.missing(v1.put_integration_response, **key, statusCode="404")
+    c.missing(v1.put_integration_response, **{**key, "httpMethod": "PUT"}, statusCode="404")
     changed = c.patched(v1.update_integration_response, "/selectionPattern", "2..", **key, statusCode="200")
     assert changed["selectionPattern"] == "2.."
     assert v1.get_integration_response(**key, statusCode="200")["selectionPattern"] == "2.."

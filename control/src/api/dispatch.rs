@@ -9,20 +9,27 @@ use super::error::ApiError;
 use super::operations::{Operation, Service};
 use super::reply::{Answer, Download};
 use super::tags;
-use super::turnpike::{audit, diff, targets};
+use super::turnpike::{apply, audit, diff, targets};
 use super::v1::test_invoke::Invocation;
 use super::{domains, links, v1, v2};
-use crate::change::{Change, Control, Deed, View};
+use crate::change::{Change, Control, Deed, View, blocking};
 use crate::model::{
     DocumentationPart, DocumentationVersion, HttpAuthorizer, HttpDeployment, HttpIntegration, HttpModel,
     HttpRoute, HttpStage, HttpVpcLink, RequestValidator, RestAuthorizer, RestModel, RestVpcLink,
 };
+use crate::openapi::Document;
+use crate::settings::Settings;
 
 /// What answers an operation.
 #[derive(Debug, Clone, Copy)]
 enum Handler {
     Look(fn(&View<'_>, &Call) -> Result<Value, ApiError>),
     Change(fn(&mut Change<'_>, &Call) -> Result<Value, ApiError>),
+    /// A change whose document is read before it begins: however long that takes, nobody else's change waits.
+    Import {
+        read: fn(&Settings, &Call) -> Result<Document, ApiError>,
+        put: fn(&mut Change<'_>, &Call, &Document) -> Result<Value, ApiError>,
+    },
     /// A change that is undone, which looks at what it would come to.
     Rehearsal(fn(&mut Change<'_>, &Call) -> Result<Value, ApiError>),
     /// An answer that isn't JSON of the service's own shape.
@@ -46,6 +53,13 @@ pub(super) async fn dispatch(
         Handler::Change(change) => {
             control.change_for_async(deed, move |under_way| change(under_way, &call)).await.map(Answer::Json)
         }
+        Handler::Import { read, put } => {
+            let reader = Arc::clone(control);
+            let read = blocking(move || read(reader.settings(), &call).map(|document| (call, document)));
+            let (call, document) = read.await?;
+            let put = move |under_way: &mut Change<'_>| put(under_way, &call, &document);
+            control.change_for_async(deed, put).await.map(Answer::Json)
+        }
         Handler::Rehearsal(rehearse) => {
             control.rehearse_async(move |under_way| rehearse(under_way, &call)).await.map(Answer::Json)
         }
@@ -58,7 +72,8 @@ pub(super) async fn dispatch(
 
 /// Whether the operation changes something.
 pub(super) fn changes(operation: &Operation) -> bool {
-    matches!(handler(operation.service, operation.name), Some(Handler::Change(_)))
+    let handler = handler(operation.service, operation.name);
+    matches!(handler, Some(Handler::Change(_) | Handler::Import { .. }))
 }
 
 /// Runs a further operation within a change that is under way, as if it had been called for itself: what one
@@ -75,6 +90,10 @@ pub(super) fn run_within(
     match supported(service, name)? {
         Handler::Look(look) => look(change, call),
         Handler::Change(run) => run(change, call),
+        Handler::Import { read, put } => {
+            let document = read(change.settings, call)?;
+            put(change, call, &document)
+        }
         Handler::Rehearsal(_) | Handler::Download(_) | Handler::Invoke(_) => {
             Err(ApiError::unsupported_operation(service.name(), name))
         }
@@ -90,9 +109,11 @@ pub(super) fn look_within(
 ) -> Result<Value, ApiError> {
     match supported(service, name)? {
         Handler::Look(look) => look(view, call),
-        Handler::Change(_) | Handler::Rehearsal(_) | Handler::Download(_) | Handler::Invoke(_) => {
-            Err(ApiError::unsupported_operation(service.name(), name))
-        }
+        Handler::Change(_)
+        | Handler::Import { .. }
+        | Handler::Rehearsal(_)
+        | Handler::Download(_)
+        | Handler::Invoke(_) => Err(ApiError::unsupported_operation(service.name(), name)),
     }
 }
 
@@ -111,8 +132,8 @@ fn handler(service: Service, name: &str) -> Option<Handler> {
 fn v1_handler(name: &str) -> Option<Handler> {
     Some(match name {
         "GetExport" => Handler::Download(v1::exports::export),
-        "ImportRestApi" => Handler::Change(v1::imports::import),
-        "PutRestApi" => Handler::Change(v1::imports::put),
+        "ImportRestApi" => Handler::Import { read: v1::imports::read, put: v1::imports::import },
+        "PutRestApi" => Handler::Import { read: v1::imports::read, put: v1::imports::put },
         "CreateRestApi" => Handler::Change(v1::apis::create),
         "GetRestApi" => Handler::Look(v1::apis::get),
         "GetRestApis" => Handler::Look(v1::apis::list),
@@ -309,8 +330,8 @@ fn v2_handler(name: &str) -> Option<Handler> {
         "UpdateApiMapping" => Handler::Change(v2::api_mappings::update),
         "DeleteApiMapping" => Handler::Change(v2::api_mappings::delete),
         "CreateVpcLink" => Handler::Change(v2::vpc_links::create),
-        "ImportApi" => Handler::Change(v2::imports::import),
-        "ReimportApi" => Handler::Change(v2::imports::reimport),
+        "ImportApi" => Handler::Import { read: v2::imports::read, put: v2::imports::import },
+        "ReimportApi" => Handler::Import { read: v2::imports::read, put: v2::imports::reimport },
         "ExportApi" => Handler::Download(v2::exports::export),
         "GetVpcLink" => Handler::Look(links::get::<HttpVpcLink>),
         "GetVpcLinks" => Handler::Look(links::list::<HttpVpcLink>),
@@ -330,6 +351,8 @@ fn turnpike_handler(name: &str) -> Option<Handler> {
         "DeleteIntegrationTargets" => Handler::Change(targets::delete_of_integration),
         "PutMethodTargets" => Handler::Change(targets::put_of_method),
         "GetMethodTargets" => Handler::Look(targets::get_of_method),
+        "PlanConfiguration" => Handler::Rehearsal(apply::apply),
+        "ApplyConfiguration" => Handler::Change(apply::apply),
         "GetStageDiff" => Handler::Rehearsal(diff::of_stage),
         "GetAuditRecords" => Handler::Look(audit::list),
         "DeleteMethodTargets" => Handler::Change(targets::delete_of_method),

@@ -7,10 +7,9 @@ use super::call::Call;
 use super::dispatch::run_within;
 use super::error::ApiError;
 use super::operations::Service;
-use crate::change::{Change, View};
-use crate::openapi::{
-    BasePathMode, Document, DocumentError, DocumentLimits, Place, Problems, Substitutes, TooLarge,
-};
+use crate::change::Change;
+use crate::openapi::{BasePathMode, Document, DocumentError, Place, Problems, Substitutes, TooLarge};
+use crate::settings::Settings;
 
 impl From<DocumentError> for ApiError {
     fn from(error: DocumentError) -> Self {
@@ -26,15 +25,10 @@ impl From<TooLarge> for ApiError {
 
 /// # Errors
 /// When the body isn't an OpenAPI document.
-pub(super) fn read(view: &View<'_>, body: &[u8]) -> Result<Document, ApiError> {
-    let account = &view.settings.account;
+pub(super) fn read(settings: &Settings, body: &[u8]) -> Result<Document, ApiError> {
+    let account = &settings.account;
     let substitutes = Substitutes { account: &account.id, region: &account.region };
-    Ok(Document::read(body, limits(view), &substitutes)?)
-}
-
-/// What a document may cost.
-pub(super) fn limits(view: &View<'_>) -> DocumentLimits {
-    view.settings.quotas.openapi_limits()
+    Ok(Document::read(body, settings.quotas.openapi_limits(), &substitutes)?)
 }
 
 /// What is made of the base path.

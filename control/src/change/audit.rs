@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use ring::digest;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Control, blocking};
@@ -26,7 +26,8 @@ const LEFT_OUT: &str = "(secret)";
 const OWN: &str = "turnpike";
 
 /// Somebody's call that changes something, or would have.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Deed {
     /// `root`, or a user's name; `turnpike` for what it does by itself.
     pub user: String,
@@ -46,38 +47,29 @@ pub struct Deed {
 }
 
 /// A record of the log as callers see it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AuditRecord {
     /// Later records have greater ones.
     pub id: String,
     /// ISO 8601.
     pub time: String,
-    pub user: String,
-    pub user_arn: String,
-    pub access_key_id: String,
-    pub source_address: String,
-    pub service: String,
-    pub operation: String,
-    pub action: String,
-    pub resource: String,
-    pub request: String,
-    pub request_id: String,
+    #[serde(flatten)]
+    pub deed: Deed,
     /// `success` or `refused`.
-    pub outcome: String,
+    pub outcome: &'static str,
     /// Why it was refused.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Of the root that it made, if it changed what gateways serve.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub documents: Vec<AuditedDocument>,
 }
 
 /// A document as the store has it; `null` where there was or is none. One that would make the record too large is
 /// `{"sha256": …, "bytes": …}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AuditedDocument {
     pub kind: String,
     /// The API or the entity that it is a part of; empty where it is of the account.
@@ -127,8 +119,7 @@ impl Control {
         if self.settings.audit.records_max == 0 {
             return Ok(());
         }
-        let refused =
-            |record| AuditRecord { outcome: "refused".to_owned(), reason: Some(reason.to_owned()), ..record };
+        let refused = |record| AuditRecord { outcome: "refused", reason: Some(reason.to_owned()), ..record };
         self.store.write(|tx| self.append(tx, deed, refused))
     }
 
@@ -150,19 +141,25 @@ impl Control {
         let at_us = self.audit.next_us();
         // Other processes may write at the same time: requests have ids of their own.
         let id = audit_id(at_us, deed.request_id.get(..8).unwrap_or(&deed.request_id));
-        let record = complete(deed.record(id, at_us));
+        let second = iso8601(at_us / 1_000_000);
+        let record = complete(AuditRecord {
+            id,
+            time: format!("{}.{:06}Z", second.trim_end_matches('Z'), at_us % 1_000_000),
+            deed: deed.clone(),
+            outcome: "success",
+            reason: None,
+            version: None,
+            documents: Vec::new(),
+        });
         let doc = serde_json::to_string(&record).map_err(|source| StoreError::Document {
             kind: "audit",
             id: record.id.clone(),
             source,
         })?;
-        tx.append_audit(&AuditEntry {
-            id: record.id,
-            actor: record.user_arn,
-            operation: record.operation,
-            resource: record.resource,
-            doc,
-        })?;
+        let AuditRecord { id, deed, reason, .. } = record;
+        let Deed { user_arn: actor, operation, resource, .. } = deed;
+        let refused = reason.is_some();
+        tx.append_audit(&AuditEntry { id, actor, operation, resource, refused, doc })?;
         if self.audit.is_time_to_trim() {
             let AuditSettings { records_max, days_max, .. } = &self.settings.audit;
             tx.trim_audit(at_us - i64::from(*days_max) * DAY_US, *records_max)?;
@@ -186,28 +183,6 @@ impl Deed {
             resource,
             request: String::new(),
             request_id: new_uuid().unwrap_or_default(),
-        }
-    }
-
-    fn record(&self, id: String, at_us: i64) -> AuditRecord {
-        let second = iso8601(at_us / 1_000_000);
-        AuditRecord {
-            id,
-            time: format!("{}.{:06}Z", second.trim_end_matches('Z'), at_us % 1_000_000),
-            user: self.user.clone(),
-            user_arn: self.user_arn.clone(),
-            access_key_id: self.access_key_id.clone(),
-            source_address: self.source_address.clone(),
-            service: self.service.clone(),
-            operation: self.operation.clone(),
-            action: self.action.clone(),
-            resource: self.resource.clone(),
-            request: self.request.clone(),
-            request_id: self.request_id.clone(),
-            outcome: "success".to_owned(),
-            reason: None,
-            version: None,
-            documents: Vec::new(),
         }
     }
 }

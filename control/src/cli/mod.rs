@@ -1,6 +1,7 @@
 //! The operator's command line.
 
 mod api;
+mod apply;
 mod audit;
 mod backup;
 mod call;
@@ -32,6 +33,7 @@ mod up;
 use clap::{Parser, Subcommand};
 
 use api::ApiArgs;
+use apply::ApplyArgs;
 use audit::AuditArgs;
 use backup::{BackupArgs, RestoreArgs};
 use canary::CanaryArgs;
@@ -110,6 +112,8 @@ enum Command {
     ///
     /// Prints the API's id, and what of the document couldn't be taken.
     Import(ImportArgs),
+    /// Make the server match a folder of OpenAPI documents and settings, after showing what would change.
+    Apply(ApplyArgs),
     /// Write an API as an OpenAPI document, which import reads back.
     Export(ExportArgs),
     /// Let a stage serve an older deployment again.
@@ -174,6 +178,7 @@ impl Cli {
                 Command::Diff(args) => diff::run(args).await,
                 Command::Canary(args) => canary::run(args).await,
                 Command::Import(args) => openapi::import(args).await,
+                Command::Apply(args) => apply::run(args).await,
                 Command::Export(args) => openapi::export(args).await,
                 Command::Rollback(args) => deploy::rollback(args).await,
                 Command::Key(args) => key::run(args).await,

@@ -67,6 +67,13 @@ impl Document {
         self.version
     }
 
+    /// `info.title`, if it has one.
+    #[must_use]
+    pub fn title(&self) -> Option<String> {
+        let title = self.root["info"]["title"].as_str()?;
+        Some(title.to_owned()).filter(|title| !title.is_empty())
+    }
+
     #[must_use]
     pub fn has_member(&self, name: &str) -> bool {
         self.root.get(name).is_some()
@@ -103,7 +110,10 @@ impl Document {
         for name in decoded.split('/').skip(1) {
             let name = name.replace("~1", "/").replace("~0", "~");
             let found = match node.value {
-                Value::Array(_) => name.parse().ok().and_then(|at: usize| node.items().into_iter().nth(at)),
+                Value::Array(items) => name
+                    .parse()
+                    .ok()
+                    .and_then(|at: usize| Some(Node { value: items.get(at)?, place: node.place.item(at) })),
                 _ => node.member(&name),
             };
             node = found.ok_or_else(|| format!("the reference '{reference}' leads nowhere"))?;

@@ -1,6 +1,8 @@
 //! HTTP APIs from and to OpenAPI documents.
 
 use crate::support::inside::{Inside, settings};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
 const BAD: &str = "BadRequestException";
@@ -203,4 +205,169 @@ fn what_cannot_be_imported_is_named_by_place() {
     assert_eq!(made.body["warnings"], json!([warning]));
     let info = "/paths/~1a/get/requestBody: HTTP APIs don't check bodies; it is left out";
     assert_eq!(made.body["importInfo"], json!([info]));
+}
+
+/// What the API is, by what it leads to instead of ids.
+fn picture(inside: &Inside, id: &str) -> Value {
+    let list = |name: &str| {
+        let target = format!("/v2/apis/{id}/{name}?maxResults=500");
+        inside.client.expect(200, "GET", &target, "").body["items"].as_array().cloned().unwrap_or_default()
+    };
+    let mut named = std::collections::HashMap::new();
+    let mut without_id = |mut item: Value, member: &str, prefix: &str| {
+        let id = item.as_object_mut().and_then(|item| item.remove(member));
+        named
+            .insert(format!("{prefix}{}", id.as_ref().and_then(Value::as_str).expect("an id")), item.clone());
+        item
+    };
+    let mut integrations: Vec<Value> =
+        list("integrations").into_iter().map(|i| without_id(i, "integrationId", "integrations/")).collect();
+    integrations.sort_by_key(Value::to_string);
+    let authorizers: Vec<Value> =
+        list("authorizers").into_iter().map(|a| without_id(a, "authorizerId", "")).collect();
+    let mut routes: Vec<Value> = list("routes");
+    for route in &mut routes {
+        route.as_object_mut().expect("an object").remove("routeId");
+        for member in ["target", "authorizerId"] {
+            if let Some(found) = route[member].as_str().and_then(|id| named.get(id)) {
+                route[member] = found.clone();
+            }
+        }
+    }
+    routes.sort_by_key(|route| route["routeKey"].to_string());
+    let mut api = inside.client.expect(200, "GET", &format!("/v2/apis/{id}"), "").body;
+    for member in ["apiId", "apiEndpoint", "createdDate"] {
+        api.as_object_mut().expect("an object").remove(member);
+    }
+    json!({"api": api, "routes": routes, "integrations": integrations, "authorizers": authorizers.len()})
+}
+
+const FUNCTION: &str = "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/arn:aws:lambda:us-east-1:000000000000:function:f/invocations";
+
+fn integration() -> impl Strategy<Value = Value> {
+    let mapped = prop::collection::btree_map("append:header\\.[a-z]{1,6}", "[a-z]{1,9}", 0..3);
+    let answered = prop::option::of(prop::sample::select(vec![
+        json!({"200": {"overwrite:statuscode": "202"}}),
+        json!({"404": {"remove:header.x": ""}, "500": {"append:header.y": "z"}}),
+    ]));
+    (prop::sample::select(vec!["http_proxy", "aws_proxy"]), mapped, answered, 50..29_000u32, "[a-z]{1,5}")
+        .prop_map(|(kind, mapped, answered, timeout, path)| {
+            let mut integration = json!({"type": kind, "timeoutInMillis": timeout});
+            if kind == "aws_proxy" {
+                integration["uri"] = FUNCTION.into();
+                integration["payloadFormatVersion"] = "2.0".into();
+            } else {
+                integration["uri"] = format!("https://127.0.0.1/{path}").into();
+                integration["httpMethod"] = "ANY".into();
+                integration["payloadFormatVersion"] = "1.0".into();
+                integration["tlsConfig"] = json!({"serverNameToVerify": "example.com"});
+                if !mapped.is_empty() {
+                    integration["requestParameters"] = json!(mapped);
+                }
+                if let Some(answered) = answered {
+                    integration["responseParameters"] = answered;
+                }
+            }
+            integration
+        })
+}
+
+fn document() -> impl Strategy<Value = Value> {
+    let path = prop::sample::select(vec!["/", "/a", "/a/{id}", "/b/{rest+}", "/$default"]);
+    let method = prop::sample::select(vec!["get", "put", "x-amazon-apigateway-any-method"]);
+    let own = prop_oneof![
+        (0..2usize)
+            .prop_map(|n| json!({"$ref": format!("#/components/x-amazon-apigateway-integrations/i{n}")})),
+        integration(),
+    ];
+    let security = prop::option::of(prop::sample::select(vec![
+        json!([{"jwt": ["read", "write"]}]),
+        json!([{"function": []}]),
+        json!([{"iam": []}]),
+    ]));
+    let route = (path, method, own, security, prop::option::of("[a-z]{1,8}"));
+    let shared = prop::collection::vec(integration(), 2);
+    let cors = prop::option::of(Just(json!({"allowOrigins": ["*"], "allowHeaders": ["x"], "maxAge": 5})));
+    (prop::collection::vec(route, 1..6), shared, cors, any::<bool>()).prop_map(|(routes, shared, cors, disabled)| {
+        let mut paths = json!({});
+        for (path, method, integration, security, name) in routes {
+            let method = if path == "/$default" { "x-amazon-apigateway-any-method" } else { method };
+            let mut operation = json!({"x-amazon-apigateway-integration": integration});
+            if let Some(security) = security {
+                operation["security"] = security;
+            }
+            if let Some(name) = name {
+                operation["operationId"] = name.into();
+            }
+            paths[path][method] = operation;
+        }
+        let mut document = json!({
+            "openapi": "3.0.1", "info": {"title": "generated", "version": "1"}, "paths": paths,
+            "components": {
+                "x-amazon-apigateway-integrations": {"i0": shared[0], "i1": shared[1]},
+                "securitySchemes": {
+                    "jwt": {"type": "oauth2", "x-amazon-apigateway-authorizer": {
+                        "type": "jwt", "identitySource": "$request.querystring.t",
+                        "jwtConfiguration": {"issuer": "https://i.example.com", "audience": ["a", "b"]},
+                    }},
+                    "function": {"type": "apiKey", "name": "Auth", "in": "query", "x-amazon-apigateway-authorizer": {
+                        "type": "request", "authorizerUri": FUNCTION, "authorizerPayloadFormatVersion": "2.0",
+                        "authorizerResultTtlInSeconds": 60, "enableSimpleResponses": true,
+                    }},
+                    "iam": {"type": "apiKey", "name": "Authorization", "in": "header", "x-amazon-apigateway-authtype": "awsSigv4"},
+                },
+            },
+            "servers": [{"url": "/", "x-amazon-apigateway-endpoint-configuration": {"disableExecuteApiEndpoint": disabled}}],
+        });
+        if let Some(cors) = cors {
+            document["x-amazon-apigateway-cors"] = cors;
+        }
+        document
+    })
+}
+
+#[test]
+fn generated_apis_survive_export_and_import() {
+    let (_dir, inside) = start();
+    let import = |document: &Value| {
+        inside.client.expect(201, "PUT", "/v2/apis?failOnWarnings=true", &body(document)).text("apiId")
+    };
+    let mut runner = TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
+    let outcome = runner.run(&document(), |document| {
+        let first = import(&document);
+        let expected = picture(&inside, &first);
+        let exported = export(&inside, &first, "");
+        let second = import(&exported);
+        assert_eq!(picture(&inside, &second), expected, "{exported:#}");
+        inside.client.expect(201, "PUT", &format!("/v2/apis/{first}?failOnWarnings=true"), &body(&exported));
+        assert_eq!(picture(&inside, &first), expected, "{exported:#}");
+        for id in [first, second] {
+            inside.client.expect(204, "DELETE", &format!("/v2/apis/{id}"), "");
+        }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn websocket_apis_have_no_documents() {
+    let (_dir, inside) = start();
+    let body_of_api =
+        r#"{"name":"w","protocolType":"WEBSOCKET","routeSelectionExpression":"$request.body.action"}"#;
+    let id = inside.client.expect(201, "POST", "/v2/apis", body_of_api).text("apiId");
+    let target = format!("/v2/apis/{id}/exports/OAS30?outputType=JSON");
+    inside.client.refused(400, BAD, "Only HTTP APIs", "GET", &target, "");
+    inside.client.refused(400, BAD, "Only HTTP APIs", "PUT", &format!("/v2/apis/{id}"), &body(&pets()));
+    for (query, expected) in [("outputType=XML", "'XML'"), ("outputType=JSON&exportVersion=2.0", "'2.0'")] {
+        inside.client.refused(400, BAD, "", "GET", &format!("/v2/apis/{id}/exports/OAS30?{query}"), "");
+        let http = inside.client.expect(201, "PUT", "/v2/apis", &body(&pets())).text("apiId");
+        inside.client.refused(
+            400,
+            BAD,
+            expected,
+            "GET",
+            &format!("/v2/apis/{http}/exports/OAS30?{query}"),
+            "",
+        );
+    }
 }

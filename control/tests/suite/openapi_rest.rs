@@ -338,6 +338,164 @@ fn a_large_document_is_imported_and_deployed() {
     inside.client.expect(200, "PUT", &target, &shop);
 }
 
+/// As people publish it, with nothing of AWS's: forms, files, OAuth, formats, defaults, references of every kind.
+fn published() -> Value {
+    let error = json!({"$ref": "#/responses/Error"});
+    json!({
+        "swagger": "2.0",
+        "info": {
+            "title": "Published pets", "version": "1.0.3", "termsOfService": "http://example.com/terms",
+            "contact": {"email": "pets@example.com"}, "description": "long ".repeat(300),
+        },
+        "host": "pets.example.com", "basePath": "/v2", "schemes": ["https", "http"],
+        "tags": [{"name": "pet", "description": "Everything about them", "externalDocs": {"url": "http://example.com"}}],
+        "consumes": ["application/json", "application/xml"], "produces": ["application/json"],
+        "paths": {
+            "/pet": {"post": {
+                "tags": ["pet"], "summary": "Add one", "operationId": "addPet", "deprecated": true,
+                "parameters": [{"$ref": "#/parameters/PetBody"}],
+                "responses": {"405": {"description": "Invalid input"}, "default": error},
+                "security": [{"petstore_auth": ["write:pets", "read:pets"]}],
+            }},
+            "/pet/{petId}": {
+                "get": {
+                    "parameters": [{"name": "petId", "in": "path", "required": true, "type": "integer", "format": "int64"}],
+                    "responses": {
+                        "200": {"description": "One", "schema": {"$ref": "#/definitions/Pet"}},
+                        "404": error,
+                    },
+                    "security": [{"api_key": []}],
+                },
+                "post": {
+                    "consumes": ["multipart/form-data"],
+                    "parameters": [
+                        {"name": "petId", "in": "path", "required": true, "type": "integer"},
+                        {"name": "file", "in": "formData", "type": "file"},
+                    ],
+                    "responses": {"200": {"description": "Uploaded", "schema": {"type": "array", "items": {"$ref": "#/definitions/Tag"}}}},
+                },
+            },
+        },
+        "parameters": {"PetBody": {"in": "body", "name": "body", "required": true, "schema": {"$ref": "#/definitions/Pet"}}},
+        "responses": {"Error": {"description": "What went wrong", "schema": {"$ref": "#/definitions/ApiResponse"}}},
+        "securityDefinitions": {
+            "petstore_auth": {"type": "oauth2", "authorizationUrl": "http://example.com/oauth", "flow": "implicit", "scopes": {"write:pets": "modify", "read:pets": "read"}},
+            "api_key": {"type": "apiKey", "name": "api_key", "in": "header"},
+        },
+        "definitions": {
+            "Pet": {
+                "type": "object", "required": ["name"],
+                "properties": {
+                    "id": {"type": "integer", "format": "int64"}, "name": {"type": "string", "example": "doggie"},
+                    "tags": {"type": "array", "xml": {"name": "tag", "wrapped": true}, "items": {"$ref": "#/definitions/Tag"}},
+                    "status": {"type": "string", "enum": ["available", "sold"]},
+                },
+                "xml": {"name": "Pet"},
+            },
+            "Tag": {"type": "object", "properties": {"name": {"type": "string"}}},
+            "ApiResponse": {"type": "object", "properties": {"code": {"type": "integer", "format": "int32"}}},
+        },
+    })
+}
+
+#[test]
+fn a_published_document_is_imported_with_what_cannot_be_told() {
+    let (_dir, inside) = start();
+    let made = inside.client.expect(201, "POST", IMPORT, &published().to_string());
+    let oauth = "the security scheme of type 'oauth2' has no x-amazon-apigateway-authorizer, isn't the header x-api-key and \
+                 isn't awsSigv4: it protects nothing";
+    let warnings = [
+        "/info/description: description can have 1024 characters, and this one is left out".to_owned(),
+        format!("/paths/~1pet/post/security/0/petstore_auth: {oauth}"),
+        "/responses/Error: a method's response needs a status code; this one is left out".to_owned(),
+        format!("/paths/~1pet~1{{petId}}/get/security/0/api_key: {}", oauth.replace("oauth2", "apiKey")),
+        "/paths/~1pet~1{petId}/post/parameters/1: a REST API has no parameters in 'formData', and it is left out".to_owned(),
+    ];
+    assert_eq!(made.body["warnings"], json!(warnings));
+    let id = made.text("id");
+    let tree = tree(&inside, &id);
+    let models = json!({"application/json": "Pet", "application/xml": "Pet"});
+    assert_eq!(tree["/pet"]["POST"]["requestModels"], models);
+    let responses = &tree["/pet/{petId}"]["GET"]["methodResponses"];
+    assert_eq!(responses["404"]["responseModels"], json!({"application/json": "ApiResponse"}));
+    let parts = get(&inside, &format!("/restapis/{id}/documentation/parts?type=API"));
+    let api = parts["item"][0]["properties"].as_str().expect("text");
+    assert!(api.contains("long long") && api.contains("pets@example.com"), "{api}");
+    // Nothing of it is served before it has integrations.
+    let deployment = inside.client.call("POST", &format!("/restapis/{id}/deployments"), "{}");
+    assert_eq!(deployment.status, 400, "{deployment:?}");
+}
+
+#[test]
+fn openapi_31_is_read() {
+    let (_dir, inside) = start();
+    let document = json!({
+        "openapi": "3.1.0", "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
+        "info": {"title": "new", "version": "1", "summary": "In short"},
+        "paths": {"/a": {"$ref": "#/components/pathItems/A"}},
+        "webhooks": {"later": {"post": {}}},
+        "components": {
+            "pathItems": {"A": {"put": {
+                "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Maybe"}}, "text/plain": {"schema": true}}},
+                "responses": {"200": {"description": "ok", "content": {"application/json": {"schema": {"const": 1}}}}},
+                "x-amazon-apigateway-integration": proxy("http://127.0.0.1:3000/a"),
+            }}},
+            "schemas": {"Maybe": {"type": ["object", "null"], "properties": {"at": {"type": "string", "examples": [{"$ref": "#/none"}]}}}},
+        },
+    });
+    let id = inside
+        .client
+        .expect(201, "POST", &format!("{IMPORT}&failonwarnings=true"), &document.to_string())
+        .text("id");
+    let put = &tree(&inside, &id)["/a"]["PUT"];
+    assert_eq!(put["requestModels"]["application/json"], "Maybe");
+    assert!(
+        put["requestModels"]["text/plain"].as_str().is_some_and(|name| name.starts_with("MODEL")),
+        "{put}"
+    );
+}
+
+/// A response that every operation repeats, and references that lead nowhere: all bounded, none fatal.
+#[test]
+fn references_cannot_unfold_without_end() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(dir.path().join("data"));
+    settings.quotas.openapi_values_max = 20_000;
+    let inside = Inside::start(settings);
+    let operation = json!({"responses": {"200": {"$ref": "#/components/responses/R"}}});
+    let paths: Value = (0..200).map(|n| (format!("/p{n}"), json!({"get": operation}))).collect();
+    let document = json!({
+        "openapi": "3.0.1", "info": {"title": "t"}, "paths": paths,
+        "components": {"responses": {"R": {"description": "x".repeat(100_000)}}},
+    });
+    inside.client.refused(400, BAD, "(openapi_values_max)", "POST", IMPORT, &document.to_string());
+    let circles = json!({
+        "openapi": "3.0.1", "info": {"title": "t"},
+        "paths": {
+            "/a": {"$ref": "#/paths/~1b"}, "/b": {"$ref": "#/paths/~1a"},
+            "/c": {"get": {"parameters": [{"$ref": "#/components/parameters/P"}]}},
+            "/d": {"get": {"x-amazon-apigateway-integration": {"$ref": "#/paths/~1d/get/x-amazon-apigateway-integration"}}},
+        },
+        "components": {"parameters": {"P": {"$ref": "#/components/parameters/P"}}},
+    });
+    let answer = inside.client.expect(400, "POST", IMPORT, &circles.to_string());
+    let circle = "the reference leads in a circle, or through too many others";
+    for place in [
+        "/paths/~1a",
+        "/paths/~1b",
+        "/paths/~1c/get/parameters/0",
+        "/paths/~1d/get/x-amazon-apigateway-integration",
+    ] {
+        assert!(answer.message().contains(&format!("\t{place}: {circle}")), "{place}: {answer:?}");
+    }
+    for deep in [format!("{{\"a\":{}", "[".repeat(100_000)), "[".repeat(100_000), "- ".repeat(100_000)] {
+        inside.client.refused(400, BAD, "Invalid OpenAPI input", "POST", IMPORT, &deep);
+    }
+    let large = "x".repeat(2 << 20);
+    let answer = inside.client.call("POST", IMPORT, &large);
+    assert_eq!((answer.status, answer.error()), (413, "RequestEntityTooLargeException"));
+}
+
 fn hostile_yaml() -> String {
     let mut text = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
     for n in 1..10 {

@@ -24,12 +24,10 @@ pub(in crate::api) fn of_json(body: &[u8], query: &str) -> RequestTags {
             }
         }
     }
-    for pair in query.split('&') {
-        if let Some(("tagKeys", key)) = pair.split_once('=') {
-            let key = key.replace('+', " ");
-            tags.insert(percent_decode_str(&key).decode_utf8_lossy().into_owned(), None);
-        }
-    }
+    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let removed = pairs.filter(|(name, _)| decode(name) == "tagKeys").map(|(_, key)| (decode(key), None));
+    tags.extend(removed);
     tags
 }
 
@@ -49,7 +47,7 @@ mod tests {
         };
         assert_eq!(tags(r#"{"name":"x","tags":{"a":"1","b":""}}"#, ""), ["a=1", "b="]);
         assert_eq!(tags(r#"{"Tags":[{"Key":"a","Value":"1"},{"Key":"b"}]}"#, ""), ["a=1", "b=-"]);
-        assert_eq!(tags("", "tagKeys=a&tagKeys=b%20c+d&x=1"), ["a=-", "b c d=-"]);
+        assert_eq!(tags("", "tagKeys=a&t%61gKeys=b%20c+d&x=1"), ["a=-", "b c d=-"]);
         assert!(tags("{", "").is_empty() && tags(r#"{"tags":"a"}"#, "").is_empty());
     }
 }

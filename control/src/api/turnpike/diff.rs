@@ -43,7 +43,7 @@ fn deploy(change: &mut Change<'_>, call: &Call) -> Result<(), ApiError> {
 }
 
 /// Either may be nothing that is served.
-fn difference(live: Option<&StageUnit>, next: Option<&StageUnit>) -> Value {
+pub(super) fn difference(live: Option<&StageUnit>, next: Option<&StageUnit>) -> Value {
     let (before, after) = (routes(live), routes(next));
     let (mut added, mut removed, mut changed) = (Vec::new(), Vec::new(), Vec::new());
     for (key, leads) in &after {

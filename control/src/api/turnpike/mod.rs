@@ -1,6 +1,7 @@
 //! Turnpike's own extension of the management API: where VPC links and integrations lead, which no resource of AWS
-//! can say here; what a deployment would change; and the audit log.
+//! can say here; what a deployment would change; all that a folder of documents says at once; and the audit log.
 
+pub(super) mod apply;
 pub(super) mod audit;
 pub(super) mod diff;
 mod document;

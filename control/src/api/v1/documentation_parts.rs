@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::super::call::{Call, page_answer};
 use super::super::error::ApiError;
-use super::super::imports::limits;
 use super::super::members::Members;
 use super::documented::locations;
 use super::parts::{Shown, new_part_id, of_call, page_of};
@@ -94,7 +93,7 @@ pub(in super::super) fn import(change: &mut Change<'_>, call: &Call) -> Result<V
         }
     };
     let fail_on_warnings = call.query_flag("failonwarnings")?;
-    let document = read_text(&call.body, limits(change))
+    let document = read_text(&call.body, change.settings.quotas.openapi_limits())
         .map_err(|error| ApiError::bad_request(format!("Invalid OpenAPI input: {error}")))?;
     let imported = import_document(change, &api.id, &document, overwrite)?;
     if fail_on_warnings && !imported.warnings.is_empty() {

@@ -13,8 +13,10 @@ use super::api;
 use super::import_settings::{patches, patches_of};
 use crate::change::Change;
 use crate::openapi::{
-    BasePathMode, Place, Planned, PlannedIntegration, PlannedMethod, PlannedModel, RestPlan, plan_rest,
+    BasePathMode, Document, Place, Planned, PlannedIntegration, PlannedMethod, PlannedModel, RestPlan,
+    plan_rest,
 };
+use crate::settings::Settings;
 
 /// Names of query parameters that these operations have; AWS's clients send any.
 const PARAMETERS: [&str; 7] = [
@@ -27,10 +29,20 @@ const PARAMETERS: [&str; 7] = [
     "endpointConfigurationVpcEndpointIds",
 ];
 
-pub(in super::super) fn import(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+/// The body's document.
+pub(in super::super) fn read(settings: &Settings, call: &Call) -> Result<Document, ApiError> {
+    Asked::take(call)?;
+    imports::read(settings, &call.body)
+}
+
+pub(in super::super) fn import(
+    change: &mut Change<'_>,
+    call: &Call,
+    document: &Document,
+) -> Result<Value, ApiError> {
     let asked = Asked::take(call)?;
     let mut import = Import::new(change, Service::V1, asked.fail_on_warnings);
-    let plan = asked.plan(&mut import, call)?;
+    let plan = asked.plan(&mut import, document)?;
     let mut members = plan.api.clone();
     asked.set_endpoint(&mut members);
     let Some(api) = import.run(&Place::default(), "create the API", "CreateRestApi", &[], &members)? else {
@@ -41,7 +53,11 @@ pub(in super::super) fn import(change: &mut Change<'_>, call: &Call) -> Result<V
     answer(&mut import, &id)
 }
 
-pub(in super::super) fn put(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+pub(in super::super) fn put(
+    change: &mut Change<'_>,
+    call: &Call,
+    document: &Document,
+) -> Result<Value, ApiError> {
     let asked = Asked::take(call)?;
     let overwrite = match call.query_value("mode")?.as_deref() {
         None | Some("merge") => false,
@@ -53,7 +69,7 @@ pub(in super::super) fn put(change: &mut Change<'_>, call: &Call) -> Result<Valu
     let id = call.parameter(0);
     let mut import = Import::new(change, Service::V1, asked.fail_on_warnings);
     let before = import.call("GetRestApi", &[id], &Value::Null)?;
-    let plan = asked.plan(&mut import, call)?;
+    let plan = asked.plan(&mut import, document)?;
     let patches = patches(&before, &plan.api, overwrite);
     import.run(&Place::default(), "update the API", "UpdateRestApi", &[id], &patches)?;
     put_version(import.change, id, &plan)?;
@@ -102,10 +118,9 @@ impl Asked {
         })
     }
 
-    /// The body's document as a plan without errors.
-    fn plan(&self, import: &mut Import<'_, '_>, call: &Call) -> Result<RestPlan, ApiError> {
-        let document = imports::read(import.change, &call.body)?;
-        let mut plan = plan_rest(&document, self.base_path, &mut import.problems)?;
+    /// The document as a plan without errors.
+    fn plan(&self, import: &mut Import<'_, '_>, document: &Document) -> Result<RestPlan, ApiError> {
+        let mut plan = plan_rest(document, self.base_path, &mut import.problems)?;
         import.check()?;
         if !self.documentation {
             plan.documentation = None;

@@ -22,12 +22,11 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     members.finish()?;
     let parsed = PathPart::parse(&path_part).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let max = change.settings.quotas.resources_per_api_max;
-    let all: Vec<Resource> = change.tx.parts(&api.id)?;
-    if all.len() >= max {
+    if change.tx.part_count::<Resource>(&api.id)? >= max {
         return Err(over_quota(max, "resources in the API", "resources_per_api_max"));
     }
     check_place(&parent, &parsed, &path_part)?;
-    check_siblings(all.iter(), &parent, &parsed, &path_part)?;
+    check_new(change, &api.id, &parent, &parsed, &path_part)?;
     let id = new_id(RESOURCE_ID_LEN).map_err(|error| ApiError::internal(&error))?;
     let child = child(&parent, id, path_part);
     change.tx.put_part(&api.id, &child)?;
@@ -178,6 +177,21 @@ fn check_variables(path: &str) -> Result<(), ApiError> {
             Err(ApiError::bad_request(format!("The path {path} would have two variables of the name {name}")))
         }
     }
+}
+
+/// A literal's only rival has the same path, which the store finds without reading the whole tree.
+fn check_new(
+    view: &View<'_>,
+    api_id: &str,
+    parent: &Resource,
+    part: &PathPart,
+    text: &str,
+) -> Result<(), ApiError> {
+    let siblings: Vec<Resource> = match part {
+        PathPart::Literal(_) => view.tx.part_named(api_id, &child_path(parent, text))?.into_iter().collect(),
+        PathPart::Variable(_) | PathPart::Greedy(_) => view.tx.parts(api_id)?,
+    };
+    check_siblings(siblings.iter(), parent, part, text)
 }
 
 fn check_siblings<'r>(

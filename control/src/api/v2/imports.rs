@@ -8,11 +8,24 @@ use super::super::exports::all_items;
 use super::super::imports::{self, Import, text};
 use super::super::operations::Service;
 use crate::change::Change;
-use crate::openapi::{HttpPlan, Planned, PlannedRoute, plan_http};
+use crate::openapi::{Document, HttpPlan, Planned, PlannedRoute, plan_http};
+use crate::settings::Settings;
 
-pub(in super::super) fn import(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+/// The document that the body holds as text.
+pub(in super::super) fn read(settings: &Settings, call: &Call) -> Result<Document, ApiError> {
+    let mut members = call.members()?;
+    let body = members.required("body", settings.body_bytes_max)?;
+    members.finish()?;
+    imports::read(settings, body.as_bytes())
+}
+
+pub(in super::super) fn import(
+    change: &mut Change<'_>,
+    call: &Call,
+    document: &Document,
+) -> Result<Value, ApiError> {
     let mut import = Import::new(change, Service::V2, call.query_flag("failOnWarnings")?);
-    let plan = plan(&mut import, call)?;
+    let plan = plan(&mut import, call, document)?;
     let Some(api) = import.run(&Default::default(), "create the API", "CreateApi", &[], &plan.api)? else {
         return import.check().map(|()| Value::Null);
     };
@@ -23,14 +36,18 @@ pub(in super::super) fn import(change: &mut Change<'_>, call: &Call) -> Result<V
 
 /// Routes, integrations and authorizers become the document's; stages stay. An integration that is the same as before
 /// keeps its id, and with it what leads to it.
-pub(in super::super) fn reimport(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+pub(in super::super) fn reimport(
+    change: &mut Change<'_>,
+    call: &Call,
+    document: &Document,
+) -> Result<Value, ApiError> {
     let api_id = call.parameter(0).to_owned();
     let mut import = Import::new(change, Service::V2, call.query_flag("failOnWarnings")?);
     let before = import.call("GetApi", &[&api_id], &Value::Null)?;
     if before["protocolType"] != "HTTP" {
         return Err(ApiError::bad_request("Only HTTP APIs can be imported"));
     }
-    let plan = plan(&mut import, call)?;
+    let plan = plan(&mut import, call, document)?;
     let mut members = plan.api.clone();
     if let Some(members) = members.as_object_mut() {
         members.remove("protocolType");
@@ -59,15 +76,10 @@ pub(in super::super) fn reimport(change: &mut Change<'_>, call: &Call) -> Result
     answer(import, updated.unwrap_or_default())
 }
 
-/// The body's document as a plan without errors.
-fn plan(import: &mut Import<'_, '_>, call: &Call) -> Result<HttpPlan, ApiError> {
+/// The document as a plan without errors.
+fn plan(import: &mut Import<'_, '_>, call: &Call, document: &Document) -> Result<HttpPlan, ApiError> {
     let mode = imports::base_path_mode(call, "basepath")?;
-    let mut members = call.members()?;
-    let max = import.change.settings.body_bytes_max;
-    let body = members.required("body", max)?;
-    members.finish()?;
-    let document = imports::read(import.change, body.as_bytes())?;
-    let plan = plan_http(&document, mode, &mut import.problems)?;
+    let plan = plan_http(document, mode, &mut import.problems)?;
     import.check()?;
     Ok(plan)
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::Part;
-use super::{Cors, HttpAuthorizer, HttpIntegration, HttpModel, HttpRoute};
+use super::{Cors, HttpAuthorizer, HttpIntegration, HttpModel, HttpRoute, is_default};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpDeployment {
@@ -19,15 +19,15 @@ pub struct HttpContent {
     pub deployment_id: String,
     pub routes: Vec<HttpRoute>,
     pub integrations: Vec<HttpIntegration>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub authorizers: Vec<HttpAuthorizer>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub models: Vec<HttpModel>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub cors: Option<Cors>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub route_selection: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub api_key_selection: Option<String>,
 }
 

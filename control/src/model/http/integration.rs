@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::super::Part;
+use super::is_default;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpIntegration {
     pub id: String,
     /// Made by quick create: can be changed, not deleted.
     pub managed: bool,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub kind: HttpIntegrationType,
     /// An AWS service's action, in place of a URI.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub subtype: Option<String>,
     pub description: Option<String>,
     /// `ANY` passes the client's method on; a mock and a subtype have none.
@@ -23,34 +24,34 @@ pub struct HttpIntegration {
     pub uri: Option<String>,
     pub timeout_ms: u32,
     /// Id of the VPC link that it leads through.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub link_id: Option<String>,
     /// The name that an https:// upstream's certificate must have, in lower case; `None`: the URI's host.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub server_name: Option<String>,
     /// `1.0` or `2.0`.
     #[serde(default = "payload_format_1")]
     pub payload_format_version: String,
     /// Checked by [`super::super::check_mappings`], or a subtype's own.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub request_parameters: BTreeMap<String, String>,
     /// By status code.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub response_parameters: BTreeMap<String, BTreeMap<String, String>>,
     /// Templates by content type, or by what `template_selection` yields.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub request_templates: BTreeMap<String, String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub template_selection: Option<String>,
     /// Of WebSocket APIs only.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub passthrough_behavior: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub content_handling: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub credentials_arn: Option<String>,
     /// By id.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub responses: BTreeMap<String, HttpIntegrationResponse>,
 }
 

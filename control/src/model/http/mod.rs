@@ -8,6 +8,8 @@ mod models;
 mod route;
 mod stage;
 mod subtypes;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,24 +28,24 @@ pub use subtypes::check_subtype;
 pub struct HttpApi {
     pub id: String,
     pub name: String,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub protocol: ApiProtocol,
     pub description: Option<String>,
     pub version: Option<String>,
     pub tags: Tags,
     pub execute_api_endpoint_disabled: bool,
     /// Of a WebSocket API: what of a message selects its route. HTTP APIs have but one.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub route_selection: Option<String>,
     /// Where callers have their API key, unless it is where AWS's default says.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub api_key_selection: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub cors: Option<Cors>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub schema_validation_disabled: bool,
     /// Kept for the caller: a gateway answers at the addresses that it is given.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub dual_stack: bool,
     /// Seconds since 1970.
     pub created_at_s: i64,
@@ -87,6 +89,11 @@ impl ApiProtocol {
             Self::WebSocket => "WEBSOCKET",
         }
     }
+}
+
+/// Documents leave out what says nothing: a deployment holds hundreds of routes.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Api for HttpApi {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::super::{Part, RouteKey};
+use super::is_default;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpRoute {
@@ -15,23 +16,23 @@ pub struct HttpRoute {
     pub operation_name: Option<String>,
     /// Without one, the route can't be deployed.
     pub integration_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub authorization: RouteAuthorization,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub api_key_required: bool,
     /// Selects one of `request_models`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub model_selection: Option<String>,
     /// Names of models by what `model_selection` yields.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub request_models: BTreeMap<String, String>,
     /// `route.request.header.x` and the like; the value says whether it is required.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub request_parameters: BTreeMap<String, bool>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub response_selection: Option<String>,
     /// By id.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub responses: BTreeMap<String, RouteResponse>,
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::super::{AccessLogSettings, Part, Tags, Variables};
-use super::ApiProtocol;
+use super::{ApiProtocol, is_default};
 
 pub const LOGGING_LEVELS: [&str; 3] = ["ERROR", "INFO", "OFF"];
 
@@ -23,13 +23,13 @@ pub struct HttpStage {
     pub variables: Variables,
     pub access_log: Option<AccessLogSettings>,
     /// Of routes that have none of their own.
-    #[serde(default)]
+    #[serde(default = "RouteSettings::of_http_stage")]
     pub default_route_settings: RouteSettings,
     /// By route key.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub route_settings: BTreeMap<String, RouteSettings>,
     /// Of a WebSocket API's stage: what its upstreams are shown.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub client_certificate_id: Option<String>,
     pub tags: Tags,
     pub created_at_s: i64,
@@ -89,6 +89,11 @@ impl RouteSettings {
             logging_level: logged.then(|| "OFF".to_owned()),
             ..Self::default()
         }
+    }
+
+    /// Those of a stage that was made before there were any.
+    fn of_http_stage() -> Self {
+        Self::of_stage(ApiProtocol::Http)
     }
 
     /// Whether something of requests is to be logged.

@@ -8,7 +8,7 @@ terraform {
   }
 }
 
-variable "url" {}
+variable "endpoint" {}
 variable "origin" {}
 variable "v" {}
 
@@ -18,7 +18,7 @@ provider "aws" {
   skip_metadata_api_check     = true
   skip_requesting_account_id  = true
   endpoints {
-    apigateway = var.url
+    apigateway = var.endpoint
   }
 }
 

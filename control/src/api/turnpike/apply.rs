@@ -1,0 +1,132 @@
+//! Makes the account have what a document says: APIs of OpenAPI documents with their stages, domain names, usage plans and
+//! API keys; all of it or nothing. What the document doesn't name stays as it is.
+//!
+//! Every step is an operation of the management API, with its rules and errors. A plan is the same thing, undone.
+
+mod accounts;
+mod apis;
+mod state;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::super::call::Call;
+use super::super::dispatch::{look_within, run_within};
+use super::super::error::ApiError;
+use super::super::exports::all_items;
+use super::super::members::Members;
+use super::super::operations::Service;
+use crate::change::Change;
+
+/// Of names and the like; what they are of has limits of its own.
+const TEXT_CHARS_MAX: usize = 2_048;
+
+pub(in super::super) fn apply(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+    let mut members = call.members()?;
+    let mut apply = Apply { change, apis: BTreeMap::new(), changes: Vec::new() };
+    for api in members.objects("apis")?.unwrap_or_default() {
+        apply.api(api)?;
+    }
+    for domain in members.objects("domains")?.unwrap_or_default() {
+        apply.domain(domain)?;
+    }
+    for plan in members.objects("plans")?.unwrap_or_default() {
+        apply.plan(plan)?;
+    }
+    for key in members.objects("keys")?.unwrap_or_default() {
+        apply.key(key)?;
+    }
+    members.finish()?;
+    Ok(json!({"changes": apply.changes}))
+}
+
+/// What has been done so far.
+struct Apply<'a, 'c> {
+    change: &'a mut Change<'c>,
+    /// The ids of the document's APIs by name.
+    apis: BTreeMap<String, String>,
+    changes: Vec<Value>,
+}
+
+impl Apply<'_, '_> {
+    /// Notes something that is made or changed; `detail` has a line for each part of it.
+    fn note(&mut self, kind: &str, name: &str, action: &str, detail: Vec<String>) {
+        self.changes.push(json!({"kind": kind, "name": name, "action": action, "detail": detail}));
+    }
+
+    fn run(
+        &mut self,
+        service: Service,
+        operation: &str,
+        parameters: &[&str],
+        body: &Value,
+    ) -> Result<Value, ApiError> {
+        run_within(self.change, service, operation, &Call::inner(parameters, body))
+    }
+
+    fn look(&self, service: Service, operation: &str, parameters: &[&str]) -> Result<Value, ApiError> {
+        look_within(self.change, service, operation, &Call::inner(parameters, &Value::Null))
+    }
+
+    /// What is there, or nothing.
+    fn find(
+        &self,
+        service: Service,
+        operation: &str,
+        parameters: &[&str],
+    ) -> Result<Option<Value>, ApiError> {
+        match self.look(service, operation, parameters) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.status == 404 => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn items(&self, service: Service, operation: &str, parameters: &[&str]) -> Result<Vec<Value>, ApiError> {
+        all_items(self.change, service, operation, parameters, "")
+    }
+
+    /// The only one of a list that has this name, if any has.
+    fn named(&self, items: Vec<Value>, name: &str, noun: &str) -> Result<Option<Value>, ApiError> {
+        let mut named: Vec<Value> = items.into_iter().filter(|item| item["name"] == name).collect();
+        match named.len() {
+            0 | 1 => Ok(named.pop()),
+            count => {
+                Err(ApiError::conflict(format!("{count} {noun} have the name '{name}': rename all but one")))
+            }
+        }
+    }
+
+    /// The id of an API of the document, or of one that is there, by name or id.
+    fn api_id(&self, name: &str) -> Result<String, ApiError> {
+        if let Some(id) = self.apis.get(name) {
+            return Ok(id.clone());
+        }
+        for (service, list, id) in [(Service::V1, "GetRestApis", "id"), (Service::V2, "GetApis", "apiId")] {
+            let items = self.items(service, list, &[])?;
+            let by_id = items.iter().find(|item| item[id] == name).cloned();
+            if let Some(found) =
+                by_id.map_or_else(|| self.named(items, name, "APIs"), |found| Ok(Some(found)))?
+            {
+                return Ok(text(&found, id));
+            }
+        }
+        Err(ApiError::bad_request(format!("There is no API '{name}', here or in the document")))
+    }
+}
+
+/// A text member, or nothing.
+fn text(value: &Value, member: &str) -> String {
+    value[member].as_str().unwrap_or_default().to_owned()
+}
+
+/// Where an error comes from, before what it says.
+fn within<T>(what: &str, name: &str, outcome: Result<T, ApiError>) -> Result<T, ApiError> {
+    outcome.map_err(|error| ApiError { message: format!("{what} {name}: {}", error.message), ..error })
+}
+
+/// The name that an object has to have.
+fn name_of(members: &mut Members) -> Result<String, ApiError> {
+    members.required("name", TEXT_CHARS_MAX)
+}

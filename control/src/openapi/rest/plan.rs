@@ -11,7 +11,7 @@ use super::super::http::Planned;
 use super::super::operations::paths;
 use super::super::place::Place;
 use super::super::problems::Problems;
-use super::super::security::{self, Scheme};
+use super::super::security::{self, Schemes};
 use super::documentation::Documentation;
 use super::models::{Models, PlannedModel};
 use super::{api, authorizers, methods};
@@ -74,7 +74,7 @@ pub struct PlannedIntegration {
 pub(super) struct Planner<'d> {
     pub(super) document: &'d Document,
     pub(super) budget: Budget,
-    pub(super) schemes: Vec<(String, Scheme<'d>)>,
+    pub(super) schemes: Schemes<'d>,
     pub(super) models: Models,
     pub(super) documentation: Documentation,
 }
@@ -100,7 +100,7 @@ pub fn plan_rest(
     let mut resources = BTreeMap::from([("/".to_owned(), document.root().place)]);
     let mut methods = Vec::new();
     for item in paths(document, &base_path.prefix(document), problems) {
-        add_with_parents(&mut resources, &item.path, &item.node.place);
+        add_with_parents(&mut resources, &item.path, &item.node.place, &mut planner.budget)?;
         planner.documentation.of_path(&item, &mut planner.budget)?;
         for operation in &item.operations {
             methods.push(methods::plan(&mut planner, operation, problems)?);
@@ -130,11 +130,18 @@ fn check_twice(methods: &[PlannedMethod], problems: &mut Problems) {
     }
 }
 
-fn add_with_parents(resources: &mut BTreeMap<String, Place>, path: &str, place: &Place) {
+fn add_with_parents(
+    resources: &mut BTreeMap<String, Place>,
+    path: &str,
+    place: &Place,
+    budget: &mut Budget,
+) -> Result<(), TooLarge> {
     for (at, _) in path.match_indices('/').skip(1) {
+        budget.spend_text(&path[..at])?;
         resources.entry(path[..at].to_owned()).or_insert_with(|| place.clone());
     }
     resources.entry(path.to_owned()).or_insert_with(|| place.clone());
+    Ok(())
 }
 
 fn parents_first(resources: BTreeMap<String, Place>) -> Vec<(String, Place)> {

@@ -55,23 +55,22 @@ impl Tx<'_> {
         let sql =
             "INSERT INTO audit (id, actor, operation, resource, refused, doc) VALUES (?, ?, ?, ?, ?, ?)";
         let AuditEntry { id, actor, operation, resource, refused, doc } = entry;
-        self.sql.execute(sql, values![id, actor, operation, resource, *refused, doc])?;
-        Ok(())
+        self.sql.run(sql, values![id, actor, operation, resource, *refused, doc])
     }
 
     /// Removes what is older than `oldest_us`, and all but the newest `records_max`, of which refusals are half at
     /// most: who may do nothing can't push out what others did.
     pub fn trim_audit(&self, oldest_us: i64, records_max: usize) -> Result<(), StoreError> {
-        self.sql.execute("DELETE FROM audit WHERE id < ?", values![&audit_id(oldest_us, "")])?;
+        self.sql.run("DELETE FROM audit WHERE id < ?", values![&audit_id(oldest_us, "")])?;
         let sql = "SELECT id FROM audit ORDER BY id DESC LIMIT 1 OFFSET ?";
         let last: Option<String> = self.sql.row(sql, values![records_max])?;
         if let Some(last) = last {
-            self.sql.execute("DELETE FROM audit WHERE id <= ?", values![&last])?;
+            self.sql.run("DELETE FROM audit WHERE id <= ?", values![&last])?;
         }
         let sql = "SELECT id FROM audit WHERE refused = 1 ORDER BY id DESC LIMIT 1 OFFSET ?";
         let last: Option<String> = self.sql.row(sql, values![records_max / 2])?;
         if let Some(last) = last {
-            self.sql.execute("DELETE FROM audit WHERE refused = 1 AND id <= ?", values![&last])?;
+            self.sql.run("DELETE FROM audit WHERE refused = 1 AND id <= ?", values![&last])?;
         }
         Ok(())
     }

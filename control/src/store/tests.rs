@@ -549,3 +549,14 @@ fn a_read_only_disk_is_told() {
     sqlite.set_pragma("query_only", 0);
     store.write(|tx| tx.put_api(&api("a"))).expect("written");
 }
+
+#[test]
+fn commits_wait_for_the_disk() {
+    const FULL: &str = "2";
+    let (_dir, store) = store();
+    let Backend::Sqlite(sqlite) = &store.backend else { panic!("{store:?}") };
+    assert_eq!(
+        (sqlite.pragma("journal_mode").as_str(), sqlite.pragma("synchronous").as_str()),
+        ("wal", FULL)
+    );
+}

@@ -143,6 +143,24 @@ fn a_newer_schema_is_refused() {
 }
 
 #[test]
+fn an_older_store_is_brought_up_to_date() {
+    let server = server::shared();
+    let url = server.database();
+    let first = super::translated(super::super::schema::STEPS[0]);
+    server.sql(
+        &url,
+        &format!(
+            "CREATE SCHEMA turnpike; SET search_path TO turnpike; {first}
+             CREATE TABLE schema_version (one BIGINT PRIMARY KEY, version BIGINT NOT NULL);
+             INSERT INTO schema_version VALUES (1, 1); INSERT INTO api VALUES ('old', 'http', '{{}}')"
+        ),
+    );
+    let store = process(&url).open().expect("brought up to date");
+    assert!(has_api(&store, "old"));
+    assert!(store.write(|tx| tx.take_lease("l", 1)).expect("with today's tables"));
+}
+
+#[test]
 fn an_operator_may_have_made_the_schema() {
     let server = server::shared();
     let url = server.database();

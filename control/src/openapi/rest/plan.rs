@@ -100,7 +100,7 @@ pub fn plan_rest(
     let mut resources = BTreeMap::from([("/".to_owned(), document.root().place)]);
     let mut methods = Vec::new();
     for item in paths(document, &base_path.prefix(document), problems) {
-        add_with_parents(&mut resources, &item.path, &item.node.place);
+        add_with_parents(&mut resources, &item.path, &item.node.place, &mut planner.budget)?;
         planner.documentation.of_path(&item, &mut planner.budget)?;
         for operation in &item.operations {
             methods.push(methods::plan(&mut planner, operation, problems)?);
@@ -130,11 +130,24 @@ fn check_twice(methods: &[PlannedMethod], problems: &mut Problems) {
     }
 }
 
-fn add_with_parents(resources: &mut BTreeMap<String, Place>, path: &str, place: &Place) {
+/// Text that is expected to cost as much as a value.
+const VALUE_BYTES: usize = 64;
+
+/// A path of many segments unfolds to the square of its length: that is counted like what references unfold to.
+fn add_with_parents(
+    resources: &mut BTreeMap<String, Place>,
+    path: &str,
+    place: &Place,
+    budget: &mut Budget,
+) -> Result<(), TooLarge> {
     for (at, _) in path.match_indices('/').skip(1) {
-        resources.entry(path[..at].to_owned()).or_insert_with(|| place.clone());
+        if !resources.contains_key(&path[..at]) {
+            budget.spend(1 + path.len() / VALUE_BYTES)?;
+            resources.insert(path[..at].to_owned(), place.clone());
+        }
     }
     resources.entry(path.to_owned()).or_insert_with(|| place.clone());
+    Ok(())
 }
 
 fn parents_first(resources: BTreeMap<String, Place>) -> Vec<(String, Place)> {
@@ -151,5 +164,26 @@ pub(super) fn compact(members: Value) -> Value {
             members.into()
         }
         other => json!(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::openapi::{DocumentLimits, Substitutes};
+
+    fn planned(path: &str) -> Result<usize, TooLarge> {
+        let text = json!({"swagger": "2.0", "info": {"title": "a"}, "paths": {path: {}}}).to_string();
+        let limits = DocumentLimits { depth_max: 100, values_max: 1_000_000 };
+        let read = Document::read(text.as_bytes(), limits, &Substitutes { account: "", region: "" });
+        let document = read.expect("a document");
+        plan_rest(&document, BasePathMode::default(), &mut Problems::default())
+            .map(|plan| plan.resources.len())
+    }
+
+    #[test]
+    fn a_path_has_no_more_segments_than_the_document_may_unfold_to() {
+        assert_eq!(planned(&"/a".repeat(1_000)).ok(), Some(1_001));
+        assert!(planned(&"/a".repeat(100_000)).is_err());
     }
 }

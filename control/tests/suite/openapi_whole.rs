@@ -311,6 +311,12 @@ fn an_overwrite_makes_it_the_documents_and_a_merge_adds() {
     let (_dir, inside) = start();
     let id = import(&inside, &bank());
     let before = picture(&inside, &id);
+    deploy(&inside, &id);
+    let exported = || {
+        let target = format!("/restapis/{id}/stages/prod/exports/oas30?extensions=apigateway");
+        inside.client.expect(200, "GET", &target, "").body
+    };
+    let served = exported();
     let other = json!({
         "openapi": "3.0.1", "info": {"title": "bank", "version": "2024", "description": "Of money"},
         "paths": {"/open": {"get": {
@@ -354,6 +360,15 @@ fn an_overwrite_makes_it_the_documents_and_a_merge_adds() {
         assert_eq!(overwritten[part], fresh[part], "{part}");
     }
     assert_eq!(overwritten["api"].get("policy"), None);
+    let still = exported();
+    for part in [
+        "paths",
+        "components",
+        "x-amazon-apigateway-gateway-responses",
+        "x-amazon-apigateway-request-validators",
+    ] {
+        assert_eq!(still[part], served[part], "a stage is exported as it was deployed: {part}");
+    }
     inside.client.expect(200, "PUT", &format!("/restapis/{id}?mode=overwrite"), &bank().to_string());
     assert_eq!(picture(&inside, &id), before);
 }

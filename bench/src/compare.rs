@@ -16,6 +16,7 @@ mod identity;
 mod idle;
 mod layout;
 mod load;
+mod management;
 mod metered;
 mod open_loop;
 mod peers;
@@ -111,6 +112,8 @@ enum SectionName {
     Idle,
     /// 100,000 unary calls between a gRPC client and a gRPC server
     Grpc,
+    /// The management API: an import, 1,000 APIs of 100 routes, 32 clients at once
+    Management,
     /// New processes take over under load: 500,000 requests, and how many fail
     Upgrade,
 }
@@ -178,6 +181,7 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
             SectionName::Http2 => http2::run(&bench)?,
             SectionName::Idle => idle::run(&bench)?,
             SectionName::Grpc => grpc::run(&bench)?,
+            SectionName::Management => management::run(&bench)?,
             SectionName::Upgrade => upgrade::run(&bench)?,
         };
         results.sections.push(outcome);
@@ -298,6 +302,7 @@ impl SectionName {
             Self::Http2 => "http2",
             Self::Idle => "idle",
             Self::Grpc => "grpc",
+            Self::Management => "management",
             Self::Upgrade => "upgrade",
         }
     }

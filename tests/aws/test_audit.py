@@ -72,6 +72,8 @@ def test_what_a_policy_refuses_is_there(turnpike, v2):
     denied(own.delete_api, ApiId=api)
     own.get_api(ApiId=api)
     [record] = records(turnpike, user=user.name)
+    assert records(turnpike, user=user.name, outcome="refused") == [record]
+    assert records(turnpike, user=user.name, outcome="success") == []
     assert (record["operation"], record["outcome"]) == ("DeleteApi", "refused")
     assert "is not authorized to perform: apigateway:DELETE" in record["reason"]
     assert "documents" not in record

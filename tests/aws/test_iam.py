@@ -1,6 +1,7 @@
 """Users, access keys and policies, managed with boto3's own IAM client."""
 
 import json
+import os
 import re
 import subprocess
 
@@ -208,6 +209,7 @@ def test_the_secrets_key_is_replaced_while_control_serves(own_turnpike):
     before = file.read_text()
     done = subprocess.run(
         [BINARIES / "turnpike-control", "rotate-secrets-key", "--data-dir", own_turnpike.directory],
+        env={**os.environ, **own_turnpike.store},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -15,6 +15,7 @@ use super::identity::Identity;
 use super::layout::{self, Layout};
 use super::load::Target;
 use super::sigv4::Signer;
+use super::usage::usage;
 
 const REGION: &str = "us-east-1";
 /// Every API's default host.
@@ -30,11 +31,9 @@ pub(crate) struct Turnpike {
     /// Where HTTPS is spoken, if it was started so.
     tls_address: Option<SocketAddr>,
     admin: SocketAddr,
-    api: Client,
-    api_host: String,
-    signer: Signer,
+    api: Management,
     gateway: Child,
-    _control: Child,
+    control: Child,
     gateway_binary: PathBuf,
     gateway_data: PathBuf,
 }
@@ -67,7 +66,11 @@ impl Turnpike {
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(&data)
             .env("TURNPIKE_ROOT_ACCESS_KEY_ID", &signer.access_key_id)
-            .env("TURNPIKE_ROOT_SECRET_ACCESS_KEY", &signer.secret_access_key);
+            .env("TURNPIKE_ROOT_SECRET_ACCESS_KEY", &signer.secret_access_key)
+            // Above what any section makes.
+            .env("TURNPIKE_CONTROL_APIS_MAX", "2000")
+            .env("TURNPIKE_CONTROL_ROUTES_PER_API_MAX", "100000")
+            .env("TURNPIKE_CONTROL_RESOURCES_PER_API_MAX", "1000");
         let (control, line) =
             Child::start_and_wait(&format!("{name}-control"), dir, &layout.loadgen, &command)?;
         let api_host = ready_value(&line, "api")?.to_owned();
@@ -96,11 +99,9 @@ impl Turnpike {
             address: parse_address(ready_value(&line, "listen")?)?,
             tls_address: ready_value(&line, "tls").ok().map(parse_address).transpose()?,
             admin: parse_address(ready_value(&line, "admin")?)?,
-            api: Client::connect(parse_address(&api_host)?)?,
-            api_host,
-            signer,
+            api: Management { client: Client::connect(parse_address(&api_host)?)?, api_host, signer },
             gateway,
-            _control: control,
+            control,
             gateway_binary,
             gateway_data,
         })
@@ -119,15 +120,25 @@ impl Turnpike {
 
     /// One signed call; an answer other than a success is an error.
     pub(crate) fn call(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, String> {
-        let body = body.map(Value::to_string).unwrap_or_default();
-        let headers = self.signer.headers(method, path, &self.api_host, body.as_bytes(), SystemTime::now());
-        let headers = format!("{headers}content-type: application/json\r\n");
-        let reply = self.api.call(method, path, &headers, body.as_bytes())?;
-        if !(200..300).contains(&reply.status) {
-            let text = String::from_utf8_lossy(&reply.body);
-            return Err(format!("{method} {path} was answered {}: {text}", reply.status));
-        }
-        serde_json::from_slice(&reply.body).map_err(|error| format!("{method} {path}: no JSON: {error}"))
+        self.api.call(method, path, body)
+    }
+
+    /// Calls go over a new connection: control closes one that has rested for a minute.
+    pub(crate) fn reconnect(&mut self) -> Result<(), String> {
+        self.api = self.client()?;
+        Ok(())
+    }
+
+    /// Another client of the management API, on a connection of its own.
+    pub(crate) fn client(&self) -> Result<Management, String> {
+        let Management { api_host, signer, .. } = &self.api;
+        let client = Client::connect(parse_address(api_host)?)?;
+        Ok(Management { client, api_host: api_host.clone(), signer: signer.clone() })
+    }
+
+    /// Memory of control that is resident now.
+    pub(crate) fn control_rss_bytes(&self) -> Result<u64, String> {
+        Ok(usage(self.control.group())?.rss_bytes)
     }
 
     /// An HTTP API whose default route passes everything on to `origin`; ready to serve.
@@ -237,6 +248,35 @@ impl Turnpike {
     }
 }
 
+/// A client of the management API, on one kept connection.
+#[derive(Debug)]
+pub(crate) struct Management {
+    client: Client,
+    api_host: String,
+    signer: Signer,
+}
+
+impl Management {
+    /// One signed call; an answer other than a success is an error.
+    pub(crate) fn call(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, String> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let (status, answer) = self.send(method, path, body.as_bytes())?;
+        if !(200..300).contains(&status) {
+            let text = String::from_utf8_lossy(&answer);
+            return Err(format!("{method} {path} was answered {status}: {text}"));
+        }
+        serde_json::from_slice(&answer).map_err(|error| format!("{method} {path}: no JSON: {error}"))
+    }
+
+    /// One signed call, with whatever answer.
+    pub(crate) fn send(&mut self, method: &str, path: &str, body: &[u8]) -> Result<(u16, Vec<u8>), String> {
+        let headers = self.signer.headers(method, path, &self.api_host, body, SystemTime::now());
+        let headers = format!("{headers}content-type: application/json\r\n");
+        let reply = self.client.call(method, path, &headers, body)?;
+        Ok((reply.status, reply.body))
+    }
+}
+
 /// The Host field of an API's default address.
 pub(crate) fn host(api_id: &str) -> String {
     format!("{api_id}.execute-api.{REGION}.localhost")
@@ -265,7 +305,7 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("'{text}' is no address"))
 }
 
-fn text(value: &Value, member: &str) -> Result<String, String> {
+pub(crate) fn text(value: &Value, member: &str) -> Result<String, String> {
     let found = value.get(member).and_then(Value::as_str).map(str::to_owned);
     found.ok_or_else(|| format!("the management API's answer has no {member}: {value}"))
 }

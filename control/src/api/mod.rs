@@ -13,6 +13,7 @@ mod domains;
 mod entities;
 mod error;
 mod exports;
+mod functions;
 mod iam;
 mod imports;
 mod json;

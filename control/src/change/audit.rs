@@ -156,9 +156,10 @@ impl Control {
             id: record.id.clone(),
             source,
         })?;
-        let AuditRecord { id, deed, .. } = record;
+        let AuditRecord { id, deed, reason, .. } = record;
         let Deed { user_arn: actor, operation, resource, .. } = deed;
-        tx.append_audit(&AuditEntry { id, actor, operation, resource, doc })?;
+        let refused = reason.is_some();
+        tx.append_audit(&AuditEntry { id, actor, operation, resource, refused, doc })?;
         if self.audit.is_time_to_trim() {
             let AuditSettings { records_max, days_max, .. } = &self.settings.audit;
             tx.trim_audit(at_us - i64::from(*days_max) * DAY_US, *records_max)?;

@@ -22,6 +22,9 @@ pub(super) struct AuditArgs {
     /// Only resources whose ARN has this in it, such as restapis/a1b2c3
     #[arg(long, value_name = "TEXT")]
     resource: Option<String>,
+    /// Only changes (success), or only what policies refused (refused)
+    #[arg(long, value_name = "OUTCOME", value_parser = ["success", "refused"])]
+    outcome: Option<String>,
     /// Only from this time on: 2026-11-21T08:00:00Z, 2026-11-21, or seconds since 1970
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -84,6 +87,7 @@ impl AuditArgs {
             ("user", self.user.as_deref()),
             ("operation", self.operation.as_deref()),
             ("resource", self.resource.as_deref()),
+            ("outcome", self.outcome.as_deref()),
             ("since", self.since.as_deref()),
             ("until", self.until.as_deref()),
             ("maxResults", Some(limit.as_str())),

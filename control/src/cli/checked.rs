@@ -445,6 +445,21 @@ mod tests {
     }
 
     #[test]
+    fn http_apis_have_a_ceiling_of_their_own() {
+        let ceilings = |args: &[&str]| {
+            let (settings, _) = serve(args).expect("valid");
+            (settings.quotas.integration_timeout_ms_max, settings.quotas.http_integration_timeout_ms_max)
+        };
+        assert_eq!(ceilings(&[]), (29_000, 30_000));
+        let one = ["--integration-timeout-ms-max", "60000"];
+        assert_eq!(ceilings(&one), (60_000, 60_000));
+        let other = ["--http-integration-timeout-ms-max", "5000"];
+        assert_eq!(ceilings(&[one, other].concat()), (60_000, 5_000));
+        let error = serve(&["--http-integration-timeout-ms-max", "49"]).expect_err("too short");
+        assert!(error.contains("--http-integration-timeout-ms-max has to be 50"), "{error}");
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let dir = tempfile::tempdir().expect("a directory");
         let file = dir.path().join("c.toml");

@@ -57,9 +57,10 @@ use targets::TargetsArgs;
 /// `_` for `-`; those of the gateway that `up` starts stand in the table [gateway]. Sizes are in bytes, times
 /// in milliseconds unless the name says otherwise.
 ///
-/// Commands other than serve and up call a running turnpike-control as the AWS CLI does, and with its variables:
-/// AWS_ENDPOINT_URL, AWS_REGION or AWS_DEFAULT_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. They end with 0
-/// when done, with 1 when something failed, and with 2 when they were called wrongly.
+/// Commands other than serve, up, backup, restore and rotate-secrets-key call a running turnpike-control as the AWS CLI
+/// does, and with its variables: AWS_ENDPOINT_URL, AWS_REGION or AWS_DEFAULT_REGION, AWS_ACCESS_KEY_ID and
+/// AWS_SECRET_ACCESS_KEY. All end with 0 when done, with 1 when something failed, and with 2 when they were called
+/// wrongly.
 #[derive(Debug, Parser)]
 #[command(name = "turnpike-control", version, max_term_width = 110)]
 pub struct Cli {

@@ -7,6 +7,7 @@ use super::client::{Client, Reach, segment, text};
 use super::deploy;
 use super::document;
 use super::lookup::{FoundApi, Kind};
+use super::output::progress;
 use super::serve::say;
 
 #[derive(Debug, Args)]
@@ -94,6 +95,7 @@ enum Format {
 pub(super) async fn import(args: ImportArgs) -> Result<(), String> {
     let client = args.reach.client()?;
     let document = document::read(&args.file)?;
+    progress(&format!("importing {} bytes ...", document.len()));
     let api = match &args.api {
         Some(api) => Some(client.api(api).await?),
         None => None,

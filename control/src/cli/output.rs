@@ -1,5 +1,7 @@
 //! What commands print: tables with aligned columns, or the answers' own JSON.
 
+use std::io::{IsTerminal as _, Write as _};
+
 use serde_json::Value;
 
 use super::options::Output;
@@ -49,6 +51,15 @@ impl Output {
             Self::Json => Ok(()),
             Self::Text => say(words),
         }
+    }
+}
+
+/// Says on standard error what takes its time, to whoever looks on.
+pub(super) fn progress(text: &str) {
+    let mut errors = std::io::stderr().lock();
+    if errors.is_terminal() {
+        // Nothing depends on its being read.
+        let _ = writeln!(errors, "{text}");
     }
 }
 

@@ -40,6 +40,11 @@ impl Budget {
         self.values
     }
 
+    /// What text costs, wherever it is repeated.
+    pub(super) fn spend_text(&mut self, text: &str) -> Result<(), TooLarge> {
+        self.spend(text_size(text))
+    }
+
     pub(super) fn spend(&mut self, values: usize) -> Result<(), TooLarge> {
         self.values = self.values.saturating_add(values);
         match self.values > self.limits.values_max {
@@ -65,11 +70,15 @@ impl Budget {
 /// Bytes of text that count as one more value.
 const TEXT_BYTES: usize = 64;
 
+fn text_size(text: &str) -> usize {
+    1 + text.len() / TEXT_BYTES
+}
+
 fn size(value: &Value) -> usize {
     match value {
-        Value::String(text) => 1 + text.len() / TEXT_BYTES,
+        Value::String(text) => text_size(text),
         Value::Array(items) => 1 + items.iter().map(size).sum::<usize>(),
-        Value::Object(members) => 1 + members.values().map(size).sum::<usize>(),
+        Value::Object(members) => 1 + members.iter().map(|(k, v)| text_size(k) - 1 + size(v)).sum::<usize>(),
         _ => 1,
     }
 }

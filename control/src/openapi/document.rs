@@ -110,7 +110,10 @@ impl Document {
         for name in decoded.split('/').skip(1) {
             let name = name.replace("~1", "/").replace("~0", "~");
             let found = match node.value {
-                Value::Array(_) => name.parse().ok().and_then(|at: usize| node.items().into_iter().nth(at)),
+                Value::Array(items) => name
+                    .parse()
+                    .ok()
+                    .and_then(|at: usize| Some(Node { value: items.get(at)?, place: node.place.item(at) })),
                 _ => node.member(&name),
             };
             node = found.ok_or_else(|| format!("the reference '{reference}' leads nowhere"))?;

@@ -111,3 +111,73 @@ fn below(at: Where, name: &str) -> Option<Where> {
         _ => Where::Elsewhere,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::budget::DocumentLimits;
+    use super::super::document::Substitutes;
+    use super::*;
+
+    fn told(value: &Value, kind: Kind) -> Problems {
+        let limits = DocumentLimits { depth_max: 100, values_max: 10_000 };
+        let substitutes = Substitutes { account: "", region: "" };
+        let document =
+            Document::read(value.to_string().as_bytes(), limits, &substitutes).expect("a document");
+        let mut problems = Problems::default();
+        check(&document, kind, &mut problems);
+        problems
+    }
+
+    /// What belongs in one place is a mistake in another.
+    #[test]
+    fn extensions_belong_somewhere() {
+        let auth = "x-amazon-apigateway-auth";
+        let document = json!({
+            "openapi": "3.0.1",
+            "x-amazon-apigateway-policy": {"x-amazon-apigateway-policy": {}},
+            "x-amazon-apigateway-auth": {},
+            "info": {"x-amazon-apigateway-policy": {}, "x-other": {}},
+            "servers": [{"x-amazon-apigateway-endpoint-configuration": {}}],
+            "paths": {"/a": {
+                auth: {},
+                "get": {auth: {}, "responses": {"default": {auth: {}}, "200": {auth: {}}}},
+                "x-amazon-apigateway-any-method": {auth: {}, "x-amazon-apigateway-authorizer": {}},
+            }},
+            "components": {
+                "securitySchemes": {"s": {"x-amazon-apigateway-authtype": "a", "x-amazon-apigateway-authtypo": "a"}},
+                "schemas": {"M": {"example": {auth: {}}, "properties": {"p": {auth: {}}}}},
+            },
+        });
+        let problems = told(&document, Kind::Rest);
+        let places: Vec<String> =
+            problems.warnings().iter().filter_map(|line| Some(line.split_once(": ")?.0.to_owned())).collect();
+        assert_eq!(
+            places,
+            [
+                "/components/schemas/M/properties/p/x-amazon-apigateway-auth",
+                "/components/securitySchemes/s/x-amazon-apigateway-authtypo",
+                "/info/x-amazon-apigateway-policy",
+                "/paths/~1a/get/responses/200/x-amazon-apigateway-auth",
+                "/paths/~1a/x-amazon-apigateway-any-method/x-amazon-apigateway-authorizer",
+                "/paths/~1a/x-amazon-apigateway-auth",
+                "/x-amazon-apigateway-auth",
+            ]
+        );
+    }
+
+    #[test]
+    fn extensions_are_for_a_kind_of_api() {
+        let document = json!({
+            "openapi": "3.0.1", "x-amazon-apigateway-cors": {}, "x-amazon-apigateway-gateway-responses": {},
+            "x-amazon-apigateway-importexport-version": "1.0",
+        });
+        let http = told(&document, Kind::Http);
+        assert_eq!((http.warnings().len(), http.info().len()), (0, 1), "{http:?}");
+        assert!(http.info()[0].starts_with("/x-amazon-apigateway-gateway-responses: "));
+        let rest = told(&document, Kind::Rest);
+        assert_eq!((rest.warnings().len(), rest.info().len()), (1, 0), "{rest:?}");
+        assert!(rest.warnings()[0].starts_with("/x-amazon-apigateway-cors: "));
+    }
+}

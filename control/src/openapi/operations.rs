@@ -6,6 +6,8 @@ use super::problems::Problems;
 /// AWS's operation for every method that a path doesn't name.
 pub(super) const ANY_METHOD: &str = "x-amazon-apigateway-any-method";
 
+/// Of a path with what the base path puts before it. Arbitrary, above what operations take.
+const PATH_BYTES_MAX: usize = 2_048;
 const METHODS: [&str; 7] = ["delete", "get", "head", "options", "patch", "post", "put"];
 /// What a path item has besides operations.
 const OTHERS: [&str; 5] = ["$ref", "description", "parameters", "servers", "summary"];
@@ -32,12 +34,19 @@ pub(super) struct PathItem<'d> {
 /// `prefix` goes before every path.
 pub(super) fn paths<'d>(document: &'d Document, prefix: &str, problems: &mut Problems) -> Vec<PathItem<'d>> {
     let Some(paths) = document.root().member("paths") else { return Vec::new() };
+    if prefix.len() > PATH_BYTES_MAX {
+        let message = format_args!("the base path has more than {PATH_BYTES_MAX} bytes");
+        problems.error(&document.root().place, message);
+        return Vec::new();
+    }
     if !paths.value.is_object() {
         problems.error(&paths.place, "paths has to be an object");
     }
     let mut items = Vec::new();
     for (path, node) in paths.members() {
-        if path.starts_with('/') {
+        if prefix.len() + path.len() > PATH_BYTES_MAX {
+            problems.error(&node.place, format_args!("a path can have at most {PATH_BYTES_MAX} bytes"));
+        } else if path.starts_with('/') {
             items.extend(path_item(document, prefix, path, &node, problems));
         } else if !path.starts_with("x-") {
             problems.error(&node.place, "a path has to begin with '/'");

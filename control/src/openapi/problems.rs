@@ -4,6 +4,8 @@ use super::place::Place;
 
 /// Problems of each severity that are told; the rest is counted.
 const TOLD_MAX: usize = 100;
+/// Of one problem; places and what is quoted can be as long as the document.
+const TOLD_CHARS_MAX: usize = 1_000;
 
 /// What a problem means for the import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +40,7 @@ impl Problems {
             Severity::Info => &mut self.info,
         };
         if told.lines.len() < TOLD_MAX {
-            told.lines.push(format!("{place}: {message}"));
+            told.lines.push(shortened(format!("{place}: {message}")));
         } else {
             told.left_off += 1;
         }
@@ -86,6 +88,13 @@ impl Problems {
     }
 }
 
+fn shortened(line: String) -> String {
+    match line.char_indices().nth(TOLD_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
 impl Told {
     fn all(&self) -> Vec<String> {
         let mut lines = self.lines.clone();
@@ -121,5 +130,7 @@ mod tests {
         (0..TOLD_MAX + 5).for_each(|n| problems.inform(&Place::default(), n));
         assert_eq!(problems.info().len(), TOLD_MAX + 1);
         assert_eq!(problems.info().last().map(String::as_str), Some("… and 5 more"));
+        problems.warn(&Place::default().at(&"é".repeat(5_000)), "x");
+        assert_eq!(problems.warnings()[0].chars().count(), TOLD_CHARS_MAX + 1);
     }
 }

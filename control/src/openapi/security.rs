@@ -3,6 +3,8 @@
 //! As AWS has it, everything that is listed is required, alternatives included. A protection that can't be had is
 //! never just left out of something that would be served: that is an error.
 
+use std::collections::BTreeMap;
+
 use super::document::{Document, Node, Version};
 use super::operations::Operation;
 use super::problems::Problems;
@@ -34,12 +36,15 @@ pub(super) enum Scheme<'d> {
 }
 
 /// All schemes by name, of which those with an authorizer become one.
-pub(super) fn schemes<'d>(document: &'d Document, problems: &mut Problems) -> Vec<(String, Scheme<'d>)> {
-    let Some(all) = all(document) else { return Vec::new() };
-    let mut schemes = Vec::new();
-    for (name, node) in all.members() {
+pub(super) type Schemes<'d> = BTreeMap<String, Scheme<'d>>;
+
+pub(super) fn schemes<'d>(document: &'d Document, problems: &mut Problems) -> Schemes<'d> {
+    let mut schemes = Schemes::new();
+    for (name, node) in all(document).iter().flat_map(Node::members) {
         match document.resolve(&node) {
-            Ok(node) => schemes.push((name.to_owned(), classify(node))),
+            Ok(node) => {
+                schemes.insert(name.to_owned(), classify(node));
+            }
             Err(why) => problems.error(&node.place, why),
         }
     }
@@ -77,7 +82,7 @@ fn classify(scheme: Node<'_>) -> Scheme<'_> {
 /// What the operation asks for. `served` says whether it has an integration.
 pub(super) fn protection(
     document: &Document,
-    schemes: &[(String, Scheme<'_>)],
+    schemes: &Schemes<'_>,
     operation: &Operation<'_>,
     served: bool,
     problems: &mut Problems,
@@ -103,14 +108,13 @@ pub(super) fn protection(
 
 fn add(
     asked: &mut Protection,
-    schemes: &[(String, Scheme<'_>)],
+    schemes: &Schemes<'_>,
     name: &str,
     scopes: &Node<'_>,
     served: bool,
     problems: &mut Problems,
 ) {
-    let scheme = schemes.iter().find(|(known, _)| known == name).map(|(_, scheme)| scheme);
-    let why = match scheme {
+    let why = match schemes.get(name) {
         Some(Scheme::Iam) => {
             asked.iam = true;
             return;

@@ -76,7 +76,10 @@ pub fn read_text(bytes: &[u8], limits: DocumentLimits) -> Result<Value, TextErro
 
 /// The JSON reader bounds the depth itself, so that this can't nest deeper.
 fn charge(value: &Value, depth: usize, budget: &mut Budget) -> Result<(), TooLarge> {
-    budget.spend(1)?;
+    match value {
+        Value::String(text) => return budget.spend_text(text),
+        _ => budget.spend(1)?,
+    }
     match value {
         Value::Array(items) => {
             budget.check_depth(depth)?;

@@ -55,7 +55,14 @@ struct Open {
 
 enum Kind {
     List(Vec<Value>),
-    Object { members: Map<String, Value>, key: Option<String>, merged: Vec<Map<String, Value>> },
+    Object { members: Map<String, Value>, key: Option<Key>, merged: Vec<Map<String, Value>> },
+}
+
+/// What the value that follows belongs to.
+enum Key {
+    Name(String),
+    /// `<<`, unless it is in quotes.
+    Merge,
 }
 
 const MERGE_KEY: &str = "<<";
@@ -110,11 +117,16 @@ impl Loader<'_> {
     ) -> Result<(), TextError> {
         if self.awaits_key() {
             if anchor != 0 {
-                self.anchors.insert(anchor, Anchored { value: text.into(), values: 1, depth: 0 });
+                let before = self.budget.values();
+                self.budget.spend_text(text)?;
+                let values = self.budget.values() - before;
+                self.anchors.insert(anchor, Anchored { value: text.into(), values, depth: 0 });
             }
             return self.begin_member(text, style == ScalarStyle::Plain);
         }
-        self.budget.spend(1)?;
+        let before = self.budget.values();
+        self.budget.spend_text(text)?;
+        let values = self.budget.values() - before;
         let value = match tag.is_some() || style != ScalarStyle::Plain {
             true => {
                 check_tag(tag, "str")?;
@@ -122,7 +134,7 @@ impl Loader<'_> {
             }
             false => plain(text)?,
         };
-        self.complete(anchor, Anchored { value, values: 1, depth: 0 })
+        self.complete(anchor, Anchored { value, values, depth: 0 })
     }
 
     fn repeat(&mut self, anchor: usize) -> Result<(), TextError> {
@@ -143,12 +155,15 @@ impl Loader<'_> {
     }
 
     fn begin_member(&mut self, text: &str, plain: bool) -> Result<(), TextError> {
-        self.budget.spend(1)?;
+        self.budget.spend_text(text)?;
         if let Some(Open { kind: Kind::Object { members, key, .. }, .. }) = self.open.last_mut() {
-            if members.contains_key(text) && !(plain && text == MERGE_KEY) {
+            if plain && text == MERGE_KEY {
+                *key = Some(Key::Merge);
+            } else if members.contains_key(text) {
                 return Err(TextError::Repeated(text.to_owned()));
+            } else {
+                *key = Some(Key::Name(text.to_owned()));
             }
-            *key = Some(text.to_owned());
         }
         Ok(())
     }
@@ -169,9 +184,9 @@ impl Loader<'_> {
         match &mut open.kind {
             Kind::List(items) => items.push(value),
             Kind::Object { members, key, merged } => match key.take() {
-                Some(key) if key == MERGE_KEY => merged.extend(mergeable(value)?),
-                Some(key) => {
-                    members.insert(key, value);
+                Some(Key::Merge) => merged.extend(mergeable(value)?),
+                Some(Key::Name(name)) => {
+                    members.insert(name, value);
                 }
                 None => return Err(TextError::Key),
             },

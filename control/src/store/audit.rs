@@ -15,6 +15,8 @@ pub struct AuditEntry {
     pub actor: String,
     pub operation: String,
     pub resource: String,
+    /// Whether it is what policies refused.
+    pub refused: bool,
     /// JSON.
     pub doc: String,
 }
@@ -27,6 +29,8 @@ pub struct AuditFilter {
     pub operation: Option<String>,
     /// A part of the resource.
     pub resource: Option<String>,
+    /// Only what policies refused, or only changes.
+    pub refused: Option<bool>,
     /// Microseconds since 1970, inclusive.
     pub since_us: Option<i64>,
     /// Exclusive.
@@ -48,19 +52,25 @@ impl Tx<'_> {
     /// # Errors
     /// The store's, here and below.
     pub fn append_audit(&self, entry: &AuditEntry) -> Result<(), StoreError> {
-        let sql = "INSERT INTO audit (id, actor, operation, resource, doc) VALUES (?, ?, ?, ?, ?)";
-        let AuditEntry { id, actor, operation, resource, doc } = entry;
-        self.sql.execute(sql, values![id, actor, operation, resource, doc])?;
-        Ok(())
+        let sql =
+            "INSERT INTO audit (id, actor, operation, resource, refused, doc) VALUES (?, ?, ?, ?, ?, ?)";
+        let AuditEntry { id, actor, operation, resource, refused, doc } = entry;
+        self.sql.run(sql, values![id, actor, operation, resource, *refused, doc])
     }
 
-    /// Removes what is older than `oldest_us`, and all but the newest `records_max`.
+    /// Removes what is older than `oldest_us`, and all but the newest `records_max`, of which refusals are half at
+    /// most: who may do nothing can't push out what others did.
     pub fn trim_audit(&self, oldest_us: i64, records_max: usize) -> Result<(), StoreError> {
-        self.sql.execute("DELETE FROM audit WHERE id < ?", values![&audit_id(oldest_us, "")])?;
+        self.sql.run("DELETE FROM audit WHERE id < ?", values![&audit_id(oldest_us, "")])?;
         let sql = "SELECT id FROM audit ORDER BY id DESC LIMIT 1 OFFSET ?";
         let last: Option<String> = self.sql.row(sql, values![records_max])?;
         if let Some(last) = last {
-            self.sql.execute("DELETE FROM audit WHERE id <= ?", values![&last])?;
+            self.sql.run("DELETE FROM audit WHERE id <= ?", values![&last])?;
+        }
+        let sql = "SELECT id FROM audit WHERE refused = 1 ORDER BY id DESC LIMIT 1 OFFSET ?";
+        let last: Option<String> = self.sql.row(sql, values![records_max / 2])?;
+        if let Some(last) = last {
+            self.sql.run("DELETE FROM audit WHERE refused = 1 AND id <= ?", values![&last])?;
         }
         Ok(())
     }
@@ -81,7 +91,7 @@ impl Tx<'_> {
         let lower = filter.since_us.map(|since_us| audit_id(since_us, "")).unwrap_or_default();
         let mut found: Vec<String> = Vec::new();
         loop {
-            let rows = self.audit_rows(&lower, &upper)?;
+            let rows = self.audit_rows(&lower, &upper, filter.refused)?;
             let whole = rows.len() < CHUNK_ROWS;
             for (id, actor, operation, resource) in rows {
                 if filter.fits(&actor, &operation, &resource) {
@@ -103,9 +113,12 @@ impl Tx<'_> {
         &self,
         lower: &str,
         upper: &str,
+        refused: Option<bool>,
     ) -> Result<Vec<(String, String, String, String)>, StoreError> {
-        let sql = "SELECT id, actor, operation, resource FROM audit WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?";
-        self.sql.rows(sql, values![lower, upper, CHUNK_ROWS])
+        let sql = "SELECT id, actor, operation, resource FROM audit
+                   WHERE id >= ? AND id < ? AND refused IN (?, ?) ORDER BY id DESC LIMIT ?";
+        let (one, other) = refused.map_or((false, true), |refused| (refused, refused));
+        self.sql.rows(sql, values![lower, upper, one, other, CHUNK_ROWS])
     }
 
     fn audit_docs(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {

@@ -1,5 +1,6 @@
 //! A transaction's view of what belongs to the account beside the APIs.
 
+use super::documents::{Place, Table};
 use super::sql::values;
 use super::tx::{page, read_document, read_documents, write_document};
 use super::{Page, StoreError, Tx};
@@ -9,9 +10,8 @@ impl Tx<'_> {
     /// # Errors
     /// The store's, here and below.
     pub fn entity<E: Entity>(&self, owner: &str, id: &str) -> Result<Option<E>, StoreError> {
-        let sql = "SELECT id, doc FROM entity WHERE kind = ? AND owner = ? AND id = ?";
-        let row = self.sql.row(sql, values![E::KIND, owner, id])?;
-        row.map(|row| read_document(E::KIND, row)).transpose()
+        let doc = self.document(place::<E>(owner, id))?;
+        doc.map(|doc| read_document(E::KIND, (id.to_owned(), doc))).transpose()
     }
 
     /// The entity whose second name is this.
@@ -67,22 +67,28 @@ impl Tx<'_> {
         self.note_entity(E::KIND, (entity.owner(), entity.id()), Some(&doc))?;
         let name = entity.name();
         let values = values![E::KIND, entity.owner(), entity.id(), name.as_deref(), entity.uses(), &doc];
-        self.sql.execute(sql, values)?;
+        self.sql.run(sql, values)?;
+        self.now_is(place::<E>(entity.owner(), entity.id()), Some(doc));
         Ok(())
     }
 
     pub fn delete_entity<E: Entity>(&self, owner: &str, id: &str) -> Result<(), StoreError> {
         self.note_entity(E::KIND, (owner, id), None)?;
         let sql = "DELETE FROM entity WHERE kind = ? AND owner = ? AND id = ?";
-        self.sql.execute(sql, values![E::KIND, owner, id])?;
+        self.sql.run(sql, values![E::KIND, owner, id])?;
+        self.now_is(place::<E>(owner, id), None);
         Ok(())
     }
 
     /// Removes all entities of a kind that are parts of this one.
     pub fn delete_entities_of<E: Entity>(&self, owner: &str) -> Result<(), StoreError> {
         self.note_entities_removal(E::KIND, owner)?;
+        self.forget_documents();
         let sql = "DELETE FROM entity WHERE kind = ? AND owner = ?";
-        self.sql.execute(sql, values![E::KIND, owner])?;
-        Ok(())
+        self.sql.run(sql, values![E::KIND, owner])
     }
+}
+
+fn place<'p, E: Entity>(owner: &'p str, id: &'p str) -> Place<'p> {
+    Place { table: Table::Entity, kind: E::KIND, owner, id }
 }

@@ -22,6 +22,10 @@ pub enum StoreError {
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },
     #[error(
+        "there is no store in {0}: name its data directory with --data-dir, or the PostgreSQL that it is in with --store"
+    )]
+    Absent(PathBuf),
+    #[error(
         "there is a store already: {0}. A backup is restored into a data directory or database that has none, so that \
          nothing is lost: name another, or move this one away"
     )]

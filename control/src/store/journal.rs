@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::documents::{Place, Table};
 use super::sql::values;
 use super::{StoreError, Tx};
 
@@ -69,7 +70,8 @@ impl Tx<'_> {
     }
 
     pub(super) fn note_api(&self, kind: &str, id: &str, after: Option<&str>) -> Result<(), StoreError> {
-        self.note(kind, ("", id), after, || self.sql.row("SELECT doc FROM api WHERE id = ?", values![id]))
+        let place = Place { table: Table::Api, kind, owner: "", id };
+        self.note(kind, ("", id), after, || self.document(place))
     }
 
     /// An API goes with all of its parts.
@@ -92,8 +94,8 @@ impl Tx<'_> {
         (api_id, id): (&str, &str),
         after: Option<&str>,
     ) -> Result<(), StoreError> {
-        let sql = "SELECT doc FROM part WHERE api_id = ? AND kind = ? AND id = ?";
-        self.note(kind, (api_id, id), after, || self.sql.row(sql, values![api_id, kind, id]))
+        let place = Place { table: Table::Part, kind, owner: api_id, id };
+        self.note(kind, (api_id, id), after, || self.document(place))
     }
 
     pub(super) fn note_entity(
@@ -102,8 +104,8 @@ impl Tx<'_> {
         (owner, id): (&str, &str),
         after: Option<&str>,
     ) -> Result<(), StoreError> {
-        let sql = "SELECT doc FROM entity WHERE kind = ? AND owner = ? AND id = ?";
-        self.note(kind, (owner, id), after, || self.sql.row(sql, values![kind, owner, id]))
+        let place = Place { table: Table::Entity, kind, owner, id };
+        self.note(kind, (owner, id), after, || self.document(place))
     }
 
     /// All entities of a kind and owner go.

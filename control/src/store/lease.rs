@@ -28,7 +28,6 @@ impl Tx<'_> {
     /// Gives the lease back, if this process has it.
     pub fn give_lease_back(&self, name: &str) -> Result<(), StoreError> {
         let sql = "DELETE FROM lease WHERE name = ? AND holder = ?";
-        self.sql.execute(sql, values![name, self.holder])?;
-        Ok(())
+        self.sql.run(sql, values![name, self.holder])
     }
 }

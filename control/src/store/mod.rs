@@ -9,6 +9,7 @@
 
 mod audit;
 pub mod backup;
+mod documents;
 mod entities;
 mod error;
 mod journal;

@@ -63,7 +63,7 @@ impl Tx<'_> {
         match unit {
             None => {
                 let sql = "DELETE FROM slot WHERE api_id = ? AND stage = ?";
-                self.sql.execute(sql, values![api_id, stage])?;
+                self.sql.run(sql, values![api_id, stage])?;
             }
             Some(unit) => self.fill(api_id, stage, unit)?,
         }
@@ -93,9 +93,9 @@ impl Tx<'_> {
         let bytes = encode_root(&root).map_err(|error| StoreError::Root(error.to_string()))?;
         let sql = "INSERT INTO root (one, version, bytes) VALUES (1, ?, ?)
                    ON CONFLICT (one) DO UPDATE SET version = excluded.version, bytes = excluded.bytes";
-        self.sql.execute(sql, values![version, &bytes])?;
+        self.sql.run(sql, values![version, &bytes])?;
         let sql = "DELETE FROM unit WHERE retired_at <= ?";
-        self.sql.execute(sql, values![version.saturating_sub(UNITS_KEPT_VERSIONS)])?;
+        self.sql.run(sql, values![version.saturating_sub(UNITS_KEPT_VERSIONS)])?;
         self.sql.notify(version)?;
         Ok(version)
     }
@@ -128,15 +128,13 @@ impl Tx<'_> {
     pub fn set_compiler_revision(&self, revision: i64) -> Result<(), StoreError> {
         let sql = "INSERT INTO compiler (one, revision) VALUES (1, ?)
                    ON CONFLICT (one) DO UPDATE SET revision = excluded.revision";
-        self.sql.execute(sql, values![revision])?;
-        Ok(())
+        self.sql.run(sql, values![revision])
     }
 
     fn retire(&self, hash: &[u8]) -> Result<(), StoreError> {
         let next = self.version()? + 1;
         let sql = "UPDATE unit SET retired_at = ? WHERE hash = ?";
-        self.sql.execute(sql, values![next, hash])?;
-        Ok(())
+        self.sql.run(sql, values![next, hash])
     }
 
     fn fill(&self, api_id: &str, stage: &str, unit: &Encoded) -> Result<(), StoreError> {
@@ -147,12 +145,11 @@ impl Tx<'_> {
             true => Cow::Owned(self.secrets.seal_bytes(&context(&unit.hash.0), &unit.bytes)?),
             false => Cow::Borrowed(&unit.bytes),
         };
-        self.sql.execute(sql, values![&unit.hash.0[..], &bytes[..], unit.secret])?;
+        self.sql.run(sql, values![&unit.hash.0[..], &bytes[..], unit.secret])?;
         let sql = "INSERT INTO slot (api_id, stage, hash, bytes_len) VALUES (?, ?, ?, ?)
                    ON CONFLICT (api_id, stage) DO UPDATE
                    SET hash = excluded.hash, bytes_len = excluded.bytes_len";
-        self.sql.execute(sql, values![api_id, stage, &unit.hash.0[..], unit.bytes.len()])?;
-        Ok(())
+        self.sql.run(sql, values![api_id, stage, &unit.hash.0[..], unit.bytes.len()])
     }
 
     pub(super) fn unit_refs(&self) -> Result<Vec<UnitRef>, StoreError> {

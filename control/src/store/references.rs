@@ -16,11 +16,11 @@ impl Tx<'_> {
         references: &[Reference],
     ) -> Result<(), StoreError> {
         let sql = "DELETE FROM reference WHERE api_id = ? AND stage = ?";
-        self.sql.execute(sql, values![api_id, stage])?;
+        self.sql.run(sql, values![api_id, stage])?;
         let sql =
             "INSERT INTO reference (api_id, stage, family, id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
         for Reference { kind, id } in references {
-            self.sql.execute(sql, values![api_id, stage, kind.family(), id])?;
+            self.sql.run(sql, values![api_id, stage, kind.family(), id])?;
         }
         Ok(())
     }

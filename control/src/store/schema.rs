@@ -6,7 +6,7 @@
 pub(super) const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 
 /// What makes each version from the one before it; the first makes a store from nothing.
-pub(super) const STEPS: [&str; 6] = [APIS, ENTITIES, REFERENCES, PROCESSES, AUDIT, DATA_KEY];
+pub(super) const STEPS: [&str; 7] = [APIS, ENTITIES, REFERENCES, PROCESSES, AUDIT, DATA_KEY, AUDIT_REFUSALS];
 
 /// - `api`: one row an API, of either kind.
 /// - `part`: what belongs to an API, by kind and id; `name` is a second unique name.
@@ -120,4 +120,10 @@ const AUDIT: &str = "
 /// - `secrets.data_key`: what secrets are encrypted with, itself encrypted; none in stores of earlier versions.
 const DATA_KEY: &str = "
     ALTER TABLE secrets ADD COLUMN data_key BLOB;
+";
+
+/// - `audit.refused`: whether it is what policies refused; such records can't push out those of changes.
+const AUDIT_REFUSALS: &str = "
+    ALTER TABLE audit ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX audit_refused ON audit (id) WHERE refused = 1;
 ";

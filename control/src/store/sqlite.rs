@@ -45,6 +45,9 @@ impl Sqlite {
     pub(super) fn open_beside(data_dir: &Path) -> Result<Self, StoreError> {
         let path = data_dir.join(FILE);
         let failed = |source| StoreError::Open { path: path.clone(), source };
+        if !path.try_exists().map_err(|source| StoreError::Io { path: path.clone(), source })? {
+            return Err(StoreError::Absent(data_dir.to_owned()));
+        }
         let connection =
             connect(&path, OpenFlags::default() - OpenFlags::SQLITE_OPEN_CREATE).map_err(failed)?;
         let (found, known) = (version(&connection).map_err(failed)?, SCHEMA_VERSION);
@@ -87,6 +90,17 @@ impl Sqlite {
     pub(super) fn set_pragma(&self, name: &str, value: i64) {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.pragma_update(None, name, value).expect(name);
+    }
+
+    #[cfg(test)]
+    pub(super) fn pragma(&self, name: &str) -> String {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = writer.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+        match shown.expect(name) {
+            rusqlite::types::Value::Text(text) => text,
+            rusqlite::types::Value::Integer(integer) => integer.to_string(),
+            other => panic!("{name}: {other:?}"),
+        }
     }
 
     pub(super) fn write<T, E: From<StoreError>>(

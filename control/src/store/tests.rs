@@ -176,6 +176,7 @@ fn the_audit_log_is_read_backwards_and_trimmed(place: &Place) {
             actor: format!("arn:aws:iam::000000000000:user/{actor}"),
             operation: "Op".to_owned(),
             resource: format!("arn:{actor}/{at_us}"),
+            refused: at_us % 2 == 0,
             doc: format!("{actor} {at_us}"),
         };
         store.write(|tx| tx.append_audit(&entry)).expect("written");
@@ -199,10 +200,18 @@ fn the_audit_log_is_read_backwards_and_trimmed(place: &Place) {
     assert_eq!(page(&resource, None, 9).0, ["root 77"]);
     let times = AuditFilter { since_us: Some(10), until_us: Some(12), ..AuditFilter::default() };
     assert_eq!(page(&times, None, 9).0, ["root 11", "root 10"]);
-    store.write(|tx| tx.trim_audit(2, 5)).expect("trimmed");
-    assert_eq!(page(&all, None, 9).0.len(), 5);
-    store.write(|tx| tx.trim_audit(1_199, 5)).expect("trimmed");
-    assert_eq!(page(&all, None, 9).0, ["ann 1200", "root 1199"]);
+    let refusals = AuditFilter { refused: Some(true), ..AuditFilter::default() };
+    assert_eq!(page(&refusals, None, 2).0, ["ann 1200", "root 1198"]);
+    store.write(|tx| tx.trim_audit(2, 6)).expect("trimmed");
+    assert_eq!(page(&all, None, 9).0.len(), 6);
+    for at_us in (1_202..=1_210).step_by(2) {
+        append(at_us, "eve");
+        store.write(|tx| tx.trim_audit(2, 6)).expect("trimmed");
+    }
+    assert_eq!(page(&refusals, None, 9).0, ["eve 1210", "eve 1208", "eve 1206"]);
+    assert_eq!(page(&all, None, 9).0.last().map(String::as_str), Some("root 1197"), "changes stay");
+    store.write(|tx| tx.trim_audit(1_199, 6)).expect("trimmed");
+    assert_eq!(page(&all, None, 9).0, ["eve 1210", "eve 1208", "eve 1206", "root 1199"]);
 }
 
 fn rotate(place: &Place) -> Result<(), StoreError> {
@@ -539,4 +548,15 @@ fn a_read_only_disk_is_told() {
     assert!(!store.read(|tx| tx.has_api("a")).expect("reading goes on"));
     sqlite.set_pragma("query_only", 0);
     store.write(|tx| tx.put_api(&api("a"))).expect("written");
+}
+
+#[test]
+fn commits_wait_for_the_disk() {
+    const FULL: &str = "2";
+    let (_dir, store) = store();
+    let Backend::Sqlite(sqlite) = &store.backend else { panic!("{store:?}") };
+    assert_eq!(
+        (sqlite.pragma("journal_mode").as_str(), sqlite.pragma("synchronous").as_str()),
+        ("wal", FULL)
+    );
 }

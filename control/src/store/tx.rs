@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use super::StoreError;
+use super::documents::{Documents, Place, Table};
 use super::journal::Journal;
 use super::sql::{Sql, values};
 use crate::model::{Api, Part};
@@ -16,6 +17,7 @@ pub struct Tx<'a> {
     /// Who this is among the processes that share the store.
     pub(super) holder: &'a str,
     pub(super) journal: RefCell<Option<Journal>>,
+    pub(super) documents: RefCell<Documents>,
 }
 
 /// Part of a list, in the order of identifiers.
@@ -28,7 +30,7 @@ pub struct Page<T> {
 
 impl<'a> Tx<'a> {
     pub(super) fn new(sql: &'a Sql<'a>, secrets: &'a Secrets, holder: &'a str) -> Self {
-        Self { sql, secrets, holder, journal: RefCell::default() }
+        Self { sql, secrets, holder, journal: RefCell::default(), documents: RefCell::default() }
     }
 
     /// Encrypts what a document must not show. `context` says what it is, and of which entity.
@@ -62,8 +64,8 @@ impl<'a> Tx<'a> {
     }
 
     pub fn api<A: Api>(&self, id: &str) -> Result<Option<A>, StoreError> {
-        let row = self.sql.row("SELECT id, doc FROM api WHERE id = ? AND kind = ?", values![id, A::KIND])?;
-        row.map(|row| read_document(A::KIND, row)).transpose()
+        let doc = self.document(api_place::<A>(id))?;
+        doc.map(|doc| read_document(A::KIND, (id.to_owned(), doc))).transpose()
     }
 
     pub fn apis<A: Api>(&self, after: &str, limit: usize) -> Result<Page<A>, StoreError> {
@@ -86,21 +88,21 @@ impl<'a> Tx<'a> {
                    ON CONFLICT (id) DO UPDATE SET doc = excluded.doc";
         let doc = write_document(A::KIND, api.id(), api)?;
         self.note_api(A::KIND, api.id(), Some(&doc))?;
-        self.sql.execute(sql, values![api.id(), A::KIND, &doc])?;
+        self.sql.run(sql, values![api.id(), A::KIND, &doc])?;
+        self.now_is(api_place::<A>(api.id()), Some(doc));
         Ok(())
     }
 
     /// Removes the API and its parts.
     pub fn delete_api(&self, id: &str) -> Result<(), StoreError> {
         self.note_api_removal(id)?;
-        self.sql.execute("DELETE FROM api WHERE id = ?", values![id])?;
-        Ok(())
+        self.forget_documents();
+        self.sql.run("DELETE FROM api WHERE id = ?", values![id])
     }
 
     pub fn part<P: Part>(&self, api_id: &str, id: &str) -> Result<Option<P>, StoreError> {
-        let sql = "SELECT id, doc FROM part WHERE api_id = ? AND kind = ? AND id = ?";
-        let row = self.sql.row(sql, values![api_id, P::KIND, id])?;
-        row.map(|row| read_document(P::KIND, row)).transpose()
+        let doc = self.document(part_place::<P>(api_id, id))?;
+        doc.map(|doc| read_document(P::KIND, (id.to_owned(), doc))).transpose()
     }
 
     /// The part whose second name is this.
@@ -145,16 +147,26 @@ impl<'a> Tx<'a> {
         let doc = write_document(P::KIND, part.id(), part)?;
         self.note_part(P::KIND, (api_id, part.id()), Some(&doc))?;
         let name = part.name();
-        self.sql.execute(sql, values![api_id, P::KIND, part.id(), name.as_deref(), &doc])?;
+        self.sql.run(sql, values![api_id, P::KIND, part.id(), name.as_deref(), &doc])?;
+        self.now_is(part_place::<P>(api_id, part.id()), Some(doc));
         Ok(())
     }
 
     pub fn delete_part<P: Part>(&self, api_id: &str, id: &str) -> Result<(), StoreError> {
         self.note_part(P::KIND, (api_id, id), None)?;
         let sql = "DELETE FROM part WHERE api_id = ? AND kind = ? AND id = ?";
-        self.sql.execute(sql, values![api_id, P::KIND, id])?;
+        self.sql.run(sql, values![api_id, P::KIND, id])?;
+        self.now_is(part_place::<P>(api_id, id), None);
         Ok(())
     }
+}
+
+fn api_place<A: Api>(id: &str) -> Place<'_> {
+    Place { table: Table::Api, kind: A::KIND, owner: "", id }
+}
+
+fn part_place<'p, P: Part>(api_id: &'p str, id: &'p str) -> Place<'p> {
+    Place { table: Table::Part, kind: P::KIND, owner: api_id, id }
 }
 
 pub(super) type IdAndDoc = (String, String);

@@ -132,7 +132,9 @@ fn a_stage_is_exported_as_it_serves() {
 #[test]
 fn a_reimport_keeps_what_stays_the_same() {
     let (_dir, inside) = start();
-    let id = inside.client.expect(201, "PUT", "/v2/apis", &body(&pets())).text("apiId");
+    let mut shared = pets();
+    shared["x-amazon-apigateway-cors"] = json!({"allowOrigins": ["*"]});
+    let id = inside.client.expect(201, "PUT", "/v2/apis", &body(&shared)).text("apiId");
     let integrations = || inside.client.expect(200, "GET", &format!("/v2/apis/{id}/integrations"), "").body;
     let before = integrations();
     inside.client.expect(201, "PUT", &format!("/v2/apis/{id}"), &body(&pets()));
@@ -143,6 +145,8 @@ fn a_reimport_keeps_what_stays_the_same() {
     document["components"] = json!({});
     let changed = inside.client.expect(201, "PUT", &format!("/v2/apis/{id}"), &body(&document));
     assert_eq!((changed.text("name"), changed.text("version")), ("other".to_owned(), "2".to_owned()));
+    assert_eq!(changed.body["tags"], json!({"Owner": "Admin", "Prod": ""}));
+    assert_eq!(changed.body.get("corsConfiguration"), None);
     assert_eq!(route_keys(&inside, &id), ["GET /only"]);
     assert_eq!(integrations()["items"], json!([]));
 }

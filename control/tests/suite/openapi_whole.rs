@@ -311,6 +311,12 @@ fn an_overwrite_makes_it_the_documents_and_a_merge_adds() {
     let (_dir, inside) = start();
     let id = import(&inside, &bank());
     let before = picture(&inside, &id);
+    deploy(&inside, &id);
+    let exported = || {
+        let target = format!("/restapis/{id}/stages/prod/exports/oas30?extensions=apigateway");
+        inside.client.expect(200, "GET", &target, "").body
+    };
+    let served = exported();
     let other = json!({
         "openapi": "3.0.1", "info": {"title": "bank", "version": "2024", "description": "Of money"},
         "paths": {"/open": {"get": {
@@ -354,8 +360,52 @@ fn an_overwrite_makes_it_the_documents_and_a_merge_adds() {
         assert_eq!(overwritten[part], fresh[part], "{part}");
     }
     assert_eq!(overwritten["api"].get("policy"), None);
+    let still = exported();
+    for part in [
+        "paths",
+        "components",
+        "x-amazon-apigateway-gateway-responses",
+        "x-amazon-apigateway-request-validators",
+    ] {
+        assert_eq!(still[part], served[part], "a stage is exported as it was deployed: {part}");
+    }
     inside.client.expect(200, "PUT", &format!("/restapis/{id}?mode=overwrite"), &bank().to_string());
     assert_eq!(picture(&inside, &id), before);
+}
+
+/// Each extension is there when it is asked for, and no other.
+#[test]
+fn extensions_are_exported_as_asked() {
+    let (_dir, inside) = start();
+    let id = import(&inside, &bank());
+    deploy(&inside, &id);
+    let all = [
+        ("integrations", "x-amazon-apigateway-integration\":"),
+        ("authorizers", "x-amazon-apigateway-authorizer\":"),
+        ("documentation", "x-amazon-apigateway-documentation\":"),
+        ("validators", "x-amazon-apigateway-request-validators\":"),
+        ("gatewayresponses", "x-amazon-apigateway-gateway-responses\":"),
+        ("postman", "x-postman-meta\":"),
+    ];
+    let export = |extensions: &str| {
+        let target = format!("/restapis/{id}/stages/prod/exports/swagger?extensions={extensions}");
+        inside.client.expect(200, "GET", &target, "").body.to_string()
+    };
+    for (asked, _) in all {
+        let document = export(asked);
+        for (name, member) in all {
+            assert_eq!(document.contains(member), name == asked, "{asked}: {member}");
+        }
+        assert!(!document.contains("x-amazon-apigateway-policy"), "{asked}");
+    }
+    let document = export("postman,apigateway");
+    assert!(all.iter().all(|(_, member)| document.contains(member)), "{document}");
+    assert!(document.contains("x-amazon-apigateway-policy"));
+    let meta = r#""helperAttributes":{"id":"awsSigV4","region":"us-east-1","saveToRequest":true,"service":"execute-api"}"#;
+    assert!(document.contains(meta), "{document}");
+    // Without its authorizers, a document can't be imported as if its operations were open.
+    let open = export("integrations");
+    inside.client.refused(400, "BadRequestException", "the operation would be open", "POST", IMPORT, &open);
 }
 
 fn name() -> impl Strategy<Value = String> {

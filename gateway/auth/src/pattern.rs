@@ -224,6 +224,36 @@ mod tests {
         }
     }
 
+    /// As the language's words say it, whatever it costs.
+    fn fits_by_the_word(pattern: &[char], text: &[char]) -> bool {
+        match (pattern.first(), text.first()) {
+            (None, None) => true,
+            (Some('*'), _) => {
+                fits_by_the_word(&pattern[1..], text)
+                    || (!text.is_empty() && fits_by_the_word(pattern, &text[1..]))
+            }
+            (Some(one), Some(c)) if *one == '?' || one == c => fits_by_the_word(&pattern[1..], &text[1..]),
+            _ => false,
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn patterns_match_what_their_words_say(pattern in "[ab*?:]{0,8}", text in "[ab:]{0,8}") {
+            let chars = |text: &str| text.chars().collect::<Vec<_>>();
+            let expected = fits_by_the_word(&chars(&pattern), &chars(&text));
+            proptest::prop_assert_eq!(matches(&pattern, &text), expected);
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in ".{0,40}|[${}:,' *?a]{0,20}") {
+            let _ = ArnPattern::parse(&text, ALL);
+            if let Ok(pattern) = Pattern::parse(&text, ALL) {
+                let _ = pattern.matches_in_any_case(&text, &context());
+            }
+        }
+    }
+
     #[test]
     fn stars_cost_no_more_than_the_product_of_the_lengths() {
         let pattern = "*a".repeat(2_000);

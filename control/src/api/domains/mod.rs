@@ -16,6 +16,8 @@ use crate::model::{
 
 const ALIAS_ID_LEN: usize = 10;
 const PRIVATE: &str = "PRIVATE";
+const URI_CHARS_MAX: usize = 2_048;
+const VERSION_CHARS_MAX: usize = 64;
 const IP_ADDRESS_TYPE_CHARS_MAX: usize = 64;
 const IP_ADDRESS_TYPES: [&str; 2] = ["ipv4", "dualstack"];
 
@@ -161,6 +163,15 @@ pub(super) fn apply(
     change.tx.put_entity(domain)?;
     change.recompile_account();
     Ok(())
+}
+
+/// What `mutualTlsAuthentication` says, if anything.
+pub(super) fn take_truststore(members: &mut Members) -> Result<Option<WantedTruststore>, ApiError> {
+    let Some(mut settings) = members.object("mutualTlsAuthentication")? else { return Ok(None) };
+    let uri = settings.string("truststoreUri", URI_CHARS_MAX)?;
+    let version = settings.string("truststoreVersion", VERSION_CHARS_MAX)?;
+    settings.finish()?;
+    Ok((uri.is_some() || version.is_some()).then_some(WantedTruststore { uri, version }))
 }
 
 /// What `ipAddressType` says, if anything.

@@ -9,7 +9,8 @@ use crate::store::AuditFilter;
 
 const NAMES: PagingNames =
     PagingNames { limit: "maxResults", token: "nextToken", limit_default: 100, items: "records" };
-const PARAMETERS: [&str; 7] = ["user", "operation", "resource", "since", "until", NAMES.limit, NAMES.token];
+const PARAMETERS: [&str; 8] =
+    ["user", "operation", "resource", "outcome", "since", "until", NAMES.limit, NAMES.token];
 
 pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
     check_parameters(call)?;
@@ -18,6 +19,16 @@ pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiE
         actor: call.query_value("user")?,
         operation: call.query_value("operation")?,
         resource: call.query_value("resource")?,
+        refused: match call.query_value("outcome")?.as_deref() {
+            None => None,
+            Some("success") => Some(false),
+            Some("refused") => Some(true),
+            Some(other) => {
+                return Err(ApiError::bad_request(format!(
+                    "outcome has to be success or refused, not '{other}'"
+                )));
+            }
+        },
         since_us: time(call, "since")?,
         until_us: time(call, "until")?,
     };

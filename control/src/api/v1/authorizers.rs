@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::call::{Call, compact};
 use super::super::error::ApiError;
+use super::super::functions::check_authorizer_uri;
 use super::super::members::Members;
 use super::parts::{Shown, check_name, new_part_id, of_call};
 use super::patch::{self, ADD_REMOVE, ADD_REPLACE_REMOVE, Op, REPLACE, Table, Wording, rule};
@@ -150,7 +151,7 @@ fn check(authorizer: &RestAuthorizer) -> Result<(), ApiError> {
         ApiError::bad_request(format!("{member} is for authorizers of type {kinds}, not {kind}"))
     };
     if authorizer.kind.is_function() {
-        check_uri(authorizer.uri.as_deref().unwrap_or_default())?;
+        check_authorizer_uri(authorizer.uri.as_deref().unwrap_or_default())?;
     } else if authorizer.uri.is_some() {
         return Err(only_for("authorizerUri", "TOKEN or REQUEST"));
     }
@@ -185,25 +186,6 @@ fn check_for_jwt(authorizer: &RestAuthorizer) -> Result<(), ApiError> {
         None => Ok(()),
         Some((name, _)) => Err(ApiError::bad_request(format!("{name} is not for authorizers of type JWT"))),
     }
-}
-
-/// Like `arn:aws:apigateway:REGION:lambda:path/2015-03-31/functions/ARN/invocations`.
-fn check_uri(uri: &str) -> Result<(), ApiError> {
-    let mut fields = uri.splitn(6, ':');
-    let mut field = || fields.next().unwrap_or_default();
-    let (arn, _partition, service, region, integration, path) =
-        (field(), field(), field(), field(), field(), field());
-    let is_function = (arn, service, integration) == ("arn", "apigateway", "lambda")
-        && !region.is_empty()
-        && path.starts_with("path/")
-        && path.ends_with("/invocations");
-    if is_function {
-        return Ok(());
-    }
-    Err(ApiError::bad_request(format!(
-        "Invalid Authorizer URI: {uri}. Authorizer URI should be a valid API Gateway ARN that represents a Lambda \
-         function invocation."
-    )))
 }
 
 /// Like `arn:aws:cognito-idp:REGION:ACCOUNT:userpool/ID`.

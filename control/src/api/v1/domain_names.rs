@@ -143,7 +143,7 @@ fn take(members: &mut Members) -> Result<Wanted, ApiError> {
         ownership_certificate_arn: members.string("ownershipVerificationCertificateArn", URI_CHARS_MAX)?,
         endpoint_type,
         security_policy: members.string("securityPolicy", NAME_CHARS_MAX)?,
-        truststore: take_truststore(members)?,
+        truststore: domains::take_truststore(members)?,
         routing_mode: routing_mode.map(|mode| routing_mode_of(&mode)).transpose()?,
         dual_stack,
         policy: members.string("policy", POLICY_CHARS_MAX)?.filter(|policy| !policy.is_empty()),
@@ -168,14 +168,6 @@ fn take_endpoint(members: &mut Members) -> Result<(Option<String>, Option<bool>)
             Err(ApiError::bad_request("endpointConfiguration.types has to be one of EDGE, REGIONAL, PRIVATE"))
         }
     }
-}
-
-fn take_truststore(members: &mut Members) -> Result<Option<WantedTruststore>, ApiError> {
-    let Some(mut settings) = members.object("mutualTlsAuthentication")? else { return Ok(None) };
-    let uri = settings.string("truststoreUri", URI_CHARS_MAX)?;
-    let version = settings.string("truststoreVersion", VERSION_CHARS_MAX)?;
-    settings.finish()?;
-    Ok((uri.is_some() || version.is_some()).then_some(WantedTruststore { uri, version }))
 }
 
 fn refuse_the_rest(mut members: Members) -> Result<(), ApiError> {

@@ -5,11 +5,11 @@ use serde_json::Value;
 use super::super::call::Call;
 use super::super::dispatch::look_within;
 use super::super::error::ApiError;
-use super::super::exports::{all_items, download};
+use super::super::exports::download;
 use super::super::operations::Service;
 use super::super::reply::Download;
 use super::parts::Shown;
-use super::{api, part, resources};
+use super::{api, gateway_responses, part, resources};
 use crate::change::View;
 use crate::model::{DocumentationSnapshot, RestContent, RestDeployment, RestStage};
 use crate::openapi::{Dialect, Extensions, Format, RestExport, export_rest};
@@ -30,14 +30,11 @@ pub(in super::super) fn export(view: &View<'_>, call: &Call) -> Result<Download,
     let extensions = extensions(call)?;
     let deployment: RestDeployment = part(view, &api.id, &stage.deployment_id, "Deployment")?;
     let content: RestContent = part(view, &api.id, &stage.deployment_id, "Deployment")?;
-    let resources: Vec<Value> =
-        content.resources.iter().map(|resource| resources::answer(resource, true)).collect();
     let account = &view.settings.account;
     let host = format!(
         "{}.execute-api.{}.{}:{}",
         api.id, account.region, account.endpoint_suffix, view.endpoint_port
     );
-    let items = |operation: &str| all_items(view, Service::V1, operation, &[&api.id], "");
     let documentation = documentation(view, &api.id, &stage)?;
     let document = export_rest(&RestExport {
         dialect,
@@ -47,16 +44,20 @@ pub(in super::super) fn export(view: &View<'_>, call: &Call) -> Result<Download,
         deployed_at: &iso8601(deployment.created_at_s),
         host: &host,
         region: &account.region,
-        resources: &resources,
-        models: &items("GetModels")?,
-        authorizers: &items("GetAuthorizers")?,
-        validators: &items("GetRequestValidators")?,
-        gateway_responses: &items("GetGatewayResponses")?,
+        resources: &all(&content.resources, |resource| resources::answer(resource, true)),
+        models: &all(&content.models, Shown::answer),
+        authorizers: &all(&content.authorizers, Shown::answer),
+        validators: &all(&content.request_validators, Shown::answer),
+        gateway_responses: &all(&content.gateway_responses, gateway_responses::custom_answer),
         documentation: documentation.as_ref().map(|(version, parts)| (version.as_str(), &parts[..])),
     })?;
     let kind = call.parameter(2);
     let ending = if format == Format::Json { "json" } else { "yaml" };
     Ok(download(&document, format, Some(format!("{kind}_{}.{ending}", deployment.created_at_s))))
+}
+
+fn all<T>(items: &[T], answer: impl Fn(&T) -> Value) -> Vec<Value> {
+    items.iter().map(answer).collect()
 }
 
 /// The documentation version that the stage names, and its parts.

@@ -114,7 +114,12 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
 fn keep(change: &Change<'_>, api_id: &str, response: GatewayResponse) -> Result<Value, ApiError> {
     check(&response)?;
     change.tx.put_part(api_id, &response)?;
-    Ok(answer(&Showing { response, is_default: false }))
+    Ok(custom_answer(&response))
+}
+
+/// What is answered about one that isn't the default.
+pub(super) fn custom_answer(response: &GatewayResponse) -> Value {
+    answer(&Showing { response: response.clone(), is_default: false })
 }
 
 /// A response as an answer has it.

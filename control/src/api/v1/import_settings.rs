@@ -17,7 +17,8 @@ pub(super) fn patches(before: &Value, after: &Value, overwrite: bool) -> Value {
         ("securityPolicy", None),
     ] {
         let wanted = after.get(name).or(default.as_ref().filter(|_| overwrite));
-        let Some(wanted) = wanted.filter(|wanted| *wanted != &before[name]) else { continue };
+        let known = before.get(name).or(default.as_ref()).unwrap_or(&Value::Null);
+        let Some(wanted) = wanted.filter(|wanted| *wanted != known) else { continue };
         patches.push(replace(name, wanted));
     }
     patches.extend(media_types(before, after, overwrite));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::call::{Call, compact, page_answer};
-use super::super::domains::mappings::check_unmapped;
+use super::super::entities;
 use super::super::error::ApiError;
 use super::super::members::Members;
 use super::quick::{self, QuickMembers};
@@ -76,11 +76,7 @@ pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<V
 
 pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
-    check_unmapped(change, &api.id, None)?;
-    change.recompile_api(&api.id)?;
-    change.tx.delete_api(&api.id)?;
-    change.forget_stage(&api.id, None)?;
-    Ok(Value::Null)
+    entities::delete_api(change, &api.id)
 }
 
 /// An id that no API of either kind has, since it names a host.

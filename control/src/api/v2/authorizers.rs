@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::super::call::{Call, compact};
 use super::super::error::ApiError;
+use super::super::functions::check_authorizer_uri;
 use super::super::members::Members;
-use super::integration_rules::{check_credentials, is_invocation_arn};
+use super::integration_rules::check_credentials;
 use super::{
     ARN_CHARS_MAX, DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, Shown, URI_CHARS_MAX, api, check_name, check_quota,
     not_on, part, part_id,
@@ -209,12 +210,7 @@ impl Given {
         let uri = self
             .uri
             .ok_or_else(|| ApiError::bad_request("authorizerUri is required for a REQUEST authorizer"))?;
-        if !is_invocation_arn(&uri) {
-            return Err(ApiError::bad_request(format!(
-                "Invalid Authorizer URI: '{uri}'. Authorizer URI should be a valid API Gateway ARN that represents a Lambda \
-                 function invocation."
-            )));
-        }
+        check_authorizer_uri(&uri)?;
         let credentials_arn = self.credentials_arn.flatten();
         credentials_arn.as_deref().map_or(Ok(()), check_credentials)?;
         let simple_responses = self.simple_responses.unwrap_or(false);

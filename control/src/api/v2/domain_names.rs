@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::call::{Call, compact, page_answer};
-use super::super::domains::{self, Wanted, WantedTruststore};
+use super::super::domains::{self, Wanted};
 use super::super::error::ApiError;
 use super::super::members::Members;
 use super::{NAME_CHARS_MAX, PAGING, URI_CHARS_MAX};
@@ -12,7 +12,6 @@ use crate::model::{DomainName, RoutingMode};
 use crate::time::iso8601;
 
 const DOMAIN_CHARS_MAX: usize = 512;
-const VERSION_CHARS_MAX: usize = 64;
 /// How this version calls what leads from paths to stages.
 const MAPPING: &str = "API_MAPPING";
 
@@ -64,7 +63,7 @@ fn take(members: &mut Members) -> Result<Wanted, ApiError> {
     let routing_mode = members.string("routingMode", NAME_CHARS_MAX)?.filter(|mode| !mode.is_empty());
     let routing_mode = routing_mode.map(|mode| RoutingMode::of_name(&mode, MAPPING)).transpose();
     let mut wanted = Wanted {
-        truststore: take_truststore(members)?,
+        truststore: domains::take_truststore(members)?,
         routing_mode: routing_mode.map_err(ApiError::bad_request)?,
         ..Wanted::default()
     };
@@ -89,14 +88,6 @@ fn take(members: &mut Members) -> Result<Wanted, ApiError> {
     }
     wanted.certificate_arn = wanted.certificate_arn.filter(|arn| !arn.is_empty());
     Ok(wanted)
-}
-
-fn take_truststore(members: &mut Members) -> Result<Option<WantedTruststore>, ApiError> {
-    let Some(mut settings) = members.object("mutualTlsAuthentication")? else { return Ok(None) };
-    let uri = settings.string("truststoreUri", URI_CHARS_MAX)?;
-    let version = settings.string("truststoreVersion", VERSION_CHARS_MAX)?;
-    settings.finish()?;
-    Ok((uri.is_some() || version.is_some()).then_some(WantedTruststore { uri, version }))
 }
 
 fn answer(view: &View<'_>, domain: &DomainName) -> Value {

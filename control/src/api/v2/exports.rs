@@ -8,7 +8,7 @@ use super::super::error::ApiError;
 use super::super::exports::{all_items, download};
 use super::super::operations::Service;
 use super::super::reply::Download;
-use super::{Shown as _, api, part};
+use super::{Shown, api, cors, part};
 use crate::change::View;
 use crate::model::{ApiProtocol, HttpContent, HttpStage};
 use crate::openapi::{Format, HttpExport, export_http};
@@ -22,20 +22,16 @@ pub(in super::super) fn export(view: &View<'_>, call: &Call) -> Result<Download,
     let format = format(call)?;
     let extensions =
         call.query_value("includeExtensions")?.is_none() || call.query_flag("includeExtensions")?;
-    let shown = look_within(view, Service::V2, "GetApi", &Call::inner(&[&api.id], &Value::Null))?;
     let stage = call.query_value("stageName")?;
-    let (routes, integrations) = match &stage {
-        Some(name) => deployed(view, &api.id, name)?,
-        None => (
-            all_items(view, Service::V2, "GetRoutes", &[&api.id], "")?,
-            all_items(view, Service::V2, "GetIntegrations", &[&api.id], "")?,
-        ),
-    };
+    let mut exported = Exported::now(view, &api.id)?;
+    if let Some(stage) = &stage {
+        exported.serve(view, &api.id, stage)?;
+    }
     let document = export_http(&HttpExport {
-        api: &shown,
-        routes: &routes,
-        integrations: &integrations,
-        authorizers: &all_items(view, Service::V2, "GetAuthorizers", &[&api.id], "")?,
+        api: &exported.api,
+        routes: &exported.routes,
+        integrations: &exported.integrations,
+        authorizers: &exported.authorizers,
         stage: stage.as_deref(),
         extensions,
     })?;
@@ -63,16 +59,45 @@ fn format(call: &Call) -> Result<Format, ApiError> {
     }
 }
 
-/// The routes and integrations that the stage serves.
-fn deployed(view: &View<'_>, api_id: &str, stage: &str) -> Result<(Vec<Value>, Vec<Value>), ApiError> {
-    let stage: HttpStage = part(view, api_id, stage)?;
-    let content = match &stage.deployment_id {
-        Some(deployment) => view.tx.part::<HttpContent>(api_id, deployment)?,
-        None => None,
-    };
-    let content = content.ok_or_else(|| {
-        ApiError::bad_request(format!("The stage {} has nothing deployed to it", stage.name))
-    })?;
-    let routes = content.routes.iter().map(|route| route.answer()).collect();
-    Ok((routes, content.integrations.iter().map(|integration| integration.answer()).collect()))
+/// What the operations answer.
+struct Exported {
+    api: Value,
+    routes: Vec<Value>,
+    integrations: Vec<Value>,
+    authorizers: Vec<Value>,
+}
+
+impl Exported {
+    /// The API as it is.
+    fn now(view: &View<'_>, api_id: &str) -> Result<Self, ApiError> {
+        let items = |operation: &str| all_items(view, Service::V2, operation, &[api_id], "");
+        Ok(Self {
+            api: look_within(view, Service::V2, "GetApi", &Call::inner(&[api_id], &Value::Null))?,
+            routes: items("GetRoutes")?,
+            integrations: items("GetIntegrations")?,
+            authorizers: items("GetAuthorizers")?,
+        })
+    }
+
+    /// As the stage serves it.
+    fn serve(&mut self, view: &View<'_>, api_id: &str, stage: &str) -> Result<(), ApiError> {
+        let stage: HttpStage = part(view, api_id, stage)?;
+        let content = match &stage.deployment_id {
+            Some(deployment) => view.tx.part::<HttpContent>(api_id, deployment)?,
+            None => None,
+        };
+        let content = content.ok_or_else(|| {
+            ApiError::bad_request(format!("The stage {} has nothing deployed to it", stage.name))
+        })?;
+        self.routes = content.routes.iter().map(Shown::answer).collect();
+        self.integrations = content.integrations.iter().map(Shown::answer).collect();
+        self.authorizers = content.authorizers.iter().map(Shown::answer).collect();
+        match &content.cors {
+            Some(cors) => self.api["corsConfiguration"] = cors::answer(cors),
+            None => {
+                self.api.as_object_mut().and_then(|api| api.remove("corsConfiguration"));
+            }
+        }
+        Ok(())
+    }
 }

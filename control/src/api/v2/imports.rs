@@ -8,7 +8,7 @@ use super::super::exports::all_items;
 use super::super::imports::{self, Import, text};
 use super::super::operations::Service;
 use crate::change::Change;
-use crate::openapi::{Document, HttpPlan, Planned, PlannedRoute, plan_http};
+use crate::openapi::{Document, HttpPlan, Place, Planned, PlannedRoute, plan_http};
 use crate::settings::Settings;
 
 /// The document that the body holds as text.
@@ -26,7 +26,7 @@ pub(in super::super) fn import(
 ) -> Result<Value, ApiError> {
     let mut import = Import::new(change, Service::V2, call.query_flag("failOnWarnings")?);
     let plan = plan(&mut import, call, document)?;
-    let Some(api) = import.run(&Default::default(), "create the API", "CreateApi", &[], &plan.api)? else {
+    let Some(api) = import.run(&Place::default(), "create the API", "CreateApi", &[], &plan.api)? else {
         return import.check().map(|()| Value::Null);
     };
     let api_id = text(&api, "apiId");
@@ -61,7 +61,8 @@ pub(in super::super) fn reimport(
             members[name] = absent;
         }
     }
-    let updated = import.run(&Default::default(), "update the API", "UpdateApi", &[&api_id], &members)?;
+    import.run(&Place::default(), "update the API", "UpdateApi", &[&api_id], &members)?;
+    tag(&mut import, &api_id, &plan)?;
     for route in all_items(import.change, Service::V2, "GetRoutes", &[&api_id], "")? {
         import.call("DeleteRoute", &[&api_id, &text(&route, "routeId")], &Value::Null)?;
     }
@@ -73,7 +74,17 @@ pub(in super::super) fn reimport(
     for integration in old {
         import.call("DeleteIntegration", &[&api_id, &text(&integration, "integrationId")], &Value::Null)?;
     }
-    answer(import, updated.unwrap_or_default())
+    let api = import.call("GetApi", &[&api_id], &Value::Null)?;
+    answer(import, api)
+}
+
+/// Tags that the document doesn't have stay, since others may have put them there.
+fn tag(import: &mut Import<'_, '_>, api_id: &str, plan: &HttpPlan) -> Result<(), ApiError> {
+    let Some(tags) = plan.api.get("tags") else { return Ok(()) };
+    let arn = format!("arn:aws:apigateway:{}::/apis/{api_id}", import.change.settings.account.region);
+    let place = Place::default().at("tags");
+    import.run(&place, "tag the API", "TagResource", &[&arn], &json!({"tags": tags}))?;
+    Ok(())
 }
 
 /// The document as a plan without errors.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::client::{Reach, text, variable};
 use super::options::Output;
-use super::output::{one_line, pretty};
+use super::output::{one_line, pretty, progress};
 use super::serve::say;
 
 #[derive(Debug, Args)]
@@ -63,6 +63,8 @@ document says. Everything is applied, or nothing; what the folder doesn't name s
 pub(super) async fn run(args: ApplyArgs) -> Result<(), String> {
     let client = args.reach.client()?;
     let mut wanted = folder::read(&args.dir, variable)?;
+    let documents = wanted["apis"].as_array().map_or(0, Vec::len);
+    progress(&format!("planning with {documents} documents of {} ...", args.dir.display()));
     let plan = client.post("/turnpike/v1/configuration/plan", &wanted).await?;
     let Some(changes) = plan["changes"].as_array().filter(|changes| !changes.is_empty()) else {
         return match client.output {
@@ -81,6 +83,7 @@ pub(super) async fn run(args: ApplyArgs) -> Result<(), String> {
         ask()?;
     }
     leave_out_unchanged(&mut wanted, changes);
+    progress(&format!("applying {} changes ...", changes.len()));
     let applied = client.post("/turnpike/v1/configuration/apply", &wanted).await?;
     let count = applied["changes"].as_array().map_or(0, Vec::len);
     client.output.done(&Value::Null, &format!("applied: {count} changes"))

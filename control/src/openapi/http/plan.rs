@@ -12,7 +12,7 @@ use super::super::integration::{self, INTEGRATIONS};
 use super::super::operations::{Operation, paths};
 use super::super::place::Place;
 use super::super::problems::Problems;
-use super::super::security::{self, AUTHORIZER, Protection, Scheme, UNUSED};
+use super::super::security::{self, AUTHORIZER, Protection, Scheme, Schemes, UNUSED};
 use super::super::text_max::{
     DESCRIPTION_CHARS_MAX, ROUTE_OPERATION_NAME_CHARS_MAX, VERSION_CHARS_MAX, insert_text,
 };
@@ -160,10 +160,10 @@ pub(super) fn insert(members: &mut Map<String, Value>, name: &str, value: Value)
 struct Planner<'d> {
     document: &'d Document,
     budget: Budget,
-    schemes: Vec<(String, Scheme<'d>)>,
+    schemes: Schemes<'d>,
     plan: HttpPlan,
-    /// Where an integration is written, and which of the plan's it is: those that share it share the entity.
-    planned: HashMap<Place, Option<usize>>,
+    /// An integration in the document, and which of the plan's it is: those that share it share the entity.
+    planned: HashMap<*const Value, Option<usize>>,
 }
 
 impl Planner<'_> {
@@ -193,7 +193,7 @@ impl Planner<'_> {
 
     /// Which of the plan's integrations it is; `None` when HTTP APIs have none of its type.
     fn integration(&mut self, node: &Node<'_>, problems: &mut Problems) -> Option<usize> {
-        if let Some(known) = self.planned.get(&node.place) {
+        if let Some(known) = self.planned.get(&std::ptr::from_ref(node.value)) {
             return *known;
         }
         let index = integration_members(node, problems).map(|members| {
@@ -201,7 +201,7 @@ impl Planner<'_> {
             self.plan.integrations.push(Planned { place: node.place.clone(), name, members });
             self.plan.integrations.len() - 1
         });
-        self.planned.insert(node.place.clone(), index);
+        self.planned.insert(std::ptr::from_ref(node.value), index);
         index
     }
 
@@ -231,7 +231,9 @@ impl Planner<'_> {
             insert(members, "authorizationType", "AWS_IAM".into());
         }
         let (name, scopes) = asked.authorizer?;
-        let index = self.plan.authorizers.iter().position(|authorizer| authorizer.name == name)?;
+        // They are in the order of their names, as the schemes were.
+        let by_name = |authorizer: &Planned| authorizer.name.as_str().cmp(&name);
+        let index = self.plan.authorizers.binary_search_by(by_name).ok()?;
         let jwt = self.plan.authorizers[index].members["authorizerType"] == "JWT";
         insert(members, "authorizationType", if jwt { "JWT" } else { "CUSTOM" }.into());
         if !scopes.is_empty() {

@@ -49,8 +49,7 @@ impl Documentation {
                 properties.insert("info".to_owned(), said.into());
             }
         }
-        self.add(json!({"type": "API"}), properties);
-        Ok(())
+        self.add(json!({"type": "API"}), properties, budget)
     }
 
     pub(super) fn of_authorizer(
@@ -60,14 +59,12 @@ impl Documentation {
         budget: &mut Budget,
     ) -> Result<(), TooLarge> {
         let properties = properties(scheme, &DESCRIPTION, budget)?;
-        self.add(json!({"type": "AUTHORIZER", "name": name}), properties);
-        Ok(())
+        self.add(json!({"type": "AUTHORIZER", "name": name}), properties, budget)
     }
 
     pub(super) fn of_path(&mut self, item: &PathItem<'_>, budget: &mut Budget) -> Result<(), TooLarge> {
         let properties = properties(&item.node, &PATH, budget)?;
-        self.add(json!({"type": "RESOURCE", "path": item.path}), properties);
-        Ok(())
+        self.add(json!({"type": "RESOURCE", "path": item.path}), properties, budget)
     }
 
     pub(super) fn of_operation(
@@ -78,7 +75,7 @@ impl Documentation {
     ) -> Result<(), TooLarge> {
         let (path, method) = (&operation.path, &operation.method);
         let properties = properties(&operation.node, &OPERATION, budget)?;
-        self.add(json!({"type": "METHOD", "path": path, "method": method}), properties);
+        self.add(json!({"type": "METHOD", "path": path, "method": method}), properties, budget)?;
         for Parameter { name, within, node } in parameters {
             let kind = match within.as_str() {
                 "path" => "PATH_PARAMETER",
@@ -97,11 +94,11 @@ impl Documentation {
             if kind != "REQUEST_BODY" {
                 location["name"] = name.as_str().into();
             }
-            self.add(location, properties);
+            self.add(location, properties, budget)?;
         }
         if let Some(body) = operation.node.member("requestBody") {
             let properties = self::properties(&body, &DESCRIPTION, budget)?;
-            self.add(json!({"type": "REQUEST_BODY", "path": path, "method": method}), properties);
+            self.add(json!({"type": "REQUEST_BODY", "path": path, "method": method}), properties, budget)?;
         }
         Ok(())
     }
@@ -116,20 +113,28 @@ impl Documentation {
         let location = |kind: &str| json!({"type": kind, "path": operation.path, "method": operation.method, "statusCode": code});
         let properties = properties(response, &DESCRIPTION, budget)?;
         if properties.get("description") != Some(&generated_response(code).into()) {
-            self.add(location("RESPONSE"), properties);
+            self.add(location("RESPONSE"), properties, budget)?;
         }
         for (name, header) in response.member("headers").iter().flat_map(Node::members) {
             let mut location = location("RESPONSE_HEADER");
             location["name"] = name.into();
-            self.add(location, self::properties(&header, &DESCRIPTION, budget)?);
+            let properties = self::properties(&header, &DESCRIPTION, budget)?;
+            self.add(location, properties, budget)?;
         }
         Ok(())
     }
 
-    fn add(&mut self, location: Value, properties: Map<String, Value>) {
+    fn add(
+        &mut self,
+        location: Value,
+        properties: Map<String, Value>,
+        budget: &mut Budget,
+    ) -> Result<(), TooLarge> {
         if !properties.is_empty() {
+            let location = budget.copy(&location)?;
             self.parts.push(json!({"location": location, "properties": properties}));
         }
+        Ok(())
     }
 
     /// With what the extension lists, which has the last word about a place.

@@ -1,5 +1,7 @@
 //! Operations: PutMethod, PutMethodResponse, PutIntegration, PutIntegrationResponse.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map, Value, json};
 
 use super::super::budget::TooLarge;
@@ -70,18 +72,13 @@ pub(super) fn plan(
 
 /// An integration's response is for a response of the method: AWS's own examples leave out to declare it.
 fn declare(responses: &mut Vec<PlannedResponse>, integration: Option<&PlannedIntegration>) {
-    for PlannedResponse { place, status_code, .. } in
-        integration.iter().flat_map(|planned| &planned.responses)
-    {
-        if !responses.iter().any(|response| response.status_code == *status_code) {
-            let members = json!({});
-            responses.push(PlannedResponse {
-                place: place.clone(),
-                status_code: status_code.clone(),
-                members,
-            });
-        }
-    }
+    let declared: BTreeSet<&str> = responses.iter().map(|response| response.status_code.as_str()).collect();
+    let all = integration.into_iter().flat_map(|planned| &planned.responses);
+    let missing: Vec<PlannedResponse> = all
+        .filter(|response| !declared.contains(response.status_code.as_str()))
+        .map(|response| PlannedResponse { members: json!({}), ..response.clone() })
+        .collect();
+    responses.extend(missing);
 }
 
 fn insert_unless_empty(members: &mut Map<String, Value>, name: &str, map: Map<String, Value>) {
@@ -111,9 +108,8 @@ fn protect(planner: &Planner<'_>, members: &mut Map<String, Value>, asked: Prote
 
 /// What methods say of an authorizer of this kind.
 fn authorization_type(planner: &Planner<'_>, name: &str) -> &'static str {
-    let scheme = planner.schemes.iter().find(|(known, _)| known == name);
-    let kind = match scheme {
-        Some((_, Scheme::Authorizer(node))) => {
+    let kind = match planner.schemes.get(name) {
+        Some(Scheme::Authorizer(node)) => {
             node.member(security::AUTHORIZER).and_then(|authorizer| authorizer.text_of("type"))
         }
         _ => None,
@@ -311,19 +307,20 @@ fn integration_responses(
     problems: &mut Problems,
 ) -> Result<Vec<PlannedResponse>, TooLarge> {
     let mut planned: Vec<PlannedResponse> = Vec::new();
+    let mut places: BTreeMap<String, Place> = BTreeMap::new();
     for (pattern, node) in integration.member("responses").iter().flat_map(Node::members) {
         let Some(status_code) = node.text_of("statusCode") else {
             problems.error(&node.place, "a response of an integration needs a statusCode");
             continue;
         };
-        if let Some(other) = planned.iter().find(|other| other.status_code == status_code) {
-            let place: &Place = &other.place;
+        if let Some(place) = places.get(&status_code) {
             problems.warn(
                 &node.place,
                 format_args!("the status code {status_code} is {place}'s; this one is left out"),
             );
             continue;
         }
+        places.insert(status_code.clone(), node.place.clone());
         let members = json!({
             "selectionPattern": (pattern != "default").then_some(pattern),
             "responseParameters": copy(&node, "responseParameters", &mut planner.budget)?,

@@ -105,8 +105,8 @@ fn with_references(schema: &Value, other: &impl Fn(&str) -> Option<String>) -> V
 #[derive(Debug)]
 pub(super) struct Models {
     by_name: BTreeMap<String, PlannedModel>,
-    /// Of schemas without one, by where they stand.
-    names: HashMap<Place, String>,
+    /// Of schemas without one, by their address, which is theirs alone while the document is there.
+    names: HashMap<*const Value, String>,
 }
 
 impl Models {
@@ -202,7 +202,7 @@ impl Planner<'_> {
                 return Ok(None);
             }
         };
-        if let Some(name) = self.models.names.get(&node.place) {
+        if let Some(name) = self.models.names.get(&std::ptr::from_ref(node.value)) {
             return Ok(Some(name.clone()));
         }
         let schema = match node.value {
@@ -216,7 +216,7 @@ impl Planner<'_> {
             }
         };
         let name = self.insert_inline(node.place.clone(), schema);
-        self.models.names.insert(node.place, name.clone());
+        self.models.names.insert(std::ptr::from_ref(node.value), name.clone());
         Ok(Some(name))
     }
 

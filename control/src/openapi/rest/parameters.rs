@@ -1,5 +1,7 @@
 //! An operation's parameters, its own before those of its path, and the body of Swagger 2 among them.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::super::document::Node;
@@ -23,23 +25,22 @@ pub(super) fn of_operation<'d>(
     problems: &mut Problems,
 ) -> Vec<Parameter<'d>> {
     let mut all: Vec<Parameter<'d>> = Vec::new();
+    let mut known = BTreeSet::new();
     for list in [operation.node.member("parameters"), operation.path_item.member("parameters")] {
         for node in list.map_or_else(Vec::new, |list| list.items()) {
             match planner.document.resolve(&node) {
-                Ok(node) => add(&mut all, node),
+                Ok(node) => {
+                    let name = node.text_of("name").unwrap_or_default();
+                    let within = node.text_of("in").unwrap_or_default();
+                    if known.insert((name.clone(), within.clone())) {
+                        all.push(Parameter { name, within, node });
+                    }
+                }
                 Err(why) => problems.error(&node.place, why),
             }
         }
     }
     all
-}
-
-fn add<'d>(all: &mut Vec<Parameter<'d>>, node: Node<'d>) {
-    let name = node.text_of("name").unwrap_or_default();
-    let within = node.text_of("in").unwrap_or_default();
-    if !all.iter().any(|other| (&other.name, &other.within) == (&name, &within)) {
-        all.push(Parameter { name, within, node });
-    }
 }
 
 /// PutMethod's `requestParameters`: which there are, and whether they are required.

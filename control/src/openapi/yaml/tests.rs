@@ -51,7 +51,7 @@ fn aliases_repeat_and_merge() {
         "other": {"a": 1, "b": 2},
         "both": {"c": 3, "a": 0, "b": ["x"]},
         "again": ["x"],
-        "quoted": {"a": 1},
+        "quoted": {"<<": {"a": 1}},
         "name": "name",
     });
     assert_eq!(read(text), Ok(expected));
@@ -95,6 +95,19 @@ fn aliases_cannot_unfold_without_end() {
     let text = format!("{anchors}{}{closing}", "x,".repeat(200));
     let error = read(&text).expect_err("each anchor keeps a copy").to_string();
     assert!(error.contains("openapi_values_max"), "{error}");
+}
+
+/// A text costs by its length, as a value and as a key.
+#[test]
+fn long_texts_cannot_be_repeated_without_end() {
+    let text = "x".repeat(10_000);
+    for text in [
+        format!("- &a {text}\n{}", "- *a\n".repeat(100)),
+        format!("? &a {text}\n: 1\nb:\n{}", "- {*a : 1}\n".repeat(100)),
+    ] {
+        let error = read(&text).expect_err("too large").to_string();
+        assert!(error.contains("openapi_values_max"), "{error}");
+    }
 }
 
 #[test]

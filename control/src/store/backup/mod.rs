@@ -54,7 +54,12 @@ const TABLES: [Table; 10] = [
     Table { name: "root", columns: &["one", "version", "bytes"], key: 1, page_rows: 1 },
     Table { name: "compiler", columns: &["one", "revision"], key: 1, page_rows: 1 },
     Table { name: "secrets", columns: &["one", "probe", "data_key"], key: 1, page_rows: 1 },
-    Table { name: "audit", columns: &["id", "actor", "operation", "resource", "doc"], key: 1, page_rows: 32 },
+    Table {
+        name: "audit",
+        columns: &["id", "actor", "operation", "resource", "doc", "refused"],
+        key: 1,
+        page_rows: 32,
+    },
 ];
 
 /// What belongs to running processes alone.

@@ -107,7 +107,7 @@ fn fill(
             return Err(BackupError::Inconsistent(why));
         }
         let row: Option<Vec<Value<'_>>> = cells.iter().map(Cell::as_value).collect();
-        sql.execute(insert, &row.ok_or_else(damaged)?)?;
+        sql.run(insert, &row.ok_or_else(damaged)?)?;
         progress.step();
     }
     Ok(missing.iter().try_for_each(|step| sql.take_step(step))?)

@@ -3,6 +3,9 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::error::Error as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -32,12 +35,21 @@ pub(super) enum Fault {
     Failed(StoreError),
 }
 
+/// How many rows a statement has changed, once that is known.
+type Answer = Pin<Box<dyn Future<Output = Result<u64, Error>> + Send>>;
+
+/// Statements that are sent ahead: enough that none waits for the one before it, and not so many that their answers
+/// pile up.
+const SENT_MAX: usize = 256;
+
 /// An open connection. Used by one thread at a time.
 pub(super) struct Connection {
-    client: Client,
+    client: Arc<Client>,
     ended: Ended,
     /// By the SQL as the store's methods have it.
     statements: RefCell<HashMap<String, Statement>>,
+    /// What was sent and not yet waited for, in that order.
+    sent: RefCell<Vec<Answer>>,
     place: String,
     patience: Duration,
 }
@@ -58,9 +70,10 @@ impl Connection {
     ) -> Result<Self, Fault> {
         let (client, ended) = driver.connect(target).map_err(Fault::Lost)?;
         let connection = Self {
-            client,
+            client: Arc::new(client),
             ended,
             statements: RefCell::default(),
+            sent: RefCell::default(),
             place: place.to_owned(),
             patience: statement_timeout + MARGIN,
         };
@@ -89,7 +102,8 @@ impl Connection {
     pub(super) fn rows(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Vec<Cell>>, Fault> {
         let statement = self.statement(sql, values)?;
         let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
-        let rows = self.wait(self.client.query(&statement, &values))?;
+        let rows = self.wait(self.client.query(&statement, &values));
+        let rows = self.settled(rows)?;
         let cells = |row: tokio_postgres::Row| {
             (0..row.len())
                 .map(|at| row.try_get(at))
@@ -102,7 +116,49 @@ impl Connection {
     pub(super) fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<u64, Fault> {
         let statement = self.statement(sql, values)?;
         let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
-        self.wait(self.client.execute(&statement, &values))
+        let changed = self.wait(self.client.execute(&statement, &values));
+        self.settled(changed)
+    }
+
+    /// Runs a statement without waiting for it: what goes wrong is told by what is waited for next.
+    pub(super) fn send(&self, sql: &str, values: &[Value<'_>]) -> Result<(), Fault> {
+        if self.sent.borrow().len() >= SENT_MAX {
+            self.settle()?;
+        }
+        let statement = self.statement(sql, values)?;
+        let client = Arc::clone(&self.client);
+        let cells: Vec<Cell> = values.iter().map(|value| Cell::from(*value)).collect();
+        let mut answer: Answer = Box::pin(async move {
+            let values: Vec<Value<'_>> = cells.iter().filter_map(Cell::as_value).collect();
+            let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
+            client.execute(&statement, &values).await
+        });
+        match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => self.sent.borrow_mut().push(answer),
+            Poll::Ready(answered) => {
+                let answered = answered.map_err(|error| self.fault(&error));
+                self.settled(answered)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for everything that was sent.
+    pub(super) fn settle(&self) -> Result<(), Fault> {
+        // The first to fail is why the others do.
+        let sent = self.sent.take();
+        sent.into_iter().try_for_each(|answer| self.wait(answer).map(drop))
+    }
+
+    /// What was sent is of no interest any more.
+    pub(super) fn forget(&self) {
+        self.sent.take();
+    }
+
+    /// With what was sent before it; if that has failed, this is why.
+    fn settled<T>(&self, outcome: Result<T, Fault>) -> Result<T, Fault> {
+        self.settle()?;
+        outcome
     }
 
     /// Checks that the server can keep what it is given, and warns of what an operator may not know.
@@ -148,7 +204,8 @@ impl Connection {
         if let Some(statement) = self.statements.borrow().get(sql) {
             return Ok(statement.clone());
         }
-        let statement = self.wait(self.client.prepare(&numbered(sql)))?;
+        let prepared = self.wait(self.client.prepare(&numbered(sql)));
+        let statement = if prepared.is_err() { self.settled(prepared)? } else { prepared? };
         self.statements.borrow_mut().insert(sql.to_owned(), statement.clone());
         Ok(statement)
     }

@@ -143,6 +143,24 @@ fn a_newer_schema_is_refused() {
 }
 
 #[test]
+fn an_older_store_is_brought_up_to_date() {
+    let server = server::shared();
+    let url = server.database();
+    let first = super::translated(super::super::schema::STEPS[0]);
+    server.sql(
+        &url,
+        &format!(
+            "CREATE SCHEMA turnpike; SET search_path TO turnpike; {first}
+             CREATE TABLE schema_version (one BIGINT PRIMARY KEY, version BIGINT NOT NULL);
+             INSERT INTO schema_version VALUES (1, 1); INSERT INTO api VALUES ('old', 'http', '{{}}')"
+        ),
+    );
+    let store = process(&url).open().expect("brought up to date");
+    assert!(has_api(&store, "old"));
+    assert!(store.write(|tx| tx.take_lease("l", 1)).expect("with today's tables"));
+}
+
+#[test]
 fn an_operator_may_have_made_the_schema() {
     let server = server::shared();
     let url = server.database();
@@ -232,6 +250,26 @@ fn a_statement_that_fails_undoes_the_change() {
     assert!(error.expect_err("undone").to_string().contains("went on regardless"));
     assert!(!has_api(&store, "a"));
     put_api(&store, "a").expect("the store goes on");
+}
+
+#[test]
+fn what_was_sent_ahead_and_failed_is_told() {
+    const OF_NO_API: &str = "INSERT INTO part (api_id, kind, id, doc) VALUES ('x', 'k', 'i', '')";
+    let store = process(&server::shared().database()).open().expect("a new store");
+    let by_the_next_look = store.write::<_, StoreError>(|tx| {
+        tx.put_api(&api("a"))?;
+        tx.sql.run(OF_NO_API, &[])?;
+        tx.put_api(&api("b"))?;
+        tx.has_api("a")
+    });
+    let by_the_commit = store.write::<_, StoreError>(|tx| {
+        tx.put_api(&api("a"))?;
+        tx.sql.run(OF_NO_API, &[])
+    });
+    for error in [by_the_next_look.map(drop).expect_err("no API"), by_the_commit.expect_err("no API")] {
+        assert!(error.to_string().contains("foreign key"), "{error}");
+    }
+    assert!(!has_api(&store, "a") && !has_api(&store, "b"));
 }
 
 #[test]

@@ -81,9 +81,15 @@ impl<'a> Transaction<'a> {
         self.connection.execute(sql, values).map_err(|fault| self.note(fault))
     }
 
+    /// Without waiting for it; [`Self::commit`] does, at the latest.
+    pub(in crate::store) fn send(&self, sql: &str, values: &[Value<'_>]) -> Result<(), StoreError> {
+        self.connection.send(sql, values).map_err(|fault| self.note(fault))
+    }
+
     /// Several statements without values.
     pub(in crate::store) fn batch(&self, sql: &str) -> Result<(), StoreError> {
-        self.connection.batch(sql).map_err(|fault| self.note(fault))
+        let done = self.connection.settle().and_then(|()| self.connection.batch(sql));
+        done.map_err(|fault| self.note(fault))
     }
 
     /// For everyone who listens, once this is committed.
@@ -98,12 +104,18 @@ impl<'a> Transaction<'a> {
             let reason = "a statement has failed, and the change went on regardless".to_owned();
             return Err(Fault::Failed(StoreError::Postgres { place: self.place.to_owned(), reason }));
         }
+        self.connection.settle().map_err(|fault| match fault {
+            // The commit wasn't sent.
+            Fault::Lost(reason) => Fault::Conflict(reason),
+            fault => fault,
+        })?;
         // A commit that waits for a standby isn't to be given up: it has been made.
         self.connection.batch("SET LOCAL statement_timeout TO 0; COMMIT")
     }
 
     /// Undoes it. Then the connection is as good as before.
     pub(super) fn end(&self) -> Result<(), Fault> {
+        self.connection.forget();
         self.connection.batch("ROLLBACK")
     }
 

@@ -70,6 +70,15 @@ impl Sql<'_> {
         }
     }
 
+    /// Runs a statement whose outcome nothing depends on but the transaction's: if it fails, a later one says so, the
+    /// commit at the latest.
+    pub(super) fn run(&self, sql: &str, values: &[Value<'_>]) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(_) => self.execute(sql, values).map(drop),
+            Self::Postgres(transaction) => transaction.send(sql, values),
+        }
+    }
+
     /// Takes a step of the schema.
     pub(super) fn take_step(&self, step: &str) -> Result<(), StoreError> {
         match self {

@@ -83,6 +83,17 @@ pub(in crate::store) enum Cell {
     Other,
 }
 
+impl From<Value<'_>> for Cell {
+    fn from(value: Value<'_>) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Integer(integer) => Self::Integer(integer),
+            Value::Text(text) => Self::Text(text.to_owned()),
+            Value::Bytes(bytes) => Self::Bytes(bytes.to_vec()),
+        }
+    }
+}
+
 impl Cell {
     pub(in crate::store) fn as_value(&self) -> Option<Value<'_>> {
         match self {

@@ -40,7 +40,7 @@ pub(crate) fn settings(data_dir: PathBuf) -> Settings {
         },
         clock_skew_s_max: 900,
         connections_max: 64,
-        idle_timeout_ms: 10_000,
+        idle_timeout_ms: 60_000,
         head_timeout_ms: 10_000,
         body_bytes_max: 1 << 20,
         body_timeout_ms: 10_000,

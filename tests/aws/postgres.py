@@ -7,12 +7,22 @@ import itertools
 import os
 import pathlib
 import pwd
-import shutil
 import subprocess
 import tempfile
 
 USER = "turnpike"
 DEADLINE_S = 60
+
+# Stops the server, and takes the cluster away, at the end of a pipe that ends when the tests do, however they end.
+KEEPER = """
+dir=$1 bin=$2
+"$bin/initdb" -D "$dir/data" -U "$3" -A trust -E UTF8 --locale=C.UTF-8 --no-sync >"$dir/log" 2>&1 &&
+    "$bin/pg_ctl" -D "$dir/data" -w -l "$dir/log" -o "-k $dir -c listen_addresses='' -c fsync=off" start \\
+        >>"$dir/log" 2>&1 && echo ready || { cat "$dir/log" >&2; echo failed; }
+read -r _
+"$bin/pg_ctl" -D "$dir/data" -w -m immediate stop >>"$dir/log" 2>&1
+rm -rf "$dir"
+"""
 
 
 def store_url():
@@ -47,9 +57,11 @@ class Cluster:
             entry = pwd.getpwnam(self.user)
             os.chown(self.directory, entry.pw_uid, entry.pw_gid)
         self.names = (f"d{number}" for number in itertools.count())
-        self._as_owner("initdb", "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
-        options = f"-k {self.directory} -c listen_addresses='' -c fsync=off"
-        self._as_owner("pg_ctl", "-w", "-l", self.directory / "log", "-o", options, "start")
+        self.keeper = subprocess.Popen(
+            ["sh", "-c", KEEPER, "keeper", self.directory, self.bin, USER], cwd=self.directory, process_group=0,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            user=self.user, group=self.user, extra_groups=[] if self.user else None)
+        assert self.keeper.stdout.readline() == "ready\n", "PostgreSQL doesn't start"
 
     def database(self):
         name = next(self.names)
@@ -57,15 +69,12 @@ class Cluster:
         return f"postgres://{USER}@/{name}?host={self.directory}"
 
     def stop(self):
-        self._as_owner("pg_ctl", "-w", "-m", "immediate", "stop")
-        shutil.rmtree(self.directory)
+        self.keeper.stdin.close()
+        self.keeper.wait(DEADLINE_S)
+        self.keeper.stdout.close()
 
-    def _as_owner(self, program, *arguments):
-        self._run([self.bin / program, "-D", self.directory / "data", *arguments], user=self.user, group=self.user,
-                  extra_groups=[] if self.user else None)
-
-    def _run(self, command, **popen):
+    @staticmethod
+    def _run(command):
         done = subprocess.run(
-            command, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            timeout=DEADLINE_S, **popen)
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=DEADLINE_S)
         assert done.returncode == 0, f"{command}: {done.stderr.decode()}"

@@ -321,3 +321,34 @@ def test_users_and_policies_survive_control(own_turnpike):
     own = user.client("apigatewayv2")
     own.get_apis()
     denied(own.create_api, Name="x", ProtocolType="HTTP")
+
+
+def test_what_a_document_takes_away_or_gives_is_asked_for(turnpike, v1):
+    """An import that overwrites a resource policy, or that gives tags, does what other calls may not do either."""
+    policy = json.dumps({"Version": "2012-10-17", "Statement": []})
+    api = v1.create_rest_api(name="guarded", policy=policy)["id"]
+    user = User(turnpike, [allow(["apigateway:PUT", "apigateway:PATCH", "apigateway:POST"], "arn:aws:apigateway:*::/restapis/*"), allow("apigateway:PUT", "arn:aws:apigateway:*::/apis")])
+    own = user.client("apigateway")
+    document = json.dumps({"swagger": "2.0", "info": {"title": "guarded", "version": "1"}, "paths": {}}).encode()
+    assert "apigateway:UpdateRestApiPolicy" in denied(own.put_rest_api, restApiId=api, mode="overwrite", body=document)
+    own.put_rest_api(restApiId=api, mode="merge", body=document)
+    assert v1.get_rest_api(restApiId=api)["policy"]
+    tag = {"name": "owner", "x-amazon-apigateway-tag-value": "me"}
+    tagging = {"openapi": "3.0.1", "info": {"title": "t", "version": "1"}, "paths": {}, "tags": [tag]}
+    v2 = user.client("apigatewayv2")
+    assert "::/tags/" in denied(v2.import_api, Body=json.dumps(tagging))
+    untagged = v2.import_api(Body=json.dumps({**tagging, "tags": []}))["ApiId"]
+    client("apigatewayv2", turnpike).delete_api(ApiId=untagged)
+    user.may([allow("apigateway:*"), deny("apigateway:*", **{"ForAnyValue:StringEquals": {"aws:TagKeys": "owner"}})])
+    denied(v2.import_api, Body=json.dumps(tagging))
+    v1.delete_rest_api(restApiId=api)
+
+
+def test_a_domain_name_is_the_same_in_any_case(turnpike):
+    name = "arn:aws:apigateway:us-east-1::/domainnames/shut.example.com"
+    user = User(turnpike, [allow("apigateway:*"), deny("apigateway:*", [name, f"{name}/*"])])
+    v1, v2 = user.client("apigateway"), user.client("apigatewayv2")
+    for spelt in ("shut.example.com", "SHUT.Example.com"):
+        denied(v1.get_domain_name, domainName=spelt)
+        denied(v1.get_base_path_mappings, domainName=spelt)
+        denied(v2.get_api_mappings, DomainName=spelt)

@@ -144,13 +144,16 @@ def test_mistakes_are_named(control, folder):
     for name, old, new, expected in [
         ("turnpike.toml", "[apis.rest]", "[apis.nosuch]", "nosuch.yaml"),
         ("turnpike.toml", '"rest:prod"', '"other:prod"', "'other'"),
+        # What only the compiler finds, of a stage that deploys by itself.
+        ("turnpike.toml", ', other = "x"', ', other = "x y"', "'other'"),
+        ("turnpike.toml", 'auto_deploy = true\nvariables = { host', 'auto_deploy = true\nvariables = { hosts', "'host'"),
         ("turnpike.toml", "MOBILE_KEY", "NOT_SET", "NOT_SET"),
         ("rest.yaml", "http_proxy", "soap", "API Pets of rest"),
         ("http.yml", "openapi: 3.0.1", "openapi: 4.0.0", "http.yml"),
     ]:
         before = (folder / name).read_text()
         edit(folder / name, old, new)
-        assert expected in control.refused("apply", folder, "--yes"), name
+        assert expected in control.refused("apply", folder, "--plan"), name
         (folder / name).write_text(before)
     assert "Pets of" not in control("api", "list")
     assert json.loads(control("apply", folder, "--plan", "--output", "json"))["changes"]

@@ -65,6 +65,15 @@ def test_other_arns_are_refused(v1, arn):
     assert error_of(v1.get_tags, resourceArn=arn)[:2] == ("BadRequestException", 400)
 
 
+@pytest.mark.parametrize("form", ["arn:aws-cn:apigateway:us-east-1::", "arn:x:apigateway:us-east-1::", "arn:aws:apigateway:us-east-1:000000000000:"])
+def test_a_resource_has_one_arn(v1, form):
+    """Policies name it by that: another way to write it would be out of their sight."""
+    api_id = v1.create_rest_api(name="one-arn")["id"]
+    assert error_of(v1.get_tags, resourceArn=f"{form}/restapis/{api_id}")[:2] == ("BadRequestException", 400)
+    assert v1.get_tags(resourceArn=f"{PREFIX}/restapis/{api_id}")["tags"] == {}
+    v1.delete_rest_api(restApiId=api_id)
+
+
 def test_tags_have_limits(v1):
     api_id = v1.create_rest_api(name="a")["id"]
     arn = f"{PREFIX}/restapis/{api_id}"

@@ -14,7 +14,10 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::response::Response;
 
-use super::access::{Ask, Caller, Peer, RequestTags, Who, add_sensitive, authorize, identify, of_json};
+use super::access::{
+    Ask, Caller, Peer, RequestTags, Who, add_sensitive, asks_for_policy, authorize, identify, of_import,
+    of_json, overwrites,
+};
 use super::call::Call;
 use super::dispatch::{changes, dispatch};
 use super::error::ApiError;
@@ -23,7 +26,8 @@ use super::operations::Operations;
 use super::reply::{Answer, RequestId, Wire, failure, success};
 use super::status::{STATUS_PATH, Status};
 use super::{SIGNING_NAME, acm};
-use crate::change::{Control, Deed};
+use crate::change::{Control, Deed, View};
+use crate::model::RestApi;
 use crate::publish::Publisher;
 use crate::sigv4::{AccessKey, Claim, SignedRequest};
 use crate::time::now_s;
@@ -189,10 +193,17 @@ async fn answer_rest(
     }
     let found = api.operations.find(method, path, query)?;
     let operation = found.operation;
-    let tags = of_json(&body, query);
+    let is_user = matches!(caller.who, Who::User(_));
+    let mut tags = of_json(&body, query);
+    if is_user {
+        tags.extend(of_import(settings, operation, &body));
+    }
     let mut asks = Ask::of_operation(&settings.account, &found, !tags.is_empty());
-    if matches!(caller.who, Who::User(_)) {
+    if is_user {
         add_sensitive(&mut asks, operation, &body, settings.quotas.openapi_limits());
+    }
+    if is_user && overwrites(operation, query) && has_policy(api, found.parameters.first()).await? {
+        asks_for_policy(&mut asks);
     }
     let deed = incoming.deed(api, caller, (operation.service.name(), operation.name), &asks);
     permit(api, caller, &asks, &tags, changes(operation).then_some(&deed)).await?;
@@ -201,6 +212,14 @@ async fn answer_rest(
     let call = Call { parameters: found.parameters, query: query.to_owned(), accept, body };
     let body = dispatch(&api.control, operation, call, deed).await?;
     Ok((operation.status, body))
+}
+
+/// Whether the API has a resource policy.
+async fn has_policy(api: &Arc<Api>, api_id: Option<&String>) -> Result<bool, ApiError> {
+    let api_id = api_id.cloned().unwrap_or_default();
+    let look = move |view: &View<'_>| view.tx.api::<RestApi>(&api_id);
+    let found = api.control.read_async(look).await?;
+    Ok(found.is_some_and(|api| api.policy.is_some()))
 }
 
 async fn answer_acm(

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::call::Call;
+use super::domains;
 use super::error::ApiError;
 use super::members::check_tags;
 use crate::change::{Change, View};
@@ -86,7 +87,9 @@ fn visit(view: &View<'_>, arn: &str, see: See<'_>) -> Result<(), ApiError> {
         // A private domain's has an id after the name, which has no '+' itself.
         ["domainnames", named] => {
             let name = named.split('+').next().unwrap_or(named);
-            of_entity::<DomainName>(view, &name.to_ascii_lowercase(), see)?
+            let domain: Option<DomainName> = view.tx.entity("", name)?;
+            let is_its_own = domain.is_some_and(|domain| domains::arn_of(view, &domain) == arn);
+            is_its_own && of_entity::<DomainName>(view, name, see)?
         }
         ["domainnameaccessassociations", ref id @ ..] => of_entity::<DomainAccess>(view, &id.join("/"), see)?,
         ["clientcertificates", id] => of_entity::<ClientCertificate>(view, id, see)?,
@@ -104,16 +107,24 @@ fn visit(view: &View<'_>, arn: &str, see: See<'_>) -> Result<(), ApiError> {
     }
 }
 
-/// What follows `arn:aws:apigateway:REGION:ACCOUNT:/`; most have no account.
+/// What follows `arn:aws:apigateway:REGION:ACCOUNT:/`; most have no account. Each has one ARN, since policies allow and deny
+/// by it: another way to write it would be another resource to them.
 fn segments<'a>(view: &View<'_>, arn: &'a str) -> Result<Vec<&'a str>, ApiError> {
     let fields: Vec<&str> = arn.splitn(6, ':').collect();
     match fields[..] {
-        ["arn", _, "apigateway", region, account, path]
-            if region == view.settings.account.region
-                && (account.is_empty() || account == view.settings.account.id) =>
-        {
+        ["arn", "aws", "apigateway", region, account, path] if region == view.settings.account.region => {
             let path = path.strip_prefix('/').ok_or_else(|| invalid(arn))?;
-            Ok(path.split('/').collect())
+            let segments: Vec<&str> = path.split('/').collect();
+            let is_of_account = match segments[..] {
+                ["domainnames", named] => named.contains('+'),
+                ["domainnameaccessassociations", ..] => true,
+                _ => false,
+            };
+            match is_of_account {
+                true if account == view.settings.account.id => Ok(segments),
+                false if account.is_empty() => Ok(segments),
+                _ => Err(invalid(arn)),
+            }
         }
         _ => Err(invalid(arn)),
     }

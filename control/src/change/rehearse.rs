@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use super::{Change, Control, blocking};
+use super::{Change, ChangeError, Control, blocking};
 use crate::store::StoreError;
 
 /// How a rehearsal ends; to the store it is a failure either way.
@@ -19,16 +19,20 @@ impl<T, E: From<StoreError>> From<StoreError> for Ended<T, E> {
 }
 
 impl Control {
-    /// Runs `change` without what follows from it, and undoes it. Blocks.
+    /// Runs `change` and all that follows from it, and undoes it. Blocks.
     ///
     /// # Errors
-    /// The change's own, or the store's.
-    pub fn rehearse<T, E: From<StoreError>>(
-        &self,
-        mut change: impl FnMut(&mut Change<'_>) -> Result<T, E>,
-    ) -> Result<T, E> {
+    /// What the change itself would fail of.
+    pub fn rehearse<T, E>(&self, mut change: impl FnMut(&mut Change<'_>) -> Result<T, E>) -> Result<T, E>
+    where
+        E: From<StoreError> + From<ChangeError>,
+    {
         let ended = self.store.write(|tx| {
-            let outcome = change(&mut Change::new(self.view(tx)));
+            let mut under_way = Change::new(self.view(tx));
+            let outcome = change(&mut under_way).and_then(|output| {
+                under_way.finish()?;
+                Ok(output)
+            });
             Err::<Infallible, _>(outcome.map_or_else(Ended::Failed, Ended::Done))
         });
         match ended {
@@ -51,7 +55,7 @@ impl Control {
     ) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
+        E: From<StoreError> + From<ChangeError> + Send + 'static,
     {
         let control = Arc::clone(self);
         blocking(move || control.rehearse(change)).await

@@ -4,7 +4,7 @@ mod export;
 mod plan;
 
 pub use export::{HttpExport, export_http};
-pub use plan::{HttpPlan, Planned, PlannedRoute, plan_http};
+pub use plan::{HttpPlan, Planned, PlannedRoute, plan_http, tags_of_http};
 
 /// An integration's members as a document calls them, and as the operations do.
 const INTEGRATION_MEMBERS: [(&str, &str); 12] = [

@@ -22,7 +22,7 @@ mod yaml;
 
 pub use budget::{DocumentLimits, TooLarge};
 pub use document::{BasePathMode, Document, DocumentError, Substitutes, Version};
-pub use http::{HttpExport, HttpPlan, Planned, PlannedRoute, export_http, plan_http};
+pub use http::{HttpExport, HttpPlan, Planned, PlannedRoute, export_http, plan_http, tags_of_http};
 pub use place::Place;
 pub use problems::{Problems, Severity};
 pub use rest::{

@@ -44,7 +44,8 @@ impl Ask {
         }
         let resource = format!("arn:aws:apigateway:{region}::{short}");
         let mut asks = vec![Self::new(format!("apigateway:{}", operation.method), resource)];
-        if tagged && operation.method == "POST" && !short.starts_with("/tags/") {
+        let makes = operation.method == "POST" || operation.name == "ImportApi";
+        if tagged && makes && !short.starts_with("/tags/") {
             let method = if operation.service == Service::V1 { "PUT" } else { "POST" };
             let made = format!("arn:aws:apigateway:{region}::{path}/");
             let made = utf8_percent_encode(&made, WITHIN_PATH);
@@ -73,10 +74,15 @@ fn named_action(operation: &str) -> Option<&'static str> {
     })
 }
 
+/// Domain names are the same in any case: policies see them in lower case, as AWS has them.
 fn path(found: &Match<'_>) -> String {
     let is_tags = found.operation.name.ends_with("TagResource") || found.operation.name == "GetTags";
     let set = if is_tags { WITHIN_PATH } else { AMBIGUOUS };
-    found.path(|variable| utf8_percent_encode(variable, set).to_string())
+    let path = found.path(|variable| utf8_percent_encode(variable, set).to_string());
+    let name = ["/domainnames/", "/v2/domainnames/"].iter().find(|start| path.starts_with(**start));
+    let Some(start) = name.map(|start| start.len()) else { return path };
+    let end = path[start..].find('/').map_or(path.len(), |length| start + length);
+    format!("{}{}{}", &path[..start], path[start..end].to_ascii_lowercase(), &path[end..])
 }
 
 #[cfg(test)]
@@ -129,6 +135,16 @@ mod tests {
             ),
             (
                 "GET",
+                "/v2/domainnames/API.Example.com/apimappings/M",
+                "apigateway:GET arn:aws:apigateway:eu-west-1::/domainnames/api.example.com/apimappings/M",
+            ),
+            (
+                "PATCH",
+                "/domainnames/API.example.com",
+                "apigateway:PATCH arn:aws:apigateway:eu-west-1::/domainnames/api.example.com",
+            ),
+            (
+                "GET",
                 "/turnpike/v1/vpclinks/l1/targets",
                 "turnpike:GetVpcLinkTargets arn:aws:turnpike:eu-west-1:000000000000:/vpclinks/l1/targets",
             ),
@@ -148,6 +164,7 @@ mod tests {
             format!("apigateway:PUT {tags}%2Frestapis%2Fa%2Fstages%2F*")
         );
         assert_eq!(made("POST", "/v2/apis"), format!("apigateway:POST {tags}%2Fv2%2Fapis%2F*"));
+        assert_eq!(made("PUT", "/v2/apis"), made("POST", "/v2/apis"));
         assert_eq!(asks("POST", "/v2/apis", false).len(), 1);
     }
 }

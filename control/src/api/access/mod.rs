@@ -15,8 +15,8 @@ pub(super) use ask::Ask;
 pub use caller::Peer;
 pub(super) use caller::{Caller, Who, identify};
 pub(super) use conditions::check_condition_keys;
-pub(super) use sensitive::add_sensitive;
-pub(super) use tags::{RequestTags, of_json};
+pub(super) use sensitive::{add_sensitive, asks_for_policy, overwrites};
+pub(super) use tags::{RequestTags, of_import, of_json};
 
 use super::error::ApiError;
 use crate::settings::Account;

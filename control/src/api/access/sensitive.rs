@@ -1,6 +1,7 @@
 //! Actions that AWS asks for beside the method's, because of what a call would set: an API's or a domain's resource
 //! policy, and the trust store of mutual TLS. Who may change an API can't open it to others by that alone.
 
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::ask::Ask;
@@ -24,6 +25,23 @@ pub(in crate::api) fn add_sensitive(
     let Some(resource) = asks.first().map(|ask| ask.resource.clone()) else { return };
     let actions = actions(operation, body, limits).into_iter();
     asks.extend(actions.map(|action| Ask::new(format!("apigateway:{action}"), resource.clone())));
+}
+
+/// Whether the call replaces all of an API: a resource policy that its document doesn't have goes.
+pub(in crate::api) fn overwrites(operation: &Operation, query: &str) -> bool {
+    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let is_mode = pairs.any(|(name, value)| decode(name) == "mode" && decode(value) == "overwrite");
+    (operation.service, operation.name) == (Service::V1, "PutRestApi") && is_mode
+}
+
+/// Asks to change the policy of the API that the call is about.
+pub(in crate::api) fn asks_for_policy(asks: &mut Vec<Ask>) {
+    let Some(resource) = asks.first().map(|ask| ask.resource.clone()) else { return };
+    let ask = Ask::new(format!("apigateway:{POLICY}"), resource);
+    if !asks.contains(&ask) {
+        asks.push(ask);
+    }
 }
 
 /// Each once. A body that can't be read asks for nothing: the operation refuses it.
@@ -88,16 +106,28 @@ fn trust_given(members: &Value) -> Option<&'static str> {
     }
 }
 
+/// What is moved from there is removed; what is moved or copied there is added.
 fn trust_patched(members: &Value) -> Vec<&'static str> {
-    let touches = |patch: &&Value| {
-        let path = patch["path"].as_str().unwrap_or("");
-        path.starts_with("/mutualTlsAuthentication")
-    };
-    let action = |patch: &Value| match patch["op"] == "remove" || says_nothing(&patch["value"]) {
-        true => REMOVE_TRUST,
-        false => ADD_TRUST,
-    };
-    patches(members).iter().filter(touches).map(action).collect()
+    let mut actions = Vec::new();
+    for patch in patches(members) {
+        let touches = |place: &str| {
+            let place = patch[place].as_str().unwrap_or("");
+            place.starts_with("/mutualTlsAuthentication")
+        };
+        let brings = takes_from_elsewhere(patch) || !says_nothing(&patch["value"]);
+        if touches("path") {
+            actions.push(if patch["op"] != "remove" && brings { ADD_TRUST } else { REMOVE_TRUST });
+        }
+        if touches("from") {
+            actions.push(REMOVE_TRUST);
+        }
+    }
+    actions
+}
+
+/// Whether its value comes from another place.
+fn takes_from_elsewhere(patch: &Value) -> bool {
+    patch["op"] == "move" || patch["op"] == "copy"
 }
 
 fn has_policy(body: &[u8], limits: DocumentLimits) -> bool {
@@ -110,6 +140,21 @@ fn has_policy(body: &[u8], limits: DocumentLimits) -> bool {
 mod tests {
     use super::*;
     use crate::api::operations::Operations;
+
+    #[test]
+    fn only_an_overwriting_put_takes_a_policy_away() {
+        let operations = Operations::load();
+        let overwriting = |target: &str| {
+            let (path, query) = target.split_once('?').unwrap_or((target, ""));
+            overwrites(operations.find("PUT", path, query).expect(path).operation, query)
+        };
+        for target in ["/restapis/a?mode=overwrite", "/restapis/a?x=1&m%6fde=over%77rite"] {
+            assert!(overwriting(target), "{target}");
+        }
+        for target in ["/restapis/a", "/restapis/a?mode=merge", "/v2/apis/a?mode=overwrite"] {
+            assert!(!overwriting(target), "{target}");
+        }
+    }
 
     #[test]
     fn what_opens_an_api_or_a_domain_is_asked_for() {
@@ -157,6 +202,20 @@ mod tests {
                 "/domainnames/d",
                 patch("replace", "/mutualTlsAuthentication/truststoreUri", ""),
                 REMOVE_TRUST,
+            ),
+            (
+                "PATCH",
+                "/domainnames/d",
+                r#"{"patchOperations":[{"op":"move","from":"/mutualTlsAuthentication/truststoreUri","path":"/x"}]}"#
+                    .to_owned(),
+                REMOVE_TRUST,
+            ),
+            (
+                "PATCH",
+                "/domainnames/d",
+                r#"{"patchOperations":[{"op":"move","from":"/x","path":"/mutualTlsAuthentication/truststoreUri"}]}"#
+                    .to_owned(),
+                ADD_TRUST,
             ),
             (
                 "POST",

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use crate::api::json;
+use crate::api::operations::{Operation, Service};
+use crate::api::{imports, json};
+use crate::openapi::tags_of_http;
+use crate::settings::Settings;
 
 /// Without a value where the call only names the key.
 pub(in crate::api) type RequestTags = BTreeMap<String, Option<String>>;
@@ -29,6 +32,17 @@ pub(in crate::api) fn of_json(body: &[u8], query: &str) -> RequestTags {
     let removed = pairs.filter(|(name, _)| decode(name) == "tagKeys").map(|(_, key)| (decode(key), None));
     tags.extend(removed);
     tags
+}
+
+/// What the document gives to the API that an import makes of it.
+pub(in crate::api) fn of_import(settings: &Settings, operation: &Operation, body: &[u8]) -> RequestTags {
+    if (operation.service, operation.name) != (Service::V2, "ImportApi") {
+        return RequestTags::new();
+    }
+    let members = json::parse(body).unwrap_or_default();
+    let document = members["body"].as_str().map(|document| imports::read(settings, document.as_bytes()));
+    let Some(Ok(document)) = document else { return RequestTags::new() };
+    tags_of_http(&document).into_iter().map(|(key, value)| (key, text(&value))).collect()
 }
 
 fn text(value: &Value) -> Option<String> {

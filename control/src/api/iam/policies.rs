@@ -13,6 +13,8 @@ use crate::change::{Change, View};
 use crate::model::{User, UserPolicy, check_user_name};
 
 const NAME_CHARS_MAX: usize = 128;
+/// AWS's own, white space included: what a document may weigh beside [`check_size`].
+const DOCUMENT_CHARS_MAX: usize = 131_072;
 /// AWS's answers have documents encoded by RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -21,6 +23,9 @@ pub(super) fn put(change: &mut Change<'_>, form: &mut Form, _: &Caller) -> Resul
     let name = form.required("PolicyName")?;
     check_user_name(&name, "policyName", NAME_CHARS_MAX).map_err(validation)?;
     let document = form.required("PolicyDocument")?;
+    if document.chars().count() > DOCUMENT_CHARS_MAX {
+        return Err(limit_exceeded(format!("A policy document has at most {DOCUMENT_CHARS_MAX} characters")));
+    }
     check(&document)?;
     check_size(change, &user, &name, &document)?;
     change.tx.put_entity(&UserPolicy { user_id: user.id, name, document })?;

@@ -121,7 +121,7 @@ fn api(document: &Document, problems: &mut Problems) -> Value {
         insert_text(&mut api, "description", info, "description", DESCRIPTION_CHARS_MAX, problems);
         insert_text(&mut api, "version", info, "version", VERSION_CHARS_MAX, problems);
     }
-    let tags = tags(&root);
+    let tags = tags_of_http(document);
     if !tags.is_empty() {
         insert(&mut api, "tags", tags.into());
     }
@@ -135,8 +135,9 @@ fn api(document: &Document, problems: &mut Problems) -> Value {
 }
 
 /// AWS's tags of the API are the document's, with their values in an extension.
-fn tags(root: &Node<'_>) -> Map<String, Value> {
-    let tags = root.member("tags").map_or_else(Vec::new, |tags| tags.items());
+#[must_use]
+pub fn tags_of_http(document: &Document) -> Map<String, Value> {
+    let tags = document.root().member("tags").map_or_else(Vec::new, |tags| tags.items());
     let tag = |tag: &Node<'_>| {
         let value = tag.text_of("x-amazon-apigateway-tag-value").unwrap_or_default();
         Some((tag.text_of("name")?, value.into()))

@@ -253,6 +253,26 @@ fn a_statement_that_fails_undoes_the_change() {
 }
 
 #[test]
+fn what_was_sent_ahead_and_failed_is_told() {
+    const OF_NO_API: &str = "INSERT INTO part (api_id, kind, id, doc) VALUES ('x', 'k', 'i', '')";
+    let store = process(&server::shared().database()).open().expect("a new store");
+    let by_the_next_look = store.write::<_, StoreError>(|tx| {
+        tx.put_api(&api("a"))?;
+        tx.sql.run(OF_NO_API, &[])?;
+        tx.put_api(&api("b"))?;
+        tx.has_api("a")
+    });
+    let by_the_commit = store.write::<_, StoreError>(|tx| {
+        tx.put_api(&api("a"))?;
+        tx.sql.run(OF_NO_API, &[])
+    });
+    for error in [by_the_next_look.map(drop).expect_err("no API"), by_the_commit.expect_err("no API")] {
+        assert!(error.to_string().contains("foreign key"), "{error}");
+    }
+    assert!(!has_api(&store, "a") && !has_api(&store, "b"));
+}
+
+#[test]
 fn calls_wait_for_a_server_that_comes_back() {
     let mut server = server::Server::start();
     let url = server.database();

@@ -12,6 +12,7 @@ pub mod backup;
 mod documents;
 mod entities;
 mod error;
+mod group;
 mod journal;
 pub mod keys;
 mod lease;
@@ -63,7 +64,7 @@ pub struct Store {
 
 #[derive(Debug)]
 enum Backend {
-    Sqlite(Sqlite),
+    Sqlite(Box<Sqlite>),
     Postgres(Box<Postgres>),
 }
 
@@ -142,7 +143,7 @@ impl Store {
 impl Backend {
     fn open(data_dir: &Path, settings: &StoreSettings) -> Result<Self, StoreError> {
         Ok(match &settings.url {
-            None => Self::Sqlite(Sqlite::open(data_dir)?),
+            None => Self::Sqlite(Box::new(Sqlite::open(data_dir)?)),
             Some(url) => Self::Postgres(Box::new(Postgres::open(url, &settings.postgres)?)),
         })
     }
@@ -150,7 +151,7 @@ impl Backend {
     /// Only to look at it, while other processes may be serving from it.
     fn open_beside(data_dir: &Path, settings: &StoreSettings) -> Result<Self, StoreError> {
         Ok(match &settings.url {
-            None => Self::Sqlite(Sqlite::open_beside(data_dir)?),
+            None => Self::Sqlite(Box::new(Sqlite::open_beside(data_dir)?)),
             Some(url) => Self::Postgres(Box::new(Postgres::open_beside(url, &settings.postgres)?)),
         })
     }

@@ -1,12 +1,12 @@
 //! The store in SQLite: one file in the data directory, for one process.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::StoreError;
+use super::group::Writer;
 use super::pool::Pool;
 use super::schema::{SCHEMA_VERSION, STEPS};
 use super::sql::Sql;
@@ -26,7 +26,7 @@ const STATEMENTS_KEPT: usize = 128;
 /// A store in SQLite.
 #[derive(Debug)]
 pub(super) struct Sqlite {
-    writer: Mutex<Connection>,
+    writer: Writer,
     readers: Pool<Connection>,
     path: PathBuf,
 }
@@ -38,7 +38,7 @@ impl Sqlite {
         let failed = |source| StoreError::Open { path: path.clone(), source };
         let mut writer = connect(&path, OpenFlags::default()).map_err(failed)?;
         while take_a_step(&mut writer, &path)? {}
-        Ok(Self { writer: Mutex::new(writer), readers: Pool::new(READERS_MAX), path })
+        Ok(Self { writer: Writer::new(writer), readers: Pool::new(READERS_MAX), path })
     }
 
     /// Opens a store that another process may be serving from, only to look at it.
@@ -56,7 +56,7 @@ impl Sqlite {
             std::cmp::Ordering::Less => Err(StoreError::PastSchema { place, found, known }),
             std::cmp::Ordering::Greater => Err(StoreError::FutureSchema { place, found, known }),
             std::cmp::Ordering::Equal => {
-                Ok(Self { writer: Mutex::new(connection), readers: Pool::new(READERS_MAX), path })
+                Ok(Self { writer: Writer::new(connection), readers: Pool::new(READERS_MAX), path })
             }
         }
     }
@@ -88,14 +88,14 @@ impl Sqlite {
     /// Sets the writer's connection as a disk would that is full, or that can't be written to.
     #[cfg(test)]
     pub(super) fn set_pragma(&self, name: &str, value: i64) {
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.pragma_update(None, name, value).expect(name);
+        self.writer.with_connection(|writer| writer.pragma_update(None, name, value)).expect(name);
     }
 
     #[cfg(test)]
     pub(super) fn pragma(&self, name: &str) -> String {
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let shown = writer.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+        let shown = self.writer.with_connection(|writer| {
+            writer.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))
+        });
         match shown.expect(name) {
             rusqlite::types::Value::Text(text) => text,
             rusqlite::types::Value::Integer(integer) => integer.to_string(),
@@ -105,15 +105,9 @@ impl Sqlite {
 
     pub(super) fn write<T, E: From<StoreError>>(
         &self,
-        mut change: impl FnMut(&Sql<'_>) -> Result<T, E>,
+        change: impl FnMut(&Sql<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        // A panic elsewhere rolled its transaction back, so that the connection is as good as before.
-        let mut connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let transaction =
-            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
-        let output = change(&Sql::Sqlite(&transaction))?;
-        transaction.commit().map_err(StoreError::from)?;
-        Ok(output)
+        self.writer.write(change)
     }
 
     pub(super) fn read<T, E: From<StoreError>>(

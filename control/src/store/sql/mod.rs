@@ -6,7 +6,7 @@
 mod value;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Transaction, params_from_iter};
+use rusqlite::{Connection, params_from_iter};
 
 use super::StoreError;
 use super::postgres;
@@ -22,7 +22,8 @@ pub(super) use values;
 /// An open transaction.
 #[derive(Debug)]
 pub(super) enum Sql<'a> {
-    Sqlite(&'a Transaction<'a>),
+    /// One that has begun on this connection.
+    Sqlite(&'a Connection),
     Postgres(&'a postgres::Transaction<'a>),
 }
 
@@ -30,8 +31,8 @@ impl Sql<'_> {
     /// All rows of a query.
     pub(super) fn rows<R: FromRow>(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<R>, StoreError> {
         match self {
-            Self::Sqlite(transaction) => {
-                let mut statement = transaction.prepare_cached(sql)?;
+            Self::Sqlite(connection) => {
+                let mut statement = connection.prepare_cached(sql)?;
                 let columns = statement.column_count();
                 let mut rows = statement.query(params_from_iter(values))?;
                 let mut read = Vec::new();
@@ -62,8 +63,8 @@ impl Sql<'_> {
     /// Runs a statement; returns how many rows it has changed.
     pub(super) fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<u64, StoreError> {
         match self {
-            Self::Sqlite(transaction) => {
-                let changed = transaction.prepare_cached(sql)?.execute(params_from_iter(values))?;
+            Self::Sqlite(connection) => {
+                let changed = connection.prepare_cached(sql)?.execute(params_from_iter(values))?;
                 Ok(changed as u64)
             }
             Self::Postgres(transaction) => transaction.execute(sql, values),
@@ -82,7 +83,7 @@ impl Sql<'_> {
     /// Takes a step of the schema.
     pub(super) fn take_step(&self, step: &str) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(transaction) => Ok(transaction.execute_batch(step)?),
+            Self::Sqlite(connection) => Ok(connection.execute_batch(step)?),
             Self::Postgres(transaction) => transaction.batch(&postgres::translated(step)),
         }
     }

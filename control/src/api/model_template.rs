@@ -6,17 +6,24 @@ use super::error::ApiError;
 
 /// Schemas may refer to themselves.
 const DEPTH_MAX: usize = 20;
+/// AWS's own limit of mapping templates: a schema whose members refer to each other unfolds without end.
+const TEMPLATE_BYTES_MAX: usize = 300 << 10;
 
 /// A template in the Velocity language for bodies of the schema, whose references are all within it; as `GetModelTemplate`
 /// answers it. `name` is the model's.
 ///
 /// # Errors
-/// When the schema isn't JSON.
+/// When the schema isn't JSON, or unfolds to more than a template can have.
 pub(super) fn answer(name: &str, schema: &str) -> Result<Value, ApiError> {
     let schema: Value = serde_json::from_str(schema).map_err(|_| {
         ApiError::bad_request(format!("The model '{name}' has no JSON schema to make a template of"))
     })?;
-    Ok(json!({"value": of_schema(&schema)}))
+    match of_schema(&schema) {
+        text if text.len() > TEMPLATE_BYTES_MAX => Err(ApiError::bad_request(format!(
+            "The model '{name}' unfolds to a template of more than {TEMPLATE_BYTES_MAX} bytes"
+        ))),
+        text => Ok(json!({"value": text})),
+    }
 }
 
 fn of_schema(schema: &Value) -> String {
@@ -35,7 +42,7 @@ impl<'s> Writer<'s, '_> {
     /// Writes what stands for `place`, a reference of the template.
     fn value(&mut self, schema: &'s Value, place: &str, depth: usize) {
         let schema = self.resolve(schema);
-        if depth > DEPTH_MAX {
+        if depth > DEPTH_MAX || self.text.len() > TEMPLATE_BYTES_MAX {
             return self.text.push_str("{}");
         }
         match schema["type"].as_str() {
@@ -117,6 +124,15 @@ mod tests {
                         #foreach($elem1 in $inputRoot.names)\n    \"$elem1\"#if($foreach.hasNext),#end\n#end\n  ],\n  \
                         \"x-tag\" : {\n    \"on\" : $inputRoot.get('x-tag').on\n  }\n}\n";
         assert_eq!(of_schema(&schema), expected);
+    }
+
+    #[test]
+    fn a_schema_that_unfolds_without_end_is_refused() {
+        let itself = json!({"$ref": "#"});
+        let members = json!({"a": itself, "b": itself, "c": itself});
+        let schema = json!({"type": "object", "properties": members}).to_string();
+        let error = answer("fan", &schema).expect_err("3 to the 20th members");
+        assert!(error.status == 400 && error.message.contains("'fan' unfolds"), "{error}");
     }
 
     #[test]

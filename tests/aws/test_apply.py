@@ -143,7 +143,7 @@ def test_a_folder_is_applied_and_then_there_is_nothing_to_do(turnpike, control, 
 def test_mistakes_are_named(control, folder):
     for name, old, new, expected in [
         ("turnpike.toml", "[apis.rest]", "[apis.nosuch]", "nosuch.yaml"),
-        ("turnpike.toml", '"rest:prod"', '"other:prod"', "'other'"),
+        ("turnpike.toml", '"rest:prod"', '"nobody:prod"', "'nobody'"),
         # What only the compiler finds, of a stage that deploys by itself.
         ("turnpike.toml", ', other = "x"', ', other = "x y"', "'other'"),
         ("turnpike.toml", 'auto_deploy = true\nvariables = { host', 'auto_deploy = true\nvariables = { hosts', "'host'"),

@@ -89,45 +89,54 @@ def test_apply_an_empty_plan_and_destroy(terraform, turnpike, v1, v2):
     assert http_id not in [api["ApiId"] for api in v2.get_apis()["Items"]]
 
 
+def applied(terraform, version):
+    """Makes what the configuration says in this version, which has to be all that there is to do; its outputs."""
+    terraform("apply", "-input=false", "-auto-approve", f"-var=v={version}")
+    terraform("plan", "-input=false", "-detailed-exitcode", f"-var=v={version}")
+    return {name: output["value"] for name, output in json.loads(terraform("output", "-json")).items()}
+
+
+def destroyed(terraform, version):
+    terraform("destroy", "-input=false", "-auto-approve", f"-var=v={version}")
+
+
+def http_api_ids(v2):
+    return [api["ApiId"] for page in v2.get_paginator("get_apis").paginate() for api in page["Items"]]
+
+
 @pytest.mark.parametrize("terraform", ["rest"], indirect=True)
 def test_a_rest_api_is_changed_in_place(terraform, turnpike, v1):
-    def applied(version):
-        terraform("apply", "-input=false", "-auto-approve", f"-var=v={version}")
-        terraform("plan", "-input=false", "-detailed-exitcode", f"-var=v={version}")
-        return json.loads(terraform("output", "-json"))["api"]["value"]
-
-    api_id = applied("1")
+    api_id = applied(terraform, "1")["api"]
     reply = turnpike.wait_for(api_id, "/prod/pets1/7", lambda reply: reply.status == 200)
     assert reply.json["target"] == "/v1/7"
-    assert applied("2") == api_id
+    assert applied(terraform, "2")["api"] == api_id
     reply = turnpike.wait_for(api_id, "/prod/pets2/7", lambda reply: reply.status == 200)
     assert reply.json["target"] == "/v2/7"
-    terraform("destroy", "-input=false", "-auto-approve", "-var=v=2")
+    destroyed(terraform, "2")
     assert api_id not in [api["id"] for api in v1.get_rest_apis(limit=500)["items"]]
 
 
-def test_http_apis_are_made_changed_and_destroyed(terraform, turnpike, v2):
-    http = terraform("http")
-    made = http.apply("1")
+@pytest.mark.parametrize("terraform", ["http"], indirect=True)
+def test_http_apis_are_changed_in_place(terraform, turnpike, v2):
+    made = applied(terraform, "1")
     api_id = made["api"]
     reply = turnpike.wait_for(api_id, "/pets1/7", lambda reply: reply.status == 200)
     assert reply.json["target"] == "/v1/7"
     assert turnpike.ask(api_id, "/protected/7", "POST").status == 500
     assert turnpike.wait_for(made["quick"], "/quick", lambda reply: reply.status == 200).json["target"] == "/"
-    changed = http.apply("2")
-    assert changed == made
+    assert applied(terraform, "2") == made
     reply = turnpike.wait_for(api_id, "/pets2/7", lambda reply: reply.status == 200)
     assert reply.json["target"] == "/v2/7"
     turnpike.wait_for(api_id, "/opened/7", lambda reply: reply.status == 200, "PUT")
-    http.with_variables("destroy", "2", "-auto-approve")
-    assert api_id not in [api["ApiId"] for page in v2.get_paginator("get_apis").paginate() for api in page["Items"]]
+    destroyed(terraform, "2")
+    assert api_id not in http_api_ids(v2)
 
 
-def test_a_websocket_api_is_made_changed_and_destroyed(terraform, v2):
-    websocket = terraform("websocket")
-    api_id = websocket.apply("1")["api"]
+@pytest.mark.parametrize("terraform", ["websocket"], indirect=True)
+def test_a_websocket_api_is_changed_in_place(terraform, v2):
+    api_id = applied(terraform, "1")["api"]
     assert v2.get_stage(ApiId=api_id, StageName="dev")["DefaultRouteSettings"]["LoggingLevel"] == "INFO"
-    assert websocket.apply("2")["api"] == api_id
+    assert applied(terraform, "2")["api"] == api_id
     assert v2.get_api(ApiId=api_id)["RouteSelectionExpression"] == "$request.body.kind"
-    websocket.with_variables("destroy", "2", "-auto-approve")
-    assert api_id not in [api["ApiId"] for page in v2.get_paginator("get_apis").paginate() for api in page["Items"]]
+    destroyed(terraform, "2")
+    assert api_id not in http_api_ids(v2)

@@ -8,7 +8,7 @@ terraform {
   }
 }
 
-variable "url" {}
+variable "endpoint" {}
 variable "origin" {}
 variable "v" {}
 
@@ -18,8 +18,8 @@ provider "aws" {
   skip_metadata_api_check     = true
   skip_requesting_account_id  = true
   endpoints {
-    apigateway   = var.url
-    apigatewayv2 = var.url
+    apigateway   = var.endpoint
+    apigatewayv2 = var.endpoint
   }
 }
 

@@ -98,18 +98,7 @@ fn extensions(call: &Call) -> Result<Extensions, ApiError> {
             "validators" => extensions.validators = true,
             "gatewayresponses" => extensions.gateway_responses = true,
             "postman" => extensions.postman = true,
-            "apigateway" => {
-                let postman = extensions.postman;
-                extensions = Extensions {
-                    integrations: true,
-                    authorizers: true,
-                    documentation: true,
-                    validators: true,
-                    gateway_responses: true,
-                    api: true,
-                    postman,
-                };
-            }
+            "apigateway" => extensions = Extensions { postman: extensions.postman, ..Extensions::AWS },
             other => {
                 return Err(ApiError::bad_request(format!("There is no extension '{other}' to export")));
             }

@@ -26,6 +26,19 @@ pub struct Extensions {
     pub postman: bool,
 }
 
+impl Extensions {
+    /// All of AWS's.
+    pub const AWS: Self = Self {
+        integrations: true,
+        authorizers: true,
+        documentation: true,
+        validators: true,
+        gateway_responses: true,
+        api: true,
+        postman: false,
+    };
+}
+
 /// Which OpenAPI is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {

@@ -22,15 +22,7 @@ impl Apply<'_, '_> {
         let parts = items("GetDocumentationParts")?;
         Ok(export_rest(&RestExport {
             dialect: Dialect::OpenApi30,
-            extensions: Extensions {
-                integrations: true,
-                authorizers: true,
-                documentation: true,
-                validators: true,
-                gateway_responses: true,
-                api: true,
-                postman: false,
-            },
+            extensions: Extensions::AWS,
             api: &self.look(Service::V1, "GetRestApi", &[api_id])?,
             stage: "",
             deployed_at: "",

@@ -71,7 +71,7 @@ fn deployed(
             let index =
                 u32::try_from(integrations.len()).map_err(|_| CompileError::TooManyIntegrations(u32::MAX))?;
             let id = rest_integration_id(&resource.id, name);
-            let kind = match refused_method(&RestAsked { api, stage, resource, name, method }) {
+            let kind = match refused_method(&RestAsked { api, content, stage, resource, name, method }) {
                 Some(reason) => IntegrationKind::Refused { reason },
                 None => proxy_of(api, stage, resource, (&id, &place, integration), upstreams)?,
             };

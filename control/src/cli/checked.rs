@@ -110,6 +110,7 @@ fn settings(low: &LowArgs) -> Result<Settings, String> {
         head_timeout_ms: positive("head-timeout-ms", low.head_timeout_ms, 10_000)?,
         body_bytes_max: positive("body-bytes-max", low.body_bytes_max, 6 << 20)?,
         body_timeout_ms: positive("body-timeout-ms", low.body_timeout_ms, 30_000)?,
+        form_parameters_max: positive("form-parameters-max", low.form_parameters_max, 1_000)?,
         shutdown_timeout_ms: low.shutdown_timeout_ms.unwrap_or(10_000),
         truststore_dir: low.truststore_dir.clone(),
         acme: acme(low)?,

@@ -44,6 +44,7 @@ pub(crate) fn settings(data_dir: PathBuf) -> Settings {
         head_timeout_ms: 10_000,
         body_bytes_max: 1 << 20,
         body_timeout_ms: 10_000,
+        form_parameters_max: 1_000,
         shutdown_timeout_ms: 1_000,
         truststore_dir: None,
         acme: None,

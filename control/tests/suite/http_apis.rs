@@ -350,6 +350,7 @@ fn status_names_what_does_nothing_yet() {
     let cors = json!({"name": "c", "protocolType": "HTTP", "corsConfiguration": {"allowOrigins": ["*"]}});
     let cors = make(&inside.client, "/v2/apis", &cors).text("apiId");
     let socket = websocket(&inside);
+    change(&inside.client, &format!("/v2/apis/{socket}"), &json!({"disableSchemaValidation": true}));
     let stage = json!({
         "stageName": "dev",
         "defaultRouteSettings": {"loggingLevel": "INFO", "detailedMetricsEnabled": true, "throttlingBurstLimit": 5},
@@ -365,6 +366,7 @@ fn status_names_what_does_nothing_yet() {
     for wanted in [
         (cors.as_str(), "corsConfiguration"),
         (&socket, "protocolType WEBSOCKET"),
+        (&socket, "disableSchemaValidation"),
         (&socket, "route settings: throttling"),
         (&socket, "route settings: detailedMetricsEnabled"),
         (&socket, "route settings: loggingLevel, dataTraceEnabled"),

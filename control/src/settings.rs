@@ -80,6 +80,8 @@ pub struct Account {
     pub endpoint_suffix: String,
     /// The port of the data plane in the `apiEndpoint` that callers are told.
     pub endpoint_port: u16,
+    /// Likewise, of WebSocket APIs over TLS; without one they are told the plain port.
+    pub endpoint_tls_port: Option<u16>,
 }
 
 /// Where certificates are requested, and how patiently.

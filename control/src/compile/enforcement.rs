@@ -141,6 +141,7 @@ fn sets(stage: &RestStage, is: fn(&MethodSetting) -> bool) -> bool {
 const HTTP_API: &[Line<HttpApi>] = &[
     ("protocolType WEBSOCKET", |api| api.protocol == ApiProtocol::WebSocket),
     ("corsConfiguration", |api| api.cors.is_some()),
+    ("disableSchemaValidation", |api| api.schema_validation_disabled),
 ];
 
 const HTTP_STAGE: &[Line<HttpStage>] = &[

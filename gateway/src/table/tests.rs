@@ -60,6 +60,7 @@ pub(super) fn stage_of(api_id: &str, protocol: Protocol, name: &str, routes: &[&
             path: path.into(),
             id: format!("r{index}"),
             integration: index as u32,
+            settings: turnpike_snapshot::RouteSettings::default(),
         }
     };
     StageUnit {
@@ -72,6 +73,7 @@ pub(super) fn stage_of(api_id: &str, protocol: Protocol, name: &str, routes: &[&
         integrations: (0..routes.len()).map(integration).collect(),
         routes: routes.iter().enumerate().map(route).collect(),
         canary: None,
+        cache: None,
     }
 }
 
@@ -82,6 +84,7 @@ fn account(domains: Vec<Domain>) -> Unit {
         endpoint_suffix: "localhost".into(),
         domains,
         acme_challenges: Vec::new(),
+        throttle: None,
     })
 }
 

@@ -60,7 +60,7 @@ pub struct PostgresSettings {
     pub connections_max: usize,
     /// For a connection to be made, and for calls to wait for a server that is away.
     pub timeout_ms: u64,
-    /// For the server to run a statement; waiting for the changes of other processes is one.
+    /// For the server to run a statement, and for other changes to end, of whichever process.
     pub statement_timeout_ms: u64,
 }
 

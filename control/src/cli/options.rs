@@ -102,7 +102,7 @@ pub(super) struct LowArgs {
     /// For a connection to be made, and for calls to wait for a server that is away; 503 after it [default: 10000]
     #[arg(help_heading = STORE, long, env = "TURNPIKE_CONTROL_STORE_TIMEOUT_MS", value_name = "MS")]
     pub(super) store_timeout_ms: Option<u64>,
-    /// For the server to run a statement; waiting for the changes of other processes is one [default: 30000]
+    /// For the server to run a statement, and for other changes to end [default: 30000]
     #[arg(help_heading = STORE, long, env = "TURNPIKE_CONTROL_STORE_STATEMENT_TIMEOUT_MS", value_name = "MS")]
     pub(super) store_statement_timeout_ms: Option<u64>,
 

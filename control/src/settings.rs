@@ -65,7 +65,7 @@ pub struct PostgresSettings {
     pub connections_max: usize,
     /// For a connection to be made, and for calls to wait for a server that is away.
     pub timeout_ms: u64,
-    /// For the server to run a statement; waiting for the changes of other processes is one.
+    /// For the server to run a statement, and for other changes to end, of whichever process.
     pub statement_timeout_ms: u64,
 }
 
@@ -85,6 +85,8 @@ pub struct Account {
     pub endpoint_suffix: String,
     /// The port of the data plane in the `apiEndpoint` that callers are told.
     pub endpoint_port: u16,
+    /// Likewise, of WebSocket APIs over TLS; without one they are told the plain port.
+    pub endpoint_tls_port: Option<u16>,
 }
 
 /// Where certificates are requested, and how patiently.

@@ -234,9 +234,10 @@ async fn answer_acm(
     body: Vec<u8>,
 ) -> Result<Answer, ApiError> {
     let action = acm::Action::of(target)?;
-    let asks = [action.ask(&api.control.settings().account, &body)];
+    let tags = of_json(&body, "");
+    let asks = action.asks(&api.control.settings().account, &body, !tags.is_empty());
     let deed = incoming.deed(api, caller, (acm::SIGNING_NAME, action.name), &asks);
-    permit(api, caller, &asks, &of_json(&body, ""), action.changes().then_some(&deed)).await?;
+    permit(api, caller, &asks, &tags, action.changes().then_some(&deed)).await?;
     Ok(action.run(&api.control, body, deed).await?.into())
 }
 

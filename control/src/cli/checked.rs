@@ -16,6 +16,8 @@ const DATA_DIR: &str = "turnpike-data";
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9080);
 const GATEWAY_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const GATEWAY_TLS_LISTEN: &str = "127.0.0.1:8443";
+/// That of [`GATEWAY_TLS_LISTEN`].
+const ENDPOINT_TLS_PORT: u16 = 8443;
 const GATEWAY_ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 const REGION: &str = "us-east-1";
 
@@ -160,6 +162,7 @@ fn account(low: &LowArgs) -> Result<Account, String> {
         region: low.region.clone().unwrap_or_else(|| REGION.to_owned()),
         endpoint_suffix: low.endpoint_suffix.clone().unwrap_or_else(|| "localhost".to_owned()),
         endpoint_port: positive("endpoint-port", low.endpoint_port, GATEWAY_LISTEN.port())?,
+        endpoint_tls_port: Some(low.endpoint_tls_port.unwrap_or(ENDPOINT_TLS_PORT)).filter(|port| *port > 0),
     };
     // A gateway would refuse the same; here the operator can be told at once.
     match compile::account(&account, &[], Vec::new()).and_then(|unit| compile::encode(&unit)) {

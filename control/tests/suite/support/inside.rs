@@ -37,6 +37,7 @@ pub(crate) fn settings(data_dir: PathBuf) -> Settings {
             region: "us-east-1".to_owned(),
             endpoint_suffix: "localhost".to_owned(),
             endpoint_port: 8080,
+            endpoint_tls_port: Some(8443),
         },
         clock_skew_s_max: 900,
         connections_max: 64,

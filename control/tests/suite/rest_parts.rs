@@ -182,6 +182,24 @@ fn quotas_are_settings() {
 }
 
 #[test]
+fn documentation_has_its_bound_however_it_comes() {
+    let api = start();
+    let document = |name: &str, chars: usize| {
+        let properties = json!({name: "x".repeat(chars)});
+        let parts = json!([{"location": {"type": "API"}, "properties": properties}]);
+        json!({"swagger": "2.0", "x-amazon-apigateway-documentation": {"documentationParts": parts}})
+    };
+    let refused =
+        |body: &Value| api.refused(400, BAD, "at most 307200 characters", "PUT", "documentation/parts", body);
+    refused(&document("a", 307_200));
+    let fits = document("a", 200_000).to_string();
+    api.inside.client.expect(200, "PUT", &api.at("documentation/parts"), &fits);
+    refused(&document("b", 200_000));
+    let part = json!({"location": {"type": "API", "path": ""}, "properties": format!("{{\"a\":\"{}\"}}", "x".repeat(307_200))});
+    api.refused(400, BAD, "at most 307200 characters", "POST", "documentation/parts", &part);
+}
+
+#[test]
 fn an_import_is_whole_or_nothing() {
     let api = start_with(|settings| settings.quotas.documentation_parts_per_api_max = 2);
     api.make("documentation/parts", &json!({"location": {"type": "API"}, "properties": "{\"a\":1}"}));

@@ -150,6 +150,30 @@ fn a_clone_has_the_parts_and_not_the_versions() {
 }
 
 #[test]
+fn a_clones_models_refer_to_its_own() {
+    let api = start();
+    let model = |name: &str, schema: &Value| json!({"name": name, "contentType": "application/json", "schema": schema.to_string()});
+    let address =
+        |id: &str, name: &str| format!("https://apigateway.amazonaws.com/restapis/{id}/models/{name}");
+    api.make("models", &model("Pet", &json!({"type": "object"})));
+    let pets = json!({"type": "array", "items": {"$ref": address(&api.id, "Pet")}, "example": address(&api.id, "Pet")});
+    api.make("models", &model("Pets", &pets));
+    let foreign = json!({"$ref": "https://apigateway.amazonaws.com/restapis/other/models/Pet"});
+    api.make("models", &model("Foreign", &foreign));
+    let body = json!({"name": "clone", "cloneFrom": api.id}).to_string();
+    let id = api.inside.client.expect(201, "POST", "/restapis", &body).text("id");
+    let schema = |id: &str, name: &str| -> Value {
+        let model = api.inside.client.expect(200, "GET", &format!("/restapis/{id}/models/{name}"), "");
+        serde_json::from_str(&model.text("schema")).expect("JSON")
+    };
+    assert_eq!(schema(&id, "Pets")["items"]["$ref"], address(&id, "Pet"));
+    assert_eq!(schema(&id, "Pets")["example"], address(&api.id, "Pet"), "text is no reference");
+    assert_eq!((schema(&id, "Foreign"), schema(&api.id, "Pets")), (foreign, pets));
+    let used = "is referenced in model: Pets";
+    api.inside.client.refused(409, CONFLICT, used, "DELETE", &format!("/restapis/{id}/models/Pet"), "");
+}
+
+#[test]
 fn quotas_are_settings() {
     let api = start_with(|settings| {
         settings.quotas.authorizers_per_api_max = 1;

@@ -224,6 +224,32 @@ fn documentation_has_its_bound_however_it_comes() {
 }
 
 #[test]
+fn an_authorizers_lists_are_bounded() {
+    let api = start();
+    let pool = |n: usize| format!("arn:aws:cognito-idp:us-east-1:0:userpool/us-east-1_{n}");
+    let pools = |arns: Vec<String>| json!({"name": "p", "type": "COGNITO_USER_POOLS", "identitySource": "method.request.header.A", "providerARNs": arns});
+    let many: Vec<String> = (0..100).map(pool).collect();
+    let id = api.make("authorizers", &pools(many.clone()));
+    let more = json!({"patchOperations": [{"op": "add", "path": "/providerARNs", "value": pool(100)}]});
+    let text = "at most 100 providerARNs";
+    api.refused(400, BAD, text, "PATCH", &format!("authorizers/{id}"), &more);
+    api.refused(400, BAD, text, "POST", "authorizers", &pools([many, vec![pool(100)]].concat()));
+    let long = format!("arn:aws:cognito-idp:us-east-1:0:userpool/{}", "x".repeat(2_048));
+    api.refused(400, BAD, "at most 2048 characters", "POST", "authorizers", &pools(vec![long]));
+    let jwt = |issuers: usize, audiences: usize| {
+        let issuer = |n: usize| {
+            let audiences: Vec<String> = (0..audiences).map(|n| n.to_string()).collect();
+            json!({"issuer": format!("https://h/{n}"), "audiences": audiences})
+        };
+        let issuers: Vec<Value> = (0..issuers).map(issuer).collect();
+        json!({"name": "j", "type": "JWT", "jwtConfiguration": {"issuers": issuers, "defaultAlgorithms": ["RS256"]}})
+    };
+    api.refused(400, BAD, "at most 100 issuers", "POST", "authorizers", &jwt(101, 1));
+    api.refused(400, BAD, "at most 100 audiences", "POST", "authorizers", &jwt(1, 101));
+    api.make("authorizers", &jwt(100, 1));
+}
+
+#[test]
 fn an_import_is_whole_or_nothing() {
     let api = start_with(|settings| settings.quotas.documentation_parts_per_api_max = 2);
     api.make("documentation/parts", &json!({"location": {"type": "API"}, "properties": "{\"a\":1}"}));

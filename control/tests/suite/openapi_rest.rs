@@ -225,6 +225,27 @@ fn merging_keeps_and_overwriting_drops() {
     inside.client.refused(400, BAD, "'no'", "PUT", &format!("/restapis/{id}?mode=no"), &other.to_string());
 }
 
+/// Each document, and what is said of it.
+/// The kind of endpoint is said when an API is made: to say it of one that there is warns.
+#[test]
+fn an_endpoint_that_stays_is_told_of() {
+    let (_dir, inside) = start();
+    let id = inside.client.expect(201, "POST", IMPORT, &pets().to_string()).text("id");
+    let put = |parameters: &str| {
+        let target = format!("/restapis/{id}?mode=merge&{parameters}");
+        inside.client.expect(200, "PUT", &target, &pets().to_string()).body
+    };
+    assert_eq!(put("endpointConfigurationTypes=EDGE").get("warnings"), None);
+    for parameters in ["endpointConfigurationTypes=REGIONAL", "endpointConfigurationVpcEndpointIds=vpce-1"] {
+        let answer = put(parameters);
+        let name = parameters.split('=').next().expect("a name");
+        assert!(answer["warnings"][0].as_str().is_some_and(|told| told.contains(name)), "{answer}");
+        assert_eq!(answer["endpointConfiguration"]["types"], json!(["EDGE"]));
+        let failing = format!("/restapis/{id}?failonwarnings=true&{parameters}");
+        inside.client.refused(400, BAD, name, "PUT", &failing, &pets().to_string());
+    }
+}
+
 /// What goes makes room for what comes.
 #[test]
 fn an_overwrite_needs_no_more_room_than_its_document() {

@@ -234,6 +234,16 @@ fn targets_go_with_what_leads_to_them() {
 }
 
 #[test]
+fn what_calls_no_upstream_has_no_targets() {
+    let (_dir, inside) = start();
+    let (_, path) = rest_api(&inside);
+    let targets = format!("/turnpike/v1{path}/targets");
+    inside.client.expect(201, "PUT", &path, r#"{"type":"MOCK"}"#);
+    inside.client.refused(400, BAD, "of the type MOCK has no targets", "PUT", &targets, &host(81));
+    inside.client.refused(404, ABSENT, "has no targets", "GET", &targets, "");
+}
+
+#[test]
 fn a_stage_chooses_its_link_by_a_variable() {
     let (_dir, inside) = start();
     let (api, path) = rest_api(&inside);

@@ -243,6 +243,15 @@ fn what_calls_no_upstream_has_no_targets() {
     inside.client.refused(404, ABSENT, "has no targets", "GET", &targets, "");
 }
 
+/// Before anything else is looked at, which takes longer the more there are.
+#[test]
+fn targets_are_counted_first() {
+    let (_dir, inside) = start();
+    let targets = format!("/turnpike/v1/vpclinks/{}/targets", http_link(&inside));
+    let many = json!({"targets": vec![json!({"unix": "/run/pets"}); 1_001]}).to_string();
+    inside.client.refused(400, BAD, "1001 of them, the limit is 1000", "PUT", &targets, &many);
+}
+
 #[test]
 fn a_stage_chooses_its_link_by_a_variable() {
     let (_dir, inside) = start();

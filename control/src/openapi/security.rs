@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::document::{Document, Node, Version};
 use super::operations::Operation;
 use super::problems::Problems;
@@ -90,9 +92,8 @@ pub(super) fn protection(
     let own = operation.node.member("security");
     let inherited = own.is_none();
     let mut asked = Protection::default();
-    for requirement in own.or_else(|| document.root().member("security")).map_or_else(Vec::new, |n| n.items())
-    {
-        for (name, scopes) in requirement.members() {
+    if let Some(security) = own.or_else(|| document.root().member("security")) {
+        for (name, scopes) in requirements(&security, problems) {
             add(&mut asked, schemes, name, &scopes, served, problems);
         }
     }
@@ -104,6 +105,38 @@ pub(super) fn protection(
         );
     }
     asked
+}
+
+/// What is listed, by scheme. `null` is an empty list of scopes; what isn't written as a requirement would protect
+/// nothing.
+fn requirements<'d>(security: &Node<'d>, problems: &mut Problems) -> Vec<(&'d str, Node<'d>)> {
+    if !security.value.is_array() {
+        problems.error(&security.place, "security has to be a list of objects");
+    }
+    let mut all = Vec::new();
+    for requirement in security.items() {
+        let Some(members) = requirement.value.as_object() else {
+            let message =
+                "a security requirement has to be an object: the name of a scheme, and a list of scopes";
+            problems.error(&requirement.place, message);
+            continue;
+        };
+        let scopes = |(name, value): (&'d String, &'d Value)| {
+            (name.as_str(), Node { value, place: requirement.place.at(name) })
+        };
+        all.extend(members.iter().map(scopes));
+    }
+    all
+}
+
+/// Texts; a scope that is left out would let more callers in.
+fn scopes_of(node: &Node<'_>, problems: &mut Problems) -> Vec<String> {
+    let items = node.items();
+    let scopes: Vec<String> = items.iter().filter_map(Node::text).collect();
+    if !(node.value.is_array() || node.value.is_null()) || scopes.len() != items.len() {
+        problems.error(&node.place, "the scopes of a security requirement are a list of texts");
+    }
+    scopes
 }
 
 fn add(
@@ -124,7 +157,7 @@ fn add(
             return;
         }
         Some(Scheme::Authorizer(_)) => {
-            let listed = scopes.items().iter().filter_map(Node::text).collect();
+            let listed = scopes_of(scopes, problems);
             let other = asked.authorizer.replace((name.to_owned(), listed));
             if let Some((other, _)) = other.filter(|(other, _)| other != name) {
                 let message =

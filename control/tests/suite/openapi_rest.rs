@@ -262,6 +262,18 @@ fn what_cannot_be_imported_is_named_by_place() {
             "there is no request validator 'all'",
         ),
         (
+            operation(served(json!({"x-amazon-apigateway-request-validator": ["all"]}))),
+            "/paths/~1a/get/x-amazon-apigateway-request-validator: a request validator is referred to by its name",
+        ),
+        (
+            operation(served(json!({"parameters": [{"name": "q", "in": "query", "required": "true"}]}))),
+            "/paths/~1a/get/parameters/0/required: whether a parameter is required is true or false",
+        ),
+        (
+            json!({"swagger": "2.0", "info": {"title": "t"}, "x-amazon-apigateway-api-key-source": ["HEADER"]}),
+            "apiKeySource has to be",
+        ),
+        (
             json!({"swagger": "2.0", "info": {"title": "t"}, "paths": {"/a": {"get": {}}, "/a/": {"get": {}}}}),
             "/paths/~1a~1/get: GET /a is at /paths/~1a/get, too",
         ),

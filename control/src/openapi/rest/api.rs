@@ -33,8 +33,10 @@ pub(super) fn members(document: &Document, problems: &mut Problems) -> Value {
             api.insert(name.to_owned(), node.value.clone());
         }
     }
-    if let Some(source) = root.text_of("x-amazon-apigateway-api-key-source") {
-        api.insert("apiKeySource".to_owned(), source.to_ascii_uppercase().into());
+    if let Some(source) = root.member("x-amazon-apigateway-api-key-source") {
+        let source =
+            source.text().map_or_else(|| source.value.clone(), |text| text.to_ascii_uppercase().into());
+        api.insert("apiKeySource".to_owned(), source);
     }
     if let Some(policy) = root.member("x-amazon-apigateway-policy") {
         let policy = match policy.value {

@@ -125,7 +125,10 @@ fn authorization_type(planner: &Planner<'_>, name: &str) -> &'static str {
 fn validator(planner: &Planner<'_>, node: &Node<'_>, problems: &mut Problems) -> Option<String> {
     let root = planner.document.root();
     let named = node.member(REQUEST_VALIDATOR).or_else(|| root.member(REQUEST_VALIDATOR))?;
-    let name = named.text()?;
+    let Some(name) = named.text() else {
+        problems.error(&named.place, "a request validator is referred to by its name");
+        return None;
+    };
     let known = root.member("x-amazon-apigateway-request-validators").and_then(|all| all.member(&name));
     if known.is_none() {
         problems.error(&named.place, format_args!("there is no request validator '{name}'"));

@@ -67,7 +67,15 @@ pub(super) fn request_parameters(
             problems.error(&node.place, "a parameter needs a name");
             continue;
         }
-        let required = node.member("required").is_some_and(|required| required.value == &Value::Bool(true));
+        let required = match node.member("required").map(|required| required.value) {
+            None => false,
+            Some(Value::Bool(required)) => *required,
+            Some(_) => {
+                problems
+                    .error(&node.place.at("required"), "whether a parameter is required is true or false");
+                continue;
+            }
+        };
         members.insert(format!("method.request.{kind}.{name}"), required.into());
     }
     members

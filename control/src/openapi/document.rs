@@ -7,6 +7,7 @@ use super::place::Place;
 use super::problems::Problems;
 use super::text::{TextError, read_text};
 
+pub(super) const ENDPOINT_CONFIGURATION: &str = "x-amazon-apigateway-endpoint-configuration";
 /// References from one to the next, before they are taken for a circle.
 const HOPS_MAX: usize = 32;
 
@@ -246,9 +247,12 @@ impl Document {
         servers.iter().find_map(variable).or_else(|| url_path(&servers.first()?.text_of("url")?))
     }
 
-    /// The first of `servers`, for what AWS reads there.
-    pub(super) fn first_server(&self) -> Option<Node<'_>> {
-        self.root().member("servers")?.items().into_iter().next()
+    /// AWS's extension about the API's own address: at the root, then at the first of `servers`. Either is read in all
+    /// versions.
+    pub(super) fn endpoint_configurations(&self) -> Vec<Node<'_>> {
+        let first = self.root().member("servers").and_then(|servers| servers.items().into_iter().next());
+        let places = [Some(self.root()), first];
+        places.into_iter().flatten().filter_map(|place| place.member(ENDPOINT_CONFIGURATION)).collect()
     }
 
     /// AWS looks at the first one.

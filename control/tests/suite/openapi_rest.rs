@@ -295,6 +295,37 @@ fn what_cannot_be_imported_is_named_by_place() {
     inside.client.refused(400, BAD, "Warnings found during import:\n\t", "POST", &target, &odd.to_string());
 }
 
+/// What one place says of the API's own address doesn't make another's unsaid.
+#[test]
+fn an_address_is_closed_wherever_that_is_said() {
+    let (_dir, inside) = start();
+    let extension = "x-amazon-apigateway-endpoint-configuration";
+    let mut document = json!({
+        "openapi": "3.0.1", "info": {"title": "t", "version": "1"}, "paths": {},
+        extension: {"disableExecuteApiEndpoint": true},
+        "servers": [{"url": "/", extension: {"ipAddressType": "ipv4"}}],
+    });
+    let send = |document: &Value, status| {
+        let v2 = json!({"body": document.to_string()}).to_string();
+        [
+            inside.client.expect(status, "POST", IMPORT, &document.to_string()),
+            inside.client.expect(status, "PUT", "/v2/apis", &v2),
+        ]
+    };
+    for made in send(&document, 201) {
+        assert_eq!(made.body["disableExecuteApiEndpoint"], true, "{made:?}");
+    }
+    document["servers"][0][extension]["disableExecuteApiEndpoint"] = false.into();
+    for made in send(&document, 201) {
+        assert_eq!(made.body["disableExecuteApiEndpoint"], false, "the server has the last word: {made:?}");
+    }
+    document["servers"][0][extension] = "closed".into();
+    for refused in send(&document, 400) {
+        let expected = format!("/servers/0/{extension}: an endpoint configuration has to be an object");
+        assert!(refused.message().contains(&expected), "{refused:?}");
+    }
+}
+
 /// A shop of many departments: every path with a model of its own, in YAML as people write it.
 fn shop(paths: usize) -> String {
     let mut text = "openapi: 3.0.1\ninfo:\n  title: shop\n  version: '1'\npaths:\n".to_owned();

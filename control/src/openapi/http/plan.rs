@@ -128,9 +128,7 @@ fn api(document: &Document, problems: &mut Problems) -> Value {
     if let Some(cors) = root.member("x-amazon-apigateway-cors") {
         insert(&mut api, "corsConfiguration", cors.value.clone());
     }
-    if let Some(disabled) = endpoint_disabled(document) {
-        insert(&mut api, "disableExecuteApiEndpoint", disabled.clone());
-    }
+    endpoint(document, &mut api, problems);
     api.into()
 }
 
@@ -145,12 +143,23 @@ pub fn tags_of_http(document: &Document) -> Map<String, Value> {
     tags.iter().filter_map(tag).collect()
 }
 
-/// AWS reads it at the first server, and at the root.
-fn endpoint_disabled(document: &Document) -> Option<&Value> {
-    let name = "x-amazon-apigateway-endpoint-configuration";
-    let of_server = document.first_server().and_then(|server| server.member(name));
-    let configuration = of_server.or_else(|| document.root().member(name))?;
-    Some(configuration.member("disableExecuteApiEndpoint")?.value)
+/// The first server has the last word.
+fn endpoint(document: &Document, api: &mut Map<String, Value>, problems: &mut Problems) {
+    for configuration in document.endpoint_configurations() {
+        if !configuration.value.is_object() {
+            problems.error(&configuration.place, "an endpoint configuration has to be an object");
+        }
+        for (name, member) in configuration.members() {
+            match name {
+                "disableExecuteApiEndpoint" => insert(api, name, member.value.clone()),
+                "types" | "vpcEndpointIds" => {
+                    problems.inform(&member.place, "REST APIs only have this member; it is left out");
+                }
+                "ipAddressType" => insert(api, name, member.value.clone()),
+                _ => problems.warn(&member.place, "the endpoint configuration has no such member here"),
+            }
+        }
+    }
 }
 
 pub(super) fn insert(members: &mut Map<String, Value>, name: &str, value: Value) {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::budget::{DocumentLimits, TooLarge};
+use super::budget::{Budget, DocumentLimits, TooLarge};
 use super::place::Place;
 use super::problems::Problems;
 use super::text::{TextError, read_text};
@@ -88,18 +88,28 @@ impl Document {
         Node { value: &self.root, place: Place::default() }
     }
 
-    /// What the node refers to, or the node.
+    /// What the node refers to, or the node; the inner error says what is wrong with the reference. A reference costs
+    /// what it repeats.
     ///
     /// # Errors
-    /// What is wrong with the reference.
-    pub(super) fn resolve<'d>(&'d self, node: &Node<'d>) -> Result<Node<'d>, String> {
+    /// When the budget is spent.
+    pub(super) fn resolve<'d>(
+        &'d self,
+        node: &Node<'d>,
+        budget: &mut Budget,
+    ) -> Result<Result<Node<'d>, String>, TooLarge> {
         let mut node = node.clone();
         for _ in 0..HOPS_MAX {
-            let Some(reference) = node.value.get("$ref") else { return Ok(node) };
-            let Some(pointer) = reference.as_str() else { return Err("$ref has to be text".to_owned()) };
-            node = self.find(pointer)?;
+            let Some(reference) = node.value.get("$ref") else { return Ok(Ok(node)) };
+            let Some(pointer) = reference.as_str() else { return Ok(Err("$ref has to be text".to_owned())) };
+            budget.spend_text(pointer)?;
+            node = match self.find(pointer) {
+                Ok(node) => node,
+                Err(why) => return Ok(Err(why)),
+            };
+            budget.repeat(node.value)?;
         }
-        Err("the reference leads in a circle, or through too many others".to_owned())
+        Ok(Err("the reference leads in a circle, or through too many others".to_owned()))
     }
 
     /// What `#/…` points to.

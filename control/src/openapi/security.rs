@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::budget::{Budget, TooLarge};
 use super::document::{Document, Node, Version};
 use super::operations::Operation;
 use super::problems::Problems;
@@ -40,17 +41,23 @@ pub(super) enum Scheme<'d> {
 /// All schemes by name, of which those with an authorizer become one.
 pub(super) type Schemes<'d> = BTreeMap<String, Scheme<'d>>;
 
-pub(super) fn schemes<'d>(document: &'d Document, problems: &mut Problems) -> Schemes<'d> {
+/// # Errors
+/// When the document unfolds to more than its limits.
+pub(super) fn schemes<'d>(
+    document: &'d Document,
+    budget: &mut Budget,
+    problems: &mut Problems,
+) -> Result<Schemes<'d>, TooLarge> {
     let mut schemes = Schemes::new();
     for (name, node) in all(document).iter().flat_map(Node::members) {
-        match document.resolve(&node) {
+        match document.resolve(&node, budget)? {
             Ok(node) => {
                 schemes.insert(name.to_owned(), classify(node));
             }
             Err(why) => problems.error(&node.place, why),
         }
     }
-    schemes
+    Ok(schemes)
 }
 
 fn all(document: &Document) -> Option<Node<'_>> {
@@ -82,17 +89,22 @@ fn classify(scheme: Node<'_>) -> Scheme<'_> {
 }
 
 /// What the operation asks for. `served` says whether it has an integration.
+///
+/// # Errors
+/// When the document unfolds to more than its limits: an operation repeats what it inherits.
 pub(super) fn protection(
     document: &Document,
     schemes: &Schemes<'_>,
     operation: &Operation<'_>,
     served: bool,
+    budget: &mut Budget,
     problems: &mut Problems,
-) -> Protection {
+) -> Result<Protection, TooLarge> {
     let own = operation.node.member("security");
     let inherited = own.is_none();
     let mut asked = Protection::default();
     if let Some(security) = own.or_else(|| document.root().member("security")) {
+        budget.repeat(security.value)?;
         for (name, scopes) in requirements(&security, problems) {
             add(&mut asked, schemes, name, &scopes, served, problems);
         }
@@ -104,7 +116,7 @@ pub(super) fn protection(
             "IAM and an authorizer can't both decide who may call an operation",
         );
     }
-    asked
+    Ok(asked)
 }
 
 /// What is listed, by scheme. `null` is an empty list of scopes; what isn't written as a requirement would protect

@@ -512,6 +512,11 @@ fn references_cannot_unfold_without_end() {
         "components": {"responses": {"R": {"description": "x".repeat(100_000)}}},
     });
     inside.client.refused(400, BAD, "(openapi_values_max)", "POST", IMPORT, &document.to_string());
+    for (what, document) in repeating() {
+        let answer = inside.client.call("POST", &format!("{IMPORT}&basepath=prepend"), &document.to_string());
+        let told = answer.status == 400 && answer.message().contains("(openapi_values_max)");
+        assert!(told, "{what}: {answer:?}");
+    }
     let circles = json!({
         "openapi": "3.0.1", "info": {"title": "t"},
         "paths": {
@@ -537,6 +542,92 @@ fn references_cannot_unfold_without_end() {
     let large = "x".repeat(2 << 20);
     let answer = inside.client.call("POST", IMPORT, &large);
     assert_eq!((answer.status, answer.error()), (413, "RequestEntityTooLargeException"));
+}
+
+/// Documents of which every operation repeats something large.
+fn repeating() -> Vec<(&'static str, Value)> {
+    let operations = |operation: Value| -> Value {
+        (0..300).map(|n| (format!("/p{n}"), json!({"get": operation}))).collect()
+    };
+    let document = |paths: Value, more: Value| {
+        let mut document =
+            json!({"openapi": "3.0.1", "info": {"title": "t", "version": "1"}, "paths": paths});
+        document.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+        document
+    };
+    let referring = || operations(json!({"x-amazon-apigateway-integration": {"$ref": "#/x-shared"}}));
+    let (long, none) = ("x".repeat(10_000), json!({}));
+    let scheme = json!({"type": "apiKey", "name": "Authorization", "in": "header", "x-amazon-apigateway-authorizer": {
+        "type": "cognito_user_pools", "providerARNs": ["arn:aws:cognito-idp:us-east-1:000000000000:userpool/p"],
+    }});
+    let responses: Value =
+        (0..300).map(|n| (format!("p{n}"), json!({"statusCode": n.to_string()}))).collect();
+    let paths: Value = (0..300).map(|n| (format!("/p{n}"), json!({"$ref": "#/x-shared"}))).collect();
+    let body = json!({"parameters": [{"in": "body", "name": "b", "schema": {"$ref": "#/definitions/M"}}]});
+    vec![
+        (
+            "scopes",
+            document(
+                operations(none.clone()),
+                json!({
+                    "security": [{"s": vec!["a"; 1_000]}], "components": {"securitySchemes": {"s": scheme}},
+                }),
+            ),
+        ),
+        (
+            "the name of a scheme",
+            document(
+                operations(none.clone()),
+                json!({
+                    "security": [{&long: []}], "components": {"securitySchemes": {&long: scheme}},
+                }),
+            ),
+        ),
+        (
+            "the name of a validator",
+            document(
+                operations(none.clone()),
+                json!({
+                    "x-amazon-apigateway-request-validator": long, "x-amazon-apigateway-request-validators": {&long: {}},
+                }),
+            ),
+        ),
+        (
+            "the responses of an integration",
+            document(referring(), json!({"x-shared": {"responses": responses}})),
+        ),
+        ("a member of an integration", document(referring(), json!({"x-shared": {"connectionType": long}}))),
+        (
+            "parameters",
+            document(
+                paths.clone(),
+                json!({"x-shared": {"get": {}, "parameters": vec![none.clone(); 1_000]}}),
+            ),
+        ),
+        (
+            "a reference",
+            document(
+                paths,
+                json!({
+                    "x-shared": {"get": {"parameters": [{"$ref": format!("#/{long}")}]}},
+                }),
+            ),
+        ),
+        (
+            "content types",
+            json!({
+                "swagger": "2.0", "info": {"title": "t"}, "consumes": [long], "paths": operations(body),
+                "definitions": {"M": {"type": "object"}},
+            }),
+        ),
+        (
+            "the base path",
+            json!({
+                "swagger": "2.0", "info": {"title": "t"}, "basePath": format!("/{}", "b".repeat(2_000)),
+                "paths": operations(none),
+            }),
+        ),
+    ]
 }
 
 fn hostile_yaml() -> String {

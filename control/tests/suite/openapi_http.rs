@@ -151,6 +151,42 @@ fn a_reimport_keeps_what_stays_the_same() {
     assert_eq!(integrations()["items"], json!([]));
 }
 
+#[test]
+fn what_quick_create_made_is_reimported_like_all_else() {
+    let (_dir, inside) = start();
+    let made = r#"{"name":"quick","protocolType":"HTTP","target":"http://127.0.0.1:3000/"}"#;
+    let id = inside.client.expect(201, "POST", "/v2/apis", made).text("apiId");
+    let target = format!("/v2/apis/{id}");
+    let items =
+        |name: &str| inside.client.expect(200, "GET", &format!("{target}/{name}"), "").body["items"].clone();
+    let (integrations, stages) = (items("integrations"), items("stages"));
+
+    // What the export says is what there is.
+    let exported = export(&inside, &id, "");
+    inside.client.expect(201, "PUT", &target, &body(&exported));
+    assert_eq!(items("integrations"), integrations);
+    assert_eq!(items("routes")[0]["apiGatewayManaged"], true);
+    inside.client.expect(200, "PATCH", &target, r#"{"target":"http://127.0.0.1:3001/","routeKey":"GET /a"}"#);
+    assert_eq!(route_keys(&inside, &id), ["GET /a"]);
+
+    let mut document = pets();
+    document["paths"].as_object_mut().expect("paths").remove("/planned");
+    inside.client.expect(201, "PUT", &target, &body(&document));
+    let sorted = |id: &str| {
+        let mut keys = route_keys(&inside, id);
+        keys.sort();
+        keys
+    };
+    let wanted = sorted(&inside.client.expect(201, "PUT", "/v2/apis", &body(&document)).text("apiId"));
+    assert_eq!(sorted(&id), wanted);
+    for part in ["routes", "integrations"] {
+        assert!(!items(part).to_string().contains("apiGatewayManaged"), "{part}: {}", items(part));
+    }
+    assert_eq!(items("stages")[0]["apiGatewayManaged"], stages[0]["apiGatewayManaged"]);
+    assert_eq!(inside.stage(&id, "$default").routes.len(), wanted.len(), "the stage follows");
+    inside.client.refused(400, BAD, "quick-created", "PATCH", &target, r#"{"target":"http://h"}"#);
+}
+
 /// Each document, and what is said of it.
 #[test]
 fn what_cannot_be_imported_is_named_by_place() {

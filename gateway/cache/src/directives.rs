@@ -29,9 +29,9 @@ impl CacheControl {
     /// Takes in one more line's value.
     pub fn read(&mut self, value: &[u8]) {
         let mut rest = value;
-        while let Some((name, argument, after)) = next_directive(rest) {
-            rest = after;
-            self.note(name, argument);
+        while let Some(directive) = next_directive(rest) {
+            rest = directive.after;
+            self.note(directive.name, directive.argument);
         }
     }
 
@@ -70,32 +70,49 @@ fn smaller(known: &mut Option<u64>, seconds: u64) {
     *known = Some(known.map_or(seconds, |known| known.min(seconds)));
 }
 
-/// The next of a list's directives, its argument without quotes, and what comes behind. Never longer than its input,
-/// whatever that is.
-fn next_directive(list: &[u8]) -> Option<(&[u8], Option<&[u8]>, &[u8])> {
+#[derive(Debug)]
+struct Directive<'l> {
+    name: &'l [u8],
+    /// Without quotes.
+    argument: Option<&'l [u8]>,
+    /// What of the list comes behind.
+    after: &'l [u8],
+}
+
+/// The next of a list's directives. Each is longer than nothing, so that a list ends.
+fn next_directive(list: &[u8]) -> Option<Directive<'_>> {
     let start = list.iter().position(|byte| !matches!(byte, b',' | b' ' | b'\t'))?;
     let list = &list[start..];
     let name_end = list.iter().position(|byte| matches!(byte, b'=' | b',')).unwrap_or(list.len());
     let name = list[..name_end].trim_ascii();
     let Some(argument) = list[name_end..].strip_prefix(b"=") else {
-        return Some((name, None, &list[name_end..]));
+        return Some(Directive { name, argument: None, after: &list[name_end..] });
     };
     let argument = argument.trim_ascii_start();
-    if let Some(quoted) = argument.strip_prefix(b"\"") {
-        let mut escaped = false;
-        let end = quoted.iter().position(|byte| {
-            let ends = *byte == b'"' && !escaped;
-            escaped = *byte == b'\\' && !escaped;
-            ends
-        });
-        // A quote that never ends hides what may stand behind it: nothing of the rest is known.
-        let end = end.unwrap_or(quoted.len());
-        let after = &quoted[end..];
-        let comma = after.iter().position(|byte| *byte == b',').unwrap_or(after.len());
-        return Some((name, Some(&quoted[..end]), &after[comma..]));
-    }
-    let end = argument.iter().position(|byte| *byte == b',').unwrap_or(argument.len());
-    Some((name, Some(argument[..end].trim_ascii()), &argument[end..]))
+    let (argument, after) = match argument.strip_prefix(b"\"") {
+        // What stands between a quote and the next comma belongs to nothing.
+        Some(quoted) => {
+            let (argument, after) = quoted.split_at(quote_end(quoted));
+            (argument, up_to_comma(after).1)
+        }
+        None => up_to_comma(argument),
+    };
+    Some(Directive { name, argument: Some(argument.trim_ascii()), after })
+}
+
+fn up_to_comma(text: &[u8]) -> (&[u8], &[u8]) {
+    text.split_at(text.iter().position(|byte| *byte == b',').unwrap_or(text.len()))
+}
+
+/// Where a quoted string ends that has begun. One that never does reaches to the end of the line.
+fn quote_end(quoted: &[u8]) -> usize {
+    let mut escaped = false;
+    let end = quoted.iter().position(|byte| {
+        let ends = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        ends
+    });
+    end.unwrap_or(quoted.len())
 }
 
 /// Delta-seconds (RFC 9111 1.2.2).

@@ -39,6 +39,7 @@ pub use lines::{merge, not_modified, split_lines};
 pub use range::{Part, Selection, select};
 pub use response::Response;
 pub use reuse::{Demand, Reuse, reuse};
-pub use store::{Fields, Found, Store, Variants};
+pub use shelf::Terms;
+pub use store::{Fields, Found, Store, Stored, Variants};
 pub use storing::{Mode, OriginRules, Refusal, TtlRules, Verdict, judge};
 pub use vary::{VARY_NAMES_MAX, Varies, Vary};

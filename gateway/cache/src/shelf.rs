@@ -8,28 +8,32 @@ use rustc_hash::FxHashMap;
 
 use crate::store::Places;
 
-/// Tags that were purged and may still be on something stored. Beyond, the whole stage is flushed.
-const PURGED_TAGS_MAX: usize = 1_024;
 /// Steps of the hand for one eviction; then it takes what it stands at. Bounds the time that a store may take.
 const HAND_STEPS_MAX: usize = 64;
+
+/// What a stage may have, and what of it is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    pub bytes_max: u64,
+    /// Grows with each flush and purge.
+    pub generation: u64,
+    /// What was asked for under an older generation is gone.
+    pub flushed_before: u64,
+}
 
 /// One stage's part of the store.
 #[derive(Debug)]
 pub(crate) struct Shelf {
     /// Never given twice: what was put in under another number is no longer found.
     pub(crate) number: u64,
-    /// The stage's flush generation.
-    pub(crate) generation: u64,
+    pub(crate) terms: Terms,
     pub(crate) bytes: u64,
-    pub(crate) bytes_max: u64,
     pub(crate) count: usize,
     newest: Option<u32>,
     oldest: Option<u32>,
     hand: Option<u32>,
-    /// Tag's hash to the sequence number that the store had reached when it was purged.
-    purged: FxHashMap<u64, u64>,
-    /// Purges before this sequence number are forgotten when the sweep that is going on ends.
-    swept_from: Option<u64>,
+    /// Tag's hash to the generation that outlived its purge.
+    purges: FxHashMap<u64, u64>,
 }
 
 /// A place's neighbours on its shelf.
@@ -42,19 +46,19 @@ pub(crate) struct Links {
 }
 
 impl Shelf {
-    pub(crate) fn new(number: u64, generation: u64, bytes_max: u64) -> Self {
-        Self {
-            number,
-            generation,
-            bytes: 0,
-            bytes_max,
-            count: 0,
-            newest: None,
-            oldest: None,
-            hand: None,
-            purged: FxHashMap::default(),
-            swept_from: None,
-        }
+    pub(crate) fn new(number: u64, terms: Terms, purges: FxHashMap<u64, u64>) -> Self {
+        Self { number, terms, bytes: 0, count: 0, newest: None, oldest: None, hand: None, purges }
+    }
+
+    /// Whether something that is here may still be found under newer terms.
+    pub(crate) fn goes_on(&self, terms: &Terms) -> bool {
+        self.terms.generation <= terms.generation && terms.flushed_before <= self.terms.generation
+    }
+
+    /// Takes over newer terms. What is above a smaller bound goes when room is made.
+    pub(crate) fn agree(&mut self, terms: &Terms, purges: FxHashMap<u64, u64>) {
+        self.terms = *terms;
+        self.purges = purges;
     }
 
     /// Puts a place in front.
@@ -100,28 +104,9 @@ impl Shelf {
         Some(at)
     }
 
-    /// Notes a purge at a sequence number; false if there were too many to remember.
-    pub(crate) fn purge(&mut self, tag: u64, sequence: u64) -> bool {
-        if self.purged.len() >= PURGED_TAGS_MAX && !self.purged.contains_key(&tag) {
-            return false;
-        }
-        self.purged.insert(tag, sequence);
-        true
-    }
-
-    /// Whether something that was put in at a sequence number has a tag that was purged since.
-    pub(crate) fn has_purged(&self, tags: &[u64], sequence: u64) -> bool {
-        !self.purged.is_empty()
-            && tags.iter().any(|tag| self.purged.get(tag).is_some_and(|purged| *purged > sequence))
-    }
-
-    /// A round of the sweep begins, which will see everything that is stored now.
-    pub(crate) fn begin_round(&mut self, sequence: u64) {
-        if let Some(swept_from) = self.swept_from.take() {
-            self.purged.retain(|_, purged| *purged > swept_from);
-        }
-        if !self.purged.is_empty() {
-            self.swept_from = Some(sequence);
-        }
+    /// Whether something that was asked for under a generation has a tag that was purged since.
+    pub(crate) fn has_purged(&self, tags: &[u64], generation: u64) -> bool {
+        !self.purges.is_empty()
+            && tags.iter().any(|tag| self.purges.get(tag).is_some_and(|before| generation < *before))
     }
 }

@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 
 use crate::index::{Index, Slot};
 use crate::response::Response;
-use crate::shelf::{Links, Shelf};
+use crate::shelf::{Links, Shelf, Terms};
 use crate::vary::Vary;
 
 /// What the store itself needs for one response: its place, its slot in the index and in the index's table, and what
@@ -45,6 +45,16 @@ pub struct Variants {
 /// Calls back with each value that a request has of a field.
 pub type Fields<'f> = &'f dyn Fn(&[u8], &mut dyn FnMut(&[u8]));
 
+/// A response that is to be stored.
+#[derive(Debug)]
+pub struct Stored {
+    pub response: Rc<Response>,
+    /// Of its stage, as it was when the origin was asked.
+    pub generation: u64,
+    pub now_ms: u64,
+    pub until_ms: u64,
+}
+
 /// One core's responses.
 #[derive(Debug)]
 pub struct Store {
@@ -52,9 +62,8 @@ pub struct Store {
     index: Index,
     places: Places,
     shelves: FxHashMap<u32, Shelf>,
+    /// How many shelves and variants there have been.
     numbers: u64,
-    /// Counts what was put in and purged.
-    sequence: u64,
     cursor: usize,
     evicted: u64,
 }
@@ -73,7 +82,7 @@ struct Place {
     stage: u32,
     /// The shelf's.
     number: u64,
-    sequence: u64,
+    generation: u64,
     weight: u64,
     until_ms: u64,
     links: Links,
@@ -91,7 +100,6 @@ impl Store {
             places: Places::default(),
             shelves: FxHashMap::default(),
             numbers: 0,
-            sequence: 0,
             cursor: 0,
             evicted: 0,
         }
@@ -125,46 +133,33 @@ impl Store {
         std::mem::take(&mut self.evicted)
     }
 
-    /// Makes a stage's responses those of a flush generation, within a bound: a generation that isn't the one known
-    /// is a flush. To be called before a stage's keys are looked up or stored; takes a moment if nothing is new.
-    pub fn open(&mut self, stage: u32, generation: u64, bytes_max: u64) {
+    /// What a tag is known by here.
+    #[must_use]
+    pub fn tag(&self, text: &[u8]) -> u64 {
+        self.hasher.hash_one(text)
+    }
+
+    /// Makes a stage's bounds, flushes and purges known; what they are for isn't found from now on. Generations only
+    /// grow: with a smaller one it is another stage, which begins with nothing.
+    pub fn open<'p>(&mut self, stage: u32, terms: &Terms, purges: impl IntoIterator<Item = (&'p [u8], u64)>) {
+        let purges = purges.into_iter().map(|(tag, before)| (self.hasher.hash_one(tag), before)).collect();
         match self.shelves.get_mut(&stage) {
-            Some(shelf) if shelf.generation == generation => shelf.bytes_max = bytes_max,
-            _ => self.renew(stage, generation, bytes_max),
+            Some(shelf) if shelf.goes_on(terms) => shelf.agree(terms, purges),
+            _ => {
+                self.numbers += 1;
+                self.shelves.insert(stage, Shelf::new(self.numbers, *terms, purges));
+            }
         }
     }
 
-    /// Nothing of the stage is found from now on.
-    pub fn flush(&mut self, stage: u32) {
-        if let Some(shelf) = self.shelves.get(&stage) {
-            self.renew(stage, shelf.generation, shelf.bytes_max);
-        }
-    }
-
-    /// The stage is gone.
-    pub fn close(&mut self, stage: u32) {
-        self.shelves.remove(&stage);
-    }
-
-    fn renew(&mut self, stage: u32, generation: u64, bytes_max: u64) {
-        self.numbers += 1;
-        self.shelves.insert(stage, Shelf::new(self.numbers, generation, bytes_max));
-    }
-
-    /// None of the stage's responses with one of these tags is found from now on.
-    pub fn purge(&mut self, stage: u32, tags: impl IntoIterator<Item = u64>) {
-        let Some(shelf) = self.shelves.get_mut(&stage) else { return };
-        self.sequence += 1;
-        let sequence = self.sequence;
-        if !tags.into_iter().all(|tag| shelf.purge(tag, sequence)) {
-            self.flush(stage);
-        }
+    /// Stages that `is_kept` doesn't know are gone.
+    pub fn close(&mut self, is_kept: impl Fn(u32) -> bool) {
+        self.shelves.retain(|stage, _| is_kept(*stage));
     }
 
     /// What lies at a key.
     pub fn find(&mut self, stage: u32, key: &[u8], now_ms: u64) -> Option<Found> {
-        let hash = self.hasher.hash_one(key);
-        let at = self.index.find(hash)?;
+        let at = self.index.find(self.hash(stage, key))?;
         let shelf = self.shelves.get(&stage)?;
         let place = self.places.at(at)?;
         if place.stage != stage || place.number != shelf.number || *place.key != *key {
@@ -202,43 +197,49 @@ impl Store {
         stage: u32,
         key: &mut Vec<u8>,
         vary: Option<Vary>,
-        response: Rc<Response>,
-        (now_ms, until_ms): (u64, u64),
+        stored: Stored,
         fields: Fields<'_>,
     ) -> bool {
+        let Stored { response, generation, now_ms, until_ms } = stored;
+        if self.shelves.get(&stage).is_none_or(|shelf| generation < shelf.terms.flushed_before) {
+            return false;
+        }
         if let Some(vary) = vary {
             let known = match self.find(stage, key, now_ms) {
                 Some(Found::Varies(known)) if known.vary == vary => Some(known),
                 _ => None,
             };
-            let number = known.as_ref().map_or(self.sequence, |known| known.number);
+            self.numbers += 1;
+            let number = known.as_ref().map_or(self.numbers, |known| known.number);
             // It lasts as long as the longest of them.
             let until_ms = known.as_ref().map_or(until_ms, |known| known.until_ms.max(until_ms));
             let variants = match known {
                 Some(known) if known.until_ms == until_ms => known,
                 _ => Rc::new(Variants { vary, number, until_ms }),
             };
-            if !self.insert(stage, key, Found::Varies(Rc::clone(&variants)), until_ms) {
+            let found = Found::Varies(Rc::clone(&variants));
+            // Itself never outdated by a flush: what lies behind it is.
+            if !self.insert(stage, key, found, (u64::MAX, until_ms)) {
                 return false;
             }
             variants.extend_key(key, fields);
         }
-        self.insert(stage, key, Found::Response(response), until_ms)
+        self.insert(stage, key, Found::Response(response), (generation, until_ms))
     }
 
     /// Remembers that what is fetched for a key can't be stored, unless something else is known of it.
     pub fn insert_pass(&mut self, stage: u32, key: &[u8], now_ms: u64, until_ms: u64) {
         if self.find(stage, key, now_ms).is_none() {
-            self.insert(stage, key, Found::Pass, until_ms);
+            self.insert(stage, key, Found::Pass, (u64::MAX, until_ms));
         }
     }
 
     /// Keeps what is found at a key until `until_ms`, in the place of what was there. False if there is no room.
-    fn insert(&mut self, stage: u32, key: &[u8], found: Found, until_ms: u64) -> bool {
+    fn insert(&mut self, stage: u32, key: &[u8], found: Found, (generation, until_ms): (u64, u64)) -> bool {
         let weight = OVERHEAD_BYTES + key.len() as u64 + found.weight();
         let Some(shelf) = self.shelves.get(&stage) else { return false };
-        let (number, bytes_max) = (shelf.number, shelf.bytes_max);
-        let hash = self.hasher.hash_one(key);
+        let (number, bytes_max) = (shelf.number, shelf.terms.bytes_max);
+        let hash = self.hash(stage, key);
         if weight > bytes_max || weight > self.index.capacity() {
             self.remove(stage, key);
             return false;
@@ -251,13 +252,12 @@ impl Store {
         if self.places.places.capacity() == 0 {
             self.reserve();
         }
-        self.sequence += 1;
         let place = Place {
             key: key.into(),
             hash,
             stage,
             number,
-            sequence: self.sequence,
+            generation,
             weight,
             until_ms,
             links: Links::default(),
@@ -279,7 +279,7 @@ impl Store {
 
     /// Nothing lies at the key any more, none of several either if it is their primary one.
     pub fn remove(&mut self, stage: u32, key: &[u8]) {
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hash(stage, key);
         let Some(at) = self.index.peek(hash) else { return };
         if self.places.at(at).is_some_and(|place| place.stage == stage && *place.key == *key) {
             self.give_up(at);
@@ -291,10 +291,6 @@ impl Store {
         for _ in 0..places_max.min(self.places.places.len()) {
             if self.cursor >= self.places.places.len() {
                 self.cursor = 0;
-            }
-            if self.cursor == 0 {
-                let sequence = self.sequence;
-                self.shelves.values_mut().for_each(|shelf| shelf.begin_round(sequence));
             }
             let at = self.cursor as u32;
             self.cursor += 1;
@@ -309,10 +305,14 @@ impl Store {
         }
     }
 
+    fn hash(&self, stage: u32, key: &[u8]) -> u64 {
+        self.hasher.hash_one((stage, key))
+    }
+
     fn make_room(&mut self, stage: u32, weight: u64) -> bool {
         for _ in 0..EVICTIONS_MAX {
             let Some(shelf) = self.shelves.get_mut(&stage) else { return false };
-            if shelf.bytes + weight <= shelf.bytes_max {
+            if shelf.bytes + weight <= shelf.terms.bytes_max {
                 return true;
             }
             let Some(victim) = shelf.victim(&mut self.places) else { return false };
@@ -377,7 +377,8 @@ impl Places {
 impl Place {
     fn is_over(&self, shelf: &Shelf, now_ms: u64) -> bool {
         self.until_ms <= now_ms
-            || matches!(&self.found, Found::Response(response) if shelf.has_purged(&response.tags, self.sequence))
+            || self.generation < shelf.terms.flushed_before
+            || matches!(&self.found, Found::Response(response) if shelf.has_purged(&response.tags, self.generation))
     }
 }
 

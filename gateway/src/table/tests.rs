@@ -32,7 +32,7 @@ impl StageServices for Services {
     }
 }
 
-fn stage(api_id: &str, protocol: Protocol, name: &str, routes: &[&str]) -> Unit {
+pub(super) fn stage(api_id: &str, protocol: Protocol, name: &str, routes: &[&str]) -> Unit {
     Unit::Stage(stage_of(api_id, protocol, name, routes))
 }
 
@@ -77,7 +77,7 @@ pub(super) fn stage_of(api_id: &str, protocol: Protocol, name: &str, routes: &[&
     }
 }
 
-fn account(domains: Vec<Domain>) -> Unit {
+pub(super) fn account(domains: Vec<Domain>) -> Unit {
     Unit::Account(AccountUnit {
         account_id: "000000000000".into(),
         region: "us-east-1".into(),
@@ -107,7 +107,7 @@ fn hashed(units: Vec<Unit>) -> Vec<(UnitHash, Arc<Unit>)> {
     units.into_iter().map(named).collect()
 }
 
-fn table(units: Vec<Unit>) -> Table {
+pub(super) fn table(units: Vec<Unit>) -> Table {
     compiler().compile(1, &hashed(units), &mut Services::default()).expect("a sound snapshot")
 }
 

@@ -29,6 +29,8 @@ pub struct Settings {
     pub body_bytes_max: usize,
     /// From a management request's head to the end of its body.
     pub body_timeout_ms: u64,
+    /// Parameters of a management request that is a form, of its query and body together.
+    pub form_parameters_max: usize,
     /// How long open management requests may take to end once control is told to stop.
     pub shutdown_timeout_ms: u64,
     /// Where trust stores of domain names may be read from; without one, domain names can have none.
@@ -78,6 +80,8 @@ pub struct Account {
     pub endpoint_suffix: String,
     /// The port of the data plane in the `apiEndpoint` that callers are told.
     pub endpoint_port: u16,
+    /// Likewise, of WebSocket APIs over TLS; without one they are told the plain port.
+    pub endpoint_tls_port: Option<u16>,
 }
 
 /// Where certificates are requested, and how patiently.

@@ -6,8 +6,8 @@ use std::path::Path;
 use turnpike_snapshot::{
     AccessLog, AccountUnit, Balancing, Canary, CircuitBreaker, Domain, DomainTls, Endpoint, HeaderCondition,
     HeaderMatch, HealthCheck, HttpProxy, HttpVersion, Integration, IntegrationKind, Mapping, OutlierEjection,
-    Probe, Protocol, RetryPolicy, Route, RoutingRule, Scheme, StageUnit, Target, TargetGroupUnit, TargetPart,
-    TlsVersion, Unit, UpstreamTls,
+    Probe, Protocol, RetryPolicy, Route, RouteSettings, RoutingRule, Scheme, StageUnit, Target,
+    TargetGroupUnit, TargetPart, TlsVersion, Unit, UpstreamTls,
 };
 
 /// The region of every test's account.
@@ -58,6 +58,7 @@ pub fn account(domains: &[(&str, &[Mapped<'_>])]) -> Unit {
         endpoint_suffix: ENDPOINT_SUFFIX.to_owned(),
         domains: domains.iter().map(domain).collect(),
         acme_challenges: Vec::new(),
+        throttle: None,
     })
 }
 
@@ -147,6 +148,7 @@ impl StageBuilder {
                 integrations: Vec::new(),
                 routes: Vec::new(),
                 canary: None,
+                cache: None,
             },
         }
     }
@@ -276,6 +278,7 @@ impl StageBuilder {
             path: path.to_owned(),
             id: format!("r{number}"),
             integration: u32::try_from(number).expect("few routes"),
+            settings: RouteSettings::default(),
         });
         self
     }

@@ -128,6 +128,10 @@ impl From<StoreError> for ApiError {
             StoreError::Unreachable { .. }
             | StoreError::Slow(_)
             | StoreError::Busy(_)
+            | StoreError::DiskFull(_)
+            | StoreError::DiskFailed(_)
+            | StoreError::ReadOnly(_)
+            | StoreError::Undone
             | StoreError::TakenOver { .. } => {
                 Self { status: 503, code: "ServiceUnavailableException", message: error.to_string() }
             }

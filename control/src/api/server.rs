@@ -245,7 +245,9 @@ async fn answer_query(
     service: QueryService,
     body: &[u8],
 ) -> Result<Answer, ApiError> {
-    let action = iam::Action::of(service, iam::Form::parse(incoming.query(), body)?)?;
+    let parameters_max = api.control.settings().form_parameters_max;
+    let form = iam::Form::parse(incoming.query(), body, parameters_max)?;
+    let action = iam::Action::of(service, form)?;
     let tags = action.request_tags();
     let (caller, asked) = (Arc::new(caller), action.clone());
     let by = Arc::clone(&caller);

@@ -119,6 +119,9 @@ pub(super) struct LowArgs {
     /// [default: 8080]
     #[arg(help_heading = ACCOUNT, long, env = "TURNPIKE_CONTROL_ENDPOINT_PORT", value_name = "PORT")]
     pub(super) endpoint_port: Option<u16>,
+    /// The same of WebSocket APIs, which are called over TLS; 0 if the gateways have no HTTPS [default: 8443]
+    #[arg(help_heading = ACCOUNT, long, env = "TURNPIKE_CONTROL_ENDPOINT_TLS_PORT", value_name = "PORT")]
+    pub(super) endpoint_tls_port: Option<u16>,
 
     /// How many seconds a caller's clock may be off [default: 900]
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_CLOCK_SKEW_S_MAX", value_name = "S")]
@@ -139,6 +142,9 @@ pub(super) struct LowArgs {
     /// For a management request's body to arrive; 408 after it [default: 30000]
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_BODY_TIMEOUT_MS", value_name = "MS")]
     pub(super) body_timeout_ms: Option<u64>,
+    /// Parameters of a call of IAM's or STS's; 400 above it [default: 1000]
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_FORM_PARAMETERS_MAX", value_name = "PARAMETERS")]
+    pub(super) form_parameters_max: Option<usize>,
     /// For open management requests to end once the process is told to stop [default: 10000]
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_SHUTDOWN_TIMEOUT_MS", value_name = "MS")]
     pub(super) shutdown_timeout_ms: Option<u64>,
@@ -356,9 +362,9 @@ impl LowArgs {
     pub(super) fn or(self, file: Self) -> Self {
         first_of!(self, file, {
             listen data_dir store store_connections_max store_timeout_ms store_statement_timeout_ms
-            publish_socket account_id region endpoint_suffix endpoint_port clock_skew_s_max
+            publish_socket account_id region endpoint_suffix endpoint_port endpoint_tls_port clock_skew_s_max
             connections_max idle_timeout_ms head_timeout_ms
-            body_bytes_max body_timeout_ms shutdown_timeout_ms request_log apis_max routes_per_api_max
+            body_bytes_max body_timeout_ms form_parameters_max shutdown_timeout_ms request_log apis_max routes_per_api_max
             integrations_per_api_max resources_per_api_max stages_per_api_max deployments_per_api_max
             authorizers_per_api_max models_per_api_max request_validators_per_api_max
             documentation_parts_per_api_max documentation_versions_per_api_max

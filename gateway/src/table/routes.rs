@@ -1,7 +1,8 @@
 //! A stage's routes on matchit.
 //!
 //! One router a method, with the ANY routes among the method's own, so that the method takes part in the
-//! match: `POST /pets/5` beside `GET /pets/{id}` doesn't hide the latter from a GET of that path.
+//! match: `POST /pets/5` beside `GET /pets/{id}` doesn't hide the latter from a GET of that path. ANY stands for seven
+//! methods, as in AWS; nothing but `$default` takes another, such as `get` or `PROPFIND`.
 //!
 //! REST APIs prefer, segment by segment, static before variable before greedy, which is matchit's order.
 //! HTTP APIs prefer any full match over any greedy one, so their greedy routes stand in routers of their own,
@@ -28,7 +29,7 @@ pub(crate) struct Routes {
     trim_slash: bool,
     /// The methods that some route names.
     methods: Vec<(SmolStr, MethodRoutes)>,
-    /// For all other methods.
+    /// For all other methods that ANY stands for.
     any: MethodRoutes,
     default: Option<Leaf>,
 }
@@ -114,7 +115,7 @@ impl Routes {
         for (unit, leaf) in leaves(units).filter(|(unit, _)| unit.method == ANY && unit.path != DEFAULT_ROUTE)
         {
             let mut wanted = ("", shape(&unit.path));
-            for (method, own) in &mut self.methods {
+            for (method, own) in self.methods.iter_mut().filter(|(method, _)| is_any(method)) {
                 // The path's shape is made once and borrowed by each look.
                 wanted.0 = method;
                 if !taken.contains(&wanted) {
@@ -126,8 +127,10 @@ impl Routes {
     }
 
     pub(crate) fn look_up<'t, 'p>(&'t self, method: &str, path: &'p str) -> Option<Matched<'t, 'p>> {
-        let own = self.methods.iter().find(|(known, _)| *known == method).map_or(&self.any, |(_, own)| own);
-        let matched = own.at(&self.routes, path).or_else(|| own.at(&self.routes, self.trimmed(path)?));
+        let named = self.methods.iter().find(|(known, _)| *known == method).map(|(_, own)| own);
+        let own = named.or_else(|| is_any(method).then_some(&self.any));
+        let matched = own
+            .and_then(|own| own.at(&self.routes, path).or_else(|| own.at(&self.routes, self.trimmed(path)?)));
         let (leaf, variables) = match matched {
             Some(matched) => (*matched.value, Some(matched.params)),
             None => (self.default?, None),
@@ -172,6 +175,11 @@ impl MethodRoutes {
         let under = || if self.under.is_empty() { None } else { self.under.get(first_segment(path)) };
         under().and_then(|router| router.at(path).ok()).or_else(|| self.first.at(path).ok()).or_else(greedy)
     }
+}
+
+/// Methods are case-sensitive (RFC 9110 9.1).
+fn is_any(method: &str) -> bool {
+    matches!(method, "GET" | "POST" | "PUT" | "DELETE" | "OPTIONS" | "HEAD" | "PATCH")
 }
 
 fn leaves(units: &[turnpike_snapshot::Route]) -> impl Iterator<Item = (&turnpike_snapshot::Route, Leaf)> {

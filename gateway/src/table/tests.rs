@@ -321,6 +321,18 @@ fn an_any_route_is_left_out_only_where_a_method_has_its_own_route_on_that_path()
     assert!(error.to_string().contains("stage s of API a1"), "{error}");
 }
 
+/// Held against each other one by one, these would take a quarter of an hour.
+#[test]
+fn an_api_may_have_very_many_any_routes() {
+    let routes = |at: usize| [format!("ANY /a/{at}/{{id}}"), format!("GET /a/{at}/{{other}}/b")];
+    let mut routes: Vec<String> = (0..20_000).flat_map(routes).collect();
+    routes.push("GET /a/7/{own}".to_owned());
+    let table = one_stage(Protocol::Rest, &routes.iter().map(String::as_str).collect::<Vec<_>>());
+    for (path, expected) in [("/a/7/x", "GET /a/7/{own}"), ("/a/19999/x", "ANY /a/19999/{id}")] {
+        assert_eq!(looked_up(&table, "GET", path).as_deref(), Some(expected), "{path}");
+    }
+}
+
 #[test]
 fn any_stands_for_seven_methods_and_the_default_route_for_all() {
     let with_default = ["GET /a", "ANY /a", "ANY /{all+}", "$default"];

@@ -248,6 +248,43 @@ fn what_cannot_be_imported_is_named_by_place() {
 }
 
 /// What the API is, by what it leads to instead of ids.
+/// Slips of the pen that YAML makes easy: none of them may leave the operation open.
+#[test]
+fn a_requirement_that_is_not_one_is_an_error() {
+    let (_dir, inside) = start();
+    let document = |security: &Value| {
+        json!({
+            "openapi": "3.0.1", "info": {"title": "t", "version": "1"},
+            "paths": {"/a": {"get": {"security": security, "x-amazon-apigateway-integration": {
+                "type": "http_proxy", "httpMethod": "GET", "uri": "http://127.0.0.1:3000/", "payloadFormatVersion": "1.0",
+            }}}},
+            "components": {"securitySchemes": {"auth": {"type": "oauth2", "flows": {}, "x-amazon-apigateway-authorizer": {
+                "type": "jwt", "identitySource": "$request.header.Authorization",
+                "jwtConfiguration": {"issuer": "https://issuer.example", "audience": ["a"]},
+            }}}},
+        })
+    };
+    for (security, place, expected) in [
+        (json!({"auth": []}), "", "security has to be a list"),
+        (json!("auth"), "", "security has to be a list"),
+        (json!(["auth"]), "/0", "a security requirement has to be an object"),
+        (json!([[{"auth": []}]]), "/0", "a security requirement has to be an object"),
+        (json!([null]), "/0", "a security requirement has to be an object"),
+        (json!([{"auth": "read"}]), "/0/auth", "a list of texts"),
+        (json!([{"auth": [{"read": 1}]}]), "/0/auth", "a list of texts"),
+    ] {
+        let told = inside.client.expect(400, "PUT", "/v2/apis", &body(&document(&security)));
+        let message = told.message();
+        assert!(message.contains(&format!("/paths/~1a/get/security{place}: ")), "{security}: {message}");
+        assert!(message.contains(expected), "{security}: {message}");
+    }
+    let nothing_said = document(&json!([{"auth": null}]));
+    let id =
+        inside.client.expect(201, "PUT", "/v2/apis?failOnWarnings=true", &body(&nothing_said)).text("apiId");
+    let routes = inside.client.expect(200, "GET", &format!("/v2/apis/{id}/routes"), "").body;
+    assert_eq!(routes["items"][0]["authorizationType"], "JWT", "{routes}");
+}
+
 fn picture(inside: &Inside, id: &str) -> Value {
     let list = |name: &str| {
         let target = format!("/v2/apis/{id}/{name}?maxResults=500");

@@ -106,7 +106,8 @@ impl Bucket {
 
     fn room_for_one_us(&self, now_us: u64) -> u64 {
         match self.rate.burst_tokens().checked_sub(self.outstanding) {
-            None | Some(0) => now_us + HOME_US,
+            // Spent or returned before long; spent, the next comes after this.
+            None | Some(0) => now_us.saturating_add(self.rate.refill_us(TOKEN)),
             Some(left) => {
                 let falls = self.spent(now_us).saturating_sub(u128::from(left - 1) * TOKEN);
                 now_us.saturating_add(self.rate.refill_us(falls))
@@ -126,5 +127,121 @@ impl Bucket {
     fn advance(&mut self, now_us: u64) {
         self.spent = self.spent(now_us);
         self.spent_as_of_us = self.spent_as_of_us.max(now_us);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: u64 = 1_000_000;
+
+    fn bucket(tokens_per_s: f64, burst: u32) -> Bucket {
+        Bucket::full(Limit { id: LimitId(1), rate: Rate::new(tokens_per_s, burst) }, 1)
+    }
+
+    fn spend(bucket: &mut Bucket, tokens: u32, at_us: u64) {
+        bucket.lease(tokens);
+        bucket.spend(tokens, at_us);
+    }
+
+    #[test]
+    fn tokens_come_back_at_the_rate_and_not_before() {
+        // Rate, burst, spent at 10 s; room at a time after it.
+        for (rate, burst, spent, after_us, room) in [
+            (1.0, 5, 5, 0, 0),
+            (1.0, 5, 5, S - 1, 0),
+            (1.0, 5, 5, S, 1),
+            (1.0, 5, 5, 5 * S - 1, 4),
+            (1.0, 5, 5, 500 * S, 5),
+            (0.5, 1, 1, 2 * S - 1, 0),
+            (0.5, 1, 1, 2 * S, 1),
+            (3.0, 10, 4, S / 3, 6),
+            (3.0, 10, 4, S / 3 + 1, 7),
+            (1_000_000.0, u32::MAX, u32::MAX, 1, 1),
+            (1_000_000.0, u32::MAX, u32::MAX, 5_000 * S, u32::MAX),
+            (f64::MAX, 1, 1, 1, 1),
+            (0.0, 5, 0, S, 0),
+            (5.0, 0, 0, S, 0),
+        ] {
+            let mut bucket = bucket(rate, burst);
+            spend(&mut bucket, spent, 10 * S);
+            assert_eq!(bucket.room(10 * S + after_us), room, "{rate} {burst} {spent} {after_us}");
+        }
+    }
+
+    #[test]
+    fn a_day_of_thirds_drifts_by_nothing() {
+        let mut bucket = bucket(1.0 / 3.0, 1);
+        let every_us = 3 * S + 4;
+        for turn in 0..28_800 {
+            assert_eq!(bucket.room(turn * every_us), 1);
+            spend(&mut bucket, 1, turn * every_us);
+            assert_eq!(bucket.room((turn + 1) * every_us - 1), 0, "0.333333 a second, to the microsecond");
+        }
+    }
+
+    #[test]
+    fn what_is_away_isnt_there_twice() {
+        let mut bucket = bucket(1.0, 5);
+        bucket.lease(3);
+        assert_eq!((bucket.room(0), bucket.room(100 * S)), (2, 2));
+        bucket.take_back(1);
+        assert_eq!(bucket.room(0), 3);
+        bucket.spend(2, 5 * S);
+        assert_eq!((bucket.room(5 * S), bucket.room(7 * S), bucket.is_full(7 * S - 1)), (3, 5, false));
+        assert!(bucket.is_full(7 * S));
+    }
+
+    #[test]
+    fn a_late_report_costs_no_refill_and_makes_none() {
+        let mut late = bucket(1.0, 5);
+        late.lease(5);
+        late.spend(5, 2 * S);
+        assert_eq!(late.room(4 * S), 2);
+        // Overtaken by a later one: as if both had been at the later time, at worst.
+        let mut overtaken = bucket(1.0, 5);
+        overtaken.lease(4);
+        overtaken.spend(2, 10 * S);
+        overtaken.spend(2, 8 * S);
+        assert_eq!((overtaken.room(10 * S), overtaken.room(12 * S)), (1, 3));
+    }
+
+    #[test]
+    fn a_change_keeps_what_is_spent() {
+        // Burst before and after, spent; room at once, and a second later at 10 a second.
+        for (before, after, spent, room, later) in
+            [(100, 200, 100, 100, 110), (200, 100, 200, 0, 0), (200, 100, 50, 50, 60), (10, 10, 10, 0, 10)]
+        {
+            let mut bucket = bucket(1.0, before);
+            spend(&mut bucket, spent, 0);
+            bucket.adopt(Rate::new(10.0, after), 2, 0);
+            assert_eq!((bucket.room(0), bucket.room(S)), (room, later), "{before} {after} {spent}");
+        }
+        let mut bucket = bucket(1.0, 10);
+        bucket.adopt(Rate::new(1.0, 20), 1, 0);
+        assert_eq!(bucket.room(0), 10, "it isn't newer");
+    }
+
+    #[test]
+    fn an_empty_bucket_says_when_to_come_back() {
+        // Rate, burst, spent and away; how long.
+        for (rate, burst, spent, away, after_us) in [
+            (1.0, 5, 5, 0, S),
+            (1.0, 1, 1, 0, S),
+            // What is away may come home.
+            (1.0, 5, 4, 1, 10_000),
+            (100.0, 5, 0, 5, 10_000),
+            (1_000.0, 1, 0, 1, 1_000),
+            // In batches: a quarter of the burst, a millisecond at most.
+            (1_000_000.0, 100, 100, 0, 25),
+            (1_000_000.0, 1_000_000, 1_000_000, 0, 1_000),
+        ] {
+            let mut bucket = bucket(rate, burst);
+            spend(&mut bucket, spent, 0);
+            bucket.lease(away);
+            assert_eq!(bucket.empty_until_us(0), after_us, "{rate} {burst} {spent} {away}");
+        }
+        assert_eq!(bucket(0.0, 5).empty_until_us(7), u64::MAX);
     }
 }

@@ -404,3 +404,6 @@ impl Leases {
         self.free.push(slot);
     }
 }
+
+#[cfg(test)]
+mod tests;

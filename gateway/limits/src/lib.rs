@@ -7,8 +7,9 @@
 //! `admitted <= burst + rate * window`
 //!
 //! which `bucket.rs` proves and `tests/simulation` replays. What is given up for it: a token that is on its way to a
-//! shard can't be spent elsewhere meanwhile. With `d` from a grant to its use, a bucket under more load than it
-//! allows yields its whole rate where `burst >= rate * d + 1`, and `burst / d` tokens a second below that.
+//! shard can't be spent elsewhere meanwhile, and refills only once it was. With `d` from a shard to the authority and
+//! back, a bucket that more is asked of than it allows yields its whole rate where `burst >= rate * d + 1`, and
+//! below that about the share `burst / (rate * d + 1)` of it: half of 10,000 a second with a burst of 1 over 100 us.
 //!
 //! Time is microseconds on one monotonic clock that all of them read, passed in. The caller carries [`Report`]s from
 //! [`Leases::poll_report`] to [`Limiter::handle`] and [`Answer`]s from there to [`Leases::handle_answer`]; each

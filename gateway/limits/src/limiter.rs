@@ -202,3 +202,73 @@ impl Limiter {
         self.counts.forgotten += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limit, Rate};
+
+    fn report(holder: u16, id: u64, rate: Rate) -> Report {
+        let limit = Limit { id: LimitId(id), rate };
+        Report { holder: Holder(holder), limit, version: 1, spent: 0, spent_us: 0, returned: 0, ask: None }
+    }
+
+    fn ask(holder: u16, id: u64, rate: Rate, needed: u32, liked: u32) -> Report {
+        Report { ask: Some(Ask { needed, liked }), ..report(holder, id, rate) }
+    }
+
+    fn limiter(holders: usize, limits_max: usize) -> Limiter {
+        Limiter::new(LimiterRules { holders, limits_max })
+    }
+
+    #[test]
+    fn leases_shrink_to_what_is_needed() {
+        let rate = Rate::new(1.0, 100);
+        let mut limiter = limiter(2, 10);
+        let mut granted = |needed, liked| limiter.handle(&ask(0, 1, rate, needed, liked), 0).unwrap().granted;
+        assert_eq!([granted(1, 1_000), granted(1, 5), granted(30, 1_000), granted(1, 1_000)], [25, 6, 39, 8]);
+        assert_eq!([granted(1, 1_000), granted(19, 1_000), granted(5, 1_000), granted(1, 0)], [6, 16, 0, 0]);
+    }
+
+    #[test]
+    fn a_million_limits_take_the_memory_that_is_stated() {
+        assert_eq!(size_of::<Bucket>(), 64);
+    }
+
+    #[test]
+    fn what_is_as_new_is_forgotten_and_nothing_else() {
+        let rate = Rate::new(1.0, 2);
+        let mut limiter = limiter(1, 3);
+        for id in 1..=3 {
+            assert_eq!(limiter.handle(&ask(0, id, rate, 1, 0), 0).unwrap().granted, 1);
+        }
+        limiter.handle(&Report { spent: 1, ..report(0, 1, rate) }, 0);
+        limiter.handle(&Report { returned: 1, ..report(0, 2, rate) }, 0);
+        // The second is full, so that a fourth takes its place; then there is none.
+        assert_eq!(limiter.handle(&ask(0, 4, rate, 1, 0), 0).unwrap().granted, 1);
+        let crowded = limiter.handle(&ask(0, 5, rate, 1, 0), 0).unwrap();
+        assert_eq!((crowded.granted, crowded.empty_until_us, limiter.len()), (0, CROWDED_US, 3));
+        // The first is full again after a second; the third and the fourth have their token away.
+        limiter.sweep(10, 1_000_000);
+        assert_eq!((limiter.len(), limiter.counts().forgotten, limiter.counts().crowded), (2, 2, 1));
+        assert_eq!([1, 3, 4].map(|id| limiter.held(LimitId(id), Holder(0))), [0, 1, 1]);
+        assert_eq!(limiter.handle(&ask(0, 1, rate, 5, 0), 1_000_000).unwrap().granted, 2);
+    }
+
+    #[test]
+    fn what_a_holder_had_counts_as_spent_when_it_is_gone() {
+        let rate = Rate::new(1.0, 10);
+        let mut limiter = limiter(2, 3);
+        limiter.handle(&ask(0, 1, rate, 4, 0), 0);
+        limiter.handle(&ask(1, 1, rate, 3, 0), 0);
+        limiter.end(Holder(0), 5_000_000);
+        assert_eq!(limiter.held(LimitId(1), Holder(0)), 0);
+        assert_eq!(limiter.handle(&ask(1, 1, rate, 9, 0), 5_000_000).unwrap().granted, 3);
+        assert_eq!(limiter.handle(&ask(1, 1, rate, 9, 0), 9_000_000).unwrap().granted, 4);
+    }
+
+    #[test]
+    fn a_report_of_nothing_that_is_known_is_nothing() {
+        assert_eq!(limiter(1, 3).handle(&report(0, 1, Rate::new(1.0, 1)), 0), None);
+    }
+}

@@ -23,15 +23,13 @@ fn at_saturation_no_more_than_a_thousandth_is_lost() {
     let rates = [(0.5, 5), (100.0, 20), (1_000.0, 50), (10_000.0, 2_000)];
     for (number, (tokens_per_s, burst)) in rates.into_iter().enumerate() {
         for (turn, shards) in [1, 2, 4, 16, 64].into_iter().enumerate() {
-            for delays in [QUICK, BUSY] {
+            for (delays, skewed) in [(QUICK, false), (BUSY, true)] {
                 let load = [1.5, 4.0][(number + turn) % 2];
-                for skewed in [false, true] {
-                    let share = share(shards, Rate::new(tokens_per_s, burst), load, skewed, delays, 10_000.0);
-                    assert!(
-                        share >= 0.999,
-                        "{shards} shards, {tokens_per_s}/s, {load}, {skewed}, {delays:?}: {share}"
-                    );
-                }
+                let share = share(shards, Rate::new(tokens_per_s, burst), load, skewed, delays, 10_000.0);
+                assert!(
+                    share >= 0.999,
+                    "{shards} shards, {tokens_per_s}/s, {load}, {skewed}, {delays:?}: {share}"
+                );
             }
         }
     }
@@ -44,21 +42,20 @@ fn high_rates_are_made_use_of() {
         (4, 100_000.0, 2_000, true, BUSY),
         (64, 100_000.0, 2_000, true, QUICK),
         (4, 1_000_000.0, 5_000, true, QUICK),
-        (16, 1_000_000.0, 20_000, false, BUSY),
         (64, 1_000_000.0, 10_000, true, BUSY),
     ] {
         let share = share(shards, Rate::new(tokens_per_s, burst), 1.5, skewed, delays, 400_000.0);
-        println!("{share}");
-        assert!(share >= 0.9, "{shards} shards, {tokens_per_s}/s, {skewed}, {delays:?}: {share}");
+        assert!(share >= 0.999, "{shards} shards, {tokens_per_s}/s, {skewed}, {delays:?}: {share}");
     }
 }
 
 /// What the crate's documentation says of bursts that are too small for the distance.
 #[test]
 fn a_small_burst_is_made_use_of_as_far_as_the_distance_allows() {
-    for (tokens_per_s, burst, expected) in [(100.0, 1, 0.99), (1_000.0, 2, 0.9), (10_000.0, 1, 0.5)] {
+    let distance_s = 2.0 * (QUICK.least_us + QUICK.mean_us) as f64 / 1e6;
+    for (tokens_per_s, burst) in [(100.0, 1), (1_000.0, 2), (10_000.0, 1), (100_000.0, 1), (100_000.0, 20)] {
         let share = share(4, Rate::new(tokens_per_s, burst), 4.0, true, QUICK, 10_000.0);
-        println!("{tokens_per_s} {burst} {share}");
-        assert!(share >= 0.3, "{tokens_per_s}/s, burst {burst}: {share}, {expected}");
+        let possible = f64::min(1.0, f64::from(burst) / (tokens_per_s * distance_s + 1.0));
+        assert!(share >= 0.99 * possible, "{tokens_per_s}/s, burst {burst}: {share} of {possible}");
     }
 }

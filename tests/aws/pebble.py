@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 
+import children
 from pki import issue, pem
 from turnpike import DEADLINE_S, Turnpike, wait_for
 
@@ -85,8 +86,8 @@ class Pebble:
     def _start(self, *command):
         environment = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0", "PEBBLE_AUTHZREUSE": "0"}
         with open(self.directory / f"{command[0]}.log", "w") as log:
-            self.processes.append(subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0))
+            self.processes.append(children.start(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
 
     def _answers(self, address):
         assert all(process.poll() is None for process in self.processes), f"see the logs in {self.directory}"

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from turnpike import DEADLINE_S, Process, ask, wait_for
+from turnpike import DEADLINE_S, Process, ask, fields, wait_for
 
 
 class Cli:
@@ -57,7 +57,7 @@ class Up:
             if export := re.match(r"\s*export (\w+)=(\S+)", line):
                 self.exports[export[1]] = export[2].strip("'\"")
             if address := re.search(r"listen=(127\.0\.0\.1:\d+)", line):
-                self.gateway = address[1]
+                self.gateway, self.tls = address[1], fields(line)["tls"]
 
     def ask(self, api_id, path):
         return ask(self.gateway, f"{api_id}.execute-api.us-east-1.localhost", path)
@@ -88,6 +88,13 @@ def test_a_first_api_in_one_command(up, aws, origin):
     listed = aws("apigatewayv2", "get-apis")["Items"]
     assert api["ApiId"] in [item["ApiId"] for item in listed]
     assert aws("apigatewayv2", "delete-api", "--api-id", api["ApiId"]) is None
+
+
+def test_a_websocket_api_is_told_the_port_of_tls(up, aws):
+    api = aws("apigatewayv2", "create-api", "--name", "chat", "--protocol-type", "WEBSOCKET",
+              "--route-selection-expression", "$request.body.action")
+    assert api["ApiEndpoint"] == f"wss://{api['ApiId']}.execute-api.us-east-1.localhost:{up.tls.split(':')[1]}"
+    aws("apigatewayv2", "delete-api", "--api-id", api["ApiId"])
 
 
 def test_a_rest_api_with_a_variable(up, aws, origin):

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 
+import children
 from postgres import store_url
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -25,7 +26,8 @@ SECRET_ACCESS_KEY = "a-secret-of-the-tests-that-opens-nothing"
 
 
 class Process:
-    """A child in a process group of its own, which is killed by id when the test is over, failed or not."""
+    """A child in a process group of its own, which is killed by id when the test is over, failed or not, and which the
+    kernel kills when the tests themselves are."""
 
     def __init__(self, name, *arguments, environment=None, **popen):
         binary = BINARIES / name
@@ -34,13 +36,12 @@ class Process:
         self.name = name
         self.lines = queue.Queue()
         self.log = []
-        self.child = subprocess.Popen(
+        self.child = children.start(
             [binary, *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            process_group=0,
             env={**os.environ, **(environment or {})},
             **popen,
         )

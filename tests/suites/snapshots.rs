@@ -23,7 +23,7 @@ fn is_not_ready_before_the_first_snapshot() {
 /// Gateways are upgraded before control: then the format before comes, and is on their disks.
 #[test]
 fn a_unit_of_the_format_before_is_served_and_served_again_after_a_restart() {
-    const STAGE: &[u8] = include_bytes!("../../gateway/snapshot/fuzz/corpus/unit/good-format-2-2");
+    const STAGE: &[u8] = include_bytes!("../../gateway/snapshot/fuzz/corpus/unit/good-format-3-2");
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("publish.sock");
     let options = Options::new().publish_socket(&socket).data_dir(&directory.path().join("gateway"));

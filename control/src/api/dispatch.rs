@@ -14,8 +14,9 @@ use super::v1::test_invoke::Invocation;
 use super::{domains, links, v1, v2};
 use crate::change::{Change, Control, Deed, View, blocking};
 use crate::model::{
-    DocumentationPart, DocumentationVersion, HttpAuthorizer, HttpDeployment, HttpIntegration, HttpModel,
-    HttpRoute, HttpStage, HttpVpcLink, RequestValidator, RestAuthorizer, RestModel, RestVpcLink,
+    DocumentationPart, DocumentationVersion, HttpAuthorizer, HttpDeployment, HttpIntegration,
+    HttpIntegrationResponse, HttpModel, HttpRoute, HttpStage, HttpVpcLink, RequestValidator, RestAuthorizer,
+    RestModel, RestVpcLink, RouteResponse,
 };
 use crate::openapi::Document;
 use crate::settings::Settings;
@@ -272,10 +273,10 @@ fn v2_handler(name: &str) -> Option<Handler> {
         "UpdateIntegration" => Handler::Change(v2::integrations::update),
         "DeleteIntegration" => Handler::Change(v2::integrations::delete),
         "CreateIntegrationResponse" => Handler::Change(v2::integration_responses::create),
-        "GetIntegrationResponse" => Handler::Look(v2::integration_responses::get),
-        "GetIntegrationResponses" => Handler::Look(v2::integration_responses::list),
-        "UpdateIntegrationResponse" => Handler::Change(v2::integration_responses::update),
-        "DeleteIntegrationResponse" => Handler::Change(v2::integration_responses::delete),
+        "GetIntegrationResponse" => Handler::Look(v2::responses::get::<HttpIntegrationResponse>),
+        "GetIntegrationResponses" => Handler::Look(v2::responses::list::<HttpIntegrationResponse>),
+        "UpdateIntegrationResponse" => Handler::Change(v2::responses::update::<HttpIntegrationResponse>),
+        "DeleteIntegrationResponse" => Handler::Change(v2::responses::delete::<HttpIntegrationResponse>),
         "CreateRoute" => Handler::Change(v2::routes::create),
         "GetRoute" => Handler::Look(v2::show_part::<HttpRoute>),
         "GetRoutes" => Handler::Look(v2::list_parts::<HttpRoute>),
@@ -283,10 +284,10 @@ fn v2_handler(name: &str) -> Option<Handler> {
         "DeleteRoute" => Handler::Change(v2::routes::delete),
         "DeleteRouteRequestParameter" => Handler::Change(v2::routes::delete_request_parameter),
         "CreateRouteResponse" => Handler::Change(v2::route_responses::create),
-        "GetRouteResponse" => Handler::Look(v2::route_responses::get),
-        "GetRouteResponses" => Handler::Look(v2::route_responses::list),
-        "UpdateRouteResponse" => Handler::Change(v2::route_responses::update),
-        "DeleteRouteResponse" => Handler::Change(v2::route_responses::delete),
+        "GetRouteResponse" => Handler::Look(v2::responses::get::<RouteResponse>),
+        "GetRouteResponses" => Handler::Look(v2::responses::list::<RouteResponse>),
+        "UpdateRouteResponse" => Handler::Change(v2::responses::update::<RouteResponse>),
+        "DeleteRouteResponse" => Handler::Change(v2::responses::delete::<RouteResponse>),
         "CreateAuthorizer" => Handler::Change(v2::authorizers::create),
         "GetAuthorizer" => Handler::Look(v2::show_part::<HttpAuthorizer>),
         "GetAuthorizers" => Handler::Look(v2::list_parts::<HttpAuthorizer>),

@@ -22,6 +22,7 @@ mod listener;
 mod members;
 mod model_template;
 mod operations;
+mod places;
 mod reply;
 mod server;
 mod status;

@@ -126,6 +126,7 @@ fn in_words_of(wire: Wire, error: &ApiError) -> (u16, &'static str) {
         (Wire::Query(_), "AccessDeniedException") => (403, "AccessDenied"),
         (Wire::Query(_), "BadRequestException") => (400, "ValidationError"),
         (Wire::Query(_), "InternalFailure") => (500, "ServiceFailure"),
+        (Wire::Query(_), "ServiceUnavailableException") => (503, "ServiceUnavailable"),
         _ => (error.status, error.code),
     }
 }

@@ -4,6 +4,7 @@
 mod audit;
 mod deploy;
 mod domains;
+mod ids;
 mod plans;
 mod recompile;
 mod refused;
@@ -50,6 +51,8 @@ pub struct Control {
     store: Store,
     settings: Settings,
     endpoint_port: AtomicU16,
+    /// 0 is none.
+    endpoint_tls_port: AtomicU16,
     /// Told of what was requested of a certificate authority.
     requested: Notify,
     audit: AuditClock,
@@ -63,8 +66,9 @@ impl Control {
     /// The store's; or what the store holds can't be compiled.
     pub fn new(store: Store, settings: Settings) -> Result<Self, ChangeError> {
         let endpoint_port = AtomicU16::new(settings.account.endpoint_port);
+        let endpoint_tls_port = AtomicU16::new(settings.account.endpoint_tls_port.unwrap_or(0));
         let (requested, audit) = (Notify::new(), AuditClock::default());
-        let control = Self { store, settings, endpoint_port, requested, audit };
+        let control = Self { store, settings, endpoint_port, endpoint_tls_port, requested, audit };
         control.run(None, |change| change.open())?;
         Ok(control)
     }
@@ -90,9 +94,10 @@ impl Control {
         self.requested.notified().await;
     }
 
-    /// The data plane's port as callers are told it, once a gateway has said where it listens.
-    pub fn set_endpoint_port(&self, port: u16) {
+    /// The data plane's ports as callers are told them, once a gateway has said where it listens.
+    pub fn set_endpoint_ports(&self, port: u16, tls_port: Option<u16>) {
         self.endpoint_port.store(port, Ordering::Relaxed);
+        self.endpoint_tls_port.store(tls_port.unwrap_or(0), Ordering::Relaxed);
     }
 
     /// Runs `look` on one consistent state. Blocks.
@@ -231,7 +236,8 @@ impl Control {
 
     fn view<'a>(&'a self, tx: &'a Tx<'a>) -> View<'a> {
         let endpoint_port = self.endpoint_port.load(Ordering::Relaxed);
-        View { tx, settings: &self.settings, endpoint_port, now_s: now_s() }
+        let endpoint_tls_port = Some(self.endpoint_tls_port.load(Ordering::Relaxed)).filter(|port| *port > 0);
+        View { tx, settings: &self.settings, endpoint_port, endpoint_tls_port, now_s: now_s() }
     }
 }
 
@@ -249,6 +255,7 @@ pub struct View<'a> {
     pub tx: &'a Tx<'a>,
     pub settings: &'a Settings,
     pub endpoint_port: u16,
+    pub endpoint_tls_port: Option<u16>,
     /// The time of this call.
     pub now_s: i64,
 }

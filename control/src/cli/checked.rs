@@ -16,6 +16,8 @@ const DATA_DIR: &str = "turnpike-data";
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9080);
 const GATEWAY_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const GATEWAY_TLS_LISTEN: &str = "127.0.0.1:8443";
+/// That of [`GATEWAY_TLS_LISTEN`].
+const ENDPOINT_TLS_PORT: u16 = 8443;
 const GATEWAY_ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 const REGION: &str = "us-east-1";
 
@@ -106,10 +108,22 @@ fn settings(low: &LowArgs) -> Result<Settings, String> {
         account: account(low)?,
         clock_skew_s_max: low.clock_skew_s_max.unwrap_or(900).into(),
         connections_max: positive("connections-max", low.connections_max, 256)?,
+        connections_per_address_max: positive(
+            "connections-per-address-max",
+            low.connections_per_address_max,
+            192,
+        )?,
         idle_timeout_ms: positive("idle-timeout-ms", low.idle_timeout_ms, 60_000)?,
         head_timeout_ms: positive("head-timeout-ms", low.head_timeout_ms, 10_000)?,
         body_bytes_max: positive("body-bytes-max", low.body_bytes_max, 6 << 20)?,
         body_timeout_ms: positive("body-timeout-ms", low.body_timeout_ms, 30_000)?,
+        body_rate_bytes_per_s_min: positive(
+            "body-rate-bytes-per-s-min",
+            low.body_rate_bytes_per_s_min,
+            4_096,
+        )?,
+        body_rate_grace_ms: positive("body-rate-grace-ms", low.body_rate_grace_ms, 5_000)?,
+        form_parameters_max: positive("form-parameters-max", low.form_parameters_max, 1_000)?,
         shutdown_timeout_ms: low.shutdown_timeout_ms.unwrap_or(10_000),
         truststore_dir: low.truststore_dir.clone(),
         acme: acme(low)?,
@@ -148,6 +162,7 @@ fn account(low: &LowArgs) -> Result<Account, String> {
         region: low.region.clone().unwrap_or_else(|| REGION.to_owned()),
         endpoint_suffix: low.endpoint_suffix.clone().unwrap_or_else(|| "localhost".to_owned()),
         endpoint_port: positive("endpoint-port", low.endpoint_port, GATEWAY_LISTEN.port())?,
+        endpoint_tls_port: Some(low.endpoint_tls_port.unwrap_or(ENDPOINT_TLS_PORT)).filter(|port| *port > 0),
     };
     // A gateway would refuse the same; here the operator can be told at once.
     match compile::account(&account, &[], Vec::new()).and_then(|unit| compile::encode(&unit)) {

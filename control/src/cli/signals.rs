@@ -10,6 +10,8 @@ pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
+    /// Held so that a file beyond the limit of file sizes is an error of its write, and not the end of the process.
+    _file_too_large: Signal,
     /// Messages go to a terminal, whose end is a SIGHUP too.
     on_terminal: bool,
 }
@@ -31,6 +33,7 @@ impl Signals {
             interrupt: handler(SignalKind::interrupt())?,
             terminate: handler(SignalKind::terminate())?,
             hangup: handler(SignalKind::hangup())?,
+            _file_too_large: handler(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
             on_terminal: std::io::stderr().is_terminal(),
         })
     }

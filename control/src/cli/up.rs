@@ -36,7 +36,8 @@ async fn run_gateway(
     // A gateway that is started again has to be where it was.
     (settings.listen, settings.admin_listen) = (child.ready.listen, child.ready.admin);
     settings.tls_listen = child.ready.tls;
-    serving.control.set_endpoint_port(child.ready.listen.port());
+    let tls_port = child.ready.tls.map(|address| address.port());
+    serving.control.set_endpoint_ports(child.ready.listen.port(), tls_port);
     say(&introduction(serving, &child.ready))?;
     child.pass_output_on();
     let last = watch(child, &settings, serving, signals).await;

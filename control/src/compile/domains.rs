@@ -39,6 +39,7 @@ pub fn account(
         endpoint_suffix: account.endpoint_suffix.clone(),
         domains: domains.collect::<Result<_, _>>()?,
         acme_challenges,
+        throttle: None,
     }))
 }
 

@@ -8,14 +8,16 @@
 
 use crate::model::{
     ApiProtocol, AuthorizationType, GatewayResponse, HttpApi, HttpIntegration, HttpRoute, HttpStage,
-    INTEGRATION_REQUEST, Method, MethodSetting, Part, Resource, RestApi, RestIntegrationKind, RestStage,
-    RouteAuthorization, RouteSettings,
+    INTEGRATION_REQUEST, Method, MethodSetting, Part, Resource, RestApi, RestContent, RestIntegrationKind,
+    RestStage, RouteAuthorization, RouteSettings,
 };
 
 /// A method of a REST API, as a stage serves it.
 #[derive(Debug, Clone, Copy)]
 pub struct RestAsked<'a> {
     pub api: &'a RestApi,
+    /// The deployment that is served, with what it froze of the API.
+    pub content: &'a RestContent,
     pub stage: &'a RestStage,
     pub resource: &'a Resource,
     /// `GET`, `ANY`
@@ -38,10 +40,17 @@ pub type Line<E> = (&'static str, fn(&E) -> bool);
 type RestLine = (&'static str, fn(&RestAsked<'_>) -> bool);
 type HttpLine = (&'static str, fn(&HttpAsked<'_>) -> bool);
 
-/// The first line that applies is the reason: protections come before integrations.
+/// The first line that applies is the reason: protections come before integrations. What AWS says takes a new deployment
+/// to change (the developer guide's "Updates to REST APIs that require redeployment", and for endpoint types "Change a
+/// public or private API endpoint type") is looked at in the deployment too, so that taking a protection away opens
+/// nothing before it; giving one closes at once.
 const REST_METHOD: &[RestLine] = &[
-    ("the API's resource policy isn't enforced yet", |asked| asked.api.policy.is_some()),
-    ("private APIs aren't kept private yet", |asked| asked.api.endpoint_type == "PRIVATE"),
+    ("the API's resource policy isn't enforced yet", |asked| {
+        asked.content.policy.is_some() || asked.api.policy.is_some()
+    }),
+    ("private APIs aren't kept private yet", |asked| {
+        [&asked.content.endpoint_type, &asked.api.endpoint_type].iter().any(|kind| *kind == "PRIVATE")
+    }),
     ("the authorization AWS_IAM isn't enforced yet", |asked| authorizes(asked, AuthorizationType::AwsIam)),
     ("Lambda authorizers aren't asked yet", |asked| authorizes(asked, AuthorizationType::Custom)),
     ("Cognito user pools aren't asked yet", |asked| authorizes(asked, AuthorizationType::CognitoUserPools)),
@@ -132,6 +141,7 @@ fn sets(stage: &RestStage, is: fn(&MethodSetting) -> bool) -> bool {
 const HTTP_API: &[Line<HttpApi>] = &[
     ("protocolType WEBSOCKET", |api| api.protocol == ApiProtocol::WebSocket),
     ("corsConfiguration", |api| api.cors.is_some()),
+    ("disableSchemaValidation", |api| api.schema_validation_disabled),
 ];
 
 const HTTP_STAGE: &[Line<HttpStage>] = &[

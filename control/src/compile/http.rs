@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use turnpike_snapshot::{AccessLog, Integration, IntegrationKind, Protocol, Route, StageUnit, TargetPart};
+use turnpike_snapshot::{
+    AccessLog, Integration, IntegrationKind, Protocol, Route, RouteSettings, StageUnit, TargetPart,
+};
 
 use super::CompileError;
 use super::enforcement::{HttpAsked, refused_route};
@@ -43,6 +45,7 @@ pub fn http_stage(
         integrations: compiled.integrations,
         routes,
         canary: None,
+        cache: None,
     })
 }
 
@@ -80,6 +83,7 @@ impl<'a> Compiled<'a> {
             path: path.to_owned(),
             id: route.id.clone(),
             integration: index,
+            settings: RouteSettings::default(),
         })
     }
 

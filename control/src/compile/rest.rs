@@ -1,6 +1,8 @@
 //! A stage of a REST API.
 
-use turnpike_snapshot::{Canary, Integration, IntegrationKind, Protocol, Route, StageUnit, TargetPart};
+use turnpike_snapshot::{
+    Canary, Integration, IntegrationKind, Protocol, Route, RouteSettings, StageUnit, TargetPart,
+};
 
 use super::CompileError;
 use super::enforcement::{RestAsked, refused_method};
@@ -34,6 +36,7 @@ pub fn rest_stage(
         access_log: stage.access_log.settings().as_ref().map(access_log).transpose()?,
         integrations,
         routes,
+        cache: None,
         canary: trial.map_or(Ok(None), |content| canary(api, stage, content, upstreams))?,
     })
 }
@@ -71,7 +74,7 @@ fn deployed(
             let index =
                 u32::try_from(integrations.len()).map_err(|_| CompileError::TooManyIntegrations(u32::MAX))?;
             let id = rest_integration_id(&resource.id, name);
-            let kind = match refused_method(&RestAsked { api, stage, resource, name, method }) {
+            let kind = match refused_method(&RestAsked { api, content, stage, resource, name, method }) {
                 Some(reason) => IntegrationKind::Refused { reason },
                 None => proxy_of(api, stage, resource, (&id, &place, integration), upstreams)?,
             };
@@ -81,6 +84,7 @@ fn deployed(
                 path: resource.path.clone(),
                 id: resource.id.clone(),
                 integration: index,
+                settings: RouteSettings::default(),
             });
         }
     }

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use matchit::{InsertError, Router};
 use proptest::prelude::*;
 use turnpike_snapshot::{
-    HttpProxy, HttpVersion, Integration, IntegrationKind, Protocol, Route, Scheme, StageUnit, TargetPart,
-    Unit,
+    HttpProxy, HttpVersion, Integration, IntegrationKind, Protocol, Route, RouteSettings, Scheme, StageUnit,
+    TargetPart, Unit,
 };
 
 use super::encode;
@@ -68,6 +68,7 @@ fn unit(protocol: Protocol, routes: &[(String, String)]) -> Unit {
         path: path.clone(),
         id: "r".to_owned(),
         integration: 0,
+        settings: RouteSettings::default(),
     };
     Unit::Stage(StageUnit {
         api_id: "a".to_owned(),
@@ -83,6 +84,7 @@ fn unit(protocol: Protocol, routes: &[(String, String)]) -> Unit {
         }],
         routes: routes.iter().map(route).collect(),
         canary: None,
+        cache: None,
     })
 }
 

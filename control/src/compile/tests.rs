@@ -172,6 +172,31 @@ fn rest_variables_take_the_mapped_parameter() {
 }
 
 #[test]
+fn what_a_deployment_froze_of_the_api_refuses_its_methods() {
+    let open = RestApi::new("rest1".to_owned(), "rest".to_owned(), "root".to_owned(), 0);
+    let policy = || Some("{}".to_owned());
+    let private = || "PRIVATE".to_owned();
+    let refused = |api: &RestApi, content: &RestContent| {
+        let stage = RestStage::new("prod".to_owned(), "dep1".to_owned(), 0);
+        let asked = enforcement::RestAsked {
+            api,
+            content,
+            stage: &stage,
+            resource: &open.root_resource(),
+            name: "GET",
+            method: &Method::default(),
+        };
+        enforcement::refused_method(&asked).is_some()
+    };
+    let frozen = RestContent::default;
+    assert!(!refused(&open, &frozen()));
+    assert!(refused(&open, &RestContent { policy: policy(), ..frozen() }));
+    assert!(refused(&open, &RestContent { endpoint_type: private(), ..frozen() }));
+    assert!(refused(&RestApi { policy: policy(), ..open.clone() }, &frozen()));
+    assert!(refused(&RestApi { endpoint_type: private(), ..open.clone() }, &frozen()));
+}
+
+#[test]
 fn rest_failures_name_the_cause() {
     let error = rest("/pets/{id}", "http://h/{id}", &[]).expect_err("unmapped").to_string();
     assert!(error.contains("no request parameter fills") && error.contains("GET /pets/{id}"), "{error}");
@@ -186,6 +211,7 @@ fn an_account_unit_encodes() {
         region: "us-east-1".to_owned(),
         endpoint_suffix: "localhost".to_owned(),
         endpoint_port: 8080,
+        endpoint_tls_port: Some(8443),
     };
     let encoded = |settings: &_| encode(&account(settings, &[], Vec::new()).expect("no domains"));
     encoded(&settings).expect("valid defaults");

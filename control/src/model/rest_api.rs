@@ -135,6 +135,12 @@ pub struct RestDeployment {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RestContent {
     pub deployment_id: String,
+    /// The API's policy then. A change of it counts with the next deployment.
+    #[serde(default)]
+    pub policy: Option<String>,
+    /// Likewise; empty in a store that is older than this.
+    #[serde(default)]
+    pub endpoint_type: String,
     pub resources: Vec<Resource>,
     #[serde(default)]
     pub authorizers: Vec<RestAuthorizer>,

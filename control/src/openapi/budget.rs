@@ -53,9 +53,14 @@ impl Budget {
         }
     }
 
+    /// What looking at all of a value costs, where the document has it once and it counts many times.
+    pub(super) fn repeat(&mut self, value: &Value) -> Result<(), TooLarge> {
+        self.spend(size(value))
+    }
+
     /// A copy of what stands in the document.
     pub(super) fn copy(&mut self, value: &Value) -> Result<Value, TooLarge> {
-        self.spend(size(value))?;
+        self.repeat(value)?;
         Ok(value.clone())
     }
 

@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use super::budget::{DocumentLimits, TooLarge};
+use super::budget::{Budget, DocumentLimits, TooLarge};
 use super::place::Place;
 use super::problems::Problems;
 use super::text::{TextError, read_text};
 
+pub(super) const ENDPOINT_CONFIGURATION: &str = "x-amazon-apigateway-endpoint-configuration";
 /// References from one to the next, before they are taken for a circle.
 const HOPS_MAX: usize = 32;
 
@@ -87,18 +88,28 @@ impl Document {
         Node { value: &self.root, place: Place::default() }
     }
 
-    /// What the node refers to, or the node.
+    /// What the node refers to, or the node; the inner error says what is wrong with the reference. A reference costs
+    /// what it repeats.
     ///
     /// # Errors
-    /// What is wrong with the reference.
-    pub(super) fn resolve<'d>(&'d self, node: &Node<'d>) -> Result<Node<'d>, String> {
+    /// When the budget is spent.
+    pub(super) fn resolve<'d>(
+        &'d self,
+        node: &Node<'d>,
+        budget: &mut Budget,
+    ) -> Result<Result<Node<'d>, String>, TooLarge> {
         let mut node = node.clone();
         for _ in 0..HOPS_MAX {
-            let Some(reference) = node.value.get("$ref") else { return Ok(node) };
-            let Some(pointer) = reference.as_str() else { return Err("$ref has to be text".to_owned()) };
-            node = self.find(pointer)?;
+            let Some(reference) = node.value.get("$ref") else { return Ok(Ok(node)) };
+            let Some(pointer) = reference.as_str() else { return Ok(Err("$ref has to be text".to_owned())) };
+            budget.spend_text(pointer)?;
+            node = match self.find(pointer) {
+                Ok(node) => node,
+                Err(why) => return Ok(Err(why)),
+            };
+            budget.repeat(node.value)?;
         }
-        Err("the reference leads in a circle, or through too many others".to_owned())
+        Ok(Err("the reference leads in a circle, or through too many others".to_owned()))
     }
 
     /// What `#/…` points to.
@@ -246,9 +257,12 @@ impl Document {
         servers.iter().find_map(variable).or_else(|| url_path(&servers.first()?.text_of("url")?))
     }
 
-    /// The first of `servers`, for what AWS reads there.
-    pub(super) fn first_server(&self) -> Option<Node<'_>> {
-        self.root().member("servers")?.items().into_iter().next()
+    /// AWS's extension about the API's own address: at the root, then at the first of `servers`. Either is read in all
+    /// versions.
+    pub(super) fn endpoint_configurations(&self) -> Vec<Node<'_>> {
+        let first = self.root().member("servers").and_then(|servers| servers.items().into_iter().next());
+        let places = [Some(self.root()), first];
+        places.into_iter().flatten().filter_map(|place| place.member(ENDPOINT_CONFIGURATION)).collect()
     }
 
     /// AWS looks at the first one.

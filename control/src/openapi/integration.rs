@@ -1,5 +1,6 @@
 //! `x-amazon-apigateway-integration` as both services read it: where it is, and which of its members are known.
 
+use super::budget::{Budget, TooLarge};
 use super::document::{Document, Node};
 use super::problems::Problems;
 
@@ -10,15 +11,21 @@ pub(super) const INTEGRATIONS: &str = "x-amazon-apigateway-integrations";
 pub(super) fn of_operation<'d>(
     document: &'d Document,
     operation: &Node<'d>,
+    budget: &mut Budget,
     problems: &mut Problems,
-) -> Option<Node<'d>> {
-    let node = operation.member(INTEGRATION)?;
-    let node = document.resolve(&node).map_err(|why| problems.error(&node.place, why)).ok()?;
-    if !node.value.is_object() {
-        problems.error(&node.place, "an integration has to be an object");
-        return None;
-    }
-    Some(node)
+) -> Result<Option<Node<'d>>, TooLarge> {
+    let Some(node) = operation.member(INTEGRATION) else { return Ok(None) };
+    Ok(match document.resolve(&node, budget)? {
+        Ok(node) if node.value.is_object() => Some(node),
+        Ok(node) => {
+            problems.error(&node.place, "an integration has to be an object");
+            None
+        }
+        Err(why) => {
+            problems.error(&node.place, why);
+            None
+        }
+    })
 }
 
 /// The type in upper case, as the operations have it; documents have it in lower case.

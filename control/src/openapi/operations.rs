@@ -1,5 +1,6 @@
 //! The operations of a document's paths, in the order of paths and methods.
 
+use super::budget::{Budget, TooLarge};
 use super::document::{Document, Node};
 use super::problems::Problems;
 
@@ -32,12 +33,20 @@ pub(super) struct PathItem<'d> {
 }
 
 /// `prefix` goes before every path.
-pub(super) fn paths<'d>(document: &'d Document, prefix: &str, problems: &mut Problems) -> Vec<PathItem<'d>> {
-    let Some(paths) = document.root().member("paths") else { return Vec::new() };
+///
+/// # Errors
+/// When the document unfolds to more than its limits.
+pub(super) fn paths<'d>(
+    document: &'d Document,
+    prefix: &str,
+    budget: &mut Budget,
+    problems: &mut Problems,
+) -> Result<Vec<PathItem<'d>>, TooLarge> {
+    let Some(paths) = document.root().member("paths") else { return Ok(Vec::new()) };
     if prefix.len() > PATH_BYTES_MAX {
         let message = format_args!("the base path has more than {PATH_BYTES_MAX} bytes");
         problems.error(&document.root().place, message);
-        return Vec::new();
+        return Ok(Vec::new());
     }
     if !paths.value.is_object() {
         problems.error(&paths.place, "paths has to be an object");
@@ -47,25 +56,36 @@ pub(super) fn paths<'d>(document: &'d Document, prefix: &str, problems: &mut Pro
         if prefix.len() + path.len() > PATH_BYTES_MAX {
             problems.error(&node.place, format_args!("a path can have at most {PATH_BYTES_MAX} bytes"));
         } else if path.starts_with('/') {
-            items.extend(path_item(document, prefix, path, &node, problems));
+            let path = joined(prefix, path);
+            items.extend(path_item(document, path, &node, budget, problems)?);
         } else if !path.starts_with("x-") {
             problems.error(&node.place, "a path has to begin with '/'");
         }
     }
-    items
+    Ok(items)
+}
+
+fn joined(prefix: &str, path: &str) -> String {
+    match format!("{prefix}{path}").trim_end_matches('/') {
+        "" => "/".to_owned(),
+        path => path.to_owned(),
+    }
 }
 
 fn path_item<'d>(
     document: &'d Document,
-    prefix: &str,
-    path: &str,
+    path: String,
     node: &Node<'d>,
+    budget: &mut Budget,
     problems: &mut Problems,
-) -> Option<PathItem<'d>> {
-    let node = document.resolve(node).map_err(|why| problems.error(&node.place, why)).ok()?;
-    let path = match format!("{prefix}{path}").trim_end_matches('/') {
-        "" => "/".to_owned(),
-        path => path.to_owned(),
+) -> Result<Option<PathItem<'d>>, TooLarge> {
+    budget.spend_text(&path)?;
+    let node = match document.resolve(node, budget)? {
+        Ok(node) => node,
+        Err(why) => {
+            problems.error(&node.place, why);
+            return Ok(None);
+        }
     };
     let mut operations = Vec::new();
     for (name, operation) in node.members() {
@@ -82,7 +102,8 @@ fn path_item<'d>(
             problems.error(&operation.place, "an operation has to be an object");
             continue;
         }
+        budget.spend_text(&path)?;
         operations.push(Operation { path: path.clone(), method, node: operation, path_item: node.clone() });
     }
-    Some(PathItem { path, node, operations })
+    Ok(Some(PathItem { path, node, operations }))
 }

@@ -5,6 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
+use super::budget::{Budget, TooLarge};
 use super::document::{Document, Node, Version};
 use super::operations::Operation;
 use super::problems::Problems;
@@ -38,17 +41,23 @@ pub(super) enum Scheme<'d> {
 /// All schemes by name, of which those with an authorizer become one.
 pub(super) type Schemes<'d> = BTreeMap<String, Scheme<'d>>;
 
-pub(super) fn schemes<'d>(document: &'d Document, problems: &mut Problems) -> Schemes<'d> {
+/// # Errors
+/// When the document unfolds to more than its limits.
+pub(super) fn schemes<'d>(
+    document: &'d Document,
+    budget: &mut Budget,
+    problems: &mut Problems,
+) -> Result<Schemes<'d>, TooLarge> {
     let mut schemes = Schemes::new();
     for (name, node) in all(document).iter().flat_map(Node::members) {
-        match document.resolve(&node) {
+        match document.resolve(&node, budget)? {
             Ok(node) => {
                 schemes.insert(name.to_owned(), classify(node));
             }
             Err(why) => problems.error(&node.place, why),
         }
     }
-    schemes
+    Ok(schemes)
 }
 
 fn all(document: &Document) -> Option<Node<'_>> {
@@ -80,19 +89,23 @@ fn classify(scheme: Node<'_>) -> Scheme<'_> {
 }
 
 /// What the operation asks for. `served` says whether it has an integration.
+///
+/// # Errors
+/// When the document unfolds to more than its limits: an operation repeats what it inherits.
 pub(super) fn protection(
     document: &Document,
     schemes: &Schemes<'_>,
     operation: &Operation<'_>,
     served: bool,
+    budget: &mut Budget,
     problems: &mut Problems,
-) -> Protection {
+) -> Result<Protection, TooLarge> {
     let own = operation.node.member("security");
     let inherited = own.is_none();
     let mut asked = Protection::default();
-    for requirement in own.or_else(|| document.root().member("security")).map_or_else(Vec::new, |n| n.items())
-    {
-        for (name, scopes) in requirement.members() {
+    if let Some(security) = own.or_else(|| document.root().member("security")) {
+        budget.repeat(security.value)?;
+        for (name, scopes) in requirements(&security, problems) {
             add(&mut asked, schemes, name, &scopes, served, problems);
         }
     }
@@ -103,7 +116,39 @@ pub(super) fn protection(
             "IAM and an authorizer can't both decide who may call an operation",
         );
     }
-    asked
+    Ok(asked)
+}
+
+/// What is listed, by scheme. `null` is an empty list of scopes; what isn't written as a requirement would protect
+/// nothing.
+fn requirements<'d>(security: &Node<'d>, problems: &mut Problems) -> Vec<(&'d str, Node<'d>)> {
+    if !security.value.is_array() {
+        problems.error(&security.place, "security has to be a list of objects");
+    }
+    let mut all = Vec::new();
+    for requirement in security.items() {
+        let Some(members) = requirement.value.as_object() else {
+            let message =
+                "a security requirement has to be an object: the name of a scheme, and a list of scopes";
+            problems.error(&requirement.place, message);
+            continue;
+        };
+        let scopes = |(name, value): (&'d String, &'d Value)| {
+            (name.as_str(), Node { value, place: requirement.place.at(name) })
+        };
+        all.extend(members.iter().map(scopes));
+    }
+    all
+}
+
+/// Texts; a scope that is left out would let more callers in.
+fn scopes_of(node: &Node<'_>, problems: &mut Problems) -> Vec<String> {
+    let items = node.items();
+    let scopes: Vec<String> = items.iter().filter_map(Node::text).collect();
+    if !(node.value.is_array() || node.value.is_null()) || scopes.len() != items.len() {
+        problems.error(&node.place, "the scopes of a security requirement are a list of texts");
+    }
+    scopes
 }
 
 fn add(
@@ -124,7 +169,7 @@ fn add(
             return;
         }
         Some(Scheme::Authorizer(_)) => {
-            let listed = scopes.items().iter().filter_map(Node::text).collect();
+            let listed = scopes_of(scopes, problems);
             let other = asked.authorizer.replace((name.to_owned(), listed));
             if let Some((other, _)) = other.filter(|(other, _)| other != name) {
                 let message =

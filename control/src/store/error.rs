@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use super::lock::LockError;
 use super::url::UrlError;
@@ -49,6 +49,13 @@ pub enum StoreError {
     Sqlite(rusqlite::Error),
     #[error("the disk that the store is on is full: make room. Nothing was changed ({0})")]
     DiskFull(String),
+    #[error(
+        "the disk that the store is on takes no more: look at its room, its quotas, the limit of file sizes, and whether \
+         it is broken. Nothing was changed ({0})"
+    )]
+    DiskFailed(String),
+    #[error("changes of others have failed and taken this one along, again and again. Nothing was changed")]
+    Undone,
     #[error("the store can't be written to: {0}. Nothing was changed")]
     ReadOnly(String),
     #[error("the store at {place} failed: {reason}")]
@@ -58,8 +65,7 @@ pub enum StoreError {
     Unreachable { place: String, reason: String },
     /// Nothing was changed.
     #[error(
-        "the store at {0} took longer than store_statement_timeout_ms, which includes waiting for the changes of other \
-         processes"
+        "the store at {0} took longer than store_statement_timeout_ms, which includes waiting for other changes"
     )]
     Slow(String),
     #[error("all {0} connections to the store are in use (store_connections_max)")]
@@ -88,9 +94,15 @@ pub enum StoreError {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::DiskFull(error.to_string()),
-            Some(ErrorCode::ReadOnly) => Self::ReadOnly(error.to_string()),
+        let extended = error.sqlite_error().map_or(0, |error| error.extended_code);
+        match (error.sqlite_error_code(), extended) {
+            // The index of the log can't grow: SQLite doesn't say of what, and it is a small file.
+            (Some(ErrorCode::DiskFull), _) | (_, ffi::SQLITE_IOERR_SHMSIZE) => {
+                Self::DiskFull(error.to_string())
+            }
+            // A full quota is one of these.
+            (_, ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_TRUNCATE) => Self::DiskFailed(error.to_string()),
+            (Some(ErrorCode::ReadOnly), _) => Self::ReadOnly(error.to_string()),
             _ => Self::Sqlite(error),
         }
     }

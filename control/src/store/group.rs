@@ -200,11 +200,7 @@ impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Commit(code, message) => rusqlite::Error::SqliteFailure(code, message).into(),
-            Failure::Undone => rusqlite::Error::SqliteFailure(
-                ffi::Error::new(ffi::SQLITE_ABORT_ROLLBACK),
-                Some("changes of others have failed and taken this one along, again and again".to_owned()),
-            )
-            .into(),
+            Failure::Undone => Self::Undone,
         }
     }
 }

@@ -36,6 +36,21 @@ fn quick_create_serves_at_once() {
 }
 
 #[test]
+fn websocket_apis_are_told_the_port_of_tls() {
+    let (_dir, inside) = start();
+    let id = websocket(&inside);
+    let endpoint = || read(&inside.client, &format!("/v2/apis/{id}"))["apiEndpoint"].clone();
+    let at = |origin: &str, port: u16| {
+        Value::from(format!("{origin}://{id}.execute-api.us-east-1.localhost:{port}"))
+    };
+    assert_eq!(endpoint(), at("wss", 8443));
+    inside.control.set_endpoint_ports(81, Some(444));
+    assert_eq!(endpoint(), at("wss", 444));
+    inside.control.set_endpoint_ports(81, None);
+    assert_eq!(endpoint(), at("ws", 81), "without TLS there is no wss");
+}
+
+#[test]
 fn what_quick_create_made_follows_the_api() {
     let (_dir, inside) = start();
     let id = quick(&inside);
@@ -222,7 +237,7 @@ fn websocket_apis_are_kept_and_not_served() {
     });
     let made = make(&inside.client, "/v2/apis", &body);
     let id = made.text("apiId");
-    assert_eq!(made.text("apiEndpoint"), format!("wss://{id}.execute-api.us-east-1.localhost:8080"));
+    assert_eq!(made.text("apiEndpoint"), format!("wss://{id}.execute-api.us-east-1.localhost:8443"));
     for (member, value) in body.as_object().expect("an object") {
         assert_eq!(made.body[member], *value, "{member}");
     }
@@ -335,6 +350,7 @@ fn status_names_what_does_nothing_yet() {
     let cors = json!({"name": "c", "protocolType": "HTTP", "corsConfiguration": {"allowOrigins": ["*"]}});
     let cors = make(&inside.client, "/v2/apis", &cors).text("apiId");
     let socket = websocket(&inside);
+    change(&inside.client, &format!("/v2/apis/{socket}"), &json!({"disableSchemaValidation": true}));
     let stage = json!({
         "stageName": "dev",
         "defaultRouteSettings": {"loggingLevel": "INFO", "detailedMetricsEnabled": true, "throttlingBurstLimit": 5},
@@ -350,6 +366,7 @@ fn status_names_what_does_nothing_yet() {
     for wanted in [
         (cors.as_str(), "corsConfiguration"),
         (&socket, "protocolType WEBSOCKET"),
+        (&socket, "disableSchemaValidation"),
         (&socket, "route settings: throttling"),
         (&socket, "route settings: detailedMetricsEnabled"),
         (&socket, "route settings: loggingLevel, dataTraceEnabled"),

@@ -7,6 +7,7 @@ mod command_line;
 mod crash;
 mod domains;
 mod edge;
+mod full_disk;
 mod http_apis;
 mod http_authorizers;
 mod http_integrations;

@@ -151,6 +151,42 @@ fn a_reimport_keeps_what_stays_the_same() {
     assert_eq!(integrations()["items"], json!([]));
 }
 
+#[test]
+fn what_quick_create_made_is_reimported_like_all_else() {
+    let (_dir, inside) = start();
+    let made = r#"{"name":"quick","protocolType":"HTTP","target":"http://127.0.0.1:3000/"}"#;
+    let id = inside.client.expect(201, "POST", "/v2/apis", made).text("apiId");
+    let target = format!("/v2/apis/{id}");
+    let items =
+        |name: &str| inside.client.expect(200, "GET", &format!("{target}/{name}"), "").body["items"].clone();
+    let (integrations, stages) = (items("integrations"), items("stages"));
+
+    // What the export says is what there is.
+    let exported = export(&inside, &id, "");
+    inside.client.expect(201, "PUT", &target, &body(&exported));
+    assert_eq!(items("integrations"), integrations);
+    assert_eq!(items("routes")[0]["apiGatewayManaged"], true);
+    inside.client.expect(200, "PATCH", &target, r#"{"target":"http://127.0.0.1:3001/","routeKey":"GET /a"}"#);
+    assert_eq!(route_keys(&inside, &id), ["GET /a"]);
+
+    let mut document = pets();
+    document["paths"].as_object_mut().expect("paths").remove("/planned");
+    inside.client.expect(201, "PUT", &target, &body(&document));
+    let sorted = |id: &str| {
+        let mut keys = route_keys(&inside, id);
+        keys.sort();
+        keys
+    };
+    let wanted = sorted(&inside.client.expect(201, "PUT", "/v2/apis", &body(&document)).text("apiId"));
+    assert_eq!(sorted(&id), wanted);
+    for part in ["routes", "integrations"] {
+        assert!(!items(part).to_string().contains("apiGatewayManaged"), "{part}: {}", items(part));
+    }
+    assert_eq!(items("stages")[0]["apiGatewayManaged"], stages[0]["apiGatewayManaged"]);
+    assert_eq!(inside.stage(&id, "$default").routes.len(), wanted.len(), "the stage follows");
+    inside.client.refused(400, BAD, "quick-created", "PATCH", &target, r#"{"target":"http://h"}"#);
+}
+
 /// Each document, and what is said of it.
 #[test]
 fn what_cannot_be_imported_is_named_by_place() {
@@ -212,6 +248,43 @@ fn what_cannot_be_imported_is_named_by_place() {
 }
 
 /// What the API is, by what it leads to instead of ids.
+/// Slips of the pen that YAML makes easy: none of them may leave the operation open.
+#[test]
+fn a_requirement_that_is_not_one_is_an_error() {
+    let (_dir, inside) = start();
+    let document = |security: &Value| {
+        json!({
+            "openapi": "3.0.1", "info": {"title": "t", "version": "1"},
+            "paths": {"/a": {"get": {"security": security, "x-amazon-apigateway-integration": {
+                "type": "http_proxy", "httpMethod": "GET", "uri": "http://127.0.0.1:3000/", "payloadFormatVersion": "1.0",
+            }}}},
+            "components": {"securitySchemes": {"auth": {"type": "oauth2", "flows": {}, "x-amazon-apigateway-authorizer": {
+                "type": "jwt", "identitySource": "$request.header.Authorization",
+                "jwtConfiguration": {"issuer": "https://issuer.example", "audience": ["a"]},
+            }}}},
+        })
+    };
+    for (security, place, expected) in [
+        (json!({"auth": []}), "", "security has to be a list"),
+        (json!("auth"), "", "security has to be a list"),
+        (json!(["auth"]), "/0", "a security requirement has to be an object"),
+        (json!([[{"auth": []}]]), "/0", "a security requirement has to be an object"),
+        (json!([null]), "/0", "a security requirement has to be an object"),
+        (json!([{"auth": "read"}]), "/0/auth", "a list of texts"),
+        (json!([{"auth": [{"read": 1}]}]), "/0/auth", "a list of texts"),
+    ] {
+        let told = inside.client.expect(400, "PUT", "/v2/apis", &body(&document(&security)));
+        let message = told.message();
+        assert!(message.contains(&format!("/paths/~1a/get/security{place}: ")), "{security}: {message}");
+        assert!(message.contains(expected), "{security}: {message}");
+    }
+    let nothing_said = document(&json!([{"auth": null}]));
+    let id =
+        inside.client.expect(201, "PUT", "/v2/apis?failOnWarnings=true", &body(&nothing_said)).text("apiId");
+    let routes = inside.client.expect(200, "GET", &format!("/v2/apis/{id}/routes"), "").body;
+    assert_eq!(routes["items"][0]["authorizationType"], "JWT", "{routes}");
+}
+
 fn picture(inside: &Inside, id: &str) -> Value {
     let list = |name: &str| {
         let target = format!("/v2/apis/{id}/{name}?maxResults=500");

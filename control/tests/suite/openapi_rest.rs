@@ -226,6 +226,55 @@ fn merging_keeps_and_overwriting_drops() {
 }
 
 /// Each document, and what is said of it.
+/// The kind of endpoint is said when an API is made: to say it of one that there is warns.
+#[test]
+fn an_endpoint_that_stays_is_told_of() {
+    let (_dir, inside) = start();
+    let id = inside.client.expect(201, "POST", IMPORT, &pets().to_string()).text("id");
+    let put = |parameters: &str| {
+        let target = format!("/restapis/{id}?mode=merge&{parameters}");
+        inside.client.expect(200, "PUT", &target, &pets().to_string()).body
+    };
+    assert_eq!(put("endpointConfigurationTypes=EDGE").get("warnings"), None);
+    for parameters in ["endpointConfigurationTypes=REGIONAL", "endpointConfigurationVpcEndpointIds=vpce-1"] {
+        let answer = put(parameters);
+        let name = parameters.split('=').next().expect("a name");
+        assert!(answer["warnings"][0].as_str().is_some_and(|told| told.contains(name)), "{answer}");
+        assert_eq!(answer["endpointConfiguration"]["types"], json!(["EDGE"]));
+        let failing = format!("/restapis/{id}?failonwarnings=true&{parameters}");
+        inside.client.refused(400, BAD, name, "PUT", &failing, &pets().to_string());
+    }
+}
+
+/// What goes makes room for what comes.
+#[test]
+fn an_overwrite_needs_no_more_room_than_its_document() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(dir.path().join("data"));
+    settings.quotas.authorizers_per_api_max = 1;
+    settings.quotas.request_validators_per_api_max = 1;
+    let inside = Inside::start(settings);
+    let document = |name: &str| {
+        let mut document = pets();
+        document["x-amazon-apigateway-request-validators"] =
+            json!({name: {"validateRequestBody": true, "validateRequestParameters": false}});
+        let uri = "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/arn:aws:lambda:us-east-1:0:function:f/invocations";
+        document["securityDefinitions"][name] = json!({
+            "type": "apiKey", "name": "Authorization", "in": "header",
+            "x-amazon-apigateway-authorizer": {"type": "token", "authorizerUri": uri},
+        });
+        document.to_string()
+    };
+    let id = inside.client.expect(201, "POST", IMPORT, &document("one")).text("id");
+    inside.client.expect(200, "PUT", &format!("/restapis/{id}?mode=overwrite"), &document("two"));
+    for list in ["authorizers", "requestvalidators"] {
+        let items = get(&inside, &format!("/restapis/{id}/{list}"))["item"].clone();
+        assert_eq!((items[0]["name"].as_str(), items.as_array().map(Vec::len)), (Some("two"), Some(1)));
+    }
+    let merged = format!("/restapis/{id}?mode=merge");
+    inside.client.refused(429, "LimitExceededException", "_per_api_max", "PUT", &merged, &document("three"));
+}
+
 #[test]
 fn what_cannot_be_imported_is_named_by_place() {
     let (_dir, inside) = start();
@@ -262,6 +311,18 @@ fn what_cannot_be_imported_is_named_by_place() {
             "there is no request validator 'all'",
         ),
         (
+            operation(served(json!({"x-amazon-apigateway-request-validator": ["all"]}))),
+            "/paths/~1a/get/x-amazon-apigateway-request-validator: a request validator is referred to by its name",
+        ),
+        (
+            operation(served(json!({"parameters": [{"name": "q", "in": "query", "required": "true"}]}))),
+            "/paths/~1a/get/parameters/0/required: whether a parameter is required is true or false",
+        ),
+        (
+            json!({"swagger": "2.0", "info": {"title": "t"}, "x-amazon-apigateway-api-key-source": ["HEADER"]}),
+            "apiKeySource has to be",
+        ),
+        (
             json!({"swagger": "2.0", "info": {"title": "t"}, "paths": {"/a": {"get": {}}, "/a/": {"get": {}}}}),
             "/paths/~1a~1/get: GET /a is at /paths/~1a/get, too",
         ),
@@ -281,6 +342,37 @@ fn what_cannot_be_imported_is_named_by_place() {
     assert_eq!(made.body["warnings"], json!(warnings));
     let target = format!("{IMPORT}&failonwarnings=true");
     inside.client.refused(400, BAD, "Warnings found during import:\n\t", "POST", &target, &odd.to_string());
+}
+
+/// What one place says of the API's own address doesn't make another's unsaid.
+#[test]
+fn an_address_is_closed_wherever_that_is_said() {
+    let (_dir, inside) = start();
+    let extension = "x-amazon-apigateway-endpoint-configuration";
+    let mut document = json!({
+        "openapi": "3.0.1", "info": {"title": "t", "version": "1"}, "paths": {},
+        extension: {"disableExecuteApiEndpoint": true},
+        "servers": [{"url": "/", extension: {"ipAddressType": "ipv4"}}],
+    });
+    let send = |document: &Value, status| {
+        let v2 = json!({"body": document.to_string()}).to_string();
+        [
+            inside.client.expect(status, "POST", IMPORT, &document.to_string()),
+            inside.client.expect(status, "PUT", "/v2/apis", &v2),
+        ]
+    };
+    for made in send(&document, 201) {
+        assert_eq!(made.body["disableExecuteApiEndpoint"], true, "{made:?}");
+    }
+    document["servers"][0][extension]["disableExecuteApiEndpoint"] = false.into();
+    for made in send(&document, 201) {
+        assert_eq!(made.body["disableExecuteApiEndpoint"], false, "the server has the last word: {made:?}");
+    }
+    document["servers"][0][extension] = "closed".into();
+    for refused in send(&document, 400) {
+        let expected = format!("/servers/0/{extension}: an endpoint configuration has to be an object");
+        assert!(refused.message().contains(&expected), "{refused:?}");
+    }
 }
 
 /// A shop of many departments: every path with a model of its own, in YAML as people write it.
@@ -469,6 +561,11 @@ fn references_cannot_unfold_without_end() {
         "components": {"responses": {"R": {"description": "x".repeat(100_000)}}},
     });
     inside.client.refused(400, BAD, "(openapi_values_max)", "POST", IMPORT, &document.to_string());
+    for (what, document) in repeating() {
+        let answer = inside.client.call("POST", &format!("{IMPORT}&basepath=prepend"), &document.to_string());
+        let told = answer.status == 400 && answer.message().contains("(openapi_values_max)");
+        assert!(told, "{what}: {answer:?}");
+    }
     let circles = json!({
         "openapi": "3.0.1", "info": {"title": "t"},
         "paths": {
@@ -494,6 +591,92 @@ fn references_cannot_unfold_without_end() {
     let large = "x".repeat(2 << 20);
     let answer = inside.client.call("POST", IMPORT, &large);
     assert_eq!((answer.status, answer.error()), (413, "RequestEntityTooLargeException"));
+}
+
+/// Documents of which every operation repeats something large.
+fn repeating() -> Vec<(&'static str, Value)> {
+    let operations = |operation: Value| -> Value {
+        (0..300).map(|n| (format!("/p{n}"), json!({"get": operation}))).collect()
+    };
+    let document = |paths: Value, more: Value| {
+        let mut document =
+            json!({"openapi": "3.0.1", "info": {"title": "t", "version": "1"}, "paths": paths});
+        document.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+        document
+    };
+    let referring = || operations(json!({"x-amazon-apigateway-integration": {"$ref": "#/x-shared"}}));
+    let (long, none) = ("x".repeat(10_000), json!({}));
+    let scheme = json!({"type": "apiKey", "name": "Authorization", "in": "header", "x-amazon-apigateway-authorizer": {
+        "type": "cognito_user_pools", "providerARNs": ["arn:aws:cognito-idp:us-east-1:000000000000:userpool/p"],
+    }});
+    let responses: Value =
+        (0..300).map(|n| (format!("p{n}"), json!({"statusCode": n.to_string()}))).collect();
+    let paths: Value = (0..300).map(|n| (format!("/p{n}"), json!({"$ref": "#/x-shared"}))).collect();
+    let body = json!({"parameters": [{"in": "body", "name": "b", "schema": {"$ref": "#/definitions/M"}}]});
+    vec![
+        (
+            "scopes",
+            document(
+                operations(none.clone()),
+                json!({
+                    "security": [{"s": vec!["a"; 1_000]}], "components": {"securitySchemes": {"s": scheme}},
+                }),
+            ),
+        ),
+        (
+            "the name of a scheme",
+            document(
+                operations(none.clone()),
+                json!({
+                    "security": [{&long: []}], "components": {"securitySchemes": {&long: scheme}},
+                }),
+            ),
+        ),
+        (
+            "the name of a validator",
+            document(
+                operations(none.clone()),
+                json!({
+                    "x-amazon-apigateway-request-validator": long, "x-amazon-apigateway-request-validators": {&long: {}},
+                }),
+            ),
+        ),
+        (
+            "the responses of an integration",
+            document(referring(), json!({"x-shared": {"responses": responses}})),
+        ),
+        ("a member of an integration", document(referring(), json!({"x-shared": {"connectionType": long}}))),
+        (
+            "parameters",
+            document(
+                paths.clone(),
+                json!({"x-shared": {"get": {}, "parameters": vec![none.clone(); 1_000]}}),
+            ),
+        ),
+        (
+            "a reference",
+            document(
+                paths,
+                json!({
+                    "x-shared": {"get": {"parameters": [{"$ref": format!("#/{long}")}]}},
+                }),
+            ),
+        ),
+        (
+            "content types",
+            json!({
+                "swagger": "2.0", "info": {"title": "t"}, "consumes": [long], "paths": operations(body),
+                "definitions": {"M": {"type": "object"}},
+            }),
+        ),
+        (
+            "the base path",
+            json!({
+                "swagger": "2.0", "info": {"title": "t"}, "basePath": format!("/{}", "b".repeat(2_000)),
+                "paths": operations(none),
+            }),
+        ),
+    ]
 }
 
 fn hostile_yaml() -> String {

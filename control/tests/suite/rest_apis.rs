@@ -191,3 +191,31 @@ fn a_private_api_needs_a_policy_and_a_policy_closes_its_routes() {
     let refusal = crate::rest_integrations::refusal(&rest);
     assert_eq!(refusal.as_deref(), Some("the API's resource policy isn't enforced yet"));
 }
+
+#[test]
+fn a_policy_that_is_taken_away_counts_with_the_next_deployment() {
+    let rest = Rest::start();
+    let method = rest.method("GET", json!({}));
+    let body = json!({"type": "HTTP_PROXY", "httpMethod": "GET", "uri": "http://h/"});
+    rest.call(201, "PUT", &format!("{method}/integration"), &body);
+    let is_refused = || crate::rest_integrations::refusal(&rest).is_some();
+    let policy = |value: &str| {
+        rest.patch("", &json!([{"op": "replace", "path": "/policy", "value": value}]));
+    };
+    let serve = |deployment: &str| {
+        rest.patch("/stages/s", &json!([{"op": "replace", "path": "/deploymentId", "value": deployment}]));
+    };
+    let open = rest.deploy();
+    assert!(!is_refused());
+    policy(POLICY);
+    assert!(is_refused(), "a policy closes at once");
+    let guarded = rest.deploy();
+    policy("");
+    assert!(is_refused(), "the stage serves a deployment with a policy");
+    rest.deploy();
+    assert!(!is_refused());
+    serve(&guarded);
+    assert!(is_refused(), "a rollback brings the policy back");
+    serve(&open);
+    assert!(!is_refused());
+}

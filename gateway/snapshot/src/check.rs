@@ -3,7 +3,9 @@
 
 mod access_log;
 mod account;
+mod cache;
 mod path;
+mod plan;
 mod stage;
 mod target_group;
 mod text;
@@ -77,6 +79,20 @@ pub enum Problem {
     OutOfRange { found: u32, len: usize },
     #[error("integration {integration:?} asks for the path variable {name:?}, which this route hasn't")]
     UnknownVariable { integration: String, name: String },
+    #[error("the slice is {found}, a key of it belongs into slice {expected}")]
+    OtherSlice { found: u32, expected: u32 },
+    #[error("index {found} points past the {len} usage plans")]
+    PlanOutOfRange { found: u32, len: usize },
+    #[error("API keys aren't in the order of their digests, each once")]
+    OutOfOrder,
+    #[error("{found} requests in 1,000 s, the limit is {max}")]
+    TooFast { found: u64, max: u64 },
+    #[error("is ahead of the cache's own generation")]
+    Ahead,
+    #[error("the route hasn't the path variable {name:?}")]
+    NoSuchVariable { name: String },
+    #[error("only in a stage with a cache")]
+    NoStageCache,
     #[error("only HTTP APIs have it")]
     HttpOnly,
     #[error("its method is {found:?}; a $default route has ANY")]
@@ -110,6 +126,8 @@ pub fn check_unit(unit: &Unit, limits: &Limits) -> Result<(), SemanticError> {
         Unit::Certificate(certificate) => tls::check_certificate(certificate, limits),
         Unit::TrustStore(store) => tls::check_trust_store(store, limits),
         Unit::TargetGroup(group) => target_group::check(group, limits),
+        Unit::UsagePlan(plan) => plan::check(plan, limits),
+        Unit::ApiKeys(keys) => plan::check_keys(keys, limits),
     }
 }
 
@@ -159,6 +177,10 @@ struct Names<'a> {
     certificates: HashSet<&'a str>,
     trust_stores: HashSet<&'a str>,
     target_groups: HashSet<&'a str>,
+    usage_plans: HashSet<&'a str>,
+    key_slices: HashSet<u32>,
+    /// How many slices the API keys are cut into, as the first of them says.
+    slices: Option<u32>,
 }
 
 impl<'a> Names<'a> {
@@ -182,6 +204,15 @@ impl<'a> Names<'a> {
                 }
                 Unit::TargetGroup(unit) => {
                     ("target groups", names.target_groups.insert(&unit.id), unit.id.clone())
+                }
+                Unit::UsagePlan(unit) => ("usage plans", names.usage_plans.insert(&unit.id), unit.id.clone()),
+                Unit::ApiKeys(unit) => {
+                    let slices = *names.slices.get_or_insert(unit.slices);
+                    if slices != unit.slices {
+                        let problem = Problem::OutOfBounds { found: unit.slices, min: slices, max: slices };
+                        return Err(wrong("slices of API keys", problem));
+                    }
+                    ("API keys", names.key_slices.insert(unit.slice), format!("slice {}", unit.slice))
                 }
             };
             if !new {
@@ -208,7 +239,11 @@ impl<'a> Names<'a> {
                     e.within(&format!("{place}, integration {}", integration.id))
                 })
             }),
-            Unit::Certificate(_) | Unit::TrustStore(_) | Unit::TargetGroup(_) => Ok(()),
+            Unit::ApiKeys(unit) => unit.plans.iter().try_for_each(|plan| {
+                known(&self.usage_plans, Some(plan), "usage plan")
+                    .map_err(|e| e.within(&format!("slice {} of the API keys", unit.slice)))
+            }),
+            Unit::Certificate(_) | Unit::TrustStore(_) | Unit::TargetGroup(_) | Unit::UsagePlan(_) => Ok(()),
         }
     }
 

@@ -5,7 +5,7 @@
 //! | offset | bytes | field                                                        |
 //! | -----: | ----: | ------------------------------------------------------------ |
 //! |      0 |     8 | magic, `TURNPIKE`                                            |
-//! |      8 |     2 | format version: 3; 2 is read too                             |
+//! |      8 |     2 | format version: 4; 3 is read too                             |
 //! |     10 |     1 | kind: `U` is a unit, `R` is a root                           |
 //! |     11 |     1 | zero                                                         |
 //! |     12 |     4 | length of the archive in bytes                               |
@@ -30,7 +30,7 @@ use crate::past;
 use crate::unit::{Root, Unit, UnitHash};
 
 /// The format that this build writes, and the newest that it reads.
-pub const FORMAT_VERSION: u16 = 3;
+pub const FORMAT_VERSION: u16 = 4;
 
 /// Length of the envelope in front of the archive, in bytes.
 pub const ENVELOPE_BYTES: usize = 32;

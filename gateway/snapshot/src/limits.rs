@@ -32,6 +32,17 @@ pub struct Limits {
     pub certificates_bytes_max: usize,
     /// Targets of one group, as configured; what names resolve to is the gateway's to bound.
     pub targets_per_group_max: usize,
+    /// Stages of one usage plan.
+    pub stages_per_plan_max: usize,
+    /// Routes of one stage that a usage plan throttles.
+    pub routes_per_plan_stage_max: usize,
+    /// API keys of one slice; and usage plans of one key.
+    pub keys_per_slice_max: usize,
+    pub plans_per_key_max: usize,
+    /// What of a request tells a route's cache entries apart.
+    pub cache_key_parts_max: usize,
+    /// Tags that a stage's cache was purged of, which each look at an entry goes through.
+    pub cache_purges_max: usize,
     /// An id: of an API, deployment, route or integration.
     pub id_bytes_max: usize,
     /// A route's path, or a mapping's key.
@@ -84,6 +95,12 @@ impl Default for Limits {
             acme_challenges_max: 1_000,
             certificates_bytes_max: 1 << 20,
             targets_per_group_max: 1_000,
+            stages_per_plan_max: 10_000,
+            routes_per_plan_stage_max: 10_000,
+            keys_per_slice_max: 100_000,
+            plans_per_key_max: 1_000,
+            cache_key_parts_max: 100,
+            cache_purges_max: 1_000,
             id_bytes_max: 256,
             path_bytes_max: 8 << 10,
             target_bytes_max: 16 << 10,

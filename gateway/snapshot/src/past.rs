@@ -1,16 +1,16 @@
-//! Units of format 2, as gateways have them on their disks and get them of a control that isn't upgraded yet: they are read,
-//! never written. What format 3 has changed is declared here as it was; all else is as it is, so that a change to one of those
+//! Units of format 3, as gateways have them on their disks and get them of a control that isn't upgraded yet: they are read,
+//! never written. What format 4 has changed is declared here as it was; all else is as it is, so that a change to one of those
 //! types puts its present form here first.
 
 use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::unit::{
-    self, AccessLog, AcmeChallenge, CertificateUnit, DomainTls, HttpProxy, Mapping, Protocol, Route,
-    TargetGroupUnit, TrustStoreUnit,
+    self, AccessLog, AcmeChallenge, CertificateUnit, Domain, Integration, Protocol, TargetGroupUnit,
+    TrustStoreUnit,
 };
 
 /// The oldest format that is read.
-pub(crate) const FORMAT_VERSION: u16 = 2;
+pub(crate) const FORMAT_VERSION: u16 = 3;
 
 #[derive(Archive, Serialize, Deserialize, Debug)]
 pub(crate) enum Unit {
@@ -31,13 +31,6 @@ pub(crate) struct AccountUnit {
 }
 
 #[derive(Archive, Serialize, Deserialize, Debug)]
-pub(crate) struct Domain {
-    name: String,
-    mappings: Vec<Mapping>,
-    tls: Option<DomainTls>,
-}
-
-#[derive(Archive, Serialize, Deserialize, Debug)]
 pub(crate) struct StageUnit {
     api_id: String,
     protocol: Protocol,
@@ -47,18 +40,23 @@ pub(crate) struct StageUnit {
     access_log: Option<AccessLog>,
     integrations: Vec<Integration>,
     routes: Vec<Route>,
+    canary: Option<Canary>,
 }
 
 #[derive(Archive, Serialize, Deserialize, Debug)]
-pub(crate) struct Integration {
+pub(crate) struct Canary {
+    clients_per_10_000: u16,
+    deployment_id: String,
+    integrations: Vec<Integration>,
+    routes: Vec<Route>,
+}
+
+#[derive(Archive, Serialize, Deserialize, Debug)]
+pub(crate) struct Route {
+    method: String,
+    path: String,
     id: String,
-    timeout_ms: u32,
-    kind: IntegrationKind,
-}
-
-#[derive(Archive, Serialize, Deserialize, Debug)]
-pub(crate) enum IntegrationKind {
-    HttpProxy(HttpProxy),
+    integration: u32,
 }
 
 impl From<Unit> for unit::Unit {
@@ -76,14 +74,7 @@ impl From<Unit> for unit::Unit {
 impl From<AccountUnit> for unit::AccountUnit {
     fn from(past: AccountUnit) -> Self {
         let AccountUnit { account_id, region, endpoint_suffix, domains, acme_challenges } = past;
-        let domains = domains.into_iter().map(Into::into).collect();
-        Self { account_id, region, endpoint_suffix, domains, acme_challenges }
-    }
-}
-
-impl From<Domain> for unit::Domain {
-    fn from(Domain { name, mappings, tls }: Domain) -> Self {
-        Self { name, rules: Vec::new(), mappings, tls }
+        Self { account_id, region, endpoint_suffix, domains, acme_challenges, throttle: None }
     }
 }
 
@@ -96,16 +87,23 @@ impl From<StageUnit> for unit::StageUnit {
             deployment_id: past.deployment_id,
             execute_api_endpoint_disabled: past.execute_api_endpoint_disabled,
             access_log: past.access_log,
-            integrations: past.integrations.into_iter().map(Into::into).collect(),
-            routes: past.routes,
-            canary: None,
+            integrations: past.integrations,
+            routes: past.routes.into_iter().map(Into::into).collect(),
+            canary: past.canary.map(Into::into),
+            cache: None,
         }
     }
 }
 
-impl From<Integration> for unit::Integration {
-    fn from(Integration { id, timeout_ms, kind }: Integration) -> Self {
-        let IntegrationKind::HttpProxy(proxy) = kind;
-        Self { id, timeout_ms, kind: unit::IntegrationKind::HttpProxy(proxy) }
+impl From<Canary> for unit::Canary {
+    fn from(Canary { clients_per_10_000, deployment_id, integrations, routes }: Canary) -> Self {
+        let routes = routes.into_iter().map(Into::into).collect();
+        Self { clients_per_10_000, deployment_id, integrations, routes }
+    }
+}
+
+impl From<Route> for unit::Route {
+    fn from(Route { method, path, id, integration }: Route) -> Self {
+        Self { method, path, id, integration, settings: unit::RouteSettings::default() }
     }
 }

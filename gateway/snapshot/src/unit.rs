@@ -34,6 +34,8 @@ pub enum Unit {
     Certificate(CertificateUnit),
     TrustStore(TrustStoreUnit),
     TargetGroup(TargetGroupUnit),
+    UsagePlan(UsagePlanUnit),
+    ApiKeys(ApiKeysUnit),
 }
 
 /// What all stages share.
@@ -48,6 +50,103 @@ pub struct AccountUnit {
     pub domains: Vec<Domain>,
     /// Answered at `http://{host}/.well-known/acme-challenge/{token}` (RFC 8555 8.3), whatever else the host serves.
     pub acme_challenges: Vec<AcmeChallenge>,
+    /// Of all requests together; `None` doesn't limit them.
+    pub throttle: Option<Throttle>,
+}
+
+/// A token bucket: a request takes a token.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct Throttle {
+    /// What the bucket gets in 1,000 seconds: AWS takes fractions of a request a second. 0 refuses everything once the
+    /// burst is used up.
+    pub requests_per_1000_s: u64,
+    /// What the bucket holds; 0 refuses everything.
+    pub burst_requests: u32,
+}
+
+/// Who may use which stages, how fast and how much.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct UsagePlanUnit {
+    /// No other usage plan of the root has it.
+    pub id: String,
+    /// Of each key, over all stages of the plan.
+    pub throttle: Option<Throttle>,
+    /// Of each key, over all stages of the plan.
+    pub quota: Option<Quota>,
+    /// Each stage once; they needn't be in the root.
+    pub stages: Vec<PlanStage>,
+}
+
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct Quota {
+    pub requests: u64,
+    pub period: QuotaPeriod,
+    /// On which day of the week (0 is Sunday) or of the month (0 is the first) a period begins, at midnight UTC.
+    pub offset_days: u8,
+}
+
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub enum QuotaPeriod {
+    Day,
+    Week,
+    Month,
+}
+
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct PlanStage {
+    pub api_id: String,
+    pub stage: String,
+    pub routes: Vec<PlanRoute>,
+}
+
+/// A further throttle of each key, of one route.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct PlanRoute {
+    /// As in [`Route`]; the stage needn't have such a route.
+    pub method: String,
+    pub path: String,
+    pub throttle: Throttle,
+}
+
+/// A slice of the API keys that are enabled and in a usage plan: a change of one key moves one slice.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct ApiKeysUnit {
+    /// Which one of `slices`: of each key, [`ApiKey::slice_of`] yields it.
+    pub slice: u32,
+    /// The same in all units of the root.
+    pub slices: u32,
+    /// Ids of the usage plans that keys point at.
+    pub plans: Vec<String>,
+    /// In order of their values' digests, each once.
+    pub keys: Vec<ApiKey>,
+}
+
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct ApiKey {
+    pub id: String,
+    /// Of the value that callers show: values themselves are nowhere in a snapshot.
+    pub value_sha256: [u8; 32],
+    /// Indexes into the unit's plans. At most one of them has a given stage.
+    pub plans: Vec<u32>,
+}
+
+impl ApiKey {
+    /// The slice of a key with this digest: digests in order are slices in order.
+    #[must_use]
+    pub fn slice_of(value_sha256: &[u8; 32], slices: u32) -> u32 {
+        let [first, second, third, fourth, ..] = *value_sha256;
+        let leading = u64::from(u32::from_be_bytes([first, second, third, fourth]));
+        // Below `slices`, since `leading` is below 2^32.
+        ((leading * u64::from(slices)) >> 32) as u32
+    }
 }
 
 /// What a certificate authority asks for to see that the gateway answers at a host.
@@ -308,6 +407,44 @@ pub struct StageUnit {
     pub routes: Vec<Route>,
     /// Another deployment that some of the stage's clients are served with.
     pub canary: Option<Canary>,
+    /// Where routes with a cache keep their answers.
+    pub cache: Option<StageCache>,
+}
+
+/// A stage's response cache; each shard of a gateway has one of its own.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct StageCache {
+    /// All entries of the stage on one gateway, shards together: heads, bodies and keys.
+    pub bytes_max: u64,
+    /// Grows with each flush and each purge. An entry keeps the one that it was asked for under.
+    pub generation: u64,
+    /// Entries of an older generation than this are gone.
+    pub flushed_before: u64,
+    /// Entries with this tag are gone that are older than its purge.
+    pub purges: Vec<TagPurge>,
+    pub freshness: Freshness,
+    /// Requests for an answer that is already on its way wait for it.
+    pub coalesced: bool,
+}
+
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct TagPurge {
+    /// As a word of an answer's `Cache-Tag` field.
+    pub tag: String,
+    /// Entries of an older generation than this are gone.
+    pub purged_before: u64,
+}
+
+/// Who says how long an answer may be used again.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub enum Freshness {
+    /// The route's `ttl_s`, whatever the answer says: AWS's way.
+    Route,
+    /// The answer itself (RFC 9111, RFC 5861), up to the route's `ttl_s`.
+    Origin,
 }
 
 impl StageUnit {
@@ -351,6 +488,65 @@ pub struct Route {
     pub id: String,
     /// Index into the stage's integrations, or the canary's.
     pub integration: u32,
+    pub settings: RouteSettings,
+}
+
+/// What is done for a route's requests beside integrating them.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Default)]
+#[rkyv(derive(Debug))]
+pub struct RouteSettings {
+    /// Requests show an API key, in `x-api-key`, whose usage plan has the stage; others are refused.
+    pub api_key_required: bool,
+    /// Of all requests of the route in the stage, its canary's among them.
+    pub throttle: Option<Throttle>,
+    /// Only with a cache of the stage.
+    pub cache: Option<RouteCache>,
+}
+
+/// How answers of a route are used again.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct RouteCache {
+    /// 0 keeps nothing.
+    pub ttl_s: u32,
+    /// Routes of a stage that have the same namespace share entries (AWS's `cacheNamespace`).
+    pub namespace: String,
+    /// What of a request tells entries apart, beside the namespace and the method that it came with. As AWS has it, a path variable that isn't
+    /// named here doesn't.
+    pub key: Vec<CacheKeyPart>,
+    pub invalidation: Invalidation,
+}
+
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub enum CacheKeyPart {
+    /// The whole path below the stage.
+    Path,
+    PathParameter(String),
+    /// All values of it, in their order.
+    Query(String),
+    /// All values of it, in their order. Lower case.
+    Header(String),
+}
+
+/// Who may have an answer made anew by `Cache-Control: max-age=0`.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub enum Invalidation {
+    Anyone,
+    /// Who has the permission `execute-api:InvalidateCache`; for others, what this says.
+    Authorized(Unauthorized),
+}
+
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub enum Unauthorized {
+    /// 403
+    Refused,
+    /// Served as if they hadn't asked, and told so by a `Warning` field.
+    Warned,
+    /// Served as if they hadn't asked.
+    Ignored,
 }
 
 #[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]

@@ -6,8 +6,8 @@ mod sample;
 use proptest::prelude::*;
 use turnpike_snapshot::{
     AccountUnit, Domain, ENVELOPE_BYTES, HttpProxy, HttpVersion, Integration, IntegrationKind, Limits,
-    Mapping, Protocol, Root, Route, Scheme, StageUnit, TargetPart, Unit, UnitHash, UnitRef, check_root,
-    check_unit, decode_root, decode_unit, encode_root, encode_unit,
+    Mapping, Protocol, Root, Route, RouteSettings, Scheme, StageUnit, TargetPart, Throttle, Unit, UnitHash,
+    UnitRef, check_root, check_unit, decode_root, decode_unit, encode_root, encode_unit,
 };
 
 fn target() -> impl Strategy<Value = Vec<TargetPart>> {
@@ -35,10 +35,23 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn throttle()(requests_per_1000_s in 0..=1_000_000_000_000_u64, burst_requests: u32) -> Throttle {
+        Throttle { requests_per_1000_s, burst_requests }
+    }
+}
+
+prop_compose! {
+    fn settings()(api_key_required: bool, throttle in prop::option::of(throttle())) -> RouteSettings {
+        RouteSettings { api_key_required, throttle, cache: None }
+    }
+}
+
+prop_compose! {
     fn routes(integrations_len: u32)(
         paths in prop::collection::btree_set("(/[a-zé0-9._-]{1,9}){0,3}(/\\{v\\+?\\})?", 0..20),
         integration in 0..integrations_len,
         method in "[A-Z]{1,9}",
+        settings in settings(),
     ) -> Vec<Route> {
         let path = |path: String| if path.is_empty() { "/".to_owned() } else { path };
         let route = |(index, text)| Route {
@@ -46,6 +59,7 @@ prop_compose! {
             path: path(text),
             id: format!("r{index}"),
             integration,
+            settings: settings.clone(),
         };
         paths.into_iter().enumerate().map(route).collect()
     }
@@ -70,6 +84,7 @@ prop_compose! {
             integrations,
             routes,
             canary: None,
+            cache: None,
         })
     }
 }
@@ -79,6 +94,7 @@ prop_compose! {
         account_id in "[0-9]{12}",
         names in prop::collection::btree_set("[a-z]{1,9}\\.example", 0..5),
         keys in prop::collection::btree_set("([a-z!~]{1,5}(/[A-Z]{1,5}){0,2})?", 0..5),
+        throttle in prop::option::of(throttle()),
     ) -> Unit {
         let mappings: Vec<_> = keys
             .into_iter()
@@ -91,6 +107,7 @@ prop_compose! {
             endpoint_suffix: "localhost".to_owned(),
             domains: names.into_iter().map(domain).collect(),
             acme_challenges: Vec::new(),
+            throttle,
         })
     }
 }

@@ -29,21 +29,24 @@ fn what_is_encoded_comes_back() {
 fn the_format_is_the_pinned_one() {
     let names: Vec<_> = sample::units().iter().map(|u| encode_unit(u).unwrap().0.to_string()).collect();
     let root = hash(&encode_root(&sample::root()).unwrap()).to_string();
-    assert_eq!(FORMAT_VERSION, 3);
+    assert_eq!(FORMAT_VERSION, 4);
     assert_eq!(
         names,
         [
-            "79caae57c9e2a035e4f313738eb2fa63ab920a1c66c3023d94247795223b845e",
-            "64ddbdb554c69cd04d9836d9bf503d53172790a933a55fe3dc31eeb9cfbd99f3",
-            "e69087cabd2df06d6b473fe8a009776574d5ce9e34ea905f6071928030a8192b",
-            "caa1cc80d0e33f6897956a36c14135c28640d2938ef79c6c4049655cd51902b7",
-            "a95c1a2462f1cecb0b31a91f14dbd9770b08cf19133360b3f1764d7067518f12",
-            "75db613c9c1c1b7a09be32b64ba644591c8d5e84838a4c63f288dac3ace6946d",
-            "7611737d391cd07382b2a65a66a11592a2410270fd8f08632d5465496dbc22fa",
-            "6e1777c8188e39d9aa1b092191935c2f0608fc4c0722e956291b8a059bf0de77",
+            "e05390abf0ec6725dd8b271472745dc8141a470826815799816d9a0451d79b70",
+            "a29cee866f55d2392b1646015ef5c539d7d79f7a8d5f6fd9de1cb48990afa397",
+            "71553d6ddfac5a8285230e119f2d5344d34f15586a56040a3840ce178a1cd506",
+            "a02ffb0fcba0f669f8f3e4d366947b262c56653db67fbaa130ee268740160ce9",
+            "7e6a8472a12958c3d369f50b7ca9165830d53a224dbc2f0e95e353e93cd749af",
+            "a91c80bae0e661bc47ae71b527c8dd2fbf49338d04fdbab6a7f79c540430abe6",
+            "5b3e3e60ee1b795c5883fc7dcd16446412120dd9a3fd1159fb706b1184d8ac0f",
+            "0b77be2e637f7ac90b25c9a4a2853536d179ab33822d535fdc03725c5ea1e3e7",
+            "b6ba9511b1806af2e1cbc481c4843ebf602cdc255a40505c6a40a91721b8f393",
+            "61c6dd11a8b825ddb7a75b128c5079cf919a7714f8f02aeb4f25dcb7445e6aea",
+            "83ac22be254356d20689606a592851bad2a1e02607ca61914629375cb05201f9",
         ]
     );
-    assert_eq!(root, "9bbc48fc97dfc8cc0a737e2c6b336d4747e67c20fb8bf7f27a0cf5b6d5af66d9");
+    assert_eq!(root, "6e449d05a968ea949a383e0403fd0d3735dc3dc4e7244ab1184dd38e4d0a33a8");
 }
 
 /// What the build before wrote, which gateways have on their disks.
@@ -54,13 +57,13 @@ fn the_format_before_is_read() {
     let bytes = |name: &str| std::fs::read(folder.join(name)).unwrap();
     let limits = Limits::default();
     let mut account = sample::account();
-    account.domains[0].rules.clear();
+    account.throttle = None;
     let mut expected = sample::units();
     expected[0] = Unit::Account(account);
-    // The one after these is of things that format 2 hasn't.
-    for (n, unit) in expected.into_iter().take(7).enumerate() {
-        let bytes = bytes(&format!("unit/good-format-2-{n}"));
-        assert_eq!(bytes[8], 2);
+    // Those after these are of things that format 3 hasn't.
+    for (n, unit) in expected.into_iter().take(8).enumerate() {
+        let bytes = bytes(&format!("unit/good-format-3-{n}"));
+        assert_eq!(bytes[8], 3);
         assert_eq!(decode_unit(&bytes, &limits), Ok(unit), "unit-{n}");
         for at in 8..bytes.len() {
             let mut damaged = bytes.clone();
@@ -68,11 +71,11 @@ fn the_format_before_is_read() {
             assert!(decode_unit(&damaged, &limits).is_err(), "unit-{n} at {at}");
         }
     }
-    assert_eq!(decode_root(&bytes("root/good-format-2"), &limits), Ok(sample::root()));
+    assert_eq!(decode_root(&bytes("root/good-format-3"), &limits), Ok(sample::root()));
     let mut older = unit_bytes();
-    older[8] = 1;
+    older[8] = 2;
     let error = decode_unit(&older, &limits).unwrap_err();
-    assert_eq!(error, DecodeError::PastFormat { found: 1, supported: 2 });
+    assert_eq!(error, DecodeError::PastFormat { found: 2, supported: 3 });
     assert_eq!(error.blame(), Blame::Operator);
 }
 
@@ -139,7 +142,7 @@ fn a_future_version_says_so() {
     assert_eq!(error.blame(), Blame::Operator);
     assert_eq!(
         error.to_string(),
-        "it has format version 9, this build reads up to 3: upgrade the reader first"
+        "it has format version 9, this build reads up to 4: upgrade the reader first"
     );
 }
 

@@ -6,6 +6,7 @@ use turnpike_snapshot::{
     ACCESS_LOG_FORMAT_BYTES_MAX, LOG_GROUP_ESCAPED_BYTES_MAX, VARIABLES_PER_ROUTE_MAX,
     check_access_log_format, check_log_group, escaped_log_group,
 };
+use turnpike_snapshot::{ApiKey, ApiKeysUnit, CacheKeyPart, Quota, QuotaPeriod, RouteCache, UsagePlanUnit};
 use turnpike_snapshot::{
     Balancing, Canary, CertificateUnit, Endpoint, HttpProxy, Mapping, Probe, RoutingRule, Scheme,
     TargetGroupUnit, TrustStoreUnit, UpstreamTls,
@@ -452,4 +453,138 @@ fn bounds_of_a_target_group() {
         };
         *path = "/ HTTP/1.1\r\nX: 1".to_owned();
     });
+}
+
+#[test]
+fn throttles_are_bounded() {
+    let mut account = sample::account();
+    account.throttle = Some(sample::throttle(1_000_000_000_001, 1));
+    let error = refused(&Unit::Account(account));
+    assert_eq!(error, "throttle: 1000000000001 requests in 1,000 s, the limit is 1000000000000");
+    stage_refused(|stage| stage.routes[0].settings.throttle = Some(sample::throttle(u64::MAX, 0)));
+}
+
+fn cached_refused(change: impl FnOnce(&mut StageUnit)) -> String {
+    let mut stage = sample::cached_stage();
+    change(&mut stage);
+    refused(&Unit::Stage(stage))
+}
+
+fn route_cache(stage: &mut StageUnit) -> &mut RouteCache {
+    stage.routes[1].settings.cache.as_mut().unwrap()
+}
+
+#[test]
+fn caches_of_stages_and_routes() {
+    let error = cached_refused(|stage| stage.cache = None);
+    assert!(error.ends_with("route 1 (GET /pets/{id}), cache: only in a stage with a cache"), "{error}");
+    cached_refused(|stage| stage.cache.as_mut().unwrap().bytes_max = 0);
+    let error = cached_refused(|stage| stage.cache.as_mut().unwrap().flushed_before = 10);
+    assert!(error.ends_with("cache flush: is ahead of the cache's own generation"), "{error}");
+    cached_refused(|stage| stage.cache.as_mut().unwrap().purges[0].purged_before = 10);
+    for tag in ["", "a b", "a,b", "é", &"a".repeat(257)] {
+        cached_refused(|stage| tag.clone_into(&mut stage.cache.as_mut().unwrap().purges[0].tag));
+    }
+    cached_refused(|stage| route_cache(stage).ttl_s = 3_601);
+    cached_refused(|stage| route_cache(stage).namespace.clear());
+    let parts = [
+        CacheKeyPart::PathParameter("name".to_owned()),
+        CacheKeyPart::Query(String::new()),
+        CacheKeyPart::Header("Accept".to_owned()),
+        CacheKeyPart::Header("a b".to_owned()),
+    ];
+    for part in parts {
+        cached_refused(|stage| route_cache(stage).key.push(part));
+    }
+    cached_refused(|stage| route_cache(stage).key = vec![CacheKeyPart::Path; 101]);
+    let mut stage = sample::cached_stage();
+    stage.canary = sample::canary_stage().canary;
+    let canary = stage.canary.as_mut().unwrap();
+    canary.routes[0].settings.cache = stage.routes[1].settings.cache.clone();
+    let error = refused(&Unit::Stage(stage));
+    assert!(error.ends_with("the route hasn't the path variable \"id\""), "{error}");
+}
+
+fn plan_refused(change: impl FnOnce(&mut UsagePlanUnit)) -> String {
+    let mut plan = sample::usage_plan();
+    change(&mut plan);
+    refused(&Unit::UsagePlan(plan))
+}
+
+#[test]
+fn usage_plans() {
+    plan_refused(|plan| plan.id.clear());
+    let twice = plan_refused(|plan| plan.stages.push(plan.stages[0].clone()));
+    assert!(twice.ends_with("stages: \"stage cached of api a1b2c3d4e5\" is there twice"), "{twice}");
+    plan_refused(|plan| plan.stages[0].api_id.clear());
+    plan_refused(|plan| "a/b".clone_into(&mut plan.stages[0].stage));
+    plan_refused(|plan| {
+        let route = plan.stages[0].routes[0].clone();
+        plan.stages[0].routes.push(route);
+    });
+    plan_refused(|plan| "get".clone_into(&mut plan.stages[0].routes[0].method));
+    plan_refused(|plan| "/{a+}/b".clone_into(&mut plan.stages[0].routes[0].path));
+    for (period, beyond) in [(QuotaPeriod::Day, 1), (QuotaPeriod::Week, 7), (QuotaPeriod::Month, 28)] {
+        let error = plan_refused(|plan| {
+            plan.quota = Some(Quota { requests: 1, period, offset_days: beyond });
+        });
+        assert!(error.contains(&format!("{beyond} isn't from 0 to {}", beyond - 1)), "{error}");
+    }
+}
+
+fn keys_refused(change: impl FnOnce(&mut ApiKeysUnit)) -> String {
+    let mut keys = sample::api_keys();
+    change(&mut keys);
+    refused(&Unit::ApiKeys(keys))
+}
+
+#[test]
+fn api_keys_are_in_their_slice_and_in_order() {
+    keys_refused(|unit| unit.slice = 2);
+    keys_refused(|unit| (unit.slice, unit.slices) = (0, 0));
+    let error = keys_refused(|unit| unit.slice = 0);
+    assert!(error.ends_with("digest: the slice is 0, a key of it belongs into slice 1"), "{error}");
+    keys_refused(|unit| unit.keys.swap(0, 1));
+    keys_refused(|unit| unit.keys.push(unit.keys[1].clone()));
+    let error = keys_refused(|unit| unit.keys[1].plans.push(1));
+    assert!(error.ends_with("API key k255, usage plan: index 1 points past the 1 usage plans"), "{error}");
+    keys_refused(|unit| unit.plans.push("p1".to_owned()));
+    keys_refused(|unit| unit.keys[0].id.clear());
+}
+
+#[test]
+fn slices_cut_all_digests() {
+    let slice = |first: [u8; 4], slices| {
+        let mut digest = [0x5a; 32];
+        digest[..4].copy_from_slice(&first);
+        ApiKey::slice_of(&digest, slices)
+    };
+    assert_eq!((slice([0; 4], 1), slice([0xff; 4], 1)), (0, 0));
+    assert_eq!((slice([0; 4], 1_000), slice([0xff; 4], 1_000)), (0, 999));
+    assert_eq!((slice([0x7f, 0xff, 0xff, 0xff], 2), slice([0x80, 0, 0, 0], 2)), (0, 1));
+    assert_eq!(slice([0xff; 4], u32::MAX), u32::MAX - 1);
+}
+
+#[test]
+fn slices_and_plans_of_a_snapshot_fit_together() {
+    let units = |change: &dyn Fn(&mut ApiKeysUnit)| {
+        let mut second = sample::api_keys();
+        second.slice = 0;
+        second.keys.clear();
+        change(&mut second);
+        let mut units = sample::units();
+        units.push(Unit::ApiKeys(second));
+        check_snapshot(1, &units).map_err(|error| error.to_string())
+    };
+    assert_eq!(units(&|_| {}), Ok(()));
+    let error = units(&|unit| unit.slices = 3).unwrap_err();
+    assert_eq!(error, "slices of API keys: 3 isn't from 2 to 2");
+    let error = units(&|unit| unit.slice = 1).unwrap_err();
+    assert_eq!(error, "API keys: \"slice 1\" is there twice");
+    let error = units(&|unit| unit.plans = vec!["p2".to_owned()]).unwrap_err();
+    assert_eq!(error, "slice 0 of the API keys, usage plan: \"p2\" isn't in the snapshot");
+    let mut twice = sample::units();
+    twice.push(Unit::UsagePlan(sample::usage_plan()));
+    let error = check_snapshot(1, &twice).unwrap_err().to_string();
+    assert_eq!(error, "usage plans: \"p1\" is there twice");
 }

@@ -1,7 +1,8 @@
 //! A stage's routes on matchit.
 //!
 //! One router a method, with the ANY routes among the method's own, so that the method takes part in the
-//! match: `POST /pets/5` beside `GET /pets/{id}` doesn't hide the latter from a GET of that path.
+//! match: `POST /pets/5` beside `GET /pets/{id}` doesn't hide the latter from a GET of that path. ANY stands for seven
+//! methods, as in AWS; nothing but `$default` takes another, such as `get` or `PROPFIND`.
 //!
 //! REST APIs prefer, segment by segment, static before variable before greedy, which is matchit's order.
 //! HTTP APIs prefer any full match over any greedy one, so their greedy routes stand in routers of their own,
@@ -13,7 +14,7 @@
 //! precedence stays what it is: in a large API the upper nodes of one common tree are cold at each request.
 
 use matchit::{InsertError, Params, Router};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 use turnpike_snapshot::Protocol;
 
@@ -28,7 +29,7 @@ pub(crate) struct Routes {
     trim_slash: bool,
     /// The methods that some route names.
     methods: Vec<(SmolStr, MethodRoutes)>,
-    /// For all other methods.
+    /// For all other methods that ANY stands for.
     any: MethodRoutes,
     default: Option<Leaf>,
 }
@@ -106,13 +107,18 @@ impl Routes {
         protocol: Protocol,
         units: &[turnpike_snapshot::Route],
     ) -> Result<(), InsertError> {
+        let taken: FxHashSet<(&str, Vec<&str>)> = units
+            .iter()
+            .filter(|unit| unit.method != ANY)
+            .map(|unit| (unit.method.as_str(), shape(&unit.path)))
+            .collect();
         for (unit, leaf) in leaves(units).filter(|(unit, _)| unit.method == ANY && unit.path != DEFAULT_ROUTE)
         {
-            for (method, own) in &mut self.methods {
-                let overrides = |other: &turnpike_snapshot::Route| {
-                    *method == other.method && is_same_path(&other.path, &unit.path)
-                };
-                if !units.iter().any(overrides) {
+            let mut wanted = ("", shape(&unit.path));
+            for (method, own) in self.methods.iter_mut().filter(|(method, _)| is_any(method)) {
+                // The path's shape is made once and borrowed by each look.
+                wanted.0 = method;
+                if !taken.contains(&wanted) {
                     own.insert(protocol, &unit.path, leaf)?;
                 }
             }
@@ -121,8 +127,10 @@ impl Routes {
     }
 
     pub(crate) fn look_up<'t, 'p>(&'t self, method: &str, path: &'p str) -> Option<Matched<'t, 'p>> {
-        let own = self.methods.iter().find(|(known, _)| *known == method).map_or(&self.any, |(_, own)| own);
-        let matched = own.at(&self.routes, path).or_else(|| own.at(&self.routes, self.trimmed(path)?));
+        let named = self.methods.iter().find(|(known, _)| *known == method).map(|(_, own)| own);
+        let own = named.or_else(|| is_any(method).then_some(&self.any));
+        let matched = own
+            .and_then(|own| own.at(&self.routes, path).or_else(|| own.at(&self.routes, self.trimmed(path)?)));
         let (leaf, variables) = match matched {
             Some(matched) => (*matched.value, Some(matched.params)),
             None => (self.default?, None),
@@ -169,6 +177,11 @@ impl MethodRoutes {
     }
 }
 
+/// Methods are case-sensitive (RFC 9110 9.1).
+fn is_any(method: &str) -> bool {
+    matches!(method, "GET" | "POST" | "PUT" | "DELETE" | "OPTIONS" | "HEAD" | "PATCH")
+}
+
 fn leaves(units: &[turnpike_snapshot::Route]) -> impl Iterator<Item = (&turnpike_snapshot::Route, Leaf)> {
     (0..).zip(units).map(|(route, unit)| (unit, Leaf { route, integration: unit.integration }))
 }
@@ -182,12 +195,14 @@ fn literal_first(path: &str) -> Option<&str> {
     Some(first_segment(path)).filter(|segment| !segment.is_empty() && !segment.contains(['{', '}']))
 }
 
-/// Whether two paths differ in the names of their variables at most.
-fn is_same_path(one: &str, other: &str) -> bool {
-    let literals = |path: &str| {
-        path.split('/').filter(|part| !part.starts_with('{')).map(str::to_owned).collect::<Vec<_>>()
+/// What paths have in common that differ in the names of their variables at most.
+fn shape(path: &str) -> Vec<&str> {
+    let part = |(segment, kind)| match kind {
+        Segment::Literal => segment,
+        Segment::Variable => "{}",
+        Segment::Greedy => "{+}",
     };
-    segments(one).eq(segments(other)) && literals(one) == literals(other)
+    path.split('/').zip(segments(path)).map(part).collect()
 }
 
 fn segments(path: &str) -> impl Iterator<Item = Segment> {

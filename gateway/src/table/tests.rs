@@ -32,7 +32,7 @@ impl StageServices for Services {
     }
 }
 
-fn stage(api_id: &str, protocol: Protocol, name: &str, routes: &[&str]) -> Unit {
+pub(super) fn stage(api_id: &str, protocol: Protocol, name: &str, routes: &[&str]) -> Unit {
     Unit::Stage(stage_of(api_id, protocol, name, routes))
 }
 
@@ -60,6 +60,7 @@ pub(super) fn stage_of(api_id: &str, protocol: Protocol, name: &str, routes: &[&
             path: path.into(),
             id: format!("r{index}"),
             integration: index as u32,
+            settings: turnpike_snapshot::RouteSettings::default(),
         }
     };
     StageUnit {
@@ -72,16 +73,18 @@ pub(super) fn stage_of(api_id: &str, protocol: Protocol, name: &str, routes: &[&
         integrations: (0..routes.len()).map(integration).collect(),
         routes: routes.iter().enumerate().map(route).collect(),
         canary: None,
+        cache: None,
     }
 }
 
-fn account(domains: Vec<Domain>) -> Unit {
+pub(super) fn account(domains: Vec<Domain>) -> Unit {
     Unit::Account(AccountUnit {
         account_id: "000000000000".into(),
         region: "us-east-1".into(),
         endpoint_suffix: "localhost".into(),
         domains,
         acme_challenges: Vec::new(),
+        throttle: None,
     })
 }
 
@@ -104,7 +107,7 @@ fn hashed(units: Vec<Unit>) -> Vec<(UnitHash, Arc<Unit>)> {
     units.into_iter().map(named).collect()
 }
 
-fn table(units: Vec<Unit>) -> Table {
+pub(super) fn table(units: Vec<Unit>) -> Table {
     compiler().compile(1, &hashed(units), &mut Services::default()).expect("a sound snapshot")
 }
 
@@ -139,7 +142,7 @@ fn http_apis_prefer_full_then_greedy_then_default() {
         ("POST", "/test/5", "ANY /{proxy+}"),
         ("POST", "/pets/dog/1", "ANY /{proxy+}"),
         ("GET", "/x/1", "ANY /x/{a}"),
-        ("BREW", "/x/1", "ANY /x/{a}"),
+        ("PATCH", "/x/1", "ANY /x/{a}"),
         ("GET", "/", "$default"),
     ] {
         assert_eq!(looked_up(&table, method, path).as_deref(), Some(expected), "{method} {path}");
@@ -216,7 +219,7 @@ fn rest_apis_prefer_static_to_variable_to_greedy_and_go_back() {
         ("GET", "/a/b/d", None),
         ("GET", "/a/b/", Some("GET /a/b")),
         ("GET", "/", Some("GET /")),
-        ("get", "/a/b", Some("ANY /a/{x}")),
+        ("get", "/a/b", None),
     ] {
         assert_eq!(looked_up(&table, method, path).as_deref(), expected, "{method} {path}");
     }
@@ -316,6 +319,43 @@ fn an_any_route_is_left_out_only_where_a_method_has_its_own_route_on_that_path()
     let units = vec![account(vec![]), stage("a1", Protocol::Rest, "s", &["GET /{a}", "ANY /{b+}"])];
     let error = compiler().compile(1, &hashed(units), &mut Services::default()).unwrap_err();
     assert!(error.to_string().contains("stage s of API a1"), "{error}");
+}
+
+/// Held against each other one by one, these would take a quarter of an hour.
+#[test]
+fn an_api_may_have_very_many_any_routes() {
+    let routes = |at: usize| [format!("ANY /a/{at}/{{id}}"), format!("GET /a/{at}/{{other}}/b")];
+    let mut routes: Vec<String> = (0..20_000).flat_map(routes).collect();
+    routes.push("GET /a/7/{own}".to_owned());
+    let table = one_stage(Protocol::Rest, &routes.iter().map(String::as_str).collect::<Vec<_>>());
+    for (path, expected) in [("/a/7/x", "GET /a/7/{own}"), ("/a/19999/x", "ANY /a/19999/{id}")] {
+        assert_eq!(looked_up(&table, "GET", path).as_deref(), Some(expected), "{path}");
+    }
+}
+
+#[test]
+fn any_stands_for_seven_methods_and_the_default_route_for_all() {
+    let with_default = ["GET /a", "ANY /a", "ANY /{all+}", "$default"];
+    for (protocol, routes, otherwise) in [
+        (Protocol::Rest, &with_default[..3], None),
+        (Protocol::Http, &with_default[..3], None),
+        (Protocol::Http, &with_default[..], Some("$default")),
+    ] {
+        let table = one_stage(protocol, routes);
+        assert_eq!(looked_up(&table, "GET", "/a").as_deref(), Some("GET /a"));
+        for method in ["DELETE", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"] {
+            assert_eq!(looked_up(&table, method, "/a").as_deref(), Some("ANY /a"), "{method}");
+            assert_eq!(looked_up(&table, method, "/b/c").as_deref(), Some("ANY /{all+}"), "{method}");
+        }
+        for method in ["get", "Get", "post", "PROPFIND", "TRACE", "ANY", "GETS", ""] {
+            assert_eq!(looked_up(&table, method, "/a").as_deref(), otherwise, "{method}");
+            assert_eq!(looked_up(&table, method, "/b").as_deref(), otherwise, "{method}");
+        }
+    }
+    // A method that only a route of its own can name takes no ANY route with it.
+    let table = one_stage(Protocol::Http, &["QUERY /a", "ANY /b"]);
+    assert_eq!(looked_up(&table, "QUERY", "/a").as_deref(), Some("QUERY /a"));
+    assert_eq!(looked_up(&table, "QUERY", "/b"), None);
 }
 
 #[test]

@@ -68,7 +68,11 @@ impl<'u> TlsUnits<'u> {
                 Unit::TrustStore(unit) => {
                     found.trust_stores.insert(&unit.id, (*hash, unit));
                 }
-                Unit::Stage(_) | Unit::Account(_) | Unit::TargetGroup(_) => {}
+                Unit::Stage(_)
+                | Unit::Account(_)
+                | Unit::TargetGroup(_)
+                | Unit::UsagePlan(_)
+                | Unit::ApiKeys(_) => {}
             }
         }
         found

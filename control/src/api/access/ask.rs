@@ -96,6 +96,7 @@ mod tests {
             region: "eu-west-1".to_owned(),
             endpoint_suffix: "localhost".to_owned(),
             endpoint_port: 8080,
+            endpoint_tls_port: Some(8443),
         }
     }
 

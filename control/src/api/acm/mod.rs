@@ -105,15 +105,19 @@ impl Action {
         matches!(self.handler, Handler::Change(_))
     }
 
-    /// What it asks to do: to the certificate that it names, to any where it makes one, or to none.
-    pub(super) fn ask(self, account: &Account, body: &[u8]) -> Ask {
+    /// What it asks to do: to the certificate that it names, to any where it makes one, or to none. `tagged` says
+    /// whether it gives tags, for which AWS asks a permission of its own.
+    pub(super) fn asks(self, account: &Account, body: &[u8], tagged: bool) -> Vec<Ask> {
         let named = json::parse(body).ok().and_then(|body| Some(body["CertificateArn"].as_str()?.to_owned()));
         let resource = match named {
             Some(arn) => arn,
             None if self.changes() => Certificate::arn("*", &account.region, &account.id),
             None => "*".to_owned(),
         };
-        Ask::new(format!("{SIGNING_NAME}:{}", self.name), resource)
+        let makes = matches!(self.name, "ImportCertificate" | "RequestCertificate");
+        let tags = (tagged && makes).then_some("AddTagsToCertificate");
+        let actions = [self.name].into_iter().chain(tags);
+        actions.map(|action| Ask::new(format!("{SIGNING_NAME}:{action}"), resource.clone())).collect()
     }
 
     /// # Errors

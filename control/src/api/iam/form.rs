@@ -23,12 +23,17 @@ impl Form {
     /// Of a form's body, and of the query where the call is a GET.
     ///
     /// # Errors
-    /// When a name comes twice, or something isn't UTF-8.
-    pub(in crate::api) fn parse(query: &str, body: &[u8]) -> Result<Self, ApiError> {
+    /// When there are too many, a name comes twice, or something isn't UTF-8.
+    pub(in crate::api) fn parse(query: &str, body: &[u8], parameters_max: usize) -> Result<Self, ApiError> {
         let malformed = |what: String| ApiError { status: 400, code: "MalformedQueryString", message: what };
         let body = std::str::from_utf8(body).map_err(|_| malformed("The body isn't UTF-8".to_owned()))?;
+        let pairs = || query.split('&').chain(body.split('&')).filter(|pair| !pair.is_empty());
+        if pairs().nth(parameters_max).is_some() {
+            let what = format!("The request has more than {parameters_max} parameters (form_parameters_max)");
+            return Err(malformed(what));
+        }
         let mut fields = BTreeMap::new();
-        for pair in query.split('&').chain(body.split('&')).filter(|pair| !pair.is_empty()) {
+        for pair in pairs() {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let decoded = (decode(name), decode(value));
             let (Some(name), Some(value)) = decoded else {
@@ -155,19 +160,29 @@ mod tests {
     use super::*;
 
     fn form(body: &str) -> Form {
-        Form::parse("", body.as_bytes()).expect(body)
+        Form::parse("", body.as_bytes(), 100).expect(body)
     }
 
     #[test]
     fn parameters_are_decoded_and_come_once() {
-        let mut form = Form::parse("Action=A", b"x=a+b%2Bc%C3%A9&y=&z").expect("a form");
+        let mut form = Form::parse("Action=A", b"x=a+b%2Bc%C3%A9&y=&z", 4).expect("a form");
         assert_eq!(form.peek("Action"), Some("A"));
         assert_eq!(form.text("x").as_deref(), Some("a b+cé"));
         assert_eq!((form.text("y").as_deref(), form.text("z").as_deref()), (Some(""), Some("")));
         assert!(form.required("UserName").expect_err("none").message.contains("Value null at 'userName'"));
         assert!(form.clone().finish().expect_err("left").message.contains("Action"));
         for (query, body) in [("a=1", &b"a=2"[..]), ("", b"a=1&%61=2"), ("", b"a=%ff"), ("", b"\xff")] {
-            assert_eq!(Form::parse(query, body).expect_err("malformed").code, "MalformedQueryString");
+            assert_eq!(Form::parse(query, body, 100).expect_err("malformed").code, "MalformedQueryString");
+        }
+    }
+
+    #[test]
+    fn parameters_of_query_and_body_together_are_bounded() {
+        let parse = |query: &str, body: &str| Form::parse(query, body.as_bytes(), 3);
+        assert!(parse("a=1&&", "b=1&c=1").is_ok());
+        for (query, body) in [("a=1", "b=1&c=1&d=1"), ("", "a&b&c&a"), ("a&b&c&%ff", "")] {
+            let error = parse(query, body).expect_err(body);
+            assert!(error.message.contains("more than 3 parameters (form_parameters_max)"), "{error}");
         }
     }
 

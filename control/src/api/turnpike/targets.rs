@@ -74,6 +74,9 @@ pub(in super::super) fn delete_of_integration(
 
 pub(in super::super) fn put_of_method(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let owner = rest_integration(change, call)?;
+    // Those that an integration had before it became another are still told, and can be deleted.
+    let kind = v1::integrations::of_call(change, call)?.kind;
+    check_has_targets(kind.is_http(), kind.name())?;
     put(change, call, owner)
 }
 
@@ -101,12 +104,7 @@ impl Owner {
 fn http_integration(view: &View<'_>, call: &Call) -> Result<Owner, ApiError> {
     let integration = v2::integrations::of_call(view, call)?;
     refuse_link(integration.link_id.as_deref())?;
-    if !integration.kind.calls_http() {
-        return Err(ApiError::bad_request(format!(
-            "An integration of the type {} has no targets",
-            integration.kind.name()
-        )));
-    }
+    check_has_targets(integration.kind.calls_http(), integration.kind.name())?;
     Ok(Owner { api_id: call.parameter(0).to_owned(), integration_id: integration.id })
 }
 
@@ -115,6 +113,14 @@ fn rest_integration(view: &View<'_>, call: &Call) -> Result<Owner, ApiError> {
     refuse_link(integration.connection_id.as_deref())?;
     let integration_id = rest_integration_id(call.parameter(1), call.parameter(2));
     Ok(Owner { api_id: call.parameter(0).to_owned(), integration_id })
+}
+
+/// Only what calls an upstream by HTTP has targets.
+fn check_has_targets(calls_http: bool, kind: &str) -> Result<(), ApiError> {
+    match calls_http {
+        true => Ok(()),
+        false => Err(ApiError::bad_request(format!("An integration of the type {kind} has no targets"))),
+    }
 }
 
 /// An integration that leads through a link has the link's targets.

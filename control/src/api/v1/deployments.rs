@@ -9,7 +9,7 @@ use super::patch::{self, REPLACE, Table, Wording, rule};
 use super::stages::{StageWishes, put};
 use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, api, embeds, over_quota, part};
 use crate::change::{Change, DEPLOYMENT_ID_LEN, View};
-use crate::model::{Canary, Method, Resource, RestApi, RestContent, RestDeployment, RestStage, new_id};
+use crate::model::{Canary, Method, Resource, RestApi, RestContent, RestDeployment, RestStage};
 
 const NOUN: &str = "Deployment";
 
@@ -26,8 +26,8 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     if change.tx.part_count::<RestDeployment>(&api.id)? >= max {
         return Err(over_quota(max, "deployments of the API", "deployments_per_api_max"));
     }
-    let id = new_id(DEPLOYMENT_ID_LEN).map_err(|error| ApiError::internal(&error))?;
-    let content = freeze(change, &api.id, &id)?;
+    let id = change.new_part_id::<RestDeployment>(&api.id, DEPLOYMENT_ID_LEN)?;
+    let content = freeze(change, &api, &id)?;
     let deployment = RestDeployment { id, description, created_at_s: change.now_s };
     change.tx.put_part(&api.id, &deployment)?;
     change.tx.put_part(&api.id, &content)?;
@@ -115,7 +115,8 @@ fn check_private(api: &RestApi) -> Result<(), ApiError> {
 }
 
 /// The API's tree as it is; each method has to be ready to be served.
-fn freeze(view: &View<'_>, api_id: &str, deployment_id: &str) -> Result<RestContent, ApiError> {
+fn freeze(view: &View<'_>, api: &RestApi, deployment_id: &str) -> Result<RestContent, ApiError> {
+    let api_id = &api.id;
     let mut resources: Vec<Resource> = view.tx.parts(api_id)?;
     resources.retain(|resource| !resource.methods.is_empty());
     if resources.is_empty() {
@@ -129,6 +130,8 @@ fn freeze(view: &View<'_>, api_id: &str, deployment_id: &str) -> Result<RestCont
     }
     Ok(RestContent {
         deployment_id: deployment_id.to_owned(),
+        policy: api.policy.clone(),
+        endpoint_type: api.endpoint_type.clone(),
         resources,
         authorizers: view.tx.parts(api_id)?,
         models: view.tx.parts(api_id)?,

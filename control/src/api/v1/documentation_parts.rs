@@ -207,6 +207,11 @@ fn put(change: &Change<'_>, api_id: &str, part: &DocumentationPart) -> Result<Va
     if part.properties.is_empty() {
         return Err(ApiError::bad_request("Documentation part properties must be non-empty"));
     }
+    if part.properties.chars().count() > PROPERTIES_CHARS_MAX {
+        return Err(ApiError::bad_request(format!(
+            "Documentation part properties can have at most {PROPERTIES_CHARS_MAX} characters"
+        )));
+    }
     match serde_json::from_str(&part.properties) {
         Ok(Value::Object(_)) => {}
         _ => return Err(ApiError::bad_request("Documentation part properties must be a JSON object")),

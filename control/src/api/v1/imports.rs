@@ -73,6 +73,7 @@ pub(in super::super) fn put(
     let patches = patches(&before, &plan.api, overwrite);
     import.run(&Place::default(), "update the API", "UpdateRestApi", &[id], &patches)?;
     put_version(import.change, id, &plan)?;
+    asked.warn_of_endpoint(&mut import, &before);
     Fill { import: &mut import, api_id: id, plan: &plan, overwrite }.run()?;
     answer(&mut import, id)
 }
@@ -135,6 +136,24 @@ impl Asked {
         }
         if let Some(ids) = &self.vpc_endpoint_ids {
             api["endpointConfiguration"]["vpcEndpointIds"] = listed(ids);
+        }
+    }
+
+    /// The kind of endpoint of an API that there is stays: whoever asks for another one is told.
+    fn warn_of_endpoint(&self, import: &mut Import<'_, '_>, before: &Value) {
+        let mut wanted = before.clone();
+        self.set_endpoint(&mut wanted);
+        for (member, parameter) in [
+            ("types", "endpointConfigurationTypes"),
+            ("vpcEndpointIds", "endpointConfigurationVpcEndpointIds"),
+        ] {
+            let member = |api: &Value| api["endpointConfiguration"].get(member).cloned();
+            if member(&wanted) != member(before) {
+                let place = Place::default();
+                import
+                    .problems
+                    .warn(&place, format_args!("{parameter} changes nothing of an API that there is"));
+            }
         }
     }
 }
@@ -275,6 +294,12 @@ impl Fill<'_, '_, '_> {
             before.insert(text(&entity, "name"), entity);
         }
         let mut ids = BTreeMap::new();
+        let kept: BTreeSet<&str> = planned.iter().map(|planned| planned.name.as_str()).collect();
+        // First, since what goes makes room for what comes.
+        for (_, entity) in before.iter().filter(|(name, _)| self.overwrite && !kept.contains(name.as_str())) {
+            let parameters = [self.api_id, &text(entity, "id")];
+            self.import.call(&format!("Delete{noun}"), &parameters, &Value::Null)?;
+        }
         for Planned { place, name, members } in planned {
             let mut known = before.remove(name);
             if let Some(other) = known.take_if(|known| self.overwrite && !is_patchable(known, members)) {
@@ -294,10 +319,6 @@ impl Fill<'_, '_, '_> {
                 }
             };
             ids.extend(done.map(|done| (name.clone(), text(&done, "id"))));
-        }
-        for entity in before.into_values().filter(|_| self.overwrite) {
-            let parameters = [self.api_id, &text(&entity, "id")];
-            self.import.call(&format!("Delete{noun}"), &parameters, &Value::Null)?;
         }
         Ok(ids)
     }

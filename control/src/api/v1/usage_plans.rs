@@ -14,7 +14,7 @@ use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, over_quota, page_wher
 use crate::change::{Change, View};
 use crate::model::{
     ApiProtocol, HttpApi, HttpStage, Period, PlanQuota, PlanStage, RestStage, Throttle, UsagePlan,
-    UsagePlanKey, method_key, new_id,
+    UsagePlanKey, method_key,
 };
 
 use changes::{CHANGES, Draft};
@@ -36,7 +36,7 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     if change.tx.entity_count::<UsagePlan>("")? >= max {
         return Err(over_quota(max, "usage plans", "usage_plans_max"));
     }
-    let id = new_id(ID_LEN).map_err(|error| ApiError::internal(&error))?;
+    let id = change.new_entity_id::<UsagePlan>(ID_LEN)?;
     let mut plan =
         UsagePlan { id, name, description, stages: Vec::new(), throttle, quota, product_code: None, tags };
     for stage in stages {

@@ -149,16 +149,22 @@ fn is_redeployed(before: &HttpApi, after: &HttpApi) -> bool {
     frozen(before) != frozen(after)
 }
 
-fn answer(view: &View<'_>, api: &HttpApi) -> Value {
+/// A WebSocket API's is that over TLS, as in AWS, unless gateways have none.
+fn endpoint(view: &View<'_>, api: &HttpApi) -> String {
     let account = &view.settings.account;
-    let (region, suffix, port) = (&account.region, &account.endpoint_suffix, view.endpoint_port);
-    let scheme = match api.protocol {
-        ApiProtocol::Http => "http",
-        ApiProtocol::WebSocket => "wss",
+    let (region, suffix) = (&account.region, &account.endpoint_suffix);
+    let (scheme, port) = match (api.protocol, view.endpoint_tls_port) {
+        (ApiProtocol::Http, _) => ("http", view.endpoint_port),
+        (ApiProtocol::WebSocket, Some(port)) => ("wss", port),
+        (ApiProtocol::WebSocket, None) => ("ws", view.endpoint_port),
     };
+    format!("{scheme}://{}.execute-api.{region}.{suffix}:{port}", api.id)
+}
+
+fn answer(view: &View<'_>, api: &HttpApi) -> Value {
     compact(json!({
         "apiId": api.id,
-        "apiEndpoint": format!("{scheme}://{}.execute-api.{region}.{suffix}:{port}", api.id),
+        "apiEndpoint": endpoint(view, api),
         "apiKeySelectionExpression": api.api_key_selection.as_deref().unwrap_or(API_KEY_SELECTIONS[0]),
         "corsConfiguration": api.cors.as_ref().map(cors::answer),
         "createdDate": iso8601(api.created_at_s),

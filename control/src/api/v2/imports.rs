@@ -7,6 +7,7 @@ use super::super::error::ApiError;
 use super::super::exports::all_items;
 use super::super::imports::{self, Import, text};
 use super::super::operations::Service;
+use super::quick;
 use crate::change::Change;
 use crate::openapi::{Document, HttpPlan, Place, Planned, PlannedRoute, plan_http};
 use crate::settings::Settings;
@@ -34,8 +35,8 @@ pub(in super::super) fn import(
     answer(import, api)
 }
 
-/// Routes, integrations and authorizers become the document's; stages stay. An integration that is the same as before
-/// keeps its id, and with it what leads to it.
+/// Routes, integrations and authorizers become the document's, what quick create made among them; stages stay. An
+/// integration that is the same as before keeps its id, and with it what leads to it.
 pub(in super::super) fn reimport(
     change: &mut Change<'_>,
     call: &Call,
@@ -63,6 +64,7 @@ pub(in super::super) fn reimport(
     }
     import.run(&Place::default(), "update the API", "UpdateApi", &[&api_id], &members)?;
     tag(&mut import, &api_id, &plan)?;
+    let managed = quick::release(import.change, &api_id)?;
     for route in all_items(import.change, Service::V2, "GetRoutes", &[&api_id], "")? {
         import.call("DeleteRoute", &[&api_id, &text(&route, "routeId")], &Value::Null)?;
     }
@@ -74,6 +76,7 @@ pub(in super::super) fn reimport(
     for integration in old {
         import.call("DeleteIntegration", &[&api_id, &text(&integration, "integrationId")], &Value::Null)?;
     }
+    quick::take_back(import.change, &api_id, &managed)?;
     let api = import.call("GetApi", &[&api_id], &Value::Null)?;
     answer(import, api)
 }

@@ -1,17 +1,16 @@
-//! `IntegrationResponse`: create, get, list, update, delete, in the integration that they are a part of. WebSocket APIs
-//! only.
+//! `IntegrationResponse`: what an integration's answer is turned into. WebSocket APIs only.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::super::call::{Call, compact, page_answer, page_of};
+use super::super::call::{Call, compact};
 use super::super::error::ApiError;
 use super::super::members::Members;
 use super::integrations::CONTENT_HANDLING;
+use super::responses::{Response, owner, put, take_key};
 use super::{
-    EXPRESSION_CHARS_MAX, MAPPING_CHARS_MAX, PAGING, Shown, TEMPLATE_CHARS_MAX, api, check_entries,
-    check_room, no_such, not_on, part, part_id,
+    EXPRESSION_CHARS_MAX, MAPPING_CHARS_MAX, TEMPLATE_CHARS_MAX, check_entries, check_room, not_on, part_id,
 };
 use crate::change::{Change, View};
 use crate::model::{
@@ -19,8 +18,6 @@ use crate::model::{
     check_selection,
 };
 
-const NOUN: &str = "IntegrationResponse";
-const KEY_CHARS_MAX: usize = 128;
 /// What can select a template of an answer.
 const ROOTS: [&str; 4] = [
     "request.body",
@@ -30,7 +27,7 @@ const ROOTS: [&str; 4] = [
 ];
 
 pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    let (api, mut integration) = owner(change, call)?;
+    let (api, integration) = owner::<HttpIntegrationResponse>(change, call)?;
     if api.protocol == ApiProtocol::Http {
         return Err(not_on(api.protocol, "An integration response"));
     }
@@ -41,127 +38,90 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
         )));
     }
     let mut members = call.members()?;
-    let mut response = HttpIntegrationResponse {
+    let response = HttpIntegrationResponse {
         id: part_id()?,
-        key: members.required("integrationResponseKey", KEY_CHARS_MAX)?,
+        key: take_key::<HttpIntegrationResponse>(&mut members)?,
         content_handling: None,
         parameters: BTreeMap::new(),
         templates: BTreeMap::new(),
         template_selection: None,
     };
-    apply(&mut members, &mut response)?;
-    members.finish()?;
     let max = change.settings.quotas.responses_per_integration_max;
     let count = integration.responses.len();
     check_room(count, max, "integration", "integration responses", "responses_per_integration_max")?;
-    put(change, &api, &mut integration, response)
+    put(change, &api, integration, response, members)
 }
 
-pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
-    let (_, integration) = owner(view, call)?;
-    Ok(answer(response(&integration, call.parameter(2))?))
-}
+impl Response for HttpIntegrationResponse {
+    type Owner = HttpIntegration;
 
-pub(in super::super) fn list(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
-    let (_, integration) = owner(view, call)?;
-    let page = page_of(integration.responses.into_iter(), &call.paging(&PAGING)?);
-    Ok(page_answer(&page, &PAGING, answer))
-}
+    const NOUN: &'static str = "IntegrationResponse";
+    const KEY: &'static str = "integrationResponseKey";
 
-pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    let (api, mut integration) = owner(change, call)?;
-    let mut response = response(&integration, call.parameter(2))?.clone();
-    let mut members = call.members()?;
-    let key = members.string("integrationResponseKey", KEY_CHARS_MAX)?.filter(|key| !key.is_empty());
-    response.key = key.unwrap_or(response.key);
-    apply(&mut members, &mut response)?;
-    members.finish()?;
-    put(change, &api, &mut integration, response)
-}
-
-pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    let (api, mut integration) = owner(change, call)?;
-    let id = call.parameter(2);
-    integration.responses.remove(id).ok_or_else(|| no_such(NOUN, id))?;
-    change.tx.put_part(&api.id, &integration)?;
-    change.redeploy(&api.id);
-    Ok(Value::Null)
-}
-
-fn owner(view: &View<'_>, call: &Call) -> Result<(HttpApi, HttpIntegration), ApiError> {
-    let api = api(view, call.parameter(0))?;
-    let integration = part(view, &api.id, call.parameter(1))?;
-    Ok((api, integration))
-}
-
-fn response<'i>(integration: &'i HttpIntegration, id: &str) -> Result<&'i HttpIntegrationResponse, ApiError> {
-    integration.responses.get(id).ok_or_else(|| no_such(NOUN, id))
-}
-
-fn put(
-    change: &mut Change<'_>,
-    api: &HttpApi,
-    integration: &mut HttpIntegration,
-    response: HttpIntegrationResponse,
-) -> Result<Value, ApiError> {
-    check_key(&response.key)?;
-    let taken = |other: &HttpIntegrationResponse| other.id != response.id && other.key == response.key;
-    if integration.responses.values().any(taken) {
-        return Err(ApiError::conflict(format!(
-            "{NOUN} with key {} already exists for {} {}",
-            response.key,
-            HttpIntegration::NOUN,
-            integration.id
-        )));
+    fn all(owner: &HttpIntegration) -> &BTreeMap<String, Self> {
+        &owner.responses
     }
-    let answer = answer(&response);
-    integration.responses.insert(response.id.clone(), response);
-    change.tx.put_part(&api.id, integration)?;
-    change.redeploy(&api.id);
-    Ok(answer)
-}
 
-fn apply(members: &mut Members, response: &mut HttpIntegrationResponse) -> Result<(), ApiError> {
-    members.set_choice("contentHandlingStrategy", &CONTENT_HANDLING, &mut response.content_handling)?;
-    let selection = &mut response.template_selection;
-    members.set_text("templateSelectionExpression", EXPRESSION_CHARS_MAX, selection)?;
-    selection
-        .as_deref()
-        .map_or(Ok(()), |text| check_selection(text, &ROOTS))
-        .map_err(ApiError::bad_request)?;
-    if let Some(templates) = members.texts("responseTemplates", TEMPLATE_CHARS_MAX)? {
-        check_entries(templates.len(), "responseTemplates")?;
-        response.templates = templates;
+    fn all_mut(owner: &mut HttpIntegration) -> &mut BTreeMap<String, Self> {
+        &mut owner.responses
     }
-    if let Some(parameters) = members.texts("responseParameters", MAPPING_CHARS_MAX)? {
-        check_entries(parameters.len(), "responseParameters")?;
-        for (key, value) in &parameters {
-            check_message_response_mapping(key, value).map_err(ApiError::bad_request)?;
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn key(&self) -> &str {
+        &self.key
+    }
+
+    fn set_key(&mut self, key: String) {
+        self.key = key;
+    }
+
+    /// `$default`, or an expression between slashes.
+    fn check_key(&self) -> Result<(), ApiError> {
+        let key = &self.key;
+        let is_expression = key.len() > 2 && key.starts_with('/') && key.ends_with('/');
+        match key == "$default" || is_expression {
+            true => Ok(()),
+            false => Err(ApiError::bad_request(format!(
+                "{} has to be $default, or an expression between slashes such as /2\\d\\d/, not '{key}'",
+                Self::KEY
+            ))),
         }
-        response.parameters = parameters;
     }
-    Ok(())
-}
 
-/// `$default`, or an expression between slashes.
-fn check_key(key: &str) -> Result<(), ApiError> {
-    let is_expression = key.len() > 2 && key.starts_with('/') && key.ends_with('/');
-    match key == "$default" || is_expression {
-        true => Ok(()),
-        false => Err(ApiError::bad_request(format!(
-            "integrationResponseKey has to be $default, or an expression between slashes such as /2\\d\\d/, not '{key}'"
-        ))),
+    fn apply(&mut self, _: &View<'_>, _: &HttpApi, members: &mut Members) -> Result<(), ApiError> {
+        members.set_choice("contentHandlingStrategy", &CONTENT_HANDLING, &mut self.content_handling)?;
+        let selection = &mut self.template_selection;
+        members.set_text("templateSelectionExpression", EXPRESSION_CHARS_MAX, selection)?;
+        selection
+            .as_deref()
+            .map_or(Ok(()), |text| check_selection(text, &ROOTS))
+            .map_err(ApiError::bad_request)?;
+        if let Some(templates) = members.texts("responseTemplates", TEMPLATE_CHARS_MAX)? {
+            check_entries(templates.len(), "responseTemplates")?;
+            self.templates = templates;
+        }
+        if let Some(parameters) = members.texts("responseParameters", MAPPING_CHARS_MAX)? {
+            check_entries(parameters.len(), "responseParameters")?;
+            for (key, value) in &parameters {
+                check_message_response_mapping(key, value).map_err(ApiError::bad_request)?;
+            }
+            self.parameters = parameters;
+        }
+        Ok(())
     }
-}
 
-fn answer(response: &HttpIntegrationResponse) -> Value {
-    let some = |map: &BTreeMap<String, String>| (!map.is_empty()).then(|| map.clone());
-    compact(json!({
-        "contentHandlingStrategy": response.content_handling,
-        "integrationResponseId": response.id,
-        "integrationResponseKey": response.key,
-        "responseParameters": some(&response.parameters),
-        "responseTemplates": some(&response.templates),
-        "templateSelectionExpression": response.template_selection,
-    }))
+    fn answer(&self) -> Value {
+        let some = |map: &BTreeMap<String, String>| (!map.is_empty()).then(|| map.clone());
+        compact(json!({
+            "contentHandlingStrategy": self.content_handling,
+            "integrationResponseId": self.id,
+            "integrationResponseKey": self.key,
+            "responseParameters": some(&self.parameters),
+            "responseTemplates": some(&self.templates),
+            "templateSelectionExpression": self.template_selection,
+        }))
+    }
 }

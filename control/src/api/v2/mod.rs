@@ -13,6 +13,7 @@ mod integration_rules;
 pub(super) mod integrations;
 pub(super) mod models;
 mod quick;
+pub(super) mod responses;
 pub(super) mod route_responses;
 pub(super) mod route_settings;
 pub(super) mod routes;

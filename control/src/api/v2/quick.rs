@@ -97,6 +97,42 @@ pub(super) fn update(change: &mut Change<'_>, api_id: &str, quick: QuickMembers)
     Ok(())
 }
 
+/// The id of the integration and the key of the route that quick create made.
+#[derive(Debug, Default)]
+pub(super) struct Managed {
+    integration_id: Option<String>,
+    route_key: Option<RouteKey>,
+}
+
+/// Lets go of what quick create made, but for the stage, so that it can be deleted like all else.
+pub(super) fn release(change: &Change<'_>, api_id: &str) -> Result<Managed, ApiError> {
+    let mut managed = Managed::default();
+    for integration in change.tx.parts::<HttpIntegration>(api_id)?.into_iter().filter(|i| i.managed) {
+        change.tx.put_part(api_id, &HttpIntegration { managed: false, ..integration.clone() })?;
+        managed.integration_id = Some(integration.id);
+    }
+    for route in change.tx.parts::<HttpRoute>(api_id)?.into_iter().filter(|route| route.managed) {
+        change.tx.put_part(api_id, &HttpRoute { managed: false, ..route.clone() })?;
+        managed.route_key = Some(route.key);
+    }
+    Ok(managed)
+}
+
+/// Takes back what was let go and is still there; a route is the same by its key.
+pub(super) fn take_back(change: &Change<'_>, api_id: &str, managed: &Managed) -> Result<(), ApiError> {
+    let Managed { integration_id, route_key } = managed;
+    if let Some(id) = integration_id
+        && let Some(integration) = change.tx.part::<HttpIntegration>(api_id, id)?
+    {
+        change.tx.put_part(api_id, &HttpIntegration { managed: true, ..integration })?;
+    }
+    let routes = change.tx.parts::<HttpRoute>(api_id)?;
+    if let Some(route) = routes.into_iter().find(|route| Some(&route.key) == route_key.as_ref()) {
+        change.tx.put_part(api_id, &HttpRoute { managed: true, ..route })?;
+    }
+    Ok(())
+}
+
 /// A function's ARN makes the integration one of functions, anything else one of HTTP.
 fn lead(integration: &mut HttpIntegration, target: String) -> Result<(), ApiError> {
     let (kind, method, version) = match target.starts_with("arn:") {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
+use super::super::document::ENDPOINT_CONFIGURATION;
 use super::super::integration::{INTEGRATION, INTEGRATIONS};
 use super::super::operations::ANY_METHOD;
 use super::super::rest::ExportError;
@@ -85,7 +86,7 @@ fn server(export: &HttpExport<'_>) -> Value {
     insert(&mut server, "variables", json!({"basePath": {"default": base_path}}));
     if export.extensions && export.api["disableExecuteApiEndpoint"] == true {
         let configuration = json!({"disableExecuteApiEndpoint": true});
-        insert(&mut server, "x-amazon-apigateway-endpoint-configuration", configuration);
+        insert(&mut server, ENDPOINT_CONFIGURATION, configuration);
     }
     server.into()
 }

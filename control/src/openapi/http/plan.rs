@@ -70,10 +70,12 @@ pub fn plan_http(
     extensions::check(document, Kind::Http, problems);
     document.check_servers(problems);
     check_root(&root, problems);
+    let mut budget = Budget::new(document.limits());
+    let schemes = security::schemes(document, &mut budget, problems)?;
     let mut planner = Planner {
         document,
-        budget: Budget::new(document.limits()),
-        schemes: security::schemes(document, problems),
+        budget,
+        schemes,
         plan: HttpPlan {
             api: api(document, problems),
             authorizers: Vec::new(),
@@ -83,11 +85,11 @@ pub fn plan_http(
         planned: HashMap::new(),
     };
     planner.plan_authorizers(problems);
-    planner.plan_components(problems);
-    for item in paths(document, &base_path.prefix(document), problems) {
+    planner.plan_components(problems)?;
+    for item in paths(document, &base_path.prefix(document), &mut planner.budget, problems)? {
         for operation in &item.operations {
             planner.budget.spend(ROUTE_VALUES)?;
-            planner.plan_route(operation, problems);
+            planner.plan_route(operation, problems)?;
         }
     }
     Ok(planner.plan)
@@ -128,9 +130,7 @@ fn api(document: &Document, problems: &mut Problems) -> Value {
     if let Some(cors) = root.member("x-amazon-apigateway-cors") {
         insert(&mut api, "corsConfiguration", cors.value.clone());
     }
-    if let Some(disabled) = endpoint_disabled(document) {
-        insert(&mut api, "disableExecuteApiEndpoint", disabled.clone());
-    }
+    endpoint(document, &mut api, problems);
     api.into()
 }
 
@@ -145,12 +145,23 @@ pub fn tags_of_http(document: &Document) -> Map<String, Value> {
     tags.iter().filter_map(tag).collect()
 }
 
-/// AWS reads it at the first server, and at the root.
-fn endpoint_disabled(document: &Document) -> Option<&Value> {
-    let name = "x-amazon-apigateway-endpoint-configuration";
-    let of_server = document.first_server().and_then(|server| server.member(name));
-    let configuration = of_server.or_else(|| document.root().member(name))?;
-    Some(configuration.member("disableExecuteApiEndpoint")?.value)
+/// The first server has the last word.
+fn endpoint(document: &Document, api: &mut Map<String, Value>, problems: &mut Problems) {
+    for configuration in document.endpoint_configurations() {
+        if !configuration.value.is_object() {
+            problems.error(&configuration.place, "an endpoint configuration has to be an object");
+        }
+        for (name, member) in configuration.members() {
+            match name {
+                "disableExecuteApiEndpoint" => insert(api, name, member.value.clone()),
+                "types" | "vpcEndpointIds" => {
+                    problems.inform(&member.place, "REST APIs only have this member; it is left out");
+                }
+                "ipAddressType" => insert(api, name, member.value.clone()),
+                _ => problems.warn(&member.place, "the endpoint configuration has no such member here"),
+            }
+        }
+    }
 }
 
 pub(super) fn insert(members: &mut Map<String, Value>, name: &str, value: Value) {
@@ -178,17 +189,20 @@ impl Planner<'_> {
     }
 
     /// Those that nothing refers to are entities, too.
-    fn plan_components(&mut self, problems: &mut Problems) {
+    fn plan_components(&mut self, problems: &mut Problems) -> Result<(), TooLarge> {
         let components = self.document.root().member("components");
-        let Some(all) = components.and_then(|components| components.member(INTEGRATIONS)) else { return };
+        let Some(all) = components.and_then(|components| components.member(INTEGRATIONS)) else {
+            return Ok(());
+        };
         for (_, node) in all.members() {
-            match self.document.resolve(&node) {
+            match self.document.resolve(&node, &mut self.budget)? {
                 Ok(node) => {
                     self.integration(&node, problems);
                 }
                 Err(why) => problems.error(&node.place, why),
             }
         }
+        Ok(())
     }
 
     /// Which of the plan's integrations it is; `None` when HTTP APIs have none of its type.
@@ -205,12 +219,12 @@ impl Planner<'_> {
         index
     }
 
-    fn plan_route(&mut self, operation: &Operation<'_>, problems: &mut Problems) {
+    fn plan_route(&mut self, operation: &Operation<'_>, problems: &mut Problems) -> Result<(), TooLarge> {
         let node = &operation.node;
-        let integration = integration::of_operation(self.document, node, problems);
+        let integration = integration::of_operation(self.document, node, &mut self.budget, problems)?;
         let integration = integration.and_then(|node| self.integration(&node, problems));
-        let served = integration.is_some();
-        let asked = security::protection(self.document, &self.schemes, operation, served, problems);
+        let (served, budget) = (integration.is_some(), &mut self.budget);
+        let asked = security::protection(self.document, &self.schemes, operation, served, budget, problems)?;
         if asked.api_key && served {
             let message = "HTTP APIs have no API keys: the operation would be open to everybody";
             problems.error(&node.place, message);
@@ -223,6 +237,7 @@ impl Planner<'_> {
         let authorizer = self.protect(&mut members, asked);
         let place = node.place.clone();
         self.plan.routes.push(PlannedRoute { place, members: members.into(), integration, authorizer });
+        Ok(())
     }
 
     /// The authorizer that decides, if one does.

@@ -9,8 +9,6 @@ use super::super::problems::Problems;
 use super::super::text_max::{DESCRIPTION_CHARS_MAX, VERSION_CHARS_MAX, insert_text};
 use super::plan::compact;
 
-const ENDPOINT_CONFIGURATION: &str = "x-amazon-apigateway-endpoint-configuration";
-
 pub(super) fn members(document: &Document, problems: &mut Problems) -> Value {
     let root = document.root();
     let mut api = Map::new();
@@ -33,8 +31,10 @@ pub(super) fn members(document: &Document, problems: &mut Problems) -> Value {
             api.insert(name.to_owned(), node.value.clone());
         }
     }
-    if let Some(source) = root.text_of("x-amazon-apigateway-api-key-source") {
-        api.insert("apiKeySource".to_owned(), source.to_ascii_uppercase().into());
+    if let Some(source) = root.member("x-amazon-apigateway-api-key-source") {
+        let source =
+            source.text().map_or_else(|| source.value.clone(), |text| text.to_ascii_uppercase().into());
+        api.insert("apiKeySource".to_owned(), source);
     }
     if let Some(policy) = root.member("x-amazon-apigateway-policy") {
         let policy = match policy.value {
@@ -47,14 +47,14 @@ pub(super) fn members(document: &Document, problems: &mut Problems) -> Value {
     api.into()
 }
 
-/// At the root of Swagger 2, at the first server of OpenAPI 3; either is read in both.
+/// Of each member, the first server has the last word.
 fn endpoint(document: &Document, api: &mut Map<String, Value>, problems: &mut Problems) {
-    let of_server = document.first_server().and_then(|server| server.member(ENDPOINT_CONFIGURATION));
-    let Some(endpoint) = of_server.or_else(|| document.root().member(ENDPOINT_CONFIGURATION)) else {
-        return;
-    };
     let mut configuration = Map::new();
-    for (name, member) in endpoint.members() {
+    let all = document.endpoint_configurations();
+    if let Some(odd) = all.iter().find(|node| !node.value.is_object()) {
+        problems.error(&odd.place, "an endpoint configuration has to be an object");
+    }
+    for (name, member) in all.iter().flat_map(Node::members) {
         match name {
             "disableExecuteApiEndpoint" => {
                 api.insert(name.to_owned(), member.value.clone());

@@ -7,6 +7,7 @@ mod schemes;
 
 use serde_json::{Map, Value, json};
 
+use super::super::document::ENDPOINT_CONFIGURATION;
 use super::documentation;
 use super::models::{self, DEFINITIONS, SCHEMAS};
 use described::Described;
@@ -129,8 +130,6 @@ fn server(export: &RestExport<'_>) -> Value {
     insert(&mut server, ENDPOINT_CONFIGURATION, endpoint_configuration(export));
     server
 }
-
-const ENDPOINT_CONFIGURATION: &str = "x-amazon-apigateway-endpoint-configuration";
 
 /// The kind of endpoint isn't exported, as in AWS.
 fn endpoint_configuration(export: &RestExport<'_>) -> Value {

@@ -21,6 +21,8 @@ pub(super) const REQUEST_VALIDATOR: &str = "x-amazon-apigateway-request-validato
 const JSON: &str = "application/json";
 /// What a method costs at least, in values.
 const METHOD_VALUES: usize = 16;
+/// What a response of a method or an integration costs at least.
+const RESPONSE_VALUES: usize = 16;
 
 pub(super) fn plan(
     planner: &mut Planner<'_>,
@@ -29,11 +31,11 @@ pub(super) fn plan(
 ) -> Result<PlannedMethod, TooLarge> {
     planner.budget.spend(METHOD_VALUES)?;
     let node = &operation.node;
-    let parameters = parameters::of_operation(planner, operation, problems);
-    planner.budget.spend(parameters.len())?;
-    let integration = integration::of_operation(planner.document, node, problems);
+    let (document, budget) = (planner.document, &mut planner.budget);
+    let parameters = parameters::of_operation(document, operation, budget, problems)?;
+    let integration = integration::of_operation(document, node, budget, problems)?;
     let served = integration.is_some();
-    let asked = security::protection(planner.document, &planner.schemes, operation, served, problems);
+    let asked = security::protection(document, &planner.schemes, operation, served, budget, problems)?;
     let integration = integration.map(|node| plan_integration(planner, &node, problems)).transpose()?;
     let mut members = Map::new();
     insert_text(
@@ -64,7 +66,7 @@ pub(super) fn plan(
         http_method: operation.method.clone(),
         members: members.into(),
         authorizer,
-        validator: validator(planner, node, problems),
+        validator: validator(planner, node, problems)?,
         responses,
         integration,
     })
@@ -109,29 +111,34 @@ fn protect(planner: &Planner<'_>, members: &mut Map<String, Value>, asked: Prote
 /// What methods say of an authorizer of this kind.
 fn authorization_type(planner: &Planner<'_>, name: &str) -> &'static str {
     let kind = match planner.schemes.get(name) {
-        Some(Scheme::Authorizer(node)) => {
-            node.member(security::AUTHORIZER).and_then(|authorizer| authorizer.text_of("type"))
-        }
+        Some(Scheme::Authorizer(node)) => node.value[security::AUTHORIZER]["type"].as_str(),
         _ => None,
     };
-    match kind.unwrap_or_default().to_ascii_uppercase().as_str() {
-        "COGNITO_USER_POOLS" => "COGNITO_USER_POOLS",
-        "JWT" => "JWT",
-        _ => "CUSTOM",
-    }
+    let is = |known: &&str| kind.is_some_and(|kind| kind.eq_ignore_ascii_case(known));
+    ["COGNITO_USER_POOLS", "JWT"].into_iter().find(is).unwrap_or("CUSTOM")
 }
 
 /// The operation's own, or the API's.
-fn validator(planner: &Planner<'_>, node: &Node<'_>, problems: &mut Problems) -> Option<String> {
+fn validator(
+    planner: &mut Planner<'_>,
+    node: &Node<'_>,
+    problems: &mut Problems,
+) -> Result<Option<String>, TooLarge> {
     let root = planner.document.root();
-    let named = node.member(REQUEST_VALIDATOR).or_else(|| root.member(REQUEST_VALIDATOR))?;
-    let name = named.text()?;
+    let Some(named) = node.member(REQUEST_VALIDATOR).or_else(|| root.member(REQUEST_VALIDATOR)) else {
+        return Ok(None);
+    };
+    planner.budget.repeat(named.value)?;
+    let Some(name) = named.text() else {
+        problems.error(&named.place, "a request validator is referred to by its name");
+        return Ok(None);
+    };
     let known = root.member("x-amazon-apigateway-request-validators").and_then(|all| all.member(&name));
     if known.is_none() {
         problems.error(&named.place, format_args!("there is no request validator '{name}'"));
-        return None;
+        return Ok(None);
     }
-    Some(name)
+    Ok(Some(name))
 }
 
 /// Models by content type.
@@ -147,7 +154,7 @@ fn request_models(
         return shared_model(planner, operation, "consumes", &schema, problems);
     }
     let Some(body) = operation.node.member("requestBody") else { return Ok(Map::new()) };
-    match planner.document.resolve(&body) {
+    match planner.document.resolve(&body, &mut planner.budget)? {
         Ok(body) => content_models(planner, &body, problems),
         Err(why) => {
             problems.error(&body.place, why);
@@ -166,12 +173,15 @@ fn shared_model(
 ) -> Result<Map<String, Value>, TooLarge> {
     let Some(model) = planner.model(schema, problems)? else { return Ok(Map::new()) };
     let types = operation.node.member(list).or_else(|| planner.document.root().member(list));
+    if let Some(types) = &types {
+        planner.budget.repeat(types.value)?;
+    }
     let mut types: Vec<String> =
         types.map_or_else(Vec::new, |types| types.items().iter().filter_map(Node::text).collect());
     if types.is_empty() {
         types.push(JSON.to_owned());
     }
-    planner.budget.spend(types.len())?;
+    types.iter().try_for_each(|_| planner.budget.spend_text(&model))?;
     Ok(types.into_iter().map(|content_type| (content_type, model.clone().into())).collect())
 }
 
@@ -186,6 +196,7 @@ fn content_models(
         planner.budget.spend(1)?;
         let Some(schema) = media.member("schema") else { continue };
         if let Some(model) = planner.model(&schema, problems)? {
+            planner.budget.spend_text(&model)?;
             models.insert(content_type.to_owned(), model.into());
         }
     }
@@ -199,11 +210,11 @@ fn responses(
 ) -> Result<Vec<PlannedResponse>, TooLarge> {
     let mut planned = Vec::new();
     for (code, node) in operation.node.member("responses").iter().flat_map(Node::members) {
-        planner.budget.spend(1)?;
+        planner.budget.spend(RESPONSE_VALUES)?;
         if code.starts_with("x-") {
             continue;
         }
-        let node = match planner.document.resolve(&node) {
+        let node = match planner.document.resolve(&node, &mut planner.budget)? {
             Ok(node) => node,
             Err(why) => {
                 problems.error(&node.place, why);
@@ -240,7 +251,7 @@ fn response(
     let mut parameters = Map::new();
     for (name, header) in node.member("headers").iter().flat_map(Node::members) {
         planner.budget.spend(1)?;
-        let header = planner.document.resolve(&header).unwrap_or(header);
+        let header = planner.document.resolve(&header, &mut planner.budget)?.unwrap_or(header);
         let required = header.member("required").is_some_and(|node| node.value == &Value::Bool(true));
         parameters.insert(format!("method.response.header.{name}"), required.into());
     }
@@ -309,6 +320,7 @@ fn integration_responses(
     let mut planned: Vec<PlannedResponse> = Vec::new();
     let mut places: BTreeMap<String, Place> = BTreeMap::new();
     for (pattern, node) in integration.member("responses").iter().flat_map(Node::members) {
+        planner.budget.spend(RESPONSE_VALUES)?;
         let Some(status_code) = node.text_of("statusCode") else {
             problems.error(&node.place, "a response of an integration needs a statusCode");
             continue;

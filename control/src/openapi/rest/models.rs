@@ -195,7 +195,7 @@ impl Planner<'_> {
             problems.warn(&schema.place, format_args!("Reference to model '{name}' not found. Ignoring."));
             return Ok(None);
         }
-        let node = match self.document.resolve(schema) {
+        let node = match self.document.resolve(schema, &mut self.budget)? {
             Ok(node) => node,
             Err(why) => {
                 problems.warn(&schema.place, format_args!("{why}; the model is left out"));

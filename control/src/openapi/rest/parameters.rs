@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::super::document::Node;
+use super::super::budget::{Budget, TooLarge};
+use super::super::document::{Document, Node};
 use super::super::operations::Operation;
 use super::super::problems::Problems;
-use super::plan::Planner;
 
 /// A parameter, resolved.
 #[derive(Debug, Clone)]
@@ -19,16 +19,21 @@ pub(super) struct Parameter<'d> {
 }
 
 /// Each once; a name in one place is one parameter.
+///
+/// # Errors
+/// When the document unfolds to more than its limits.
 pub(super) fn of_operation<'d>(
-    planner: &Planner<'d>,
+    document: &'d Document,
     operation: &Operation<'d>,
+    budget: &mut Budget,
     problems: &mut Problems,
-) -> Vec<Parameter<'d>> {
+) -> Result<Vec<Parameter<'d>>, TooLarge> {
     let mut all: Vec<Parameter<'d>> = Vec::new();
     let mut known = BTreeSet::new();
     for list in [operation.node.member("parameters"), operation.path_item.member("parameters")] {
         for node in list.map_or_else(Vec::new, |list| list.items()) {
-            match planner.document.resolve(&node) {
+            budget.spend(1)?;
+            match document.resolve(&node, budget)? {
                 Ok(node) => {
                     let name = node.text_of("name").unwrap_or_default();
                     let within = node.text_of("in").unwrap_or_default();
@@ -40,7 +45,7 @@ pub(super) fn of_operation<'d>(
             }
         }
     }
-    all
+    Ok(all)
 }
 
 /// PutMethod's `requestParameters`: which there are, and whether they are required.
@@ -67,7 +72,15 @@ pub(super) fn request_parameters(
             problems.error(&node.place, "a parameter needs a name");
             continue;
         }
-        let required = node.member("required").is_some_and(|required| required.value == &Value::Bool(true));
+        let required = match node.member("required").map(|required| required.value) {
+            None => false,
+            Some(Value::Bool(required)) => *required,
+            Some(_) => {
+                problems
+                    .error(&node.place.at("required"), "whether a parameter is required is true or false");
+                continue;
+            }
+        };
         members.insert(format!("method.request.{kind}.{name}"), required.into());
     }
     members

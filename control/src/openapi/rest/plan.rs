@@ -91,7 +91,7 @@ pub fn plan_rest(
     extensions::check(document, Kind::Rest, problems);
     document.check_servers(problems);
     let mut budget = Budget::new(document.limits());
-    let schemes = security::schemes(document, problems);
+    let schemes = security::schemes(document, &mut budget, problems)?;
     let models = Models::of(document, &mut budget)?;
     let mut planner = Planner { document, budget, schemes, models, documentation: Documentation::default() };
     planner.documentation.of_api(document, &mut planner.budget)?;
@@ -99,7 +99,7 @@ pub fn plan_rest(
     let authorizers = authorizers::plan(&mut planner, problems)?;
     let mut resources = BTreeMap::from([("/".to_owned(), document.root().place)]);
     let mut methods = Vec::new();
-    for item in paths(document, &base_path.prefix(document), problems) {
+    for item in paths(document, &base_path.prefix(document), &mut planner.budget, problems)? {
         add_with_parents(&mut resources, &item.path, &item.node.place, &mut planner.budget)?;
         planner.documentation.of_path(&item, &mut planner.budget)?;
         for operation in &item.operations {

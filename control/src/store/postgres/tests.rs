@@ -4,6 +4,7 @@ mod proxy;
 
 use std::collections::BTreeSet;
 use std::sync::Barrier;
+use std::time::Duration;
 
 use super::super::tests::{Place, api, server, stage_slot, unit};
 use super::super::{Store, StoreError};
@@ -322,6 +323,26 @@ fn waiting_for_other_processes_has_an_end() {
     .expect("written");
     assert!(!has_api(&one, "b"));
     put_api(&other, "b").expect("written");
+}
+
+#[test]
+fn waiting_for_other_changes_of_this_process_has_an_end() {
+    let mut place = process(&server::shared().database());
+    place.settings.postgres = PostgresSettings { statement_timeout_ms: 100, ..PostgresSettings::default() };
+    let store = place.open().expect("opened");
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let store = &store;
+        let written = store.write::<_, StoreError>(|tx| {
+            let tell = tell.clone();
+            scope.spawn(move || tell.send(put_api(store, "b")));
+            let error = told.recv_timeout(Duration::from_secs(20)).expect("not for ever");
+            assert!(matches!(error, Err(StoreError::Slow(_))), "{error:?}");
+            tx.put_api(&api("a"))
+        });
+        written.expect("written");
+    });
+    put_api(&store, "b").expect("its turn");
 }
 
 /// A store whose connections can be cut.

@@ -67,9 +67,12 @@ impl Control {
         Client { address: address.unwrap_or_else(|| panic!("no ready line: '{line}'")), key }
     }
 
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().try_into().expect("a pid")).expect("a pid")
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.id().try_into().expect("a pid")).expect("a pid");
-        kill_process(pid, signal).expect("it runs");
+        kill_process(self.pid(), signal).expect("it runs");
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {

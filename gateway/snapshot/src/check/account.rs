@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Checked, Problem, count, text, tls, wrong};
+use super::{Checked, Problem, count, plan, text, tls, wrong};
 use crate::limits::Limits;
 use crate::unit::{AccountUnit, Domain, Mapping, RoutingRule};
 
@@ -10,6 +10,7 @@ pub(super) fn check(account: &AccountUnit, limits: &Limits) -> Checked {
     text::account_id(&account.account_id)?;
     text::api_id("region", &account.region)?;
     text::dns_name("endpoint suffix", &account.endpoint_suffix)?;
+    account.throttle.as_ref().map_or(Ok(()), plan::check_throttle)?;
     count("ACME challenges", account.acme_challenges.len(), limits.acme_challenges_max)?;
     for challenge in &account.acme_challenges {
         text::dns_name("ACME challenge host", &challenge.host)?;

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{Checked, PathPart, Problem, access_log, count, path, path_parts, size, text, tls, wrong};
+use super::{
+    Checked, PathPart, Problem, access_log, cache, count, path, path_parts, plan, size, text, tls, wrong,
+};
 use crate::limits::Limits;
 use crate::unit::{
     Canary, HttpProxy, Integration, IntegrationKind, Protocol, Route, Scheme, StageUnit, TargetPart,
@@ -24,25 +26,33 @@ fn check_stage(stage: &StageUnit, limits: &Limits) -> Checked {
     check_stage_name(&stage.stage, stage.protocol)?;
     text::id("deployment id", &stage.deployment_id, limits.id_bytes_max)?;
     stage.access_log.as_ref().map_or(Ok(()), access_log::check)?;
-    Served { protocol: stage.protocol, integrations: &stage.integrations, routes: &stage.routes }
-        .check(limits)?;
+    stage.cache.as_ref().map_or(Ok(()), |cache| cache::check(cache, limits))?;
+    let own = Served {
+        protocol: stage.protocol,
+        has_cache: stage.cache.is_some(),
+        integrations: &stage.integrations,
+        routes: &stage.routes,
+    };
+    own.check(limits)?;
     let Some(canary) = &stage.canary else { return Ok(()) };
-    check_canary(canary, stage.protocol, limits).map_err(|e| e.within("canary"))
+    let served = Served { integrations: &canary.integrations, routes: &canary.routes, ..own };
+    check_canary(canary, &served, limits).map_err(|e| e.within("canary"))
 }
 
-fn check_canary(canary: &Canary, protocol: Protocol, limits: &Limits) -> Checked {
+fn check_canary(canary: &Canary, served: &Served<'_>, limits: &Limits) -> Checked {
     let found = canary.clients_per_10_000;
     if found > CLIENTS {
         let problem = Problem::OutOfBounds { found: found.into(), min: 0, max: CLIENTS.into() };
         return Err(wrong("clients per 10,000", problem));
     }
     text::id("deployment id", &canary.deployment_id, limits.id_bytes_max)?;
-    Served { protocol, integrations: &canary.integrations, routes: &canary.routes }.check(limits)
+    served.check(limits)
 }
 
 /// What a stage, or its canary, serves.
 struct Served<'a> {
     protocol: Protocol,
+    has_cache: bool,
     integrations: &'a [Integration],
     routes: &'a [Route],
 }
@@ -153,12 +163,23 @@ fn check_route<'a>(
     if route.path == "$default" {
         check_default_route(route, served.protocol)?;
         check_variables(integration, &[])?;
+        check_settings(route, &[], served, limits)?;
         return Ok((&route.method, None));
     }
     let parts = path_parts(&route.path)?;
     path::check(&route.path, &parts, limits)?;
     check_variables(integration, &parts)?;
+    check_settings(route, &parts, served, limits)?;
     Ok((&route.method, Some(parts.into_iter().map(PathPart::shape).collect())))
+}
+
+fn check_settings(route: &Route, parts: &[PathPart<'_>], served: &Served<'_>, limits: &Limits) -> Checked {
+    route.settings.throttle.as_ref().map_or(Ok(()), plan::check_throttle)?;
+    match &route.settings.cache {
+        None => Ok(()),
+        Some(_) if !served.has_cache => Err(wrong("cache", Problem::NoStageCache)),
+        Some(cache) => cache::check_route(cache, parts, limits),
+    }
 }
 
 fn check_default_route(route: &Route, protocol: Protocol) -> Checked {

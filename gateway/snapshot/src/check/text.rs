@@ -138,6 +138,13 @@ pub(super) fn value_glob(place: &str, text: &str, bytes_max: usize) -> Checked {
     expect(good, place, text, "printable ASCII with '*' at its ends at most")
 }
 
+/// A word of a list that commas or spaces part.
+pub(super) fn cache_tag(place: &str, text: &str, bytes_max: usize) -> Checked {
+    sized(place, text, bytes_max)?;
+    let good = text.bytes().all(|b| b.is_ascii_graphic() && b != b',');
+    expect(good, place, text, "visible ASCII without spaces and commas")
+}
+
 /// It is logged.
 pub(super) fn reason(place: &str, text: &str, bytes_max: usize) -> Checked {
     sized(place, text, bytes_max)?;

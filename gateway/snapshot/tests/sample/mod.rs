@@ -2,11 +2,13 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use turnpike_snapshot::{
-    AccessLog, AccountUnit, AcmeChallenge, Balancing, Canary, CertificateUnit, CircuitBreaker, Domain,
-    DomainTls, Endpoint, HeaderCondition, HeaderMatch, HealthCheck, HttpProxy, HttpVersion, Integration,
-    IntegrationKind, Mapping, OutlierEjection, Probe, Protocol, RetryPolicy, Root, Route, RoutingRule,
-    Scheme, StageUnit, Target, TargetGroupUnit, TargetPart, TlsVersion, TrustStoreUnit, Unit, UnitHash,
-    UnitRef, UpstreamTls,
+    AccessLog, AccountUnit, AcmeChallenge, ApiKey, ApiKeysUnit, Balancing, CacheKeyPart, Canary,
+    CertificateUnit, CircuitBreaker, Domain, DomainTls, Endpoint, Freshness, HeaderCondition, HeaderMatch,
+    HealthCheck, HttpProxy, HttpVersion, Integration, IntegrationKind, Invalidation, Mapping,
+    OutlierEjection, PlanRoute, PlanStage, Probe, Protocol, Quota, QuotaPeriod, RetryPolicy, Root, Route,
+    RouteCache, RouteSettings, RoutingRule, Scheme, StageCache, StageUnit, TagPurge, Target, TargetGroupUnit,
+    TargetPart, Throttle, TlsVersion, TrustStoreUnit, Unauthorized, Unit, UnitHash, UnitRef, UpstreamTls,
+    UsagePlanUnit,
 };
 
 /// A stage with one route of each form.
@@ -34,6 +36,7 @@ pub(crate) fn stage() -> StageUnit {
             route("ANY", "/files/{path+}", 2),
         ],
         canary: None,
+        cache: None,
     }
 }
 
@@ -93,6 +96,7 @@ pub(crate) fn account() -> AccountUnit {
             token: "evaGxfADs6pSRb2LAv9IZ".to_owned(),
             key_authorization: "evaGxfADs6pSRb2LAv9IZ.9jg46WB3rR".to_owned(),
         }],
+        throttle: Some(throttle(10_000_000, 5_000)),
     }
 }
 
@@ -193,6 +197,64 @@ pub(crate) fn tls_stage() -> StageUnit {
     stage
 }
 
+pub(crate) fn throttle(requests_per_1000_s: u64, burst_requests: u32) -> Throttle {
+    Throttle { requests_per_1000_s, burst_requests }
+}
+
+/// A stage whose routes are cached, throttled, and for holders of API keys.
+pub(crate) fn cached_stage() -> StageUnit {
+    let mut stage = rest_stage();
+    stage.stage = "cached".to_owned();
+    stage.cache = Some(StageCache {
+        bytes_max: 512 << 20,
+        generation: 9,
+        flushed_before: 4,
+        purges: vec![TagPurge { tag: "pets".to_owned(), purged_before: 9 }],
+        freshness: Freshness::Origin,
+        coalesced: true,
+    });
+    let part = |make: fn(String) -> CacheKeyPart, name: &str| make(name.to_owned());
+    stage.routes[1].settings = RouteSettings {
+        api_key_required: true,
+        throttle: Some(throttle(500, 1)),
+        cache: Some(RouteCache {
+            ttl_s: 300,
+            namespace: "r1".to_owned(),
+            key: vec![
+                CacheKeyPart::Path,
+                part(CacheKeyPart::PathParameter, "id"),
+                part(CacheKeyPart::Query, "page size"),
+                part(CacheKeyPart::Header, "accept"),
+            ],
+            invalidation: Invalidation::Authorized(Unauthorized::Warned),
+        }),
+    };
+    stage
+}
+
+pub(crate) fn usage_plan() -> UsagePlanUnit {
+    let route =
+        PlanRoute { method: "GET".to_owned(), path: "/pets/{id}".to_owned(), throttle: throttle(10_000, 20) };
+    let stage =
+        |name: &str, routes| PlanStage { api_id: "a1b2c3d4e5".to_owned(), stage: name.to_owned(), routes };
+    UsagePlanUnit {
+        id: "p1".to_owned(),
+        throttle: Some(throttle(100_000, 200)),
+        quota: Some(Quota { requests: 1_000_000, period: QuotaPeriod::Month, offset_days: 27 }),
+        stages: vec![stage("cached", vec![route]), stage("$default", Vec::new())],
+    }
+}
+
+pub(crate) fn api_keys() -> ApiKeysUnit {
+    let key = |first: u8, plans| ApiKey { id: format!("k{first}"), value_sha256: [first; 32], plans };
+    ApiKeysUnit {
+        slice: 1,
+        slices: 2,
+        plans: vec!["p1".to_owned()],
+        keys: vec![key(0x80, vec![0]), key(0xff, Vec::new())],
+    }
+}
+
 pub(crate) fn units() -> Vec<Unit> {
     vec![
         Unit::Account(account()),
@@ -203,6 +265,9 @@ pub(crate) fn units() -> Vec<Unit> {
         Unit::TrustStore(trust_store()),
         Unit::TargetGroup(target_group()),
         Unit::Stage(canary_stage()),
+        Unit::Stage(cached_stage()),
+        Unit::UsagePlan(usage_plan()),
+        Unit::ApiKeys(api_keys()),
     ]
 }
 
@@ -230,7 +295,13 @@ pub(crate) fn integration(id: &str, target: Vec<TargetPart>) -> Integration {
 }
 
 pub(crate) fn route(method: &str, path: &str, integration: u32) -> Route {
-    Route { method: method.to_owned(), path: path.to_owned(), id: "r1".to_owned(), integration }
+    Route {
+        method: method.to_owned(),
+        path: path.to_owned(),
+        id: "r1".to_owned(),
+        integration,
+        settings: RouteSettings::default(),
+    }
 }
 
 pub(crate) fn literal(text: &str) -> TargetPart {

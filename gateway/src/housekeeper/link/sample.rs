@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use turnpike_snapshot::{
-    AccountUnit, HttpProxy, HttpVersion, Integration, IntegrationKind, Protocol, Root, Route, Scheme,
-    StageUnit, TargetPart, Unit, UnitHash, UnitRef, encode_root, encode_unit,
+    AccountUnit, HttpProxy, HttpVersion, Integration, IntegrationKind, Protocol, Root, Route, RouteSettings,
+    Scheme, StageUnit, TargetPart, Unit, UnitHash, UnitRef, encode_root, encode_unit,
 };
 
 use crate::housekeeper::vault::Keep;
@@ -57,6 +57,7 @@ pub(crate) fn account() -> Unit {
         endpoint_suffix: "localhost".to_owned(),
         domains: Vec::new(),
         acme_challenges: Vec::new(),
+        throttle: None,
     })
 }
 
@@ -89,8 +90,10 @@ pub(crate) fn stage(api: &str, deployment: u32) -> Unit {
             path: "$default".to_owned(),
             id: "r1".to_owned(),
             integration: 0,
+            settings: RouteSettings::default(),
         }],
         canary: None,
+        cache: None,
     })
 }
 

@@ -361,6 +361,8 @@ fn document() -> impl Strategy<Value = Value> {
         json!([{"jwt": ["read", "write"]}]),
         json!([{"function": []}]),
         json!([{"iam": []}]),
+        json!([{"key": []}]),
+        json!([{"jwt": ["read"]}, {"key": []}]),
     ]));
     let route = (path, method, own, security, prop::option::of("[a-z]{1,8}"));
     let shared = prop::collection::vec(integration(), 2);
@@ -392,6 +394,7 @@ fn document() -> impl Strategy<Value = Value> {
                         "authorizerResultTtlInSeconds": 60, "enableSimpleResponses": true,
                     }},
                     "iam": {"type": "apiKey", "name": "Authorization", "in": "header", "x-amazon-apigateway-authtype": "awsSigv4"},
+                    "key": {"type": "apiKey", "name": "x-api-key", "in": "header"},
                 },
             },
             "servers": [{"url": "/", "x-amazon-apigateway-endpoint-configuration": {"disableExecuteApiEndpoint": disabled}}],

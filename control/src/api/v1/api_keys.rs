@@ -107,6 +107,7 @@ pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<V
     }
     key.updated_at_s = change.now_s;
     change.tx.put_entity(&key)?;
+    change.recompile_key(&key)?;
     Ok(answer(&key))
 }
 
@@ -116,6 +117,7 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
     for in_plan in change.tx.entities_using::<UsagePlanKey>(&key.id)? {
         change.tx.delete_entity::<UsagePlanKey>(&in_plan.plan_id, &key.id)?;
     }
+    change.recompile_key(&key)?;
     change.tx.delete_entity::<ApiKey>("", &key.id)?;
     Ok(Value::Null)
 }

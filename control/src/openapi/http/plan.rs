@@ -225,15 +225,14 @@ impl Planner<'_> {
         let integration = integration.and_then(|node| self.integration(&node, problems));
         let (served, budget) = (integration.is_some(), &mut self.budget);
         let asked = security::protection(self.document, &self.schemes, operation, served, budget, problems)?;
-        if asked.api_key && served {
-            let message = "HTTP APIs have no API keys: the operation would be open to everybody";
-            problems.error(&node.place, message);
-        }
         inform(operation, problems);
         let mut members = Map::new();
         insert(&mut members, "routeKey", route_key(operation, problems).into());
         let max = ROUTE_OPERATION_NAME_CHARS_MAX;
         insert_text(&mut members, "operationName", node, "operationId", max, problems);
+        if asked.api_key {
+            insert(&mut members, "apiKeyRequired", true.into());
+        }
         let authorizer = self.protect(&mut members, asked);
         let place = node.place.clone();
         self.plan.routes.push(PlannedRoute { place, members: members.into(), integration, authorizer });

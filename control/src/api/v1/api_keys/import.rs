@@ -78,6 +78,7 @@ fn take(change: &mut Change<'_>, row: &Row, room: &mut Room) -> Result<(ApiKey, 
         Some(known) => {
             let key = ApiKey { name, description, enabled, updated_at_s: change.now_s, ..known };
             change.tx.put_entity(&key)?;
+            change.recompile_key(&key)?;
             key
         }
         None => {

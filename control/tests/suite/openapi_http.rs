@@ -151,6 +151,39 @@ fn a_reimport_keeps_what_stays_the_same() {
     assert_eq!(integrations()["items"], json!([]));
 }
 
+/// What goes makes room for what comes.
+#[test]
+fn a_full_api_is_reimported() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(dir.path().join("data"));
+    settings.quotas.integrations_per_api_max = 3;
+    let inside = Inside::start(settings);
+    let document = |port: u16| {
+        let path = |n: u16| {
+            let uri = format!("http://127.0.0.1:{port}/{n}");
+            let integration =
+                json!({"type": "http_proxy", "httpMethod": "GET", "uri": uri, "payloadFormatVersion": "1.0"});
+            (format!("/p{n}"), json!({"get": {"x-amazon-apigateway-integration": integration}}))
+        };
+        let paths: Value = (0..3).map(path).collect();
+        body(&json!({"openapi": "3.0.1", "info": {"title": "full", "version": "1"}, "paths": paths}))
+    };
+    let id = inside.client.expect(201, "PUT", "/v2/apis", &document(3000)).text("apiId");
+    let integrations = || inside.client.expect(200, "GET", &format!("/v2/apis/{id}/integrations"), "").body;
+    let before = integrations();
+    let first = before["items"][0]["integrationId"].as_str().expect("an id").to_owned();
+    let own = format!("/v2/apis/{id}/integrations/{first}");
+    inside.client.expect(200, "PATCH", &own, r#"{"description":"which no document has"}"#);
+    let targets = format!("/turnpike/v1/apis/{id}/integrations/{first}/targets");
+    inside.client.expect(200, "PUT", &targets, r#"{"targets":[{"host":"10.0.0.1","port":80}]}"#);
+    inside.client.expect(201, "PUT", &format!("/v2/apis/{id}"), &document(3000));
+    inside.client.expect(200, "GET", &targets, "");
+    inside.client.expect(200, "PATCH", &own, r#"{"description":""}"#);
+    assert_eq!(integrations(), before);
+    inside.client.expect(201, "PUT", &format!("/v2/apis/{id}"), &document(3001));
+    assert_eq!(integrations()["items"].as_array().map(Vec::len), Some(3));
+}
+
 #[test]
 fn what_quick_create_made_is_reimported_like_all_else() {
     let (_dir, inside) = start();

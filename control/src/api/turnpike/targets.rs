@@ -9,7 +9,9 @@ use super::super::{v1, v2};
 use super::document;
 use crate::change::{Change, View};
 use crate::compile::{GroupOwner, ReferenceKind};
-use crate::model::{ClientCertificate, IntegrationTargets, LinkTargets, Targets, rest_integration_id};
+use crate::model::{
+    ClientCertificate, IntegrationTargets, LinkTargets, RestIntegrationKind, Targets, rest_integration_id,
+};
 
 pub(in super::super) fn put_of_link(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let id = link(change, call)?;
@@ -72,7 +74,11 @@ pub(in super::super) fn delete_of_integration(
     delete(change, owner)
 }
 
+/// What an integration of another type still has from before can only be looked at and deleted.
 pub(in super::super) fn put_of_method(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+    let kind = v1::integrations::of_call(change, call)?.kind;
+    let calls_http = matches!(kind, RestIntegrationKind::Http | RestIntegrationKind::HttpProxy);
+    refuse_unless(calls_http, kind.name())?;
     let owner = rest_integration(change, call)?;
     put(change, call, owner)
 }
@@ -101,12 +107,8 @@ impl Owner {
 fn http_integration(view: &View<'_>, call: &Call) -> Result<Owner, ApiError> {
     let integration = v2::integrations::of_call(view, call)?;
     refuse_link(integration.link_id.as_deref())?;
-    if !integration.kind.calls_http() {
-        return Err(ApiError::bad_request(format!(
-            "An integration of the type {} has no targets",
-            integration.kind.name()
-        )));
-    }
+    let kind = integration.kind;
+    refuse_unless(kind.calls_http(), kind.name())?;
     Ok(Owner { api_id: call.parameter(0).to_owned(), integration_id: integration.id })
 }
 
@@ -115,6 +117,13 @@ fn rest_integration(view: &View<'_>, call: &Call) -> Result<Owner, ApiError> {
     refuse_link(integration.connection_id.as_deref())?;
     let integration_id = rest_integration_id(call.parameter(1), call.parameter(2));
     Ok(Owner { api_id: call.parameter(0).to_owned(), integration_id })
+}
+
+fn refuse_unless(calls_http: bool, kind: &str) -> Result<(), ApiError> {
+    match calls_http {
+        true => Ok(()),
+        false => Err(ApiError::bad_request(format!("An integration of the type {kind} has no targets"))),
+    }
 }
 
 /// An integration that leads through a link has the link's targets.

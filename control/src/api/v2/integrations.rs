@@ -207,15 +207,20 @@ fn take_tls_config(members: &mut Members) -> Result<Option<Option<String>>, ApiE
     checked.map(Some).map_err(|why| ApiError::bad_request(format!("{place} {why}")))
 }
 
-/// A link's targets or its own, not both.
+/// A link's targets or its own, not both; and none of those where nothing is called over HTTP.
 fn check_one_way(view: &View<'_>, api_id: &str, integration: &HttpIntegration) -> Result<(), ApiError> {
-    let id = &integration.id;
-    if integration.link_id.is_none() || view.tx.part::<IntegrationTargets>(api_id, id)?.is_none() {
-        return Ok(());
+    let HttpIntegration { id, kind, link_id, .. } = integration;
+    let other = match (link_id.is_some(), kind.calls_http()) {
+        (true, _) => "it leads through a VPC link".to_owned(),
+        (false, false) => format!("its type becomes {}", kind.name()),
+        (false, true) => return Ok(()),
+    };
+    match view.tx.part::<IntegrationTargets>(api_id, id)? {
+        None => Ok(()),
+        Some(_) => Err(ApiError::bad_request(format!(
+            "Integration {id} has targets of its own: delete them before {other}"
+        ))),
     }
-    Err(ApiError::bad_request(format!(
-        "Integration {id} has targets of its own: delete them before it leads through a VPC link"
-    )))
 }
 
 /// What of an answer tells the answers of an integration that isn't a proxy apart.

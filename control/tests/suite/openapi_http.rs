@@ -96,6 +96,36 @@ fn a_document_becomes_an_api_and_back() {
     assert!(!plain.to_string().contains("x-amazon-apigateway-integration"), "{plain}");
 }
 
+/// Routes that look alike stay what they are.
+#[test]
+fn paths_are_taken_as_they_are() {
+    let (_dir, inside) = start();
+    let path = |n: u16| {
+        let uri = format!("http://127.0.0.1:3000/{n}");
+        let integration =
+            json!({"type": "http_proxy", "httpMethod": "GET", "uri": uri, "payloadFormatVersion": "1.0"});
+        json!({"x-amazon-apigateway-any-method": {"x-amazon-apigateway-integration": integration}})
+    };
+    let document = json!({
+        "openapi": "3.0.1", "info": {"title": "alike", "version": "1"},
+        "servers": [{"url": "https://example.com/v1"}],
+        "paths": {"/": path(1), "/a": path(2), "/a/": path(3), "/a/$default": path(4), "/$default": path(5)},
+    });
+    let id = inside.client.expect(201, "PUT", "/v2/apis?failOnWarnings=true", &body(&document)).text("apiId");
+    let keys = ["$default", "ANY /", "ANY /a", "ANY /a/", "ANY /a/$default"];
+    assert_eq!(route_keys(&inside, &id), keys);
+    let exported = export(&inside, &id, "");
+    let again = inside.client.expect(201, "PUT", "/v2/apis", &body(&exported)).text("apiId");
+    assert_eq!(route_keys(&inside, &again), keys);
+    let below = inside.client.expect(201, "PUT", "/v2/apis?basepath=prepend", &body(&document)).text("apiId");
+    let keys = ["$default", "ANY /v1", "ANY /v1/a", "ANY /v1/a/", "ANY /v1/a/$default"];
+    assert_eq!(route_keys(&inside, &below), keys);
+    let odd = r#"{"routeKey":"GET /$default"}"#;
+    inside.client.expect(201, "POST", &format!("/v2/apis/{id}/routes"), odd);
+    let target = format!("/v2/apis/{id}/exports/OAS30?outputType=JSON");
+    inside.client.refused(400, BAD, "GET /$default can't be told from the default route", "GET", &target, "");
+}
+
 #[test]
 fn base_paths_go_before_the_paths() {
     let (_dir, inside) = start();

@@ -19,16 +19,21 @@ pub struct Settings {
     pub account: Account,
     /// How far a client's clock may be off, in either direction.
     pub clock_skew_s_max: i64,
-    /// Open management connections; further ones wait.
+    /// Open management connections; a further one gets the place of one that nobody is at work for, or waits.
     pub connections_max: usize,
+    /// Those of one address, or of one IPv6 /64.
+    pub connections_per_address_max: usize,
     /// How long a management connection may be silent, between requests or within one.
     pub idle_timeout_ms: u64,
-    /// From a management request's first byte to the end of its head.
+    /// From a management request's first byte, or its connection's beginning, to the end of its head.
     pub head_timeout_ms: u64,
     /// A management request's body.
     pub body_bytes_max: usize,
     /// From a management request's head to the end of its body.
     pub body_timeout_ms: u64,
+    /// How fast it has to come, once the time for which it may come as it will is over.
+    pub body_rate_bytes_per_s_min: u64,
+    pub body_rate_grace_ms: u64,
     /// Parameters of a management request that is a form, of its query and body together.
     pub form_parameters_max: usize,
     /// How long open management requests may take to end once control is told to stop.
@@ -60,7 +65,7 @@ pub struct PostgresSettings {
     pub connections_max: usize,
     /// For a connection to be made, and for calls to wait for a server that is away.
     pub timeout_ms: u64,
-    /// For the server to run a statement; waiting for the changes of other processes is one.
+    /// For the server to run a statement, and for other changes to end, of whichever process.
     pub statement_timeout_ms: u64,
 }
 

@@ -40,6 +40,8 @@ pub(crate) struct AccessRecord<'a> {
     pub(crate) user_agent: Option<&'a [u8]>,
     /// What the client has proven to be, where its domain demands it.
     pub(crate) client_certificate: Option<&'a ClientCertificate>,
+    /// Of whom the route asked for an API key.
+    pub(crate) api_key_id: Option<&'a str>,
     /// The host that the request named, without a port.
     pub(crate) domain_name: &'a [u8],
     pub(crate) account_id: &'a str,
@@ -188,6 +190,7 @@ enum Variable {
     SourceIp,
     UserAgent,
     ClientCertificate(CertificateField),
+    ApiKeyId,
     DomainName,
     DomainPrefix,
     AccountId,
@@ -225,7 +228,7 @@ enum CertificateField {
 }
 
 /// By name, after the prefix; AWS has several names for some.
-const VARIABLES: [(&str, Variable); 40] = [
+const VARIABLES: [(&str, Variable); 41] = [
     ("requestId", Variable::RequestId),
     ("extendedRequestId", Variable::ExtendedRequestId),
     ("requestTime", Variable::RequestTime),
@@ -241,6 +244,7 @@ const VARIABLES: [(&str, Variable); 40] = [
     ("identity.clientCert.serialNumber", Variable::ClientCertificate(CertificateField::SerialNumber)),
     ("identity.clientCert.validity.notBefore", Variable::ClientCertificate(CertificateField::NotBefore)),
     ("identity.clientCert.validity.notAfter", Variable::ClientCertificate(CertificateField::NotAfter)),
+    ("identity.apiKeyId", Variable::ApiKeyId),
     ("domainName", Variable::DomainName),
     ("domainPrefix", Variable::DomainPrefix),
     ("accountId", Variable::AccountId),

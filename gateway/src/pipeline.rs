@@ -7,6 +7,7 @@ mod body;
 mod challenge;
 mod duplex;
 mod forwarded;
+mod identify;
 mod incoming;
 mod integrate;
 mod lines;
@@ -104,6 +105,7 @@ async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) -> Result<A
     }
     let address = route::address(exchange, path, record)?;
     let selected = route::look_up(exchange, &address, record)?;
+    identify::check(exchange, &address, &selected, record)?;
     let sent = integrate::send(exchange, &address, &selected, record).await?;
     respond::relay(exchange, &address, sent, record).await
 }

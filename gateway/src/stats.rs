@@ -112,6 +112,8 @@ pub(crate) enum RefusalKind {
     RouteUnknown,
     /// The route asks for what can't be done, such as a protection that isn't enforced yet.
     RouteRefused,
+    /// A route that asks for an API key was shown none, or none that may use the stage.
+    ApiKey,
     /// `exchanges_in_flight_max` is reached.
     ExchangesInFlight,
     /// `connections_max` is reached.
@@ -149,7 +151,7 @@ pub(crate) enum RefusalKind {
 
 impl RefusalKind {
     /// In order of the discriminants.
-    pub(crate) const ALL: [Self; 30] = [
+    pub(crate) const ALL: [Self; 31] = [
         Self::Malformed,
         Self::StartLineTooLong,
         Self::HeaderTooLarge,
@@ -162,6 +164,7 @@ impl RefusalKind {
         Self::ClientCertificate,
         Self::RouteUnknown,
         Self::RouteRefused,
+        Self::ApiKey,
         Self::ExchangesInFlight,
         Self::Connections,
         Self::ConnectionsPerAddress,
@@ -197,6 +200,7 @@ impl RefusalKind {
             Self::ClientCertificate => "client_certificate",
             Self::RouteUnknown => "route_unknown",
             Self::RouteRefused => "route_refused",
+            Self::ApiKey => "api_key",
             Self::ExchangesInFlight => "exchanges_in_flight",
             Self::Connections => "connections",
             Self::ConnectionsPerAddress => "connections_per_address",

@@ -5,6 +5,7 @@
 //! prefix, [`Routes::look_up`] the route by method and path.
 
 mod acme;
+mod callers;
 mod compile;
 mod domain;
 mod refused;
@@ -21,6 +22,7 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use acme::Challenges;
+use callers::Callers;
 pub(crate) use compile::{Compiler, StageServices};
 use domain::Domain;
 pub(crate) use refused::Refusals;
@@ -56,6 +58,7 @@ pub(crate) struct Table {
     /// The same of domains like `*.example.com`, by what follows the `*.`.
     wildcards: FxHashMap<Box<str>, Domain>,
     acme: Challenges,
+    pub(crate) callers: Callers,
     /// With their units.
     groups: Box<[(Arc<TargetGroup>, Arc<Unit>)]>,
 }
@@ -74,6 +77,8 @@ pub(crate) struct Stage {
     pub(crate) api_id: Box<str>,
     pub(crate) protocol: Protocol,
     pub(crate) name: Box<str>,
+    /// `a1b2c3d4e5/prod`
+    path: Box<str>,
     pub(crate) slot: StageSlot,
     execute_api_endpoint_disabled: bool,
     pub(crate) log: Option<StageLog>,
@@ -97,6 +102,7 @@ pub(crate) struct Route {
     /// `/pets/{id}`
     pub(crate) path: Box<str>,
     pub(crate) id: Box<str>,
+    pub(crate) api_key_required: bool,
 }
 
 /// An HTTP_PROXY integration.
@@ -170,6 +176,7 @@ impl Table {
             domains: FxHashMap::default(),
             wildcards: FxHashMap::default(),
             acme: Challenges::default(),
+            callers: Callers::default(),
             groups: Box::default(),
         }
     }
@@ -246,6 +253,12 @@ impl Table {
             return Err(AddressError::EndpointDisabled(api.protocol));
         }
         Ok(Address { stage, path: rooted(path), base_path: None, rule: None, demand: None })
+    }
+}
+
+impl Stage {
+    fn path_of(api_id: &str, stage: &str) -> Box<str> {
+        format!("{api_id}/{stage}").into()
     }
 }
 

@@ -1,13 +1,16 @@
 //! A small language for snapshots: `http_api("a1").route("GET /pets/{id}", &origin.url("/x/{id}"))`.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use ring::digest::{SHA256, digest};
 use turnpike_snapshot::{
-    AccessLog, AccountUnit, Balancing, Canary, CircuitBreaker, Domain, DomainTls, Endpoint, HeaderCondition,
-    HeaderMatch, HealthCheck, HttpProxy, HttpVersion, Integration, IntegrationKind, Mapping, OutlierEjection,
-    Probe, Protocol, RetryPolicy, Route, RouteSettings, RoutingRule, Scheme, StageUnit, Target,
-    TargetGroupUnit, TargetPart, TlsVersion, Unit, UpstreamTls,
+    AccessLog, AccountUnit, ApiKey, ApiKeysUnit, Balancing, Canary, CircuitBreaker, Domain, DomainTls,
+    Endpoint, HeaderCondition, HeaderMatch, HealthCheck, HttpProxy, HttpVersion, Integration,
+    IntegrationKind, Mapping, OutlierEjection, PlanStage, Probe, Protocol, RetryPolicy, Route, RouteSettings,
+    RoutingRule, Scheme, StageUnit, Target, TargetGroupUnit, TargetPart, TlsVersion, Unit, UpstreamTls,
+    UsagePlanUnit,
 };
 
 /// The region of every test's account.
@@ -265,6 +268,19 @@ impl StageBuilder {
         self
     }
 
+    /// The last route's settings.
+    #[must_use]
+    pub fn settings(mut self, settings: RouteSettings) -> Self {
+        self.unit.routes.last_mut().expect("a route").settings = settings;
+        self
+    }
+
+    /// The last route asks for an API key.
+    #[must_use]
+    pub fn api_key_required(self) -> Self {
+        self.settings(RouteSettings { api_key_required: true, ..RouteSettings::default() })
+    }
+
     fn route_as(self, key: &str, proxy: HttpProxy, timeout_ms: u32) -> Self {
         self.route_of_kind(key, IntegrationKind::HttpProxy(proxy), timeout_ms)
     }
@@ -287,6 +303,38 @@ impl StageBuilder {
     pub fn unit(&self) -> Unit {
         Unit::Stage(self.unit.clone())
     }
+}
+
+/// A usage plan without limits, for stages by API and name.
+#[must_use]
+pub fn usage_plan(id: &str, stages: &[(&str, &str)]) -> UsagePlanUnit {
+    let stage = |(api_id, stage): &(&str, &str)| PlanStage {
+        api_id: (*api_id).to_owned(),
+        stage: (*stage).to_owned(),
+        routes: Vec::new(),
+    };
+    let stages = stages.iter().map(stage).collect();
+    UsagePlanUnit { id: id.to_owned(), throttle: None, quota: None, stages }
+}
+
+/// API keys by their values, each with its plans, in so many slices; a key's id is its value's place in the list.
+#[must_use]
+pub fn api_keys(keys: &[(&str, &[&str])], slices: u32) -> Vec<Unit> {
+    let plans: BTreeSet<&str> = keys.iter().flat_map(|(_, plans)| *plans).copied().collect();
+    let index = |plan: &&str| plans.iter().position(|known| known == plan).expect("it is among them");
+    let key = |(n, (value, plans)): (usize, &(&str, &[&str]))| ApiKey {
+        id: format!("key{n}"),
+        value_sha256: digest(&SHA256, value.as_bytes()).as_ref().try_into().expect("32 bytes"),
+        plans: plans.iter().map(|plan| u32::try_from(index(plan)).expect("few plans")).collect(),
+    };
+    let mut all: Vec<ApiKey> = keys.iter().enumerate().map(key).collect();
+    all.sort_by_key(|key| key.value_sha256);
+    let slice = |slice| {
+        let keys = all.iter().filter(|key| ApiKey::slice_of(&key.value_sha256, slices) == slice);
+        let plans = plans.iter().map(|plan| (*plan).to_owned()).collect();
+        Unit::ApiKeys(ApiKeysUnit { slice, slices, plans, keys: keys.cloned().collect() })
+    };
+    (0..slices).map(slice).collect()
 }
 
 /// A target group in the making: round robin, every feature off, one try.

@@ -95,6 +95,21 @@ impl ApiError {
         Self { status: 408, code: "RequestTimeoutException", message }
     }
 
+    #[must_use]
+    pub fn body_too_slow(bytes_per_s_min: u64) -> Self {
+        let message = format!(
+            "The request's body came at less than {bytes_per_s_min} bytes per second (body_rate_bytes_per_s_min)"
+        );
+        Self { status: 408, code: "RequestTimeoutException", message }
+    }
+
+    /// The connection is closed in favour of another, and hears nothing of it.
+    #[must_use]
+    pub fn place_taken() -> Self {
+        let message = "Too many connections: this one is closed (connections_max)".to_owned();
+        Self { status: 503, code: "ServiceUnavailableException", message }
+    }
+
     /// No policy allows it, or one denies it.
     #[must_use]
     pub fn access_denied(message: impl Into<String>) -> Self {

@@ -10,16 +10,16 @@ use std::time::Duration;
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::places::{Holder, Place, Places};
 use crate::settings::Settings;
 
-/// Accepts at most `connections_max` at a time; further ones wait in the kernel's queue.
+/// Accepts at most `connections_max` at a time; while all of them are at work, further ones wait in the kernel's queue.
 #[derive(Debug)]
 pub struct BoundedListener {
     listener: TcpListener,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     idle_timeout: Duration,
     head_timeout: Duration,
 }
@@ -30,7 +30,7 @@ impl BoundedListener {
     pub async fn bind(settings: &Settings) -> io::Result<Self> {
         Ok(Self {
             listener: TcpListener::bind(settings.listen).await?,
-            places: Arc::new(Semaphore::new(settings.connections_max)),
+            places: Places::new(settings.connections_max, settings.connections_per_address_max),
             idle_timeout: Duration::from_millis(settings.idle_timeout_ms),
             head_timeout: Duration::from_millis(settings.head_timeout_ms),
         })
@@ -48,20 +48,13 @@ impl Listener for BoundedListener {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (BoundedStream, SocketAddr) {
-        // Never closed; if it were, nobody could be bounded by it any more.
-        let place = Arc::clone(&self.places).acquire_owned().await.ok();
-        // axum's own accept waits out a lack of descriptors.
-        let (stream, peer) = Listener::accept(&mut self.listener).await;
-        let idle = Box::pin(sleep(self.idle_timeout));
-        let stream = BoundedStream {
-            stream,
-            idle,
-            idle_timeout: self.idle_timeout,
-            head_timeout: self.head_timeout,
-            reading: Reading::Nothing,
-            _place: place,
-        };
-        (stream, peer)
+        loop {
+            // axum's own accept waits out a lack of descriptors.
+            let (stream, peer) = Listener::accept(&mut self.listener).await;
+            if let Some(place) = self.places.take(peer.ip()).await {
+                return (BoundedStream::new(stream, place, self), peer);
+            }
+        }
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -69,8 +62,8 @@ impl Listener for BoundedListener {
     }
 }
 
-/// A connection that fails when nothing comes over it for a while, or when a request's head takes too long however
-/// steadily it comes.
+/// A connection that fails when nothing comes over it for a while, when a request's head takes too long however
+/// steadily it comes, or when its place is given to another.
 #[derive(Debug)]
 pub struct BoundedStream {
     stream: TcpStream,
@@ -78,11 +71,12 @@ pub struct BoundedStream {
     idle_timeout: Duration,
     head_timeout: Duration,
     reading: Reading,
-    /// Given back when the connection ends.
-    _place: Option<OwnedSemaphorePermit>,
+    place: Place,
+    /// The place has been given to another.
+    is_closed: bool,
 }
 
-/// What is being read. After an answer, the next byte begins a head.
+/// What is being read. A connection begins with a head; after an answer, the next byte begins one.
 #[derive(Debug, Clone, Copy)]
 enum Reading {
     Nothing,
@@ -120,6 +114,24 @@ impl Reading {
 }
 
 impl BoundedStream {
+    fn new(stream: TcpStream, place: Place, of: &BoundedListener) -> Self {
+        let now = Instant::now();
+        let due = now + of.head_timeout;
+        Self {
+            stream,
+            idle: Box::pin(sleep_until(due.min(now + of.idle_timeout))),
+            idle_timeout: of.idle_timeout,
+            head_timeout: of.head_timeout,
+            reading: Reading::Head { due, matched: 0 },
+            place,
+            is_closed: false,
+        }
+    }
+
+    pub(super) fn holder(&self) -> Arc<Holder> {
+        Arc::clone(&self.place.holder)
+    }
+
     fn progress(&mut self) {
         let idle = Instant::now() + self.idle_timeout;
         let due = match self.reading {
@@ -143,6 +155,12 @@ impl BoundedStream {
         self.progress();
     }
 
+    /// Fails once another connection has the place.
+    fn check_place(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.is_closed = self.is_closed || Pin::new(&mut self.place.closed).poll(cx).is_ready();
+        if self.is_closed { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+    }
+
     /// Without progress, waits for the end of patience.
     fn idle<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         ready!(self.idle.as_mut().poll(cx));
@@ -153,6 +171,7 @@ impl BoundedStream {
 impl AsyncRead for BoundedStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.check_place(cx)?;
         let filled = buf.filled().len();
         match Pin::new(&mut this.stream).poll_read(cx, buf) {
             Poll::Pending => this.idle(cx),
@@ -167,6 +186,7 @@ impl AsyncRead for BoundedStream {
 impl AsyncWrite for BoundedStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.check_place(cx)?;
         match Pin::new(&mut this.stream).poll_write(cx, bytes) {
             Poll::Pending => this.idle(cx),
             done => {

@@ -13,13 +13,15 @@ use axum::http::HeaderValue;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::response::Response;
+use tokio::time::timeout_at;
 
 use super::access::{
-    Ask, Caller, Peer, RequestTags, Who, add_sensitive, asks_for_policy, authorize, identify, of_import,
-    of_json, overwrites,
+    Ask, Caller, Peer, RequestTags, Who, add_sensitive, asks_for_policy, authorize, identify, is_claimed,
+    of_import, of_json, overwrites,
 };
 use super::call::Call;
-use super::dispatch::{changes, dispatch};
+use super::content::Content;
+use super::dispatch::{ReadCall, changes, dispatch};
 use super::error::ApiError;
 use super::iam::{self, QueryService};
 use super::operations::Operations;
@@ -29,6 +31,7 @@ use super::{SIGNING_NAME, acm};
 use crate::change::{Control, Deed, View};
 use crate::model::RestApi;
 use crate::publish::Publisher;
+use crate::settings::Settings;
 use crate::sigv4::{AccessKey, Claim, SignedRequest};
 use crate::time::now_s;
 
@@ -161,7 +164,9 @@ async fn handle(
 
 /// The status and the body of a success.
 async fn answer(api: &Arc<Api>, incoming: &Incoming, body: Body) -> Result<(u16, Answer), ApiError> {
-    let body = read_body(api, body).await?;
+    let is_kept = !is_large(&body) || is_claimed(api, &incoming.signed(b"")).await?;
+    let body = read_body(api, body, is_kept).await?;
+    let _at_work = incoming.peer.holder.work().ok_or_else(ApiError::place_taken)?;
     let region = api.control.settings().account.region.as_str();
     // IAM and STS are of no region; clients sign for the one that they are set to, or for AWS's first.
     let (regions, service): (&[&str], _) = match incoming.wire {
@@ -169,7 +174,7 @@ async fn answer(api: &Arc<Api>, incoming: &Incoming, body: Body) -> Result<(u16,
         Wire::Json11 => (&[region], acm::SIGNING_NAME),
         Wire::Query(service) => (&[region, "us-east-1"], service.signing_name()),
     };
-    let caller = identify(api, &incoming.signed(&body), (regions, service), incoming.peer).await?;
+    let caller = identify(api, &incoming.signed(&body), (regions, service), &incoming.peer).await?;
     match (incoming.wire, &incoming.target) {
         (Wire::Query(service), _) => Ok((200, answer_query(api, incoming, caller, service, &body).await?)),
         (_, Some(target)) => Ok((200, answer_acm(api, incoming, &caller, target, body).await?)),
@@ -193,23 +198,25 @@ async fn answer_rest(
     }
     let found = api.operations.find(method, path, query)?;
     let operation = found.operation;
+    let accept =
+        incoming.parts.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
+    let content = Content::new(body);
+    let call = Call { parameters: found.parameters.clone(), query: query.to_owned(), accept, content };
+    let call = ReadCall::of(&api.control, operation, call).await;
     let is_user = matches!(caller.who, Who::User(_));
-    let mut tags = of_json(&body, query);
+    let mut tags = of_json(call.call.content.read(), query);
     if is_user {
-        tags.extend(of_import(settings, operation, &body));
+        tags.extend(of_import(operation, call.document()));
     }
     let mut asks = Ask::of_operation(&settings.account, &found, !tags.is_empty());
     if is_user {
-        add_sensitive(&mut asks, operation, &body, settings.quotas.openapi_limits());
+        add_sensitive(&mut asks, operation, call.call.content.read(), call.document());
     }
     if is_user && overwrites(operation, query) && has_policy(api, found.parameters.first()).await? {
         asks_for_policy(&mut asks);
     }
     let deed = incoming.deed(api, caller, (operation.service.name(), operation.name), &asks);
     permit(api, caller, &asks, &tags, changes(operation).then_some(&deed)).await?;
-    let accept =
-        incoming.parts.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
-    let call = Call { parameters: found.parameters, query: query.to_owned(), accept, body };
     let body = dispatch(&api.control, operation, call, deed).await?;
     Ok((operation.status, body))
 }
@@ -230,10 +237,12 @@ async fn answer_acm(
     body: Vec<u8>,
 ) -> Result<Answer, ApiError> {
     let action = acm::Action::of(target)?;
-    let asks = [action.ask(&api.control.settings().account, &body)];
+    let content = Content::new(body).into_read().await;
+    let tags = of_json(content.read(), "");
+    let asks = action.asks(&api.control.settings().account, content.read(), !tags.is_empty());
     let deed = incoming.deed(api, caller, (acm::SIGNING_NAME, action.name), &asks);
-    permit(api, caller, &asks, &of_json(&body, ""), action.changes().then_some(&deed)).await?;
-    Ok(action.run(&api.control, body, deed).await?.into())
+    permit(api, caller, &asks, &tags, action.changes().then_some(&deed)).await?;
+    Ok(action.run(&api.control, content, deed).await?.into())
 }
 
 /// IAM and STS.
@@ -271,25 +280,79 @@ async fn permit(
     permitted
 }
 
-async fn read_body(api: &Api, body: Body) -> Result<Vec<u8>, ApiError> {
+/// Above it, or without a length, a body is only kept of whom there is a key.
+const STRANGERS_BODY_BYTES_MAX: u64 = 64 << 10;
+
+fn is_large(body: &Body) -> bool {
+    body.size_hint().upper().is_none_or(|bytes| bytes > STRANGERS_BODY_BYTES_MAX)
+}
+
+/// Trailers say nothing here. A body that isn't kept is read to its end, so that its sender hears the answer.
+async fn read_body(api: &Api, mut body: Body, is_kept: bool) -> Result<Vec<u8>, ApiError> {
     let settings = api.control.settings();
-    let read = collect(body, settings.body_bytes_max);
-    match tokio::time::timeout(Duration::from_millis(settings.body_timeout_ms), read).await {
-        Ok(read) => read,
-        Err(_elapsed) => Err(ApiError::body_timeout(settings.body_timeout_ms)),
+    let (pace, began) = (Pace::of(settings), Instant::now());
+    let (mut bytes, mut length) = (Vec::new(), 0);
+    loop {
+        let due = (began + pace.allowed(length)).into();
+        let frame = timeout_at(due, poll_fn(|cx| Pin::new(&mut body).poll_frame(cx))).await;
+        let Some(frame) = frame.map_err(|_elapsed| pace.error(began.elapsed()))? else { return Ok(bytes) };
+        let frame = frame.map_err(|error| ApiError::body_broken(&error))?;
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len();
+        if length > settings.body_bytes_max {
+            return Err(ApiError::body_too_large(settings.body_bytes_max));
+        }
+        if is_kept {
+            bytes.extend_from_slice(&data);
+        }
     }
 }
 
-/// Trailers say nothing here.
-async fn collect(mut body: Body, bytes_max: usize) -> Result<Vec<u8>, ApiError> {
-    let mut bytes = Vec::new();
-    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        let frame = frame.map_err(|error| ApiError::body_broken(&error))?;
-        let Ok(data) = frame.into_data() else { continue };
-        if data.len() > bytes_max - bytes.len() {
-            return Err(ApiError::body_too_large(bytes_max));
+/// How slowly a body may come: for so long whatever it does, then at this rate, and never for longer than that.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    grace_ms: u64,
+    rate_bytes_per_s_min: u64,
+    timeout_ms: u64,
+}
+
+impl Pace {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            grace_ms: settings.body_rate_grace_ms,
+            rate_bytes_per_s_min: settings.body_rate_bytes_per_s_min,
+            timeout_ms: settings.body_timeout_ms,
         }
-        bytes.extend_from_slice(&data);
     }
-    Ok(bytes)
+
+    /// Since it began, when so many bytes are there.
+    fn allowed(self, bytes: usize) -> Duration {
+        let earned_ms = (bytes as u64).saturating_mul(1_000) / self.rate_bytes_per_s_min;
+        Duration::from_millis(self.timeout_ms.min(self.grace_ms.saturating_add(earned_ms)))
+    }
+
+    fn error(self, after: Duration) -> ApiError {
+        if after >= Duration::from_millis(self.timeout_ms) {
+            return ApiError::body_timeout(self.timeout_ms);
+        }
+        ApiError::body_too_slow(self.rate_bytes_per_s_min)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_earns_its_time() {
+        let pace = Pace { grace_ms: 5_000, rate_bytes_per_s_min: 4_096, timeout_ms: 30_000 };
+        for (bytes, allowed_ms) in
+            [(0, 5_000), (1, 5_000), (4_096, 6_000), (100 << 10, 30_000), (usize::MAX, 30_000)]
+        {
+            assert_eq!(pace.allowed(bytes), Duration::from_millis(allowed_ms), "{bytes}");
+        }
+        let message = |after_ms| pace.error(Duration::from_millis(after_ms)).message;
+        assert!(message(5_000).contains("body_rate_bytes_per_s_min"), "{}", message(5_000));
+        assert!(message(30_000).contains("body_timeout_ms"), "{}", message(30_000));
+    }
 }

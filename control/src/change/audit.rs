@@ -8,7 +8,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Control, blocking};
-use crate::model::{HttpContent, Part as _, RestContent, new_uuid};
+use crate::model::{
+    AcmeAccount, Certificate, ClientCertificate, Entity as _, HttpContent, Part as _, RestContent, new_uuid,
+};
 use crate::secrets::SEALED_PREFIX;
 use crate::settings::AuditSettings;
 use crate::store::{AuditEntry, DocumentChange, StoreError, Tx, audit_id};
@@ -19,8 +21,13 @@ const DAY_US: i64 = 86_400 * 1_000_000;
 const CHANGES_PER_TRIM: usize = 64;
 /// Copies of what other documents have said before: their digest will do.
 const COPIES: [&str; 2] = [HttpContent::KIND, RestContent::KIND];
-/// Members that hold secrets without [`SEALED_PREFIX`], in documents of earlier versions.
-const SECRET_MEMBERS: [&str; 2] = ["private_key", "credentials"];
+/// Members that hold secrets without [`SEALED_PREFIX`], in documents of earlier versions, after the kind of the document:
+/// elsewhere, `credentials` are the role that an integration or an authorizer is called as.
+const SECRET_MEMBERS: [(&str, &str); 3] = [
+    (Certificate::KIND, "private_key"),
+    (ClientCertificate::KIND, "private_key"),
+    (AcmeAccount::KIND, "credentials"),
+];
 const LEFT_OUT: &str = "(secret)";
 /// Who does what nobody calls for.
 const OWN: &str = "turnpike";
@@ -194,10 +201,9 @@ impl Budget {
     fn documents(mut self, changes: Vec<DocumentChange>) -> Vec<AuditedDocument> {
         let documents = changes.into_iter().map(|change| {
             let DocumentChange { document, before, after } = change;
-            let is_copy = COPIES.contains(&document.kind.as_str());
             AuditedDocument {
-                before: self.shown(before, is_copy),
-                after: self.shown(after, is_copy),
+                before: self.shown(&document.kind, before),
+                after: self.shown(&document.kind, after),
                 kind: document.kind,
                 owner: document.owner,
                 id: document.id,
@@ -206,29 +212,29 @@ impl Budget {
         documents.collect()
     }
 
-    fn shown(&mut self, document: Option<String>, is_copy: bool) -> Value {
+    fn shown(&mut self, kind: &str, document: Option<String>) -> Value {
         let Some(document) = document else { return Value::Null };
-        if is_copy || document.len() > self.0 {
+        if COPIES.contains(&kind) || document.len() > self.0 {
             let digest = digest::digest(&digest::SHA256, document.as_bytes());
             let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
             return json!({"sha256": hex, "bytes": document.len()});
         }
         self.0 -= document.len();
         match serde_json::from_str(&document) {
-            Ok(value) => without_secrets(value),
+            Ok(value) => without_secrets(kind, value),
             Err(_) => json!("(not JSON)"),
         }
     }
 }
 
-fn without_secrets(value: Value) -> Value {
+fn without_secrets(kind: &str, value: Value) -> Value {
     match value {
         Value::String(text) if text.starts_with(SEALED_PREFIX) => LEFT_OUT.into(),
-        Value::Array(items) => items.into_iter().map(without_secrets).collect(),
+        Value::Array(items) => items.into_iter().map(|item| without_secrets(kind, item)).collect(),
         Value::Object(map) => {
             let members = map.into_iter().map(|(name, value)| {
-                let secret = SECRET_MEMBERS.contains(&name.as_str()) && value.is_string();
-                let value = if secret { LEFT_OUT.into() } else { without_secrets(value) };
+                let secret = SECRET_MEMBERS.contains(&(kind, name.as_str())) && value.is_string();
+                let value = if secret { LEFT_OUT.into() } else { without_secrets(kind, value) };
                 (name, value)
             });
             Value::Object(members.collect())
@@ -249,13 +255,18 @@ mod tests {
 
     #[test]
     fn secrets_are_left_out() {
-        let shown = without_secrets(json!({
-            "secret": "sealed:AAAA", "list": ["sealed:x", 1], "private_key": "AAAA", "credentials": null, "a": {"b": "c"}
-        }));
-        let expected = json!({
-            "secret": LEFT_OUT, "list": [LEFT_OUT, 1], "private_key": LEFT_OUT, "credentials": null, "a": {"b": "c"}
+        let document = json!({
+            "secret": "sealed:AAAA", "list": ["sealed:x", 1], "issued": {"private_key": "AAAA"},
+            "credentials": "arn:aws:iam::0:role/r", "a": {"b": "c"}
         });
-        assert_eq!(shown, expected);
+        let shown = |kind, part: &str| without_secrets(kind, document.clone())[part].clone();
+        for kind in [Certificate::KIND, AcmeAccount::KIND, "rest-resource"] {
+            assert_eq!((shown(kind, "secret"), shown(kind, "list")), (json!(LEFT_OUT), json!([LEFT_OUT, 1])));
+            assert_eq!(shown(kind, "a"), document["a"]);
+        }
+        assert_eq!(shown(Certificate::KIND, "issued"), json!({"private_key": LEFT_OUT}));
+        assert_eq!(shown(AcmeAccount::KIND, "credentials"), LEFT_OUT);
+        assert_eq!(shown("rest-resource", "credentials"), document["credentials"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Change, ChangeError, View};
-use crate::model::{HttpApi, HttpContent, HttpDeployment, HttpRoute, HttpStage, new_id};
+use crate::model::{HttpApi, HttpContent, HttpDeployment, HttpRoute, HttpStage};
 use crate::store::StoreError;
 
 /// Length of a deployment's id.
@@ -43,7 +43,7 @@ impl Change<'_> {
 
     fn deploy(&self, api: &HttpApi, routes: Vec<HttpRoute>) -> Result<String, ChangeError> {
         let deployment = HttpDeployment {
-            id: new_id(DEPLOYMENT_ID_LEN)?,
+            id: self.new_part_id::<HttpDeployment>(&api.id, DEPLOYMENT_ID_LEN)?,
             description: Some(
                 "Automatic deployment triggered by changes to the Api configuration".to_owned(),
             ),

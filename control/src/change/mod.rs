@@ -4,6 +4,7 @@
 mod audit;
 mod deploy;
 mod domains;
+mod ids;
 mod plans;
 mod recompile;
 mod refused;

@@ -103,7 +103,7 @@ pub(super) struct LowArgs {
     /// For a connection to be made, and for calls to wait for a server that is away; 503 after it [default: 10000]
     #[arg(help_heading = STORE, long, env = "TURNPIKE_CONTROL_STORE_TIMEOUT_MS", value_name = "MS")]
     pub(super) store_timeout_ms: Option<u64>,
-    /// For the server to run a statement; waiting for the changes of other processes is one [default: 30000]
+    /// For the server to run a statement, and for other changes to end [default: 30000]
     #[arg(help_heading = STORE, long, env = "TURNPIKE_CONTROL_STORE_STATEMENT_TIMEOUT_MS", value_name = "MS")]
     pub(super) store_statement_timeout_ms: Option<u64>,
 
@@ -127,14 +127,19 @@ pub(super) struct LowArgs {
     /// How many seconds a caller's clock may be off [default: 900]
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_CLOCK_SKEW_S_MAX", value_name = "S")]
     pub(super) clock_skew_s_max: Option<u32>,
-    /// Open management connections; further ones wait [default: 256]
+    /// Open management connections; a further one takes the place of one without a whole request, or waits
+    /// [default: 256]
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_CONNECTIONS_MAX", value_name = "CONNECTIONS")]
     pub(super) connections_max: Option<usize>,
+    /// Those of one address, or of one IPv6 /64; a further one takes the place of one of the same, or is closed
+    /// [default: 192]
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_CONNECTIONS_PER_ADDRESS_MAX", value_name = "CONNECTIONS")]
+    pub(super) connections_per_address_max: Option<usize>,
     /// How long a management connection may be silent, between requests or within one [default: 60000]
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_IDLE_TIMEOUT_MS", value_name = "MS")]
     pub(super) idle_timeout_ms: Option<u64>,
-    /// From a management request's first byte to the end of its head; the connection is closed after it
-    /// [default: 10000]
+    /// From a management request's first byte, or its connection's beginning, to the end of its head; the connection is
+    /// closed after it [default: 10000]
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_HEAD_TIMEOUT_MS", value_name = "MS")]
     pub(super) head_timeout_ms: Option<u64>,
     /// Body of a management request; 413 above it [default: 6291456]
@@ -143,6 +148,12 @@ pub(super) struct LowArgs {
     /// For a management request's body to arrive; 408 after it [default: 30000]
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_BODY_TIMEOUT_MS", value_name = "MS")]
     pub(super) body_timeout_ms: Option<u64>,
+    /// Rate at which such a body has to come after its grace; 408 below it [default: 4096]
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_BODY_RATE_BYTES_PER_S_MIN", value_name = "BYTES/S")]
+    pub(super) body_rate_bytes_per_s_min: Option<u64>,
+    /// For such a body to come as slowly as it will [default: 5000]
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_BODY_RATE_GRACE_MS", value_name = "MS")]
+    pub(super) body_rate_grace_ms: Option<u64>,
     /// Parameters of a call of IAM's or STS's; 400 above it [default: 1000]
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_FORM_PARAMETERS_MAX", value_name = "PARAMETERS")]
     pub(super) form_parameters_max: Option<usize>,
@@ -364,8 +375,9 @@ impl LowArgs {
         first_of!(self, file, {
             listen data_dir store store_connections_max store_timeout_ms store_statement_timeout_ms
             publish_socket account_id region endpoint_suffix endpoint_port endpoint_tls_port clock_skew_s_max
-            connections_max idle_timeout_ms head_timeout_ms
-            body_bytes_max body_timeout_ms form_parameters_max shutdown_timeout_ms request_log apis_max routes_per_api_max
+            connections_max connections_per_address_max idle_timeout_ms head_timeout_ms
+            body_bytes_max body_timeout_ms body_rate_bytes_per_s_min body_rate_grace_ms form_parameters_max
+            shutdown_timeout_ms request_log apis_max routes_per_api_max
             integrations_per_api_max resources_per_api_max stages_per_api_max deployments_per_api_max
             authorizers_per_api_max models_per_api_max request_validators_per_api_max
             documentation_parts_per_api_max documentation_versions_per_api_max

@@ -1,7 +1,7 @@
 //! A VPC link's or an integration's targets as the unit that gateways balance over.
 
 use turnpike_snapshot::{
-    Balancing, CircuitBreaker, Endpoint, HealthCheck, HttpVersion, Limits, OutlierEjection, Probe, Problem,
+    Balancing, CircuitBreaker, Endpoint, HealthCheck, HttpVersion, Limits, OutlierEjection, Probe,
     RetryPolicy, SemanticError, Target, TargetGroupUnit, Unit, check_unit,
 };
 
@@ -83,8 +83,14 @@ pub fn check_targets(targets: &model::Targets) -> Result<(), String> {
     let owner = GroupOwner::Link { id: "checked".to_owned() };
     let group = target_group(&owner, targets);
     let check = |group: TargetGroupUnit| check_unit(&Unit::TargetGroup(group), &Limits::default());
+    // What follows takes the square of their number.
+    let max = Limits::default().targets_per_group_max;
+    if group.targets.len() > max {
+        return Err(format!("targets: {} of them, the limit is {max}", group.targets.len()));
+    }
+    let rest = TargetGroupUnit { targets: Vec::new(), ..group.clone() };
     for (at, one) in group.targets.iter().enumerate() {
-        let alone = TargetGroupUnit { targets: vec![one.clone()], ..group.clone() };
+        let alone = TargetGroupUnit { targets: vec![one.clone()], ..rest.clone() };
         check(alone).map_err(|error| describe(&error, at))?;
         if group.targets[..at].iter().any(|other| other.endpoint == one.endpoint) {
             return Err(format!("targets[{at}] is there twice"));
@@ -97,9 +103,6 @@ pub fn check_targets(targets: &model::Targets) -> Result<(), String> {
 fn describe(error: &SemanticError, at: usize) -> String {
     let place = error.place.rsplit(", ").next().unwrap_or(&error.place);
     match (place, &error.problem) {
-        ("targets", Problem::TooMany { found, max }) => {
-            format!("targets: {found} of them, the limit is {max}")
-        }
         ("target" | "target port", problem) => format!("targets[{at}]: {problem}"),
         (place, problem) => format!("{place}: {problem}"),
     }

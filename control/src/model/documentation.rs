@@ -135,6 +135,9 @@ impl DocumentationLocation {
         if let Some(path) = self.path.as_ref().filter(|path| !path.starts_with('/')) {
             return Err(format!("The documentation part's path has to begin with '/', not '{path}'"));
         }
+        if [&self.path, &self.name].into_iter().flatten().any(|text| text.contains(char::is_control)) {
+            return Err("The documentation part's path and name can't have control characters".to_owned());
+        }
         if let Some(method) = self.method.as_ref().filter(|method| !METHODS.contains(&method.as_str())) {
             let methods = METHODS.join(", ");
             return Err(format!(
@@ -158,7 +161,7 @@ impl DocumentationLocation {
     pub fn key(&self) -> String {
         let fields = [&self.path, &self.method, &self.status_code, &self.name];
         let texts = fields.map(|field| field.as_deref().unwrap_or(""));
-        // A path has no line breaks, nor have the others before the name.
+        // None has a line break.
         format!("{}\n{}", self.kind, texts.join("\n"))
     }
 }
@@ -256,6 +259,8 @@ mod tests {
             (location("QUERY_PARAMETER", "/", "GET", "", ""), "needs a name"),
             (location("RESOURCE", "a", "", "", ""), "begin with '/'"),
             (location("METHOD", "/", "get", "", ""), "'get'"),
+            (location("RESPONSE_HEADER", "/a\nGET", "*", "200", "x"), "control characters"),
+            (location("RESPONSE_HEADER", "/a", "GET", "*", "200\nx"), "control characters"),
             (location("RESPONSE", "/", "GET", "2XX", ""), "'2XX'"),
             (location("RESPONSE", "/", "GET", "600", ""), "'600'"),
         ] {

@@ -66,9 +66,13 @@ fn canonical_path(path: &str) -> String {
     percent_encode(normal.as_bytes(), RESERVED_IN_PATH).to_string()
 }
 
-/// Each name and value decoded and encoded again, then sorted: clients differ in what they encode.
+/// Each name and value decoded and encoded again, then sorted: clients differ in what they encode. A `+` is the space
+/// that calls read it as, so that what was signed is what is done.
 fn canonical_query(query: &str) -> String {
-    let again = |text: &str| percent_encode(&Vec::from_iter(percent_decode_str(text)), RESERVED).to_string();
+    let again = |text: &str| {
+        let spaced = text.replace('+', "%20");
+        percent_encode(&Vec::from_iter(percent_decode_str(&spaced)), RESERVED).to_string()
+    };
     let mut pairs: Vec<(String, String)> = query
         .split('&')
         .filter(|pair| !pair.is_empty())
@@ -114,7 +118,8 @@ mod tests {
             ("a=2&a=1", "a=1&a=2"),
             ("mode", "mode="),
             ("p=%7e%2f", "p=~%2F"),
-            ("p=a+b", "p=a%2Bb"),
+            ("p=a+b", "p=a%20b"),
+            ("p=a%2bb", "p=a%2Bb"),
         ];
         for (query, canonical) in table {
             assert_eq!(canonical_query(query), canonical, "{query}");

@@ -256,6 +256,18 @@ fn errors_have_awss_words() {
     assert!(!error.contains(SECRET));
 }
 
+/// What calls read differently is signed differently.
+#[test]
+fn a_plus_is_not_another_way_to_write_its_escape() {
+    let list = headers(&[("Host", "127.0.0.1:9080")]);
+    let call = |query: &'static str| {
+        let request = SignedRequest { method: "DELETE", path: "/tags/x", query, headers: &list, body: b"" };
+        sign(&request, &key(), "us-east-1", "apigateway", at("20261121T080000Z")).authorization
+    };
+    assert_ne!(call("tagKeys=a+b"), call("tagKeys=a%2Bb"));
+    assert_eq!(call("tagKeys=a+b"), call("tagKeys=a%20b"));
+}
+
 #[test]
 fn a_claim_is_what_the_request_says() {
     let call = Call::signed();

@@ -65,8 +65,7 @@ pub enum StoreError {
     Unreachable { place: String, reason: String },
     /// Nothing was changed.
     #[error(
-        "the store at {0} took longer than store_statement_timeout_ms, which includes waiting for the changes of other \
-         processes"
+        "the store at {0} took longer than store_statement_timeout_ms, which includes waiting for other changes"
     )]
     Slow(String),
     #[error("all {0} connections to the store are in use (store_connections_max)")]

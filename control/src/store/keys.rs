@@ -7,6 +7,7 @@
 
 use std::path::Path;
 
+use super::lock::RotationLock;
 use super::sql::{Sql, values};
 use super::{Backend, StoreError};
 use crate::secrets::{Secrets, SecretsError, SecretsKey};
@@ -65,8 +66,7 @@ pub(super) fn unlock(
         };
         match fit(sql, &key)? {
             Fit::New => begin(sql, &key),
-            Fit::Right(data_key) => Ok(Secrets::with(&data_key)?),
-            Fit::Wrong => finish_rotation(sql, data_dir, given),
+            Fit::Right(_) | Fit::Wrong => Ok(Secrets::with(&current(sql, data_dir, given, key)?.data)?),
         }
     })
 }
@@ -81,19 +81,30 @@ fn begin(sql: &Sql<'_>, key: &SecretsKey) -> Result<Secrets, StoreError> {
     Ok(secrets)
 }
 
-/// A kill between the store's commit and the file's new name leaves the next key beside the old one.
-fn finish_rotation(
+/// The key that a store has around its data key, and that one.
+struct Current {
+    key: SecretsKey,
+    data: SecretsKey,
+}
+
+/// `key`, if the store's secrets open with it; or the one beside it, which a kill between the store's commit and the
+/// file's new name leaves there.
+fn current(
     sql: &Sql<'_>,
     data_dir: &Path,
     given: Option<&SecretsKey>,
-) -> Result<Secrets, StoreError> {
+    key: SecretsKey,
+) -> Result<Current, StoreError> {
+    if let Fit::Right(data) = fit(sql, &key)? {
+        return Ok(Current { key, data });
+    }
     let wrong = || StoreError::from(Secrets::wrong(data_dir, given));
     let next = if given.is_none() { SecretsKey::load_next(data_dir)? } else { None };
     let next = next.ok_or_else(wrong)?;
     match fit(sql, &next)? {
-        Fit::Right(data_key) => {
+        Fit::Right(data) => {
             SecretsKey::promote_next(data_dir)?;
-            Ok(Secrets::with(&data_key)?)
+            Ok(Current { key: next, data })
         }
         Fit::New | Fit::Wrong => Err(wrong()),
     }
@@ -103,7 +114,8 @@ fn finish_rotation(
 /// file. The old one opens nothing from then on, but for copies of the store that are older.
 ///
 /// # Errors
-/// When the old key isn't the store's, or only one of the two is given; the store's, or the file's.
+/// When the old key isn't the store's, or only one of the two is given; while somebody else does the same; the store's,
+/// or the file's.
 pub fn rotate(
     data_dir: &Path,
     settings: &StoreSettings,
@@ -115,11 +127,16 @@ pub fn rotate(
         (None, None) => SecretsKey::random()?,
         _ => return Err(SecretsError::HalfGiven.into()),
     };
-    let old = SecretsKey::load(data_dir, given)?.ok_or_else(|| Secrets::missing(data_dir))?;
+    // The environment's keys are in no file that another could take.
+    let _lock = if given.is_none() { Some(RotationLock::take(data_dir)?) } else { None };
+    let found = SecretsKey::load(data_dir, given)?.ok_or_else(|| Secrets::missing(data_dir))?;
+    let backend = Backend::open_beside(data_dir, settings)?;
+    // The file of the next key may be the only place that has the store's: nothing is written there before that is
+    // known.
+    let old = backend.write(|sql| current(sql, data_dir, given, found.clone()))?.key;
     if given.is_none() {
         made.keep_next(data_dir)?;
     }
-    let backend = Backend::open_beside(data_dir, settings)?;
     backend.write::<_, StoreError>(|sql| {
         let Fit::Right(data_key) = fit(sql, &old)? else {
             return Err(Secrets::wrong(data_dir, given).into());
@@ -128,8 +145,16 @@ pub fn rotate(
         sql.execute("UPDATE secrets SET data_key = ?", values![&sealed])?;
         Ok(())
     })?;
-    if given.is_none() {
-        SecretsKey::promote_next(data_dir)?;
+    match given {
+        None => promote(data_dir, &made),
+        Some(_) => Ok(()),
     }
-    Ok(())
+}
+
+/// Unless a process that was started meanwhile has done it.
+fn promote(data_dir: &Path, made: &SecretsKey) -> Result<(), StoreError> {
+    match SecretsKey::promote_next(data_dir) {
+        Err(error) if SecretsKey::load(data_dir, None)?.as_ref() != Some(made) => Err(error.into()),
+        _ => Ok(()),
+    }
 }

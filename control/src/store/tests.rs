@@ -68,6 +68,7 @@ on_both! {
     the_audit_log_is_read_backwards_and_trimmed
     a_key_is_replaced_while_the_store_is_open
     a_key_that_was_being_replaced_is_found
+    a_key_that_was_being_replaced_can_be_replaced
 }
 
 fn open(data_dir: &Path) -> Result<Store, StoreError> {
@@ -248,6 +249,36 @@ fn a_key_that_was_being_replaced_is_found(place: &Place) {
     drop(place.open().expect("the next key"));
     assert!(!key.with_extension("key.next").exists());
     drop(place.open().expect("once more"));
+}
+
+/// As a kill does at that point, too: the file of the next key is the only place where the store's key is.
+fn a_key_that_was_being_replaced_can_be_replaced(place: &Place) {
+    let key = place.data_dir().join(crate::secrets::FILE);
+    let next = key.with_extension("key.next");
+    let secret = Encoded { secret: true, ..unit(7) };
+    let store = place.open().expect("a new store");
+    store.write(|tx| tx.set_slot(&Slot::Account, Some(&secret))).expect("written");
+    drop(store);
+    let first = std::fs::read(&key).expect("a key");
+    let held = lock::RotationLock::take(&place.data_dir()).expect("free");
+    let error = rotate(place).expect_err("another one is under way").to_string();
+    assert!(error.contains("being replaced") && !next.exists(), "{error}");
+    drop(held);
+    rotate(place).expect("rotated");
+    std::fs::rename(&key, &next).expect("renamed");
+    std::fs::write(&key, &first).expect("written");
+    rotate(place).expect("the other is finished first");
+    assert!(!next.exists());
+    // Begun and never committed: of no use, and in nobody's way.
+    std::fs::write(&next, &first).expect("written");
+    rotate(place).expect("once more");
+    assert!(!next.exists());
+    let store = place.open().expect("the last key");
+    assert_eq!(store.unit(secret.hash).expect("readable"), Some(secret.bytes.clone()));
+    drop(store);
+    std::fs::write(&key, first).expect("written");
+    assert!(rotate(place).is_err());
+    assert!(!next.exists(), "what isn't the store's key begins nothing");
 }
 
 fn roots_list_slots_and_old_units_go(place: &Place) {

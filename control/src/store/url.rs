@@ -2,13 +2,13 @@
 //!
 //! `sslmode` decides as in libpq, except that nothing is left to chance: without one, a Unix socket or a loopback
 //! address is spoken to in clear and every other host over verified TLS; modes that would go without either silently
-//! are refused.
+//! are refused. Of several hosts, the one that takes changes is connected to.
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 /// How connections tell the server what they are.
 const APPLICATION: &str = "turnpike-control";
@@ -36,6 +36,8 @@ pub enum UrlError {
     SslMode(String),
     #[error("--store: sslrootcert is of no use with sslmode=disable")]
     UnusedRoot,
+    #[error("--store: target_session_attrs=read-only: the store is changed, so that a primary is needed")]
+    ReadOnly,
     #[error("--store: a Unix socket has no TLS: leave sslmode out, or name a host")]
     TlsOnUnixSocket,
 }
@@ -82,6 +84,13 @@ impl FromStr for StoreUrl {
         let tls = tls_of(&config, tls)?;
         config.ssl_mode(if tls.is_some() { SslMode::Require } else { SslMode::Disable });
         config.application_name(APPLICATION);
+        if config.get_target_session_attrs() == TargetSessionAttrs::ReadOnly {
+            return Err(UrlError::ReadOnly);
+        }
+        // Whichever is asked first may be a standby by then.
+        if config.get_hosts().len() > 1 {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
         Ok(Self { config, tls, place })
     }
 }
@@ -184,6 +193,19 @@ mod tests {
         assert_eq!(tls("postgres://u@localhost/d?sslrootcert=/a%20b.pem"), file);
     }
 
+    /// What a standby says may be old, and it takes no change: of several hosts, the one that is the primary is meant.
+    #[test]
+    fn of_several_hosts_the_primary_is_meant() {
+        let wanted = |text: &str| parse(text).expect(text).config.get_target_session_attrs();
+        assert_eq!(wanted("postgres://u@a,b/d"), TargetSessionAttrs::ReadWrite);
+        assert_eq!(
+            wanted("postgres://u@a,b/d?target_session_attrs=read-write"),
+            TargetSessionAttrs::ReadWrite
+        );
+        // Who named a standby alone is told so, in more words than the client library has.
+        assert_eq!(wanted("postgres://u@a/d"), TargetSessionAttrs::Any);
+    }
+
     #[test]
     fn mistakes_are_named() {
         let table = [
@@ -195,6 +217,7 @@ mod tests {
             ("postgres://u@h/d?sslmode=prefer", UrlError::SslMode("prefer".to_owned())),
             ("postgres://u@h/d?sslmode=disable&sslrootcert=f", UrlError::UnusedRoot),
             ("postgres://u@/d?host=/tmp&sslmode=require", UrlError::TlsOnUnixSocket),
+            ("postgres://u@h/d?target_session_attrs=read-only", UrlError::ReadOnly),
         ];
         for (text, expected) in table {
             assert_eq!(parse(text).expect_err(text), expected, "{text}");

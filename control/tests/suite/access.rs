@@ -128,6 +128,37 @@ fn tags_and_addresses_are_conditions() {
     ann.refused(403, DENIED, "apigateway:GET", "GET", "/v2/apis", "");
 }
 
+/// What a tag opens, who makes the tagged can't give it by that alone.
+#[test]
+fn tags_of_what_is_made_need_their_own_permission() {
+    let (_dir, inside) = start();
+    let makes =
+        json!({"Effect": "Allow", "Action": ["iam:CreateUser", "acm:ImportCertificate"], "Resource": "*"});
+    let ann = user(&inside, "ann", &json!([makes]));
+    let tagged = "Action=CreateUser&UserName=bob&Tags.member.1.Key=team&Tags.member.1.Value=admins";
+    let (status, xml) = ann.query("iam", tagged);
+    assert_eq!((status, element(&xml, "Code")), (403, "AccessDenied"), "{xml}");
+    let refused = "iam:TagUser on resource: arn:aws:iam::000000000000:user/bob ";
+    assert!(element(&xml, "Message").contains(refused), "{xml}");
+    ann.iam("Action=CreateUser&UserName=bob");
+
+    let import = |tags: Value| {
+        let body = json!({"Certificate": "YQ==", "PrivateKey": "YQ==", "Tags": tags});
+        let answer = ann.try_acm("ImportCertificate", &body);
+        (answer.error().to_owned(), answer.body["message"].to_string())
+    };
+    let (code, message) = import(json!([{"Key": "team", "Value": "admins"}]));
+    assert_eq!(code, DENIED);
+    assert!(message.contains("acm:AddTagsToCertificate on resource: arn:aws:acm:us-east-1:"), "{message}");
+    assert_eq!(import(json!([])).0, "ValidationException", "it isn't a certificate");
+
+    let tags =
+        json!({"Effect": "Allow", "Action": ["iam:TagUser", "acm:AddTagsToCertificate"], "Resource": "*"});
+    put_policy(&inside, "ann", &json!([makes, tags]));
+    ann.iam(&tagged.replace("bob", "carl"));
+    assert_eq!(import(json!([{"Key": "team"}])).0, "ValidationException");
+}
+
 #[test]
 fn errors_come_in_the_words_of_the_service() {
     let (_dir, inside) = start();

@@ -94,17 +94,15 @@ fn what_could_be_read_in_two_ways_is_refused() {
     }
 }
 
-/// The one place is taken by a connection that says nothing, until it has been silent for too long.
 #[test]
-fn silent_connections_make_room() {
+fn silent_connections_are_closed() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut settings = settings(dir.path().join("data"));
-    (settings.connections_max, settings.idle_timeout_ms) = (1, 50);
+    settings.idle_timeout_ms = 50;
     let inside = Inside::start(settings);
     for sent in ["", "GET /v2/apis HTTP/1.1\r\nHost: x\r\n"] {
         let mut silent = TcpStream::connect(inside.client.address).expect("connected");
         silent.write_all(sent.as_bytes()).expect("sent");
-        inside.client.expect(200, "GET", "/v2/apis", "");
         assert_eq!(silent.read_to_end(&mut Vec::new()).expect("closed"), 0);
     }
 }
@@ -127,6 +125,84 @@ fn a_head_that_drips_makes_room_too() {
         }
     }
     inside.client.expect(200, "GET", "/v2/apis", "");
+}
+
+/// Every place is taken by whoever lets a request's body, its head or its connection wait.
+#[test]
+fn whoever_lets_a_request_wait_locks_nobody_out() {
+    const HOUR_MS: u64 = 3_600_000;
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(dir.path().join("data"));
+    (settings.connections_max, settings.connections_per_address_max) = (8, 8);
+    (settings.idle_timeout_ms, settings.head_timeout_ms) = (HOUR_MS, HOUR_MS);
+    (settings.body_timeout_ms, settings.body_rate_grace_ms) = (HOUR_MS, HOUR_MS);
+    let inside = Inside::start(settings);
+    let head = "POST /v2/apis HTTP/1.1\r\nHost: x\r\n";
+    for sent in ["", head, &format!("{head}Content-Length: 10\r\n\r\n{{"), &format!("{head}\r\n")] {
+        let waiting: Vec<TcpStream> = (0..20)
+            .map(|_| {
+                let mut stream = TcpStream::connect(inside.client.address).expect("connected");
+                stream.write_all(sent.as_bytes()).expect("sent");
+                stream
+            })
+            .collect();
+        for _ in 0..20 {
+            inside.client.expect(200, "GET", "/v2/apis", "");
+        }
+        drop(waiting);
+    }
+}
+
+/// A call is signed, and its connection rests: it stays open while others come and go without having signed anything.
+#[test]
+fn a_connection_that_has_signed_outlasts_strangers() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(dir.path().join("data"));
+    (settings.connections_max, settings.connections_per_address_max) = (16, 16);
+    let inside = Inside::start(settings);
+    let mut kept = TcpStream::connect(inside.client.address).expect("connected");
+    let call = inside.client.signed("GET", "/v2/apis", "").replace("Connection: close\r\n", "");
+    let mut answer = |at: usize| {
+        kept.write_all(call.as_bytes()).expect("sent");
+        let mut bytes = [0; 4096];
+        let read = kept.read(&mut bytes).expect("answered");
+        assert!(
+            bytes[..read].starts_with(b"HTTP/1.1 200"),
+            "call {at}: {:?}",
+            String::from_utf8_lossy(&bytes[..read])
+        );
+    };
+    answer(0);
+    let strangers: Vec<TcpStream> =
+        (0..100).map(|_| TcpStream::connect(inside.client.address).expect("connected")).collect();
+    inside.client.expect(200, "GET", "/v2/apis", "");
+    answer(1);
+    drop(strangers);
+}
+
+#[test]
+fn a_body_that_comes_too_slowly_is_given_up() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(dir.path().join("data"));
+    (settings.body_rate_grace_ms, settings.body_rate_bytes_per_s_min) = (50, 1 << 40);
+    let inside = Inside::start(settings);
+    let head = "POST /v2/apis HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n";
+    let answer = inside.client.send(&format!("{head}{{")).expect("answered");
+    assert_eq!((answer.status, answer.error()), (408, "RequestTimeoutException"));
+    assert!(answer.message().contains("body_rate_bytes_per_s_min"), "{answer:?}");
+}
+
+/// Its bytes aren't kept, and it hears why at its end.
+#[test]
+fn a_large_body_of_a_stranger_is_answered_too() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let inside = Inside::start(settings(dir.path().join("data")));
+    let mut client = inside.client.clone();
+    client.key = AccessKey { id: "other".to_owned(), secret: "secret".to_owned() };
+    let body = format!(r#"{{"name":"{}"}}"#, "x".repeat(500_000));
+    client.refused(403, "UnrecognizedClientException", "is invalid.", "POST", "/v2/apis", &body);
+    client.key = AccessKey { id: inside.client.key.id.clone(), ..client.key };
+    client.refused(400, "BadRequestException", "name", "POST", "/v2/apis", &body);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use crate::support::inside::{Inside, settings};
 use serde_json::{Value, json};
+use turnpike_control::change::ChangeError;
+use turnpike_control::model::{IntegrationTargets, LinkTargets, Targets};
 use turnpike_snapshot::{Balancing, Endpoint, HttpProxy, HttpVersion, StageUnit, TargetGroupUnit, Unit};
 
 const BAD: &str = "BadRequestException";
@@ -269,6 +271,41 @@ fn targets_go_with_what_leads_to_them() {
     assert_eq!(groups(&inside), []);
     inside.client.expect(201, "PUT", &path, body);
     inside.client.refused(404, ABSENT, "has no targets", "GET", &targets, "");
+}
+
+#[test]
+fn what_calls_no_upstream_has_no_targets() {
+    let (_dir, inside) = start();
+    let (_, path) = rest_api(&inside);
+    let targets = format!("/turnpike/v1{path}/targets");
+    inside.client.expect(201, "PUT", &path, r#"{"type":"MOCK"}"#);
+    inside.client.refused(400, BAD, "of the type MOCK has no targets", "PUT", &targets, &host(81));
+    inside.client.refused(404, ABSENT, "has no targets", "GET", &targets, "");
+}
+
+/// Before anything else is looked at, which takes longer the more there are.
+#[test]
+fn targets_are_counted_first() {
+    let (_dir, inside) = start();
+    let targets = format!("/turnpike/v1/vpclinks/{}/targets", http_link(&inside));
+    let many = json!({"targets": vec![json!({"unix": "/run/pets"}); 1_001]}).to_string();
+    inside.client.refused(400, BAD, "1001 of them, the limit is 1000", "PUT", &targets, &many);
+}
+
+#[test]
+fn an_identifier_that_is_taken_is_not_given_again() {
+    let (_dir, inside) = start();
+    let (api, _) = rest_api(&inside);
+    let given = inside.control.change(|change| {
+        for taken in 'a'..='y' {
+            let targets = Targets::default();
+            change.tx.put_entity(&LinkTargets { link_id: taken.into(), targets: targets.clone() })?;
+            change.tx.put_part(&api, &IntegrationTargets { integration_id: taken.into(), targets })?;
+        }
+        let part = change.new_part_id::<IntegrationTargets>(&api, 1)?;
+        Ok::<_, ChangeError>((change.new_entity_id::<LinkTargets>(1)?, part))
+    });
+    assert_eq!(given.expect("done"), ("z".to_owned(), "z".to_owned()));
 }
 
 #[test]

@@ -226,6 +226,55 @@ fn merging_keeps_and_overwriting_drops() {
 }
 
 /// Each document, and what is said of it.
+/// The kind of endpoint is said when an API is made: to say it of one that there is warns.
+#[test]
+fn an_endpoint_that_stays_is_told_of() {
+    let (_dir, inside) = start();
+    let id = inside.client.expect(201, "POST", IMPORT, &pets().to_string()).text("id");
+    let put = |parameters: &str| {
+        let target = format!("/restapis/{id}?mode=merge&{parameters}");
+        inside.client.expect(200, "PUT", &target, &pets().to_string()).body
+    };
+    assert_eq!(put("endpointConfigurationTypes=EDGE").get("warnings"), None);
+    for parameters in ["endpointConfigurationTypes=REGIONAL", "endpointConfigurationVpcEndpointIds=vpce-1"] {
+        let answer = put(parameters);
+        let name = parameters.split('=').next().expect("a name");
+        assert!(answer["warnings"][0].as_str().is_some_and(|told| told.contains(name)), "{answer}");
+        assert_eq!(answer["endpointConfiguration"]["types"], json!(["EDGE"]));
+        let failing = format!("/restapis/{id}?failonwarnings=true&{parameters}");
+        inside.client.refused(400, BAD, name, "PUT", &failing, &pets().to_string());
+    }
+}
+
+/// What goes makes room for what comes.
+#[test]
+fn an_overwrite_needs_no_more_room_than_its_document() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(dir.path().join("data"));
+    settings.quotas.authorizers_per_api_max = 1;
+    settings.quotas.request_validators_per_api_max = 1;
+    let inside = Inside::start(settings);
+    let document = |name: &str| {
+        let mut document = pets();
+        document["x-amazon-apigateway-request-validators"] =
+            json!({name: {"validateRequestBody": true, "validateRequestParameters": false}});
+        let uri = "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/arn:aws:lambda:us-east-1:0:function:f/invocations";
+        document["securityDefinitions"][name] = json!({
+            "type": "apiKey", "name": "Authorization", "in": "header",
+            "x-amazon-apigateway-authorizer": {"type": "token", "authorizerUri": uri},
+        });
+        document.to_string()
+    };
+    let id = inside.client.expect(201, "POST", IMPORT, &document("one")).text("id");
+    inside.client.expect(200, "PUT", &format!("/restapis/{id}?mode=overwrite"), &document("two"));
+    for list in ["authorizers", "requestvalidators"] {
+        let items = get(&inside, &format!("/restapis/{id}/{list}"))["item"].clone();
+        assert_eq!((items[0]["name"].as_str(), items.as_array().map(Vec::len)), (Some("two"), Some(1)));
+    }
+    let merged = format!("/restapis/{id}?mode=merge");
+    inside.client.refused(429, "LimitExceededException", "_per_api_max", "PUT", &merged, &document("three"));
+}
+
 #[test]
 fn what_cannot_be_imported_is_named_by_place() {
     let (_dir, inside) = start();

@@ -150,6 +150,30 @@ fn a_clone_has_the_parts_and_not_the_versions() {
 }
 
 #[test]
+fn a_clones_models_refer_to_its_own() {
+    let api = start();
+    let model = |name: &str, schema: &Value| json!({"name": name, "contentType": "application/json", "schema": schema.to_string()});
+    let address =
+        |id: &str, name: &str| format!("https://apigateway.amazonaws.com/restapis/{id}/models/{name}");
+    api.make("models", &model("Pet", &json!({"type": "object"})));
+    let pets = json!({"type": "array", "items": {"$ref": address(&api.id, "Pet")}, "example": address(&api.id, "Pet")});
+    api.make("models", &model("Pets", &pets));
+    let foreign = json!({"$ref": "https://apigateway.amazonaws.com/restapis/other/models/Pet"});
+    api.make("models", &model("Foreign", &foreign));
+    let body = json!({"name": "clone", "cloneFrom": api.id}).to_string();
+    let id = api.inside.client.expect(201, "POST", "/restapis", &body).text("id");
+    let schema = |id: &str, name: &str| -> Value {
+        let model = api.inside.client.expect(200, "GET", &format!("/restapis/{id}/models/{name}"), "");
+        serde_json::from_str(&model.text("schema")).expect("JSON")
+    };
+    assert_eq!(schema(&id, "Pets")["items"]["$ref"], address(&id, "Pet"));
+    assert_eq!(schema(&id, "Pets")["example"], address(&api.id, "Pet"), "text is no reference");
+    assert_eq!((schema(&id, "Foreign"), schema(&api.id, "Pets")), (foreign, pets));
+    let used = "is referenced in model: Pets";
+    api.inside.client.refused(409, CONFLICT, used, "DELETE", &format!("/restapis/{id}/models/Pet"), "");
+}
+
+#[test]
 fn quotas_are_settings() {
     let api = start_with(|settings| {
         settings.quotas.authorizers_per_api_max = 1;
@@ -179,6 +203,66 @@ fn quotas_are_settings() {
     ] {
         api.refused(429, "LimitExceededException", setting, "POST", path, &body);
     }
+}
+
+#[test]
+fn documentation_has_its_bound_however_it_comes() {
+    let api = start();
+    let document = |name: &str, chars: usize| {
+        let properties = json!({name: "x".repeat(chars)});
+        let parts = json!([{"location": {"type": "API"}, "properties": properties}]);
+        json!({"swagger": "2.0", "x-amazon-apigateway-documentation": {"documentationParts": parts}})
+    };
+    let refused =
+        |body: &Value| api.refused(400, BAD, "at most 307200 characters", "PUT", "documentation/parts", body);
+    refused(&document("a", 307_200));
+    let fits = document("a", 200_000).to_string();
+    api.inside.client.expect(200, "PUT", &api.at("documentation/parts"), &fits);
+    refused(&document("b", 200_000));
+    let part = json!({"location": {"type": "API", "path": ""}, "properties": format!("{{\"a\":\"{}\"}}", "x".repeat(307_200))});
+    api.refused(400, BAD, "at most 307200 characters", "POST", "documentation/parts", &part);
+}
+
+#[test]
+fn an_authorizers_lists_are_bounded() {
+    let api = start();
+    let pool = |n: usize| format!("arn:aws:cognito-idp:us-east-1:0:userpool/us-east-1_{n}");
+    let pools = |arns: Vec<String>| json!({"name": "p", "type": "COGNITO_USER_POOLS", "identitySource": "method.request.header.A", "providerARNs": arns});
+    let many: Vec<String> = (0..100).map(pool).collect();
+    let id = api.make("authorizers", &pools(many.clone()));
+    let more = json!({"patchOperations": [{"op": "add", "path": "/providerARNs", "value": pool(100)}]});
+    let text = "at most 100 providerARNs";
+    api.refused(400, BAD, text, "PATCH", &format!("authorizers/{id}"), &more);
+    api.refused(400, BAD, text, "POST", "authorizers", &pools([many, vec![pool(100)]].concat()));
+    let long = format!("arn:aws:cognito-idp:us-east-1:0:userpool/{}", "x".repeat(2_048));
+    api.refused(400, BAD, "at most 2048 characters", "POST", "authorizers", &pools(vec![long]));
+    let jwt = |issuers: usize, audiences: usize| {
+        let issuer = |n: usize| {
+            let audiences: Vec<String> = (0..audiences).map(|n| n.to_string()).collect();
+            json!({"issuer": format!("https://h/{n}"), "audiences": audiences})
+        };
+        let issuers: Vec<Value> = (0..issuers).map(issuer).collect();
+        json!({"name": "j", "type": "JWT", "jwtConfiguration": {"issuers": issuers, "defaultAlgorithms": ["RS256"]}})
+    };
+    api.refused(400, BAD, "at most 100 issuers", "POST", "authorizers", &jwt(101, 1));
+    api.refused(400, BAD, "at most 100 audiences", "POST", "authorizers", &jwt(1, 101));
+    api.make("authorizers", &jwt(100, 1));
+}
+
+#[test]
+fn a_schema_that_can_be_made_can_be_patched() {
+    let api = start();
+    let schema = |chars: usize| json!({"description": "x".repeat(chars)}).to_string();
+    api.make(
+        "models",
+        &json!({"name": "Large", "contentType": "application/json", "schema": schema(400_000)}),
+    );
+    let patch =
+        |chars| json!({"patchOperations": [{"op": "replace", "path": "/schema", "value": schema(chars)}]});
+    let large = patch(401_000).to_string();
+    let patched = api.inside.client.expect(200, "PATCH", &api.at("models/Large"), &large);
+    assert_eq!(patched.text("schema"), schema(401_000));
+    api.refused(400, BAD, "at most 409600", "PATCH", "models/Large", &patch(410_000));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::rest::{ABSENT, BAD, INVALID, Rest};
+use crate::support::rest::{ABSENT, BAD, CONFLICT, INVALID, Rest};
 
 /// An API that is deployed to the stage `s`.
 fn deployed() -> Rest {
@@ -182,6 +182,31 @@ fn methods_are_set_one_by_one_and_all_at_once() {
     ] {
         rest.unpatched(400, BAD, text, "/stages/s", &operation);
     }
+}
+
+#[test]
+fn a_resource_can_be_called_like_a_member_of_its_stage() {
+    let rest = deployed();
+    let limit = |path: &str| set(&format!("{path}/throttling/burstLimit"), "7");
+    rest.patch(
+        "/stages/s",
+        &json!([set("/description", "d"), limit("/description/GET"), limit("/stageName/GET")]),
+    );
+    let test = |path: &str, value: &str| json!({"op": "test", "path": path, "value": value});
+    let patched = rest.patch(
+        "/stages/s",
+        &json!([
+            test("/description", "d"),
+            limit("/createdDate/GET"),
+            limit("/pets/GET"),
+            limit("/pets/PUT"),
+            test("/pets/GET/throttling/burstLimit", "7"),
+            test("/pets/PUT/throttling/burstLimit", "7"),
+        ]),
+    );
+    assert_eq!(patched["methodSettings"]["description/GET"]["throttlingBurstLimit"], 7);
+    let hidden = test("/stageName/GET/throttling/burstLimit", "7");
+    rest.unpatched(409, CONFLICT, "it holds nothing", "/stages/s", &hidden);
 }
 
 #[test]

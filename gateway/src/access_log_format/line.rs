@@ -26,6 +26,7 @@ impl Line<'_> {
             Variable::SourceIp => self.address(record.source_ip),
             Variable::UserAgent => self.peer(record.user_agent.unwrap_or_default()),
             Variable::ClientCertificate(field) => self.certificate(field, record.client_certificate),
+            Variable::ApiKeyId => self.text_or_dash(record.api_key_id),
             Variable::DomainName => self.peer(record.domain_name),
             Variable::DomainPrefix => self.peer(first_label(record.domain_name)),
             Variable::AccountId => self.text(record.account_id),

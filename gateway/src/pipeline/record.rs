@@ -22,6 +22,8 @@ pub(crate) struct Record<'a> {
     /// Where the stage's canary serves the request.
     pub(crate) canary: Option<&'a Canary>,
     pub(crate) route: Option<&'a Route>,
+    /// Of whom the route asked for a key.
+    pub(crate) api_key_id: Option<&'a str>,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) body_bytes_out: u64,
@@ -53,6 +55,7 @@ impl<'a> Record<'a> {
             rule: None,
             canary: None,
             route: None,
+            api_key_id: None,
             bytes_in: 0,
             bytes_out: 0,
             body_bytes_out: 0,
@@ -167,6 +170,7 @@ impl<'a> Record<'a> {
             source_ip: exchange.source_ip,
             user_agent: user_agent.map(|header| header.value_span.of(exchange.bytes)),
             client_certificate: exchange.client.tls.as_ref().and_then(|tls| tls.certificate.as_ref()),
+            api_key_id: self.api_key_id,
             domain_name: exchange.host(),
             account_id: &exchange.table.account_id,
             api_id: self.stage.map(|stage| &*stage.api_id),

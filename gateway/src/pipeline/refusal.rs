@@ -35,6 +35,8 @@ pub(crate) enum Refusal {
     RouteUnknown(Protocol),
     /// The route asks for what can't be done.
     RouteRefused(Protocol),
+    /// No API key where one is required, or none that may use the stage.
+    ApiKey(Protocol),
     ExchangesInFlight(Protocol),
     Upstream(UpstreamFault, Protocol),
 }
@@ -147,6 +149,11 @@ impl Refusal {
                 error_type: "InternalServerErrorException",
                 response_type: "DEFAULT_5XX",
                 protocol: Some(protocol),
+            },
+            Self::ApiKey(protocol) => Terms {
+                kind: RefusalKind::ApiKey,
+                response_type: "INVALID_API_KEY",
+                ..forbidden(Some(protocol))
             },
             Self::ExchangesInFlight(protocol) => Terms {
                 kind: RefusalKind::ExchangesInFlight,

@@ -48,6 +48,7 @@ impl Unparsed<'_> {
             source_ip: self.source_ip,
             user_agent: None,
             client_certificate: None,
+            api_key_id: None,
             domain_name: b"",
             account_id: &table.account_id,
             api_id: None,

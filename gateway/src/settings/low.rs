@@ -353,7 +353,7 @@ pub(super) struct LowArgs {
     /// Variables, each after `$context.`: requestId, extendedRequestId, requestTime, requestTimeEpoch, httpMethod,
     /// path, protocol, identity.sourceIp, identity.userAgent, identity.clientCert.clientCertPem,
     /// identity.clientCert.subjectDN, identity.clientCert.issuerDN, identity.clientCert.serialNumber,
-    /// identity.clientCert.validity.notBefore, identity.clientCert.validity.notAfter, domainName, domainPrefix, accountId, apiId, stage,
+    /// identity.clientCert.validity.notBefore, identity.clientCert.validity.notAfter, identity.apiKeyId, domainName, domainPrefix, accountId, apiId, stage,
     /// deploymentId, isCanaryRequest, customDomain.basePathMatched, customDomain.routingRuleIdMatched, routeKey,
     /// resourcePath, resourceId, status, responseLength, responseLatency, integrationStatus, integration.status, integration.integrationStatus, integrationLatency,
     /// integration.latency, integrationErrorMessage, integration.error, error.message, error.messageString,

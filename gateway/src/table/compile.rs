@@ -13,6 +13,7 @@ use turnpike_snapshot::{
 };
 
 use super::acme::Challenges;
+use super::callers::KnownCallers;
 use super::release::RefusedRoute;
 use super::target_group::KnownGroups;
 use super::{
@@ -36,6 +37,7 @@ pub(crate) struct Compiler {
     /// The gateway's own, told of the names that it is served for.
     default_certificate: Option<Arc<DefaultCertificate>>,
     groups: KnownGroups,
+    callers: KnownCallers,
 }
 
 /// A stage's unit, and those units whose contents its integrations' TLS takes over: a change of either makes another
@@ -87,6 +89,7 @@ impl Compiler {
             securities: Securities::new(),
             default_certificate: None,
             groups: KnownGroups::default(),
+            callers: KnownCallers::default(),
         }
     }
 
@@ -110,6 +113,7 @@ impl Compiler {
             domains: FxHashMap::default(),
             wildcards: FxHashMap::default(),
             acme: Challenges::compile(&account.acme_challenges),
+            callers: self.callers.of_snapshot(units),
             groups: self.groups.of_snapshot(units),
         };
         self.sites.begin();
@@ -199,6 +203,7 @@ impl Compiler {
             api_id: unit.api_id.as_str().into(),
             protocol: unit.protocol,
             name: unit.stage.as_str().into(),
+            path: Stage::path_of(&unit.api_id, &unit.stage),
             slot: slots.stage,
             execute_api_endpoint_disabled: unit.execute_api_endpoint_disabled,
             log,
@@ -408,7 +413,12 @@ fn compile_route(protocol: Protocol, route: &turnpike_snapshot::Route) -> Route 
         (Protocol::Http, path @ "$default") => path.to_owned(),
         (_, path) => format!("{} {path}", route.method),
     };
-    Route { key: key.into(), path: route.path.as_str().into(), id: route.id.as_str().into() }
+    Route {
+        key: key.into(),
+        path: route.path.as_str().into(),
+        id: route.id.as_str().into(),
+        api_key_required: route.settings.api_key_required,
+    }
 }
 
 fn compile_part(part: &turnpike_snapshot::TargetPart) -> TargetPart {

@@ -14,7 +14,7 @@
 //! precedence stays what it is: in a large API the upper nodes of one common tree are cold at each request.
 
 use matchit::{InsertError, Params, Router};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 use turnpike_snapshot::Protocol;
 
@@ -107,13 +107,18 @@ impl Routes {
         protocol: Protocol,
         units: &[turnpike_snapshot::Route],
     ) -> Result<(), InsertError> {
+        let taken: FxHashSet<(&str, Vec<&str>)> = units
+            .iter()
+            .filter(|unit| unit.method != ANY)
+            .map(|unit| (unit.method.as_str(), shape(&unit.path)))
+            .collect();
         for (unit, leaf) in leaves(units).filter(|(unit, _)| unit.method == ANY && unit.path != DEFAULT_ROUTE)
         {
+            let mut wanted = ("", shape(&unit.path));
             for (method, own) in self.methods.iter_mut().filter(|(method, _)| is_any(method)) {
-                let overrides = |other: &turnpike_snapshot::Route| {
-                    *method == other.method && is_same_path(&other.path, &unit.path)
-                };
-                if !units.iter().any(overrides) {
+                // The path's shape is made once and borrowed by each look.
+                wanted.0 = method;
+                if !taken.contains(&wanted) {
                     own.insert(protocol, &unit.path, leaf)?;
                 }
             }
@@ -190,12 +195,14 @@ fn literal_first(path: &str) -> Option<&str> {
     Some(first_segment(path)).filter(|segment| !segment.is_empty() && !segment.contains(['{', '}']))
 }
 
-/// Whether two paths differ in the names of their variables at most.
-fn is_same_path(one: &str, other: &str) -> bool {
-    let literals = |path: &str| {
-        path.split('/').filter(|part| !part.starts_with('{')).map(str::to_owned).collect::<Vec<_>>()
+/// What paths have in common that differ in the names of their variables at most.
+fn shape(path: &str) -> Vec<&str> {
+    let part = |(segment, kind)| match kind {
+        Segment::Literal => segment,
+        Segment::Variable => "{}",
+        Segment::Greedy => "{+}",
     };
-    segments(one).eq(segments(other)) && literals(one) == literals(other)
+    path.split('/').zip(segments(path)).map(part).collect()
 }
 
 fn segments(path: &str) -> impl Iterator<Item = Segment> {

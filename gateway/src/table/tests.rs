@@ -32,7 +32,7 @@ impl StageServices for Services {
     }
 }
 
-fn stage(api_id: &str, protocol: Protocol, name: &str, routes: &[&str]) -> Unit {
+pub(super) fn stage(api_id: &str, protocol: Protocol, name: &str, routes: &[&str]) -> Unit {
     Unit::Stage(stage_of(api_id, protocol, name, routes))
 }
 
@@ -77,7 +77,7 @@ pub(super) fn stage_of(api_id: &str, protocol: Protocol, name: &str, routes: &[&
     }
 }
 
-fn account(domains: Vec<Domain>) -> Unit {
+pub(super) fn account(domains: Vec<Domain>) -> Unit {
     Unit::Account(AccountUnit {
         account_id: "000000000000".into(),
         region: "us-east-1".into(),
@@ -107,7 +107,7 @@ fn hashed(units: Vec<Unit>) -> Vec<(UnitHash, Arc<Unit>)> {
     units.into_iter().map(named).collect()
 }
 
-fn table(units: Vec<Unit>) -> Table {
+pub(super) fn table(units: Vec<Unit>) -> Table {
     compiler().compile(1, &hashed(units), &mut Services::default()).expect("a sound snapshot")
 }
 
@@ -319,6 +319,18 @@ fn an_any_route_is_left_out_only_where_a_method_has_its_own_route_on_that_path()
     let units = vec![account(vec![]), stage("a1", Protocol::Rest, "s", &["GET /{a}", "ANY /{b+}"])];
     let error = compiler().compile(1, &hashed(units), &mut Services::default()).unwrap_err();
     assert!(error.to_string().contains("stage s of API a1"), "{error}");
+}
+
+/// Held against each other one by one, these would take a quarter of an hour.
+#[test]
+fn an_api_may_have_very_many_any_routes() {
+    let routes = |at: usize| [format!("ANY /a/{at}/{{id}}"), format!("GET /a/{at}/{{other}}/b")];
+    let mut routes: Vec<String> = (0..20_000).flat_map(routes).collect();
+    routes.push("GET /a/7/{own}".to_owned());
+    let table = one_stage(Protocol::Rest, &routes.iter().map(String::as_str).collect::<Vec<_>>());
+    for (path, expected) in [("/a/7/x", "GET /a/7/{own}"), ("/a/19999/x", "ANY /a/19999/{id}")] {
+        assert_eq!(looked_up(&table, "GET", path).as_deref(), Some(expected), "{path}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Whose signature a request has.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
@@ -9,6 +10,7 @@ use turnpike_auth::{Kind, Policy};
 use crate::api::error::ApiError;
 use crate::api::json;
 use crate::api::listener::BoundedListener;
+use crate::api::places::Holder;
 use crate::api::server::Api;
 use crate::change::View;
 use crate::model::{User, UserAccessKey, UserPolicy};
@@ -16,14 +18,17 @@ use crate::sigv4::{self, AccessKey, AuthError, Claim, SignedRequest, verify};
 use crate::store::StoreError;
 use crate::time::now_s;
 
-/// The address that a connection comes from.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub(in crate::api) IpAddr);
+/// The connection that a request comes over.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    pub(in crate::api) address: IpAddr,
+    pub(in crate::api) holder: Arc<Holder>,
+}
 
 impl Connected<IncomingStream<'_, BoundedListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, BoundedListener>) -> Self {
         let address: &SocketAddr = stream.remote_addr();
-        Self(address.ip().to_canonical())
+        Self { address: address.ip().to_canonical(), holder: stream.io().holder() }
     }
 }
 
@@ -75,7 +80,7 @@ pub(in crate::api) async fn identify(
     api: &Api,
     request: &SignedRequest<'_>,
     scope: (&[&str], &str),
-    peer: Peer,
+    peer: &Peer,
 ) -> Result<Caller, ApiError> {
     let claim = Claim::of(request)?;
     let found = match claim.access_key_id == api.root_key.id {
@@ -90,6 +95,7 @@ pub(in crate::api) async fn identify(
         clock_skew_s_max: api.control.settings().clock_skew_s_max,
     };
     verify(request, &policy, now_s())?;
+    peer.holder.has_signed();
     let who = match found {
         None => Who::Root,
         Some(found) => Who::User(Box::new(found.known()?)),
@@ -101,10 +107,19 @@ pub(in crate::api) async fn identify(
     Ok(Caller {
         who,
         access_key_id: claim.access_key_id.to_owned(),
-        source: peer.0,
+        source: peer.address,
         user_agent: header("user-agent"),
         referer: header("referer"),
     })
+}
+
+/// Whether there is an access key of the name that a request claims to be signed by.
+///
+/// # Errors
+/// The store's.
+pub(in crate::api) async fn is_claimed(api: &Api, request: &SignedRequest<'_>) -> Result<bool, ApiError> {
+    let Ok(claim) = Claim::of(request) else { return Ok(false) };
+    Ok(claim.access_key_id == api.root_key.id || Found::by(api, claim.access_key_id).await?.is_some())
 }
 
 /// An active key, and whose it is.

@@ -13,7 +13,7 @@ use turnpike_auth::{Decision, Request, evaluate};
 
 pub(super) use ask::Ask;
 pub use caller::Peer;
-pub(super) use caller::{Caller, Who, identify};
+pub(super) use caller::{Caller, Who, identify, is_claimed};
 pub(super) use conditions::check_condition_keys;
 pub(super) use sensitive::{add_sensitive, asks_for_policy, overwrites};
 pub(super) use tags::{RequestTags, of_import, of_json};

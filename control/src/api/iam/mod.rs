@@ -111,7 +111,7 @@ impl Action {
     }
 
     /// What the action asks to do; nothing where everybody may do it. A user that gets another name or path is asked
-    /// for under both.
+    /// for under both; one that is made with tags asks what giving them later would.
     pub(super) fn asks(&self, view: &View<'_>, caller: &Caller) -> Result<Vec<Ask>, ApiError> {
         let account = &view.settings.account.id;
         let given = |name: &str| self.form.peek(name);
@@ -137,8 +137,13 @@ impl Action {
                 (None, Who::Root) => vec![caller.arn(account)],
             },
         };
-        let action = format!("{}:{}", self.service.signing_name(), self.name);
-        Ok(resources.into_iter().map(|resource| Ask::new(action.clone(), resource)).collect())
+        let tags = (self.subject == Subject::NewUser && !self.request_tags().is_empty()).then_some("TagUser");
+        let actions = [self.name].into_iter().chain(tags);
+        let service = self.service.signing_name();
+        let asks = actions.flat_map(|action| {
+            resources.iter().map(move |resource| Ask::new(format!("{service}:{action}"), resource.clone()))
+        });
+        Ok(asks.collect())
     }
 
     /// The tags that the call gives, or takes away by their keys.

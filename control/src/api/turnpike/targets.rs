@@ -9,9 +9,7 @@ use super::super::{v1, v2};
 use super::document;
 use crate::change::{Change, View};
 use crate::compile::{GroupOwner, ReferenceKind};
-use crate::model::{
-    ClientCertificate, IntegrationTargets, LinkTargets, RestIntegrationKind, Targets, rest_integration_id,
-};
+use crate::model::{ClientCertificate, IntegrationTargets, LinkTargets, Targets, rest_integration_id};
 
 pub(in super::super) fn put_of_link(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let id = link(change, call)?;
@@ -74,12 +72,11 @@ pub(in super::super) fn delete_of_integration(
     delete(change, owner)
 }
 
-/// What an integration of another type still has from before can only be looked at and deleted.
 pub(in super::super) fn put_of_method(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    let kind = v1::integrations::of_call(change, call)?.kind;
-    let calls_http = matches!(kind, RestIntegrationKind::Http | RestIntegrationKind::HttpProxy);
-    refuse_unless(calls_http, kind.name())?;
     let owner = rest_integration(change, call)?;
+    // Those that an integration had before it became another are still told, and can be deleted.
+    let kind = v1::integrations::of_call(change, call)?.kind;
+    check_has_targets(kind.is_http(), kind.name())?;
     put(change, call, owner)
 }
 
@@ -107,8 +104,7 @@ impl Owner {
 fn http_integration(view: &View<'_>, call: &Call) -> Result<Owner, ApiError> {
     let integration = v2::integrations::of_call(view, call)?;
     refuse_link(integration.link_id.as_deref())?;
-    let kind = integration.kind;
-    refuse_unless(kind.calls_http(), kind.name())?;
+    check_has_targets(integration.kind.calls_http(), integration.kind.name())?;
     Ok(Owner { api_id: call.parameter(0).to_owned(), integration_id: integration.id })
 }
 
@@ -119,7 +115,8 @@ fn rest_integration(view: &View<'_>, call: &Call) -> Result<Owner, ApiError> {
     Ok(Owner { api_id: call.parameter(0).to_owned(), integration_id })
 }
 
-fn refuse_unless(calls_http: bool, kind: &str) -> Result<(), ApiError> {
+/// Only what calls an upstream by HTTP has targets.
+fn check_has_targets(calls_http: bool, kind: &str) -> Result<(), ApiError> {
     match calls_http {
         true => Ok(()),
         false => Err(ApiError::bad_request(format!("An integration of the type {kind} has no targets"))),

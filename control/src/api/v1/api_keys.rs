@@ -155,13 +155,13 @@ impl Wanted {
         if change.tx.entity_count::<ApiKey>("")? >= max {
             return Err(over_quota(max, "API keys", "api_keys_max"));
         }
-        let random = |len| new_id(len).map_err(|error| ApiError::internal(&error));
-        let value = self.value.map_or_else(|| random(VALUE_LEN), Ok)?;
+        let made = || new_id(VALUE_LEN).map_err(|error| ApiError::internal(&error));
+        let value = self.value.map_or_else(made, Ok)?;
         check_api_key_value(&value).map_err(ApiError::bad_request)?;
         if of_value(change, &value)?.is_some() {
             return Err(ApiError::conflict("API Key already exists"));
         }
-        let id = random(ID_LEN)?;
+        let id = change.new_entity_id::<ApiKey>(ID_LEN)?;
         let key = ApiKey {
             value: change.tx.seal(&ApiKey::value_context(&id), value.as_bytes())?,
             fingerprint: fingerprint(change, &value),

@@ -92,11 +92,13 @@ fn take(view: &View<'_>, mut members: Members, source: Option<&RestApi>) -> Resu
 }
 
 /// Everything that a deployment would freeze: neither deployments nor stages, as in AWS. Identifiers are an API's own, so
-/// that what refers to another part goes on to.
+/// that what refers to another part goes on to; models alone name their API.
 fn clone_parts(change: &Change<'_>, from: &str, to: &str) -> Result<(), ApiError> {
     clone_kind::<Resource>(change, from, to)?;
     clone_kind::<RestAuthorizer>(change, from, to)?;
-    clone_kind::<RestModel>(change, from, to)?;
+    for model in change.tx.parts::<RestModel>(from)? {
+        change.tx.put_part(to, &models::moved(model, from, to))?;
+    }
     clone_kind::<RequestValidator>(change, from, to)?;
     clone_kind::<GatewayResponse>(change, from, to)?;
     clone_kind::<DocumentationPart>(change, from, to)?;

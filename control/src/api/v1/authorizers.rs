@@ -18,6 +18,9 @@ use crate::model::{
 };
 
 const NOUN: &str = "Authorizer";
+/// Arbitrary, far above what an authorizer in use has.
+const PROVIDER_ARNS_MAX: usize = 100;
+
 pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
     let max = change.settings.quotas.authorizers_per_api_max;
@@ -158,7 +161,10 @@ fn check(authorizer: &RestAuthorizer) -> Result<(), ApiError> {
     let pools = authorizer.kind == RestAuthorizerKind::CognitoUserPools;
     match (&authorizer.provider_arns[..], pools) {
         ([], true) => return Err(ApiError::bad_request(format!("providerARNs is required for type {kind}"))),
-        (arns, true) => arns.iter().try_for_each(|arn| check_provider(arn))?,
+        (arns, true) => {
+            check_count("providerARNs", arns.len(), PROVIDER_ARNS_MAX)?;
+            arns.iter().try_for_each(|arn| check_provider(arn))?;
+        }
         ([], false) => {}
         (_, false) => return Err(only_for("providerARNs", "COGNITO_USER_POOLS")),
     }
@@ -170,6 +176,13 @@ fn check(authorizer: &RestAuthorizer) -> Result<(), ApiError> {
     }
     check_for_jwt(authorizer)?;
     check_identity_source(authorizer)
+}
+
+fn check_count(member: &str, count: usize, max: usize) -> Result<(), ApiError> {
+    match count > max {
+        true => Err(ApiError::bad_request(format!("There can be at most {max} {member}, not {count}"))),
+        false => Ok(()),
+    }
 }
 
 /// What AWS doesn't take for this type.
@@ -190,6 +203,11 @@ fn check_for_jwt(authorizer: &RestAuthorizer) -> Result<(), ApiError> {
 
 /// Like `arn:aws:cognito-idp:REGION:ACCOUNT:userpool/ID`.
 fn check_provider(arn: &str) -> Result<(), ApiError> {
+    if arn.chars().count() > URI_CHARS_MAX {
+        return Err(ApiError::bad_request(format!(
+            "A provider's ARN can have at most {URI_CHARS_MAX} characters"
+        )));
+    }
     let fields: Vec<&str> = arn.splitn(6, ':').collect();
     let is_pool = matches!(fields[..], ["arn", _, "cognito-idp", region, account, pool]
         if !region.is_empty() && !account.is_empty()

@@ -9,9 +9,7 @@ use super::super::error::ApiError;
 use super::patch::{self, REPLACE, Table, Wording, rule};
 use super::{DESCRIPTION_CHARS_MAX, PAGING, over_quota};
 use crate::change::{Change, View};
-use crate::model::{
-    ClientCertificate, HttpStage, IntegrationTargets, LinkTargets, RestStage, Targets, new_id,
-};
+use crate::model::{ClientCertificate, HttpStage, IntegrationTargets, LinkTargets, RestStage, Targets};
 use crate::pki;
 
 const ID_LEN: usize = 6;
@@ -29,7 +27,7 @@ pub(in super::super) fn generate(change: &mut Change<'_>, call: &Call) -> Result
     if change.tx.entity_count::<ClientCertificate>("")? >= max {
         return Err(over_quota(max, "client certificates", "client_certificates_max"));
     }
-    let id = new_id(ID_LEN).map_err(|error| ApiError::internal(&error))?;
+    let id = change.new_entity_id::<ClientCertificate>(ID_LEN)?;
     let (from_s, to_s) = (change.now_s - CLOCK_SKEW_S, change.now_s + VALID_S);
     let made = pki::self_signed(&format!("Turnpike client certificate {id}"), from_s, to_s)
         .map_err(|error| ApiError::internal(&error))?;

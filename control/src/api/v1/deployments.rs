@@ -9,7 +9,7 @@ use super::patch::{self, REPLACE, Table, Wording, rule};
 use super::stages::{StageWishes, put};
 use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, api, embeds, over_quota, part};
 use crate::change::{Change, DEPLOYMENT_ID_LEN, View};
-use crate::model::{Canary, Method, Resource, RestApi, RestContent, RestDeployment, RestStage, new_id};
+use crate::model::{Canary, Method, Resource, RestApi, RestContent, RestDeployment, RestStage};
 
 const NOUN: &str = "Deployment";
 
@@ -26,7 +26,7 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     if change.tx.part_count::<RestDeployment>(&api.id)? >= max {
         return Err(over_quota(max, "deployments of the API", "deployments_per_api_max"));
     }
-    let id = new_id(DEPLOYMENT_ID_LEN).map_err(|error| ApiError::internal(&error))?;
+    let id = change.new_part_id::<RestDeployment>(&api.id, DEPLOYMENT_ID_LEN)?;
     let content = freeze(change, &api, &id)?;
     let deployment = RestDeployment { id, description, created_at_s: change.now_s };
     change.tx.put_part(&api.id, &deployment)?;

@@ -9,6 +9,7 @@ use super::super::error::ApiError;
 use super::super::exports::all_items;
 use super::super::imports::{self, Import, text};
 use super::super::operations::Service;
+use super::super::prepared::Prepared;
 use super::api;
 use super::import_settings::{patches, patches_of};
 use crate::change::Change;
@@ -30,16 +31,20 @@ const PARAMETERS: [&str; 7] = [
 ];
 
 /// The body's document.
-pub(in super::super) fn read(settings: &Settings, call: &Call) -> Result<Document, ApiError> {
+fn read(settings: &Settings, call: &Call) -> Result<Document, ApiError> {
     Asked::take(call)?;
-    imports::read(settings, &call.body)
+    imports::read(settings, call.content.bytes())
 }
 
-pub(in super::super) fn import(
-    change: &mut Change<'_>,
-    call: &Call,
-    document: &Document,
-) -> Result<Value, ApiError> {
+pub(in super::super) fn import(settings: &Settings, call: &Call) -> Result<Prepared, ApiError> {
+    Ok(Prepared::of_document(read(settings, call)?, put_new))
+}
+
+pub(in super::super) fn put(settings: &Settings, call: &Call) -> Result<Prepared, ApiError> {
+    Ok(Prepared::of_document(read(settings, call)?, put_into))
+}
+
+fn put_new(change: &mut Change<'_>, call: &Call, document: &Document) -> Result<Value, ApiError> {
     let asked = Asked::take(call)?;
     let mut import = Import::new(change, Service::V1, asked.fail_on_warnings);
     let plan = asked.plan(&mut import, document)?;
@@ -53,11 +58,7 @@ pub(in super::super) fn import(
     answer(&mut import, &id)
 }
 
-pub(in super::super) fn put(
-    change: &mut Change<'_>,
-    call: &Call,
-    document: &Document,
-) -> Result<Value, ApiError> {
+fn put_into(change: &mut Change<'_>, call: &Call, document: &Document) -> Result<Value, ApiError> {
     let asked = Asked::take(call)?;
     let overwrite = match call.query_value("mode")?.as_deref() {
         None | Some("merge") => false,
@@ -73,6 +74,7 @@ pub(in super::super) fn put(
     let patches = patches(&before, &plan.api, overwrite);
     import.run(&Place::default(), "update the API", "UpdateRestApi", &[id], &patches)?;
     put_version(import.change, id, &plan)?;
+    asked.warn_of_endpoint(&mut import, &before);
     Fill { import: &mut import, api_id: id, plan: &plan, overwrite }.run()?;
     answer(&mut import, id)
 }
@@ -135,6 +137,24 @@ impl Asked {
         }
         if let Some(ids) = &self.vpc_endpoint_ids {
             api["endpointConfiguration"]["vpcEndpointIds"] = listed(ids);
+        }
+    }
+
+    /// The kind of endpoint of an API that there is stays: whoever asks for another one is told.
+    fn warn_of_endpoint(&self, import: &mut Import<'_, '_>, before: &Value) {
+        let mut wanted = before.clone();
+        self.set_endpoint(&mut wanted);
+        for (member, parameter) in [
+            ("types", "endpointConfigurationTypes"),
+            ("vpcEndpointIds", "endpointConfigurationVpcEndpointIds"),
+        ] {
+            let member = |api: &Value| api["endpointConfiguration"].get(member).cloned();
+            if member(&wanted) != member(before) {
+                let place = Place::default();
+                import
+                    .problems
+                    .warn(&place, format_args!("{parameter} changes nothing of an API that there is"));
+            }
         }
     }
 }
@@ -289,6 +309,12 @@ impl Fill<'_, '_, '_> {
             }
         }
         let mut ids = BTreeMap::new();
+        let kept: BTreeSet<&str> = planned.iter().map(|planned| planned.name.as_str()).collect();
+        // First, since what goes makes room for what comes.
+        for (_, entity) in before.iter().filter(|(name, _)| self.overwrite && !kept.contains(name.as_str())) {
+            let parameters = [self.api_id, &text(entity, "id")];
+            self.import.call(&format!("Delete{noun}"), &parameters, &Value::Null)?;
+        }
         for Planned { place, name, members } in planned {
             let mut known = before.remove(name);
             if let Some(other) = known.take_if(|known| self.overwrite && !is_patchable(known, members)) {

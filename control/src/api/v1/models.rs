@@ -233,6 +233,22 @@ fn flattened(api_id: &str, model: &RestModel, models: &[RestModel]) -> Option<St
     Some(schema.to_string())
 }
 
+/// The model as another API has it: what refers to a model of the one API refers to the other's of that name.
+pub(super) fn moved(mut model: RestModel, from: &str, to: &str) -> RestModel {
+    let mut schema = parsed(&model).unwrap_or_default();
+    let mut refers = false;
+    each_reference(&mut schema, &mut |reference| {
+        if let Some(name) = name_of(from, reference) {
+            *reference = format!("{ADDRESS}{to}{MODELS}{name}");
+            refers = true;
+        }
+    });
+    if refers {
+        model.schema = schema.to_string();
+    }
+    model
+}
+
 /// Makes addresses of models into references within the schema; the names of those models.
 fn localise(api_id: &str, schema: &mut Value) -> Vec<String> {
     let mut names = Vec::new();

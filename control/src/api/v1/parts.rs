@@ -6,7 +6,7 @@ use super::super::call::{Call, Paging, page_answer};
 use super::super::error::ApiError;
 use super::{PAGING, api};
 use crate::change::View;
-use crate::model::{Part, new_id};
+use crate::model::Part;
 use crate::store::Page;
 
 /// Length of the identifiers of a REST API's entities.
@@ -44,12 +44,7 @@ pub(super) fn of_call<P: Shown>(view: &View<'_>, call: &Call) -> Result<(String,
 
 /// An identifier that no part of this kind has.
 pub(super) fn new_part_id<P: Part>(view: &View<'_>, api_id: &str) -> Result<String, ApiError> {
-    loop {
-        let id = new_id(PART_ID_LEN).map_err(|error| ApiError::internal(&error))?;
-        if view.tx.part::<P>(api_id, &id)?.is_none() {
-            return Ok(id);
-        }
-    }
+    Ok(view.new_part_id::<P>(api_id, PART_ID_LEN)?)
 }
 
 /// Refuses a second part of a name; `noun` is AWS's for it.

@@ -7,12 +7,11 @@ use turnpike_snapshot::VARIABLES_PER_ROUTE_MAX;
 
 use super::super::call::{Call, compact, page_answer};
 use super::super::error::ApiError;
+use super::parts::new_part_id;
 use super::patch::{self, REPLACE, Table, Wording, rule};
 use super::{NAME_CHARS_MAX, PAGING, api, embeds, methods, over_quota, resource};
 use crate::change::{Change, View};
-use crate::model::{PathPart, Resource, new_id, path_variables};
-
-const RESOURCE_ID_LEN: usize = 6;
+use crate::model::{PathPart, Resource, path_variables};
 
 pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let api = api(change, call.parameter(0))?;
@@ -27,7 +26,7 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     }
     check_place(&parent, &parsed, &path_part)?;
     check_new(change, &api.id, &parent, &parsed, &path_part)?;
-    let id = new_id(RESOURCE_ID_LEN).map_err(|error| ApiError::internal(&error))?;
+    let id = new_part_id::<Resource>(change, &api.id)?;
     let child = child(&parent, id, path_part);
     change.tx.put_part(&api.id, &child)?;
     Ok(answer(&child, false))

@@ -220,13 +220,14 @@ fn rate(patch: &Patch) -> Result<f64, ApiError> {
     rate.ok_or_else(|| ApiError::bad_request(format!("{} has to be a number from 0 on, or -1", patch.path())))
 }
 
-/// The stage with its method settings also where patches have them, for `test` and `move`.
+/// The stage with its method settings also where patches have them, for `test` and `move`. A member of the stage hides the
+/// settings of a resource that is called like it.
 pub(super) fn shown(stage: &RestStage) -> Value {
-    let mut shown = answer(stage);
+    let mut settings = json!({});
     for (key, setting) in &stage.method_settings {
         let pointer = key.replace("~1", "/").replace("~0", "~");
         let Some((resource, method)) = pointer.rsplit_once('/') else { continue };
-        shown[resource][method] = json!({
+        settings[resource][method] = json!({
             "metrics": {"enabled": setting.metrics_enabled},
             "logging": {"dataTrace": setting.data_trace_enabled, "loglevel": setting.logging_level},
             "throttling": {"burstLimit": setting.throttling_burst, "rateLimit": setting.throttling_rate},
@@ -239,7 +240,10 @@ pub(super) fn shown(stage: &RestStage) -> Value {
             },
         });
     }
-    shown
+    if let (Value::Object(settings), Value::Object(members)) = (&mut settings, answer(stage)) {
+        settings.extend(members);
+    }
+    settings
 }
 
 pub(super) fn access_log_answer(log: &RestAccessLog) -> Value {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, BufWriter, ErrorKind, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -80,19 +80,30 @@ impl Row {
     }
 }
 
-/// A file being written; only its owner may read it.
-pub(super) struct Writer {
-    file: BufWriter<File>,
+/// A file to write to, which wasn't there; only its owner may read it.
+pub(super) fn create(path: &Path) -> Result<File, BackupError> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    File::options().create_new(true).write(true).mode(0o600).open(path).map_err(|source| {
+        match source.kind() {
+            ErrorKind::AlreadyExists => BackupError::Unfinished(path.to_owned()),
+            _ => BackupError::File { path: path.to_owned(), source },
+        }
+    })
+}
+
+/// A file being written.
+pub(super) struct Writer<'f> {
+    file: BufWriter<&'f File>,
     digest: Context,
     rows: u64,
     path: PathBuf,
 }
 
-impl Writer {
-    pub(super) fn create(path: &Path) -> Result<Self, BackupError> {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        let file = File::options().create(true).truncate(true).write(true).mode(0o600).open(path);
-        let file = file.map_err(|source| BackupError::File { path: path.to_owned(), source })?;
+impl<'f> Writer<'f> {
+    /// From the file's beginning, whatever was written there before.
+    pub(super) fn begin(mut file: &'f File, path: &Path) -> Result<Self, BackupError> {
+        let emptied = file.set_len(0).and_then(|()| file.rewind());
+        emptied.map_err(|source| BackupError::File { path: path.to_owned(), source })?;
         let digest = Context::new(&SHA256);
         Ok(Self { file: BufWriter::new(file), digest, rows: 0, path: path.to_owned() })
     }
@@ -208,7 +219,7 @@ fn read_line(file: &mut BufReader<File>, path: &Path) -> Result<String, BackupEr
             let why = "its last line isn't whole: it wasn't written or copied to its end".to_owned();
             Err(BackupError::Damaged { path: path.to_owned(), why })
         }
-        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
             Err(BackupError::Damaged { path: path.to_owned(), why: "it isn't UTF-8".to_owned() })
         }
         Err(source) => Err(BackupError::File { path: path.to_owned(), source }),

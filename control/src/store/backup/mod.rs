@@ -77,6 +77,10 @@ pub enum BackupError {
     File { path: PathBuf, source: std::io::Error },
     #[error("{0} is there already: name another file")]
     Exists(PathBuf),
+    #[error(
+        "{0} is there already: a backup is being written to it, or one was cut off. Remove it, or name another file"
+    )]
+    Unfinished(PathBuf),
     #[error("{path} isn't a backup that can be restored: {why}")]
     Damaged { path: PathBuf, why: String },
     #[error(

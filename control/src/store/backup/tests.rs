@@ -1,5 +1,6 @@
 //! Backups of both stores, restored into both.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use rusqlite::Connection;
@@ -100,6 +101,25 @@ fn a_store_is_never_overwritten() {
         let error = write_to(&place, "backup", false).expect_err("there already").to_string();
         assert!(error.contains("is there already"), "{error}");
     }
+}
+
+/// What somebody else has put where the backup is being written doesn't become it.
+#[test]
+fn nobody_else_has_the_file_open() {
+    let place = Place::sqlite();
+    drop(filled(&place));
+    let (beside, kept) = (place.dir.path().join("backup.part"), place.dir.path().join("kept"));
+    std::fs::write(&kept, "of somebody else").expect("written");
+    std::os::unix::fs::symlink(&kept, &beside).expect("linked");
+    let error = write_to(&place, "backup", true).expect_err("there already").to_string();
+    assert!(error.contains("backup.part is there already"), "{error}");
+    assert_eq!(std::fs::read_to_string(&kept).expect("readable"), "of somebody else");
+    assert!(beside.symlink_metadata().is_ok(), "it isn't this one's to remove");
+    std::fs::remove_file(&beside).expect("removed");
+    let (file, _) = write_to(&place, "backup", true).expect("written");
+    let mode = std::fs::metadata(file).expect("the file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(!beside.exists());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::file::{Header, Row, Writer};
+use super::file::{self, Header, Row, Writer};
 use super::{BackupError, FORMAT, Progress, Summary, TABLES, Table};
 use crate::secrets::{Secrets, SecretsKey};
 use crate::settings::StoreSettings;
@@ -28,13 +28,14 @@ pub fn write(
     }
     let backend = Backend::open_beside(data_dir, settings)?;
     let beside = beside(to);
+    let file = file::create(&beside)?;
     let written = backend.read(|sql| {
         let secrets_key = with_secrets_key.then(|| key_of(sql, data_dir, settings)).transpose()?;
-        copy(sql, secrets_key, Writer::create(&beside)?, progress)
+        copy(sql, secrets_key, Writer::begin(&file, &beside)?, progress)
     });
     let placed = written.and_then(|summary| put_in_place(&beside, to).map(|()| summary));
     if placed.is_err() {
-        // Fails when there is none.
+        // Its removal may have been what failed.
         let _ = std::fs::remove_file(&beside);
     }
     placed
@@ -73,7 +74,7 @@ fn key_of(sql: &Sql<'_>, data_dir: &Path, settings: &StoreSettings) -> Result<St
 fn copy(
     sql: &Sql<'_>,
     secrets_key: Option<String>,
-    mut writer: Writer,
+    mut writer: Writer<'_>,
     progress: &mut Progress<'_>,
 ) -> Result<Summary, BackupError> {
     let mut total = 0;
@@ -102,7 +103,7 @@ fn copy(
 fn copy_table(
     sql: &Sql<'_>,
     table: &Table,
-    writer: &mut Writer,
+    writer: &mut Writer<'_>,
     progress: &mut Progress<'_>,
 ) -> Result<(), BackupError> {
     let (columns, key) = (table.columns.join(", "), table.columns[..table.key].join(", "));
@@ -127,7 +128,7 @@ fn copy_table(
 fn write_rows(
     table: &Table,
     rows: Vec<Cells>,
-    writer: &mut Writer,
+    writer: &mut Writer<'_>,
     progress: &mut Progress<'_>,
 ) -> Result<(), BackupError> {
     for Cells(cells) in rows {

@@ -13,8 +13,8 @@ mod schema;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod turn;
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom, SystemRandom};
@@ -29,9 +29,9 @@ use crate::secrets::SecretsError;
 use crate::settings::PostgresSettings;
 use connection::{Connection, Fault};
 use driver::{Driver, Target};
-pub(super) use schema::translated;
 use transaction::Mark;
 pub(super) use transaction::Transaction;
+use turn::Turns;
 
 /// The schema that all tables are in.
 pub(super) const SCHEMA: &str = "turnpike";
@@ -65,8 +65,8 @@ pub(super) struct Postgres {
     driver: Driver,
     place: String,
     settings: PostgresSettings,
-    /// Changes of this process take turns here before they do at the server; the number of the last one's mark.
-    turn: Mutex<u64>,
+    /// Changes of this process take turns here before they do at the server.
+    turns: Turns,
     /// This run of this process, for its marks.
     process: String,
 }
@@ -130,7 +130,7 @@ impl Postgres {
             driver: Driver::start().map_err(failed)?,
             place: place.clone(),
             settings: settings.clone(),
-            turn: Mutex::new(0),
+            turns: Turns::new(),
             process: id.iter().map(|byte| format!("{byte:02x}")).collect(),
         };
         store.once(Connection::check_server)?;
@@ -154,10 +154,11 @@ impl Postgres {
         &self,
         mut change: impl FnMut(&Sql<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut marks = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let patience = Duration::from_millis(self.settings.statement_timeout_ms);
+        let mut turn = self.turns.take(patience).ok_or_else(|| StoreError::Slow(self.place.clone()))?;
         self.repeated(|| {
-            *marks += 1;
-            self.try_write(&Mark { process: &self.process, number: *marks }, &mut change)
+            turn.number += 1;
+            self.try_write(&Mark { process: &self.process, number: turn.number }, &mut change)
         })
     }
 

@@ -4,7 +4,9 @@ mod proxy;
 
 use std::collections::BTreeSet;
 use std::sync::Barrier;
+use std::time::Duration;
 
+use super::super::schema::STEPS;
 use super::super::tests::{Place, api, server, stage_slot, unit};
 use super::super::{Store, StoreError};
 use crate::model::HttpApi;
@@ -146,7 +148,7 @@ fn a_newer_schema_is_refused() {
 fn an_older_store_is_brought_up_to_date() {
     let server = server::shared();
     let url = server.database();
-    let first = super::translated(super::super::schema::STEPS[0]);
+    let first = super::schema::translated(STEPS[0]);
     server.sql(
         &url,
         &format!(
@@ -322,6 +324,40 @@ fn waiting_for_other_processes_has_an_end() {
     .expect("written");
     assert!(!has_api(&one, "b"));
     put_api(&other, "b").expect("written");
+}
+
+#[test]
+fn waiting_for_other_changes_of_this_process_has_an_end() {
+    let mut place = process(&server::shared().database());
+    place.settings.postgres = PostgresSettings { statement_timeout_ms: 100, ..PostgresSettings::default() };
+    let store = place.open().expect("opened");
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let store = &store;
+        let written = store.write::<_, StoreError>(|tx| {
+            let tell = tell.clone();
+            scope.spawn(move || tell.send(put_api(store, "b")));
+            let error = told.recv_timeout(Duration::from_secs(20)).expect("not for ever");
+            assert!(matches!(error, Err(StoreError::Slow(_))), "{error:?}");
+            tx.put_api(&api("a"))
+        });
+        written.expect("written");
+    });
+    put_api(&store, "b").expect("its turn");
+}
+
+/// As of a store that is restored from an older version's backup: what is bounded elsewhere isn't here.
+#[test]
+fn a_step_of_the_schema_takes_as_long_as_it_needs() {
+    let place = process(&server::shared().database());
+    let settings = PostgresSettings { statement_timeout_ms: 50, ..PostgresSettings::default() };
+    let url = place.settings.url.clone().expect("a URL");
+    let made = super::Postgres::create::<StoreError>(&url, &settings, |sql| {
+        STEPS.iter().try_for_each(|step| sql.take_step(step))?;
+        sql.take_step("SELECT pg_sleep(0.2)")
+    });
+    made.expect("made");
+    drop(place.open().expect("a store"));
 }
 
 /// A store whose connections can be cut.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use serde_json::Value;
 use turnpike_control::sigv4::{AccessKey, SignedRequest, sign};
@@ -115,6 +116,11 @@ impl Client {
         format!("{head}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
     }
 
+    /// A signed call's bytes.
+    pub(crate) fn signed(&self, method: &str, target: &str, body: &str) -> String {
+        self.signed_bytes("apigateway", &[], method, target, body)
+    }
+
     /// A call that has to succeed with this status.
     pub(crate) fn expect(&self, status: u16, method: &str, target: &str, body: &str) -> Answer {
         let answer = self.call(method, target, body);
@@ -153,6 +159,8 @@ impl Client {
 
     fn send_text(&self, bytes: &str) -> io::Result<String> {
         let mut stream = TcpStream::connect(self.address)?;
+        // A server that is stuck fails the test, which would wait for ever.
+        stream.set_read_timeout(Some(Duration::from_secs(120)))?;
         stream.write_all(bytes.as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;

@@ -6,8 +6,11 @@ use super::super::super::call::compact;
 use super::super::super::error::ApiError;
 use super::super::super::members::Members;
 use super::super::{NAME_CHARS_MAX, URI_CHARS_MAX};
+use super::check_count;
 use crate::model::{RestJwt, RestJwtClaim, RestJwtIssuer};
 
+/// Of each list; arbitrary, far above what an authorizer in use has.
+const ENTRIES_MAX: usize = 100;
 const ALGORITHMS: [&str; 6] = ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"];
 /// What a token's own members are called, which no further claim can be.
 const OWN_CLAIMS: [&str; 7] = ["iss", "aud", "exp", "nbf", "iat", "scope", "scp"];
@@ -49,6 +52,8 @@ pub(super) fn check(jwt: &RestJwt) -> Result<(), ApiError> {
     if jwt.issuers.is_empty() || jwt.algorithms.is_empty() {
         return bad("jwtConfiguration needs issuers and defaultAlgorithms".to_owned());
     }
+    check_count("issuers", jwt.issuers.len(), ENTRIES_MAX)?;
+    check_count("defaultAlgorithms", jwt.algorithms.len(), ENTRIES_MAX)?;
     if let Some(other) = jwt.algorithms.iter().find(|name| !ALGORITHMS.contains(&name.as_str())) {
         return bad(format!("defaultAlgorithms can have {}, not '{other}'", ALGORITHMS.join(", ")));
     }
@@ -63,10 +68,13 @@ pub(super) fn check(jwt: &RestJwt) -> Result<(), ApiError> {
         if jwt.issuers[..at].iter().any(|other| other.issuer == *url) {
             return bad(format!("The issuer '{url}' comes twice"));
         }
+        check_texts("audiences", &issuer.audiences)?;
+        check_count("additionalClaims", issuer.claims.len(), ENTRIES_MAX)?;
         if issuer.audiences.is_empty() || issuer.audiences.iter().any(String::is_empty) {
             return bad(format!("The issuer '{url}' needs audiences, none of them empty"));
         }
         for (at, claim) in issuer.claims.iter().enumerate() {
+            check_texts("expectedValues", &claim.expected_values)?;
             let twice = issuer.claims[..at].iter().any(|other| other.name == claim.name);
             if twice || OWN_CLAIMS.contains(&claim.name.as_str()) {
                 return bad(format!(
@@ -77,6 +85,16 @@ pub(super) fn check(jwt: &RestJwt) -> Result<(), ApiError> {
         }
     }
     Ok(())
+}
+
+fn check_texts(member: &str, texts: &[String]) -> Result<(), ApiError> {
+    check_count(member, texts.len(), ENTRIES_MAX)?;
+    match texts.iter().any(|text| text.chars().count() > NAME_CHARS_MAX) {
+        true => Err(ApiError::bad_request(format!(
+            "Each of {member} can have at most {NAME_CHARS_MAX} characters"
+        ))),
+        false => Ok(()),
+    }
 }
 
 /// The keys' address isn't known before the data plane has asked the issuer.

@@ -1,0 +1,185 @@
+//! API keys and the usage plans that they are in: who calls, of whom a route asks for a key.
+//!
+//! A key is looked up by the SHA-256 of what the caller shows, in a map whose hashes are keyed anew in each process, and
+//! digests are compared in constant time: how long it takes tells nothing of the keys that there are.
+
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use ring::digest::{SHA256, digest};
+use rustc_hash::{FxHashMap, FxHashSet};
+use subtle::ConstantTimeEq;
+use turnpike_snapshot::{ApiKey, ApiKeysUnit, Unit, UnitHash, UsagePlanUnit};
+
+use super::Stage;
+
+/// All keys of a snapshot, and all plans.
+#[derive(Debug, Default)]
+pub(crate) struct Callers {
+    /// By their numbers; a slice without keys has no unit.
+    slices: Box<[Option<Arc<KeySlice>>]>,
+    plans: FxHashMap<Box<str>, Arc<Plan>>,
+}
+
+#[derive(Debug)]
+struct Plan {
+    id: Box<str>,
+    /// [`Stage::path`] of each.
+    stages: FxHashSet<Box<str>>,
+}
+
+#[derive(Debug)]
+struct KeySlice {
+    keys: HashMap<Digest, Key>,
+    /// Ids of the plans that the keys point at.
+    plans: Box<[Box<str>]>,
+}
+
+#[derive(Debug)]
+struct Key {
+    id: Box<str>,
+    plans: Box<[u32]>,
+}
+
+#[derive(Debug, Clone, Copy, Eq)]
+struct Digest([u8; 32]);
+
+impl PartialEq for Digest {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Hash for Digest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl Callers {
+    /// The id of the key with this value, if one of its plans has the stage.
+    pub(crate) fn look_up(&self, value: &[u8], stage: &Stage) -> Option<&str> {
+        let shown: [u8; 32] = digest(&SHA256, value).as_ref().try_into().ok()?;
+        // As many slices as the units say, which is a u32.
+        let slice = ApiKey::slice_of(&shown, self.slices.len() as u32) as usize;
+        let slice = self.slices.get(slice)?.as_ref()?;
+        let key = slice.keys.get(&Digest(shown))?;
+        let mut plans = key.plans.iter().filter_map(|index| self.plans.get(&slice.plans[*index as usize]));
+        plans.any(|plan| plan.stages.contains(&stage.path)).then_some(&*key.id)
+    }
+}
+
+/// The slices and plans of the last compilation, of which the next takes over what has stayed the same.
+#[derive(Debug, Default)]
+pub(super) struct KnownCallers {
+    slices: HashMap<UnitHash, Arc<KeySlice>>,
+    plans: HashMap<UnitHash, Arc<Plan>>,
+}
+
+impl KnownCallers {
+    /// Checking the snapshot has made sure that its slices fit together, and that the plans are there.
+    pub(super) fn of_snapshot(&mut self, units: &[(UnitHash, Arc<Unit>)]) -> Callers {
+        let mut known = Self::default();
+        let mut callers = Callers::default();
+        for (hash, unit) in units {
+            match &**unit {
+                Unit::ApiKeys(unit) => {
+                    let slice = self.slices.remove(hash).unwrap_or_else(|| Arc::new(KeySlice::of(unit)));
+                    if callers.slices.is_empty() {
+                        callers.slices = (0..unit.slices).map(|_| None).collect();
+                    }
+                    callers.slices[unit.slice as usize] = Some(Arc::clone(&slice));
+                    known.slices.insert(*hash, slice);
+                }
+                Unit::UsagePlan(unit) => {
+                    let plan = self.plans.remove(hash).unwrap_or_else(|| Arc::new(Plan::of(unit)));
+                    callers.plans.insert(plan.id.clone(), Arc::clone(&plan));
+                    known.plans.insert(*hash, plan);
+                }
+                _ => {}
+            }
+        }
+        *self = known;
+        callers
+    }
+}
+
+impl KeySlice {
+    fn of(unit: &ApiKeysUnit) -> Self {
+        let key = |key: &ApiKey| Key { id: key.id.as_str().into(), plans: key.plans.as_slice().into() };
+        Self {
+            keys: unit.keys.iter().map(|unit| (Digest(unit.value_sha256), key(unit))).collect(),
+            plans: unit.plans.iter().map(|plan| plan.as_str().into()).collect(),
+        }
+    }
+}
+
+impl Plan {
+    fn of(unit: &UsagePlanUnit) -> Self {
+        let stages = unit.stages.iter().map(|stage| Stage::path_of(&stage.api_id, &stage.stage));
+        Self { id: unit.id.as_str().into(), stages: stages.collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use turnpike_snapshot::{PlanStage, Protocol};
+
+    use super::super::tests::{account, stage, table};
+    use super::*;
+
+    fn unit(slice: u32, slices: u32, values: &[(&str, &[u32])]) -> Unit {
+        let mut keys: Vec<ApiKey> = values
+            .iter()
+            .map(|(value, plans)| ApiKey {
+                id: format!("id of {value}"),
+                value_sha256: digest(&SHA256, value.as_bytes()).as_ref().try_into().unwrap(),
+                plans: plans.to_vec(),
+            })
+            .filter(|key| ApiKey::slice_of(&key.value_sha256, slices) == slice)
+            .collect();
+        keys.sort_by_key(|key| key.value_sha256);
+        Unit::ApiKeys(ApiKeysUnit { slice, slices, plans: vec!["p1".to_owned(), "p2".to_owned()], keys })
+    }
+
+    fn plan(id: &str, stages: &[(&str, &str)]) -> Unit {
+        let stage = |(api_id, stage): &(&str, &str)| PlanStage {
+            api_id: (*api_id).to_owned(),
+            stage: (*stage).to_owned(),
+            routes: Vec::new(),
+        };
+        Unit::UsagePlan(UsagePlanUnit {
+            id: id.to_owned(),
+            throttle: None,
+            quota: None,
+            stages: stages.iter().map(stage).collect(),
+        })
+    }
+
+    #[test]
+    fn a_key_is_found_in_every_cut_and_only_where_a_plan_of_it_has_the_stage() {
+        let stages = ["a1", "a2"].map(|api_id| stage(api_id, Protocol::Rest, "prod", &["GET /"]));
+        let table = table([account(vec![])].into_iter().chain(stages).collect());
+        let (first, second) = (table.stage("a1", "prod").unwrap(), table.stage("a2", "prod").unwrap());
+        let values: &[(&str, &[u32])] = &[("one", &[0]), ("two", &[1]), ("both", &[0, 1]), ("none", &[])];
+        for slices in [1, 2, 3, 64] {
+            let mut units = vec![plan("p1", &[("a1", "prod")]), plan("p2", &[("a2", "prod"), ("a3", "x")])];
+            units.extend((0..slices).map(|slice| unit(slice, slices, values)));
+            let units: Vec<_> = units
+                .into_iter()
+                .map(|unit| (turnpike_snapshot::encode_unit(&unit).unwrap().0, unit.into()))
+                .collect();
+            let mut known = KnownCallers::default();
+            for _ in 0..2 {
+                let callers = known.of_snapshot(&units);
+                let found = |value: &str, stage| callers.look_up(value.as_bytes(), stage);
+                assert_eq!((found("one", first), found("one", second)), (Some("id of one"), None));
+                assert_eq!((found("two", first), found("two", second)), (None, Some("id of two")));
+                assert_eq!(found("both", first).and(found("both", second)), Some("id of both"));
+                assert_eq!((found("none", first), found("ONE", first), found("", first)), (None, None, None));
+            }
+        }
+        assert!(Callers::default().look_up(b"one", first).is_none());
+    }
+}

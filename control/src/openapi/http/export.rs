@@ -10,7 +10,7 @@ use super::super::operations::ANY_METHOD;
 use super::super::rest::ExportError;
 use super::super::security::{AUTH_TYPE, AUTHORIZER, UNUSED};
 use super::plan::insert;
-use super::{AUTHORIZER_MEMBERS, INTEGRATION_MEMBERS};
+use super::{AUTHORIZER_MEMBERS, DEFAULT_PATH, INTEGRATION_MEMBERS};
 
 /// What is exported: answers of the operations of that name.
 #[derive(Debug, Clone, Copy)]
@@ -110,7 +110,13 @@ fn all_paths(export: &HttpExport<'_>, shared: &HashMap<&str, String>) -> Result<
     let mut paths = Map::new();
     for route in export.routes {
         let key = route["routeKey"].as_str().unwrap_or_default();
-        let (method, path) = key.split_once(' ').unwrap_or(("ANY", "/$default"));
+        let (method, path) = match key.split_once(' ') {
+            None => ("ANY", DEFAULT_PATH),
+            Some((_, DEFAULT_PATH)) => {
+                return Err(ExportError(format!("the route {key} can't be told from the default route")));
+            }
+            Some(parts) => parts,
+        };
         let operation = match method {
             "ANY" => ANY_METHOD.to_owned(),
             method => method.to_ascii_lowercase(),

@@ -161,10 +161,15 @@ impl BoundedStream {
         if self.is_closed { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
 
-    /// Without progress, waits for the end of patience.
+    /// Without progress, waits for the end of patience, which the client isn't tried while its call is worked on.
     fn idle<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        ready!(self.idle.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        loop {
+            ready!(self.idle.as_mut().poll(cx));
+            if !self.place.holder.is_at_work() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            self.idle.as_mut().reset(Instant::now() + self.idle_timeout);
+        }
     }
 }
 

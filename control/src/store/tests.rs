@@ -581,6 +581,15 @@ fn a_read_only_disk_is_told() {
     store.write(|tx| tx.put_api(&api("a"))).expect("written");
 }
 
+/// Among ten thousand of a kind, those that use something are asked for once for each key of an import.
+#[test]
+fn those_that_use_something_are_found_by_it() {
+    let (_dir, store) = store();
+    let Backend::Sqlite(sqlite) = &store.backend else { panic!("{store:?}") };
+    let plan = sqlite.plan(super::entities::ENTITIES_USING);
+    assert_eq!(plan, "SEARCH entity USING INDEX entity_by_use (uses=? AND kind=?)");
+}
+
 #[test]
 fn commits_wait_for_the_disk() {
     const FULL: &str = "2";

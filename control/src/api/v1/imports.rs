@@ -86,9 +86,13 @@ fn put_version(change: &Change<'_>, api_id: &str, plan: &RestPlan) -> Result<(),
     Ok(change.tx.put_api(&api)?)
 }
 
-/// AWS has no patch for how tokens are checked.
+/// AWS has no patch for how tokens are checked, nor one that takes away what only functions, or only user pools, have.
 fn is_patchable(before: &Value, after: &Value) -> bool {
-    before.get("jwtConfiguration") == after.get("jwtConfiguration")
+    let asked = |authorizer: &Value| match authorizer["type"].as_str() {
+        Some("TOKEN" | "REQUEST") => "a function".to_owned(),
+        kind => kind.unwrap_or_default().to_owned(),
+    };
+    asked(before) == asked(after) && before.get("jwtConfiguration") == after.get("jwtConfiguration")
 }
 
 /// What the query says of an import.

@@ -243,11 +243,8 @@ impl Fill<'_, '_, '_> {
             let known = there.contains(&model.name);
             if !known {
                 let schema = if whole { model.schema(self.api_id) } else { "{}".to_owned() };
-                let mut members =
+                let members =
                     json!({"name": model.name, "contentType": "application/json", "schema": schema});
-                if let Some(description) = &model.description {
-                    members["description"] = description.as_str().into();
-                }
                 let what = format!("create model for '{}'", model.name);
                 let made = self.import.run(&model.place, &what, "CreateModel", &[self.api_id], &members)?;
                 if made.is_none() {

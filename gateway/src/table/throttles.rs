@@ -51,6 +51,6 @@ mod tests {
 
     #[test]
     fn a_name_is_the_same_at_every_gateway() {
-        assert_eq!(id(&["account", "000000000000"]), LimitId(0));
+        assert_eq!(id(&["account", "000000000000"]), LimitId(0xd4e3_f982_f064_e602));
     }
 }

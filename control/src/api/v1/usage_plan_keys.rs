@@ -59,6 +59,7 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
     let plan = usage_plans::plan(change, call.parameter(0))?;
     let (key, _) = in_plan(change, &plan, call.parameter(1))?;
     change.tx.delete_entity::<UsagePlanKey>(&plan.id, &key.id)?;
+    change.recompile_key(&key)?;
     Ok(Value::Null)
 }
 
@@ -66,7 +67,12 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
 ///
 /// # Errors
 /// When another plan of a stage has the key, or the key is in too many plans.
-pub(super) fn add(change: &Change<'_>, plan_id: &str, key: &ApiKey, again: Again) -> Result<(), ApiError> {
+pub(super) fn add(
+    change: &mut Change<'_>,
+    plan_id: &str,
+    key: &ApiKey,
+    again: Again,
+) -> Result<(), ApiError> {
     let plan = usage_plans::plan(change, plan_id)?;
     if change.tx.entity::<UsagePlanKey>(&plan.id, &key.id)?.is_some() {
         return match again {
@@ -82,19 +88,15 @@ pub(super) fn add(change: &Change<'_>, plan_id: &str, key: &ApiKey, again: Again
     }
     check_alone(change, &plan.id, &plan.stages, &key.id)?;
     let in_plan = UsagePlanKey { plan_id: plan.id, key_id: key.id.clone(), granted: None };
-    Ok(change.tx.put_entity(&in_plan)?)
+    change.tx.put_entity(&in_plan)?;
+    Ok(change.recompile_key(key)?)
 }
 
 /// Refuses that a key is in this plan and another one of one of these stages: nobody could say which counts.
 ///
 /// # Errors
 /// Names the stage, as AWS does.
-pub(super) fn check_alone(
-    view: &View<'_>,
-    plan_id: &str,
-    stages: &[PlanStage],
-    key_id: &str,
-) -> Result<(), ApiError> {
+fn check_alone(view: &View<'_>, plan_id: &str, stages: &[PlanStage], key_id: &str) -> Result<(), ApiError> {
     for other in view.tx.entities_using::<UsagePlanKey>(key_id)? {
         if other.plan_id == plan_id {
             continue;
@@ -102,14 +104,19 @@ pub(super) fn check_alone(
         let other: UsagePlan = usage_plans::plan(view, &other.plan_id)?;
         let shared = stages.iter().find(|stage| other.stage(&stage.api_id, &stage.stage).is_some());
         if let Some(stage) = shared {
-            return Err(ApiError::conflict(format!(
-                "Usage Plan {plan_id} cannot be added because API Key {key_id} cannot reference multiple Usage Plans \
-                 with the same API Stage: {}",
-                stage.key()
-            )));
+            return Err(not_alone(plan_id, key_id, stage));
         }
     }
     Ok(())
+}
+
+/// The error for a key that is in this plan and another one of the stage.
+pub(super) fn not_alone(plan_id: &str, key_id: &str, stage: &PlanStage) -> ApiError {
+    ApiError::conflict(format!(
+        "Usage Plan {plan_id} cannot be added because API Key {key_id} cannot reference multiple Usage Plans with the \
+         same API Stage: {}",
+        stage.key()
+    ))
 }
 
 /// A key that is known to exist and to be in the plan.

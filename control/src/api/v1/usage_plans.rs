@@ -2,7 +2,7 @@
 
 mod changes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
@@ -10,11 +10,12 @@ use super::super::call::{Call, compact, page_answer};
 use super::super::error::ApiError;
 use super::super::members::Members;
 use super::patch;
-use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, over_quota, page_where, usage_plan_keys};
+use super::{
+    DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, api_keys, over_quota, page_where, usage_plan_keys,
+};
 use crate::change::{Change, View};
 use crate::model::{
-    ApiProtocol, HttpApi, HttpStage, Period, PlanQuota, PlanStage, RestStage, Throttle, UsagePlan,
-    UsagePlanKey, method_key,
+    HttpStage, Period, PlanQuota, PlanStage, RestStage, Throttle, UsagePlan, UsagePlanKey, method_key,
 };
 
 use changes::{CHANGES, Draft};
@@ -40,7 +41,7 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     let mut plan =
         UsagePlan { id, name, description, stages: Vec::new(), throttle, quota, product_code: None, tags };
     for stage in stages {
-        add_stage(change, &mut plan, stage)?;
+        add_stage(change, &Rivals::default(), &mut plan, stage)?;
     }
     put(change, &plan)?;
     Ok(answer(&plan))
@@ -70,10 +71,11 @@ pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<V
     let mut plan = draft.finish()?;
     // What the patch left of the stages stays; what it brought is looked at, one by one.
     let wanted = std::mem::take(&mut plan.stages);
+    let rivals = Rivals::of(change, &plan.id, &wanted)?;
     for stage in wanted {
         match before.stage(&stage.api_id, &stage.stage) {
             Some(_) => plan.stages.push(stage),
-            None => add_stage(change, &mut plan, stage)?,
+            None => add_stage(change, &rivals, &mut plan, stage)?,
         }
     }
     put(change, &plan)?;
@@ -90,8 +92,13 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
             stage.key()
         )));
     }
+    for in_plan in change.tx.entities_of::<UsagePlanKey>(&plan.id)? {
+        let key = api_keys::key(change, &in_plan.key_id)?;
+        change.recompile_key(&key)?;
+    }
     change.tx.delete_entities_of::<UsagePlanKey>(&plan.id)?;
     change.tx.delete_entity::<UsagePlan>("", &plan.id)?;
+    change.recompile_plan(&plan.id);
     Ok(Value::Null)
 }
 
@@ -101,9 +108,46 @@ pub(super) fn plan(view: &View<'_>, id: &str) -> Result<UsagePlan, ApiError> {
     plan.ok_or_else(|| ApiError::not_found("Invalid Usage Plan ID specified"))
 }
 
+/// The keys of a plan, and the other plans that have stages which it is to have; a new plan has no keys.
+#[derive(Default)]
+struct Rivals {
+    keys: HashSet<String>,
+    /// With the keys in them.
+    plans: Vec<(UsagePlan, Vec<UsagePlanKey>)>,
+}
+
+impl Rivals {
+    fn of(view: &View<'_>, plan_id: &str, wanted: &[PlanStage]) -> Result<Self, ApiError> {
+        let keys = view.tx.entities_of::<UsagePlanKey>(plan_id)?;
+        let keys: HashSet<String> = keys.into_iter().map(|key| key.key_id).collect();
+        let mut plans = Vec::new();
+        for plan in view.tx.entities::<UsagePlan>()? {
+            let shares = wanted.iter().any(|stage| plan.stage(&stage.api_id, &stage.stage).is_some());
+            if plan.id != plan_id && shares {
+                let theirs = view.tx.entities_of(&plan.id)?;
+                plans.push((plan, theirs));
+            }
+        }
+        Ok(Self { keys, plans })
+    }
+
+    /// A key that is in this plan and in another one of the stage.
+    fn shared_key(&self, stage: &PlanStage) -> Option<&str> {
+        let of_stage =
+            self.plans.iter().filter(|(plan, _)| plan.stage(&stage.api_id, &stage.stage).is_some());
+        let mut keys = of_stage.flat_map(|(_, keys)| keys).map(|key| key.key_id.as_str());
+        keys.find(|key| self.keys.contains(*key))
+    }
+}
+
 /// Adds a stage that exists and is in no other plan of the keys in this one.
-fn add_stage(view: &View<'_>, plan: &mut UsagePlan, stage: PlanStage) -> Result<(), ApiError> {
-    if !takes_keys(view, &stage)? {
+fn add_stage(
+    view: &View<'_>,
+    rivals: &Rivals,
+    plan: &mut UsagePlan,
+    stage: PlanStage,
+) -> Result<(), ApiError> {
+    if !is_there(view, &stage)? {
         return Err(ApiError::not_found(format!("API Stage not found: {}", stage.key())));
     }
     if plan.stage(&stage.api_id, &stage.stage).is_some() {
@@ -117,25 +161,24 @@ fn add_stage(view: &View<'_>, plan: &mut UsagePlan, stage: PlanStage) -> Result<
     if plan.stages.len() >= max {
         return Err(over_quota(max, "stages in the usage plan", "stages_per_usage_plan_max"));
     }
-    for key in view.tx.entities_of::<UsagePlanKey>(&plan.id)? {
-        usage_plan_keys::check_alone(view, &plan.id, std::slice::from_ref(&stage), &key.key_id)?;
+    if let Some(key_id) = rivals.shared_key(&stage) {
+        return Err(usage_plan_keys::not_alone(&plan.id, key_id, &stage));
     }
     plan.stages.push(stage);
     Ok(())
 }
 
-/// Whether it is a stage of an API whose callers can be asked for a key: a REST API or a WebSocket API.
-fn takes_keys(view: &View<'_>, stage: &PlanStage) -> Result<bool, ApiError> {
+/// Whether it is a stage of an API. AWS takes those of REST and WebSocket APIs alone; here HTTP APIs' routes can ask for
+/// a key too.
+fn is_there(view: &View<'_>, stage: &PlanStage) -> Result<bool, ApiError> {
     if view.tx.part::<RestStage>(&stage.api_id, &stage.stage)?.is_some() {
         return Ok(true);
     }
-    let api: Option<HttpApi> = view.tx.api(&stage.api_id)?;
-    let is_websocket = api.is_some_and(|api| api.protocol == ApiProtocol::WebSocket);
-    Ok(is_websocket && view.tx.part::<HttpStage>(&stage.api_id, &stage.stage)?.is_some())
+    Ok(view.tx.part::<HttpStage>(&stage.api_id, &stage.stage)?.is_some())
 }
 
 /// Keeps a plan whose quota and numbers fit.
-fn put(change: &Change<'_>, plan: &UsagePlan) -> Result<(), ApiError> {
+fn put(change: &mut Change<'_>, plan: &UsagePlan) -> Result<(), ApiError> {
     if let Some(quota) = &plan.quota {
         quota.check().map_err(ApiError::bad_request)?;
     }
@@ -144,7 +187,9 @@ fn put(change: &Change<'_>, plan: &UsagePlan) -> Result<(), ApiError> {
         let setting = "throttled_methods_per_usage_plan_stage_max";
         return Err(over_quota(max, "throttled methods of the stage in the usage plan", setting));
     }
-    Ok(change.tx.put_entity(plan)?)
+    change.tx.put_entity(plan)?;
+    change.recompile_plan(&plan.id);
+    Ok(())
 }
 
 fn take_stages(members: &mut Members) -> Result<Vec<PlanStage>, ApiError> {

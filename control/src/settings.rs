@@ -27,6 +27,8 @@ pub struct Settings {
     pub idle_timeout_ms: u64,
     /// From a management request's first byte, or its connection's beginning, to the end of its head.
     pub head_timeout_ms: u64,
+    /// A management request's head; 8,192 at least.
+    pub head_bytes_max: usize,
     /// A management request's body.
     pub body_bytes_max: usize,
     /// From a management request's head to the end of its body.

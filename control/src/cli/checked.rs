@@ -20,6 +20,8 @@ const GATEWAY_TLS_LISTEN: &str = "127.0.0.1:8443";
 const ENDPOINT_TLS_PORT: u16 = 8443;
 const GATEWAY_ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 const REGION: &str = "us-east-1";
+/// hyper's smallest buffer.
+const HEAD_BYTES_MAX_MIN: usize = 8_192;
 
 /// The gateway that `up` starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +117,7 @@ fn settings(low: &LowArgs) -> Result<Settings, String> {
         )?,
         idle_timeout_ms: positive("idle-timeout-ms", low.idle_timeout_ms, 60_000)?,
         head_timeout_ms: positive("head-timeout-ms", low.head_timeout_ms, 10_000)?,
+        head_bytes_max: head_bytes_max(low)?,
         body_bytes_max: positive("body-bytes-max", low.body_bytes_max, 6 << 20)?,
         body_timeout_ms: positive("body-timeout-ms", low.body_timeout_ms, 30_000)?,
         body_rate_bytes_per_s_min: positive(
@@ -131,6 +134,13 @@ fn settings(low: &LowArgs) -> Result<Settings, String> {
         audit: audit(low)?,
         request_log: low.request_log.unwrap_or(false),
     })
+}
+
+fn head_bytes_max(low: &LowArgs) -> Result<usize, String> {
+    match low.head_bytes_max.unwrap_or(64 << 10) {
+        bytes @ HEAD_BYTES_MAX_MIN.. => Ok(bytes),
+        _ => Err(format!("--head-bytes-max has to be at least {HEAD_BYTES_MAX_MIN}")),
+    }
 }
 
 fn data_dir(low: &LowArgs) -> PathBuf {
@@ -479,7 +489,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let file = dir.path().join("c.toml");
         std::fs::write(&file, "lisen = '127.0.0.1:1'").expect("written");
-        let table: [(&[&str], &str); 12] = [
+        let table: [(&[&str], &str); 13] = [
             (&["--config", file.to_str().expect("UTF-8")], "lisen"),
             (&["--config", "/nonexistent/c.toml"], "/nonexistent/c.toml"),
             (&["--account-id", "12"], "--account-id"),
@@ -487,6 +497,7 @@ mod tests {
             (&["--routes-per-api-max", "0"], "--routes-per-api-max"),
             (&["--integration-timeout-ms-max", "49"], "50 to"),
             (&["--endpoint-port", "0"], "--endpoint-port"),
+            (&["--head-bytes-max", "8191"], "--head-bytes-max"),
             (&["--listen", "nowhere"], "--listen"),
             (&["--store", "mysql://u@h/d"], "postgres://"),
             (&["--store-connections-max", "0"], "--store-connections-max"),

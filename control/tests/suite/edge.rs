@@ -81,6 +81,23 @@ fn a_body_that_breaks_its_own_framing_is_named() {
 }
 
 #[test]
+fn heads_that_cannot_be_read_are_refused_in_the_same_shape() {
+    let (_dir, inside) = start();
+    let many = "A: b\r\n".repeat(200);
+    for (bytes, status, error) in [
+        ("GET / HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n".to_owned(), 400, "BadRequestException"),
+        ("\u{1}\u{2}\r\n\r\n".to_owned(), 400, "BadRequestException"),
+        (format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(70_000)), 414, "RequestUriTooLongException"),
+        (format!("GET / HTTP/1.1\r\n{many}\r\n"), 431, "RequestHeaderFieldsTooLargeException"),
+    ] {
+        let answer = inside.client.send(&bytes).expect("answered");
+        assert_eq!((answer.status, answer.error()), (status, error), "{answer:?}");
+        assert!(answer.message().starts_with("The request"), "{answer:?}");
+        assert!(answer.header("x-amzn-requestid").is_some_and(|id| id.len() == 36), "{answer:?}");
+    }
+}
+
+#[test]
 fn what_could_be_read_in_two_ways_is_refused() {
     let (_dir, inside) = start();
     let twice = r#"{"name":"a","name":"b","protocolType":"HTTP"}"#;

@@ -8,7 +8,7 @@ use crate::compile;
 use crate::publish::PublishSettings;
 use crate::secrets::SecretsKey;
 use crate::settings::{
-    Account, AcmeSettings, AuditSettings, PostgresSettings, Quotas, Settings, StoreSettings,
+    Account, AccountThrottle, AcmeSettings, AuditSettings, PostgresSettings, Quotas, Settings, StoreSettings,
 };
 use crate::store::UrlError;
 
@@ -173,11 +173,26 @@ fn account(low: &LowArgs) -> Result<Account, String> {
         endpoint_suffix: low.endpoint_suffix.clone().unwrap_or_else(|| "localhost".to_owned()),
         endpoint_port: positive("endpoint-port", low.endpoint_port, GATEWAY_LISTEN.port())?,
         endpoint_tls_port: Some(low.endpoint_tls_port.unwrap_or(ENDPOINT_TLS_PORT)).filter(|port| *port > 0),
+        throttle: account_throttle(low)?,
     };
     // A gateway would refuse the same; here the operator can be told at once.
     match compile::account(&account, &[], Vec::new()).and_then(|unit| compile::encode(&unit)) {
         Ok(_) => Ok(account),
         Err(error) => Err(format!("--account-id, --region or --endpoint-suffix: {error}")),
+    }
+}
+
+fn account_throttle(low: &LowArgs) -> Result<Option<AccountThrottle>, String> {
+    let AccountThrottle { rate_per_s, burst_requests } = AccountThrottle::default();
+    let rate_per_s = low.account_throttle_rate_per_s.unwrap_or(rate_per_s);
+    let burst = low.account_throttle_burst_requests;
+    let burst_requests = positive("account-throttle-burst-requests", burst, burst_requests)?;
+    match (rate_per_s, burst) {
+        (0, Some(_)) => {
+            Err("--account-throttle-burst-requests needs an --account-throttle-rate-per-s above 0".to_owned())
+        }
+        (0, None) => Ok(None),
+        _ => Ok(Some(AccountThrottle { rate_per_s, burst_requests })),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::ask::Ask;
+use super::ask::{Ask, within_path};
 use crate::api::call::query_values;
 use crate::api::operations::{Operation, Service};
 use crate::openapi::Document;
@@ -24,6 +24,14 @@ pub(in crate::api) fn add_sensitive(
     let Some(resource) = asks.first().map(|ask| ask.resource.clone()) else { return };
     let actions = actions(operation, members, document).into_iter();
     asks.extend(actions.map(|action| Ask::new(format!("apigateway:{action}"), resource.clone())));
+    asks.extend(read_of_source(operation, members, &resource));
+}
+
+/// A clone shows all of its source: whoever makes one has to be allowed to read that.
+fn read_of_source(operation: &Operation, members: &Value, apis: &str) -> Option<Ask> {
+    let is_creation = (operation.service, operation.name) == (Service::V1, "CreateRestApi");
+    let source = members["cloneFrom"].as_str().filter(|source| is_creation && !source.is_empty())?;
+    Some(Ask::new("apigateway:GET".to_owned(), format!("{apis}/{}", within_path(source))))
 }
 
 /// Whether the call replaces all of an API: a resource policy that its document doesn't have goes.

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use turnpike_control::api::{Api, BoundedListener};
 use turnpike_control::change::Control;
 use turnpike_control::publish::{PublishSettings, Publisher, UnitSource};
-use turnpike_control::settings::{Account, AuditSettings, Quotas, Settings};
+use turnpike_control::settings::{Account, AccountThrottle, AuditSettings, Quotas, Settings};
 use turnpike_control::sigv4::AccessKey;
 use turnpike_control::store::{LockError, Store, StoreError};
 use turnpike_snapshot::{Limits, Root, StageUnit, Unit, check_snapshot, decode_root, decode_unit};
@@ -38,6 +38,7 @@ pub(crate) fn settings(data_dir: PathBuf) -> Settings {
             endpoint_suffix: "localhost".to_owned(),
             endpoint_port: 8080,
             endpoint_tls_port: Some(8443),
+            throttle: Some(AccountThrottle::default()),
         },
         clock_skew_s_max: 900,
         connections_max: 64,

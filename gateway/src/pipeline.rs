@@ -17,6 +17,7 @@ mod record;
 mod refusal;
 mod respond;
 mod route;
+mod throttle;
 mod unparsed;
 mod upload;
 mod upstream_request;
@@ -106,6 +107,7 @@ async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) -> Result<A
     let address = route::address(exchange, path, record)?;
     let selected = route::look_up(exchange, &address, record)?;
     identify::check(exchange, &address, &selected, record)?;
+    throttle::check(exchange, &address, &selected).await?;
     let sent = integrate::send(exchange, &address, &selected, record).await?;
     respond::relay(exchange, &address, sent, record).await
 }

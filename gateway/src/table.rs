@@ -13,6 +13,7 @@ mod release;
 mod routes;
 mod rules;
 mod target_group;
+mod throttles;
 mod upstreams;
 
 use std::net::IpAddr;
@@ -30,6 +31,7 @@ pub(crate) use release::{Backend, Canary, Release};
 pub(crate) use routes::{Matched, Routes};
 pub(crate) use rules::HeaderLines;
 pub(crate) use target_group::{GroupRules, HashBy, Member, MemberAddress, Members, TargetGroup};
+use turnpike_limits::Limit;
 use turnpike_snapshot::{HttpVersion, Protocol, Unit};
 pub(crate) use upstreams::UpstreamNames;
 
@@ -62,6 +64,8 @@ pub(crate) struct Table {
     upstream_names: Arc<UpstreamNames>,
     acme: Challenges,
     pub(crate) callers: Callers,
+    /// Of all requests.
+    pub(crate) throttle: Option<Limit>,
     /// With their units.
     groups: Box<[(Arc<TargetGroup>, Arc<Unit>)]>,
 }
@@ -106,6 +110,7 @@ pub(crate) struct Route {
     pub(crate) path: Box<str>,
     pub(crate) id: Box<str>,
     pub(crate) api_key_required: bool,
+    pub(crate) throttle: Option<Limit>,
 }
 
 /// An HTTP_PROXY integration.
@@ -181,6 +186,7 @@ impl Table {
             upstream_names: Arc::default(),
             acme: Challenges::default(),
             callers: Callers::default(),
+            throttle: None,
             groups: Box::default(),
         }
     }

@@ -41,7 +41,7 @@ enum RouteCommand {
         /// URL that requests are passed on to, such as http://10.0.0.1:3000/pets/{id}
         #[arg(long, value_name = "URL")]
         target: String,
-        /// Callers have to show an API key that is in a usage plan (REST APIs)
+        /// Callers have to show an API key that is in a usage plan of the stage
         #[arg(long)]
         api_key_required: bool,
         #[command(flatten)]
@@ -83,8 +83,7 @@ pub(super) async fn run(args: RouteArgs) -> Result<(), String> {
             let api = client.api(&api).await?;
             let made = match api.kind {
                 Kind::Rest => create_method(&client, &api, &route, &target, api_key_required).await?,
-                Kind::Http if !api_key_required => create_route(&client, &api, &route, &target).await?,
-                Kind::Http => return Err("--api-key-required is for REST APIs".to_owned()),
+                Kind::Http => create_route(&client, &api, &route, &target, api_key_required).await?,
                 Kind::WebSocket => {
                     return Err(
                         "routes of WebSocket APIs are made with the AWS CLI: aws apigatewayv2 create-route"
@@ -151,6 +150,7 @@ async fn v2_routes(client: &Client, api: &FoundApi) -> Result<Vec<Value>, String
         let id = text(&route, "target");
         let id = id.strip_prefix("integrations/").unwrap_or("");
         let integration = integrations.iter().find(|integration| integration["integrationId"] == id);
+        let managed = integration.is_some_and(|integration| integration["apiGatewayManaged"] == true);
         let integration = integration.map(|integration| {
             described(&text(integration, "integrationType"), &text(integration, "integrationUri"))
         });
@@ -159,6 +159,7 @@ async fn v2_routes(client: &Client, api: &FoundApi) -> Result<Vec<Value>, String
             "id": route["routeId"],
             "integrationId": id,
             "integration": integration,
+            "integrationManaged": managed,
             "authorization": route["authorizationType"],
             "apiKeyRequired": route["apiKeyRequired"],
         })
@@ -170,7 +171,13 @@ fn described(kind: &str, uri: &str) -> String {
     format!("{kind} {uri}").trim().to_owned()
 }
 
-async fn create_route(client: &Client, api: &FoundApi, route: &str, target: &str) -> Result<Value, String> {
+async fn create_route(
+    client: &Client,
+    api: &FoundApi,
+    route: &str,
+    target: &str,
+    api_key_required: bool,
+) -> Result<Value, String> {
     let method = route.split_once(' ').map_or("ANY", |(method, _)| method);
     let integration = json!({
         "integrationType": "HTTP_PROXY",
@@ -181,7 +188,8 @@ async fn create_route(client: &Client, api: &FoundApi, route: &str, target: &str
     let integrations = format!("{}/integrations", api.path());
     let made = client.post(&integrations, &integration).await?;
     let id = text(&made, "integrationId");
-    let body = json!({"routeKey": route, "target": format!("integrations/{id}")});
+    let target = format!("integrations/{id}");
+    let body = json!({"routeKey": route, "target": target, "apiKeyRequired": api_key_required});
     let created = client.post(&format!("{}/routes", api.path()), &body).await;
     if created.is_err() {
         // Nothing leads to it: what was begun is taken back, and the refusal of the route is what counts.
@@ -261,7 +269,9 @@ async fn delete(client: &Client, api: &FoundApi, route: &Value) -> Result<(), St
     client.delete(&format!("{}/routes/{id}", api.path())).await?;
     let integration = text(route, "integrationId");
     let others = v2_routes(client, api).await?;
-    if integration.is_empty() || others.iter().any(|other| other["integrationId"] == integration) {
+    // Quick create's stays for as long as the API.
+    let stays = integration.is_empty() || route["integrationManaged"] == true;
+    if stays || others.iter().any(|other| other["integrationId"] == integration) {
         return Ok(());
     }
     client.delete(&format!("{}/integrations/{}", api.path(), segment(&integration))).await

@@ -8,6 +8,7 @@ use turnpike_http::{ChunkError, Method, RequestError, Version, encode, path::Pat
 use turnpike_snapshot::Protocol;
 
 use super::integrate::UpstreamFault;
+use super::throttle::Throttled;
 use super::unparsed::Unparsed;
 use super::{Exchange, Record};
 use crate::ids::RequestId;
@@ -38,6 +39,7 @@ pub(crate) enum Refusal {
     /// No API key where one is required, or none that may use the stage.
     ApiKey(Protocol),
     ExchangesInFlight(Protocol),
+    Throttled(Throttled, Protocol),
     Upstream(UpstreamFault, Protocol),
 }
 
@@ -155,14 +157,8 @@ impl Refusal {
                 response_type: "INVALID_API_KEY",
                 ..forbidden(Some(protocol))
             },
-            Self::ExchangesInFlight(protocol) => Terms {
-                kind: RefusalKind::ExchangesInFlight,
-                status: 429,
-                message: "Too Many Requests",
-                error_type: "TooManyRequestsException",
-                response_type: "THROTTLED",
-                protocol: Some(protocol),
-            },
+            Self::ExchangesInFlight(protocol) => too_many(RefusalKind::ExchangesInFlight, protocol),
+            Self::Throttled(throttled, protocol) => too_many(throttled.kind(), protocol),
             Self::Upstream(fault, protocol) => upstream_terms(fault, protocol),
         }
     }
@@ -191,6 +187,17 @@ fn forbidden(protocol: Option<Protocol>) -> Terms {
         error_type: "ForbiddenException",
         response_type: "ACCESS_DENIED",
         protocol,
+    }
+}
+
+fn too_many(kind: RefusalKind, protocol: Protocol) -> Terms {
+    Terms {
+        kind,
+        status: 429,
+        message: "Too Many Requests",
+        error_type: "TooManyRequestsException",
+        response_type: "THROTTLED",
+        protocol: Some(protocol),
     }
 }
 

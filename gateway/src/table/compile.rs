@@ -17,6 +17,7 @@ use super::acme::Challenges;
 use super::callers::KnownCallers;
 use super::release::RefusedRoute;
 use super::target_group::KnownGroups;
+use super::throttles;
 use super::{
     Api, Backend, Canary, DEFAULT_STAGE, Domain, Integration, Release, Route, Routes, Stage, StageLog, Table,
     TargetPart, Upstream, UpstreamNames,
@@ -132,6 +133,7 @@ impl Compiler {
             upstream_names: Arc::default(),
             acme: Challenges::compile(&account.acme_challenges),
             callers: self.callers.of_snapshot(units),
+            throttle: account.throttle.map(|throttle| throttles::of_account(&account.account_id, throttle)),
             groups: self.groups.of_snapshot(units),
         };
         self.sites.begin();
@@ -245,8 +247,7 @@ impl Compiler {
         deployed: &Deployed<'_>,
         tls_units: &TlsUnits<'_>,
     ) -> Result<Release, CompileError> {
-        let routes: Vec<Route> =
-            deployed.routes.iter().map(|route| compile_route(unit.protocol, route)).collect();
+        let routes: Vec<Route> = deployed.routes.iter().map(|route| compile_route(unit, route)).collect();
         let refused = deployed.refused(&routes);
         let routes = Routes::compile(unit.protocol, deployed.routes, routes).map_err(|error| {
             CompileError::Route { api_id: unit.api_id.clone(), stage: unit.stage.clone(), error }
@@ -458,8 +459,8 @@ fn account_of(units: &[(UnitHash, Arc<Unit>)]) -> Result<&AccountUnit, CompileEr
     }
 }
 
-fn compile_route(protocol: Protocol, route: &turnpike_snapshot::Route) -> Route {
-    let key = match (protocol, route.path.as_str()) {
+fn compile_route(stage: &StageUnit, route: &turnpike_snapshot::Route) -> Route {
+    let key = match (stage.protocol, route.path.as_str()) {
         (Protocol::Http, path @ "$default") => path.to_owned(),
         (_, path) => format!("{} {path}", route.method),
     };
@@ -468,6 +469,10 @@ fn compile_route(protocol: Protocol, route: &turnpike_snapshot::Route) -> Route 
         path: route.path.as_str().into(),
         id: route.id.as_str().into(),
         api_key_required: route.settings.api_key_required,
+        throttle: route.settings.throttle.map(|throttle| {
+            let stage_path = Stage::path_of(&stage.api_id, &stage.stage);
+            throttles::of_route(&stage_path, &route.method, &route.path, throttle)
+        }),
     }
 }
 

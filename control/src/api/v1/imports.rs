@@ -86,9 +86,13 @@ fn put_version(change: &Change<'_>, api_id: &str, plan: &RestPlan) -> Result<(),
     Ok(change.tx.put_api(&api)?)
 }
 
-/// AWS has no patch for how tokens are checked.
+/// AWS has no patch for how tokens are checked, nor one that takes away what only functions, or only user pools, have.
 fn is_patchable(before: &Value, after: &Value) -> bool {
-    before.get("jwtConfiguration") == after.get("jwtConfiguration")
+    let asked = |authorizer: &Value| match authorizer["type"].as_str() {
+        Some("TOKEN" | "REQUEST") => "a function".to_owned(),
+        kind => kind.unwrap_or_default().to_owned(),
+    };
+    asked(before) == asked(after) && before.get("jwtConfiguration") == after.get("jwtConfiguration")
 }
 
 /// What the query says of an import.
@@ -182,6 +186,8 @@ impl Fill<'_, '_, '_> {
     fn run(mut self) -> Result<(), ApiError> {
         let before = self.items("GetResources", "embed=methods")?;
         self.drop_methods(&before)?;
+        // What goes makes room for what comes, but for models that old ones still refer to.
+        let referred = self.drop_models()?;
         self.put_models()?;
         let validators = self.put_named("RequestValidator", &self.plan.validators)?;
         let authorizers = self.put_named("Authorizer", &self.plan.authorizers)?;
@@ -190,8 +196,10 @@ impl Fill<'_, '_, '_> {
         for method in &self.plan.methods {
             self.put_method(method, &resources, &authorizers, &validators)?;
         }
-        if self.overwrite {
-            self.drop_models()?;
+        if referred.is_some()
+            && let Some(error) = self.drop_models()?
+        {
+            return Err(error);
         }
         self.put_documentation()?;
         self.import.check()
@@ -235,11 +243,8 @@ impl Fill<'_, '_, '_> {
             let known = there.contains(&model.name);
             if !known {
                 let schema = if whole { model.schema(self.api_id) } else { "{}".to_owned() };
-                let mut members =
+                let members =
                     json!({"name": model.name, "contentType": "application/json", "schema": schema});
-                if let Some(description) = &model.description {
-                    members["description"] = description.as_str().into();
-                }
                 let what = format!("create model for '{}'", model.name);
                 let made = self.import.run(&model.place, &what, "CreateModel", &[self.api_id], &members)?;
                 if made.is_none() {
@@ -262,8 +267,12 @@ impl Fill<'_, '_, '_> {
         Ok(())
     }
 
-    /// Models that nothing of the plan is: in any order in which none is still referred to.
-    fn drop_models(&mut self) -> Result<(), ApiError> {
+    /// To overwrite, drops models that nothing of the plan is, in any order in which none is still referred to. What
+    /// keeps the rest.
+    fn drop_models(&mut self) -> Result<Option<ApiError>, ApiError> {
+        if !self.overwrite {
+            return Ok(None);
+        }
         let kept: BTreeSet<&str> = self.plan.models.iter().map(|model| model.name.as_str()).collect();
         let mut gone: Vec<String> = self.items("GetModels", "")?.iter().map(|m| text(m, "name")).collect();
         gone.retain(|name| !kept.contains(name.as_str()));
@@ -282,17 +291,23 @@ impl Fill<'_, '_, '_> {
             }
             gone = left;
             if let Some(error) = refused.filter(|_| gone.len() == before) {
-                return Err(error);
+                return Ok(Some(error));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// The ids by name, of what has an id of its own.
     fn put_named(&mut self, noun: &str, planned: &[Planned]) -> Result<BTreeMap<String, String>, ApiError> {
+        let kept: BTreeSet<&str> = planned.iter().map(|planned| planned.name.as_str()).collect();
         let mut before: BTreeMap<String, Value> = BTreeMap::new();
         for entity in self.items(&format!("Get{noun}s"), "")? {
-            before.insert(text(&entity, "name"), entity);
+            let (id, name) = (text(&entity, "id"), text(&entity, "name"));
+            if self.overwrite && !kept.contains(name.as_str()) {
+                self.import.call(&format!("Delete{noun}"), &[self.api_id, &id], &Value::Null)?;
+            } else {
+                before.insert(name, entity);
+            }
         }
         let mut ids = BTreeMap::new();
         let kept: BTreeSet<&str> = planned.iter().map(|planned| planned.name.as_str()).collect();

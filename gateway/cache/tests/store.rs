@@ -33,6 +33,7 @@ fn tagged(body_bytes: usize, tags: &[u64]) -> Rc<Response> {
     Rc::new(Response {
         status: 200,
         lines: (*b"X-A: 1\r\n").into(),
+        dated: false,
         body: Bytes::from(vec![b'x'; body_bytes]),
         freshness: Freshness::lasting(0, LATE_MS),
         etag: None,

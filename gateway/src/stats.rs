@@ -28,6 +28,10 @@ pub(crate) struct StageStats {
     pub(crate) latency: Latency,
     /// Of the requests that reached an integration.
     pub(crate) integration_latency: Latency,
+    /// Requests of routes with a cache that were answered from it.
+    pub(crate) cache_hits: u64,
+    /// Those that weren't.
+    pub(crate) cache_misses: u64,
 }
 
 impl StageStats {
@@ -38,6 +42,8 @@ impl StageStats {
             count_5xx: 0,
             latency: Latency::new(),
             integration_latency: Latency::new(),
+            cache_hits: 0,
+            cache_misses: 0,
         }
     }
 
@@ -58,6 +64,8 @@ impl StageStats {
         self.count_5xx += other.count_5xx;
         self.latency.add(&other.latency);
         self.integration_latency.add(&other.integration_latency);
+        self.cache_hits += other.cache_hits;
+        self.cache_misses += other.cache_misses;
     }
 }
 
@@ -112,6 +120,10 @@ pub(crate) enum RefusalKind {
     RouteUnknown,
     /// The route asks for what can't be done, such as a protection that isn't enforced yet.
     RouteRefused,
+    /// A new answer was asked for instead of a cached one, without the permission.
+    CacheInvalidation,
+    /// Only a cached answer was wanted, and there is none.
+    NotCached,
     /// A route that asks for an API key was shown none, or none that may use the stage.
     ApiKey,
     /// `exchanges_in_flight_max` is reached.
@@ -151,7 +163,7 @@ pub(crate) enum RefusalKind {
 
 impl RefusalKind {
     /// In order of the discriminants.
-    pub(crate) const ALL: [Self; 31] = [
+    pub(crate) const ALL: [Self; 33] = [
         Self::Malformed,
         Self::StartLineTooLong,
         Self::HeaderTooLarge,
@@ -164,6 +176,8 @@ impl RefusalKind {
         Self::ClientCertificate,
         Self::RouteUnknown,
         Self::RouteRefused,
+        Self::CacheInvalidation,
+        Self::NotCached,
         Self::ApiKey,
         Self::ExchangesInFlight,
         Self::Connections,
@@ -200,6 +214,8 @@ impl RefusalKind {
             Self::ClientCertificate => "client_certificate",
             Self::RouteUnknown => "route_unknown",
             Self::RouteRefused => "route_refused",
+            Self::CacheInvalidation => "cache_invalidation",
+            Self::NotCached => "not_cached",
             Self::ApiKey => "api_key",
             Self::ExchangesInFlight => "exchanges_in_flight",
             Self::Connections => "connections",
@@ -224,8 +240,14 @@ impl RefusalKind {
 }
 
 /// Refusals by kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Refusals([u64; RefusalKind::ALL.len()]);
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self([0; RefusalKind::ALL.len()])
+    }
+}
 
 impl Refusals {
     pub(crate) fn count(&mut self, kind: RefusalKind) {
@@ -276,6 +298,10 @@ pub(crate) struct Counters {
     pub(crate) upstream_reuses_total: u64,
     /// Exchanges sent again because a pooled connection turned out to be closed.
     pub(crate) upstream_retries_total: u64,
+    /// Cached responses that went for want of room.
+    pub(crate) cache_evictions_total: u64,
+    /// Requests that waited for another's response.
+    pub(crate) cache_waits_total: u64,
     /// From clients, heads included.
     pub(crate) bytes_in_total: u64,
     /// To clients, heads included.
@@ -305,6 +331,8 @@ impl Counters {
         self.upstream_connect_failures_total += other.upstream_connect_failures_total;
         self.upstream_reuses_total += other.upstream_reuses_total;
         self.upstream_retries_total += other.upstream_retries_total;
+        self.cache_evictions_total += other.cache_evictions_total;
+        self.cache_waits_total += other.cache_waits_total;
         self.bytes_in_total += other.bytes_in_total;
         self.bytes_out_total += other.bytes_out_total;
         self.access_log_lines_total += other.access_log_lines_total;
@@ -327,6 +355,9 @@ pub(crate) struct Gauges {
     pub(crate) upstream_requests_pending: u64,
     /// I/O buffers that connections hold; 0 when all rest.
     pub(crate) buffers_in_use: u64,
+    /// Memory that cached responses take.
+    pub(crate) cache_bytes: u64,
+    pub(crate) cache_responses: u64,
     /// The snapshot that the shard has adopted; 0 before the first.
     pub(crate) snapshot_version: u64,
 }
@@ -454,6 +485,13 @@ impl ShardStats {
             self.count_samples();
         }
         self.samples.push(Sample { slot, status, latency_us, integration_latency_us });
+    }
+
+    /// A request of a route with a cache.
+    pub(crate) fn record_cache(&mut self, slot: StageSlot, hit: bool) {
+        let stage = self.stage(slot);
+        stage.cache_hits += u64::from(hit);
+        stage.cache_misses += u64::from(!hit);
     }
 
     /// One answered request that no stage could be found for.

@@ -5,6 +5,7 @@
 //! prefix, [`Routes::look_up`] the route by method and path.
 
 mod acme;
+mod cache;
 mod callers;
 mod compile;
 mod domain;
@@ -22,6 +23,7 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use acme::Challenges;
+pub(crate) use cache::{KeyPart, RouteCache, StageCache};
 use callers::Callers;
 pub(crate) use compile::{Compiler, StageServices};
 use domain::Domain;
@@ -59,6 +61,8 @@ pub(crate) struct Table {
     wildcards: FxHashMap<Box<str>, Domain>,
     acme: Challenges,
     pub(crate) callers: Callers,
+    /// The stages that have a cache.
+    pub(crate) caches: Box<[Arc<Stage>]>,
     /// With their units.
     groups: Box<[(Arc<TargetGroup>, Arc<Unit>)]>,
 }
@@ -83,6 +87,7 @@ pub(crate) struct Stage {
     execute_api_endpoint_disabled: bool,
     pub(crate) log: Option<StageLog>,
     pub(crate) release: Release,
+    pub(crate) cache: Option<StageCache>,
     /// Boxed: few stages have one.
     pub(crate) canary: Option<Box<Canary>>,
 }
@@ -103,6 +108,8 @@ pub(crate) struct Route {
     pub(crate) path: Box<str>,
     pub(crate) id: Box<str>,
     pub(crate) api_key_required: bool,
+    /// Boxed: most routes have none.
+    pub(crate) cache: Option<Box<RouteCache>>,
 }
 
 /// An HTTP_PROXY integration.
@@ -177,6 +184,7 @@ impl Table {
             wildcards: FxHashMap::default(),
             acme: Challenges::default(),
             callers: Callers::default(),
+            caches: Box::default(),
             groups: Box::default(),
         }
     }

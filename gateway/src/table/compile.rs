@@ -17,8 +17,8 @@ use super::callers::KnownCallers;
 use super::release::RefusedRoute;
 use super::target_group::KnownGroups;
 use super::{
-    Api, Backend, Canary, DEFAULT_STAGE, Domain, Integration, Release, Route, Routes, Stage, StageLog, Table,
-    TargetPart, Upstream,
+    Api, Backend, Canary, DEFAULT_STAGE, Domain, Integration, Release, Route, RouteCache, Routes, Stage,
+    StageCache, StageLog, Table, TargetPart, Upstream,
 };
 use crate::stats::StageSlot;
 use crate::tls::{DefaultCertificate, Securities, SiteError, Sites, TlsUnits, references};
@@ -114,6 +114,7 @@ impl Compiler {
             wildcards: FxHashMap::default(),
             acme: Challenges::compile(&account.acme_challenges),
             callers: self.callers.of_snapshot(units),
+            caches: Box::default(),
             groups: self.groups.of_snapshot(units),
         };
         self.sites.begin();
@@ -122,6 +123,7 @@ impl Compiler {
         for stage in stages.values() {
             table.add(stage)?;
         }
+        table.caches = stages.values().filter(|stage| stage.cache.is_some()).map(Arc::clone).collect();
         for domain in &account.domains {
             let site = self.sites.of(domain, &tls_units);
             let site = site.map_err(|error| CompileError::Site { domain: domain.name.clone(), error })?;
@@ -207,6 +209,7 @@ impl Compiler {
             slot: slots.stage,
             execute_api_endpoint_disabled: unit.execute_api_endpoint_disabled,
             log,
+            cache: unit.cache.as_ref().map(StageCache::compile),
             release: self.release(unit, &own, tls_units)?,
             canary,
         })
@@ -218,8 +221,7 @@ impl Compiler {
         deployed: &Deployed<'_>,
         tls_units: &TlsUnits<'_>,
     ) -> Result<Release, CompileError> {
-        let routes: Vec<Route> =
-            deployed.routes.iter().map(|route| compile_route(unit.protocol, route)).collect();
+        let routes: Vec<Route> = deployed.routes.iter().map(|route| compile_route(unit, route)).collect();
         let refused = deployed.refused(&routes);
         let routes = Routes::compile(unit.protocol, deployed.routes, routes).map_err(|error| {
             CompileError::Route { api_id: unit.api_id.clone(), stage: unit.stage.clone(), error }
@@ -408,8 +410,8 @@ fn account_of(units: &[(UnitHash, Arc<Unit>)]) -> Result<&AccountUnit, CompileEr
     }
 }
 
-fn compile_route(protocol: Protocol, route: &turnpike_snapshot::Route) -> Route {
-    let key = match (protocol, route.path.as_str()) {
+fn compile_route(unit: &StageUnit, route: &turnpike_snapshot::Route) -> Route {
+    let key = match (unit.protocol, route.path.as_str()) {
         (Protocol::Http, path @ "$default") => path.to_owned(),
         (_, path) => format!("{} {path}", route.method),
     };
@@ -418,6 +420,7 @@ fn compile_route(protocol: Protocol, route: &turnpike_snapshot::Route) -> Route 
         path: route.path.as_str().into(),
         id: route.id.as_str().into(),
         api_key_required: route.settings.api_key_required,
+        cache: RouteCache::compile(unit.cache.as_ref(), route),
     }
 }
 

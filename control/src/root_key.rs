@@ -1,6 +1,7 @@
 //! The root access key: made on first start, kept in the data directory, or given by the environment. Users' keys
 //! are made in the same form.
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ const SECRET_ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopq
 
 #[derive(Debug, thiserror::Error)]
 pub enum RootKeyError {
-    #[error("{ID_ENV} and {SECRET_ENV} have to be set together, and neither may be empty")]
+    #[error("{ID_ENV} and {SECRET_ENV} have to be set together, to text, and neither may be empty")]
     HalfAnEnvironment,
     #[error("{ID_ENV} can only have letters, digits and '_', at most 128: it is part of a header")]
     BadId,
@@ -67,7 +68,7 @@ pub fn load_or_make(data_dir: &Path) -> Result<AccessKey, RootKeyError> {
 /// # Errors
 /// As [`load_or_make`], or when there is none.
 pub fn load(data_dir: &Path) -> Result<AccessKey, RootKeyError> {
-    if let Some(key) = from_environment(|name| std::env::var(name).ok())? {
+    if let Some(key) = from_environment(|name| std::env::var_os(name))? {
         return Ok(key);
     }
     let path = data_dir.join(FILE);
@@ -83,8 +84,10 @@ pub fn load(data_dir: &Path) -> Result<AccessKey, RootKeyError> {
     Ok(AccessKey { id: stored.access_key_id, secret: stored.secret_access_key })
 }
 
-fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Option<AccessKey>, RootKeyError> {
-    match (variable(ID_ENV), variable(SECRET_ENV)) {
+fn from_environment(variable: impl Fn(&str) -> Option<OsString>) -> Result<Option<AccessKey>, RootKeyError> {
+    // What isn't text is as good as empty: never as good as absent.
+    let text = |name| variable(name).map(|value| value.into_string().unwrap_or_default());
+    match (text(ID_ENV), text(SECRET_ENV)) {
         (None, None) => Ok(None),
         (Some(id), Some(secret)) if !id.is_empty() && !secret.is_empty() => {
             let id_ok = id.len() <= 128 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
@@ -141,6 +144,7 @@ fn write_whole(path: &Path, key: &AccessKey) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
@@ -168,7 +172,7 @@ mod tests {
     #[test]
     fn the_environment_gives_a_whole_key_or_none() {
         let with = |id: Option<&str>, secret: Option<&str>| {
-            let (id, secret) = (id.map(str::to_owned), secret.map(str::to_owned));
+            let (id, secret) = (id.map(OsString::from), secret.map(OsString::from));
             from_environment(move |name| if name == ID_ENV { id.clone() } else { secret.clone() })
         };
         assert!(matches!(with(None, None), Ok(None)));
@@ -176,5 +180,7 @@ mod tests {
         assert!(matches!(with(Some("test"), None), Err(RootKeyError::HalfAnEnvironment)));
         assert!(matches!(with(Some("test"), Some("")), Err(RootKeyError::HalfAnEnvironment)));
         assert!(matches!(with(Some("a/b"), Some("s")), Err(RootKeyError::BadId)));
+        let no_text = |_: &str| Some(OsString::from_vec(vec![0xff]));
+        assert!(matches!(from_environment(no_text), Err(RootKeyError::HalfAnEnvironment)));
     }
 }

@@ -4,6 +4,7 @@
 //! start. Each text is bound to its place by a context, so that none can be put in another's. Below 2^32 texts a
 //! key, random nonces don't meet (NIST SP 800-38D 8.3).
 
+use std::ffi::OsString;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -92,8 +93,13 @@ impl SecretsKey {
     }
 
     fn from_variable(name: &'static str) -> Result<Option<Self>, SecretsError> {
-        let digits = std::env::var(name).ok();
-        digits.map(|digits| Self::parse(&digits).map_err(|_| SecretsError::Environment(name))).transpose()
+        Self::of_variable(name, std::env::var_os(name))
+    }
+
+    fn of_variable(name: &'static str, value: Option<OsString>) -> Result<Option<Self>, SecretsError> {
+        let Some(value) = value else { return Ok(None) };
+        let key = value.to_str().and_then(|digits| Self::parse(digits).ok());
+        key.map(Some).ok_or(SecretsError::Environment(name))
     }
 
     /// A new key.
@@ -294,6 +300,7 @@ fn write_whole(path: &Path, key: &[u8]) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
@@ -367,6 +374,16 @@ mod tests {
         assert_eq!(opened.open("a", &sealed.expect("sealed")).expect("opens"), b"text");
         assert!(matches!(SecretsKey::parse("ab"), Err(SecretsError::Environment(KEY_ENV))));
         assert!(!format!("{same:?}").contains(digits.trim_end()));
+    }
+
+    #[test]
+    fn a_variable_that_is_no_key_is_never_passed_over() {
+        let of = |value: Option<OsString>| SecretsKey::of_variable(KEY_ENV, value);
+        assert!(of(None).expect("none").is_none());
+        assert!(of(Some("ab".repeat(32).into())).expect("a key").is_some());
+        for bad in [OsString::new(), "ab".into(), OsString::from_vec(vec![0xff; 64])] {
+            assert!(matches!(of(Some(bad)), Err(SecretsError::Environment(KEY_ENV))));
+        }
     }
 
     #[test]

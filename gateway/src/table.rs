@@ -33,6 +33,7 @@ pub(crate) use routes::{Matched, Routes};
 pub(crate) use rules::HeaderLines;
 pub(crate) use target_group::{GroupRules, HashBy, Member, MemberAddress, Members, TargetGroup};
 use turnpike_snapshot::{HttpVersion, Protocol, Unit};
+pub(crate) use upstreams::UpstreamNames;
 
 use crate::access_log_format::AccessLogFormat;
 use crate::housekeeper::access_log::SinkId;
@@ -59,6 +60,8 @@ pub(crate) struct Table {
     domains: FxHashMap<Box<str>, Domain>,
     /// The same of domains like `*.example.com`, by what follows the `*.`.
     wildcards: FxHashMap<Box<str>, Domain>,
+    /// The same `Arc` as in the table before, unless they have changed.
+    upstream_names: Arc<UpstreamNames>,
     acme: Challenges,
     pub(crate) callers: Callers,
     /// The stages that have a cache.
@@ -182,6 +185,7 @@ impl Table {
             apis: FxHashMap::default(),
             domains: FxHashMap::default(),
             wildcards: FxHashMap::default(),
+            upstream_names: Arc::default(),
             acme: Challenges::default(),
             callers: Callers::default(),
             caches: Box::default(),

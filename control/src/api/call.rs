@@ -3,6 +3,7 @@
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
+use super::content::Content;
 use super::error::ApiError;
 use super::members::Members;
 use crate::store::Page;
@@ -16,7 +17,7 @@ pub(super) struct Call {
     pub(super) query: String,
     /// The header of this name, empty when it isn't there.
     pub(super) accept: String,
-    pub(super) body: Vec<u8>,
+    pub(super) content: Content,
 }
 
 impl Call {
@@ -26,7 +27,7 @@ impl Call {
             parameters: parameters.iter().map(|parameter| (*parameter).to_owned()).collect(),
             query: String::new(),
             accept: String::new(),
-            body: if body.is_null() { Vec::new() } else { body.to_string().into_bytes() },
+            content: Content::of(body),
         }
     }
 
@@ -38,7 +39,7 @@ impl Call {
     /// # Errors
     /// When the body isn't a JSON object.
     pub(super) fn members(&self) -> Result<Members, ApiError> {
-        Members::parse(&self.body)
+        self.content.members()
     }
 
     /// All values of a query parameter, decoded.

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::call::Call;
 use super::error::ApiError;
 use super::operations::{Operation, Service};
+use super::prepared::Prepared;
 use super::reply::{Answer, Download};
 use super::tags;
 use super::turnpike::{apply, audit, diff, targets};
@@ -26,17 +27,45 @@ use crate::settings::Settings;
 enum Handler {
     Look(fn(&View<'_>, &Call) -> Result<Value, ApiError>),
     Change(fn(&mut Change<'_>, &Call) -> Result<Value, ApiError>),
-    /// A change whose document is read before it begins: however long that takes, nobody else's change waits.
-    Import {
-        read: fn(&Settings, &Call) -> Result<Document, ApiError>,
-        put: fn(&mut Change<'_>, &Call, &Document) -> Result<Value, ApiError>,
-    },
+    /// A change whose body is read before it begins.
+    Import(fn(&Settings, &Call) -> Result<Prepared, ApiError>),
     /// A change that is undone, which looks at what it would come to.
     Rehearsal(fn(&mut Change<'_>, &Call) -> Result<Value, ApiError>),
     /// An answer that isn't JSON of the service's own shape.
     Download(fn(&View<'_>, &Call) -> Result<Download, ApiError>),
     /// More than a look at the configuration: it takes its time, and no transaction waits for it.
     Invoke(fn(Arc<Control>, Call) -> Invocation),
+}
+
+/// A call whose body has been read.
+#[derive(Debug)]
+pub(super) struct ReadCall {
+    pub(super) call: Call,
+    /// Of an import; its errors are for who may call it.
+    import: Option<Result<Prepared, ApiError>>,
+}
+
+impl ReadCall {
+    /// Reads the body as the operation has it: an import's, which may be long and worth more work than its length, off
+    /// the runtime's threads.
+    pub(super) async fn of(control: &Arc<Control>, operation: &Operation, call: Call) -> Self {
+        match handler(operation.service, operation.name) {
+            Some(Handler::Import(read)) => {
+                let control = Arc::clone(control);
+                let read = move || {
+                    let import = read(control.settings(), &call);
+                    Self { call, import: Some(import) }
+                };
+                blocking(read).await
+            }
+            _ => Self { call: Call { content: call.content.into_read().await, ..call }, import: None },
+        }
+    }
+
+    /// The document that an import is of.
+    pub(super) fn document(&self) -> Option<&Document> {
+        self.import.as_ref()?.as_ref().ok()?.document.as_deref()
+    }
 }
 
 /// Runs the operation; the audit log has `deed` where it changes something.
@@ -46,7 +75,7 @@ enum Handler {
 pub(super) async fn dispatch(
     control: &Arc<Control>,
     operation: &Operation,
-    call: Call,
+    ReadCall { call, import }: ReadCall,
     deed: Deed,
 ) -> Result<Answer, ApiError> {
     match supported(operation.service, operation.name)? {
@@ -54,11 +83,9 @@ pub(super) async fn dispatch(
         Handler::Change(change) => {
             control.change_for_async(deed, move |under_way| change(under_way, &call)).await.map(Answer::Json)
         }
-        Handler::Import { read, put } => {
-            let reader = Arc::clone(control);
-            let read = blocking(move || read(reader.settings(), &call).map(|document| (call, document)));
-            let (call, document) = read.await?;
-            let put = move |under_way: &mut Change<'_>| put(under_way, &call, &document);
+        Handler::Import(read) => {
+            let prepared = import.unwrap_or_else(|| read(control.settings(), &call))?;
+            let put = move |under_way: &mut Change<'_>| prepared.put(under_way, &call);
             control.change_for_async(deed, put).await.map(Answer::Json)
         }
         Handler::Rehearsal(rehearse) => {
@@ -74,7 +101,7 @@ pub(super) async fn dispatch(
 /// Whether the operation changes something.
 pub(super) fn changes(operation: &Operation) -> bool {
     let handler = handler(operation.service, operation.name);
-    matches!(handler, Some(Handler::Change(_) | Handler::Import { .. }))
+    matches!(handler, Some(Handler::Change(_) | Handler::Import(_)))
 }
 
 /// Runs a further operation within a change that is under way, as if it had been called for itself: what one
@@ -91,10 +118,7 @@ pub(super) fn run_within(
     match supported(service, name)? {
         Handler::Look(look) => look(change, call),
         Handler::Change(run) => run(change, call),
-        Handler::Import { read, put } => {
-            let document = read(change.settings, call)?;
-            put(change, call, &document)
-        }
+        Handler::Import(read) => read(change.settings, call)?.put(change, call),
         Handler::Rehearsal(_) | Handler::Download(_) | Handler::Invoke(_) => {
             Err(ApiError::unsupported_operation(service.name(), name))
         }
@@ -111,7 +135,7 @@ pub(super) fn look_within(
     match supported(service, name)? {
         Handler::Look(look) => look(view, call),
         Handler::Change(_)
-        | Handler::Import { .. }
+        | Handler::Import(_)
         | Handler::Rehearsal(_)
         | Handler::Download(_)
         | Handler::Invoke(_) => Err(ApiError::unsupported_operation(service.name(), name)),
@@ -133,8 +157,8 @@ fn handler(service: Service, name: &str) -> Option<Handler> {
 fn v1_handler(name: &str) -> Option<Handler> {
     Some(match name {
         "GetExport" => Handler::Download(v1::exports::export),
-        "ImportRestApi" => Handler::Import { read: v1::imports::read, put: v1::imports::import },
-        "PutRestApi" => Handler::Import { read: v1::imports::read, put: v1::imports::put },
+        "ImportRestApi" => Handler::Import(v1::imports::import),
+        "PutRestApi" => Handler::Import(v1::imports::put),
         "CreateRestApi" => Handler::Change(v1::apis::create),
         "GetRestApi" => Handler::Look(v1::apis::get),
         "GetRestApis" => Handler::Look(v1::apis::list),
@@ -198,7 +222,7 @@ fn v1_handler(name: &str) -> Option<Handler> {
         "GetDocumentationParts" => Handler::Look(v1::documentation_parts::list),
         "UpdateDocumentationPart" => Handler::Change(v1::documentation_parts::update),
         "DeleteDocumentationPart" => Handler::Change(v1::documentation_parts::delete),
-        "ImportDocumentationParts" => Handler::Change(v1::documentation_parts::import),
+        "ImportDocumentationParts" => Handler::Import(v1::documentation_parts::import),
         "CreateDocumentationVersion" => Handler::Change(v1::documentation_versions::create),
         "GetDocumentationVersion" => Handler::Look(v1::parts::show_part::<DocumentationVersion>),
         "GetDocumentationVersions" => Handler::Look(v1::parts::list_parts::<DocumentationVersion>),
@@ -234,7 +258,7 @@ fn v1_handler(name: &str) -> Option<Handler> {
         "GetApiKeys" => Handler::Look(v1::api_keys::list),
         "UpdateApiKey" => Handler::Change(v1::api_keys::update),
         "DeleteApiKey" => Handler::Change(v1::api_keys::delete),
-        "ImportApiKeys" => Handler::Change(v1::api_keys::import),
+        "ImportApiKeys" => Handler::Import(v1::api_keys::import),
         "CreateDomainNameAccessAssociation" => Handler::Change(v1::domain_access::create),
         "GetDomainNameAccessAssociations" => Handler::Look(v1::domain_access::list),
         "DeleteDomainNameAccessAssociation" => Handler::Change(v1::domain_access::delete),
@@ -331,8 +355,8 @@ fn v2_handler(name: &str) -> Option<Handler> {
         "UpdateApiMapping" => Handler::Change(v2::api_mappings::update),
         "DeleteApiMapping" => Handler::Change(v2::api_mappings::delete),
         "CreateVpcLink" => Handler::Change(v2::vpc_links::create),
-        "ImportApi" => Handler::Import { read: v2::imports::read, put: v2::imports::import },
-        "ReimportApi" => Handler::Import { read: v2::imports::read, put: v2::imports::reimport },
+        "ImportApi" => Handler::Import(v2::imports::import),
+        "ReimportApi" => Handler::Import(v2::imports::reimport),
         "ExportApi" => Handler::Download(v2::exports::export),
         "GetVpcLink" => Handler::Look(links::get::<HttpVpcLink>),
         "GetVpcLinks" => Handler::Look(links::list::<HttpVpcLink>),

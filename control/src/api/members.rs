@@ -7,7 +7,6 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
-use super::json;
 
 /// AWS's limits of tags.
 const TAGS_MAX: usize = 50;
@@ -23,19 +22,18 @@ pub(super) struct Members {
 }
 
 impl Members {
-    /// An empty body has no members.
-    ///
-    /// # Errors
-    /// When the body isn't a JSON object.
+    #[cfg(test)]
     pub(super) fn parse(body: &[u8]) -> Result<Self, ApiError> {
-        if body.is_empty() {
-            return Ok(Self::at(String::new(), Map::new()));
-        }
-        match json::parse(body) {
-            Ok(Value::Object(map)) => Ok(Self::at(String::new(), map)),
-            Ok(_) => Err(ApiError::serialization("The body has to be a JSON object")),
-            Err(error) => Err(ApiError::serialization(format!("The body isn't JSON: {error}"))),
-        }
+        super::content::Content::new(body.to_vec()).members()
+    }
+
+    pub(super) fn none() -> Self {
+        Self::all(Map::new())
+    }
+
+    /// Those of a body.
+    pub(super) fn all(map: Map<String, Value>) -> Self {
+        Self::at(String::new(), map)
     }
 
     /// Those of an object that came another way; `name` is what errors call it.

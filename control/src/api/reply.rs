@@ -93,14 +93,19 @@ impl Download {
     }
 }
 
+/// What went wrong inside is the log's to tell: whoever may call may not read it all.
 pub(super) fn failure(wire: Wire, id: &RequestId, error: &ApiError) -> Response {
     let (status, code) = in_words_of(wire, error);
+    let message = match status {
+        500 => format!("The call failed inside Turnpike; control's log has the cause, under {id}"),
+        _ => error.message.clone(),
+    };
     let body = match wire {
-        Wire::Rest => json!({"message": error.message}).to_string(),
-        Wire::Json11 => json!({"__type": code, "message": error.message}).to_string(),
+        Wire::Rest => json!({"message": message}).to_string(),
+        Wire::Json11 => json!({"__type": code, "message": message}).to_string(),
         Wire::Query(service) => {
             let fault = if status < 500 { "Sender" } else { "Receiver" };
-            iam::encode_error(service.namespace(), &id.0, (fault, code, &error.message))
+            iam::encode_error(service.namespace(), &id.0, (fault, code, &message))
         }
     };
     let mut response = response(wire.content_type(), id, status, body.into());
@@ -141,4 +146,27 @@ fn response(content_type: &'static str, id: &RequestId, status: u16, body: Vec<u
         headers.insert("x-amzn-requestid", id);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_went_wrong_inside_is_not_told() {
+        let query = Wire::Query(QueryService::of_scope("iam"));
+        for wire in [Wire::Rest, Wire::Json11, query] {
+            for (error, told) in [
+                (ApiError::internal_text("a secret".to_owned()), false),
+                (ApiError::bad_request("a secret"), true),
+            ] {
+                let id = RequestId::new();
+                let body = failure(wire, &id, &error).into_body();
+                let bytes = axum::body::to_bytes(body, 10_000).await.expect("a body");
+                let text = String::from_utf8(bytes.to_vec()).expect("text");
+                assert_eq!(text.contains("a secret"), told, "{wire:?}: {text}");
+                assert!(told || text.contains(&id.0), "{text}");
+            }
+        }
+    }
 }

@@ -20,7 +20,8 @@ use super::access::{
     of_import, of_json, overwrites,
 };
 use super::call::Call;
-use super::dispatch::{changes, dispatch};
+use super::content::Content;
+use super::dispatch::{ReadCall, changes, dispatch};
 use super::error::ApiError;
 use super::iam::{self, QueryService};
 use super::operations::Operations;
@@ -197,23 +198,25 @@ async fn answer_rest(
     }
     let found = api.operations.find(method, path, query)?;
     let operation = found.operation;
+    let accept =
+        incoming.parts.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
+    let content = Content::new(body);
+    let call = Call { parameters: found.parameters.clone(), query: query.to_owned(), accept, content };
+    let call = ReadCall::of(&api.control, operation, call).await;
     let is_user = matches!(caller.who, Who::User(_));
-    let mut tags = of_json(&body, query);
+    let mut tags = of_json(call.call.content.read(), query);
     if is_user {
-        tags.extend(of_import(settings, operation, &body));
+        tags.extend(of_import(operation, call.document()));
     }
     let mut asks = Ask::of_operation(&settings.account, &found, !tags.is_empty());
     if is_user {
-        add_sensitive(&mut asks, operation, &body, settings.quotas.openapi_limits());
+        add_sensitive(&mut asks, operation, call.call.content.read(), call.document());
     }
     if is_user && overwrites(operation, query) && has_policy(api, found.parameters.first()).await? {
         asks_for_policy(&mut asks);
     }
     let deed = incoming.deed(api, caller, (operation.service.name(), operation.name), &asks);
     permit(api, caller, &asks, &tags, changes(operation).then_some(&deed)).await?;
-    let accept =
-        incoming.parts.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
-    let call = Call { parameters: found.parameters, query: query.to_owned(), accept, body };
     let body = dispatch(&api.control, operation, call, deed).await?;
     Ok((operation.status, body))
 }
@@ -234,11 +237,12 @@ async fn answer_acm(
     body: Vec<u8>,
 ) -> Result<Answer, ApiError> {
     let action = acm::Action::of(target)?;
-    let tags = of_json(&body, "");
-    let asks = action.asks(&api.control.settings().account, &body, !tags.is_empty());
+    let content = Content::new(body).into_read().await;
+    let tags = of_json(content.read(), "");
+    let asks = action.asks(&api.control.settings().account, content.read(), !tags.is_empty());
     let deed = incoming.deed(api, caller, (acm::SIGNING_NAME, action.name), &asks);
     permit(api, caller, &asks, &tags, action.changes().then_some(&deed)).await?;
-    Ok(action.run(&api.control, body, deed).await?.into())
+    Ok(action.run(&api.control, content, deed).await?.into())
 }
 
 /// IAM and STS.

@@ -68,6 +68,35 @@ fn there_is_a_ceiling_to_everything() {
 }
 
 #[test]
+fn a_key_is_in_one_plan_of_a_stage() {
+    let (_dir, inside) = start();
+    let api = api(&inside);
+    let [one, two] = [(); 2].map(|()| plan(&inside));
+    let keys = [(); 2].map(|()| key(&inside));
+    for key in &keys {
+        assert_eq!(put(&inside, &one, key), 201);
+    }
+    assert_eq!(put(&inside, &two, &keys[1]), 201);
+    let change = |op: &str, stage: &str| {
+        let value = format!("{api}:{stage}");
+        json!({"patchOperations": [{"op": op, "path": "/apiStages", "value": value}]}).to_string()
+    };
+    let update = |plan: &str| format!("/usageplans/{plan}");
+    inside.client.expect(200, "PATCH", &update(&one), &change("add", "one"));
+    let shared = format!(
+        "API Key {} cannot reference multiple Usage Plans with the same API Stage: {api}:one",
+        keys[1]
+    );
+    let add = change("add", "one");
+    inside.client.refused(409, "ConflictException", &shared, "PATCH", &update(&two), &add);
+    inside.client.expect(200, "PATCH", &update(&two), &change("add", "two"));
+    inside.client.expect(200, "PATCH", &update(&two), &change("remove", "two"));
+    inside.client.expect(202, "DELETE", &format!("/usageplans/{one}/keys/{}", keys[1]), "");
+    inside.client.expect(200, "PATCH", &update(&two), &add);
+    assert_eq!(put(&inside, &two, &keys[0]), 409);
+}
+
+#[test]
 fn what_an_import_may_not_do_it_does_not_do_in_part() {
     let (_dir, inside) = start();
     let rows: String = (0..4).map(|at| format!("k{at},value-{at}-0123456789abcdef\n")).collect();

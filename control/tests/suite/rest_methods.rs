@@ -119,6 +119,30 @@ fn dangling_references_and_bad_members_are_refused_in_the_words_of_aws() {
 }
 
 #[test]
+fn models_of_a_method_are_counted() {
+    let rest = Rest::start();
+    let path = rest.method("GET", json!({}));
+    rest.call(201, "PUT", &format!("{path}/responses/200"), &json!({}));
+    let models = |count: usize| -> Value {
+        (0..count).map(|n| (format!("a/{n}"), json!("Empty"))).collect::<serde_json::Map<_, _>>().into()
+    };
+    let put = format!("/resources/{}/methods/PUT", rest.root);
+    let body = json!({"authorizationType": "NONE", "requestModels": models(101)});
+    rest.refused(400, BAD, "requestModels can have at most 100 entries", "PUT", &put, &body);
+    let body = json!({"responseModels": models(101)});
+    let response = format!("{path}/responses/201");
+    rest.refused(400, BAD, "responseModels can have at most 100 entries", "PUT", &response, &body);
+    let add =
+        |name: &str, n: usize| json!({"op": "add", "path": format!("/{name}/a~1{n}"), "value": "Empty"});
+    for (name, place) in
+        [("requestModels", path.clone()), ("responseModels", format!("{path}/responses/200"))]
+    {
+        rest.patch(&place, &(0..100).map(|n| add(name, n)).collect());
+        rest.unpatched(400, BAD, "at most 100 entries", &place, &add(name, 100));
+    }
+}
+
+#[test]
 fn a_methods_responses_are_made_patched_and_deleted() {
     let rest = Rest::start();
     let path = rest.method("GET", json!({}));

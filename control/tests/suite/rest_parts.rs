@@ -250,6 +250,22 @@ fn an_authorizers_lists_are_bounded() {
 }
 
 #[test]
+fn a_schema_that_can_be_made_can_be_patched() {
+    let api = start();
+    let schema = |chars: usize| json!({"description": "x".repeat(chars)}).to_string();
+    api.make(
+        "models",
+        &json!({"name": "Large", "contentType": "application/json", "schema": schema(400_000)}),
+    );
+    let patch =
+        |chars| json!({"patchOperations": [{"op": "replace", "path": "/schema", "value": schema(chars)}]});
+    let large = patch(401_000).to_string();
+    let patched = api.inside.client.expect(200, "PATCH", &api.at("models/Large"), &large);
+    assert_eq!(patched.text("schema"), schema(401_000));
+    api.refused(400, BAD, "at most 409600", "PATCH", "models/Large", &patch(410_000));
+}
+
+#[test]
 fn an_import_is_whole_or_nothing() {
     let api = start_with(|settings| settings.quotas.documentation_parts_per_api_max = 2);
     api.make("documentation/parts", &json!({"location": {"type": "API"}, "properties": "{\"a\":1}"}));

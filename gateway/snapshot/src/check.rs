@@ -161,12 +161,27 @@ pub fn check_snapshot<'a>(
     version: u64,
     units: impl IntoIterator<Item = &'a Unit> + Clone,
 ) -> Result<(), SemanticError> {
-    let names = Names::gather(units.clone())?;
-    let expected = usize::from(version > 0);
-    if names.accounts != expected {
-        return Err(wrong("units", Problem::AccountUnits { found: names.accounts }));
-    }
+    let names = Names::of_snapshot(version, units.clone())?;
     units.into_iter().try_for_each(|unit| names.resolve(unit))
+}
+
+/// As [`check_snapshot`], of a snapshot that follows one which was checked: `new` are the units that it has and the one
+/// before hadn't, `gone` those that only the one before had. What both have is looked into only if something that can be
+/// referred to is gone, so that a small change of a large snapshot is a small check.
+///
+/// # Errors
+/// The first problem found, with its place.
+pub fn check_next_snapshot<'a>(
+    version: u64,
+    units: impl IntoIterator<Item = &'a Unit> + Clone,
+    new: impl IntoIterator<Item = &'a Unit>,
+    gone: impl IntoIterator<Item = &'a Unit>,
+) -> Result<(), SemanticError> {
+    let names = Names::of_snapshot(version, units.clone())?;
+    match gone.into_iter().any(|unit| names.lack(unit)) {
+        true => units.into_iter().try_for_each(|unit| names.resolve(unit)),
+        false => new.into_iter().try_for_each(|unit| names.resolve(unit)),
+    }
 }
 
 /// What the units of a root are called.
@@ -184,6 +199,15 @@ struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
+    fn of_snapshot(version: u64, units: impl IntoIterator<Item = &'a Unit>) -> Result<Self, SemanticError> {
+        let names = Self::gather(units)?;
+        let expected = usize::from(version > 0);
+        if names.accounts != expected {
+            return Err(wrong("units", Problem::AccountUnits { found: names.accounts }));
+        }
+        Ok(names)
+    }
+
     fn gather(units: impl IntoIterator<Item = &'a Unit>) -> Result<Self, SemanticError> {
         let mut names = Self::default();
         for unit in units {
@@ -220,6 +244,17 @@ impl<'a> Names<'a> {
             }
         }
         Ok(names)
+    }
+
+    /// Whether others may refer to the unit ([`Self::resolve`]), and its name isn't among these.
+    fn lack(&self, unit: &Unit) -> bool {
+        match unit {
+            Unit::Account(_) | Unit::Stage(_) | Unit::ApiKeys(_) => false,
+            Unit::Certificate(unit) => !self.certificates.contains(unit.id.as_str()),
+            Unit::TrustStore(unit) => !self.trust_stores.contains(unit.id.as_str()),
+            Unit::TargetGroup(unit) => !self.target_groups.contains(unit.id.as_str()),
+            Unit::UsagePlan(unit) => !self.usage_plans.contains(unit.id.as_str()),
+        }
     }
 
     fn resolve(&self, unit: &Unit) -> Checked {

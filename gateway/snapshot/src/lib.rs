@@ -18,8 +18,8 @@ mod unit;
 
 pub use check::{
     ACCESS_LOG_FORMAT_BYTES_MAX, Checked, LOG_GROUP_ESCAPED_BYTES_MAX, PathPart, Problem, SemanticError,
-    check_access_log_format, check_log_group, check_root, check_snapshot, check_unit, escaped_log_group,
-    path_parts,
+    check_access_log_format, check_log_group, check_next_snapshot, check_root, check_snapshot, check_unit,
+    escaped_log_group, path_parts,
 };
 pub use codec::{ENVELOPE_BYTES, FORMAT_VERSION, decode_root, decode_unit, encode_root, encode_unit};
 pub use error::{Blame, DecodeError, EncodeError};

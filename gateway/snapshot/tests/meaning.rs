@@ -13,7 +13,8 @@ use turnpike_snapshot::{
 };
 use turnpike_snapshot::{
     Blame, DecodeError, Integration, IntegrationKind, Limits, PathPart, Problem, Root, StageUnit, TargetPart,
-    Unit, UnitHash, UnitRef, check_root, check_snapshot, check_unit, decode_unit, encode_unit, path_parts,
+    Unit, UnitHash, UnitRef, check_next_snapshot, check_root, check_snapshot, check_unit, decode_unit,
+    encode_unit, path_parts,
 };
 
 fn refused(unit: &Unit) -> String {
@@ -397,6 +398,24 @@ fn what_a_snapshot_refers_to_is_in_it() {
         let problem = check_snapshot(1, &twice).unwrap_err().problem;
         assert_eq!(problem, Problem::Duplicate { found: id.to_owned() });
     }
+}
+
+#[test]
+fn a_snapshot_that_follows_is_checked_where_it_differs() {
+    let units = sample::units();
+    for shared in [4, 5, 6, 9] {
+        let rest = units.iter().enumerate().filter(|(index, _)| *index != shared);
+        let rest: Vec<Unit> = rest.map(|(_, unit)| unit.clone()).collect();
+        let (shared, whole) = (&units[shared], check_snapshot(1, &rest));
+        assert!(whole.is_err());
+        assert_eq!(check_next_snapshot(2, &rest, [], [shared]), whole, "what refers to it was there before");
+        assert_eq!(check_next_snapshot(2, &rest, &rest, []), whole, "what refers to it has come");
+        assert_eq!(check_next_snapshot(2, &units, [shared], [shared]), Ok(()), "one of its name has come");
+        assert_eq!(check_next_snapshot(2, &rest, [], []), Ok(()), "nothing has come or gone");
+    }
+    let twice = [&units[..], &units[1..2]].concat();
+    assert_eq!(check_next_snapshot(2, &twice, [], []), check_snapshot(2, &twice));
+    assert!(check_snapshot(2, &twice).is_err());
 }
 
 #[test]

@@ -45,9 +45,13 @@ pub(super) struct Names {
 impl Names {
     /// Looks up the names of the table to serve and of those that requests in flight still have.
     fn look_up(&self, table: &Table, retired: &[Arc<Table>]) {
-        let tables = || std::iter::once(table).chain(retired.iter().map(|table| &**table));
-        self.resolver.set_hosts(tables().flat_map(Table::upstream_hosts));
-        self.targets.services().set_hosts(tables().flat_map(Table::upstream_services));
+        let tables = std::iter::once(table).chain(retired.iter().map(|table| &**table));
+        let mut names: Vec<_> = tables.map(Table::upstream_names).collect();
+        // Most changes leave the names as they are: the tables share them.
+        names.sort_unstable_by_key(|names| Arc::as_ptr(names));
+        names.dedup_by_key(|names| Arc::as_ptr(names));
+        self.resolver.set_hosts(names.iter().flat_map(|names| names.hosts.iter().cloned()));
+        self.targets.services().set_hosts(names.iter().flat_map(|names| names.services.iter().cloned()));
     }
 }
 

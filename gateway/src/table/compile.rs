@@ -3,13 +3,14 @@
 //! A stage whose unit is the one that is already served is taken over as it is, so that a change to one
 //! stage costs one stage.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 use turnpike_snapshot::{
     AccountUnit, HttpProxy, HttpVersion, IntegrationKind, Protocol, Scheme, StageUnit, Unit, UnitHash,
+    UpstreamTls,
 };
 
 use super::acme::Challenges;
@@ -18,7 +19,7 @@ use super::release::RefusedRoute;
 use super::target_group::KnownGroups;
 use super::{
     Api, Backend, Canary, DEFAULT_STAGE, Domain, Integration, Release, Route, RouteCache, Routes, Stage,
-    StageCache, StageLog, Table, TargetPart, Upstream,
+    StageCache, StageLog, Table, TargetPart, Upstream, UpstreamNames,
 };
 use crate::stats::StageSlot;
 use crate::tls::{DefaultCertificate, Securities, SiteError, Sites, TlsUnits, references};
@@ -28,10 +29,12 @@ use crate::tls::{DefaultCertificate, Securities, SiteError, Sites, TlsUnits, ref
 pub(crate) struct Compiler {
     /// The operator's ceiling over what integrations ask for.
     timeout_ms_max: u64,
-    /// By their unit, and what it refers to.
-    stages: HashMap<StageIdentity, Arc<Stage>>,
+    /// By their unit.
+    stages: HashMap<UnitHash, Known>,
     upstreams: HashMap<UpstreamIdentity, Weak<Upstream>>,
     upstream_slots_used: u32,
+    /// Of the newest table.
+    upstream_names: Arc<UpstreamNames>,
     sites: Sites,
     securities: Securities,
     /// The gateway's own, told of the names that it is served for.
@@ -40,9 +43,22 @@ pub(crate) struct Compiler {
     callers: KnownCallers,
 }
 
-/// A stage's unit, and those units whose contents its integrations' TLS takes over: a change of either makes another
-/// stage of it.
-type StageIdentity = (UnitHash, Vec<UnitHash>);
+/// A stage as it was compiled.
+#[derive(Debug)]
+struct Known {
+    tls: Arc<[TlsNames]>,
+    /// The units of those names, whose contents the stage has taken over: a change of one makes another stage of it.
+    references: Vec<UnitHash>,
+    stage: Arc<Stage>,
+}
+
+/// A trust store and a certificate that an integration names.
+#[derive(Debug)]
+struct TlsNames {
+    /// The first of the stage that names these.
+    integration: String,
+    tls: UpstreamTls,
+}
 
 /// Host, port, version, target group and TLS: connections of two upstreams that differ in one never mix.
 type UpstreamIdentity = (String, u16, HttpVersion, Option<String>, Option<[u8; 32]>);
@@ -85,6 +101,7 @@ impl Compiler {
             stages: HashMap::new(),
             upstreams: HashMap::new(),
             upstream_slots_used: 0,
+            upstream_names: Arc::default(),
             sites,
             securities: Securities::new(),
             default_certificate: None,
@@ -112,6 +129,7 @@ impl Compiler {
             apis: FxHashMap::default(),
             domains: FxHashMap::default(),
             wildcards: FxHashMap::default(),
+            upstream_names: Arc::default(),
             acme: Challenges::compile(&account.acme_challenges),
             callers: self.callers.of_snapshot(units),
             caches: Box::default(),
@@ -120,10 +138,11 @@ impl Compiler {
         self.sites.begin();
         let tls_units = TlsUnits::of(units);
         let stages = self.stages(units, &tls_units, services)?;
-        for stage in stages.values() {
-            table.add(stage)?;
+        for known in stages.values() {
+            table.add(&known.stage)?;
         }
-        table.caches = stages.values().filter(|stage| stage.cache.is_some()).map(Arc::clone).collect();
+        let caches = stages.values().filter(|known| known.stage.cache.is_some());
+        table.caches = caches.map(|known| Arc::clone(&known.stage)).collect();
         for domain in &account.domains {
             let site = self.sites.of(domain, &tls_units);
             let site = site.map_err(|error| CompileError::Site { domain: domain.name.clone(), error })?;
@@ -134,6 +153,11 @@ impl Compiler {
         self.sites.settle();
         self.securities.settle();
         self.stages = stages;
+        let names = table.find_upstream_names();
+        if names != *self.upstream_names {
+            self.upstream_names = Arc::new(names);
+        }
+        table.upstream_names = Arc::clone(&self.upstream_names);
         self.upstreams.retain(|_, upstream| upstream.strong_count() > 0);
         Ok(table)
     }
@@ -151,7 +175,7 @@ impl Compiler {
         units: &[(UnitHash, Arc<Unit>)],
         tls_units: &TlsUnits<'_>,
         services: &mut dyn StageServices,
-    ) -> Result<HashMap<StageIdentity, Arc<Stage>>, CompileError> {
+    ) -> Result<HashMap<UnitHash, Known>, CompileError> {
         let units: Vec<(UnitHash, &StageUnit)> = units
             .iter()
             .filter_map(|(hash, unit)| match &**unit {
@@ -162,12 +186,16 @@ impl Compiler {
         let slots = slots_of(&units, services);
         let mut stages = HashMap::with_capacity(units.len());
         for ((hash, unit), slots) in units.into_iter().zip(slots) {
-            let identity = (hash, tls_references(unit, tls_units)?);
-            let stage = match self.stages.get(&identity) {
-                Some(stage) if Slots::of(stage) == slots => Arc::clone(stage),
-                _ => Arc::new(self.stage(unit, slots, tls_units, services)?),
+            let known = self.stages.get(&hash);
+            let tls = known.map_or_else(|| tls_names(unit), |known| Arc::clone(&known.tls));
+            let references = tls_references(unit, &tls, tls_units)?;
+            let same =
+                known.filter(|known| known.references == references && Slots::of(&known.stage) == slots);
+            let stage = match same {
+                Some(known) => Arc::clone(&known.stage),
+                None => Arc::new(self.stage(unit, slots, tls_units, services)?),
             };
-            stages.insert(identity, stage);
+            stages.insert(hash, Known { tls, references, stage });
         }
         Ok(stages)
     }
@@ -227,11 +255,13 @@ impl Compiler {
             CompileError::Route { api_id: unit.api_id.clone(), stage: unit.stage.clone(), error }
         })?;
         let backends = deployed.integrations.iter().map(|integration| {
-            self.backend(integration, tls_units).map_err(|error| upstream_tls(unit, integration, error))
+            self.backend(integration, tls_units).map_err(|error| upstream_tls(unit, &integration.id, error))
         });
+        let backends: Box<[Backend]> = backends.collect::<Result<_, _>>()?;
         Ok(Release {
             deployment_id: deployed.deployment_id.into(),
-            backends: backends.collect::<Result<_, _>>()?,
+            upstreams: upstreams_of(&backends),
+            backends,
             routes,
             refused,
         })
@@ -373,11 +403,36 @@ impl Deployed<'_> {
     }
 }
 
-/// The trust stores and certificates of its integrations.
-fn tls_references(unit: &StageUnit, tls_units: &TlsUnits<'_>) -> Result<Vec<UnitHash>, CompileError> {
-    let mut found = Vec::new();
+/// Where requests are passed to, each once.
+fn upstreams_of(backends: &[Backend]) -> Box<[Arc<Upstream>]> {
+    let integrations = backends.iter().filter_map(Backend::integration);
+    let mut upstreams: Vec<_> = integrations.map(|integration| &integration.upstream).collect();
+    upstreams.sort_unstable_by_key(|upstream| upstream.slot);
+    upstreams.dedup_by_key(|upstream| upstream.slot);
+    upstreams.into_iter().cloned().collect()
+}
+
+/// The trust stores and certificates that the stage's integrations name, each pair once.
+fn tls_names(unit: &StageUnit) -> Arc<[TlsNames]> {
+    let mut seen = HashSet::new();
+    let mut named = Vec::new();
     for integration in unit.all_integrations() {
         let Some(tls) = integration.kind.proxy().and_then(|proxy| proxy.tls.as_ref()) else { continue };
+        if seen.insert((&tls.trust_store, &tls.client_certificate)) {
+            named.push(TlsNames { integration: integration.id.clone(), tls: tls.clone() });
+        }
+    }
+    named.into()
+}
+
+/// The units of these names.
+fn tls_references(
+    unit: &StageUnit,
+    named: &[TlsNames],
+    tls_units: &TlsUnits<'_>,
+) -> Result<Vec<UnitHash>, CompileError> {
+    let mut found = Vec::new();
+    for TlsNames { integration, tls } in named {
         let (trust, shown) =
             references(tls, tls_units).map_err(|error| upstream_tls(unit, integration, error))?;
         found.extend(trust.into_iter().chain(shown));
@@ -385,15 +440,11 @@ fn tls_references(unit: &StageUnit, tls_units: &TlsUnits<'_>) -> Result<Vec<Unit
     Ok(found)
 }
 
-fn upstream_tls(
-    unit: &StageUnit,
-    integration: &turnpike_snapshot::Integration,
-    error: SiteError,
-) -> CompileError {
+fn upstream_tls(unit: &StageUnit, integration_id: &str, error: SiteError) -> CompileError {
     CompileError::UpstreamTls {
         api_id: unit.api_id.clone(),
         stage: unit.stage.clone(),
-        integration: integration.id.clone(),
+        integration: integration_id.to_owned(),
         error: Box::new(error),
     }
 }

@@ -1,11 +1,12 @@
 //! A deployment as a stage serves it, and the one that it has on trial.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use turnpike_balance::hash_bytes;
 
 use super::routes::{Matched, Routes};
-use super::{Integration, Stage};
+use super::{Integration, Stage, Upstream};
 use crate::stats::StageSlot;
 
 /// A deployment with a stage's settings.
@@ -14,6 +15,8 @@ pub(crate) struct Release {
     pub(crate) deployment_id: Box<str>,
     pub(crate) routes: Routes,
     pub(super) backends: Box<[Backend]>,
+    /// Those of the backends, each once: much fewer.
+    pub(super) upstreams: Box<[Arc<Upstream>]>,
     pub(super) refused: Box<[RefusedRoute]>,
 }
 
@@ -48,14 +51,10 @@ impl Release {
     pub(crate) fn backend(&self, matched: &Matched<'_, '_>) -> &Backend {
         &self.backends[matched.integration as usize]
     }
-
-    pub(super) fn integrations(&self) -> impl Iterator<Item = &Integration> {
-        self.backends.iter().filter_map(Backend::integration)
-    }
 }
 
 impl Backend {
-    fn integration(&self) -> Option<&Integration> {
+    pub(super) fn integration(&self) -> Option<&Integration> {
         match self {
             Self::HttpProxy(integration) => Some(integration),
             Self::Refused => None,
@@ -118,6 +117,7 @@ mod tests {
             deployment_id: "d2".into(),
             routes: Routes::compile(turnpike_snapshot::Protocol::Rest, &[], Vec::new()).unwrap(),
             backends: Box::default(),
+            upstreams: Box::default(),
             refused: Box::default(),
         };
         Canary::new(

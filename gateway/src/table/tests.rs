@@ -284,8 +284,29 @@ fn a_stage_that_did_not_change_is_taken_over_as_it_is() {
     assert!(Arc::ptr_eq(&stage_of(&before, "a2"), &stage_of(&after, "a2")));
     assert!(!Arc::ptr_eq(&stage_of(&before, "a1"), &stage_of(&after, "a1")));
     assert_eq!(stage_of(&before, "a1").slot, stage_of(&after, "a1").slot);
-    let upstream = |stage: &Stage| Arc::clone(&stage.release.integrations().next().unwrap().upstream);
+    let upstream = |stage: &Stage| Arc::clone(&stage.release.upstreams[0]);
     assert!(Arc::ptr_eq(&upstream(&stage_of(&before, "a1")), &upstream(&stage_of(&after, "a1"))));
+}
+
+#[test]
+fn names_to_look_up_are_found_anew_where_they_change() {
+    let (mut compiler, mut services) = (compiler(), Services::default());
+    let to = |host: &str, routes: &[&str]| {
+        let mut stage = stage_of("a1", Protocol::Http, "s", routes);
+        for integration in &mut stage.integrations {
+            let IntegrationKind::HttpProxy(proxy) = &mut integration.kind else { continue };
+            proxy.host = host.into();
+        }
+        Unit::Stage(stage)
+    };
+    let mut compile = |changed: Unit| {
+        let units = vec![account(vec![]), stage("a2", Protocol::Http, "s", &["GET /", "PUT /"]), changed];
+        Arc::clone(compiler.compile(1, &hashed(units), &mut services).unwrap().upstream_names())
+    };
+    let first = compile(to("h.test", &["GET /"]));
+    assert_eq!(first.hosts, ["127.0.0.1", "h.test"]);
+    assert!(Arc::ptr_eq(&first, &compile(to("h.test", &["GET /", "GET /new"]))));
+    assert_eq!(compile(to("i.test", &["GET /"])).hosts, ["127.0.0.1", "i.test"]);
 }
 
 #[test]

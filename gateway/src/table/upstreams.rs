@@ -4,34 +4,47 @@ use std::sync::Arc;
 
 use turnpike_snapshot::{Endpoint, TargetGroupUnit, Unit};
 
-use super::{Release, Table, TargetGroup};
+use super::{Table, TargetGroup};
+
+/// The names that a table connects to, each once.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct UpstreamNames {
+    /// Of integrations and of target groups.
+    pub(crate) hosts: Vec<String>,
+    /// SRV names, of target groups.
+    pub(crate) services: Vec<String>,
+}
 
 impl Table {
-    /// The names that its integrations and target groups connect to, each once.
-    pub(crate) fn upstream_hosts(&self) -> Vec<String> {
+    pub(crate) fn upstream_names(&self) -> &Arc<UpstreamNames> {
+        &self.upstream_names
+    }
+
+    /// Once the table has its stages and target groups.
+    pub(super) fn find_upstream_names(&self) -> UpstreamNames {
+        UpstreamNames { hosts: self.upstream_hosts(), services: self.upstream_services() }
+    }
+
+    fn upstream_hosts(&self) -> Vec<String> {
         let stages = self.apis.values().flat_map(|api| api.stages.values());
         let releases = stages.flat_map(|stage| stage.releases());
-        let upstreams = releases.flat_map(Release::integrations).map(|with| &*with.upstream);
+        let upstreams = releases.flat_map(|release| &release.upstreams);
         let own = upstreams.filter(|upstream| upstream.group.is_none()).map(|upstream| &*upstream.host);
         let endpoints = self.target_groups().flat_map(|(_, unit)| unit.targets.iter());
         let grouped = endpoints.filter_map(|target| match &target.endpoint {
             Endpoint::Host { host, .. } => Some(host.as_str()),
             Endpoint::Srv { .. } | Endpoint::Unix { .. } => None,
         });
-        let mut hosts: Vec<&str> = own.chain(grouped).collect();
-        hosts.sort_unstable();
-        hosts.dedup();
-        hosts.into_iter().map(str::to_owned).collect()
+        each_once(own.chain(grouped))
     }
 
-    /// The SRV names of its target groups.
-    pub(crate) fn upstream_services(&self) -> Vec<String> {
+    fn upstream_services(&self) -> Vec<String> {
         let endpoints = self.target_groups().flat_map(|(_, unit)| unit.targets.iter());
         let names = endpoints.filter_map(|target| match &target.endpoint {
-            Endpoint::Srv { name } => Some(name.clone()),
+            Endpoint::Srv { name } => Some(name.as_str()),
             Endpoint::Host { .. } | Endpoint::Unix { .. } => None,
         });
-        names.collect()
+        each_once(names)
     }
 
     /// All target groups, as compiled and as published.
@@ -41,4 +54,11 @@ impl Table {
             _ => None,
         })
     }
+}
+
+fn each_once<'n>(names: impl Iterator<Item = &'n str>) -> Vec<String> {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    names.dedup();
+    names.into_iter().map(str::to_owned).collect()
 }

@@ -5,9 +5,8 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::ask::Ask;
-use crate::api::json;
 use crate::api::operations::{Operation, Service};
-use crate::openapi::{Document, DocumentLimits, Substitutes};
+use crate::openapi::Document;
 
 const POLICY: &str = "UpdateRestApiPolicy";
 const DOMAIN_POLICY: &str = "UpdateDomainNamePolicy";
@@ -19,11 +18,11 @@ const REMOVE_TRUST: &str = "RemoveCertificateFromDomain";
 pub(in crate::api) fn add_sensitive(
     asks: &mut Vec<Ask>,
     operation: &Operation,
-    body: &[u8],
-    limits: DocumentLimits,
+    members: &Value,
+    document: Option<&Document>,
 ) {
     let Some(resource) = asks.first().map(|ask| ask.resource.clone()) else { return };
-    let actions = actions(operation, body, limits).into_iter();
+    let actions = actions(operation, members, document).into_iter();
     asks.extend(actions.map(|action| Ask::new(format!("apigateway:{action}"), resource.clone())));
 }
 
@@ -45,30 +44,25 @@ pub(in crate::api) fn asks_for_policy(asks: &mut Vec<Ask>) {
 }
 
 /// Each once. A body that can't be read asks for nothing: the operation refuses it.
-fn actions(operation: &Operation, body: &[u8], limits: DocumentLimits) -> Vec<&'static str> {
-    let members = || json::parse(body).unwrap_or_default();
+fn actions(operation: &Operation, members: &Value, document: Option<&Document>) -> Vec<&'static str> {
+    let has_policy = || document.is_some_and(|document| document.has_member("x-amazon-apigateway-policy"));
     let mut actions = match (operation.service, operation.name) {
-        (Service::V1, "CreateRestApi") => given(&members(), &[("policy", POLICY)]),
-        (Service::V1, "UpdateRestApi") => patched(&members(), &[("/policy", POLICY)]),
-        (Service::V1, "ImportRestApi" | "PutRestApi") if has_policy(body, limits) => vec![POLICY],
+        (Service::V1, "CreateRestApi") => given(members, &[("policy", POLICY)]),
+        (Service::V1, "UpdateRestApi") => patched(members, &[("/policy", POLICY)]),
+        (Service::V1, "ImportRestApi" | "PutRestApi") if has_policy() => vec![POLICY],
         (Service::V1, "CreateDomainName") => {
-            let mut actions = given(
-                &members(),
-                &[("policy", DOMAIN_POLICY), ("managementPolicy", DOMAIN_MANAGEMENT_POLICY)],
-            );
-            actions.extend(trust_given(&members()));
+            let mut actions =
+                given(members, &[("policy", DOMAIN_POLICY), ("managementPolicy", DOMAIN_MANAGEMENT_POLICY)]);
+            actions.extend(trust_given(members));
             actions
         }
         (Service::V1, "UpdateDomainName") => {
-            let members = members();
             let policies = [("/policy", DOMAIN_POLICY), ("/managementPolicy", DOMAIN_MANAGEMENT_POLICY)];
-            let mut actions = patched(&members, &policies);
-            actions.extend(trust_patched(&members));
+            let mut actions = patched(members, &policies);
+            actions.extend(trust_patched(members));
             actions
         }
-        (Service::V2, "CreateDomainName" | "UpdateDomainName") => {
-            trust_given(&members()).into_iter().collect()
-        }
+        (Service::V2, "CreateDomainName" | "UpdateDomainName") => trust_given(members).into_iter().collect(),
         _ => Vec::new(),
     };
     actions.sort_unstable();
@@ -130,16 +124,11 @@ fn takes_from_elsewhere(patch: &Value) -> bool {
     patch["op"] == "move" || patch["op"] == "copy"
 }
 
-fn has_policy(body: &[u8], limits: DocumentLimits) -> bool {
-    let substitutes = Substitutes { account: "", region: "" };
-    let document = Document::read(body, limits, &substitutes);
-    document.is_ok_and(|document| document.has_member("x-amazon-apigateway-policy"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::api::operations::Operations;
+    use crate::openapi::{DocumentLimits, Substitutes};
 
     #[test]
     fn only_an_overwriting_put_takes_a_policy_away() {
@@ -163,7 +152,10 @@ mod tests {
         let asked = |method: &str, target: &str, body: &str| {
             let (path, query) = target.split_once('?').unwrap_or((target, ""));
             let found = operations.find(method, path, query).expect(path);
-            actions(found.operation, body.as_bytes(), limits).join(" ")
+            let members = serde_json::from_str(body).unwrap_or_default();
+            let substitutes = Substitutes { account: "", region: "" };
+            let document = Document::read(body.as_bytes(), limits, &substitutes).ok();
+            actions(found.operation, &members, document.as_ref()).join(" ")
         };
         let patch = |op: &str, path: &str, value: &str| {
             format!(r#"{{"patchOperations":[{{"op":"{op}","path":"{path}","value":"{value}"}}]}}"#)

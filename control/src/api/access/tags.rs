@@ -6,25 +6,21 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use crate::api::operations::{Operation, Service};
-use crate::api::{imports, json};
-use crate::openapi::tags_of_http;
-use crate::settings::Settings;
+use crate::openapi::{Document, tags_of_http};
 
 /// Without a value where the call only names the key.
 pub(in crate::api) type RequestTags = BTreeMap<String, Option<String>>;
 
 /// Of a JSON body: an object `tags`, or ACM's list `Tags`; of a query: the `tagKeys` to be removed. A body that can't
 /// be read has none: the operation refuses it.
-pub(in crate::api) fn of_json(body: &[u8], query: &str) -> RequestTags {
+pub(in crate::api) fn of_json(body: &Value, query: &str) -> RequestTags {
     let mut tags = RequestTags::new();
-    if let Ok(body) = json::parse(body) {
-        if let Some(object) = body["tags"].as_object() {
-            tags.extend(object.iter().map(|(key, value)| (key.clone(), text(value))));
-        }
-        for tag in body["Tags"].as_array().into_iter().flatten() {
-            if let Some(key) = tag["Key"].as_str() {
-                tags.insert(key.to_owned(), text(&tag["Value"]));
-            }
+    if let Some(object) = body["tags"].as_object() {
+        tags.extend(object.iter().map(|(key, value)| (key.clone(), text(value))));
+    }
+    for tag in body["Tags"].as_array().into_iter().flatten() {
+        if let Some(key) = tag["Key"].as_str() {
+            tags.insert(key.to_owned(), text(&tag["Value"]));
         }
     }
     let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
@@ -35,14 +31,10 @@ pub(in crate::api) fn of_json(body: &[u8], query: &str) -> RequestTags {
 }
 
 /// What the document gives to the API that an import makes of it.
-pub(in crate::api) fn of_import(settings: &Settings, operation: &Operation, body: &[u8]) -> RequestTags {
-    if (operation.service, operation.name) != (Service::V2, "ImportApi") {
-        return RequestTags::new();
-    }
-    let members = json::parse(body).unwrap_or_default();
-    let document = members["body"].as_str().map(|document| imports::read(settings, document.as_bytes()));
-    let Some(Ok(document)) = document else { return RequestTags::new() };
-    tags_of_http(&document).into_iter().map(|(key, value)| (key, text(&value))).collect()
+pub(in crate::api) fn of_import(operation: &Operation, document: Option<&Document>) -> RequestTags {
+    let is_import = (operation.service, operation.name) == (Service::V2, "ImportApi");
+    let Some(document) = document.filter(|_| is_import) else { return RequestTags::new() };
+    tags_of_http(document).into_iter().map(|(key, value)| (key, text(&value))).collect()
 }
 
 fn text(value: &Value) -> Option<String> {
@@ -56,7 +48,7 @@ mod tests {
     #[test]
     fn tags_are_found_where_services_have_them() {
         let tags = |body: &str, query: &str| {
-            let tags = of_json(body.as_bytes(), query).into_iter();
+            let tags = of_json(&serde_json::from_str(body).unwrap_or_default(), query).into_iter();
             tags.map(|(key, value)| format!("{key}={}", value.as_deref().unwrap_or("-"))).collect::<Vec<_>>()
         };
         assert_eq!(tags(r#"{"name":"x","tags":{"a":"1","b":""}}"#, ""), ["a=1", "b="]);

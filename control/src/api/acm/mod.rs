@@ -13,8 +13,8 @@ use axum::http::HeaderMap;
 use serde_json::Value;
 
 use super::access::Ask;
+use super::content::Content;
 use super::error::ApiError;
-use super::json;
 use super::members::Members;
 use crate::change::{Change, Control, Deed, View};
 use crate::model::Certificate;
@@ -107,10 +107,9 @@ impl Action {
 
     /// What it asks to do: to the certificate that it names, to any where it makes one, or to none. `tagged` says
     /// whether it gives tags, for which AWS asks a permission of its own.
-    pub(super) fn asks(self, account: &Account, body: &[u8], tagged: bool) -> Vec<Ask> {
-        let named = json::parse(body).ok().and_then(|body| Some(body["CertificateArn"].as_str()?.to_owned()));
-        let resource = match named {
-            Some(arn) => arn,
+    pub(super) fn asks(self, account: &Account, members: &Value, tagged: bool) -> Vec<Ask> {
+        let resource = match members["CertificateArn"].as_str() {
+            Some(arn) => arn.to_owned(),
             None if self.changes() => Certificate::arn("*", &account.region, &account.id),
             None => "*".to_owned(),
         };
@@ -125,15 +124,13 @@ impl Action {
     pub(super) async fn run(
         self,
         control: &Arc<Control>,
-        body: Vec<u8>,
+        content: Content,
         deed: Deed,
     ) -> Result<Value, ApiError> {
         let answered = match self.handler {
-            Handler::Look(look) => control.read_async(move |view| look(view, Members::parse(&body)?)).await,
+            Handler::Look(look) => control.read_async(move |view| look(view, content.members()?)).await,
             Handler::Change(change) => {
-                control
-                    .change_for_async(deed, move |under_way| change(under_way, Members::parse(&body)?))
-                    .await
+                control.change_for_async(deed, move |under_way| change(under_way, content.members()?)).await
             }
         };
         answered.map_err(in_acms_words)

@@ -9,6 +9,7 @@ use turnpike_snapshot::{
 };
 
 use super::super::call::{Call, compact};
+use super::super::content::Content;
 use super::super::error::ApiError;
 use super::super::{v1, v2};
 use crate::change::Change;
@@ -26,7 +27,7 @@ pub(in super::super) fn of_stage(change: &mut Change<'_>, call: &Call) -> Result
 fn deploy(change: &mut Change<'_>, call: &Call) -> Result<(), ApiError> {
     let (api_id, stage) = (call.parameter(0), call.parameter(1));
     let no_stage = || ApiError::not_found("Invalid stage identifier specified");
-    let deployment = Call { body: json!({"stageName": stage}).to_string().into_bytes(), ..call.clone() };
+    let deployment = Call { content: Content::of(&json!({"stageName": stage})), ..call.clone() };
     if change.tx.api::<RestApi>(api_id)?.is_some() {
         change.tx.part::<RestStage>(api_id, stage)?.ok_or_else(no_stage)?;
         return v1::deployments::create(change, &deployment).map(drop);

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::super::call::{Call, page_answer};
 use super::super::error::ApiError;
 use super::super::members::Members;
+use super::super::prepared::Prepared;
 use super::documented::locations;
 use super::parts::{Shown, new_part_id, of_call, page_of};
 use super::patch::{self, REPLACE, Table, Wording, rule};
@@ -14,6 +15,7 @@ use super::{NAME_CHARS_MAX, PAGING, URI_CHARS_MAX, api, over_quota};
 use crate::change::{Change, View};
 use crate::model::{DocumentationLocation, DocumentationPart, documentation_kinds};
 use crate::openapi::read_text;
+use crate::settings::Settings;
 
 /// An arbitrary bound, above what AWS takes.
 const PROPERTIES_CHARS_MAX: usize = 300 * 1_024;
@@ -82,9 +84,15 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
     Ok(Value::Null)
 }
 
+/// A document that has been read.
+struct Imports {
+    document: Value,
+    overwrite: bool,
+    fail_on_warnings: bool,
+}
+
 /// Takes in the parts of an OpenAPI document. What else the document says changes nothing.
-pub(in super::super) fn import(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    let api = api(change, call.parameter(0))?;
+pub(in super::super) fn import(settings: &Settings, call: &Call) -> Result<Prepared, ApiError> {
     let overwrite = match call.query_value("mode")?.as_deref() {
         None | Some("merge") => false,
         Some("overwrite") => true,
@@ -93,10 +101,15 @@ pub(in super::super) fn import(change: &mut Change<'_>, call: &Call) -> Result<V
         }
     };
     let fail_on_warnings = call.query_flag("failonwarnings")?;
-    let document = read_text(&call.body, change.settings.quotas.openapi_limits())
+    let document = read_text(call.content.bytes(), settings.quotas.openapi_limits())
         .map_err(|error| ApiError::bad_request(format!("Invalid OpenAPI input: {error}")))?;
-    let imported = import_document(change, &api.id, &document, overwrite)?;
-    if fail_on_warnings && !imported.warnings.is_empty() {
+    Ok(Prepared::of(Imports { document, overwrite, fail_on_warnings }, put_all))
+}
+
+fn put_all(change: &mut Change<'_>, call: &Call, imports: &Imports) -> Result<Value, ApiError> {
+    let api = api(change, call.parameter(0))?;
+    let imported = import_document(change, &api.id, &imports.document, imports.overwrite)?;
+    if imports.fail_on_warnings && !imported.warnings.is_empty() {
         let warnings = imported.warnings.join("; ");
         return Err(ApiError::bad_request(format!("Warnings found during import: {warnings}")));
     }

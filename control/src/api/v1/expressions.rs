@@ -126,7 +126,13 @@ pub(super) fn check_templates(member: &str, templates: &BTreeMap<String, String>
     Ok(())
 }
 
-pub(super) fn check_content_type(content_type: &str) -> Result<(), ApiError> {
+/// Models by content type.
+pub(super) fn check_content_types(member: &str, models: &BTreeMap<String, String>) -> Result<(), ApiError> {
+    check_count(models.len(), member)?;
+    models.keys().try_for_each(|content_type| check_content_type(content_type))
+}
+
+fn check_content_type(content_type: &str) -> Result<(), ApiError> {
     let halves = content_type.split_once('/');
     if content_type == "$default" || halves.is_some_and(|(kind, rest)| !kind.is_empty() && !rest.is_empty()) {
         return Ok(());

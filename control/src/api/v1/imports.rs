@@ -9,6 +9,7 @@ use super::super::error::ApiError;
 use super::super::exports::all_items;
 use super::super::imports::{self, Import, text};
 use super::super::operations::Service;
+use super::super::prepared::Prepared;
 use super::api;
 use super::import_settings::{patches, patches_of};
 use crate::change::Change;
@@ -30,16 +31,20 @@ const PARAMETERS: [&str; 7] = [
 ];
 
 /// The body's document.
-pub(in super::super) fn read(settings: &Settings, call: &Call) -> Result<Document, ApiError> {
+fn read(settings: &Settings, call: &Call) -> Result<Document, ApiError> {
     Asked::take(call)?;
-    imports::read(settings, &call.body)
+    imports::read(settings, call.content.bytes())
 }
 
-pub(in super::super) fn import(
-    change: &mut Change<'_>,
-    call: &Call,
-    document: &Document,
-) -> Result<Value, ApiError> {
+pub(in super::super) fn import(settings: &Settings, call: &Call) -> Result<Prepared, ApiError> {
+    Ok(Prepared::of_document(read(settings, call)?, put_new))
+}
+
+pub(in super::super) fn put(settings: &Settings, call: &Call) -> Result<Prepared, ApiError> {
+    Ok(Prepared::of_document(read(settings, call)?, put_into))
+}
+
+fn put_new(change: &mut Change<'_>, call: &Call, document: &Document) -> Result<Value, ApiError> {
     let asked = Asked::take(call)?;
     let mut import = Import::new(change, Service::V1, asked.fail_on_warnings);
     let plan = asked.plan(&mut import, document)?;
@@ -53,11 +58,7 @@ pub(in super::super) fn import(
     answer(&mut import, &id)
 }
 
-pub(in super::super) fn put(
-    change: &mut Change<'_>,
-    call: &Call,
-    document: &Document,
-) -> Result<Value, ApiError> {
+fn put_into(change: &mut Change<'_>, call: &Call, document: &Document) -> Result<Value, ApiError> {
     let asked = Asked::take(call)?;
     let overwrite = match call.query_value("mode")?.as_deref() {
         None | Some("merge") => false,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::call::{Call, compact};
 use super::super::error::ApiError;
-use super::expressions::{check_content_type, check_response_headers, check_status_code};
+use super::expressions::{check_content_types, check_response_headers, check_status_code};
 use super::methods::{patch_model, patch_parameter};
 use super::patch::{self, ADD_REPLACE_REMOVE, Table, Wording, rule};
 use super::references::check_models;
@@ -94,7 +94,7 @@ fn response<'m>(method: &'m mut Method, code: &str) -> Result<&'m mut MethodResp
 
 fn check(view: &View<'_>, api_id: &str, response: &MethodResponse) -> Result<(), ApiError> {
     check_response_headers(&response.parameters)?;
-    response.models.keys().try_for_each(|content_type| check_content_type(content_type))?;
+    check_content_types("responseModels", &response.models)?;
     check_models(view, api_id, response.models.values())
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::super::call::{Call, compact};
 use super::super::error::ApiError;
 use super::super::members::Members;
-use super::expressions::{check_content_type, check_http_method, check_method_parameters};
+use super::expressions::{check_content_types, check_http_method, check_method_parameters};
 use super::patch::{self, ADD_REMOVE, ADD_REPLACE_REMOVE, Op, Patch, REPLACE, Table, Wording, rule};
 use super::references::{check_authorizer, check_models, check_request_validator};
 use super::{NAME_CHARS_MAX, api, integrations, method, method_responses, resource};
@@ -179,7 +179,7 @@ fn check(view: &View<'_>, api_id: &str, method: &mut Method) -> Result<(), ApiEr
     if let Some(id) = &method.request_validator_id {
         check_request_validator(view, api_id, id)?;
     }
-    method.request_models.keys().try_for_each(|content_type| check_content_type(content_type))?;
+    check_content_types("requestModels", &method.request_models)?;
     check_models(view, api_id, method.request_models.values())
 }
 

@@ -15,9 +15,11 @@ use super::super::error::ApiError;
 use super::super::members::Members;
 use pointer::Pointer;
 
-const OPERATIONS_MAX: usize = 100;
+/// Arbitrary; Terraform takes all stages of a usage plan away and adds them again in one call.
+const OPERATIONS_MAX: usize = 1_000;
 const PATH_CHARS_MAX: usize = 2_048;
-const VALUE_CHARS_MAX: usize = 307_200;
+/// The longest text that any table takes: a model's schema.
+const VALUE_CHARS_MAX: usize = 409_600;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Op {
@@ -93,11 +95,19 @@ pub(super) fn apply<E>(
     members: Members,
     shown: impl Fn(&E) -> Value,
 ) -> Result<(), ApiError> {
+    // What is shown, until something is changed.
+    let mut known: Option<Value> = None;
     for patch in take(members, table.input)? {
         match patch.op {
-            Op::Test => table.test(entity, &patch, &shown(entity))?,
-            Op::Move => table.relocate(entity, patch, &shown(entity))?,
-            Op::Add | Op::Remove | Op::Replace | Op::Copy => table.apply(entity, patch)?,
+            Op::Test => table.test(entity, &patch, known.get_or_insert_with(|| shown(entity)))?,
+            Op::Move => {
+                let known = known.take().unwrap_or_else(|| shown(entity));
+                table.relocate(entity, patch, &known)?;
+            }
+            Op::Add | Op::Remove | Op::Replace | Op::Copy => {
+                known = None;
+                table.apply(entity, patch)?;
+            }
         }
     }
     Ok(())

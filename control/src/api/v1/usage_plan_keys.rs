@@ -89,12 +89,7 @@ pub(super) fn add(change: &Change<'_>, plan_id: &str, key: &ApiKey, again: Again
 ///
 /// # Errors
 /// Names the stage, as AWS does.
-pub(super) fn check_alone(
-    view: &View<'_>,
-    plan_id: &str,
-    stages: &[PlanStage],
-    key_id: &str,
-) -> Result<(), ApiError> {
+fn check_alone(view: &View<'_>, plan_id: &str, stages: &[PlanStage], key_id: &str) -> Result<(), ApiError> {
     for other in view.tx.entities_using::<UsagePlanKey>(key_id)? {
         if other.plan_id == plan_id {
             continue;
@@ -102,14 +97,19 @@ pub(super) fn check_alone(
         let other: UsagePlan = usage_plans::plan(view, &other.plan_id)?;
         let shared = stages.iter().find(|stage| other.stage(&stage.api_id, &stage.stage).is_some());
         if let Some(stage) = shared {
-            return Err(ApiError::conflict(format!(
-                "Usage Plan {plan_id} cannot be added because API Key {key_id} cannot reference multiple Usage Plans \
-                 with the same API Stage: {}",
-                stage.key()
-            )));
+            return Err(not_alone(plan_id, key_id, stage));
         }
     }
     Ok(())
+}
+
+/// The error for a key that is in this plan and another one of the stage.
+pub(super) fn not_alone(plan_id: &str, key_id: &str, stage: &PlanStage) -> ApiError {
+    ApiError::conflict(format!(
+        "Usage Plan {plan_id} cannot be added because API Key {key_id} cannot reference multiple Usage Plans with the \
+         same API Stage: {}",
+        stage.key()
+    ))
 }
 
 /// A key that is known to exist and to be in the plan.

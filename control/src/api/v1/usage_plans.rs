@@ -2,7 +2,7 @@
 
 mod changes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
@@ -40,7 +40,7 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     let mut plan =
         UsagePlan { id, name, description, stages: Vec::new(), throttle, quota, product_code: None, tags };
     for stage in stages {
-        add_stage(change, &mut plan, stage)?;
+        add_stage(change, &Rivals::default(), &mut plan, stage)?;
     }
     put(change, &plan)?;
     Ok(answer(&plan))
@@ -70,10 +70,11 @@ pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<V
     let mut plan = draft.finish()?;
     // What the patch left of the stages stays; what it brought is looked at, one by one.
     let wanted = std::mem::take(&mut plan.stages);
+    let rivals = Rivals::of(change, &plan.id, &wanted)?;
     for stage in wanted {
         match before.stage(&stage.api_id, &stage.stage) {
             Some(_) => plan.stages.push(stage),
-            None => add_stage(change, &mut plan, stage)?,
+            None => add_stage(change, &rivals, &mut plan, stage)?,
         }
     }
     put(change, &plan)?;
@@ -101,8 +102,45 @@ pub(super) fn plan(view: &View<'_>, id: &str) -> Result<UsagePlan, ApiError> {
     plan.ok_or_else(|| ApiError::not_found("Invalid Usage Plan ID specified"))
 }
 
+/// The keys of a plan, and the other plans that have stages which it is to have; a new plan has no keys.
+#[derive(Default)]
+struct Rivals {
+    keys: HashSet<String>,
+    /// With the keys in them.
+    plans: Vec<(UsagePlan, Vec<UsagePlanKey>)>,
+}
+
+impl Rivals {
+    fn of(view: &View<'_>, plan_id: &str, wanted: &[PlanStage]) -> Result<Self, ApiError> {
+        let keys = view.tx.entities_of::<UsagePlanKey>(plan_id)?;
+        let keys: HashSet<String> = keys.into_iter().map(|key| key.key_id).collect();
+        let mut plans = Vec::new();
+        for plan in view.tx.entities::<UsagePlan>()? {
+            let shares = wanted.iter().any(|stage| plan.stage(&stage.api_id, &stage.stage).is_some());
+            if plan.id != plan_id && shares {
+                let theirs = view.tx.entities_of(&plan.id)?;
+                plans.push((plan, theirs));
+            }
+        }
+        Ok(Self { keys, plans })
+    }
+
+    /// A key that is in this plan and in another one of the stage.
+    fn shared_key(&self, stage: &PlanStage) -> Option<&str> {
+        let of_stage =
+            self.plans.iter().filter(|(plan, _)| plan.stage(&stage.api_id, &stage.stage).is_some());
+        let mut keys = of_stage.flat_map(|(_, keys)| keys).map(|key| key.key_id.as_str());
+        keys.find(|key| self.keys.contains(*key))
+    }
+}
+
 /// Adds a stage that exists and is in no other plan of the keys in this one.
-fn add_stage(view: &View<'_>, plan: &mut UsagePlan, stage: PlanStage) -> Result<(), ApiError> {
+fn add_stage(
+    view: &View<'_>,
+    rivals: &Rivals,
+    plan: &mut UsagePlan,
+    stage: PlanStage,
+) -> Result<(), ApiError> {
     if !takes_keys(view, &stage)? {
         return Err(ApiError::not_found(format!("API Stage not found: {}", stage.key())));
     }
@@ -117,8 +155,8 @@ fn add_stage(view: &View<'_>, plan: &mut UsagePlan, stage: PlanStage) -> Result<
     if plan.stages.len() >= max {
         return Err(over_quota(max, "stages in the usage plan", "stages_per_usage_plan_max"));
     }
-    for key in view.tx.entities_of::<UsagePlanKey>(&plan.id)? {
-        usage_plan_keys::check_alone(view, &plan.id, std::slice::from_ref(&stage), &key.key_id)?;
+    if let Some(key_id) = rivals.shared_key(&stage) {
+        return Err(usage_plan_keys::not_alone(&plan.id, key_id, &stage));
     }
     plan.stages.push(stage);
     Ok(())

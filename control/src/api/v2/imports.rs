@@ -7,24 +7,29 @@ use super::super::error::ApiError;
 use super::super::exports::all_items;
 use super::super::imports::{self, Import, text};
 use super::super::operations::Service;
+use super::super::prepared::Prepared;
 use super::quick;
 use crate::change::Change;
 use crate::openapi::{Document, HttpPlan, Place, Planned, PlannedRoute, plan_http};
 use crate::settings::Settings;
 
 /// The document that the body holds as text.
-pub(in super::super) fn read(settings: &Settings, call: &Call) -> Result<Document, ApiError> {
+fn read(settings: &Settings, call: &Call) -> Result<Document, ApiError> {
     let mut members = call.members()?;
     let body = members.required("body", settings.body_bytes_max)?;
     members.finish()?;
     imports::read(settings, body.as_bytes())
 }
 
-pub(in super::super) fn import(
-    change: &mut Change<'_>,
-    call: &Call,
-    document: &Document,
-) -> Result<Value, ApiError> {
+pub(in super::super) fn import(settings: &Settings, call: &Call) -> Result<Prepared, ApiError> {
+    Ok(Prepared::of_document(read(settings, call)?, put_new))
+}
+
+pub(in super::super) fn reimport(settings: &Settings, call: &Call) -> Result<Prepared, ApiError> {
+    Ok(Prepared::of_document(read(settings, call)?, put_into))
+}
+
+fn put_new(change: &mut Change<'_>, call: &Call, document: &Document) -> Result<Value, ApiError> {
     let mut import = Import::new(change, Service::V2, call.query_flag("failOnWarnings")?);
     let plan = plan(&mut import, call, document)?;
     let Some(api) = import.run(&Place::default(), "create the API", "CreateApi", &[], &plan.api)? else {
@@ -37,11 +42,7 @@ pub(in super::super) fn import(
 
 /// Routes, integrations and authorizers become the document's, what quick create made among them; stages stay. An
 /// integration that is the same as before keeps its id, and with it what leads to it.
-pub(in super::super) fn reimport(
-    change: &mut Change<'_>,
-    call: &Call,
-    document: &Document,
-) -> Result<Value, ApiError> {
+fn put_into(change: &mut Change<'_>, call: &Call, document: &Document) -> Result<Value, ApiError> {
     let api_id = call.parameter(0).to_owned();
     let mut import = Import::new(change, Service::V2, call.query_flag("failOnWarnings")?);
     let before = import.call("GetApi", &[&api_id], &Value::Null)?;

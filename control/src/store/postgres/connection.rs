@@ -17,6 +17,7 @@ use super::super::StoreError;
 use super::super::sql::{Cell, Value};
 use super::driver::{Driver, Ended, Target, block_on};
 use super::reason;
+use super::schema::translated;
 
 /// The oldest server that this is tested to be right for; older ones aren't maintained either.
 const SERVER_VERSION_MIN: i64 = 130_000;
@@ -84,6 +85,12 @@ impl Connection {
     /// Several statements without values.
     pub(super) fn batch(&self, sql: &str) -> Result<(), Fault> {
         self.wait(self.client.batch_execute(sql))
+    }
+
+    /// A step of the schema, within a transaction: a large store may take its time.
+    pub(super) fn take_step(&self, step: &str) -> Result<(), Fault> {
+        let sql = format!("SET LOCAL statement_timeout TO 0; {}", translated(step));
+        self.wait_for(None, self.client.batch_execute(&sql))
     }
 
     /// What a query without values, of one row at most, shows in its columns.
@@ -211,7 +218,15 @@ impl Connection {
     }
 
     fn wait<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Fault> {
-        match block_on(answer, Some(self.patience)) {
+        self.wait_for(Some(self.patience), answer)
+    }
+
+    fn wait_for<T>(
+        &self,
+        patience: Option<Duration>,
+        answer: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Fault> {
+        match block_on(answer, patience) {
             Some(Ok(output)) => Ok(output),
             Some(Err(error)) => Err(self.fault(&error)),
             None => Err(Fault::Lost(format!("no answer within {} ms", self.patience.as_millis()))),

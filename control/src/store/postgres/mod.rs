@@ -29,7 +29,6 @@ use crate::secrets::SecretsError;
 use crate::settings::PostgresSettings;
 use connection::{Connection, Fault};
 use driver::{Driver, Target};
-pub(super) use schema::translated;
 use transaction::Mark;
 pub(super) use transaction::Transaction;
 use turn::Turns;

@@ -18,8 +18,7 @@ pub(super) fn bring_up_to_date(connection: &Connection, place: &str) -> Result<(
         if found == 0 {
             begin(connection, place)?;
         }
-        // A large store may take its time.
-        connection.batch(&format!("SET LOCAL statement_timeout TO 0; {}", translated(step)))?;
+        connection.take_step(step)?;
         connection.batch(&format!("{}; COMMIT", is_now(found + 1)))?;
     }
 }
@@ -69,7 +68,7 @@ fn version(connection: &Connection) -> Result<i64, Fault> {
 }
 
 /// Text compares byte by byte, as in SQLite.
-pub(in crate::store) fn translated(step: &str) -> String {
+pub(super) fn translated(step: &str) -> String {
     step.replace(" WITHOUT ROWID", "")
         .replace(" INTEGER", " BIGINT")
         .replace(" BLOB", " BYTEA")

@@ -87,9 +87,14 @@ impl<'a> Transaction<'a> {
     }
 
     /// Several statements without values.
-    pub(in crate::store) fn batch(&self, sql: &str) -> Result<(), StoreError> {
+    fn batch(&self, sql: &str) -> Result<(), StoreError> {
         let done = self.connection.settle().and_then(|()| self.connection.batch(sql));
         done.map_err(|fault| self.note(fault))
+    }
+
+    pub(in crate::store) fn take_step(&self, step: &str) -> Result<(), StoreError> {
+        let taken = self.connection.settle().and_then(|()| self.connection.take_step(step));
+        taken.map_err(|fault| self.note(fault))
     }
 
     /// For everyone who listens, once this is committed.

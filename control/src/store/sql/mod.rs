@@ -84,7 +84,7 @@ impl Sql<'_> {
     pub(super) fn take_step(&self, step: &str) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(connection) => Ok(connection.execute_batch(step)?),
-            Self::Postgres(transaction) => transaction.batch(&postgres::translated(step)),
+            Self::Postgres(transaction) => transaction.take_step(step),
         }
     }
 

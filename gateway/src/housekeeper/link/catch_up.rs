@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use turnpike_snapshot::frame::{FromControl, FromGateway};
-use turnpike_snapshot::{Limits, Root, Unit, UnitHash, check_snapshot, decode_root, decode_unit, hash};
+use turnpike_snapshot::{Limits, Root, Unit, UnitHash, check_next_snapshot, decode_root, decode_unit, hash};
 
 use super::super::vault::{Keep, Kept};
 
@@ -48,7 +48,8 @@ pub(super) struct CatchUp<A> {
     assembling: Option<Assembling>,
     /// Units that were asked for, in that order: it is the order of the answers.
     asked: VecDeque<UnitHash>,
-    /// Units of the root in assembly that the serving snapshot hasn't. They outlive a lost connection.
+    /// Units of the root in assembly that the serving snapshot hasn't, all of them once it is complete. They outlive a
+    /// lost connection.
     fetched: HashMap<UnitHash, Fetched>,
 }
 
@@ -231,14 +232,17 @@ impl<A: FnMut(Candidate) -> Result<(), String>> CatchUp<A> {
         let Some(units) = units else {
             return refuse(version, "a unit was lost while the root was put together".to_owned());
         };
-        if let Err(error) = check_snapshot(version, units.iter().map(|(_, unit)| &**unit)) {
+        let next: HashMap<_, _> = units.iter().cloned().collect();
+        let gone = self.serving.iter().flat_map(|serving| &serving.units);
+        let gone = gone.filter(|(hash, _)| !next.contains_key(*hash)).map(|(_, unit)| &**unit);
+        let new = self.fetched.values().map(|fetched| &*fetched.unit);
+        if let Err(error) = check_next_snapshot(version, units.iter().map(|(_, unit)| &**unit), new, gone) {
             return refuse(version, error.to_string());
         }
-        if let Err(reason) = (self.apply)(Candidate { version, units: units.clone() }) {
+        if let Err(reason) = (self.apply)(Candidate { version, units }) {
             return refuse(version, reason);
         }
-        self.serving =
-            Some(Serving { version, root_bytes: root_bytes.clone(), units: units.into_iter().collect() });
+        self.serving = Some(Serving { version, root_bytes: root_bytes.clone(), units: next });
         let new_units = self.fetched.drain().map(|(hash, fetched)| (hash, fetched.bytes)).collect();
         Action::Keep(keep(root, root_bytes, new_units))
     }

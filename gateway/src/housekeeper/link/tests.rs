@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tempfile::TempDir;
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
-use turnpike_snapshot::{Unit, UnitHash};
+use turnpike_snapshot::{IntegrationKind, Scheme, TrustStoreUnit, Unit, UnitHash, UpstreamTls};
 
 use super::sample::{Published, account, published, stage};
 use super::*;
@@ -332,6 +332,34 @@ async fn units_that_do_not_fit_together_are_refused() {
     }
     let (version, reason) = control.refusal().await;
     assert_eq!((version, reason.as_str()), (1, "stages: \"first/$default\" is there twice"));
+}
+
+#[tokio::test]
+async fn what_a_unit_of_before_refers_to_can_not_go() {
+    let bench = Bench::new();
+    let mut running = bench.start();
+    let mut control = bench.greet(0).await;
+    let Unit::Stage(mut stage) = stage("first", 1) else { panic!("a stage") };
+    let IntegrationKind::HttpProxy(proxy) = &mut stage.integrations[0].kind else { panic!("a proxy") };
+    proxy.scheme = Scheme::Https;
+    proxy.tls = Some(UpstreamTls {
+        server_name: None,
+        insecure_skip_verification: false,
+        trust_store: Some("t1".to_owned()),
+        client_certificate: None,
+    });
+    let trusted =
+        |byte| Unit::TrustStore(TrustStoreUnit { id: "t1".to_owned(), certificates: vec![vec![byte]] });
+    let stage = Unit::Stage(stage);
+    control.bring(&Published::new(1, &[account(), stage.clone(), trusted(1)])).await;
+    running.applied().await;
+    control.bring(&Published::new(2, &[account(), stage.clone(), trusted(2)])).await;
+    running.applied().await;
+    control.send_root(&Published::new(3, &[account(), stage])).await;
+    let (version, reason) = control.refusal().await;
+    assert_eq!(version, 3);
+    assert!(reason.contains("stage $default of api first") && reason.contains("\"t1\""), "{reason}");
+    running.applied_nothing_more();
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::super::super::call::Call;
+use super::super::super::content::Content;
 use super::super::super::dispatch::run_within;
 use super::super::super::error::ApiError;
 use super::super::super::imports;
@@ -105,7 +106,7 @@ impl Apply<'_, '_> {
             if id.is_some() { ("PutRestApi", "overwrite") } else { ("ImportRestApi", "import") };
         let call = Call {
             query: format!("mode={mode}&failonwarnings={strict}"),
-            body: document.as_bytes().to_vec(),
+            content: Content::new(document.as_bytes().to_vec()),
             ..Call::inner(&parameters, &Value::Null)
         };
         run_within(self.change, Service::V1, operation, &call)

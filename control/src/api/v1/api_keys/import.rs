@@ -4,15 +4,22 @@ use serde_json::{Value, json};
 
 use super::super::super::call::{Call, compact};
 use super::super::super::error::ApiError;
+use super::super::super::prepared::Prepared;
 use super::super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, usage_plan_keys};
 use super::csv::{self, Row};
 use super::{Wanted, of_value};
 use crate::change::Change;
 use crate::model::{ApiKey, Tags, check_api_key_value};
+use crate::settings::Settings;
 
-/// All rows or, with `failonwarnings`, none when one can't be taken. Warnings name a row by its line, since its name
-/// may be missing and its value is a secret.
-pub(in super::super::super) fn import(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+/// A file that has been read.
+struct File {
+    rows: Vec<Row>,
+    /// Whether a warning is an error.
+    fail: bool,
+}
+
+pub(in super::super::super) fn import(_: &Settings, call: &Call) -> Result<Prepared, ApiError> {
     match call.query_value("format")?.as_deref() {
         Some("csv") => {}
         Some(other) => {
@@ -23,10 +30,18 @@ pub(in super::super::super) fn import(change: &mut Change<'_>, call: &Call) -> R
         None => return Err(ApiError::bad_request("The query parameter format is required: csv")),
     }
     let fail = call.query_flag("failonwarnings")?;
-    let text = std::str::from_utf8(&call.body).map_err(|_| ApiError::bad_request("The file isn't UTF-8"))?;
+    let text = std::str::from_utf8(call.content.bytes());
+    let text = text.map_err(|_| ApiError::bad_request("The file isn't UTF-8"))?;
+    let rows = csv::parse(text).map_err(ApiError::bad_request)?;
+    Ok(Prepared::of(File { rows, fail }, put))
+}
+
+/// All rows or, with `failonwarnings`, none when one can't be taken. Warnings name a row by its line, since its name
+/// may be missing and its value is a secret.
+fn put(change: &mut Change<'_>, _: &Call, File { rows, fail }: &File) -> Result<Value, ApiError> {
     let (mut ids, mut warnings) = (Vec::new(), Vec::new());
-    for row in csv::parse(text).map_err(ApiError::bad_request)? {
-        match take(change, &row) {
+    for row in rows {
+        match take(change, row) {
             Ok((key, of_plans)) => {
                 warnings.extend(of_plans.into_iter().map(|warning| format!("Line {}: {warning}", row.line)));
                 ids.push(key.id);
@@ -37,7 +52,7 @@ pub(in super::super::super) fn import(change: &mut Change<'_>, call: &Call) -> R
             Err(error) => return Err(error),
         }
     }
-    if fail && !warnings.is_empty() {
+    if *fail && !warnings.is_empty() {
         return Err(ApiError::bad_request(format!("No API key was imported: {}", warnings.join("; "))));
     }
     Ok(compact(json!({"ids": ids, "warnings": (!warnings.is_empty()).then_some(warnings)})))

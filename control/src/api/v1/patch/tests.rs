@@ -153,6 +153,15 @@ fn what_is_not_in_the_table_is_refused_in_the_words_of_aws() {
 }
 
 #[test]
+fn there_can_be_as_many_as_a_usage_plan_needs() {
+    let add = |n: usize| json!({"op": "add", "path": format!("/kinds/{n}")});
+    let added = |count: usize| patched(&LISTED, &Thing::default(), (0..count).map(add).collect());
+    assert_eq!(added(1_000).map(|thing| thing.kinds.len()), Ok(1_000));
+    let error = added(1_001).expect_err("too many");
+    assert!(error.status == 400 && error.message.contains("at most 1000 patchOperations"), "{error}");
+}
+
+#[test]
 fn mistakes_are_named() {
     let set = "Member must satisfy enum value set: [add, remove, move, test, replace, copy]";
     let table = [

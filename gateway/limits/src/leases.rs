@@ -1,0 +1,409 @@
+//! A shard's side: tokens in hand, and requests that wait for some.
+//!
+//! A request takes one token of each of its limits, or none. Where all are in hand that is all there is to it: no
+//! message, no allocation. Otherwise it waits for the authority, `wait_us` at most; and not at all where the authority
+//! has said that nothing is left yet. Tokens that weren't needed since the tick before go home at the next.
+//!
+//! Bounded: `leases_max` limits at once (about 110 bytes each), `waiting_max` requests that wait, and one ask
+//! under way for each limit.
+
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
+
+use crate::lease::{Lease, Spent};
+use crate::waiters::{Ticket, Waiters, Wish};
+use crate::{Answer, Holder, Limit, LimitId, Report};
+
+/// Account, stage, route, usage plan, usage plan's method; and some to spare.
+pub const LIMITS_PER_REQUEST_MAX: usize = 8;
+
+/// Leases that are looked at for one to end, when there are as many as may be.
+const LOOKS_MAX: usize = 8;
+
+#[derive(Debug, Clone, Copy)]
+pub struct LeaseRules {
+    pub holder: Holder,
+    /// All that share the authority.
+    pub holders: usize,
+    /// How long a request waits for an answer.
+    pub wait_us: u64,
+    pub waiting_max: usize,
+    pub leases_max: usize,
+}
+
+/// What becomes of a request at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    Admitted,
+    Refused(Refused),
+    /// Its verdict comes by [`Leases::poll_verdict`].
+    Waits(Ticket),
+}
+
+/// Why a request may not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// Index of the limit; of several, the last.
+    pub limit: usize,
+    pub why: Why,
+    /// When a token may be there again, if that is known.
+    pub retry_at_us: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The rate or the burst is 0.
+    Closed,
+    /// No token is left.
+    Empty,
+    /// The authority hasn't answered in time.
+    TimedOut,
+    /// More requests wait, or more limits are in use, than may; or the authority is too far behind.
+    Crowded,
+}
+
+/// Since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LeaseCounts {
+    pub asks: u64,
+    /// Answers that came with tokens.
+    pub grants: u64,
+    pub waited: u64,
+    pub timed_out: u64,
+    pub crowded: u64,
+}
+
+#[derive(Debug)]
+pub struct Leases {
+    rules: LeaseRules,
+    index: FxHashMap<LimitId, u32>,
+    leases: Vec<Lease>,
+    free: Vec<u32>,
+    /// The lease to be looked at next.
+    hand: usize,
+    waiters: Waiters,
+    asks: VecDeque<u32>,
+    reports: VecDeque<Report>,
+    verdicts: VecDeque<(Ticket, Result<(), Refused>)>,
+    counts: LeaseCounts,
+}
+
+/// What a request finds.
+enum Attempt {
+    Admitted,
+    Refused(Refused),
+    /// It lacks a token of this lease, which was asked for.
+    Lacks(u32),
+}
+
+impl Leases {
+    #[must_use]
+    pub fn new(rules: LeaseRules) -> Self {
+        Self {
+            rules,
+            index: FxHashMap::default(),
+            leases: Vec::new(),
+            free: Vec::new(),
+            hand: 0,
+            waiters: Waiters::default(),
+            asks: VecDeque::new(),
+            reports: VecDeque::new(),
+            verdicts: VecDeque::new(),
+            counts: LeaseCounts::default(),
+        }
+    }
+
+    #[must_use]
+    pub fn counts(&self) -> LeaseCounts {
+        self.counts
+    }
+
+    /// Requests that wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiters.waiting()
+    }
+
+    /// Limits of which anything is known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Takes a token of each limit, the broadest first; `version` is that of the configuration they are from.
+    ///
+    /// # Panics
+    /// There are more than [`LIMITS_PER_REQUEST_MAX`].
+    pub fn take(&mut self, limits: &[Limit], version: u64, now_us: u64) -> Taken {
+        match self.attempt(limits, version, now_us, true) {
+            Attempt::Admitted => Taken::Admitted,
+            Attempt::Refused(refused) => Taken::Refused(refused),
+            Attempt::Lacks(slot) => self.wait(slot, limits, version, now_us),
+        }
+    }
+
+    /// A request that waits has gone away.
+    pub fn leave(&mut self, ticket: Ticket) {
+        self.waiters.leave(ticket);
+    }
+
+    /// What the authority is to be told next.
+    pub fn poll_report(&mut self) -> Option<Report> {
+        if let Some(report) = self.reports.pop_front() {
+            return Some(report);
+        }
+        let slot = self.asks.pop_front()?;
+        self.counts.asks += 1;
+        Some(self.leases[slot as usize].ask(self.rules.holder))
+    }
+
+    /// What a request that waited is told next.
+    pub fn poll_verdict(&mut self) -> Option<(Ticket, Result<(), Refused>)> {
+        self.verdicts.pop_front()
+    }
+
+    pub fn handle_answer(&mut self, answer: &Answer, now_us: u64) {
+        let Some(slot) = self.index.get(&answer.id).copied() else { return };
+        let lease = &mut self.leases[slot as usize];
+        lease.receive(answer);
+        if lease.limit.rate.is_closed() {
+            self.reports.extend(lease.empty(self.rules.holder));
+        }
+        self.counts.grants += u64::from(answer.granted > 0);
+        self.serve(slot, now_us);
+    }
+
+    /// The authority can't be told now: who waits for the answer is refused, and the rest is told later.
+    pub fn handle_unsent(&mut self, report: Report) {
+        if report.ask.is_some() {
+            self.withdraw(&report);
+        }
+        if report.spent > 0 || report.returned > 0 {
+            self.reports.push_front(Report { ask: None, ..report });
+        }
+    }
+
+    /// Called every 10 ms: refuses those who waited too long, sends home what wasn't needed, and tells what was spent.
+    pub fn tick(&mut self, now_us: u64) {
+        self.expire(now_us);
+        for slot in 0..self.leases.len() as u32 {
+            // What couldn't be told yet is told first, so that this doesn't grow.
+            if self.reports.len() >= self.rules.leases_max {
+                return;
+            }
+            let lease = &mut self.leases[slot as usize];
+            if !lease.live {
+                continue;
+            }
+            self.reports.extend(lease.tick(self.rules.holder));
+            if lease.is_idle() {
+                self.forget(slot);
+            }
+        }
+    }
+
+    /// The shard ends: who waits is refused, and everything goes home.
+    pub fn close(&mut self) {
+        self.expire(u64::MAX);
+        for lease in &mut self.leases {
+            self.reports.extend(lease.empty(self.rules.holder));
+        }
+    }
+
+    fn attempt(&mut self, limits: &[Limit], version: u64, now_us: u64, is_new: bool) -> Attempt {
+        let mut slots = [0; LIMITS_PER_REQUEST_MAX];
+        let mut lacks = None;
+        for (index, limit) in limits.iter().enumerate() {
+            let Some(slot) = self.slot(*limit, version, &slots[..index]) else {
+                self.counts.crowded += 1;
+                return Attempt::Refused(Refused { limit: index, why: Why::Crowded, retry_at_us: None });
+            };
+            slots[index] = slot;
+            let lease = &mut self.leases[slot as usize];
+            if is_new {
+                lease.see();
+            }
+            if lease.in_hand == 0 {
+                lacks = lacks.or(Some(slot));
+            }
+        }
+        let slots = &slots[..limits.len()];
+        if let Some(first) = lacks {
+            return self.lack(slots, first, now_us);
+        }
+        slots.iter().for_each(|slot| self.spend(*slot, now_us));
+        Attempt::Admitted
+    }
+
+    fn spend(&mut self, slot: u32, now_us: u64) {
+        let lease = &mut self.leases[slot as usize];
+        match lease.spend(now_us) {
+            Spent::Nothing => {}
+            Spent::Renew => self.ask(slot),
+            // Otherwise it is told later, with more.
+            Spent::Report if self.reports.len() < self.rules.leases_max => {
+                let report = lease.report(self.rules.holder, 0);
+                self.reports.push_back(report);
+            }
+            Spent::Report => {}
+        }
+    }
+
+    /// Not all tokens are in hand: the narrowest limit that has none to give refuses; else all that lack are asked for.
+    fn lack(&mut self, slots: &[u32], first: u32, now_us: u64) -> Attempt {
+        for (limit, slot) in slots.iter().enumerate().rev() {
+            if let Some((why, retry_at_us)) = self.refusal(*slot, now_us) {
+                return Attempt::Refused(Refused { limit, why, retry_at_us });
+            }
+        }
+        for slot in slots {
+            let lease = &mut self.leases[*slot as usize];
+            if lease.in_hand == 0 {
+                lease.lacking += 1;
+                self.ask(*slot);
+            }
+        }
+        Attempt::Lacks(first)
+    }
+
+    fn refusal(&self, slot: u32, now_us: u64) -> Option<(Why, Option<u64>)> {
+        let lease = &self.leases[slot as usize];
+        if lease.in_hand > 0 {
+            return None;
+        }
+        if lease.limit.rate.is_closed() {
+            return Some((Why::Closed, None));
+        }
+        (lease.empty_until_us > now_us).then_some((Why::Empty, Some(lease.empty_until_us)))
+    }
+
+    fn ask(&mut self, slot: u32) {
+        let lease = &mut self.leases[slot as usize];
+        if !lease.asked {
+            lease.asked = true;
+            self.asks.push_back(slot);
+        }
+    }
+
+    fn wait(&mut self, slot: u32, limits: &[Limit], version: u64, now_us: u64) -> Taken {
+        if self.waiters.len() >= self.rules.waiting_max {
+            self.counts.crowded += 1;
+            let lacks = self.leases[slot as usize].limit.id;
+            let limit = limits.iter().position(|limit| limit.id == lacks).unwrap_or(0);
+            return Taken::Refused(Refused { limit, why: Why::Crowded, retry_at_us: None });
+        }
+        self.counts.waited += 1;
+        let line = &mut self.leases[slot as usize].line;
+        Taken::Waits(self.waiters.join(line, Wish::new(limits, version), now_us + self.rules.wait_us))
+    }
+
+    /// Something has changed for those who wait for a lease: they try again, the first first.
+    fn serve(&mut self, slot: u32, now_us: u64) {
+        // Whoever tries stays in line meanwhile, which keeps the lease where it is.
+        while let Some((ticket, wish)) = self.waiters.first(&mut self.leases[slot as usize].line) {
+            let verdict = match self.attempt(wish.limits(), wish.version, now_us, false) {
+                Attempt::Admitted => Ok(()),
+                Attempt::Refused(refused) => Err(refused),
+                Attempt::Lacks(other) if other == slot => return,
+                Attempt::Lacks(other) => {
+                    let mut line = self.leases[slot as usize].line;
+                    self.waiters.move_first(&mut line, &mut self.leases[other as usize].line);
+                    self.leases[slot as usize].line = line;
+                    continue;
+                }
+            };
+            self.waiters.dismiss_first(&mut self.leases[slot as usize].line);
+            self.verdicts.push_back((ticket, verdict));
+        }
+    }
+
+    fn expire(&mut self, now_us: u64) {
+        let Self { waiters, verdicts, index, leases, counts, .. } = self;
+        waiters.expire(now_us, |ticket, wish| {
+            let lacks =
+                |limit: &Limit| index.get(&limit.id).is_some_and(|slot| leases[*slot as usize].in_hand == 0);
+            let limit = wish.limits().iter().position(lacks).unwrap_or(0);
+            counts.timed_out += 1;
+            verdicts.push_back((ticket, Err(Refused { limit, why: Why::TimedOut, retry_at_us: None })));
+        });
+    }
+
+    /// Those who wait for what a report asks for wait in vain.
+    fn withdraw(&mut self, report: &Report) {
+        let Some(slot) = self.index.get(&report.limit.id) else { return };
+        let lease = &mut self.leases[*slot as usize];
+        lease.asked = false;
+        lease.lacking = 0;
+        while let Some((ticket, wish)) = self.waiters.first(&mut lease.line) {
+            let limit = wish.limits().iter().position(|limit| limit.id == report.limit.id).unwrap_or(0);
+            self.waiters.dismiss_first(&mut lease.line);
+            self.counts.crowded += 1;
+            self.verdicts.push_back((ticket, Err(Refused { limit, why: Why::Crowded, retry_at_us: None })));
+        }
+    }
+
+    /// Where a limit's lease is; made if it isn't there and there is room beside those that are `kept`.
+    fn slot(&mut self, limit: Limit, version: u64, kept: &[u32]) -> Option<u32> {
+        let Some(slot) = self.index.get(&limit.id).copied() else { return self.begin(limit, version, kept) };
+        let lease = &mut self.leases[slot as usize];
+        if version > lease.version {
+            lease.adopt(limit, version, self.rules.holders);
+            if limit.rate.is_closed() {
+                self.reports.extend(lease.empty(self.rules.holder));
+            }
+        }
+        Some(slot)
+    }
+
+    fn begin(&mut self, limit: Limit, version: u64, kept: &[u32]) -> Option<u32> {
+        if self.index.len() >= self.rules.leases_max && !self.make_room(kept) {
+            return None;
+        }
+        let lease = Lease::new(limit, version, self.rules.holders);
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.leases[slot as usize] = lease;
+                slot
+            }
+            None => {
+                self.leases.push(lease);
+                self.leases.len() as u32 - 1
+            }
+        };
+        self.index.insert(limit.id, slot);
+        Some(slot)
+    }
+
+    /// Ends a lease before its time.
+    fn make_room(&mut self, kept: &[u32]) -> bool {
+        if self.reports.len() >= self.rules.leases_max {
+            return false;
+        }
+        for _ in 0..LOOKS_MAX.min(self.leases.len()) {
+            self.hand = (self.hand + 1) % self.leases.len();
+            let lease = &mut self.leases[self.hand];
+            if lease.live && lease.is_still() && !kept.contains(&(self.hand as u32)) {
+                self.reports.extend(lease.empty(self.rules.holder));
+                self.forget(self.hand as u32);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn forget(&mut self, slot: u32) {
+        let lease = &mut self.leases[slot as usize];
+        lease.live = false;
+        self.index.remove(&lease.limit.id);
+        self.free.push(slot);
+    }
+}
+
+#[cfg(test)]
+mod tests;

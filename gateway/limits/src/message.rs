@@ -1,0 +1,55 @@
+//! What an authority and those who hold its tokens tell each other.
+
+use crate::Rate;
+
+/// A limit's name, the same on every shard and every host: a hash of what it limits. With a million limits, two have
+/// the same by a chance of 3 in 10^8, and would share a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LimitId(pub u64);
+
+/// A limit as a request comes to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    pub id: LimitId,
+    pub rate: Rate,
+}
+
+/// Who holds tokens: a number below the authority's `holders`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Holder(pub u16);
+
+/// What a holder tells the authority of one limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Report {
+    pub holder: Holder,
+    pub limit: Limit,
+    /// Of the configuration that `limit.rate` is from; an older one doesn't change a newer one's rate.
+    pub version: u64,
+    /// Tokens that were spent, none of them later than `spent_us`.
+    pub spent: u32,
+    pub spent_us: u64,
+    /// Tokens that come back unused.
+    pub returned: u32,
+    pub ask: Option<Ask>,
+}
+
+/// A wish for tokens, which is always answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ask {
+    /// For requests that wait.
+    pub needed: u32,
+    /// Beyond those, by what was needed lately.
+    pub liked: u32,
+}
+
+/// What becomes of an [`Ask`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    pub holder: Holder,
+    pub id: LimitId,
+    /// As the authority has it.
+    pub version: u64,
+    pub granted: u32,
+    /// There is no more until then, so that asking is in vain; 0 where there may be.
+    pub empty_until_us: u64,
+}

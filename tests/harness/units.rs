@@ -6,11 +6,11 @@ use std::path::Path;
 
 use ring::digest::{SHA256, digest};
 use turnpike_snapshot::{
-    AccessLog, AccountUnit, ApiKey, ApiKeysUnit, Balancing, CacheKeyPart, Canary, CircuitBreaker, Domain, DomainTls,
-    Endpoint, Freshness, Invalidation, RouteCache, StageCache, HeaderCondition, HeaderMatch, HealthCheck, HttpProxy, HttpVersion, Integration,
-    IntegrationKind, Mapping, OutlierEjection, PlanStage, Probe, Protocol, RetryPolicy, Route, RouteSettings,
-    RoutingRule, Scheme, StageUnit, Target, TargetGroupUnit, TargetPart, TlsVersion, Unit, UpstreamTls,
-    UsagePlanUnit,
+    AccessLog, AccountUnit, ApiKey, ApiKeysUnit, Balancing, CacheKeyPart, Canary, CircuitBreaker, Domain,
+    DomainTls, Endpoint, Freshness, HeaderCondition, HeaderMatch, HealthCheck, HttpProxy, HttpVersion,
+    Integration, IntegrationKind, Invalidation, Mapping, OutlierEjection, PlanStage, Probe, Protocol,
+    RetryPolicy, Route, RouteCache, RouteSettings, RoutingRule, Scheme, StageCache, StageUnit, Target,
+    TargetGroupUnit, TargetPart, TlsVersion, Unit, UpstreamTls, UsagePlanUnit,
 };
 
 /// The region of every test's account.
@@ -335,8 +335,7 @@ impl StageBuilder {
     pub fn cached_for(mut self, ttl_s: u32, key: &[CacheKeyPart], invalidation: Invalidation) -> Self {
         let route = self.unit.routes.last_mut().expect("a route was added");
         let key = std::iter::once(CacheKeyPart::Path).chain(key.iter().cloned()).collect();
-        route.settings.cache =
-            Some(RouteCache { ttl_s, namespace: "cache".to_owned(), key, invalidation });
+        route.settings.cache = Some(RouteCache { ttl_s, namespace: "cache".to_owned(), key, invalidation });
         self
     }
 

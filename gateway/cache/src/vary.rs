@@ -62,6 +62,14 @@ impl Vary {
         (!all.is_empty()).then(|| Self { names: all.into() })
     }
 
+    /// By all fields of both.
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        let mut names = [&*self.names, &*other.names].concat();
+        names.sort_unstable();
+        names.dedup();
+        Self { names: names.into() }
+    }
+
     /// In lower case.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
         self.names.iter().map(|name| &**name)

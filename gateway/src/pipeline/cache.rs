@@ -14,7 +14,7 @@ mod tee;
 use std::rc::Rc;
 
 use turnpike_cache::{
-    Demand, Found, Invalidation, Outcome, RequestFacts, Response, Reuse, Turn, encode_conditions,
+    Demand, Filling, Found, Invalidation, Outcome, RequestFacts, Response, Reuse, Turn, encode_conditions,
     invalidation, reuse, split_lines,
 };
 use turnpike_http::{Framing, Method};
@@ -79,12 +79,11 @@ pub(super) async fn serve<'a>(
     let mut asked = ask(exchange, address, selected, rules, record)?;
     let step = look_up(exchange, address, &mut asked)?;
     if let Step::Answer(hit) = &step {
-        record.cached = Some(true);
         if hit.refreshes && exchange.head.method == Method::Get {
             refresh::spawn(exchange);
         }
         give_back(exchange, asked);
-        return Ok(hit.answer(exchange, address.stage.protocol, record).await.unwrap_or(Answered::closing()));
+        return hit.answer_kept(exchange, address, record).await;
     }
     let fetched = Box::pin(fetch(exchange, address, selected, &mut asked, step, record)).await;
     give_back(exchange, asked);
@@ -193,41 +192,19 @@ async fn fetch<'a>(
     record: &mut Record<'a>,
 ) -> Result<Answered, Failure> {
     let shard = exchange.shard;
-    let (mut stale, fills) = match step {
-        Step::Fetch { stale } => (stale, true),
-        Step::Pass { stale } => (stale, false),
-        Step::Answer(_) => (None, false),
-    };
     if asked.refresh {
         let outdated = Outdated { stage: asked.stage, key: asked.primary().into() };
         shard.cache.forget_everywhere(&outdated, shard.index, &shard.mailboxes);
     }
-    let mut filling = None;
-    if fills {
-        let waits = asked.coalesced && !asked.refresh;
-        let waiting_max = if waits { shard.settings.cache_waiting_requests_max } else { 0 };
-        let deadline_ms = shard.wheel.now_ms() + shard.settings.cache_wait_timeout_ms;
-        match shard.cache.fills.join(asked.stage, &asked.key, waiting_max, deadline_ms) {
-            Turn::Fill(own) => filling = Some(own),
-            Turn::Wait(waiting) => {
-                shard.stats.borrow_mut().counters.cache_waits_total += 1;
-                let outcome = waiting.await;
-                if exchange.is_abandoned() {
-                    return Err(Failure::ClientGone);
-                }
-                if outcome == Outcome::Stored {
-                    if let Step::Answer(hit) = look_up(exchange, address, asked)? {
-                        record.cached = Some(true);
-                        return Ok(hit
-                            .answer(exchange, address.stage.protocol, record)
-                            .await
-                            .unwrap_or(Answered::closing()));
-                    }
-                }
-            }
-            Turn::Alone => {}
-        }
-    }
+    let (mut stale, filling) = match step {
+        Step::Answer(hit) => return hit.answer_kept(exchange, address, record).await,
+        Step::Pass { stale } => (stale, None),
+        Step::Fetch { stale } => match take_turn(exchange, address, asked).await? {
+            Turned::Answer(hit) => return hit.answer_kept(exchange, address, record).await,
+            Turned::Fill(filling) => (stale, Some(filling)),
+            Turned::Alone => (stale, None),
+        },
+    };
     record.cached = Some(false);
     let fills = filling.is_some();
     let mut tee = Tee::new(exchange, asked, filling, stale.clone());
@@ -248,10 +225,44 @@ async fn fetch<'a>(
         let Some(stale) = stale.filter(|stale| stale.freshness.covers_failure(now_ms, None)) else {
             return result;
         };
-        let hit = Hit::new(exchange, asked, stale, false);
-        let answered = hit.answer(exchange, address.stage.protocol, record).await;
-        return Ok(answered.unwrap_or(Answered::closing()));
+        return Hit::new(exchange, asked, stale, false).answer_kept(exchange, address, record).await;
     }
+}
+
+/// What a request does about an answer that others may be fetching.
+#[derive(Debug)]
+enum Turned<'f> {
+    Fill(Filling<'f>),
+    Answer(Hit),
+    Alone,
+}
+
+/// Waits for the request that is fetching the same, if there is one.
+async fn take_turn<'x>(
+    exchange: &'x Exchange<'_>,
+    address: &Address<'_, '_>,
+    asked: &mut Asked<'_>,
+) -> Result<Turned<'x>, Failure> {
+    let shard = exchange.shard;
+    let waits = asked.coalesced && !asked.refresh;
+    let waiting_max = if waits { shard.settings.cache_waiting_requests_max } else { 0 };
+    let deadline_ms = shard.wheel.now_ms() + shard.settings.cache_wait_timeout_ms;
+    let waiting = match shard.cache.fills.join(asked.stage, &asked.key, waiting_max, deadline_ms) {
+        Turn::Fill(filling) => return Ok(Turned::Fill(filling)),
+        Turn::Alone => return Ok(Turned::Alone),
+        Turn::Wait(waiting) => waiting,
+    };
+    shard.stats.borrow_mut().counters.cache_waits_total += 1;
+    let outcome = waiting.await;
+    if exchange.is_abandoned() {
+        return Err(Failure::ClientGone);
+    }
+    if outcome == Outcome::Stored
+        && let Step::Answer(hit) = look_up(exchange, address, asked)?
+    {
+        return Ok(Turned::Answer(hit));
+    }
+    Ok(Turned::Alone)
 }
 
 /// Asks whether a stale answer is still right, or for the whole of a new one.

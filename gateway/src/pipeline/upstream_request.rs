@@ -34,10 +34,11 @@ pub(super) fn encode(
     let protocol = address.stage.protocol;
     lines::copy(exchange.bytes, &exchange.head.headers, exchange.head.head_bytes, out, |header| {
         let name = header.name;
+        let asked_instead = question.is_some() && is_question(header.name_span.of(exchange.bytes));
         let passes = !header.hop_by_hop
             && !is_own(name)
             && exchange.passes_forwarding(protocol, name)
-            && !(question.is_some() && is_question(header.name_span.of(exchange.bytes)));
+            && !asked_instead;
         if passes { Pass::Keep } else { Pass::Drop }
     });
     for condition in question.iter().flat_map(|question| &question.conditions) {

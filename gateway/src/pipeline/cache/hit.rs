@@ -8,8 +8,9 @@ use turnpike_http::{Method, encode};
 use turnpike_rt::Clock;
 use turnpike_snapshot::Protocol;
 
-use super::super::{Answered, Exchange, Record, Wire, refusal};
+use super::super::{Answered, Exchange, Failure, Record, Wire, refusal};
 use super::Asked;
+use crate::table::Address;
 
 /// Bodies up to this size go into the head's buffer where they have to be encrypted, which copies them anyway: one
 /// record instead of two.
@@ -46,7 +47,11 @@ impl Hit {
             let now_s = Clock::unix_ms() / 1000;
             match is_not_modified(&asked.facts, &response, now_s) {
                 true => Gets::NotModified,
-                false => Gets::Of(select(&asked.facts, &response, now_s)),
+                // RFC 9110 14.2: of no other method.
+                false if exchange.head.method == Method::Get => {
+                    Gets::Of(select(&asked.facts, &response, now_s))
+                }
+                false => Gets::Of(Selection::Whole),
             }
         } else {
             Gets::Of(Selection::Whole)
@@ -57,6 +62,17 @@ impl Hit {
 
     pub(super) fn into_response(self) -> Rc<Response> {
         self.response
+    }
+
+    /// As [`answer`](Self::answer), and counts it.
+    pub(super) async fn answer_kept(
+        &self,
+        exchange: &Exchange<'_>,
+        address: &Address<'_, '_>,
+        record: &mut Record<'_>,
+    ) -> Result<Answered, Failure> {
+        record.cached = Some(true);
+        self.answer(exchange, address.stage.protocol, record).await.map_err(|()| Failure::ClientGone)
     }
 
     /// # Errors

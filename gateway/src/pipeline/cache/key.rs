@@ -53,11 +53,14 @@ pub(super) fn write(
     }
 }
 
+/// Is told each value of a field.
+type Told<'t> = &'t mut dyn FnMut(&[u8]);
+
 /// What a request has of the fields that an answer varies by; a field without a name is the caller.
 pub(super) fn fields<'e>(
     exchange: &'e Exchange<'_>,
     authorization: Option<&'e [u8]>,
-) -> impl Fn(&[u8], &mut dyn FnMut(&[u8])) + 'e {
+) -> impl Fn(&[u8], Told<'_>) + 'e {
     move |name, found| {
         if name.is_empty() {
             authorization.into_iter().for_each(found);

@@ -265,9 +265,9 @@ impl<'x, 'a> Tee<'x, 'a> {
     }
 
     fn judge(&self, asked: &Asked<'_>, facts: &ResponseFacts<'_>, arrival: &Arrival) -> Option<Verdict> {
-        let authorized = asked.facts.authorization.is_some();
-        let by_caller = authorized && !is_for_all(asked, facts);
-        let mut verdict = judge(&asked.rules.mode, &asked.facts, facts, by_caller, arrival).ok()?;
+        let by_caller = !is_for_all(asked, facts);
+        let names_caller = by_caller && asked.facts.authorization.is_some();
+        let mut verdict = judge(&asked.rules.mode, &asked.facts, facts, names_caller, arrival).ok()?;
         if let Mode::Origin(_) = asked.rules.mode {
             let names = asked.rules.headers.iter().map(|name| &**name);
             verdict.vary = Vary::with(verdict.vary, by_caller, names);

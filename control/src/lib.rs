@@ -11,6 +11,8 @@ pub mod api;
 pub mod change;
 pub mod cli;
 pub mod compile;
+mod files;
+mod hex;
 pub mod model;
 pub mod openapi;
 pub mod pki;

@@ -2,13 +2,12 @@
 //! are made in the same form.
 
 use std::ffi::OsString;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
+use crate::files::write_private;
 use crate::sigv4::AccessKey;
 
 /// The key's file in the data directory; only its owner may read it.
@@ -117,7 +116,7 @@ pub fn new_user_id() -> Result<String, RootKeyError> {
 fn make(data_dir: &Path) -> Result<AccessKey, RootKeyError> {
     let key = new_access_key()?;
     let path = data_dir.join(FILE);
-    write_whole(&path, &key).map_err(|source| RootKeyError::Write { path, source })?;
+    write(&path, &key).map_err(|source| RootKeyError::Write { path, source })?;
     Ok(key)
 }
 
@@ -127,19 +126,9 @@ fn random_text(alphabet: &[u8], len: usize) -> Result<String, RootKeyError> {
     Ok(bytes.iter().map(|byte| char::from(alphabet[usize::from(*byte) % alphabet.len()])).collect())
 }
 
-/// Beside the file first, then renamed: a kill leaves no key or a whole one, and a key that was printed
-/// survives a power cut.
-fn write_whole(path: &Path, key: &AccessKey) -> std::io::Result<()> {
+fn write(path: &Path, key: &AccessKey) -> std::io::Result<()> {
     let stored = Stored { access_key_id: key.id.clone(), secret_access_key: key.secret.clone() };
-    let beside = path.with_extension("new");
-    let mut file =
-        std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
-    serde_json::to_writer_pretty(&mut file, &stored)?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)?;
-    let dir = path.parent().unwrap_or_else(|| Path::new("."));
-    std::fs::File::open(dir)?.sync_all()
+    write_private(path, &format!("{}\n", serde_json::to_string_pretty(&stored)?))
 }
 
 #[cfg(test)]

@@ -5,8 +5,7 @@
 //! key, random nonces don't meet (NIST SP 800-38D 8.3).
 
 use std::ffi::OsString;
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -15,6 +14,9 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
+
+use crate::files::write_private;
+use crate::hex;
 
 /// The key's file in the data directory: 64 hexadecimal digits, which only its owner may read.
 pub const FILE: &str = "secrets.key";
@@ -151,7 +153,8 @@ impl SecretsKey {
     /// Writes it beside the data directory's key.
     pub(crate) fn keep_next(&self, data_dir: &Path) -> Result<(), SecretsError> {
         let path = data_dir.join(FILE_NEXT);
-        write_whole(&path, &self.0).map_err(|source| SecretsError::Write { path, source })
+        write_private(&path, &format!("{}\n", self.digits()))
+            .map_err(|source| SecretsError::Write { path, source })
     }
 
     /// What was written beside the key takes its place.
@@ -168,7 +171,8 @@ impl SecretsKey {
     /// When the file can't be written.
     pub(crate) fn keep(&self, data_dir: &Path) -> Result<(), SecretsError> {
         let path = data_dir.join(FILE);
-        write_whole(&path, &self.0).map_err(|source| SecretsError::Write { path, source })
+        write_private(&path, &format!("{}\n", self.digits()))
+            .map_err(|source| SecretsError::Write { path, source })
     }
 
     pub(crate) fn digits(&self) -> String {
@@ -279,23 +283,7 @@ impl Secrets {
 }
 
 fn parse_key(text: &str) -> Option<[u8; KEY_BYTES]> {
-    let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, d| byte << 4 | d)).collect();
-    (digits.len() == 2 * KEY_BYTES).then(|| bytes.try_into().ok()).flatten()
-}
-
-/// Beside the file first, then renamed: a kill leaves no key or a whole one, and what it encrypts survives a
-/// power cut.
-fn write_whole(path: &Path, key: &[u8]) -> std::io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file =
-        std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
-    let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-    writeln!(file, "{digits}")?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)?;
-    let dir = path.parent().unwrap_or_else(|| Path::new("."));
-    std::fs::File::open(dir)?.sync_all()
+    hex::decode(text)?.try_into().ok()
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ use tokio::time::{Instant, timeout_at};
 use turnpike_rt::Driver;
 
 use crate::access_log_format::AccessLogFormat;
+use crate::limits::LimiterLine;
 use crate::mailbox::{Loads, Mailbox, ToShard};
 use crate::notify;
 use crate::settings::Settings;
@@ -83,6 +84,7 @@ pub(crate) struct Services {
 pub(crate) struct Gateway {
     pub(crate) driver: Driver,
     pub(crate) mailboxes: Vec<Mailbox>,
+    pub(crate) limiter: LimiterLine,
     pub(crate) loads: Loads,
     pub(crate) events: mpsc::UnboundedReceiver<ShardEvent>,
     pub(crate) sockets: Sockets,
@@ -163,7 +165,7 @@ impl Https {
 /// Runs until every shard has ended; an error names the one that ended for a reason of its own.
 pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), String> {
     let Services { mut settings, tables, log, https, tickets, resolver, targets, vault } = services;
-    let Gateway { driver, mailboxes, loads, mut events, sockets, legacy, ready_line } = gateway;
+    let Gateway { driver, mailboxes, limiter, loads, mut events, sockets, legacy, ready_line } = gateway;
     let totals = Arc::new(Mutex::new(Totals::new(mailboxes.len())));
     let log_queue = log.queue();
     let log = Arc::new(Mutex::new(log));
@@ -215,6 +217,7 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
                 target_groups: targets.figures(),
                 target_metrics_max,
                 access_log: log_queue.figures(),
+                limiter: limiter.figures(),
             }
         }),
         readiness: readiness_seen,

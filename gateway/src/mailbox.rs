@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
+use turnpike_limits::Answer;
 use turnpike_rt::Bell;
 
 use crate::entrance::Accepted;
@@ -14,6 +15,8 @@ use crate::settings::Settings;
 
 /// Messages that a shard may be behind by; a sender that finds the queue full keeps what it has.
 const SHARD_QUEUE_MESSAGES_MAX: usize = 1024;
+/// The same for answers of the limiter.
+const ANSWERS_MAX: usize = 4096;
 
 /// What a shard is told.
 #[derive(Debug)]
@@ -44,12 +47,14 @@ pub(crate) enum ToShard {
 #[derive(Debug, Clone)]
 pub(crate) struct Mailbox {
     queue: Arc<ArrayQueue<ToShard>>,
+    answers: Arc<ArrayQueue<Answer>>,
     bell: Bell,
 }
 
 impl Mailbox {
     pub(crate) fn new(bell: Bell) -> Self {
-        Self { queue: Arc::new(ArrayQueue::new(SHARD_QUEUE_MESSAGES_MAX)), bell }
+        let queue = Arc::new(ArrayQueue::new(SHARD_QUEUE_MESSAGES_MAX));
+        Self { queue, answers: Arc::new(ArrayQueue::new(ANSWERS_MAX)), bell }
     }
 
     /// Gives the message back if the shard is too far behind.
@@ -57,6 +62,20 @@ impl Mailbox {
         self.queue.push(message)?;
         self.bell.ring();
         Ok(())
+    }
+
+    /// An answer of the limiter, which the shard hears of when the bell is rung; given back as a message is.
+    pub(crate) fn answer(&self, answer: Answer) -> Result<(), Answer> {
+        self.answers.push(answer)
+    }
+
+    pub(crate) fn ring(&self) {
+        self.bell.ring();
+    }
+
+    /// For the shard itself.
+    pub(crate) fn receive_answer(&self) -> Option<Answer> {
+        self.answers.pop()
     }
 
     /// For the shard itself.

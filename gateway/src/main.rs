@@ -17,6 +17,7 @@ mod entrance;
 mod housekeeper;
 mod http2;
 mod ids;
+mod limits;
 mod listener;
 mod log_lines;
 mod mailbox;
@@ -39,11 +40,12 @@ use std::thread;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::mpsc;
-use turnpike_rt::{Bell, Driver, DriverChoice};
+use turnpike_rt::{Bell, Clock, Driver, DriverChoice};
 
 use agreement::Agreement;
 use crowd::Crowd;
 use housekeeper::{Gateway, Services, ShardEvent};
+use limits::LimiterLine;
 use mailbox::{Loads, Mailbox};
 use settings::{Settings, Task};
 use shard::ShardParts;
@@ -98,7 +100,7 @@ fn start(settings: &'static Settings, predecessor: Option<&Predecessor>) -> Resu
     let services = Services::start(settings, &sockets.lock)?;
     let (sender, events) = mpsc::unbounded_channel();
     let loads = Loads::new(settings.cores.len());
-    let (mailboxes, driver) = start_shards(&services, sockets.shares(settings)?, &loads, &sender)?;
+    let (mailboxes, limiter, driver) = start_shards(&services, sockets.shares(settings)?, &loads, &sender)?;
     drop(sender);
     let mut ready_line = format!(
         "turnpike-gateway ready listen={} admin={} shards={} driver={} pid={}",
@@ -111,7 +113,7 @@ fn start(settings: &'static Settings, predecessor: Option<&Predecessor>) -> Resu
     if let Some(addresses) = sockets.tls_addresses() {
         ready_line.push_str(&format!(" tls={addresses}"));
     }
-    let gateway = Gateway { driver, mailboxes, loads, events, sockets, legacy, ready_line };
+    let gateway = Gateway { driver, mailboxes, limiter, loads, events, sockets, legacy, ready_line };
     runtime.block_on(housekeeper::run(services, gateway))
 }
 
@@ -121,7 +123,7 @@ fn start_shards(
     listeners: Vec<Share>,
     loads: &Loads,
     events: &mpsc::UnboundedSender<ShardEvent>,
-) -> Result<(Vec<Mailbox>, Driver), String> {
+) -> Result<(Vec<Mailbox>, LimiterLine, Driver), String> {
     let settings = services.settings;
     let mut mailboxes = Vec::new();
     let mut bells = Vec::new();
@@ -130,6 +132,9 @@ fn start_shards(
         mailboxes.push(Mailbox::new(bell));
         bells.push(listener);
     }
+    let clock = Clock::start();
+    let limiter = limits::start(settings, mailboxes.clone(), clock);
+    let limiter = limiter.map_err(|error| format!("can't start the limiter: {error}"))?;
     let crowd = Crowd::new(settings.connections_per_address_max);
     let log = services.main_log()?;
     let (arbiter, agreements) = agreement::parts(driver_choice(settings), settings.cores.len());
@@ -147,6 +152,8 @@ fn start_shards(
             crowd: crowd.clone(),
             mailboxes: mailboxes.clone(),
             bell,
+            clock,
+            limiter: limiter.clone(),
             log_queue: services.log.queue(),
             target_events: services.target_events(),
             log: log.clone(),
@@ -158,7 +165,7 @@ fn start_shards(
     if let Some(refusal) = refusal {
         report!("turnpike-gateway: running on epoll, which is slower: {refusal}");
     }
-    Ok((mailboxes, driver))
+    Ok((mailboxes, limiter, driver))
 }
 
 fn driver_choice(settings: &Settings) -> DriverChoice {

@@ -18,6 +18,7 @@ mod record;
 mod refusal;
 mod respond;
 mod route;
+mod throttle;
 mod unparsed;
 mod upload;
 mod upstream_request;
@@ -107,6 +108,7 @@ async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) -> Result<A
     let address = route::address(exchange, path, record)?;
     let selected = route::look_up(exchange, &address, record)?;
     identify::check(exchange, &address, &selected, record)?;
+    throttle::check(exchange, &address, &selected).await?;
     if let Some(rules) = &selected.matched.route.cache {
         return cache::serve(exchange, &address, &selected, rules, record).await;
     }

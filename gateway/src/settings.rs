@@ -148,6 +148,13 @@ pub(crate) struct Settings {
     /// Per shard.
     pub(crate) cache_waiting_requests_max: usize,
     pub(crate) cache_pass_ms: u64,
+    /// Throttles that are in use at once, of all shards together.
+    pub(crate) limits_max: usize,
+    /// Per shard.
+    pub(crate) limit_leases_max: usize,
+    /// Requests, per shard.
+    pub(crate) limit_waiting_max: usize,
+    pub(crate) limit_wait_ms: u64,
 
     /// Per target group, after resolving.
     pub(crate) target_group_addresses_max: usize,
@@ -474,6 +481,10 @@ impl Settings {
                 1_000_000,
             )? as usize,
             cache_pass_ms: millis("cache_pass_ms", low.cache_pass_ms, 1_000)?,
+            limits_max: count("limits_max", low.limits_max, 1_000_000, 100_000_000)?,
+            limit_leases_max: count("limit_leases_max", low.limit_leases_max, 65_536, 4_194_304)?,
+            limit_waiting_max: count("limit_waiting_max", low.limit_waiting_max, 4_096, 1_048_576)?,
+            limit_wait_ms: in_range("limit_wait_ms", low.limit_wait_ms, 50, 1, 10_000)?,
 
             target_group_addresses_max: count(
                 "target_group_addresses_max",

@@ -28,6 +28,7 @@ use crate::housekeeper::resolver::Addresses;
 use crate::housekeeper::targets::TargetEvent;
 use crate::http2::Workers;
 use crate::ids::Ids;
+use crate::limits::{LimiterLine, Limits};
 use crate::listener;
 use crate::log_lines::LogLines;
 use crate::mailbox::{Loads, Mailbox, ToShard};
@@ -58,6 +59,9 @@ pub(crate) struct ShardParts {
     /// Of all shards, this one's among them.
     pub(crate) mailboxes: Vec<Mailbox>,
     pub(crate) bell: BellListener,
+    /// The limiter's, too.
+    pub(crate) clock: Clock,
+    pub(crate) limiter: LimiterLine,
     pub(crate) log_queue: AccessLogQueue,
     pub(crate) target_events: mpsc::Sender<TargetEvent>,
     /// For requests of stages without a log of their own, and of none.
@@ -79,6 +83,7 @@ pub(crate) struct Shard {
     pub(crate) http2_workers: Workers,
     pub(crate) pools: Pools,
     pub(crate) cache: ResponseCache,
+    pub(crate) limits: Limits,
     pub(crate) stats: RefCell<ShardStats>,
     pub(crate) addresses: Arc<ArcSwap<Addresses>>,
     pub(crate) loads: Loads,
@@ -143,8 +148,8 @@ pub(crate) fn run(parts: ShardParts, agreement: Agreement, started: impl FnOnce(
             parts.index, parts.core
         )));
     }
-    // However this ends, it gives no connection to another shard from then on.
-    let _ended = Ended { loads: parts.loads.clone(), index: parts.index };
+    // However this ends, it gives no connection to another shard from then on, and spends no token.
+    let _ended = Ended { loads: parts.loads.clone(), limiter: parts.limiter.clone(), index: parts.index };
     match agreement.reach()? {
         Some(reactor) => reactor.run(serve(parts, started)),
         None => Ok(()),
@@ -153,12 +158,14 @@ pub(crate) fn run(parts: ShardParts, agreement: Agreement, started: impl FnOnce(
 
 struct Ended {
     loads: Loads,
+    limiter: LimiterLine,
     index: usize,
 }
 
 impl Drop for Ended {
     fn drop(&mut self) {
         self.loads.set_accepting(self.index, false);
+        self.limiter.end(self.index);
     }
 }
 
@@ -167,7 +174,7 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
     for (listener, entrance) in parts.listeners {
         listeners.push((Rc::new(Listener::from_std(listener)?), entrance));
     }
-    let clock = Clock::start();
+    let clock = parts.clock;
     let shard = Rc::new(Shard {
         index: parts.index,
         wheel: Wheel::new(clock.now_us() / 1000),
@@ -179,6 +186,7 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         http2_workers: Workers::default(),
         pools: Pools::default(),
         cache: ResponseCache::new(parts.settings.cache_bytes_max),
+        limits: Limits::new(parts.index, parts.settings, parts.limiter),
         stats: RefCell::default(),
         addresses: parts.addresses,
         loads: parts.loads,
@@ -214,6 +222,7 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
     started();
     shard.tick_until_done().await;
     shard.pools.clear(&shard);
+    shard.limits.close();
     shard.log_lines.flush(&shard);
     Ok(())
 }
@@ -304,6 +313,8 @@ impl Shard {
                 ToShard::Stop => self.stopping.set(true),
             }
         }
+        let mailbox = &self.mailboxes[self.index];
+        self.limits.hear(std::iter::from_fn(|| mailbox.receive_answer()), self.clock.now_us());
         !self.stopping.get()
     }
 
@@ -316,6 +327,7 @@ impl Shard {
         drop(store);
         stats.counters.cache_evictions_total += self.cache.store.borrow_mut().take_evicted();
         stats.gauges.snapshot_version = self.table().version;
+        stats.count_limits(self.limits.take_counts(), self.limits.waiting(), self.limits.leases());
         let mut report = stats.report();
         report.groups = self.pools.groups.report();
         reply.send(report);
@@ -365,6 +377,7 @@ impl Shard {
             self.wheel.advance(now_ms);
             self.pools.expire(now_ms);
             self.cache.tick(self.wheel.now_ms(), &self.mailboxes);
+            self.limits.tick(self.clock.now_us());
             self.log_lines.flush(self);
             if now_ms - swept_ms >= SWEEP_EVERY_MS {
                 swept_ms = now_ms;

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use hdrhistogram::Histogram;
+use turnpike_limits::LeaseCounts;
 
 use crate::http2::Http2Events;
 use crate::tls::TlsFailures;
@@ -126,6 +127,14 @@ pub(crate) enum RefusalKind {
     NotCached,
     /// A route that asks for an API key was shown none, or none that may use the stage.
     ApiKey,
+    /// The account's throttle has no token left.
+    ThrottledAccount,
+    /// The route's throttle has no token left.
+    ThrottledRoute,
+    /// Whether a throttle had a token wasn't known within `limit_wait_ms`.
+    ThrottleTimeout,
+    /// `limits_max`, `limit_leases_max` or `limit_waiting_max` is reached, or the limiter is too far behind.
+    ThrottleCrowded,
     /// `exchanges_in_flight_max` is reached.
     ExchangesInFlight,
     /// `connections_max` is reached.
@@ -163,7 +172,7 @@ pub(crate) enum RefusalKind {
 
 impl RefusalKind {
     /// In order of the discriminants.
-    pub(crate) const ALL: [Self; 33] = [
+    pub(crate) const ALL: [Self; 37] = [
         Self::Malformed,
         Self::StartLineTooLong,
         Self::HeaderTooLarge,
@@ -179,6 +188,10 @@ impl RefusalKind {
         Self::CacheInvalidation,
         Self::NotCached,
         Self::ApiKey,
+        Self::ThrottledAccount,
+        Self::ThrottledRoute,
+        Self::ThrottleTimeout,
+        Self::ThrottleCrowded,
         Self::ExchangesInFlight,
         Self::Connections,
         Self::ConnectionsPerAddress,
@@ -217,6 +230,10 @@ impl RefusalKind {
             Self::CacheInvalidation => "cache_invalidation",
             Self::NotCached => "not_cached",
             Self::ApiKey => "api_key",
+            Self::ThrottledAccount => "throttled_account",
+            Self::ThrottledRoute => "throttled_route",
+            Self::ThrottleTimeout => "throttle_timeout",
+            Self::ThrottleCrowded => "throttle_crowded",
             Self::ExchangesInFlight => "exchanges_in_flight",
             Self::Connections => "connections",
             Self::ConnectionsPerAddress => "connections_per_address",
@@ -302,6 +319,12 @@ pub(crate) struct Counters {
     pub(crate) cache_evictions_total: u64,
     /// Requests that waited for another's response.
     pub(crate) cache_waits_total: u64,
+    /// Times that the limiter was asked for tokens.
+    pub(crate) limit_asks_total: u64,
+    /// Of those, the ones that it gave some for.
+    pub(crate) limit_grants_total: u64,
+    /// Requests that waited for its answer.
+    pub(crate) limit_waits_total: u64,
     /// From clients, heads included.
     pub(crate) bytes_in_total: u64,
     /// To clients, heads included.
@@ -333,6 +356,9 @@ impl Counters {
         self.upstream_retries_total += other.upstream_retries_total;
         self.cache_evictions_total += other.cache_evictions_total;
         self.cache_waits_total += other.cache_waits_total;
+        self.limit_asks_total += other.limit_asks_total;
+        self.limit_grants_total += other.limit_grants_total;
+        self.limit_waits_total += other.limit_waits_total;
         self.bytes_in_total += other.bytes_in_total;
         self.bytes_out_total += other.bytes_out_total;
         self.access_log_lines_total += other.access_log_lines_total;
@@ -353,6 +379,10 @@ pub(crate) struct Gauges {
     pub(crate) upstream_connections_idle: u64,
     /// Requests that wait for a connection.
     pub(crate) upstream_requests_pending: u64,
+    /// Requests that wait for the limiter's answer.
+    pub(crate) limit_requests_waiting: u64,
+    /// Throttles that the shard holds tokens of, or did lately.
+    pub(crate) limit_leases: u64,
     /// I/O buffers that connections hold; 0 when all rest.
     pub(crate) buffers_in_use: u64,
     /// Memory that cached responses take.
@@ -497,6 +527,15 @@ impl ShardStats {
     /// One answered request that no stage could be found for.
     pub(crate) fn record_without_stage(&mut self) {
         self.counters.requests_total += 1;
+    }
+
+    /// What throttles did since the last report, and how they stand.
+    pub(crate) fn count_limits(&mut self, counts: LeaseCounts, waiting: usize, leases: usize) {
+        self.counters.limit_asks_total += counts.asks;
+        self.counters.limit_grants_total += counts.grants;
+        self.counters.limit_waits_total += counts.waited;
+        self.gauges.limit_requests_waiting = waiting as u64;
+        self.gauges.limit_leases = leases as u64;
     }
 
     /// Moves out what was gathered.

@@ -14,6 +14,7 @@ mod release;
 mod routes;
 mod rules;
 mod target_group;
+mod throttles;
 mod upstreams;
 
 use std::net::IpAddr;
@@ -32,6 +33,7 @@ pub(crate) use release::{Backend, Canary, Release};
 pub(crate) use routes::{Matched, Routes};
 pub(crate) use rules::HeaderLines;
 pub(crate) use target_group::{GroupRules, HashBy, Member, MemberAddress, Members, TargetGroup};
+use turnpike_limits::Limit;
 use turnpike_snapshot::{HttpVersion, Protocol, Unit};
 pub(crate) use upstreams::UpstreamNames;
 
@@ -66,6 +68,8 @@ pub(crate) struct Table {
     pub(crate) callers: Callers,
     /// The stages that have a cache.
     pub(crate) caches: Box<[Arc<Stage>]>,
+    /// Of all requests.
+    pub(crate) throttle: Option<Limit>,
     /// With their units.
     groups: Box<[(Arc<TargetGroup>, Arc<Unit>)]>,
 }
@@ -113,6 +117,7 @@ pub(crate) struct Route {
     pub(crate) api_key_required: bool,
     /// Boxed: most routes have none.
     pub(crate) cache: Option<Box<RouteCache>>,
+    pub(crate) throttle: Option<Limit>,
 }
 
 /// An HTTP_PROXY integration.
@@ -189,6 +194,7 @@ impl Table {
             acme: Challenges::default(),
             callers: Callers::default(),
             caches: Box::default(),
+            throttle: None,
             groups: Box::default(),
         }
     }

@@ -140,6 +140,54 @@ def test_a_folder_is_applied_and_then_there_is_nothing_to_do(turnpike, control, 
         control("api", "delete", api_id)
 
 
+def test_what_is_applied_is_what_was_shown(turnpike, control, folder, v1, v2):
+    """A plan names nothing that only it has made up, and APIs that stay the same are meant by their kind."""
+    (folder / "rest.yaml").unlink()
+    edit(folder / "turnpike.toml", """[apis.rest]
+type = "rest"
+[apis.rest.stages.prod]""", "[apis.http.stages.extra]")
+    for old, new in [('"" = "rest:prod", ', ""), ('["rest:prod"]', "[]")]:
+        edit(folder / "turnpike.toml", old, new)
+    twin = v1.create_rest_api(name="Pets of http")["id"]
+    edit(folder / "turnpike.toml", 'mappings = { "v2" = "http:live" }', "mappings = { }")
+    control("apply", folder, "--yes")
+    [http] = [api["ApiId"] for api in v2.get_apis()["Items"] if api["Name"] == "Pets of http"]
+    edit(folder / "turnpike.toml", "mappings = { }", 'mappings = { "v2" = "http:live" }')
+    control("apply", folder, "--yes")
+    [mapping] = v2.get_api_mappings(DomainName="apply.example.com")["Items"]
+    assert mapping["ApiId"] == http, "not the REST API of the same name"
+    v1.delete_rest_api(restApiId=twin)
+
+    (folder / "rest.yaml").write_text(PETS % {"who": "rest", "to": "old"})
+    settings = folder / "turnpike.toml"
+    settings.write_text(settings.read_text() + """
+[apis.rest]
+type = "rest"
+[apis.rest.stages.prod]
+variables = { host = "h" }
+[plans.apply-bronze]
+stages = ["rest:prod"]
+""")
+    assert "  + stage Pets of rest:prod" in control("apply", folder, "--plan").splitlines()
+    planned = control.json("apply", folder, "--plan")
+    assert planned == control.json("apply", folder, "--plan"), "the same plan twice"
+    control("apply", folder, "--yes")
+
+    for api in control.json("api", "list"):
+        if api["name"].startswith("Pets of"):
+            for plan in v1.get_usage_plans()["items"]:
+                for stage in plan["apiStages"]:
+                    control("plan", "detach", plan["id"], f"{stage['apiId']}:{stage['stage']}")
+    control("key", "delete", "apply-mobile")
+    control("domain", "delete", "apply.example.com")
+    for plan in v1.get_usage_plans()["items"]:
+        if plan["name"].startswith("apply-"):
+            control("plan", "delete", plan["id"])
+    for api in control.json("api", "list"):
+        if api["name"].startswith("Pets of"):
+            control("api", "delete", api.get("id") or api["apiId"])
+
+
 def test_mistakes_are_named(control, folder):
     for name, old, new, expected in [
         ("turnpike.toml", "[apis.rest]", "[apis.nosuch]", "nosuch.yaml"),

@@ -9,6 +9,7 @@ import sys
 import pytest
 from botocore.exceptions import ClientError
 
+from test_refused import status_json
 from test_rest_api import error_of, proxy, rest_api
 from turnpike import DEADLINE_S
 
@@ -203,16 +204,18 @@ def test_plans_and_keys_lose_a_stage_that_goes(v1, stage):
     v1.delete_usage_plan(usagePlanId=plan_id)
 
 
-def test_plans_take_stages_of_websocket_apis_and_not_of_http_apis(v1, v2):
+def test_plans_take_stages_of_every_type_of_api(v1, v2):
     selection = {"RouteSelectionExpression": "$request.body.action"}
     sockets = v2.create_api(Name="sockets", ProtocolType="WEBSOCKET", **selection)["ApiId"]
     http = v2.create_api(Name="http", ProtocolType="HTTP")["ApiId"]
     for api_id in (sockets, http):
         v2.create_stage(ApiId=api_id, StageName="prod")
-    plan_id = v1.create_usage_plan(name="plan", apiStages=[{"apiId": sockets, "stage": "prod"}])["id"]
-    refused = error_of(v1.create_usage_plan, name="plan", apiStages=[{"apiId": http, "stage": "prod"}])
+    stages = [{"apiId": api_id, "stage": "prod"} for api_id in (sockets, http)]
+    plan_id = v1.create_usage_plan(name="plan", apiStages=stages)["id"]
+    refused = error_of(v1.create_usage_plan, name="plan", apiStages=[{"apiId": http, "stage": "none"}])
     assert refused == ("NotFoundException", 404)
-    v2.delete_stage(ApiId=sockets, StageName="prod")
+    for api_id in (sockets, http):
+        v2.delete_stage(ApiId=api_id, StageName="prod")
     assert v1.get_usage_plan(usagePlanId=plan_id)["apiStages"] == []
     for api_id in (sockets, http):
         v2.delete_api(ApiId=api_id)
@@ -306,3 +309,72 @@ def test_values_are_sealed_on_the_disk_and_in_no_log(own_turnpike, tmp_path):
             content = path.read_bytes()
             assert value[:25].encode() not in content, path
     assert value[:25] not in own_turnpike.control.logged()
+
+
+def keyed_rest_api(v1, origin, name):
+    """The id of an API whose root is open and whose `/keyed` asks for a key."""
+    api_id, root_id = rest_api(v1, name)
+    proxy(v1, api_id, root_id, f"{origin.url}/open")
+    resource = v1.create_resource(restApiId=api_id, parentId=root_id, pathPart="keyed")["id"]
+    proxy(v1, api_id, resource, f"{origin.url}/keyed")
+    required = [{"op": "replace", "path": "/apiKeyRequired", "value": "true"}]
+    v1.update_method(restApiId=api_id, resourceId=resource, httpMethod="GET", patchOperations=required)
+    v1.create_deployment(restApiId=api_id, stageName="prod")
+    return api_id
+
+
+def plan_with(v1, key_id, *stages):
+    plan = v1.create_usage_plan(name="p", apiStages=[{"apiId": api, "stage": stage} for api, stage in stages])["id"]
+    v1.create_usage_plan_key(usagePlanId=plan, keyId=key_id, keyType="API_KEY")
+    return plan
+
+
+def test_a_method_that_requires_a_key_is_open_to_its_holders(turnpike, v1, origin):
+    api_id = keyed_rest_api(v1, origin, "keyed-method")
+    made = key(v1)
+    plan = plan_with(v1, made["id"], (api_id, "prod"))
+
+    def ask(value):
+        return turnpike.ask(api_id, "/prod/keyed", headers={"x-api-key": value} if value else {})
+
+    turnpike.wait_for(api_id, "/prod/keyed", lambda reply: reply.status == 200, headers={"x-api-key": made["value"]})
+    assert ask(made["value"]).json["target"] == "/keyed"
+    for value in (None, "not-a-key-of-anybody-here", made["id"]):
+        refused = ask(value)
+        assert (refused.status, refused.json) == (403, {"message": "Forbidden"}), value
+        assert refused.headers["x-amzn-ErrorType"] == "ForbiddenException"
+    assert turnpike.ask(api_id, "/prod").status == 200
+    assert not any(reply["api_id"] == api_id for reply in status_json(turnpike)["refused_routes"])
+
+    disable = [{"op": "replace", "path": "/enabled", "value": "false"}]
+    v1.update_api_key(apiKey=made["id"], patchOperations=disable)
+    turnpike.wait_for(api_id, "/prod/keyed", lambda reply: reply.status == 403, headers={"x-api-key": made["value"]})
+    v1.update_api_key(apiKey=made["id"], patchOperations=[{**disable[0], "value": "true"}])
+    turnpike.wait_for(api_id, "/prod/keyed", lambda reply: reply.status == 200, headers={"x-api-key": made["value"]})
+    v1.delete_usage_plan_key(usagePlanId=plan, keyId=made["id"])
+    turnpike.wait_for(api_id, "/prod/keyed", lambda reply: reply.status == 403, headers={"x-api-key": made["value"]})
+
+
+def test_a_route_of_an_http_api_can_require_a_key(turnpike, v1, v2, origin):
+    api_id = v2.create_api(Name="keyed-route", ProtocolType="HTTP")["ApiId"]
+    integration = v2.create_integration(
+        ApiId=api_id, IntegrationType="HTTP_PROXY", IntegrationMethod="ANY", IntegrationUri=origin.url,
+        PayloadFormatVersion="1.0")["IntegrationId"]
+    v2.create_route(
+        ApiId=api_id, RouteKey="GET /keyed", Target=f"integrations/{integration}", ApiKeyRequired=True)
+    v2.create_stage(ApiId=api_id, StageName="$default", AutoDeploy=True)
+    made = key(v1)
+    plan_with(v1, made["id"], (api_id, "$default"))
+    turnpike.wait_for(api_id, "/keyed", lambda reply: reply.status == 200, headers={"x-api-key": made["value"]})
+    refused = turnpike.ask(api_id, "/keyed")
+    assert (refused.status, refused.json) == (403, {"message": "Forbidden"})
+
+
+def test_keys_of_authorizers_are_not_taken_yet_and_nothing_is_open(turnpike, v1, origin):
+    api_id = keyed_rest_api(v1, origin, "keyed-by-authorizer")
+    source = [{"op": "replace", "path": "/apiKeySource", "value": "AUTHORIZER"}]
+    v1.update_rest_api(restApiId=api_id, patchOperations=source)
+    v1.create_deployment(restApiId=api_id, stageName="prod")
+    made = key(v1)
+    plan_with(v1, made["id"], (api_id, "prod"))
+    turnpike.wait_for(api_id, "/prod/keyed", lambda reply: reply.status == 500, headers={"x-api-key": made["value"]})

@@ -34,7 +34,7 @@ def test_rest_methods_that_ask_for_a_protection(turnpike, v1, origin):
     key = {"restApiId": api_id, "resourceId": guarded}
     for method, wishes in [
         ("GET", {"authorizationType": "AWS_IAM"}),
-        ("PUT", {"authorizationType": "NONE", "apiKeyRequired": True}),
+        ("PUT", {"authorizationType": "AWS_IAM", "apiKeyRequired": True}),
     ]:
         v1.put_method(**key, httpMethod=method, **wishes)
         v1.put_integration(**key, httpMethod=method, type="HTTP_PROXY", integrationHttpMethod=method, uri=origin.url)
@@ -50,7 +50,7 @@ def test_rest_methods_that_ask_for_a_protection(turnpike, v1, origin):
     assert turnpike.ask(api_id, "/prod/guarded", "DELETE").status == 403
     reasons = refused_of(turnpike, api_id)
     assert sorted(reasons) == ["GET /guarded", "POST /guarded", "PUT /guarded"]
-    assert "AWS_IAM" in reasons["GET /guarded"] and "API key" in reasons["PUT /guarded"]
+    assert "AWS_IAM" in reasons["GET /guarded"] and "AWS_IAM" in reasons["PUT /guarded"]
     line = f"API {api_id}, stage prod, deployment {deployment}, GET /guarded: answers 500, since {reasons['GET /guarded']}"
     assert line in turnpike.status_lines()
     assert any(f"answers 500 to GET /guarded of stage prod of API {api_id}" in line for line in turnpike.gateway.log)

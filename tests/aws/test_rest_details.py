@@ -149,7 +149,6 @@ def test_what_cannot_be_served_yet_answers_500_and_never_openly(turnpike, v1, or
     proxy(v1, api_id, root_id, f"{origin.url}/open")
     for part, change in [
         ("iam", lambda key: v1.update_method(**key, patchOperations=patches(("replace", "/authorizationType", "AWS_IAM")))),
-        ("key", lambda key: v1.update_method(**key, patchOperations=patches(("replace", "/apiKeyRequired", "true")))),
         ("mock", lambda key: v1.put_integration(**key, type="MOCK")),
         ("header", lambda key: v1.update_integration(**key, patchOperations=patches(
             ("add", "/requestParameters/integration.request.header.x", "'static'")))),
@@ -159,7 +158,7 @@ def test_what_cannot_be_served_yet_answers_500_and_never_openly(turnpike, v1, or
         change({"restApiId": api_id, "resourceId": resource, "httpMethod": "GET"})
     v1.create_deployment(restApiId=api_id, stageName="s")
     turnpike.wait_for(api_id, "/s", lambda reply: reply.status == 200)
-    for part in ("iam", "key", "mock", "header"):
+    for part in ("iam", "mock", "header"):
         reply = turnpike.ask(api_id, f"/s/{part}")
         assert reply.status == 500 and "target" not in reply.json, part
 

@@ -185,13 +185,13 @@ class Turnpike:
     def api_url(self):
         return f"http://{self.api}"
 
-    def ask(self, api_id, path, method="GET", body=None):
+    def ask(self, api_id, path, method="GET", body=None, headers=None):
         """One request through the gateway, at the API's own host."""
-        return ask(self.listen, f"{api_id}.execute-api.us-east-1.localhost", path, method, body)
+        return ask(self.listen, f"{api_id}.execute-api.us-east-1.localhost", path, method, body, headers)
 
-    def wait_for(self, api_id, path, wanted, method="GET"):
+    def wait_for(self, api_id, path, wanted, method="GET", headers=None):
         """Asks until the reply is as wanted: a change is live soon after its API call has returned."""
-        return wait_for(lambda: self.ask(api_id, path, method), wanted)
+        return wait_for(lambda: self.ask(api_id, path, method, headers=headers), wanted)
 
 
 def wait_for(ask_once, wanted):

@@ -189,10 +189,10 @@ impl Gateway {
     }
 
     /// Waits until nothing is in work: no client connection, no exchange, no upstream connection outside of
-    /// its pool, and no buffer but the one that each pooled connection holds.
+    /// its pool, no buffer but the one that each pooled connection holds, and no throttle's tokens.
     pub fn assert_at_rest(&self) {
         until(
-            "the gateway to be at rest: no connection, exchange, buffer or upstream connection in use",
+            "the gateway to be at rest: no connection, exchange, buffer, upstream connection or token in use",
             || {
                 let metrics = self.metrics();
                 let sum = |name| metrics.sum(name, &[]);
@@ -202,8 +202,10 @@ impl Gateway {
                     sum("turnpike_shard_exchanges_in_flight"),
                     sum("turnpike_shard_upstream_connections_open") - pooled,
                     sum("turnpike_shard_buffers_in_use"),
+                    sum("turnpike_shard_limit_requests_waiting"),
+                    sum("turnpike_shard_limit_leases"),
                 ];
-                (in_use == [0.0; 4]).then_some(())
+                (in_use == [0.0; 6]).then_some(())
             },
         );
     }

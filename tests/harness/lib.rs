@@ -34,6 +34,7 @@ pub use publisher::Publisher;
 pub use tap::Tap;
 pub use tls::{Authority, Leaf, TlsClient, TlsFront, client_config, resuming_config};
 pub use units::{
-    GroupBuilder, Mapped, REGION, StageBuilder, account, account_with_rules, account_with_tls, api_keys,
-    domain_tls, host, http_api, mutual_tls, rest_api, rule, target_group, upstream_tls, usage_plan,
+    GroupBuilder, Mapped, REGION, StageBuilder, account, account_with_rules, account_with_throttle,
+    account_with_tls, api_keys, burst, domain_tls, host, http_api, mutual_tls, rest_api, rule, target_group,
+    upstream_tls, usage_plan,
 };

@@ -10,7 +10,7 @@ use turnpike_snapshot::{
     DomainTls, Endpoint, Freshness, HeaderCondition, HeaderMatch, HealthCheck, HttpProxy, HttpVersion,
     Integration, IntegrationKind, Invalidation, Mapping, OutlierEjection, PlanStage, Probe, Protocol,
     RetryPolicy, Route, RouteCache, RouteSettings, RoutingRule, Scheme, StageCache, StageUnit, Target,
-    TargetGroupUnit, TargetPart, TlsVersion, Unit, UpstreamTls, UsagePlanUnit,
+    TargetGroupUnit, TargetPart, Throttle, TlsVersion, Unit, UpstreamTls, UsagePlanUnit,
 };
 
 /// The region of every test's account.
@@ -85,6 +85,19 @@ pub fn account_with_rules(domains: &[(&str, &[Mapped<'_>], &[RoutingRule])]) -> 
         domain.rules = rules.to_vec();
     }
     Unit::Account(unit)
+}
+
+/// As [`account`], without domains; so many requests get through.
+#[must_use]
+pub fn account_with_throttle(throttle: Throttle) -> Unit {
+    let Unit::Account(unit) = account(&[]) else { unreachable!("an account was made") };
+    Unit::Account(AccountUnit { throttle: Some(throttle), ..unit })
+}
+
+/// Full with `burst_requests`, and with hardly more for the time of a test: one in a quarter of an hour.
+#[must_use]
+pub const fn burst(burst_requests: u32) -> Throttle {
+    Throttle { requests_per_1000_s: 1, burst_requests }
 }
 
 /// A rule for whatever has all of these headers, by name and glob, and one of these base paths, which it takes off.
@@ -279,6 +292,12 @@ impl StageBuilder {
     #[must_use]
     pub fn api_key_required(self) -> Self {
         self.settings(RouteSettings { api_key_required: true, ..RouteSettings::default() })
+    }
+
+    /// The last route lets so many requests through.
+    #[must_use]
+    pub fn throttled(self, throttle: Throttle) -> Self {
+        self.settings(RouteSettings { throttle: Some(throttle), ..RouteSettings::default() })
     }
 
     fn route_as(self, key: &str, proxy: HttpProxy, timeout_ms: u32) -> Self {

@@ -684,7 +684,7 @@ fn a_canary_and_its_stage_do_not_share() {
     let (stable, trial) = (counting(""), counting(""));
     let stage = cached_api(&stable, &[]);
     let canary = http_api("a1").route("$default", &trial.url("{request.path}")).cached(300, &[]);
-    let mut plane = DataPlane::serving(&[stage.clone()]);
+    let mut plane = DataPlane::serving(std::slice::from_ref(&stage));
     let before = get(&plane, "/", "");
     plane.publish(&[stage.canary(10_000, canary)]);
     let _ = get(&plane, "/", "");

@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::progress::{self, Job};
 use crate::change::Control;
 use crate::model::{Challenge, Order};
-use crate::pki::{KeyAlgorithm, import_issued};
+use crate::pki::{Facts, KeyAlgorithm, import_issued};
 use crate::publish::Publisher;
 use crate::settings::AcmeSettings;
 use crate::time::now_s;
@@ -45,11 +45,7 @@ impl Trial {
         }
         let chain = remote.poll_certificate(&self.patience()).await?;
         let imported = import_issued(chain.as_bytes(), &key, now_s())?;
-        if let Some(name) = job.request.names.iter().find(|name| !imported.facts.covers(name)) {
-            return Err(Failure::passing(format!(
-                "the certificate authority's certificate isn't valid for {name}"
-            )));
-        }
+        check_names(&job.request.names, &imported.facts)?;
         progress::issued(&self.control, &job.id, &order, imported).await
     }
 
@@ -101,7 +97,7 @@ impl Trial {
         }
     }
 
-    /// Until every connected gateway answers the challenge.
+    /// Until every gateway that is connected to this process answers the challenge.
     async fn wait_for_gateways(&self, version: u64) -> Result<(), Failure> {
         let timeout_ms = self.settings.publish_timeout_ms;
         let late = self.publisher.acknowledged(version, Duration::from_millis(timeout_ms)).await;
@@ -136,6 +132,15 @@ impl Trial {
             .backoff(LOOK_BACKOFF)
             .timeout(Duration::from_millis(self.settings.order_timeout_ms))
     }
+}
+
+/// Whether it is good for what was asked for. The order has no other one: the next try needs another order.
+fn check_names(names: &[String], facts: &Facts) -> Result<(), Failure> {
+    let missing = names.iter().find(|name| !facts.covers(name));
+    missing.map_or(Ok(()), |name| {
+        let message = format!("the certificate authority's certificate isn't valid for {name}");
+        Err(Failure { ends_order: true, ..Failure::passing(message) })
+    })
 }
 
 /// Why the authority didn't find what it looked for; the order's own error says less than those of its names.
@@ -209,4 +214,22 @@ fn signing_request(names: &[String], key: &[u8]) -> Result<Vec<u8>, Failure> {
     let request =
         made().map_err(|error| Failure::passing(format!("the signing request can't be made: {error}")))?;
     Ok(request.der().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::self_signed;
+
+    #[test]
+    fn a_certificate_for_other_names_ends_its_order() {
+        let made = self_signed("a.example.com", 0, now_s() + 1_000).expect("made");
+        let key = made.private_key.pkcs8;
+        let facts = import_issued(made.certificate_pem.as_bytes(), &key, now_s()).expect("valid").facts;
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(check_names(&names(&["a.example.com"]), &facts), Ok(()));
+        let failure = check_names(&names(&["a.example.com", "b.example.com"]), &facts).expect_err("another");
+        assert!(failure.ends_order && !failure.is_final, "{failure:?}");
+        assert!(failure.message.contains("b.example.com"), "{failure:?}");
+    }
 }

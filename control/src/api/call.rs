@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::content::Content;
 use super::error::ApiError;
 use super::members::Members;
+use crate::hex;
 use crate::store::Page;
 
 /// A verified call of a known operation.
@@ -44,10 +45,7 @@ impl Call {
 
     /// All values of a query parameter, decoded.
     pub(super) fn query_values(&self, name: &str) -> Vec<String> {
-        let decode =
-            |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
-        let pairs = self.query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        pairs.filter(|(n, _)| decode(n) == name).map(|(_, value)| decode(value)).collect()
+        query_values(&self.query, name)
     }
 
     /// The value of a query parameter that can come once; an empty one is absent.
@@ -145,6 +143,13 @@ pub(super) fn compact(mut value: Value) -> Value {
     value
 }
 
+/// All values of a query's parameter, decoded. What policies are asked of a call is read here, too, as the call reads it.
+pub(super) fn query_values(query: &str, name: &str) -> Vec<String> {
+    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.filter(|(found, _)| decode(found) == name).map(|(_, value)| decode(value)).collect()
+}
+
 /// Opaque to callers, so that it can change.
 pub(super) fn id_token(id: &str) -> String {
     id.bytes().map(|byte| format!("{byte:02x}")).collect()
@@ -152,12 +157,7 @@ pub(super) fn id_token(id: &str) -> String {
 
 /// What such a token stands for.
 pub(super) fn token_id(token: &str) -> Option<String> {
-    let digits: Vec<u8> = token.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
-    let pairs = digits.chunks(2).map(|pair| match pair {
-        [high, low] => Some(high << 4 | low),
-        _ => None,
-    });
-    String::from_utf8(pairs.collect::<Option<_>>()?).ok()
+    String::from_utf8(hex::decode(token)?).ok()
 }
 
 #[cfg(test)]

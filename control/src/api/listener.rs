@@ -8,10 +8,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::serve::Listener;
+use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::framing::in_own_words;
 use super::places::{Holder, Place, Places};
 use crate::settings::Settings;
 
@@ -74,6 +76,8 @@ pub struct BoundedStream {
     place: Place,
     /// The place has been given to another.
     is_closed: bool,
+    /// What is left of an answer that is written in place of hyper's own.
+    instead: Option<Bytes>,
 }
 
 /// What is being read. A connection begins with a head; after an answer, the next byte begins one.
@@ -125,6 +129,7 @@ impl BoundedStream {
             reading: Reading::Head { due, matched: 0 },
             place,
             is_closed: false,
+            instead: None,
         }
     }
 
@@ -155,16 +160,41 @@ impl BoundedStream {
         self.progress();
     }
 
+    /// Until it is written whole, hyper offers the same `length` bytes again.
+    fn write_instead(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut instead: Bytes,
+        length: usize,
+    ) -> Poll<io::Result<usize>> {
+        while !instead.is_empty() {
+            match Pin::new(&mut self.stream).poll_write(cx, &instead) {
+                Poll::Pending => {
+                    self.instead = Some(instead);
+                    return self.idle(cx);
+                }
+                Poll::Ready(written) => instead.advance(written?),
+            }
+            self.progress();
+        }
+        Poll::Ready(Ok(length))
+    }
+
     /// Fails once another connection has the place.
     fn check_place(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         self.is_closed = self.is_closed || Pin::new(&mut self.place.closed).poll(cx).is_ready();
         if self.is_closed { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
 
-    /// Without progress, waits for the end of patience.
+    /// Without progress, waits for the end of patience, which the client isn't tried while its call is worked on.
     fn idle<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        ready!(self.idle.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        loop {
+            ready!(self.idle.as_mut().poll(cx));
+            if !self.place.holder.is_at_work() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            self.idle.as_mut().reset(Instant::now() + self.idle_timeout);
+        }
     }
 }
 
@@ -187,6 +217,12 @@ impl AsyncWrite for BoundedStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.check_place(cx)?;
+        // Nothing of an answer has been written since something was read: this is where one begins.
+        let begins = !matches!(this.reading, Reading::Nothing);
+        let own_words = || in_own_words(bytes).filter(|_| begins).map(Bytes::from);
+        if let Some(instead) = this.instead.take().or_else(own_words) {
+            return this.write_instead(cx, instead, bytes.len());
+        }
         match Pin::new(&mut this.stream).poll_write(cx, bytes) {
             Poll::Pending => this.idle(cx),
             done => {

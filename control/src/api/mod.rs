@@ -14,6 +14,7 @@ mod domains;
 mod entities;
 mod error;
 mod exports;
+mod framing;
 mod functions;
 mod iam;
 mod imports;

@@ -153,7 +153,7 @@ impl Taken {
         let mut strangers: HashMap<IpAddr, (usize, u64)> = HashMap::new();
         let mut resting: Option<(Instant, u64)> = None;
         for (id, Seat { holder, .. }) in &self.seats {
-            if holder.at_work.load(Ordering::Acquire) || of.is_some_and(|of| of != holder.network) {
+            if holder.is_at_work() || of.is_some_and(|of| of != holder.network) {
                 continue;
             }
             if holder.signed.load(Ordering::Acquire) {
@@ -207,6 +207,10 @@ impl Holder {
             self.at_work.store(true, Ordering::Release);
             AtWork(Arc::clone(self))
         })
+    }
+
+    pub(super) fn is_at_work(&self) -> bool {
+        self.at_work.load(Ordering::Acquire)
     }
 
     fn rests_since(&self) -> Instant {

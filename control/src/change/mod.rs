@@ -2,10 +2,10 @@
 //! that follow, the units that have to be compiled again, and the new root, all in one transaction.
 
 mod audit;
+mod callers;
 mod deploy;
 mod domains;
 mod ids;
-mod plans;
 mod recompile;
 mod refused;
 mod rehearse;
@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use tokio::sync::{Notify, watch};
 
 use audit::AuditClock;
+use callers::TouchedCallers;
 use domains::Touched;
 
 use crate::compile::{CompileError, Reference};
@@ -271,6 +272,7 @@ pub struct Change<'a> {
     /// Units to compile again where stages refer to them.
     referred: BTreeSet<Reference>,
     touched: Touched,
+    touched_callers: TouchedCallers,
     /// Whether a certificate is requested.
     requests: bool,
     /// APIs that may have targets which nothing leads to any more.
@@ -293,6 +295,7 @@ impl<'a> Change<'a> {
             stages: BTreeSet::new(),
             referred: BTreeSet::new(),
             touched: Touched::default(),
+            touched_callers: TouchedCallers::default(),
             requests: false,
             trimmed: BTreeSet::new(),
         }

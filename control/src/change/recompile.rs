@@ -22,6 +22,7 @@ impl Change<'_> {
         }
         self.referred.extend(self.view.tx.referred_in_slots()?);
         self.recompile_domains()?;
+        self.recompile_callers();
         Ok(self.tx.set_compiler_revision(COMPILER_REVISION)?)
     }
 
@@ -41,6 +42,7 @@ impl Change<'_> {
         }
         self.trimmed.iter().try_for_each(|api_id| self.drop_unused_targets(api_id))?;
         changed |= self.fill_referred()?;
+        changed |= self.fill_callers()?;
         changed |= self.fill_account()?;
         Ok(if changed { Some(self.tx.publish()?) } else { None })
     }

@@ -62,21 +62,40 @@ impl Caller<'_> {
         let mut answer = Vec::new();
         let talk = async {
             stream.write_all(&[head.as_bytes(), body].concat()).await?;
-            stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await
+            stream.take(ANSWER_BYTES_MAX + 1).read_to_end(&mut answer).await
         };
         talk.await.map_err(|error| format!("{authority} broke off: {error}"))?;
         Ok(answer)
     }
 }
 
-/// The answer of the API's own server, which gives a length and then closes, as it was asked to.
+/// The answer of the API's own server, which gives a length and then closes, as it was asked to. Half a document must not
+/// be taken for a whole one.
 fn parse_answer(answer: &[u8]) -> Result<Answer, String> {
-    let text = String::from_utf8_lossy(answer);
-    let parsed = text.split_once("\r\n\r\n").and_then(|(head, body)| {
+    if answer.len() as u64 > ANSWER_BYTES_MAX {
+        return Err(format!("the answer has more than {ANSWER_BYTES_MAX} bytes"));
+    }
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+    let parsed = end.and_then(|end| {
+        let head = std::str::from_utf8(&answer[..end]).ok()?;
         let status = head.strip_prefix("HTTP/1.1 ")?.split(' ').next()?.parse().ok()?;
-        Some(Answer { status, body: body.to_owned() })
+        Some((status, head, &answer[end + 4..]))
     });
-    parsed.ok_or_else(|| "what answered isn't a turnpike-control: it doesn't speak HTTP".to_owned())
+    let (status, head, body) =
+        parsed.ok_or("what answered isn't a turnpike-control: it doesn't speak HTTP")?;
+    match length(head) {
+        Some(length) if length != body.len() => {
+            Err(format!("the answer broke off after {} of {length} bytes", body.len()))
+        }
+        _ => Ok(Answer { status, body: String::from_utf8_lossy(body).into_owned() }),
+    }
+}
+
+/// An answer that can have no body has none.
+fn length(head: &str) -> Option<usize> {
+    let fields = head.split("\r\n").filter_map(|line| line.split_once(':'));
+    let length = fields.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    length.and_then(|(_, value)| value.trim().parse().ok())
 }
 
 #[cfg(test)]
@@ -87,6 +106,12 @@ mod tests {
     fn answers_are_taken_apart() {
         let answer = parse_answer(b"HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\n{}");
         assert_eq!(answer, Ok(Answer { status: 404, body: "{}".to_owned() }));
+        let empty = parse_answer(b"HTTP/1.1 204 No Content\r\ndate: x\r\n\r\n");
+        assert_eq!(empty, Ok(Answer { status: 204, body: String::new() }));
+        let half = parse_answer(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nopenapi:").expect_err("half");
+        assert!(half.contains("after 8 of 9 bytes"), "{half}");
+        let endless = vec![b' '; usize::try_from(ANSWER_BYTES_MAX).expect("fits") + 1];
+        assert!(parse_answer(&endless).expect_err("too long").contains("16777216"));
         for other in [&b"SSH-2.0"[..], b"", b"HTTP/1.1 x\r\n\r\n", b"HTTP/1.1 200 OK\r\n"] {
             assert!(parse_answer(other).is_err(), "{other:?}");
         }

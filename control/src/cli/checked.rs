@@ -36,12 +36,12 @@ pub(super) struct GatewaySettings {
     pub(super) stop_timeout_ms: u64,
 }
 
-/// Where `status` asks.
+/// Where `status` asks; what isn't said here, the AWS CLI's variables may say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StatusSettings {
-    pub(super) listen: SocketAddr,
-    pub(super) data_dir: PathBuf,
-    pub(super) region: String,
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) data_dir: Option<PathBuf>,
+    pub(super) region: Option<String>,
 }
 
 impl ServeArgs {
@@ -84,9 +84,9 @@ impl StatusArgs {
     pub(super) fn settings(self) -> Result<StatusSettings, String> {
         let file = read_file(self.config.as_deref())?;
         Ok(StatusSettings {
-            listen: self.listen.or(file.listen).unwrap_or(LISTEN),
-            data_dir: self.data_dir.or(file.data_dir).unwrap_or_else(|| PathBuf::from(DATA_DIR)),
-            region: self.region.or(file.region).unwrap_or_else(|| REGION.to_owned()),
+            listen: self.listen.or(file.listen),
+            data_dir: self.data_dir.or(file.data_dir),
+            region: self.region.or(file.region),
         })
     }
 }

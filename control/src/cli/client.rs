@@ -1,10 +1,13 @@
 //! The management API as commands call it: whom they ask, with which key, and what an answer says.
 
+use std::path::Path;
+
 use clap::Args;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::call::{Answer, Caller};
+use super::checked::StatusSettings;
 use super::options::Output;
 use crate::root_key::{self, ID_ENV, SECRET_ENV};
 use crate::sigv4::AccessKey;
@@ -40,32 +43,59 @@ pub(super) struct Client {
     key: AccessKey,
     region: String,
     pub(super) output: Output,
+    address_hint: &'static str,
 }
 
 impl Reach {
     /// # Errors
     /// When the URL isn't one, or there is no key.
     pub(super) fn client(&self) -> Result<Client, String> {
-        let default_region = || variable("AWS_DEFAULT_REGION").unwrap_or_else(|| REGION.to_owned());
         let key = match access_key(variable)? {
             Some(key) => key,
-            None => {
-                let data_dir = self.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
-                root_key::load(&data_dir).map_err(|error| {
-                    format!("{error}. Or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, which turnpike-control up prints")
-                })?
-            }
+            None => root_access_key(self.data_dir.as_deref())?,
         };
-        Ok(Client {
-            authority: authority(self.endpoint_url.as_deref().unwrap_or(ENDPOINT_URL))?,
-            key,
-            region: self.region.clone().unwrap_or_else(default_region),
-            output: self.output,
-        })
+        Client::new(self.endpoint_url.as_deref(), self.region.clone(), key, self.output)
     }
 }
 
+impl StatusSettings {
+    /// # Errors
+    /// As [`Reach::client`].
+    pub(super) fn client(self, output: Output) -> Result<Client, String> {
+        let key = match (&self.data_dir, access_key(variable)?) {
+            // Whoever names a data directory means its control.
+            (None, Some(key)) => key,
+            (data_dir, _) => root_access_key(data_dir.as_deref())?,
+        };
+        let named = self.listen.map(|address| format!("http://{address}"));
+        let endpoint_url = named.or_else(|| variable("AWS_ENDPOINT_URL"));
+        let region = self.region.or_else(|| variable("AWS_REGION"));
+        let client = Client::new(endpoint_url.as_deref(), region, key, output)?;
+        Ok(Client { address_hint: "Name its address with --listen or AWS_ENDPOINT_URL", ..client })
+    }
+}
+
+fn root_access_key(data_dir: Option<&Path>) -> Result<AccessKey, String> {
+    root_key::load(data_dir.unwrap_or(Path::new(DATA_DIR))).map_err(|error| {
+        format!(
+            "{error}. Or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, which turnpike-control up prints"
+        )
+    })
+}
+
 impl Client {
+    fn new(
+        endpoint_url: Option<&str>,
+        region: Option<String>,
+        key: AccessKey,
+        output: Output,
+    ) -> Result<Self, String> {
+        let region = region.or_else(|| variable("AWS_DEFAULT_REGION")).unwrap_or_else(|| REGION.to_owned());
+        let authority = authority(endpoint_url.unwrap_or(ENDPOINT_URL))?;
+        let address_hint = "Name its address with --endpoint-url or AWS_ENDPOINT_URL";
+        Ok(Self { authority, key, region, output, address_hint })
+    }
+
     /// Calls, and has `null` for an answer without a body.
     ///
     /// # Errors
@@ -142,7 +172,7 @@ impl Client {
             key: &self.key,
             region: &self.region,
             accept,
-            address_hint: "Name its address with --endpoint-url or AWS_ENDPOINT_URL",
+            address_hint: self.address_hint,
         }
     }
 }
@@ -181,8 +211,9 @@ fn refusal(answer: &Answer) -> Option<String> {
     match status {
         200..=299 => None,
         403 => Some(format!(
-            "turnpike-control answered 403: {message}. Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or the data \
-             directory, or {ID_ENV} and {SECRET_ENV}), the region, and what the key's user may do"
+            "turnpike-control answered 403: {}. Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or the data \
+             directory, or {ID_ENV} and {SECRET_ENV}), the region, and what the key's user may do",
+            message.trim_end_matches(['.', ' ', '\n'])
         )),
         _ => Some(format!("turnpike-control answered {status}: {message}")),
     }

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::client::{Client, Reach, text};
-use super::lookup::FoundApi;
+use super::lookup::{FoundApi, created};
 
 #[derive(Debug, Args)]
 pub(super) struct DeployArgs {
@@ -83,8 +83,11 @@ pub(super) async fn rollback(args: RollbackArgs) -> Result<(), String> {
     }
     let to = match args.to {
         Some(to) => to,
-        None => before(&deployments, &serves).ok_or_else(|| {
-            format!("API {} has no deployment before '{serves}', which stage {} serves", api.id, args.stage)
+        None => before(&deployments, &serves).map_err(|why| {
+            format!(
+                "API {} has {why} '{serves}', which stage {} serves: choose one with --to, of those that --list shows",
+                api.id, args.stage
+            )
         })?,
     };
     let answer = client.patch(&api.stage_path(&args.stage), &serve(&api, &to)).await?;
@@ -108,11 +111,20 @@ fn made_at(deployment: &Value) -> String {
     at.as_f64().map_or_else(|| text(deployment, "createdDate"), |at_s| crate::time::iso8601(at_s as i64))
 }
 
-/// The newest one before this one, of deployments that begin with the newest.
-fn before(deployments: &[Value], served: &str) -> Option<String> {
-    let mut rest = deployments.iter().map(id_of).skip_while(|id| id != served);
-    rest.next()?;
-    rest.next()
+/// The newest one before this one. Their times are whole seconds: of several that were made in one, nobody can say which
+/// came first.
+fn before(deployments: &[Value], served: &str) -> Result<String, &'static str> {
+    let none = "no deployment before";
+    let at = deployments.iter().find(|deployment| id_of(deployment) == served).map(created).ok_or(none)?;
+    let others = deployments.iter().filter(|other| id_of(other) != served);
+    let mut older: Vec<_> = others.map(|other| (created(other), id_of(other))).collect();
+    older.retain(|(made, _)| *made <= at);
+    older.sort();
+    let (made, id) = older.pop().ok_or(none)?;
+    match made == at || older.last().is_some_and(|(other, _)| *other == made) {
+        true => Err("several deployments of one second that may be the one before"),
+        false => Ok(id),
+    }
 }
 
 #[cfg(test)]
@@ -121,9 +133,21 @@ mod tests {
 
     #[test]
     fn the_one_before_is_found() {
-        let all = [json!({"id": "c"}), json!({"deploymentId": "b"}), json!({"id": "a"})];
-        assert_eq!(before(&all, "c").as_deref(), Some("b"));
-        assert_eq!(before(&all, "b").as_deref(), Some("a"));
-        assert_eq!((before(&all, "a"), before(&all, "x")), (None, None));
+        let all = [("d", 4), ("a", 3), ("c", 2), ("b", 1)];
+        let all = all.map(|(id, at_s)| json!({"id": id, "createdDate": at_s}));
+        for (served, expected) in [("d", "a"), ("a", "c"), ("c", "b")] {
+            assert_eq!(before(&all, served).as_deref(), Ok(expected));
+        }
+        assert!(before(&all, "b").is_err() && before(&all, "x").is_err());
+    }
+
+    #[test]
+    fn what_was_made_in_one_second_has_no_order() {
+        let at = |id: &str, second: u8| json!({"deploymentId": id, "createdDate": format!("2026-11-21T08:00:0{second}Z")});
+        let all = [at("e", 3), at("c", 2), at("d", 2), at("b", 1), at("a", 1)];
+        for served in ["e", "d", "c", "b", "a"] {
+            assert!(before(&all, served).expect_err(served).contains("of one second"), "{served}");
+        }
+        assert_eq!(before(&all[2..4], "d").as_deref(), Ok("b"));
     }
 }

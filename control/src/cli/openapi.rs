@@ -119,7 +119,9 @@ pub(super) async fn import(args: ImportArgs) -> Result<(), String> {
         said.extend(lines.map(|line| format!("warning: {line}")));
     }
     if let Some(stage) = &args.deploy {
-        let deployed = deploy::make(&client, &client.api(&id).await?, stage, None).await?;
+        let deployed = deploy::make(&client, &client.api(&id).await?, stage, None).await;
+        let deployed =
+            deployed.map_err(|error| format!("API {id} was imported, but isn't deployed: {error}"))?;
         let deployment = [text(&deployed, "id"), text(&deployed, "deploymentId")].concat();
         said.push(format!("stage {stage} of API {id} serves deployment {deployment}"));
     }

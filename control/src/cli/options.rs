@@ -53,13 +53,14 @@ pub(super) struct StatusArgs {
     /// TOML file that the running control was given.
     #[arg(long, value_name = "FILE", env = "TURNPIKE_CONTROL_CONFIG")]
     pub(super) config: Option<PathBuf>,
-    /// Address of its management API [default: 127.0.0.1:9080]
+    /// Address of its management API; AWS_ENDPOINT_URL is taken without it [default: 127.0.0.1:9080]
     #[arg(long, env = "TURNPIKE_CONTROL_LISTEN", value_name = "ADDR:PORT")]
     pub(super) listen: Option<SocketAddr>,
-    /// Its data directory, which has the root access key [default: turnpike-data]
+    /// Its data directory, which has the root access key; AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are taken without it
+    /// [default: turnpike-data]
     #[arg(long, env = "TURNPIKE_CONTROL_DATA_DIR", value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
-    /// Its region [default: us-east-1]
+    /// Its region; AWS_REGION and AWS_DEFAULT_REGION are taken without it [default: us-east-1]
     #[arg(long, env = "TURNPIKE_CONTROL_REGION", value_name = "REGION")]
     pub(super) region: Option<String>,
     /// How to write it

@@ -41,7 +41,7 @@ enum RouteCommand {
         /// URL that requests are passed on to, such as http://10.0.0.1:3000/pets/{id}
         #[arg(long, value_name = "URL")]
         target: String,
-        /// Callers have to show an API key that is in a usage plan (REST APIs)
+        /// Callers have to show an API key that is in a usage plan of the stage
         #[arg(long)]
         api_key_required: bool,
         #[command(flatten)]
@@ -83,8 +83,7 @@ pub(super) async fn run(args: RouteArgs) -> Result<(), String> {
             let api = client.api(&api).await?;
             let made = match api.kind {
                 Kind::Rest => create_method(&client, &api, &route, &target, api_key_required).await?,
-                Kind::Http if !api_key_required => create_route(&client, &api, &route, &target).await?,
-                Kind::Http => return Err("--api-key-required is for REST APIs".to_owned()),
+                Kind::Http => create_route(&client, &api, &route, &target, api_key_required).await?,
                 Kind::WebSocket => {
                     return Err(
                         "routes of WebSocket APIs are made with the AWS CLI: aws apigatewayv2 create-route"
@@ -170,7 +169,13 @@ fn described(kind: &str, uri: &str) -> String {
     format!("{kind} {uri}").trim().to_owned()
 }
 
-async fn create_route(client: &Client, api: &FoundApi, route: &str, target: &str) -> Result<Value, String> {
+async fn create_route(
+    client: &Client,
+    api: &FoundApi,
+    route: &str,
+    target: &str,
+    api_key_required: bool,
+) -> Result<Value, String> {
     let method = route.split_once(' ').map_or("ANY", |(method, _)| method);
     let integration = json!({
         "integrationType": "HTTP_PROXY",
@@ -181,7 +186,8 @@ async fn create_route(client: &Client, api: &FoundApi, route: &str, target: &str
     let integrations = format!("{}/integrations", api.path());
     let made = client.post(&integrations, &integration).await?;
     let id = text(&made, "integrationId");
-    let body = json!({"routeKey": route, "target": format!("integrations/{id}")});
+    let target = format!("integrations/{id}");
+    let body = json!({"routeKey": route, "target": target, "apiKeyRequired": api_key_required});
     let created = client.post(&format!("{}/routes", api.path()), &body).await;
     if created.is_err() {
         // Nothing leads to it: what was begun is taken back, and the refusal of the route is what counts.

@@ -7,9 +7,9 @@
 //! [`super::COMPILER_REVISION`], so that stages are compiled anew.
 
 use crate::model::{
-    ApiProtocol, AuthorizationType, GatewayResponse, HttpApi, HttpIntegration, HttpRoute, HttpStage,
-    INTEGRATION_REQUEST, Method, MethodSetting, Part, Resource, RestApi, RestContent, RestIntegrationKind,
-    RestStage, RouteAuthorization, RouteSettings,
+    ApiKeySource, ApiProtocol, AuthorizationType, GatewayResponse, HttpApi, HttpIntegration, HttpRoute,
+    HttpStage, INTEGRATION_REQUEST, Method, MethodSetting, Part, Resource, RestApi, RestContent,
+    RestIntegrationKind, RestStage, RouteAuthorization, RouteSettings,
 };
 
 /// A method of a REST API, as a stage serves it.
@@ -55,7 +55,9 @@ const REST_METHOD: &[RestLine] = &[
     ("Lambda authorizers aren't asked yet", |asked| authorizes(asked, AuthorizationType::Custom)),
     ("Cognito user pools aren't asked yet", |asked| authorizes(asked, AuthorizationType::CognitoUserPools)),
     ("JWT authorizers aren't enforced yet", |asked| authorizes(asked, AuthorizationType::Jwt)),
-    ("the API key that the method requires isn't checked yet", |asked| asked.method.api_key_required),
+    ("API keys aren't taken from authorizers yet", |asked| {
+        asked.method.api_key_required && asked.api.api_key_source == ApiKeySource::Authorizer
+    }),
     ("the request validator isn't enforced yet", |asked| asked.method.request_validator_id.is_some()),
     ("integrations of the type HTTP aren't run yet", |asked| integrates(asked, RestIntegrationKind::Http)),
     ("integrations of the type AWS aren't run yet", |asked| integrates(asked, RestIntegrationKind::Aws)),
@@ -105,7 +107,6 @@ const HTTP_ROUTE: &[HttpLine] = &[
     ("authorizationType JWT isn't enforced yet", |asked| {
         matches!(asked.route.authorization, RouteAuthorization::Jwt { .. })
     }),
-    ("apiKeyRequired isn't enforced yet", |asked| asked.route.api_key_required),
     ("integrations AWS_PROXY can't be run yet", |asked| asked.integration.kind.calls_aws()),
     ("integrations HTTP and MOCK can't be run yet", |asked| !asked.integration.kind.is_proxy()),
     ("requestParameters of integrations aren't applied yet", |asked| {
@@ -160,7 +161,6 @@ const PARTS: &[(&str, &str)] = &[(GatewayResponse::KIND, "gateway response")];
 
 /// Entities of the account, by their kind in the store, that do nothing.
 const ENTITIES: &[(&str, &str)] = &[
-    ("api-key", "API keys"),
     ("domain-name-access-association", "access associations of private domain names, which aren't served"),
     ("usage-plan", "throttles and quotas of usage plans"),
 ];

@@ -83,7 +83,7 @@ impl<'a> Compiled<'a> {
             path: path.to_owned(),
             id: route.id.clone(),
             integration: index,
-            settings: RouteSettings::default(),
+            settings: RouteSettings { api_key_required: route.api_key_required, ..RouteSettings::default() },
         })
     }
 

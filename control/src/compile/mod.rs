@@ -2,6 +2,7 @@
 //! stage's variables filled in and every address parsed, so that serving it can't fail for want of
 //! meaning. Pure: what it needs is passed in. A failure is the caller's to mend and is told to them.
 
+mod callers;
 mod domains;
 pub mod enforcement;
 mod http;
@@ -18,6 +19,7 @@ mod upstreams;
 
 use turnpike_snapshot::{EncodeError, Limits, SemanticError, Unit, UnitHash, check_unit, encode_unit};
 
+pub use callers::{API_KEY_SLICES, KeyInPlans, KeysByDigest, api_keys, key_digest, keys_of, usage_plan};
 pub use domains::{RoutedDomain, account, certificate, mappings, trust_store};
 pub use http::http_stage;
 pub use reference::{Reference, ReferenceKind, references};
@@ -33,7 +35,7 @@ use crate::pki::PkiError;
 
 /// Grows with every change of what this module makes of the same input: a store that was compiled by
 /// another revision is compiled again when it is opened.
-pub const COMPILER_REVISION: i64 = 7;
+pub const COMPILER_REVISION: i64 = 8;
 
 /// Why a stage can't be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,7 +77,7 @@ pub enum CompileError {
 pub struct Encoded {
     pub hash: UnitHash,
     pub bytes: Vec<u8>,
-    /// Whether it holds a private key.
+    /// Whether it holds a private key, or digests of API keys.
     pub secret: bool,
 }
 
@@ -86,5 +88,5 @@ pub struct Encoded {
 pub fn encode(unit: &Unit) -> Result<Encoded, CompileError> {
     check_unit(unit, &Limits::default())?;
     let (hash, bytes) = encode_unit(unit)?;
-    Ok(Encoded { hash, bytes, secret: matches!(unit, Unit::Certificate(_)) })
+    Ok(Encoded { hash, bytes, secret: matches!(unit, Unit::Certificate(_) | Unit::ApiKeys(_)) })
 }

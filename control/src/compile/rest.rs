@@ -84,7 +84,10 @@ fn deployed(
                 path: resource.path.clone(),
                 id: resource.id.clone(),
                 integration: index,
-                settings: RouteSettings::default(),
+                settings: RouteSettings {
+                    api_key_required: method.api_key_required,
+                    ..RouteSettings::default()
+                },
             });
         }
     }

@@ -6,6 +6,9 @@ mod plan;
 pub use export::{HttpExport, export_http};
 pub use plan::{HttpPlan, Planned, PlannedRoute, plan_http, tags_of_http};
 
+/// Where a document has the default route.
+const DEFAULT_PATH: &str = "/$default";
+
 /// An integration's members as a document calls them, and as the operations do.
 const INTEGRATION_MEMBERS: [(&str, &str); 12] = [
     ("connectionId", "connectionId"),

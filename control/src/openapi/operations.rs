@@ -2,6 +2,7 @@
 
 use super::budget::{Budget, TooLarge};
 use super::document::{Document, Node};
+use super::extensions::Kind;
 use super::problems::Problems;
 
 /// AWS's operation for every method that a path doesn't name.
@@ -16,7 +17,7 @@ const OTHERS: [&str; 5] = ["$ref", "description", "parameters", "servers", "summ
 /// A method of a path.
 #[derive(Debug, Clone)]
 pub(super) struct Operation<'d> {
-    /// With what the base path puts before it, and without a slash at the end.
+    /// With what the base path puts before it; a REST API's without a slash at the end.
     pub(super) path: String,
     /// In upper case, or `ANY`.
     pub(super) method: String,
@@ -32,13 +33,14 @@ pub(super) struct PathItem<'d> {
     pub(super) operations: Vec<Operation<'d>>,
 }
 
-/// `prefix` goes before every path.
+/// `prefix` goes before every path. `/pets` and `/pets/` are two routes of an HTTP API, and one resource of a REST API.
 ///
 /// # Errors
 /// When the document unfolds to more than its limits.
 pub(super) fn paths<'d>(
     document: &'d Document,
     prefix: &str,
+    kind: Kind,
     budget: &mut Budget,
     problems: &mut Problems,
 ) -> Result<Vec<PathItem<'d>>, TooLarge> {
@@ -56,7 +58,7 @@ pub(super) fn paths<'d>(
         if prefix.len() + path.len() > PATH_BYTES_MAX {
             problems.error(&node.place, format_args!("a path can have at most {PATH_BYTES_MAX} bytes"));
         } else if path.starts_with('/') {
-            let path = joined(prefix, path);
+            let path = joined(prefix, path, kind);
             items.extend(path_item(document, path, &node, budget, problems)?);
         } else if !path.starts_with("x-") {
             problems.error(&node.place, "a path has to begin with '/'");
@@ -65,10 +67,12 @@ pub(super) fn paths<'d>(
     Ok(items)
 }
 
-fn joined(prefix: &str, path: &str) -> String {
-    match format!("{prefix}{path}").trim_end_matches('/') {
-        "" => "/".to_owned(),
-        path => path.to_owned(),
+fn joined(prefix: &str, path: &str, kind: Kind) -> String {
+    let whole = format!("{prefix}{path}");
+    match (whole.trim_end_matches('/'), kind) {
+        ("", _) => "/".to_owned(),
+        (_, Kind::Http) if path != "/" => whole,
+        (trimmed, _) => trimmed.to_owned(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::verify::AuthError;
 use super::{ALGORITHM, Scope, TERMINATOR};
+use crate::hex;
 
 /// `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…`.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,9 +74,7 @@ fn parse_credential(credential: &str) -> Result<(&str, Scope<'_>), AuthError> {
 }
 
 fn parse_signature(text: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, d| byte << 4 | d)).collect();
-    (digits.len() == 64).then(|| bytes.try_into().ok()).flatten()
+    hex::decode(text)?.try_into().ok()
 }
 
 #[cfg(test)]

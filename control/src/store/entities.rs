@@ -6,6 +6,9 @@ use super::tx::{page, read_document, read_documents, write_document};
 use super::{Page, StoreError, Tx};
 use crate::model::Entity;
 
+pub(super) const ENTITIES_USING: &str =
+    "SELECT id, doc FROM entity WHERE kind = ? AND uses = ? ORDER BY owner, id";
+
 impl Tx<'_> {
     /// # Errors
     /// The store's, here and below.
@@ -35,8 +38,7 @@ impl Tx<'_> {
 
     /// All entities of a kind that depend on this id, by owner and id.
     pub fn entities_using<E: Entity>(&self, used: &str) -> Result<Vec<E>, StoreError> {
-        let sql = "SELECT id, doc FROM entity WHERE kind = ? AND uses = ? ORDER BY owner, id";
-        read_documents(E::KIND, self.sql.rows(sql, values![E::KIND, used])?)
+        read_documents(E::KIND, self.sql.rows(ENTITIES_USING, values![E::KIND, used])?)
     }
 
     pub fn entity_page<E: Entity>(

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use rusqlite::{ErrorCode, ffi};
+use turnpike_snapshot::UnitHash;
 
 use super::lock::LockError;
 use super::url::UrlError;
@@ -85,6 +86,8 @@ pub enum StoreError {
     Secrets(#[from] SecretsError),
     #[error("the store holds a unit whose name isn't a SHA-256")]
     UnitName,
+    #[error("the store holds the unit {hash}, which this turnpike-control can't read: {reason}")]
+    Unit { hash: UnitHash, reason: String },
     #[error("the store holds a reference to a '{0}', which this turnpike-control doesn't know")]
     Family(String),
     /// No gateway would take it: the configuration has grown too large.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use turnpike_snapshot::{Limits, Root, UnitHash, UnitRef, check_root, encode_root};
+use turnpike_snapshot::{Limits, Root, Unit, UnitHash, UnitRef, check_root, decode_unit, encode_root};
 
 use super::sql::values;
 use super::{StoreError, Tx};
@@ -113,6 +113,18 @@ impl Tx<'_> {
             Some((bytes, false)) => Ok(Some(bytes)),
             Some((bytes, true)) => Ok(Some(self.secrets.open_bytes(&context(&hash.0), &bytes)?)),
         }
+    }
+
+    /// What fills the slot, decoded.
+    pub fn unit_in_slot(&self, slot: &Slot) -> Result<Option<Unit>, StoreError> {
+        let (api_id, stage) = slot.keys();
+        let sql = "SELECT hash FROM slot WHERE api_id = ? AND stage = ?";
+        let hash: Option<Vec<u8>> = self.sql.row(sql, values![api_id, &*stage])?;
+        let Some(hash) = hash else { return Ok(None) };
+        let hash = UnitHash(hash.try_into().map_err(|_| StoreError::UnitName)?);
+        let Some(bytes) = self.unit(hash)? else { return Ok(None) };
+        let unit = decode_unit(&bytes, &Limits::default());
+        unit.map(Some).map_err(|error| StoreError::Unit { hash, reason: error.to_string() })
     }
 
     /// Version of the newest root; 0 before the first.

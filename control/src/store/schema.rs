@@ -6,7 +6,8 @@
 pub(super) const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 
 /// What makes each version from the one before it; the first makes a store from nothing.
-pub(super) const STEPS: [&str; 7] = [APIS, ENTITIES, REFERENCES, PROCESSES, AUDIT, DATA_KEY, AUDIT_REFUSALS];
+pub(super) const STEPS: [&str; 8] =
+    [APIS, ENTITIES, REFERENCES, PROCESSES, AUDIT, DATA_KEY, AUDIT_REFUSALS, ENTITIES_BY_USE];
 
 /// - `api`: one row an API, of either kind.
 /// - `part`: what belongs to an API, by kind and id; `name` is a second unique name.
@@ -126,4 +127,10 @@ const DATA_KEY: &str = "
 const AUDIT_REFUSALS: &str = "
     ALTER TABLE audit ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX audit_refused ON audit (id) WHERE refused = 1;
+";
+
+/// Where `kind` stands in the index before `uses`, SQLite prefers the primary key, and looks at all of a kind.
+const ENTITIES_BY_USE: &str = "
+    DROP INDEX entity_by_use;
+    CREATE INDEX entity_by_use ON entity (uses) WHERE uses IS NOT NULL;
 ";

@@ -103,6 +103,18 @@ impl Sqlite {
         }
     }
 
+    /// How SQLite would find what a statement asks for.
+    #[cfg(test)]
+    pub(super) fn plan(&self, sql: &str) -> String {
+        let steps = self.writer.with_connection(|writer| {
+            let mut statement = writer.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+            let values = vec![""; statement.parameter_count()];
+            let steps = statement.query_map(rusqlite::params_from_iter(values), |row| row.get(3))?;
+            steps.collect::<rusqlite::Result<Vec<String>>>()
+        });
+        steps.expect(sql).join("; ")
+    }
+
     pub(super) fn write<T, E: From<StoreError>>(
         &self,
         change: impl FnMut(&Sql<'_>) -> Result<T, E>,

@@ -7,7 +7,7 @@ use turnpike_snapshot::{Limits, UnitHash, decode_root};
 
 use super::*;
 use crate::compile::{Encoded, Reference, ReferenceKind};
-use crate::model::{ApiProtocol, HttpApi, HttpStage};
+use crate::model::{ApiProtocol, HttpApi, HttpStage, Resource};
 
 #[allow(dead_code, reason = "the suites of processes use the rest")]
 #[path = "../../tests/suite/support/postgres.rs"]
@@ -60,6 +60,7 @@ on_both! {
     a_failed_change_leaves_nothing
     lists_come_in_pages
     parts_go_with_their_api
+    parts_are_found_by_the_beginning_of_their_names
     roots_list_slots_and_old_units_go
     references_are_those_of_the_stages_in_slots
     entities_are_found_by_owner_and_by_use
@@ -118,6 +119,35 @@ fn lists_come_in_pages(place: &Place) {
     assert_eq!((ids(&first), first.last.as_deref()), (vec!["a".to_owned(), "b".to_owned()], Some("b")));
     let last = page("c", 2);
     assert_eq!((ids(&last), last.last), (vec!["d".to_owned(), "e".to_owned()], None));
+}
+
+fn parts_are_found_by_the_beginning_of_their_names(place: &Place) {
+    let store = place.open().expect("a new store");
+    let resource = |path: &str| Resource {
+        id: path.replace('/', "-"),
+        parent_id: None,
+        path_part: None,
+        path: path.to_owned(),
+        methods: std::collections::BTreeMap::new(),
+    };
+    let below = |names: std::ops::Range<&str>| {
+        let found: Vec<Resource> = store.read(|tx| tx.parts_named_within("a", names.clone())).expect("read");
+        found.into_iter().map(|resource| resource.path).collect::<Vec<_>>()
+    };
+    store
+        .write(|tx| {
+            tx.put_api(&api("a"))?;
+            tx.put_api(&api("b"))?;
+            tx.put_part("b", &resource("/x/b"))?;
+            for path in ["/", "/x", "/x-y", "/x/{id}", "/x/{id}/z", "/x/Z", "/x/a", "/xy", "/x.y/a"] {
+                tx.put_part("a", &resource(path))?;
+            }
+            Ok::<_, StoreError>(())
+        })
+        .expect("written");
+    assert_eq!(below("/x/".."/x0"), ["/x/Z", "/x/a", "/x/{id}", "/x/{id}/z"]);
+    assert_eq!(below("/x/{".."/x/|"), ["/x/{id}", "/x/{id}/z"]);
+    assert_eq!(below("/{".."/|"), Vec::<String>::new());
 }
 
 fn parts_go_with_their_api(place: &Place) {
@@ -579,6 +609,15 @@ fn a_read_only_disk_is_told() {
     assert!(!store.read(|tx| tx.has_api("a")).expect("reading goes on"));
     sqlite.set_pragma("query_only", 0);
     store.write(|tx| tx.put_api(&api("a"))).expect("written");
+}
+
+/// Among ten thousand of a kind, those that use something are asked for once for each key of an import.
+#[test]
+fn those_that_use_something_are_found_by_it() {
+    let (_dir, store) = store();
+    let Backend::Sqlite(sqlite) = &store.backend else { panic!("{store:?}") };
+    let plan = sqlite.plan(super::entities::ENTITIES_USING);
+    assert_eq!(plan, "SEARCH entity USING INDEX entity_by_use (uses=? AND kind=?)");
 }
 
 #[test]

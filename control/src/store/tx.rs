@@ -1,6 +1,7 @@
 //! A transaction's view of the entities.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use super::StoreError;
 use super::documents::{Documents, Place, Table};
@@ -110,6 +111,18 @@ impl<'a> Tx<'a> {
         let sql = "SELECT id, doc FROM part WHERE api_id = ? AND kind = ? AND name = ?";
         let row = self.sql.row(sql, values![api_id, P::KIND, name])?;
         row.map(|row| read_document(P::KIND, row)).transpose()
+    }
+
+    /// The parts whose second names are within these, in the order of their bytes.
+    pub fn parts_named_within<P: Part>(
+        &self,
+        api_id: &str,
+        names: Range<&str>,
+    ) -> Result<Vec<P>, StoreError> {
+        let sql =
+            "SELECT id, doc FROM part WHERE api_id = ? AND kind = ? AND name >= ? AND name < ? ORDER BY name";
+        let values = values![api_id, P::KIND, names.start, names.end];
+        read_documents(P::KIND, self.sql.rows(sql, values)?)
     }
 
     /// All parts of a kind, in the order of their ids.

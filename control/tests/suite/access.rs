@@ -87,6 +87,30 @@ fn policies_decide_by_action_and_resource() {
 }
 
 #[test]
+fn an_api_that_cannot_be_read_cannot_be_cloned() {
+    let (_dir, inside) = start();
+    let made = |name: &str| {
+        let body = json!({"name": name}).to_string();
+        inside.client.expect(201, "POST", "/restapis", &body).text("id")
+    };
+    let (open, closed) = (made("open"), made("closed"));
+    let ann = user(
+        &inside,
+        "ann",
+        &json!([
+            {"Effect": "Allow", "Action": "apigateway:POST", "Resource": "arn:aws:apigateway:us-east-1::/restapis"},
+            {"Effect": "Allow", "Action": "apigateway:GET", "Resource": format!("arn:aws:apigateway:us-east-1::/restapis/{open}")},
+        ]),
+    );
+    let clone = |id: &str| json!({"name": "copy", "cloneFrom": id}).to_string();
+    ann.expect(201, "POST", "/restapis", &clone(&open));
+    ann.expect(201, "POST", "/restapis", &clone(""));
+    let text =
+        format!("apigateway:GET on resource: arn:aws:apigateway:us-east-1::/restapis/{closed} because");
+    ann.refused(403, DENIED, &text, "POST", "/restapis", &clone(&closed));
+}
+
+#[test]
 fn keys_that_are_inactive_or_gone_open_nothing() {
     let (_dir, inside) = start();
     let all = json!([{"Effect": "Allow", "Action": "*", "Resource": "*"}]);

@@ -130,14 +130,14 @@ fn a_protection_that_is_not_enforced_refuses_its_side_alone() {
     let (_dir, inside, id, method) = start();
     lead_to(&inside, &method, "http://old.test/");
     deploy(&inside, &id, r#"{"stageName":"prod"}"#);
-    let protect = r#"{"patchOperations":[{"op":"replace","path":"/apiKeyRequired","value":"true"}]}"#;
+    let protect = r#"{"patchOperations":[{"op":"replace","path":"/authorizationType","value":"AWS_IAM"}]}"#;
     inside.client.expect(200, "PATCH", &method, protect);
     deploy(&inside, &id, r#"{"stageName":"prod","canarySettings":{"percentTraffic":50}}"#);
     let unit = inside.stage(&id, "prod");
     assert!(unit.integrations[0].kind.proxy().is_some());
     let canary = unit.canary.expect("a canary");
     assert!(
-        matches!(&canary.integrations[0].kind, IntegrationKind::Refused { reason } if reason.contains("API key")),
+        matches!(&canary.integrations[0].kind, IntegrationKind::Refused { reason } if reason.contains("AWS_IAM")),
         "{canary:?}"
     );
 }

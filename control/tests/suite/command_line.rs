@@ -28,6 +28,19 @@ fn serve_says_that_it_is_ready_and_stops_when_told() {
         .output()
         .expect("status");
     assert_eq!(String::from_utf8_lossy(&status.stdout), "newest version 1\nno gateway is connected\n");
+    // As after the lines that `up` prints.
+    let by_variables = Command::new(env!("CARGO_BIN_EXE_turnpike-control"))
+        .args(["status"])
+        .current_dir(dir.path())
+        .env_remove("TURNPIKE_CONTROL_DATA_DIR")
+        .env_remove("TURNPIKE_CONTROL_LISTEN")
+        .env("AWS_ENDPOINT_URL", format!("http://{address}"))
+        .env("AWS_DEFAULT_REGION", "us-east-1")
+        .env("AWS_ACCESS_KEY_ID", KEY_ID)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET)
+        .output()
+        .expect("status");
+    assert_eq!(by_variables.stdout, status.stdout, "{by_variables:?}");
     let keyless = Command::new(env!("CARGO_BIN_EXE_turnpike-control"))
         .args(["status", "--listen", &address, "--data-dir", "/nonexistent"])
         .env_remove("TURNPIKE_ROOT_ACCESS_KEY_ID")

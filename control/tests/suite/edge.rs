@@ -1,7 +1,7 @@
 //! What the management API does with calls that it can't take: unsigned, unknown, unsupported, too large.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 
 use crate::support::inside::{Inside, settings};
 use turnpike_control::sigv4::AccessKey;
@@ -78,6 +78,23 @@ fn a_body_that_breaks_its_own_framing_is_named() {
     let chunk = format!("1f4\r\n{}\r\n", "x".repeat(500));
     let answer = inside.client.send(&format!("{head}{chunk}{chunk}1\r\nx\r\n0\r\n\r\n")).expect("answered");
     assert_eq!((answer.status, answer.error()), (413, "RequestEntityTooLargeException"));
+}
+
+#[test]
+fn heads_that_cannot_be_read_are_refused_in_the_same_shape() {
+    let (_dir, inside) = start();
+    let many = "A: b\r\n".repeat(200);
+    for (bytes, status, error) in [
+        ("GET / HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n".to_owned(), 400, "BadRequestException"),
+        ("\u{1}\u{2}\r\n\r\n".to_owned(), 400, "BadRequestException"),
+        (format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(70_000)), 414, "RequestUriTooLongException"),
+        (format!("GET / HTTP/1.1\r\n{many}\r\n"), 431, "RequestHeaderFieldsTooLargeException"),
+    ] {
+        let answer = inside.client.send(&bytes).expect("answered");
+        assert_eq!((answer.status, answer.error()), (status, error), "{answer:?}");
+        assert!(answer.message().starts_with("The request"), "{answer:?}");
+        assert!(answer.header("x-amzn-requestid").is_some_and(|id| id.len() == 36), "{answer:?}");
+    }
 }
 
 #[test]
@@ -203,6 +220,34 @@ fn a_large_body_of_a_stranger_is_answered_too() {
     client.refused(403, "UnrecognizedClientException", "is invalid.", "POST", "/v2/apis", &body);
     client.key = AccessKey { id: inside.client.key.id.clone(), ..client.key };
     client.refused(400, "BadRequestException", "name", "POST", "/v2/apis", &body);
+}
+
+/// However long it takes: a silent connection that came after the call was closed is proof of the time.
+#[test]
+fn a_call_that_is_worked_on_outlasts_the_idle_timeout() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(dir.path().join("data"));
+    settings.idle_timeout_ms = 100;
+    let inside = Inside::start(settings);
+    let origin = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let made = inside.client.expect(201, "POST", "/restapis", r#"{"name":"a"}"#);
+    let method =
+        format!("/restapis/{}/resources/{}/methods/GET", made.text("id"), made.text("rootResourceId"));
+    inside.client.expect(201, "PUT", &method, r#"{"authorizationType":"NONE"}"#);
+    let uri = format!("http://{}/", origin.local_addr().expect("bound"));
+    let integration = serde_json::json!({"type": "HTTP_PROXY", "httpMethod": "GET", "uri": uri});
+    inside.client.expect(201, "PUT", &format!("{method}/integration"), &integration.to_string());
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| inside.client.expect(200, "POST", &method, "{}"));
+        let (mut asked, _) = origin.accept().expect("asked");
+        assert!(asked.read(&mut [0; 4096]).expect("a request") > 0);
+        for _ in 0..3 {
+            let mut silent = TcpStream::connect(inside.client.address).expect("connected");
+            assert_eq!(silent.read_to_end(&mut Vec::new()).expect("closed"), 0);
+        }
+        asked.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").expect("answered");
+        assert_eq!(call.join().expect("answered").body["status"], 200);
+    });
 }
 
 #[test]

@@ -104,7 +104,6 @@ fn what_a_route_cannot_be_is_refused_by_name() {
             ),
             (400, BAD, "authorizationScopes need", with("authorizationScopes", json!(["a"]))),
             (400, BAD, "at most 10 authorizationScopes", with("authorizationScopes", json!(vec!["a"; 11]))),
-            (400, BAD, "apiKeyRequired is not supported on", with("apiKeyRequired", json!(true))),
             (
                 400,
                 BAD,

@@ -1,6 +1,11 @@
 //! API keys and usage plans through the management API: what Rust's own tests look at beside those of AWS's clients.
 
-use serde_json::json;
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use turnpike_control::compile::key_digest;
+use turnpike_control::store::StoreError;
+use turnpike_snapshot::{PlanRoute, Quota, QuotaPeriod, Throttle, Unit};
 
 use crate::support::inside::{Inside, settings};
 
@@ -131,4 +136,126 @@ fn keys_and_plans_are_there_after_a_restart() {
     assert_eq!(look(&again), before);
     let body = json!({"value": value}).to_string();
     again.client.refused(409, "ConflictException", "already exists", "POST", "/apikeys", &body);
+}
+
+/// What gateways know: ids of keys by their values' digests with their plans, and stages and routes of each plan.
+type Known = (BTreeMap<[u8; 32], (String, Vec<String>)>, BTreeMap<String, Vec<String>>);
+
+fn known(inside: &Inside) -> Known {
+    let mut known = Known::default();
+    for unit in inside.units() {
+        match unit {
+            Unit::ApiKeys(unit) => {
+                assert!(!unit.keys.is_empty(), "a slice without keys has no unit");
+                for key in unit.keys {
+                    let plans = key.plans.iter().map(|plan| unit.plans[*plan as usize].clone()).collect();
+                    known.0.insert(key.value_sha256, (key.id, plans));
+                }
+            }
+            Unit::UsagePlan(plan) => {
+                let stages = plan.stages.iter().map(|stage| format!("{}/{}", stage.api_id, stage.stage));
+                known.1.insert(plan.id, stages.collect());
+            }
+            _ => {}
+        }
+    }
+    known
+}
+
+fn patch(inside: &Inside, target: &str, op: &str, path: &str, value: &str) -> Value {
+    let body = json!({"patchOperations": [{"op": op, "path": path, "value": value}]}).to_string();
+    inside.client.expect(200, "PATCH", target, &body).body
+}
+
+#[test]
+fn gateways_know_the_keys_that_can_open_something() {
+    let (dir, inside) = start();
+    let api = api(&inside);
+    let [first, second] = ["value-of-the-first-key", "value-of-the-second-key"].map(|value| {
+        let body = json!({"value": value, "enabled": true}).to_string();
+        (inside.client.expect(201, "POST", "/apikeys", &body).text("id"), key_digest(value.as_bytes()))
+    });
+    assert_eq!(known(&inside), Known::default(), "a key alone opens nothing");
+    let [one, two] = [plan(&inside), plan(&inside)];
+    patch(&inside, &format!("/usageplans/{one}"), "add", "/apiStages", &format!("{api}:one"));
+    assert_eq!(put(&inside, &one, &first.0), 201);
+    assert_eq!(put(&inside, &two, &first.0), 201);
+    assert_eq!(put(&inside, &two, &second.0), 201);
+    let entry = |(id, digest): &(String, [u8; 32]), plans: &[&String]| {
+        let mut plans: Vec<String> = plans.iter().map(|plan| (*plan).clone()).collect();
+        plans.sort();
+        (*digest, (id.clone(), plans))
+    };
+    let plans = |stages: &[&str]| {
+        let stages = stages.iter().map(|stage| format!("{api}/{stage}")).collect();
+        BTreeMap::from([(one.clone(), stages), (two.clone(), Vec::new())])
+    };
+    let both = BTreeMap::from([entry(&first, &[&one, &two]), entry(&second, &[&two])]);
+    assert_eq!(known(&inside), (both.clone(), plans(&["one"])));
+
+    // A key that is disabled is unknown, and known again once it is enabled.
+    patch(&inside, &format!("/apikeys/{}", second.0), "replace", "/enabled", "false");
+    assert_eq!(known(&inside).0, BTreeMap::from([entry(&first, &[&one, &two])]));
+    patch(&inside, &format!("/apikeys/{}", second.0), "replace", "/enabled", "true");
+    assert_eq!(known(&inside).0, both);
+    // So is one that an import disables.
+    let target = "/apikeys?mode=import&format=csv";
+    inside.client.expect(201, "POST", target, "name,key,enabled\nx,value-of-the-second-key,false\n");
+    assert_eq!(known(&inside).0.len(), 1);
+    let row = format!("name,key,enabled,usageplanIds\nx,value-of-the-second-key,true,{two}\n");
+    inside.client.expect(201, "POST", target, &row);
+    assert_eq!(known(&inside).0, both);
+
+    // What an upgrade makes anew from the store is what the changes have made of it.
+    let before = inside.units();
+    inside
+        .control
+        .store()
+        .write(|tx| tx.set_compiler_revision(0))
+        .unwrap_or_else(|error: StoreError| panic!("{error}"));
+    drop(inside);
+    let mut again = settings(dir.path().join("data"));
+    again.quotas.api_keys_max = 3;
+    let inside = Inside::start(again);
+    assert_eq!(inside.units(), before);
+
+    // Out of a plan, the stage gone, the plan gone, the key gone.
+    inside.client.expect(202, "DELETE", &format!("/usageplans/{two}/keys/{}", first.0), "");
+    assert_eq!(known(&inside).0, BTreeMap::from([entry(&first, &[&one]), entry(&second, &[&two])]));
+    inside.client.expect(202, "DELETE", &format!("/restapis/{api}/stages/one"), "");
+    assert_eq!(known(&inside).1, plans(&[]));
+    inside.client.expect(202, "DELETE", &format!("/usageplans/{two}"), "");
+    assert_eq!(
+        known(&inside),
+        (BTreeMap::from([entry(&first, &[&one])]), BTreeMap::from([(one, Vec::new())]))
+    );
+    inside.client.expect(202, "DELETE", &format!("/apikeys/{}", first.0), "");
+    assert_eq!(known(&inside).0, BTreeMap::new());
+}
+
+#[test]
+fn a_plan_is_compiled_with_its_limits() {
+    let (_dir, inside) = start();
+    let api = api(&inside);
+    let body = json!({
+        "name": "p",
+        "throttle": {"rateLimit": 12.5, "burstLimit": 30},
+        "quota": {"limit": 1000, "offset": 2, "period": "WEEK"},
+        "apiStages": [{"apiId": api, "stage": "one", "throttle": {"//GET": {"rateLimit": 0.25, "burstLimit": 1}}}],
+    });
+    inside.client.expect(201, "POST", "/usageplans", &body.to_string());
+    let plans: Vec<_> = inside
+        .units()
+        .into_iter()
+        .filter_map(|unit| match unit {
+            Unit::UsagePlan(plan) => Some(plan),
+            _ => None,
+        })
+        .collect();
+    let [plan] = &plans[..] else { panic!("{plans:?}") };
+    assert_eq!(plan.throttle, Some(Throttle { requests_per_1000_s: 12_500, burst_requests: 30 }));
+    assert_eq!(plan.quota, Some(Quota { requests: 1_000, period: QuotaPeriod::Week, offset_days: 2 }));
+    let throttle = Throttle { requests_per_1000_s: 250, burst_requests: 1 };
+    let root = PlanRoute { method: "GET".to_owned(), path: "/".to_owned(), throttle };
+    assert_eq!(plan.stages[0].routes, [root]);
 }

@@ -207,8 +207,46 @@ fn an_integration_has_targets_of_its_own() {
     assert_eq!(proxy(&inside.stage(&api, "$default")).target_group, None);
     inside.client.expect(200, "PATCH", &path, &through(&link).to_string());
     inside.client.refused(400, BAD, &link, "PUT", &targets, &host(81));
+    // What is the case already needn't be said again.
+    let other = http_link(&inside);
+    let moved = inside.client.expect(200, "PATCH", &path, &json!({"connectionId": other}).to_string());
+    assert_eq!((moved.text("connectionType"), moved.text("connectionId")), ("VPC_LINK".to_owned(), other));
+    inside.client.expect(200, "PATCH", &path, r#"{"connectionType":"VPC_LINK"}"#);
+    inside.client.refused(400, BAD, "Invalid VpcLink", "PATCH", &path, r#"{"connectionId":"none"}"#);
     let none = format!("/turnpike/v1/apis/{api}/integrations/none/targets");
     inside.client.refused(404, ABSENT, "Integration", "PUT", &none, &host(81));
+}
+
+/// Targets that no request would ever go to are refused.
+#[test]
+fn only_what_calls_http_has_targets() {
+    let (_dir, inside) = start();
+    let (_, path) = rest_api(&inside);
+    let targets = format!("/turnpike/v1{path}/targets");
+    inside.client.expect(201, "PUT", &path, r#"{"type":"MOCK"}"#);
+    inside.client.refused(400, BAD, "of the type MOCK has no targets", "PUT", &targets, &host(81));
+    inside.client.expect(
+        201,
+        "PUT",
+        &path,
+        r#"{"type":"HTTP","httpMethod":"GET","uri":"http://pets.internal"}"#,
+    );
+    inside.client.expect(200, "PUT", &targets, &host(81));
+    inside.client.expect(201, "PUT", &path, r#"{"type":"MOCK"}"#);
+    inside.client.expect(204, "DELETE", &targets, "");
+
+    let api = http_api(&inside);
+    let id = integration(&inside, &api, json!({}));
+    let targets = format!("/turnpike/v1/apis/{api}/integrations/{id}/targets");
+    inside.client.expect(200, "PUT", &targets, &host(81));
+    let function = json!({
+        "integrationType": "AWS_PROXY", "payloadFormatVersion": "2.0",
+        "integrationUri": "arn:aws:lambda:us-east-1:000000000000:function:f",
+    });
+    let path = format!("/v2/apis/{api}/integrations/{id}");
+    inside.client.refused(400, BAD, "targets of its own", "PATCH", &path, &function.to_string());
+    inside.client.expect(204, "DELETE", &targets, "");
+    inside.client.expect(200, "PATCH", &path, &function.to_string());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The management API and its processes, from the outside.
 
 mod access;
+mod apply;
 mod backups;
 mod canary;
 mod command_line;

@@ -96,6 +96,36 @@ fn a_document_becomes_an_api_and_back() {
     assert!(!plain.to_string().contains("x-amazon-apigateway-integration"), "{plain}");
 }
 
+/// Routes that look alike stay what they are.
+#[test]
+fn paths_are_taken_as_they_are() {
+    let (_dir, inside) = start();
+    let path = |n: u16| {
+        let uri = format!("http://127.0.0.1:3000/{n}");
+        let integration =
+            json!({"type": "http_proxy", "httpMethod": "GET", "uri": uri, "payloadFormatVersion": "1.0"});
+        json!({"x-amazon-apigateway-any-method": {"x-amazon-apigateway-integration": integration}})
+    };
+    let document = json!({
+        "openapi": "3.0.1", "info": {"title": "alike", "version": "1"},
+        "servers": [{"url": "https://example.com/v1"}],
+        "paths": {"/": path(1), "/a": path(2), "/a/": path(3), "/a/$default": path(4), "/$default": path(5)},
+    });
+    let id = inside.client.expect(201, "PUT", "/v2/apis?failOnWarnings=true", &body(&document)).text("apiId");
+    let keys = ["$default", "ANY /", "ANY /a", "ANY /a/", "ANY /a/$default"];
+    assert_eq!(route_keys(&inside, &id), keys);
+    let exported = export(&inside, &id, "");
+    let again = inside.client.expect(201, "PUT", "/v2/apis", &body(&exported)).text("apiId");
+    assert_eq!(route_keys(&inside, &again), keys);
+    let below = inside.client.expect(201, "PUT", "/v2/apis?basepath=prepend", &body(&document)).text("apiId");
+    let keys = ["$default", "ANY /v1", "ANY /v1/a", "ANY /v1/a/", "ANY /v1/a/$default"];
+    assert_eq!(route_keys(&inside, &below), keys);
+    let odd = r#"{"routeKey":"GET /$default"}"#;
+    inside.client.expect(201, "POST", &format!("/v2/apis/{id}/routes"), odd);
+    let target = format!("/v2/apis/{id}/exports/OAS30?outputType=JSON");
+    inside.client.refused(400, BAD, "GET /$default can't be told from the default route", "GET", &target, "");
+}
+
 #[test]
 fn base_paths_go_before_the_paths() {
     let (_dir, inside) = start();
@@ -149,6 +179,39 @@ fn a_reimport_keeps_what_stays_the_same() {
     assert_eq!(changed.body.get("corsConfiguration"), None);
     assert_eq!(route_keys(&inside, &id), ["GET /only"]);
     assert_eq!(integrations()["items"], json!([]));
+}
+
+/// What goes makes room for what comes.
+#[test]
+fn a_full_api_is_reimported() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(dir.path().join("data"));
+    settings.quotas.integrations_per_api_max = 3;
+    let inside = Inside::start(settings);
+    let document = |port: u16| {
+        let path = |n: u16| {
+            let uri = format!("http://127.0.0.1:{port}/{n}");
+            let integration =
+                json!({"type": "http_proxy", "httpMethod": "GET", "uri": uri, "payloadFormatVersion": "1.0"});
+            (format!("/p{n}"), json!({"get": {"x-amazon-apigateway-integration": integration}}))
+        };
+        let paths: Value = (0..3).map(path).collect();
+        body(&json!({"openapi": "3.0.1", "info": {"title": "full", "version": "1"}, "paths": paths}))
+    };
+    let id = inside.client.expect(201, "PUT", "/v2/apis", &document(3000)).text("apiId");
+    let integrations = || inside.client.expect(200, "GET", &format!("/v2/apis/{id}/integrations"), "").body;
+    let before = integrations();
+    let first = before["items"][0]["integrationId"].as_str().expect("an id").to_owned();
+    let own = format!("/v2/apis/{id}/integrations/{first}");
+    inside.client.expect(200, "PATCH", &own, r#"{"description":"which no document has"}"#);
+    let targets = format!("/turnpike/v1/apis/{id}/integrations/{first}/targets");
+    inside.client.expect(200, "PUT", &targets, r#"{"targets":[{"host":"10.0.0.1","port":80}]}"#);
+    inside.client.expect(201, "PUT", &format!("/v2/apis/{id}"), &document(3000));
+    inside.client.expect(200, "GET", &targets, "");
+    inside.client.expect(200, "PATCH", &own, r#"{"description":""}"#);
+    assert_eq!(integrations(), before);
+    inside.client.expect(201, "PUT", &format!("/v2/apis/{id}"), &document(3001));
+    assert_eq!(integrations()["items"].as_array().map(Vec::len), Some(3));
 }
 
 #[test]
@@ -361,6 +424,8 @@ fn document() -> impl Strategy<Value = Value> {
         json!([{"jwt": ["read", "write"]}]),
         json!([{"function": []}]),
         json!([{"iam": []}]),
+        json!([{"key": []}]),
+        json!([{"jwt": ["read"]}, {"key": []}]),
     ]));
     let route = (path, method, own, security, prop::option::of("[a-z]{1,8}"));
     let shared = prop::collection::vec(integration(), 2);
@@ -392,6 +457,7 @@ fn document() -> impl Strategy<Value = Value> {
                         "authorizerResultTtlInSeconds": 60, "enableSimpleResponses": true,
                     }},
                     "iam": {"type": "apiKey", "name": "Authorization", "in": "header", "x-amazon-apigateway-authtype": "awsSigv4"},
+                    "key": {"type": "apiKey", "name": "x-api-key", "in": "header"},
                 },
             },
             "servers": [{"url": "/", "x-amazon-apigateway-endpoint-configuration": {"disableExecuteApiEndpoint": disabled}}],

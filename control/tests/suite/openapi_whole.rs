@@ -373,6 +373,36 @@ fn an_overwrite_makes_it_the_documents_and_a_merge_adds() {
     assert_eq!(picture(&inside, &id), before);
 }
 
+/// What goes makes room for what comes.
+#[test]
+fn a_full_api_is_overwritten() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(dir.path().join("data"));
+    settings.quotas.models_per_api_max = 2;
+    settings.quotas.authorizers_per_api_max = 1;
+    settings.quotas.request_validators_per_api_max = 1;
+    let inside = Inside::start(settings);
+    let document = |name: &str| {
+        let authorizer = json!({
+            "type": "apiKey", "name": "Authorization", "in": "header",
+            "x-amazon-apigateway-authorizer": {"type": "token", "authorizerUri": FUNCTION},
+        });
+        let refers = json!({"$ref": format!("#/components/schemas/{name}")});
+        json!({
+            "openapi": "3.0.1", "info": {"title": "full", "version": "1"}, "paths": {},
+            "components": {
+                "schemas": {name: {"type": "string"}, format!("{name}List"): {"type": "array", "items": refers}},
+                "securitySchemes": {name: authorizer},
+            },
+            "x-amazon-apigateway-request-validators": {name: {"validateRequestBody": true}},
+        })
+    };
+    let id = import(&inside, &document("Old"));
+    let target = format!("/restapis/{id}?mode=overwrite&failonwarnings=true");
+    inside.client.expect(200, "PUT", &target, &document("New").to_string());
+    assert_eq!(picture(&inside, &id)["lists"], picture(&inside, &import(&inside, &document("New")))["lists"]);
+}
+
 /// Each extension is there when it is asked for, and no other.
 #[test]
 fn extensions_are_exported_as_asked() {

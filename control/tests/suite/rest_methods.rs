@@ -213,16 +213,16 @@ fn a_methods_responses_are_made_patched_and_deleted() {
 #[test]
 fn a_method_that_asks_for_protection_is_refused_until_it_is_redeployed_without() {
     let rest = Rest::start();
-    let path = rest.method("GET", json!({"apiKeyRequired": true}));
+    let path = rest.method("GET", json!({"authorizationType": "AWS_IAM"}));
     let body = json!({"type": "HTTP_PROXY", "httpMethod": "GET", "uri": "http://h/"});
     rest.call(201, "PUT", &format!("{path}/integration"), &body);
     let first = rest.deploy();
     let refusal = || crate::rest_integrations::refusal(&rest);
-    assert_eq!(refusal().as_deref(), Some("the API key that the method requires isn't checked yet"));
+    assert_eq!(refusal().as_deref(), Some("the authorization AWS_IAM isn't enforced yet"));
     let summary = rest.get(&format!("/deployments/{first}?embed=apisummary"));
-    let expected = json!({"/": {"GET": {"authorizationType": "NONE", "apiKeyRequired": true}}});
+    let expected = json!({"/": {"GET": {"authorizationType": "AWS_IAM", "apiKeyRequired": false}}});
     assert_eq!(summary["apiSummary"], expected);
-    rest.patch(&path, &json!([{"op": "replace", "path": "/apiKeyRequired", "value": "false"}]));
+    rest.patch(&path, &json!([{"op": "replace", "path": "/authorizationType", "value": "NONE"}]));
     assert!(refusal().is_some(), "a deployment is frozen");
     rest.deploy();
     assert_eq!(refusal(), None);

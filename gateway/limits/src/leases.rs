@@ -63,7 +63,7 @@ pub enum Why {
     Crowded,
 }
 
-/// Since the start.
+/// What shards do besides admitting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LeaseCounts {
     pub asks: u64,
@@ -114,9 +114,9 @@ impl Leases {
         }
     }
 
-    #[must_use]
-    pub fn counts(&self) -> LeaseCounts {
-        self.counts
+    /// What was counted since this was called before.
+    pub fn take_counts(&mut self) -> LeaseCounts {
+        std::mem::take(&mut self.counts)
     }
 
     /// Requests that wait.

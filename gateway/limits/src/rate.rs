@@ -23,6 +23,11 @@ impl Rate {
     }
 
     #[must_use]
+    pub const fn per_1000_s(tokens: u64, burst_tokens: u32) -> Self {
+        Self { micro_tokens_per_s: tokens.saturating_mul(1_000), burst_tokens }
+    }
+
+    #[must_use]
     pub const fn burst_tokens(self) -> u32 {
         self.burst_tokens
     }
@@ -75,6 +80,7 @@ mod tests {
     #[test]
     fn a_second_refills_the_rate() {
         assert_eq!(Rate::new(0.5, 1).refill(2_000_000), TOKEN);
+        assert_eq!(Rate::per_1000_s(500, 1), Rate::new(0.5, 1));
         assert_eq!(Rate::new(1_000_000.0, 1).refill(1), TOKEN);
         assert_eq!(Rate::new(3.0, 1).refill_us(TOKEN), 333_334);
         assert_eq!(Rate::new(0.0, 1).refill_us(1), u64::MAX);

@@ -58,8 +58,7 @@ pub struct AccountUnit {
 #[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 #[rkyv(derive(Debug))]
 pub struct Throttle {
-    /// What the bucket gets in 1,000 seconds: AWS takes fractions of a request a second. 0 refuses everything once the
-    /// burst is used up.
+    /// What the bucket gets in 1,000 seconds: AWS takes fractions of a request a second. 0 refuses everything.
     pub requests_per_1000_s: u64,
     /// What the bucket holds; 0 refuses everything.
     pub burst_requests: u32,

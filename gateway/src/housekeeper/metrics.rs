@@ -17,6 +17,7 @@ use super::resolver::ResolverFigures;
 use super::targets::GroupFigures;
 use super::totals::{ShardTotals, StageName, Totals};
 use crate::http2::Http2Event;
+use crate::limits::LimiterFigures;
 use crate::stats::{Counters, Gauges, Latency, RefusalKind, StageStats};
 use crate::tls::TlsFailure;
 
@@ -40,6 +41,7 @@ pub(crate) struct HousekeeperFigures {
     /// Targets, and groups, that are shown apart.
     pub(crate) target_metrics_max: usize,
     pub(crate) access_log: AccessLogFigures,
+    pub(crate) limiter: LimiterFigures,
 }
 
 /// Upper edges in microseconds: 0.25 ms to 30 s, about three per factor of ten.
@@ -63,7 +65,7 @@ pub(crate) fn render(totals: &Totals, housekeeper: &HousekeeperFigures) -> Strin
 fn render_housekeeper(page: &mut Page, figures: &HousekeeperFigures) {
     page.family("turnpike_build_info", Kind::Gauge, "Version and I/O driver of this gateway; always 1.");
     page.sample("", &[("version", env!("CARGO_PKG_VERSION")), ("driver", figures.driver)], 1);
-    let gauges: [(&str, &str, u64); 7] = [
+    let gauges: [(&str, &str, u64); 8] = [
         ("turnpike_snapshot_version", "Newest snapshot given to the shards.", figures.snapshot_version),
         (
             "turnpike_refused_routes",
@@ -91,12 +93,13 @@ fn render_housekeeper(page: &mut Page, figures: &HousekeeperFigures) {
             "Log lines that wait to be written, in bytes.",
             figures.access_log.queued_bytes,
         ),
+        ("turnpike_limits", "Throttles that have been used up to some part.", figures.limiter.limits),
     ];
     for (name, help, value) in gauges {
         page.family(name, Kind::Gauge, help);
         page.sample("", &[], value);
     }
-    let counters: [(&str, &str, u64); 8] = [
+    let counters: [(&str, &str, u64); 11] = [
         ("turnpike_snapshot_applied_total", "Snapshots taken into service.", figures.snapshot_applied_total),
         (
             "turnpike_snapshot_refused_total",
@@ -128,6 +131,21 @@ fn render_housekeeper(page: &mut Page, figures: &HousekeeperFigures) {
             "turnpike_access_log_errors_total",
             "Failed opens and writes of logs.",
             figures.access_log.errors_total,
+        ),
+        (
+            "turnpike_limiter_granted_tokens_total",
+            "Requests' tokens that the limiter gave to shards, of which some came back.",
+            figures.limiter.granted_tokens_total,
+        ),
+        (
+            "turnpike_limiter_empty_total",
+            "Times that the limiter was asked for more tokens than there were.",
+            figures.limiter.empty_total,
+        ),
+        (
+            "turnpike_limiter_crowded_total",
+            "Times that the limiter was asked for a throttle more than it may keep.",
+            figures.limiter.crowded_total,
         ),
     ];
     for (name, help, value) in counters {
@@ -207,7 +225,7 @@ fn stage_labels(name: &StageName) -> [(&'static str, &str); 2] {
 type CounterOf = fn(&Counters) -> u64;
 type GaugeOf = fn(&Gauges) -> u64;
 
-const SHARD_COUNTERS: [(&str, &str, CounterOf); 21] = [
+const SHARD_COUNTERS: [(&str, &str, CounterOf); 24] = [
     ("turnpike_shard_connections_accepted_total", "Client connections accepted.", |c| {
         c.connections_accepted_total
     }),
@@ -269,6 +287,11 @@ const SHARD_COUNTERS: [(&str, &str, CounterOf); 21] = [
     ("turnpike_shard_cache_waits_total", "Requests that waited for another's response.", |c| {
         c.cache_waits_total
     }),
+    ("turnpike_shard_limit_asks_total", "Times that the limiter was asked for tokens.", |c| {
+        c.limit_asks_total
+    }),
+    ("turnpike_shard_limit_grants_total", "Times that the limiter gave tokens.", |c| c.limit_grants_total),
+    ("turnpike_shard_limit_waits_total", "Requests that waited for the limiter.", |c| c.limit_waits_total),
     ("turnpike_shard_received_bytes_total", "Bytes received from clients.", |c| c.bytes_in_total),
     ("turnpike_shard_sent_bytes_total", "Bytes sent to clients.", |c| c.bytes_out_total),
     ("turnpike_shard_access_log_lines_total", "Access log lines given to the writer.", |c| {
@@ -281,7 +304,7 @@ const SHARD_COUNTERS: [(&str, &str, CounterOf); 21] = [
     ),
 ];
 
-const SHARD_GAUGES: [(&str, &str, GaugeOf); 11] = [
+const SHARD_GAUGES: [(&str, &str, GaugeOf); 13] = [
     ("turnpike_shard_connections_open", "Open client connections.", |g| g.connections_open),
     ("turnpike_shard_connections_idle", "Open client connections between two requests.", |g| {
         g.connections_idle
@@ -298,6 +321,12 @@ const SHARD_GAUGES: [(&str, &str, GaugeOf); 11] = [
     }),
     ("turnpike_shard_upstream_requests_pending", "Requests that wait for a connection.", |g| {
         g.upstream_requests_pending
+    }),
+    ("turnpike_shard_limit_requests_waiting", "Requests that wait for the limiter.", |g| {
+        g.limit_requests_waiting
+    }),
+    ("turnpike_shard_limit_leases", "Throttles that the shard holds tokens of, or did lately.", |g| {
+        g.limit_leases
     }),
     ("turnpike_shard_buffers_in_use", "I/O buffers that connections hold; none when all rest.", |g| {
         g.buffers_in_use

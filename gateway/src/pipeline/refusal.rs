@@ -8,6 +8,7 @@ use turnpike_http::{ChunkError, Method, RequestError, Version, encode, path::Pat
 use turnpike_snapshot::Protocol;
 
 use super::integrate::UpstreamFault;
+use super::throttle::Throttled;
 use super::unparsed::Unparsed;
 use super::{Exchange, Record};
 use crate::ids::RequestId;
@@ -42,6 +43,7 @@ pub(crate) enum Refusal {
     /// `Cache-Control: only-if-cached` (RFC 9111 5.2.1.7).
     NotCached(Protocol),
     ExchangesInFlight(Protocol),
+    Throttled(Throttled, Protocol),
     Upstream(UpstreamFault, Protocol),
 }
 
@@ -170,14 +172,8 @@ impl Refusal {
                 response_type: "DEFAULT_5XX",
                 protocol: Some(protocol),
             },
-            Self::ExchangesInFlight(protocol) => Terms {
-                kind: RefusalKind::ExchangesInFlight,
-                status: 429,
-                message: "Too Many Requests",
-                error_type: "TooManyRequestsException",
-                response_type: "THROTTLED",
-                protocol: Some(protocol),
-            },
+            Self::ExchangesInFlight(protocol) => too_many(RefusalKind::ExchangesInFlight, protocol),
+            Self::Throttled(throttled, protocol) => too_many(throttled.kind(), protocol),
             Self::Upstream(fault, protocol) => upstream_terms(fault, protocol),
         }
     }
@@ -206,6 +202,17 @@ fn forbidden(protocol: Option<Protocol>) -> Terms {
         error_type: "ForbiddenException",
         response_type: "ACCESS_DENIED",
         protocol,
+    }
+}
+
+fn too_many(kind: RefusalKind, protocol: Protocol) -> Terms {
+    Terms {
+        kind,
+        status: 429,
+        message: "Too Many Requests",
+        error_type: "TooManyRequestsException",
+        response_type: "THROTTLED",
+        protocol: Some(protocol),
     }
 }
 

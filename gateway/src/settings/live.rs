@@ -102,7 +102,8 @@ sort_settings! {
         listen tls_listen tls_certificate tls_private_key tls_ticket_rotation_ms proxy_protocol admin_listen listen_backlog data_dir publish_socket
         cores driver require_io_uring exit_with_parent
         connections_per_address_max
-        cache_bytes_max integration_timeout_ms_max target_group_addresses_max health_checks_in_flight_max target_metrics_max
+        cache_bytes_max limits_max limit_leases_max limit_waiting_max limit_wait_ms
+        integration_timeout_ms_max target_group_addresses_max health_checks_in_flight_max target_metrics_max
         dns_servers dns_ttl_min_ms dns_ttl_max_ms dns_failure_ttl_ms dns_query_timeout_ms dns_queries_in_flight_max
         snapshot_unit_bytes_max snapshot_units_max snapshot_bytes_max
         access_log access_log_format access_log_dir access_log_queue_bytes_max access_log_files_max

@@ -317,6 +317,22 @@ pub(super) struct LowArgs {
     /// each other [default: 1000]
     #[arg(help_heading = CACHE, long, env = "TURNPIKE_GATEWAY_CACHE_PASS_MS", value_name = "MS")]
     pub(super) cache_pass_ms: Option<u64>,
+    /// Throttles that are in use at once: of routes, of usage plans' keys. Those that nobody has used up some of are
+    /// forgotten. Where all are in use, requests of a further one are refused with 429. About 100 bytes each, and 4
+    /// more for each core [default: 1000000]
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_GATEWAY_LIMITS_MAX", value_name = "THROTTLES")]
+    pub(super) limits_max: Option<u64>,
+    /// Throttles that a core may hold requests' tokens of at once; further requests are refused with 429. About
+    /// 120 bytes each [default: 65536]
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_GATEWAY_LIMIT_LEASES_MAX", value_name = "THROTTLES")]
+    pub(super) limit_leases_max: Option<u64>,
+    /// Requests of one core that wait to hear whether a throttle lets them through; more are refused with 429
+    /// [default: 4096]
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_GATEWAY_LIMIT_WAITING_MAX", value_name = "REQUESTS")]
+    pub(super) limit_waiting_max: Option<u64>,
+    /// How long a request waits for that, usually some microseconds; then it is refused with 429 [default: 50]
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_GATEWAY_LIMIT_WAIT_MS", value_name = "MS")]
+    pub(super) limit_wait_ms: Option<u64>,
 
     /// Targets that a target group may have once its names are resolved; those beyond it aren't used
     /// [default: 1024]
@@ -405,6 +421,7 @@ const DOWNSTREAM: &str = "Clients (limits and timeouts)";
 const HTTP2: &str = "Clients that speak HTTP/2";
 const UPSTREAM: &str = "Integrations (limits and timeouts)";
 const CACHE: &str = "Response cache";
+const LIMITS: &str = "Throttles";
 const GROUPS: &str = "Target groups";
 const NAMES: &str = "Names (DNS)";
 const SNAPSHOT: &str = "Snapshots";
@@ -436,6 +453,7 @@ impl LowArgs {
             upstream_http2_connection_window_bytes
             upstream_header_count_max connect_timeout_ms upstream_idle_timeout_ms integration_timeout_ms_max
             cache_bytes_max cache_response_bytes_max cache_wait_timeout_ms cache_waiting_requests_max cache_pass_ms
+            limits_max limit_leases_max limit_waiting_max limit_wait_ms
             target_group_addresses_max health_checks_in_flight_max target_metrics_max
             dns_servers dns_ttl_min_ms dns_ttl_max_ms dns_failure_ttl_ms dns_query_timeout_ms
             dns_queries_in_flight_max

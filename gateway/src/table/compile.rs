@@ -17,6 +17,7 @@ use super::acme::Challenges;
 use super::callers::KnownCallers;
 use super::release::RefusedRoute;
 use super::target_group::KnownGroups;
+use super::throttles;
 use super::{
     Api, Backend, Canary, DEFAULT_STAGE, Domain, Integration, Release, Route, RouteCache, Routes, Stage,
     StageCache, StageLog, Table, TargetPart, Upstream, UpstreamNames,
@@ -133,6 +134,7 @@ impl Compiler {
             acme: Challenges::compile(&account.acme_challenges),
             callers: self.callers.of_snapshot(units),
             caches: Box::default(),
+            throttle: account.throttle.map(|throttle| throttles::of_account(&account.account_id, throttle)),
             groups: self.groups.of_snapshot(units),
         };
         self.sites.begin();
@@ -461,8 +463,8 @@ fn account_of(units: &[(UnitHash, Arc<Unit>)]) -> Result<&AccountUnit, CompileEr
     }
 }
 
-fn compile_route(unit: &StageUnit, route: &turnpike_snapshot::Route) -> Route {
-    let key = match (unit.protocol, route.path.as_str()) {
+fn compile_route(stage: &StageUnit, route: &turnpike_snapshot::Route) -> Route {
+    let key = match (stage.protocol, route.path.as_str()) {
         (Protocol::Http, path @ "$default") => path.to_owned(),
         (_, path) => format!("{} {path}", route.method),
     };
@@ -471,7 +473,11 @@ fn compile_route(unit: &StageUnit, route: &turnpike_snapshot::Route) -> Route {
         path: route.path.as_str().into(),
         id: route.id.as_str().into(),
         api_key_required: route.settings.api_key_required,
-        cache: RouteCache::compile(unit.cache.as_ref(), route),
+        cache: RouteCache::compile(stage.cache.as_ref(), route),
+        throttle: route.settings.throttle.map(|throttle| {
+            let stage_path = Stage::path_of(&stage.api_id, &stage.stage);
+            throttles::of_route(&stage_path, &route.method, &route.path, throttle)
+        }),
     }
 }
 

@@ -74,11 +74,18 @@ fn named_action(operation: &str) -> Option<&'static str> {
     })
 }
 
+/// A path's variable, as one segment.
+pub(super) fn within_path(variable: &str) -> String {
+    utf8_percent_encode(variable, AMBIGUOUS).to_string()
+}
+
 /// Domain names are the same in any case: policies see them in lower case, as AWS has them.
 fn path(found: &Match<'_>) -> String {
     let is_tags = found.operation.name.ends_with("TagResource") || found.operation.name == "GetTags";
-    let set = if is_tags { WITHIN_PATH } else { AMBIGUOUS };
-    let path = found.path(|variable| utf8_percent_encode(variable, set).to_string());
+    let path = found.path(|variable| match is_tags {
+        true => utf8_percent_encode(variable, WITHIN_PATH).to_string(),
+        false => within_path(variable),
+    });
     let name = ["/domainnames/", "/v2/domainnames/"].iter().find(|start| path.starts_with(**start));
     let Some(start) = name.map(|start| start.len()) else { return path };
     let end = path[start..].find('/').map_or(path.len(), |length| start + length);

@@ -1,10 +1,10 @@
 //! Actions that AWS asks for beside the method's, because of what a call would set: an API's or a domain's resource
 //! policy, and the trust store of mutual TLS. Who may change an API can't open it to others by that alone.
 
-use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::ask::Ask;
+use super::ask::{Ask, within_path};
+use crate::api::call::query_values;
 use crate::api::operations::{Operation, Service};
 use crate::openapi::Document;
 
@@ -24,14 +24,20 @@ pub(in crate::api) fn add_sensitive(
     let Some(resource) = asks.first().map(|ask| ask.resource.clone()) else { return };
     let actions = actions(operation, members, document).into_iter();
     asks.extend(actions.map(|action| Ask::new(format!("apigateway:{action}"), resource.clone())));
+    asks.extend(read_of_source(operation, members, &resource));
+}
+
+/// A clone shows all of its source: whoever makes one has to be allowed to read that.
+fn read_of_source(operation: &Operation, members: &Value, apis: &str) -> Option<Ask> {
+    let is_creation = (operation.service, operation.name) == (Service::V1, "CreateRestApi");
+    let source = members["cloneFrom"].as_str().filter(|source| is_creation && !source.is_empty())?;
+    Some(Ask::new("apigateway:GET".to_owned(), format!("{apis}/{}", within_path(source))))
 }
 
 /// Whether the call replaces all of an API: a resource policy that its document doesn't have goes.
 pub(in crate::api) fn overwrites(operation: &Operation, query: &str) -> bool {
-    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
-    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let is_mode = pairs.any(|(name, value)| decode(name) == "mode" && decode(value) == "overwrite");
-    (operation.service, operation.name) == (Service::V1, "PutRestApi") && is_mode
+    let puts = (operation.service, operation.name) == (Service::V1, "PutRestApi");
+    puts && query_values(query, "mode").iter().any(|mode| mode == "overwrite")
 }
 
 /// Asks to change the policy of the API that the call is about.

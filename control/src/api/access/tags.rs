@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
+use crate::api::call::query_values;
 use crate::api::operations::{Operation, Service};
 use crate::openapi::{Document, tags_of_http};
 
@@ -23,10 +23,7 @@ pub(in crate::api) fn of_json(body: &Value, query: &str) -> RequestTags {
             tags.insert(key.to_owned(), text(&tag["Value"]));
         }
     }
-    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let removed = pairs.filter(|(name, _)| decode(name) == "tagKeys").map(|(_, key)| (decode(key), None));
-    tags.extend(removed);
+    tags.extend(query_values(query, "tagKeys").into_iter().map(|key| (key, None)));
     tags
 }
 

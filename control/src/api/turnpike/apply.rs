@@ -1,7 +1,8 @@
 //! Makes the account have what a document says: APIs of OpenAPI documents with their stages, domain names, usage plans and
 //! API keys; all of it or nothing. What the document doesn't name stays as it is.
 //!
-//! Every step is an operation of the management API, with its rules and errors. A plan is the same thing, undone.
+//! Every step is an operation of the management API, with its rules and errors. A plan is the same thing, undone; with
+//! the changes of a plan in `plan`, nothing else is done than those.
 
 mod accounts;
 mod apis;
@@ -37,8 +38,16 @@ pub(in super::super) fn apply(change: &mut Change<'_>, call: &Call) -> Result<Va
     for key in members.objects("keys")?.unwrap_or_default() {
         apply.key(key)?;
     }
+    let planned = members.value("plan");
     members.finish()?;
-    Ok(json!({"changes": apply.changes}))
+    let changes = Value::Array(apply.changes);
+    match planned {
+        Some(planned) if planned != changes => Err(ApiError::conflict(
+            "Something else would change now than what was planned, since somebody has changed the server in between: \
+             nothing was applied. Plan again",
+        )),
+        _ => Ok(json!({"changes": changes})),
+    }
 }
 
 /// What has been done so far.
@@ -85,6 +94,17 @@ impl Apply<'_, '_> {
 
     fn items(&self, service: Service, operation: &str, parameters: &[&str]) -> Result<Vec<Value>, ApiError> {
         all_items(self.change, service, operation, parameters, "")
+    }
+
+    /// `API:STAGE` by the API's name, as documents write it; `key` has its id, which a plan would make up.
+    fn shown_stage(&self, key: &str) -> Result<String, ApiError> {
+        let (id, stage) = key.split_once(':').unwrap_or((key, ""));
+        let rest = self.find(Service::V1, "GetRestApi", &[id])?;
+        let found = match rest {
+            Some(rest) => Some(rest),
+            None => self.find(Service::V2, "GetApi", &[id])?,
+        };
+        Ok(found.map_or_else(|| key.to_owned(), |api| format!("{}:{stage}", text(&api, "name"))))
     }
 
     /// The only one of a list that has this name, if any has.

@@ -34,7 +34,7 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
     // Identifiers are distinct from values whatever it says, as AWS's have become.
     members.boolean("generateDistinctId")?;
     members.finish()?;
-    let key = wanted.create(change)?;
+    let key = wanted.create(change, &mut Room::of(change)?)?;
     answer_with_value(change, &key)
 }
 
@@ -107,6 +107,7 @@ pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<V
     }
     key.updated_at_s = change.now_s;
     change.tx.put_entity(&key)?;
+    change.recompile_key(&key)?;
     Ok(answer(&key))
 }
 
@@ -116,6 +117,7 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
     for in_plan in change.tx.entities_using::<UsagePlanKey>(&key.id)? {
         change.tx.delete_entity::<UsagePlanKey>(&in_plan.plan_id, &key.id)?;
     }
+    change.recompile_key(&key)?;
     change.tx.delete_entity::<ApiKey>("", &key.id)?;
     Ok(Value::Null)
 }
@@ -149,11 +151,23 @@ struct Wanted {
     tags: Tags,
 }
 
+/// How many more keys there can be: counted once, however many a change makes.
+struct Room {
+    left: usize,
+    max: usize,
+}
+
+impl Room {
+    fn of(view: &View<'_>) -> Result<Self, ApiError> {
+        let max = view.settings.quotas.api_keys_max;
+        Ok(Self { left: max.saturating_sub(view.tx.entity_count::<ApiKey>("")?), max })
+    }
+}
+
 impl Wanted {
-    fn create(self, change: &mut Change<'_>) -> Result<ApiKey, ApiError> {
-        let max = change.settings.quotas.api_keys_max;
-        if change.tx.entity_count::<ApiKey>("")? >= max {
-            return Err(over_quota(max, "API keys", "api_keys_max"));
+    fn create(self, change: &mut Change<'_>, room: &mut Room) -> Result<ApiKey, ApiError> {
+        if room.left == 0 {
+            return Err(over_quota(room.max, "API keys", "api_keys_max"));
         }
         let made = || new_id(VALUE_LEN).map_err(|error| ApiError::internal(&error));
         let value = self.value.map_or_else(made, Ok)?;
@@ -176,6 +190,7 @@ impl Wanted {
             updated_at_s: change.now_s,
         };
         change.tx.put_entity(&key)?;
+        room.left -= 1;
         Ok(key)
     }
 }

@@ -182,6 +182,8 @@ impl Fill<'_, '_, '_> {
     fn run(mut self) -> Result<(), ApiError> {
         let before = self.items("GetResources", "embed=methods")?;
         self.drop_methods(&before)?;
+        // What goes makes room for what comes, but for models that old ones still refer to.
+        let referred = self.drop_models()?;
         self.put_models()?;
         let validators = self.put_named("RequestValidator", &self.plan.validators)?;
         let authorizers = self.put_named("Authorizer", &self.plan.authorizers)?;
@@ -190,8 +192,10 @@ impl Fill<'_, '_, '_> {
         for method in &self.plan.methods {
             self.put_method(method, &resources, &authorizers, &validators)?;
         }
-        if self.overwrite {
-            self.drop_models()?;
+        if referred.is_some()
+            && let Some(error) = self.drop_models()?
+        {
+            return Err(error);
         }
         self.put_documentation()?;
         self.import.check()
@@ -262,8 +266,12 @@ impl Fill<'_, '_, '_> {
         Ok(())
     }
 
-    /// Models that nothing of the plan is: in any order in which none is still referred to.
-    fn drop_models(&mut self) -> Result<(), ApiError> {
+    /// To overwrite, drops models that nothing of the plan is, in any order in which none is still referred to. What
+    /// keeps the rest.
+    fn drop_models(&mut self) -> Result<Option<ApiError>, ApiError> {
+        if !self.overwrite {
+            return Ok(None);
+        }
         let kept: BTreeSet<&str> = self.plan.models.iter().map(|model| model.name.as_str()).collect();
         let mut gone: Vec<String> = self.items("GetModels", "")?.iter().map(|m| text(m, "name")).collect();
         gone.retain(|name| !kept.contains(name.as_str()));
@@ -282,17 +290,23 @@ impl Fill<'_, '_, '_> {
             }
             gone = left;
             if let Some(error) = refused.filter(|_| gone.len() == before) {
-                return Err(error);
+                return Ok(Some(error));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// The ids by name, of what has an id of its own.
     fn put_named(&mut self, noun: &str, planned: &[Planned]) -> Result<BTreeMap<String, String>, ApiError> {
+        let kept: BTreeSet<&str> = planned.iter().map(|planned| planned.name.as_str()).collect();
         let mut before: BTreeMap<String, Value> = BTreeMap::new();
         for entity in self.items(&format!("Get{noun}s"), "")? {
-            before.insert(text(&entity, "name"), entity);
+            let (id, name) = (text(&entity, "id"), text(&entity, "name"));
+            if self.overwrite && !kept.contains(name.as_str()) {
+                self.import.call(&format!("Delete{noun}"), &[self.api_id, &id], &Value::Null)?;
+            } else {
+                before.insert(name, entity);
+            }
         }
         let mut ids = BTreeMap::new();
         let kept: BTreeSet<&str> = planned.iter().map(|planned| planned.name.as_str()).collect();

@@ -111,11 +111,10 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
     if doomed.parent_id.is_none() {
         return Err(ApiError::bad_request("The root resource can't be deleted: delete the API instead"));
     }
-    let below = format!("{}/", doomed.path);
-    for other in change.tx.parts::<Resource>(&api.id)? {
-        if other.path.starts_with(&below) {
-            change.tx.delete_part::<Resource>(&api.id, &other.id)?;
-        }
+    // What begins with the path and a slash; '0' follows it.
+    let (from, to) = (format!("{}/", doomed.path), format!("{}0", doomed.path));
+    for below in change.tx.parts_named_within::<Resource>(&api.id, &from..&to)? {
+        change.tx.delete_part::<Resource>(&api.id, &below.id)?;
     }
     change.tx.delete_part::<Resource>(&api.id, &doomed.id)?;
     change.trim_targets(&api.id);
@@ -178,7 +177,8 @@ fn check_variables(path: &str) -> Result<(), ApiError> {
     }
 }
 
-/// A literal's only rival has the same path, which the store finds without reading the whole tree.
+/// A literal's only rival has the same path; those of a variable begin with a brace there, which '|' follows. The store finds
+/// either without reading the whole tree.
 fn check_new(
     view: &View<'_>,
     api_id: &str,
@@ -188,7 +188,10 @@ fn check_new(
 ) -> Result<(), ApiError> {
     let siblings: Vec<Resource> = match part {
         PathPart::Literal(_) => view.tx.part_named(api_id, &child_path(parent, text))?.into_iter().collect(),
-        PathPart::Variable(_) | PathPart::Greedy(_) => view.tx.parts(api_id)?,
+        PathPart::Variable(_) | PathPart::Greedy(_) => {
+            let (from, to) = (child_path(parent, "{"), child_path(parent, "|"));
+            view.tx.parts_named_within(api_id, &from..&to)?
+        }
     };
     check_siblings(siblings.iter(), parent, part, text)
 }

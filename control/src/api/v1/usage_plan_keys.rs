@@ -59,6 +59,7 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
     let plan = usage_plans::plan(change, call.parameter(0))?;
     let (key, _) = in_plan(change, &plan, call.parameter(1))?;
     change.tx.delete_entity::<UsagePlanKey>(&plan.id, &key.id)?;
+    change.recompile_key(&key)?;
     Ok(Value::Null)
 }
 
@@ -66,7 +67,12 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
 ///
 /// # Errors
 /// When another plan of a stage has the key, or the key is in too many plans.
-pub(super) fn add(change: &Change<'_>, plan_id: &str, key: &ApiKey, again: Again) -> Result<(), ApiError> {
+pub(super) fn add(
+    change: &mut Change<'_>,
+    plan_id: &str,
+    key: &ApiKey,
+    again: Again,
+) -> Result<(), ApiError> {
     let plan = usage_plans::plan(change, plan_id)?;
     if change.tx.entity::<UsagePlanKey>(&plan.id, &key.id)?.is_some() {
         return match again {
@@ -82,7 +88,8 @@ pub(super) fn add(change: &Change<'_>, plan_id: &str, key: &ApiKey, again: Again
     }
     check_alone(change, &plan.id, &plan.stages, &key.id)?;
     let in_plan = UsagePlanKey { plan_id: plan.id, key_id: key.id.clone(), granted: None };
-    Ok(change.tx.put_entity(&in_plan)?)
+    change.tx.put_entity(&in_plan)?;
+    Ok(change.recompile_key(key)?)
 }
 
 /// Refuses that a key is in this plan and another one of one of these stages: nobody could say which counts.

@@ -10,11 +10,12 @@ use super::super::call::{Call, compact, page_answer};
 use super::super::error::ApiError;
 use super::super::members::Members;
 use super::patch;
-use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, over_quota, page_where, usage_plan_keys};
+use super::{
+    DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, PAGING, api_keys, over_quota, page_where, usage_plan_keys,
+};
 use crate::change::{Change, View};
 use crate::model::{
-    ApiProtocol, HttpApi, HttpStage, Period, PlanQuota, PlanStage, RestStage, Throttle, UsagePlan,
-    UsagePlanKey, method_key,
+    HttpStage, Period, PlanQuota, PlanStage, RestStage, Throttle, UsagePlan, UsagePlanKey, method_key,
 };
 
 use changes::{CHANGES, Draft};
@@ -91,8 +92,13 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
             stage.key()
         )));
     }
+    for in_plan in change.tx.entities_of::<UsagePlanKey>(&plan.id)? {
+        let key = api_keys::key(change, &in_plan.key_id)?;
+        change.recompile_key(&key)?;
+    }
     change.tx.delete_entities_of::<UsagePlanKey>(&plan.id)?;
     change.tx.delete_entity::<UsagePlan>("", &plan.id)?;
+    change.recompile_plan(&plan.id);
     Ok(Value::Null)
 }
 
@@ -141,7 +147,7 @@ fn add_stage(
     plan: &mut UsagePlan,
     stage: PlanStage,
 ) -> Result<(), ApiError> {
-    if !takes_keys(view, &stage)? {
+    if !is_there(view, &stage)? {
         return Err(ApiError::not_found(format!("API Stage not found: {}", stage.key())));
     }
     if plan.stage(&stage.api_id, &stage.stage).is_some() {
@@ -162,18 +168,17 @@ fn add_stage(
     Ok(())
 }
 
-/// Whether it is a stage of an API whose callers can be asked for a key: a REST API or a WebSocket API.
-fn takes_keys(view: &View<'_>, stage: &PlanStage) -> Result<bool, ApiError> {
+/// Whether it is a stage of an API. AWS takes those of REST and WebSocket APIs alone; here HTTP APIs' routes can ask for
+/// a key too.
+fn is_there(view: &View<'_>, stage: &PlanStage) -> Result<bool, ApiError> {
     if view.tx.part::<RestStage>(&stage.api_id, &stage.stage)?.is_some() {
         return Ok(true);
     }
-    let api: Option<HttpApi> = view.tx.api(&stage.api_id)?;
-    let is_websocket = api.is_some_and(|api| api.protocol == ApiProtocol::WebSocket);
-    Ok(is_websocket && view.tx.part::<HttpStage>(&stage.api_id, &stage.stage)?.is_some())
+    Ok(view.tx.part::<HttpStage>(&stage.api_id, &stage.stage)?.is_some())
 }
 
 /// Keeps a plan whose quota and numbers fit.
-fn put(change: &Change<'_>, plan: &UsagePlan) -> Result<(), ApiError> {
+fn put(change: &mut Change<'_>, plan: &UsagePlan) -> Result<(), ApiError> {
     if let Some(quota) = &plan.quota {
         quota.check().map_err(ApiError::bad_request)?;
     }
@@ -182,7 +187,9 @@ fn put(change: &Change<'_>, plan: &UsagePlan) -> Result<(), ApiError> {
         let setting = "throttled_methods_per_usage_plan_stage_max";
         return Err(over_quota(max, "throttled methods of the stage in the usage plan", setting));
     }
-    Ok(change.tx.put_entity(plan)?)
+    change.tx.put_entity(plan)?;
+    change.recompile_plan(&plan.id);
+    Ok(())
 }
 
 fn take_stages(members: &mut Members) -> Result<Vec<PlanStage>, ApiError> {

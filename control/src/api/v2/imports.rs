@@ -8,8 +8,9 @@ use super::super::exports::all_items;
 use super::super::imports::{self, Import, text};
 use super::super::operations::Service;
 use super::super::prepared::Prepared;
-use super::quick;
+use super::{part, quick};
 use crate::change::Change;
+use crate::model::HttpIntegration;
 use crate::openapi::{Document, HttpPlan, Place, Planned, PlannedRoute, plan_http};
 use crate::settings::Settings;
 
@@ -72,11 +73,12 @@ fn put_into(change: &mut Change<'_>, call: &Call, document: &Document) -> Result
     for authorizer in all_items(import.change, Service::V2, "GetAuthorizers", &[&api_id], "")? {
         import.call("DeleteAuthorizer", &[&api_id, &text(&authorizer, "authorizerId")], &Value::Null)?;
     }
-    let mut old = all_items(import.change, Service::V2, "GetIntegrations", &[&api_id], "")?;
-    fill(&mut import, &api_id, &plan, &mut old)?;
-    for integration in old {
-        import.call("DeleteIntegration", &[&api_id, &text(&integration, "integrationId")], &Value::Null)?;
+    // Out of the way of the new ones, which the quota is for.
+    let mut old: Vec<HttpIntegration> = import.change.tx.parts(&api_id)?;
+    for integration in &old {
+        import.call("DeleteIntegration", &[&api_id, &integration.id], &Value::Null)?;
     }
+    fill(&mut import, &api_id, &plan, &mut old)?;
     quick::take_back(import.change, &api_id, &managed)?;
     let api = import.call("GetApi", &[&api_id], &Value::Null)?;
     answer(import, api)
@@ -104,7 +106,7 @@ fn fill(
     import: &mut Import<'_, '_>,
     api_id: &str,
     plan: &HttpPlan,
-    old: &mut Vec<Value>,
+    old: &mut Vec<HttpIntegration>,
 ) -> Result<(), ApiError> {
     let mut authorizers = Vec::new();
     for Planned { place, name, members } in &plan.authorizers {
@@ -122,29 +124,28 @@ fn fill(
     import.check()
 }
 
-/// The id of the integration; `None` when it can't be.
+/// The id of the integration; `None` when it can't be. One that there was is put back.
 fn integration(
     import: &mut Import<'_, '_>,
     api_id: &str,
     planned: &Planned,
-    old: &mut Vec<Value>,
+    old: &mut Vec<HttpIntegration>,
 ) -> Result<Option<String>, ApiError> {
     let Planned { place, members, .. } = planned;
     let made = import.run(place, "create the integration", "CreateIntegration", &[api_id], members)?;
     let Some(made) = made else { return Ok(None) };
-    let id = text(&made, "integrationId");
-    let Some(same) = old.iter().position(|other| same_but_id(other, &made)) else { return Ok(Some(id)) };
-    import.call("DeleteIntegration", &[api_id, &id], &Value::Null)?;
-    Ok(Some(text(&old.swap_remove(same), "integrationId")))
+    let made: HttpIntegration = part(import.change, api_id, &text(&made, "integrationId"))?;
+    let Some(same) = old.iter().position(|other| is_same(other, &made)) else { return Ok(Some(made.id)) };
+    let same = old.swap_remove(same);
+    import.change.tx.delete_part::<HttpIntegration>(api_id, &made.id)?;
+    import.change.tx.put_part(api_id, &same)?;
+    Ok(Some(same.id))
 }
 
-fn same_but_id(a: &Value, b: &Value) -> bool {
-    let without = |value: &Value| {
-        let mut members = value.as_object().cloned().unwrap_or_default();
-        members.remove("integrationId");
-        members
-    };
-    without(a) == without(b)
+/// In all that a document can say of it.
+fn is_same(old: &HttpIntegration, made: &HttpIntegration) -> bool {
+    let HttpIntegration { id, description, .. } = made.clone();
+    HttpIntegration { id, description, ..old.clone() } == *made
 }
 
 fn create_route(

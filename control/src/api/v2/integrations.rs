@@ -106,7 +106,7 @@ fn apply(
     let timeout_ms_max = default_timeout_ms(view, protocol);
     let timeout_ms = members.integer("timeoutInMillis", TIMEOUT_MS_MIN..=timeout_ms_max)?;
     integration.timeout_ms = timeout_ms.unwrap_or(integration.timeout_ms);
-    if let Some(link) = take_connection(view, members, protocol)? {
+    if let Some(link) = take_connection(view, members, protocol, integration.link_id.as_deref())? {
         integration.link_id = link;
     }
     if let Some(name) = take_tls_config(members)? {
@@ -154,16 +154,23 @@ fn apply_templates(members: &mut Members, integration: &mut HttpIntegration) -> 
     members.set_choice("contentHandlingStrategy", &CONTENT_HANDLING, &mut integration.content_handling)
 }
 
-/// `connectionType` and `connectionId`, which go together; the inner `None` leads to the URI's host.
+/// `connectionType` and `connectionId`, of which an integration that has a link may be told one; the inner `None` leads to
+/// the URI's host.
 fn take_connection(
     view: &View<'_>,
     members: &mut Members,
     protocol: ApiProtocol,
+    link: Option<&str>,
 ) -> Result<Option<Option<String>>, ApiError> {
     let kind = members.choice("connectionType", &["INTERNET", "VPC_LINK"])?;
     let id = members.string("connectionId", CONNECTION_CHARS_MAX)?.filter(|id| !id.is_empty());
     match (kind.as_deref(), id) {
         (None, None) => Ok(None),
+        (Some("VPC_LINK"), None) if link.is_some() => Ok(None),
+        (None, Some(id)) if link.is_some() => {
+            check_link(view, protocol, &id)?;
+            Ok(Some(Some(id)))
+        }
         (Some("VPC_LINK"), Some(id)) => {
             check_link(view, protocol, &id)?;
             Ok(Some(Some(id)))
@@ -200,15 +207,20 @@ fn take_tls_config(members: &mut Members) -> Result<Option<Option<String>>, ApiE
     checked.map(Some).map_err(|why| ApiError::bad_request(format!("{place} {why}")))
 }
 
-/// A link's targets or its own, not both.
+/// A link's targets or its own, not both; and none of those where nothing is called over HTTP.
 fn check_one_way(view: &View<'_>, api_id: &str, integration: &HttpIntegration) -> Result<(), ApiError> {
-    let id = &integration.id;
-    if integration.link_id.is_none() || view.tx.part::<IntegrationTargets>(api_id, id)?.is_none() {
-        return Ok(());
+    let HttpIntegration { id, kind, link_id, .. } = integration;
+    let other = match (link_id.is_some(), kind.calls_http()) {
+        (true, _) => "it leads through a VPC link".to_owned(),
+        (false, false) => format!("its type becomes {}", kind.name()),
+        (false, true) => return Ok(()),
+    };
+    match view.tx.part::<IntegrationTargets>(api_id, id)? {
+        None => Ok(()),
+        Some(_) => Err(ApiError::bad_request(format!(
+            "Integration {id} has targets of its own: delete them before {other}"
+        ))),
     }
-    Err(ApiError::bad_request(format!(
-        "Integration {id} has targets of its own: delete them before it leads through a VPC link"
-    )))
 }
 
 /// What of an answer tells the answers of an integration that isn't a proxy apart.

@@ -116,12 +116,8 @@ fn apply(
         route.integration_id = integration_of(view, &api.id, &target)?;
     }
     apply_authorization(view, api, members, route)?;
-    if let Some(required) = members.boolean("apiKeyRequired")? {
-        if required && api.protocol == ApiProtocol::Http {
-            return Err(not_on(api.protocol, "apiKeyRequired"));
-        }
-        route.api_key_required = required;
-    }
+    // AWS has it on WebSocket APIs alone.
+    route.api_key_required = members.boolean("apiKeyRequired")?.unwrap_or(route.api_key_required);
     apply_messages(view, api, members, route)
 }
 

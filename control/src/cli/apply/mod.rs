@@ -82,7 +82,9 @@ pub(super) async fn run(args: ApplyArgs) -> Result<(), String> {
     if !args.yes {
         ask()?;
     }
-    leave_out_unchanged(&mut wanted, changes);
+    mark_unchanged(&mut wanted, changes);
+    // What is applied is what was shown.
+    wanted["plan"] = plan["changes"].clone();
     progress(&format!("applying {} changes ...", changes.len()));
     let applied = client.post("/turnpike/v1/configuration/apply", &wanted).await?;
     let count = applied["changes"].as_array().map_or(0, Vec::len);
@@ -117,15 +119,15 @@ fn ask() -> Result<(), String> {
     }
 }
 
-/// APIs of which nothing changes needn't be imported and deployed anew.
-fn leave_out_unchanged(wanted: &mut Value, changes: &[Value]) {
+/// APIs of which nothing changes needn't be imported and deployed anew; what refers to them still means them.
+fn mark_unchanged(wanted: &mut Value, changes: &[Value]) {
     let changed = |change: &Value| match text(change, "kind").as_str() {
         "API" => Some(text(change, "name")),
         "stage" => text(change, "name").rsplit_once(':').map(|(api, _)| api.to_owned()),
         _ => None,
     };
     let changed: BTreeSet<String> = changes.iter().filter_map(changed).collect();
-    if let Some(apis) = wanted["apis"].as_array_mut() {
-        apis.retain(|api| folder::title_of(api).is_none_or(|title| changed.contains(&title)));
+    for api in wanted["apis"].as_array_mut().into_iter().flatten() {
+        api["unchanged"] = folder::title_of(api).is_some_and(|title| !changed.contains(&title)).into();
     }
 }

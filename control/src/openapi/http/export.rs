@@ -10,7 +10,7 @@ use super::super::operations::ANY_METHOD;
 use super::super::rest::ExportError;
 use super::super::security::{AUTH_TYPE, AUTHORIZER, UNUSED};
 use super::plan::insert;
-use super::{AUTHORIZER_MEMBERS, INTEGRATION_MEMBERS};
+use super::{AUTHORIZER_MEMBERS, DEFAULT_PATH, INTEGRATION_MEMBERS};
 
 /// What is exported: answers of the operations of that name.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +31,8 @@ pub struct HttpExport<'e> {
 
 /// The scheme of routes that IAM decides about.
 const IAM_SCHEME: &str = "sigv4";
+/// The scheme of routes whose callers show an API key.
+const API_KEY_SCHEME: &str = "api_key";
 const DEFAULT_STAGE: &str = "$default";
 
 /// # Errors
@@ -108,7 +110,13 @@ fn all_paths(export: &HttpExport<'_>, shared: &HashMap<&str, String>) -> Result<
     let mut paths = Map::new();
     for route in export.routes {
         let key = route["routeKey"].as_str().unwrap_or_default();
-        let (method, path) = key.split_once(' ').unwrap_or(("ANY", "/$default"));
+        let (method, path) = match key.split_once(' ') {
+            None => ("ANY", DEFAULT_PATH),
+            Some((_, DEFAULT_PATH)) => {
+                return Err(ExportError(format!("the route {key} can't be told from the default route")));
+            }
+            Some(parts) => parts,
+        };
         let operation = match method {
             "ANY" => ANY_METHOD.to_owned(),
             method => method.to_ascii_lowercase(),
@@ -149,8 +157,9 @@ fn operation(
     }
     let description = format!("Default response for {key}");
     insert(&mut operation, "responses", json!({"default": {"description": description}}));
-    if let Some(security) = security(export, route)? {
-        insert(&mut operation, "security", json!([security]));
+    let security = security(export, route)?;
+    if !security.is_empty() {
+        insert(&mut operation, "security", security.into());
     }
     if export.extensions {
         if key == "$default" {
@@ -163,11 +172,12 @@ fn operation(
     Ok(operation.into())
 }
 
-fn security(export: &HttpExport<'_>, route: &Value) -> Result<Option<Value>, ExportError> {
-    let scopes = route.get("authorizationScopes").cloned().unwrap_or_else(|| json!([]));
+/// Each asks for something of its own, and all of them count, as AWS has it.
+fn security(export: &HttpExport<'_>, route: &Value) -> Result<Vec<Value>, ExportError> {
+    let mut security = Vec::new();
     match route["authorizationType"].as_str().unwrap_or("NONE") {
-        "AWS_IAM" => Ok(Some(json!({iam_scheme(export): []}))),
-        "NONE" => Ok(None),
+        "AWS_IAM" => security.push(json!({free_name(export, IAM_SCHEME): []})),
+        "NONE" => {}
         kind => {
             let id = &route["authorizerId"];
             let at = export.authorizers.iter().position(|authorizer| authorizer["authorizerId"] == *id);
@@ -175,9 +185,14 @@ fn security(export: &HttpExport<'_>, route: &Value) -> Result<Option<Value>, Exp
                 let key = &route["routeKey"];
                 ExportError(format!("the authorizer {id} of the route {key} ({kind}) doesn't exist any more"))
             };
-            Ok(Some(json!({scheme_name(export, at.ok_or_else(gone)?): scopes})))
+            let scopes = route.get("authorizationScopes").cloned().unwrap_or_else(|| json!([]));
+            security.push(json!({scheme_name(export, at.ok_or_else(gone)?): scopes}));
         }
     }
+    if route["apiKeyRequired"] == true {
+        security.push(json!({free_name(export, API_KEY_SCHEME): []}));
+    }
+    Ok(security)
 }
 
 /// The authorizer's name; a second one of that name gets another.
@@ -190,9 +205,9 @@ fn scheme_name(export: &HttpExport<'_>, at: usize) -> String {
     }
 }
 
-/// A name that no authorizer has.
-fn iam_scheme(export: &HttpExport<'_>) -> String {
-    let mut name = IAM_SCHEME.to_owned();
+/// This name, or one like it that no authorizer has.
+fn free_name(export: &HttpExport<'_>, scheme: &str) -> String {
+    let mut name = scheme.to_owned();
     while (0..export.authorizers.len()).any(|at| scheme_name(export, at) == name) {
         name.push('_');
     }
@@ -228,7 +243,11 @@ fn components(export: &HttpExport<'_>, shared: &HashMap<&str, String>) -> Map<St
     }
     if export.routes.iter().any(|route| route["authorizationType"] == "AWS_IAM") {
         let iam = json!({"type": "apiKey", "name": "Authorization", "in": "header", AUTH_TYPE: "awsSigv4"});
-        insert(&mut schemes, &iam_scheme(export), iam);
+        insert(&mut schemes, &free_name(export, IAM_SCHEME), iam);
+    }
+    if export.routes.iter().any(|route| route["apiKeyRequired"] == true) {
+        let key = json!({"type": "apiKey", "name": "x-api-key", "in": "header"});
+        insert(&mut schemes, &free_name(export, API_KEY_SCHEME), key);
     }
     if !schemes.is_empty() {
         insert(&mut components, "securitySchemes", schemes.into());

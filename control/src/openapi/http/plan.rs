@@ -16,7 +16,7 @@ use super::super::security::{self, AUTHORIZER, Protection, Scheme, Schemes, UNUS
 use super::super::text_max::{
     DESCRIPTION_CHARS_MAX, ROUTE_OPERATION_NAME_CHARS_MAX, VERSION_CHARS_MAX, insert_text,
 };
-use super::{AUTHORIZER_MEMBERS, INTEGRATION_MEMBERS};
+use super::{AUTHORIZER_MEMBERS, DEFAULT_PATH, INTEGRATION_MEMBERS};
 
 /// An HTTP API as the operations would be told of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,10 +86,11 @@ pub fn plan_http(
     };
     planner.plan_authorizers(problems);
     planner.plan_components(problems)?;
-    for item in paths(document, &base_path.prefix(document), &mut planner.budget, problems)? {
+    let prefix = base_path.prefix(document);
+    for item in paths(document, &prefix, Kind::Http, &mut planner.budget, problems)? {
         for operation in &item.operations {
             planner.budget.spend(ROUTE_VALUES)?;
-            planner.plan_route(operation, problems)?;
+            planner.plan_route(operation, &prefix, problems)?;
         }
     }
     Ok(planner.plan)
@@ -219,21 +220,25 @@ impl Planner<'_> {
         index
     }
 
-    fn plan_route(&mut self, operation: &Operation<'_>, problems: &mut Problems) -> Result<(), TooLarge> {
+    fn plan_route(
+        &mut self,
+        operation: &Operation<'_>,
+        prefix: &str,
+        problems: &mut Problems,
+    ) -> Result<(), TooLarge> {
         let node = &operation.node;
         let integration = integration::of_operation(self.document, node, &mut self.budget, problems)?;
         let integration = integration.and_then(|node| self.integration(&node, problems));
         let (served, budget) = (integration.is_some(), &mut self.budget);
         let asked = security::protection(self.document, &self.schemes, operation, served, budget, problems)?;
-        if asked.api_key && served {
-            let message = "HTTP APIs have no API keys: the operation would be open to everybody";
-            problems.error(&node.place, message);
-        }
         inform(operation, problems);
         let mut members = Map::new();
-        insert(&mut members, "routeKey", route_key(operation, problems).into());
+        insert(&mut members, "routeKey", route_key(operation, prefix, problems).into());
         let max = ROUTE_OPERATION_NAME_CHARS_MAX;
         insert_text(&mut members, "operationName", node, "operationId", max, problems);
+        if asked.api_key {
+            insert(&mut members, "apiKeyRequired", true.into());
+        }
         let authorizer = self.protect(&mut members, asked);
         let place = node.place.clone();
         self.plan.routes.push(PlannedRoute { place, members: members.into(), integration, authorizer });
@@ -258,9 +263,10 @@ impl Planner<'_> {
     }
 }
 
-fn route_key(operation: &Operation<'_>, problems: &mut Problems) -> String {
+/// AWS writes the default route as `/$default`.
+fn route_key(operation: &Operation<'_>, prefix: &str, problems: &mut Problems) -> String {
     let flag = operation.node.member("isDefaultRoute").map(|flag| flag.value == &Value::Bool(true));
-    if flag == Some(true) || operation.path.ends_with("/$default") {
+    if flag == Some(true) || operation.path.strip_prefix(prefix) == Some(DEFAULT_PATH) {
         if operation.method != "ANY" {
             problems.error(&operation.node.place, "the default route is x-amazon-apigateway-any-method");
         }

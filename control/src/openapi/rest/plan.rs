@@ -97,9 +97,10 @@ pub fn plan_rest(
     planner.documentation.of_api(document, &mut planner.budget)?;
     let api = api::members(document, problems);
     let authorizers = authorizers::plan(&mut planner, problems)?;
+    let prefix = base_path.prefix(document);
     let mut resources = BTreeMap::from([("/".to_owned(), document.root().place)]);
     let mut methods = Vec::new();
-    for item in paths(document, &base_path.prefix(document), &mut planner.budget, problems)? {
+    for item in paths(document, &prefix, Kind::Rest, &mut planner.budget, problems)? {
         add_with_parents(&mut resources, &item.path, &item.node.place, &mut planner.budget)?;
         planner.documentation.of_path(&item, &mut planner.budget)?;
         for operation in &item.operations {

@@ -372,6 +372,11 @@ fn cuttable(timeout_ms: u64) -> (Proxy, Place, Store) {
     (proxy, place, store)
 }
 
+/// Another process, over the same way to the store.
+fn process_by(place: &Place) -> Place {
+    Place { settings: place.settings.clone(), ..Place::sqlite() }
+}
+
 #[test]
 fn a_commit_that_never_arrived_is_repeated() {
     let (proxy, _place, store) = cuttable(10_000);
@@ -400,6 +405,34 @@ fn a_commit_whose_answer_was_lost_is_found() {
     assert_eq!((written.expect("found"), runs), (1, 1), "it isn't done twice");
     assert!(has_api(&store, "a"));
     assert_eq!(store.read::<_, StoreError>(|tx| tx.version()).expect("read"), 1);
+}
+
+/// Whenever a connection ends, a change that is acknowledged has been made once.
+#[test]
+fn changes_are_made_once_however_connections_end() {
+    const CHANGES: u64 = 16;
+    let (proxy, place, store) = cuttable(60_000);
+    let other = process_by(&place);
+    let other = other.open().expect("opened");
+    let change = &|store: &Store, at: u64| {
+        match at % 4 {
+            0 => proxy.cut(Cut::BeforeCommit),
+            1 => proxy.cut(Cut::AfterCommit),
+            2 => proxy.cut_now(),
+            _ => {}
+        }
+        store.write::<_, StoreError>(|tx| tx.publish()).expect("repeated or found")
+    };
+    let made: Vec<Vec<u64>> = std::thread::scope(|scope| {
+        let writers: Vec<_> = [&store, &store, &other, &other]
+            .into_iter()
+            .map(|store| scope.spawn(move || (0..CHANGES).map(|at| change(store, at)).collect()))
+            .collect();
+        writers.into_iter().map(|writer| writer.join().expect("no panic")).collect()
+    });
+    assert!(made.iter().all(|versions: &Vec<u64>| versions.is_sorted()));
+    let all: BTreeSet<u64> = made.iter().flatten().copied().collect();
+    assert_eq!(all, (1..=4 * CHANGES).collect(), "each is given once, and none is left out");
 }
 
 #[test]

@@ -148,12 +148,14 @@ impl Apply<'_, '_> {
         let wanted: BTreeSet<String> = stages.iter().cloned().collect();
         for gone in before.difference(&wanted) {
             operations.push(json!({"op": "remove", "path": "/apiStages", "value": gone}));
-            lines.push(format!("- stage {gone}"));
+            lines.push(format!("- stage {}", self.shown_stage(gone)?));
         }
         for new in wanted.difference(&before) {
             operations.push(json!({"op": "add", "path": "/apiStages", "value": new}));
-            lines.push(format!("+ stage {new}"));
+            lines.push(format!("+ stage {}", self.shown_stage(new)?));
         }
+        // Not in the order of ids, which another try makes up anew.
+        lines.sort();
         for (member, wanted) in [("throttle", throttle), ("quota", quota)] {
             if found[member] == *wanted {
                 continue;

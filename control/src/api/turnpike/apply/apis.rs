@@ -25,12 +25,14 @@ struct Stage {
 }
 
 impl Apply<'_, '_> {
-    /// An API that becomes what its document says, and whose named stages serve that.
+    /// An API that becomes what its document says, and whose named stages serve that. One that is said to be `unchanged` is
+    /// left alone, and only referred to.
     pub(super) fn api(&mut self, mut members: Members) -> Result<(), ApiError> {
         let document = members.required("document", self.change.settings.body_bytes_max)?;
         let kind = members.choice("type", &["REST", "HTTP"])?.unwrap_or_else(|| "HTTP".to_owned());
         // A document of which a part can't be taken isn't what its owner wants, unless they say so.
         let strict = members.boolean("failOnWarnings")?.unwrap_or(true);
+        let unchanged = members.boolean("unchanged")?.unwrap_or(false);
         let stages = members.objects("stages")?.unwrap_or_default();
         let stages: Vec<Stage> = stages.into_iter().map(take_stage).collect::<Result<_, _>>()?;
         members.finish()?;
@@ -41,6 +43,12 @@ impl Apply<'_, '_> {
             return Err(ApiError::bad_request(format!("Two documents have the title '{name}'")));
         }
         let is_rest = kind == "REST";
+        if unchanged {
+            let found = self.named_api(&name, is_rest)?;
+            let id = found.ok_or_else(|| ApiError::conflict(format!("There is no API '{name}' any more")))?;
+            self.apis.insert(name, id);
+            return Ok(());
+        }
         let id = within("API", &name, self.import(&name, is_rest, &document, strict))?;
         self.apis.insert(name.clone(), id.clone());
         for stage in stages {
@@ -60,21 +68,15 @@ impl Apply<'_, '_> {
         document: &str,
         strict: bool,
     ) -> Result<String, ApiError> {
-        let (service, list, member) =
-            if is_rest { (Service::V1, "GetRestApis", "id") } else { (Service::V2, "GetApis", "apiId") };
-        let mut items = self.items(service, list, &[])?;
-        items.retain(|item| item["protocolType"] != "WEBSOCKET");
-        let found = self.named(items, name, "APIs")?;
-        let Some(found) = found else {
+        let Some(id) = self.named_api(name, is_rest)? else {
             let made = self.send_document(is_rest, None, document, strict)?;
-            let id = text(&made, member);
+            let id = text(&made, if is_rest { "id" } else { "apiId" });
             let lines = difference(&Value::Null, &self.state(is_rest, &id)?);
             let operations =
                 lines.into_iter().filter(|line| line.contains('/') || line.ends_with("$default"));
             self.note("API", name, "create", operations.collect());
             return Ok(id);
         };
-        let id = text(&found, member);
         let before = self.state(is_rest, &id)?;
         self.send_document(is_rest, Some(&id), document, strict)?;
         let lines = difference(&before, &self.state(is_rest, &id)?);
@@ -82,6 +84,15 @@ impl Apply<'_, '_> {
             self.note("API", name, "update", lines);
         }
         Ok(id)
+    }
+
+    /// The id of the one API of this name that a document can be of.
+    fn named_api(&self, name: &str, is_rest: bool) -> Result<Option<String>, ApiError> {
+        let (service, list, member) =
+            if is_rest { (Service::V1, "GetRestApis", "id") } else { (Service::V2, "GetApis", "apiId") };
+        let mut items = self.items(service, list, &[])?;
+        items.retain(|item| item["protocolType"] != "WEBSOCKET");
+        Ok(self.named(items, name, "APIs")?.map(|found| text(&found, member)))
     }
 
     fn state(&self, is_rest: bool, id: &str) -> Result<Value, ApiError> {

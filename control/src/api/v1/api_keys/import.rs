@@ -7,7 +7,7 @@ use super::super::super::error::ApiError;
 use super::super::super::prepared::Prepared;
 use super::super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, usage_plan_keys};
 use super::csv::{self, Row};
-use super::{Wanted, of_value};
+use super::{Room, Wanted, of_value};
 use crate::change::Change;
 use crate::model::{ApiKey, Tags, check_api_key_value};
 use crate::settings::Settings;
@@ -40,8 +40,9 @@ pub(in super::super::super) fn import(_: &Settings, call: &Call) -> Result<Prepa
 /// may be missing and its value is a secret.
 fn put(change: &mut Change<'_>, _: &Call, File { rows, fail }: &File) -> Result<Value, ApiError> {
     let (mut ids, mut warnings) = (Vec::new(), Vec::new());
+    let mut room = Room::of(change)?;
     for row in rows {
-        match take(change, row) {
+        match take(change, row, &mut room) {
             Ok((key, of_plans)) => {
                 warnings.extend(of_plans.into_iter().map(|warning| format!("Line {}: {warning}", row.line)));
                 ids.push(key.id);
@@ -59,7 +60,7 @@ fn put(change: &mut Change<'_>, _: &Call, File { rows, fail }: &File) -> Result<
 }
 
 /// The key, and why it isn't in which of its plans.
-fn take(change: &mut Change<'_>, row: &Row) -> Result<(ApiKey, Vec<String>), ApiError> {
+fn take(change: &mut Change<'_>, row: &Row, room: &mut Room) -> Result<(ApiKey, Vec<String>), ApiError> {
     check_api_key_value(&row.value).map_err(ApiError::bad_request)?;
     let enabled = match row.enabled.to_ascii_lowercase().as_str() {
         "" | "true" => true,
@@ -77,12 +78,14 @@ fn take(change: &mut Change<'_>, row: &Row) -> Result<(ApiKey, Vec<String>), Api
         Some(known) => {
             let key = ApiKey { name, description, enabled, updated_at_s: change.now_s, ..known };
             change.tx.put_entity(&key)?;
+            change.recompile_key(&key)?;
             key
         }
         None => {
             let value = Some(row.value.clone());
             let (customer_id, stage_keys, tags) = (None, Vec::new(), Tags::new());
-            Wanted { name, description, customer_id, enabled, value, stage_keys, tags }.create(change)?
+            Wanted { name, description, customer_id, enabled, value, stage_keys, tags }
+                .create(change, room)?
         }
     };
     let mut warnings = Vec::new();

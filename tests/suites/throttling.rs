@@ -1,0 +1,211 @@
+//! Throttles let as many requests through as they say, over all connections and shards together, and not one more.
+
+use std::time::Instant;
+
+use turnpike_snapshot::Throttle;
+use turnpike_tests::{
+    Client, Curl, DataPlane, Options, Origin, Reply, StageBuilder, account, account_with_throttle, burst,
+    host, http_api, request, rest_api, until,
+};
+
+/// Shards that the host's cores allow, two at most.
+fn options() -> Options {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Options::new().shards(cores.min(2))
+}
+
+fn stages(origin: &Origin, throttle: Throttle) -> Vec<StageBuilder> {
+    vec![
+        rest_api("r1", "prod")
+            .route("GET /some", &origin.url("/some"))
+            .throttled(throttle)
+            .route("POST /some", &origin.url("/some"))
+            .throttled(throttle)
+            .route("GET /any", &origin.url("/any"))
+            .access_log("throttled", "$context.status $context.error.responseType"),
+        rest_api("r1", "test").route("GET /some", &origin.url("/some")).throttled(throttle),
+        http_api("a1").route("$default", &origin.url("/")).throttled(throttle),
+    ]
+}
+
+fn plane(origin: &Origin, throttle: Throttle) -> DataPlane {
+    DataPlane::with(&options(), &stages(origin, throttle))
+}
+
+/// Sends requests over several connections in turn until so many got through, and more of them, which all are refused
+/// as AWS refuses; how many were. A token that another shard holds comes home within some milliseconds: a refusal
+/// meanwhile is no mistake, and one token more would be.
+fn exhaust(plane: &DataPlane, tokens: usize, request: &str) -> usize {
+    let mut clients: Vec<Client> = (0..8).map(|_| plane.connect()).collect();
+    let (mut admitted, mut refused) = (0, 0);
+    let mut round = || {
+        for client in &mut clients {
+            let through = is_admitted(&client.exchange(request));
+            (admitted, refused) = (admitted + usize::from(through), refused + usize::from(!through));
+        }
+        (admitted, refused)
+    };
+    until("the throttle's tokens to be used up", || (round().0 >= tokens).then_some(()));
+    for _ in 0..4 {
+        round();
+    }
+    assert_eq!(admitted, tokens);
+    refused
+}
+
+/// How many of so many requests get through where there is no throttle.
+fn admitted(plane: &DataPlane, requests: usize, request: &str) -> usize {
+    let mut client = plane.connect();
+    (0..requests).filter(|_| is_admitted(&client.exchange(request))).count()
+}
+
+fn is_admitted(reply: &Reply) -> bool {
+    if reply.status != 200 {
+        assert_eq!((reply.status, reply.text()), (429, r#"{"message":"Too Many Requests"}"#));
+    }
+    reply.status == 200
+}
+
+fn refusals(plane: &DataPlane, kind: &str) -> f64 {
+    plane.gateway.metrics().sum("turnpike_shard_refusals_total", &[&format!("kind=\"{kind}\"")])
+}
+
+#[test]
+fn a_route_lets_its_burst_through_and_not_one_more() {
+    let origin = Origin::echo();
+    let plane = plane(&origin, burst(25));
+    let mut refused = 0;
+    for (method, api_id, path) in [
+        ("GET", "r1", "/prod/some"),
+        ("POST", "r1", "/prod/some"),
+        ("GET", "r1", "/test/some"),
+        ("PUT", "a1", "/x"),
+    ] {
+        refused += exhaust(&plane, 25, &request(method, api_id, path));
+    }
+    assert_eq!(admitted(&plane, 40, &request("GET", "r1", "/prod/any")), 40, "has no throttle");
+    assert_eq!((origin.seen().len(), refusals(&plane, "throttled_route")), (4 * 25 + 40, refused as f64));
+    plane.assert_at_rest();
+}
+
+#[test]
+fn a_refusal_is_awss() {
+    let origin = Origin::echo();
+    let plane = plane(&origin, burst(0));
+    let mut client = plane.connect();
+    let reply = client.exchange(request("GET", "r1", "/prod/some"));
+    assert!(!is_admitted(&reply));
+    assert_eq!(reply.headers.one("x-amzn-errortype"), Some("TooManyRequestsException"));
+    let reply = client.exchange(request("GET", "a1", "/"));
+    assert!(!is_admitted(&reply));
+    assert_eq!(reply.headers.one("x-amzn-errortype"), None);
+    let log = plane.gateway.data_dir.join("access-logs/throttled.log");
+    until("the refusal to be logged", || {
+        let lines = std::fs::read_to_string(&log).unwrap_or_default();
+        (lines == "429 THROTTLED\n").then_some(())
+    });
+    assert_eq!(origin.seen(), []);
+}
+
+#[test]
+fn a_rate_of_nothing_refuses_everything() {
+    let origin = Origin::echo();
+    for throttle in [
+        burst(0),
+        Throttle { requests_per_1000_s: 0, burst_requests: 5 },
+        Throttle { requests_per_1000_s: 0, burst_requests: 0 },
+    ] {
+        let plane = plane(&origin, throttle);
+        assert_eq!(admitted(&plane, 10, &request("GET", "r1", "/prod/some")), 0, "{throttle:?}");
+    }
+    assert_eq!(origin.seen(), []);
+}
+
+#[test]
+fn an_account_s_burst_is_that_of_all_its_apis() {
+    let origin = Origin::echo();
+    let stages = stages(&origin, burst(10));
+    let plane = DataPlane::with_account(&options(), &stages, account_with_throttle(burst(25)));
+    let through = |api_id, path, tokens| exhaust(&plane, tokens, &request("GET", api_id, path)) as f64;
+    let of_routes = through("r1", "/prod/some", 10) + through("a1", "/x", 10);
+    let of_account = through("r1", "/prod/any", 5);
+    assert_eq!(refusals(&plane, "throttled_route"), of_routes);
+    assert_eq!(refusals(&plane, "throttled_account"), of_account);
+    let of_both = through("r1", "/prod/some", 0);
+    let named = refusals(&plane, "throttled_route") + refusals(&plane, "throttled_account");
+    assert_eq!(named, of_routes + of_account + of_both);
+    assert_eq!(plane.exchange(request("GET", "r1", "/prod/nowhere")).status, 403, "no route, no token");
+    plane.assert_at_rest();
+}
+
+#[test]
+fn a_canary_shares_its_stage_s_throttles() {
+    let origin = Origin::echo();
+    let stage = |share| {
+        let trial = rest_api("r1", "prod").route("GET /some", &origin.url("/new")).throttled(burst(20));
+        rest_api("r1", "prod")
+            .route("GET /some", &origin.url("/old"))
+            .throttled(burst(20))
+            .canary(share, trial)
+    };
+    let mut plane = DataPlane::with(&options(), &[stage(0)]);
+    let some = request("GET", "r1", "/prod/some");
+    assert_eq!(admitted(&plane, 15, &some), 15);
+    plane.publish(&[stage(10_000)]);
+    exhaust(&plane, 5, &some);
+}
+
+#[test]
+fn a_change_keeps_what_was_used_up() {
+    let origin = Origin::echo();
+    let mut plane = plane(&origin, burst(10));
+    let some = request("GET", "r1", "/prod/some");
+    exhaust(&plane, 10, &some);
+    for (throttle, through) in [(burst(15), 5), (burst(5), 0), (burst(20), 5), (burst(20), 0)] {
+        plane.publish(&stages(&origin, throttle));
+        exhaust(&plane, through, &some);
+    }
+    plane.publish_units(
+        &[rest_api("r1", "prod").route("GET /some", &origin.url("/"))],
+        account(&[]),
+        Vec::new(),
+    );
+    assert_eq!(admitted(&plane, 15, &some), 15, "without a throttle");
+}
+
+#[test]
+fn a_rate_holds_while_more_is_asked_for() {
+    let origin = Origin::replying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let plane = plane(&origin, Throttle { requests_per_1000_s: 500_000, burst_requests: 50 });
+    let some = request("GET", "r1", "/prod/some");
+    let begun = Instant::now();
+    let admitted: usize = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(|| admitted(&plane, 2_000, &some))).collect();
+        clients.into_iter().map(|client| client.join().unwrap()).sum()
+    });
+    let allowed = 50.0 + 500.0 * begun.elapsed().as_secs_f64();
+    assert!(admitted as f64 <= allowed, "{admitted} of {allowed}");
+    assert!(admitted >= 50, "{admitted}");
+    plane.assert_at_rest();
+}
+
+#[test]
+fn streams_of_one_connection_are_throttled_too() {
+    let origin = Origin::echo();
+    let plane = plane(&origin, burst(3));
+    let status = || Curl::http2(plane.gateway.address, &host("r1"), "/prod/some").status();
+    assert_eq!([status(), status(), status(), status()], [200, 200, 200, 429]);
+}
+
+#[test]
+fn more_throttles_than_may_be_kept_are_refused_and_counted() {
+    let origin = Origin::echo();
+    let options = options().set("limits_max", 1);
+    let plane = DataPlane::with(&options, &stages(&origin, burst(5)));
+    assert_eq!(admitted(&plane, 4, &request("GET", "r1", "/prod/some")), 4);
+    assert_eq!(admitted(&plane, 4, &request("POST", "r1", "/prod/some")), 0);
+    let metrics = plane.gateway.metrics();
+    assert!(metrics.sum("turnpike_limiter_crowded_total", &[]) >= 1.0);
+    assert_eq!(metrics.sum("turnpike_limits", &[]), 1.0);
+    plane.assert_at_rest();
+}

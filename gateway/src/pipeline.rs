@@ -107,8 +107,8 @@ async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) -> Result<A
     }
     let address = route::address(exchange, path, record)?;
     let selected = route::look_up(exchange, &address, record)?;
-    identify::check(exchange, &address, &selected, record)?;
-    throttle::check(exchange, &address, &selected).await?;
+    let caller = identify::check(exchange, &address, &selected, record)?;
+    throttle::check(exchange, &address, &selected, caller).await?;
     if let Some(rules) = &selected.matched.route.cache {
         return cache::serve(exchange, &address, &selected, rules, record).await;
     }

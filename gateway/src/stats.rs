@@ -131,6 +131,10 @@ pub(crate) enum RefusalKind {
     ThrottledAccount,
     /// The route's throttle has no token left.
     ThrottledRoute,
+    /// The usage plan's throttle of the caller's key has no token left.
+    ThrottledPlan,
+    /// The usage plan's throttle of the caller's key for the route has no token left.
+    ThrottledPlanRoute,
     /// Whether a throttle had a token wasn't known within `limit_wait_ms`.
     ThrottleTimeout,
     /// `limits_max`, `limit_leases_max` or `limit_waiting_max` is reached, or the limiter is too far behind.
@@ -190,6 +194,8 @@ impl RefusalKind {
         Self::ApiKey,
         Self::ThrottledAccount,
         Self::ThrottledRoute,
+        Self::ThrottledPlan,
+        Self::ThrottledPlanRoute,
         Self::ThrottleTimeout,
         Self::ThrottleCrowded,
         Self::ExchangesInFlight,
@@ -232,6 +238,8 @@ impl RefusalKind {
             Self::ApiKey => "api_key",
             Self::ThrottledAccount => "throttled_account",
             Self::ThrottledRoute => "throttled_route",
+            Self::ThrottledPlan => "throttled_plan",
+            Self::ThrottledPlanRoute => "throttled_plan_route",
             Self::ThrottleTimeout => "throttle_timeout",
             Self::ThrottleCrowded => "throttle_crowded",
             Self::ExchangesInFlight => "exchanges_in_flight",

@@ -176,7 +176,7 @@ pub(crate) enum RefusalKind {
 
 impl RefusalKind {
     /// In order of the discriminants.
-    pub(crate) const ALL: [Self; 37] = [
+    pub(crate) const ALL: [Self; 39] = [
         Self::Malformed,
         Self::StartLineTooLong,
         Self::HeaderTooLarge,

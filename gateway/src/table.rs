@@ -5,6 +5,7 @@
 //! prefix, [`Routes::look_up`] the route by method and path.
 
 mod acme;
+mod cache;
 mod callers;
 mod compile;
 mod domain;
@@ -23,6 +24,8 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use acme::Challenges;
+pub(crate) use cache::{KeyPart, RouteCache, StageCache};
+pub(crate) use callers::Caller;
 use callers::Callers;
 pub(crate) use compile::{Compiler, StageServices};
 use domain::Domain;
@@ -43,6 +46,8 @@ use crate::tls::{ClientDemand, Site, UpstreamSecurity};
 /// Hosts that are no custom domain serve every API below this path.
 const EXECUTE_API_PREFIX: &str = "/_aws/execute-api/";
 const DEFAULT_STAGE: &str = "$default";
+/// An HTTP API's route for what no other matches.
+const DEFAULT_ROUTE: &str = "$default";
 /// As clients write it that escape whatever they may.
 const DEFAULT_STAGE_ESCAPED: &str = "%24default";
 /// A DNS name can't be longer (RFC 1035 2.3.4).
@@ -64,6 +69,8 @@ pub(crate) struct Table {
     upstream_names: Arc<UpstreamNames>,
     acme: Challenges,
     pub(crate) callers: Callers,
+    /// The stages that have a cache.
+    pub(crate) caches: Box<[Arc<Stage>]>,
     /// Of all requests.
     pub(crate) throttle: Option<Limit>,
     /// With their units.
@@ -90,6 +97,7 @@ pub(crate) struct Stage {
     execute_api_endpoint_disabled: bool,
     pub(crate) log: Option<StageLog>,
     pub(crate) release: Release,
+    pub(crate) cache: Option<StageCache>,
     /// Boxed: few stages have one.
     pub(crate) canary: Option<Box<Canary>>,
 }
@@ -110,6 +118,8 @@ pub(crate) struct Route {
     pub(crate) path: Box<str>,
     pub(crate) id: Box<str>,
     pub(crate) api_key_required: bool,
+    /// Boxed: most routes have none.
+    pub(crate) cache: Option<Box<RouteCache>>,
     pub(crate) throttle: Option<Limit>,
 }
 
@@ -186,6 +196,7 @@ impl Table {
             upstream_names: Arc::default(),
             acme: Challenges::default(),
             callers: Callers::default(),
+            caches: Box::default(),
             throttle: None,
             groups: Box::default(),
         }
@@ -269,6 +280,12 @@ impl Table {
 impl Stage {
     fn path_of(api_id: &str, stage: &str) -> Box<str> {
         format!("{api_id}/{stage}").into()
+    }
+}
+
+impl Route {
+    fn key_of(method: &str, path: &str) -> Box<str> {
+        if path == DEFAULT_ROUTE { path.into() } else { format!("{method} {path}").into() }
     }
 }
 

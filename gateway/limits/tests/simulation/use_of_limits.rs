@@ -44,7 +44,7 @@ fn high_rates_are_made_use_of() {
         (4, 1_000_000.0, 5_000, true, QUICK),
         (64, 1_000_000.0, 10_000, true, BUSY),
     ] {
-        let share = share(shards, Rate::new(tokens_per_s, burst), 1.5, skewed, delays, 250_000.0);
+        let share = share(shards, Rate::new(tokens_per_s, burst), 1.5, skewed, delays, 400_000.0);
         assert!(share >= 0.999, "{shards} shards, {tokens_per_s}/s, {skewed}, {delays:?}: {share}");
     }
 }

@@ -246,35 +246,6 @@ fn an_endpoint_that_stays_is_told_of() {
     }
 }
 
-/// What goes makes room for what comes.
-#[test]
-fn an_overwrite_needs_no_more_room_than_its_document() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let mut settings = settings(dir.path().join("data"));
-    settings.quotas.authorizers_per_api_max = 1;
-    settings.quotas.request_validators_per_api_max = 1;
-    let inside = Inside::start(settings);
-    let document = |name: &str| {
-        let mut document = pets();
-        document["x-amazon-apigateway-request-validators"] =
-            json!({name: {"validateRequestBody": true, "validateRequestParameters": false}});
-        let uri = "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/arn:aws:lambda:us-east-1:0:function:f/invocations";
-        document["securityDefinitions"][name] = json!({
-            "type": "apiKey", "name": "Authorization", "in": "header",
-            "x-amazon-apigateway-authorizer": {"type": "token", "authorizerUri": uri},
-        });
-        document.to_string()
-    };
-    let id = inside.client.expect(201, "POST", IMPORT, &document("one")).text("id");
-    inside.client.expect(200, "PUT", &format!("/restapis/{id}?mode=overwrite"), &document("two"));
-    for list in ["authorizers", "requestvalidators"] {
-        let items = get(&inside, &format!("/restapis/{id}/{list}"))["item"].clone();
-        assert_eq!((items[0]["name"].as_str(), items.as_array().map(Vec::len)), (Some("two"), Some(1)));
-    }
-    let merged = format!("/restapis/{id}?mode=merge");
-    inside.client.refused(429, "LimitExceededException", "_per_api_max", "PUT", &merged, &document("three"));
-}
-
 #[test]
 fn what_cannot_be_imported_is_named_by_place() {
     let (_dir, inside) = start();

@@ -310,12 +310,6 @@ impl Fill<'_, '_, '_> {
             }
         }
         let mut ids = BTreeMap::new();
-        let kept: BTreeSet<&str> = planned.iter().map(|planned| planned.name.as_str()).collect();
-        // First, since what goes makes room for what comes.
-        for (_, entity) in before.iter().filter(|(name, _)| self.overwrite && !kept.contains(name.as_str())) {
-            let parameters = [self.api_id, &text(entity, "id")];
-            self.import.call(&format!("Delete{noun}"), &parameters, &Value::Null)?;
-        }
         for Planned { place, name, members } in planned {
             let mut known = before.remove(name);
             if let Some(other) = known.take_if(|known| self.overwrite && !is_patchable(known, members)) {

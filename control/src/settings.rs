@@ -27,6 +27,8 @@ pub struct Settings {
     pub idle_timeout_ms: u64,
     /// From a management request's first byte, or its connection's beginning, to the end of its head.
     pub head_timeout_ms: u64,
+    /// A management request's head; 8,192 at least.
+    pub head_bytes_max: usize,
     /// A management request's body.
     pub body_bytes_max: usize,
     /// From a management request's head to the end of its body.
@@ -87,6 +89,21 @@ pub struct Account {
     pub endpoint_port: u16,
     /// Likewise, of WebSocket APIs over TLS; without one they are told the plain port.
     pub endpoint_tls_port: Option<u16>,
+    /// Of all requests to all APIs; `None` doesn't limit them.
+    pub throttle: Option<AccountThrottle>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountThrottle {
+    pub rate_per_s: u32,
+    pub burst_requests: u32,
+}
+
+/// What AWS gives an account in most regions.
+impl Default for AccountThrottle {
+    fn default() -> Self {
+        Self { rate_per_s: 10_000, burst_requests: 5_000 }
+    }
 }
 
 /// Where certificates are requested, and how patiently.

@@ -106,8 +106,8 @@ async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) -> Result<A
     }
     let address = route::address(exchange, path, record)?;
     let selected = route::look_up(exchange, &address, record)?;
-    identify::check(exchange, &address, &selected, record)?;
-    throttle::check(exchange, &address, &selected).await?;
+    let caller = identify::check(exchange, &address, &selected, record)?;
+    throttle::check(exchange, &address, &selected, caller).await?;
     let sent = integrate::send(exchange, &address, &selected, record).await?;
     respond::relay(exchange, &address, sent, record).await
 }

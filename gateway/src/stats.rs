@@ -119,6 +119,10 @@ pub(crate) enum RefusalKind {
     ThrottledAccount,
     /// The route's throttle has no token left.
     ThrottledRoute,
+    /// The usage plan's throttle of the caller's key has no token left.
+    ThrottledPlan,
+    /// The usage plan's throttle of the caller's key for the route has no token left.
+    ThrottledPlanRoute,
     /// Whether a throttle had a token wasn't known within `limit_wait_ms`.
     ThrottleTimeout,
     /// `limits_max`, `limit_leases_max` or `limit_waiting_max` is reached, or the limiter is too far behind.
@@ -160,7 +164,7 @@ pub(crate) enum RefusalKind {
 
 impl RefusalKind {
     /// In order of the discriminants.
-    pub(crate) const ALL: [Self; 35] = [
+    pub(crate) const ALL: [Self; 37] = [
         Self::Malformed,
         Self::StartLineTooLong,
         Self::HeaderTooLarge,
@@ -176,6 +180,8 @@ impl RefusalKind {
         Self::ApiKey,
         Self::ThrottledAccount,
         Self::ThrottledRoute,
+        Self::ThrottledPlan,
+        Self::ThrottledPlanRoute,
         Self::ThrottleTimeout,
         Self::ThrottleCrowded,
         Self::ExchangesInFlight,
@@ -216,6 +222,8 @@ impl RefusalKind {
             Self::ApiKey => "api_key",
             Self::ThrottledAccount => "throttled_account",
             Self::ThrottledRoute => "throttled_route",
+            Self::ThrottledPlan => "throttled_plan",
+            Self::ThrottledPlanRoute => "throttled_plan_route",
             Self::ThrottleTimeout => "throttle_timeout",
             Self::ThrottleCrowded => "throttle_crowded",
             Self::ExchangesInFlight => "exchanges_in_flight",

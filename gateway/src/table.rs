@@ -23,6 +23,7 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use acme::Challenges;
+pub(crate) use callers::Caller;
 use callers::Callers;
 pub(crate) use compile::{Compiler, StageServices};
 use domain::Domain;
@@ -43,6 +44,8 @@ use crate::tls::{ClientDemand, Site, UpstreamSecurity};
 /// Hosts that are no custom domain serve every API below this path.
 const EXECUTE_API_PREFIX: &str = "/_aws/execute-api/";
 const DEFAULT_STAGE: &str = "$default";
+/// An HTTP API's route for what no other matches.
+const DEFAULT_ROUTE: &str = "$default";
 /// As clients write it that escape whatever they may.
 const DEFAULT_STAGE_ESCAPED: &str = "%24default";
 /// A DNS name can't be longer (RFC 1035 2.3.4).
@@ -269,6 +272,12 @@ impl Table {
 impl Stage {
     fn path_of(api_id: &str, stage: &str) -> Box<str> {
         format!("{api_id}/{stage}").into()
+    }
+}
+
+impl Route {
+    fn key_of(method: &str, path: &str) -> Box<str> {
+        if path == DEFAULT_ROUTE { path.into() } else { format!("{method} {path}").into() }
     }
 }
 

@@ -67,6 +67,14 @@ def test_an_http_api_from_its_making_to_its_end(turnpike, control, origin):
     assert "line-http" in control.refused("api", "show", "line-http")
 
 
+def test_what_quick_create_made_can_lose_its_route(control, origin):
+    """Its integration stays, which only goes with the API."""
+    api_id = control("api", "create", "line-quick", "--target", origin.url).strip()
+    assert "deleted $default" in control("route", "delete", api_id, "$default")
+    assert control("route", "list", api_id) == "no routes\n"
+    control("api", "delete", api_id)
+
+
 def test_a_rest_api_is_rolled_back(turnpike, control, origin):
     api_id = control("api", "create", "line-rest", "--type", "rest").strip()
     control("route", "create", api_id, "GET /pets/{id}/{rest+}", "--target", f"{origin.url}/old/{{id}}/{{rest}}")

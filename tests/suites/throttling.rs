@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use turnpike_snapshot::Throttle;
+use turnpike_snapshot::{PlanRoute, RouteSettings, Throttle, Unit};
 use turnpike_tests::{
-    Client, Curl, DataPlane, Options, Origin, Reply, StageBuilder, account, account_with_throttle, burst,
-    host, http_api, request, rest_api, until,
+    Client, Curl, DataPlane, Options, Origin, Reply, StageBuilder, account, account_with_throttle, api_keys,
+    burst, host, http_api, request, rest_api, until, usage_plan,
 };
 
 /// Shards that the host's cores allow, two at most.
@@ -207,5 +207,47 @@ fn more_throttles_than_may_be_kept_are_refused_and_counted() {
     let metrics = plane.gateway.metrics();
     assert!(metrics.sum("turnpike_limiter_crowded_total", &[]) >= 1.0);
     assert_eq!(metrics.sum("turnpike_limits", &[]), 1.0);
+    plane.assert_at_rest();
+}
+
+/// Two keys of a plan that gives each 20 over all stages, and 5 of them for one route.
+fn with_plan(origin: &Origin) -> DataPlane {
+    let closed = |throttle| RouteSettings { api_key_required: true, throttle, ..RouteSettings::default() };
+    let stages = [
+        rest_api("r1", "prod")
+            .route("GET /some", &origin.url("/some"))
+            .settings(closed(None))
+            .route("GET /pets/{id}", &origin.url("/pets"))
+            .settings(closed(None))
+            .route("GET /open", &origin.url("/open")),
+        http_api("a1").route("$default", &origin.url("/")).settings(closed(Some(burst(30)))),
+    ];
+    let mut plan = usage_plan("p1", &[("r1", "prod"), ("a1", "$default")]);
+    plan.throttle = Some(burst(20));
+    plan.stages[0].routes =
+        vec![PlanRoute { method: "GET".to_owned(), path: "/pets/{id}".to_owned(), throttle: burst(5) }];
+    let mut units = vec![Unit::UsagePlan(plan)];
+    units.extend(api_keys(&[("first-key-of-a-customer", &["p1"]), ("other-key-of-a-customer", &["p1"])], 2));
+    DataPlane::with_units(&options(), &stages, account(&[]), units)
+}
+
+#[test]
+fn a_plan_throttles_each_key_over_all_of_its_stages() {
+    let origin = Origin::echo();
+    let plane = with_plan(&origin);
+    let shows = |value: &str, api_id: &str, path: &str| {
+        format!(
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nX-API-Key: {value}-key-of-a-customer\r\n\r\n",
+            host(api_id)
+        )
+    };
+    let of_route = exhaust(&plane, 5, &shows("first", "r1", "/prod/pets/7"));
+    let mut of_plan = exhaust(&plane, 15, &shows("first", "r1", "/prod/some"));
+    of_plan += exhaust(&plane, 0, &shows("first", "a1", "/any"));
+    assert_eq!(admitted(&plane, 30, &request("GET", "r1", "/prod/open")), 30, "asks for no key");
+    of_plan += exhaust(&plane, 20, &shows("other", "a1", "/any"));
+    assert_eq!(refusals(&plane, "throttled_plan_route"), of_route as f64);
+    assert_eq!(refusals(&plane, "throttled_plan"), of_plan as f64);
+    assert_eq!(refusals(&plane, "throttled_route"), 0.0);
     plane.assert_at_rest();
 }

@@ -70,7 +70,9 @@ impl Turnpike {
             // Above what any section makes.
             .env("TURNPIKE_CONTROL_APIS_MAX", "2000")
             .env("TURNPIKE_CONTROL_ROUTES_PER_API_MAX", "100000")
-            .env("TURNPIKE_CONTROL_RESOURCES_PER_API_MAX", "1000");
+            .env("TURNPIKE_CONTROL_RESOURCES_PER_API_MAX", "1000")
+            // AWS's default for an account is below what is measured.
+            .env("TURNPIKE_CONTROL_ACCOUNT_THROTTLE_RATE_PER_S", "0");
         let (control, line) =
             Child::start_and_wait(&format!("{name}-control"), dir, &layout.loadgen, &command)?;
         let api_host = ready_value(&line, "api")?.to_owned();

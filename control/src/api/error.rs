@@ -82,6 +82,13 @@ impl ApiError {
         Self { status: 413, code: "RequestEntityTooLargeException", message }
     }
 
+    #[must_use]
+    pub fn unsupported_coding(coding: &str) -> Self {
+        let message =
+            format!("Bodies with the Content-Encoding '{coding}' aren't supported: send them as they are");
+        Self { status: 415, code: "UnsupportedMediaTypeException", message }
+    }
+
     /// It isn't framed as it says, or the client broke off.
     #[must_use]
     pub fn body_broken(error: &dyn std::error::Error) -> Self {

@@ -1,7 +1,7 @@
 //! The management API's connections: so many at once, each for as long as something comes over it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -54,7 +54,7 @@ impl Listener for BoundedListener {
             // axum's own accept waits out a lack of descriptors.
             let (stream, peer) = Listener::accept(&mut self.listener).await;
             if let Some(place) = self.places.take(peer.ip()).await {
-                return (BoundedStream::new(stream, place, self), peer);
+                return (BoundedStream::new(stream, peer.ip(), place, self), peer);
             }
         }
     }
@@ -69,6 +69,7 @@ impl Listener for BoundedListener {
 #[derive(Debug)]
 pub struct BoundedStream {
     stream: TcpStream,
+    peer: IpAddr,
     idle: Pin<Box<Sleep>>,
     idle_timeout: Duration,
     head_timeout: Duration,
@@ -118,11 +119,12 @@ impl Reading {
 }
 
 impl BoundedStream {
-    fn new(stream: TcpStream, place: Place, of: &BoundedListener) -> Self {
+    fn new(stream: TcpStream, peer: IpAddr, place: Place, of: &BoundedListener) -> Self {
         let now = Instant::now();
         let due = now + of.head_timeout;
         Self {
             stream,
+            peer,
             idle: Box::pin(sleep_until(due.min(now + of.idle_timeout))),
             idle_timeout: of.idle_timeout,
             head_timeout: of.head_timeout,
@@ -131,6 +133,10 @@ impl BoundedStream {
             is_closed: false,
             instead: None,
         }
+    }
+
+    pub(super) fn peer(&self) -> IpAddr {
+        self.peer
     }
 
     pub(super) fn holder(&self) -> Arc<Holder> {

@@ -27,6 +27,7 @@ mod operations;
 mod places;
 mod prepared;
 mod reply;
+mod serve;
 mod server;
 mod status;
 mod tags;
@@ -38,7 +39,8 @@ pub use access::Peer;
 pub use error::ApiError;
 pub(crate) use json::parse as unique_json;
 pub use listener::{BoundedListener, BoundedStream};
-pub use server::{Api, router};
+pub use serve::serve;
+pub use server::Api;
 pub use status::{STATUS_PATH, Status, StatusGateway, StatusGroup, StatusRefusedRoute, StatusUnenforced};
 
 /// What clients sign their calls for; both services of APIs share it.

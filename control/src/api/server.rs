@@ -1,14 +1,12 @@
-//! The axum side: from a request's bytes to a verified and permitted call.
+//! From a request's bytes to a verified and permitted call.
 
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::{Body, HttpBody as _};
-use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::request::Parts;
@@ -49,11 +47,6 @@ impl Api {
     pub fn new(control: Arc<Control>, publisher: Arc<Publisher>, root_key: AccessKey) -> Self {
         Self { control, publisher, root_key, operations: Operations::load() }
     }
-}
-
-/// Everything is one handler: the table of operations is the router.
-pub fn router(api: Arc<Api>) -> IntoMakeServiceWithConnectInfo<Router, Peer> {
-    Router::new().fallback(handle).with_state(api).into_make_service_with_connect_info()
 }
 
 /// A request without its body.
@@ -106,6 +99,12 @@ impl Incoming {
         self.parts.uri.query().unwrap_or("")
     }
 
+    /// What the body is compressed with.
+    fn coding(&self) -> Option<&str> {
+        let coding = self.headers.iter().find(|(name, _)| name == "content-encoding");
+        coding.map(|(_, coding)| coding.as_str()).filter(|coding| !coding.eq_ignore_ascii_case("identity"))
+    }
+
     fn signed<'a>(&'a self, body: &'a [u8]) -> SignedRequest<'a> {
         let method = self.parts.method.as_str();
         SignedRequest { method, path: self.path(), query: self.query(), headers: &self.headers, body }
@@ -135,11 +134,8 @@ impl Incoming {
     }
 }
 
-async fn handle(
-    State(api): State<Arc<Api>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    request: Request,
-) -> Response {
+/// Everything is one handler: the table of operations is the router.
+pub(super) async fn handle(api: Arc<Api>, peer: Peer, request: Request) -> Response {
     let began = Instant::now();
     let (parts, body) = request.into_parts();
     let incoming = Incoming::new(parts, peer);
@@ -175,6 +171,9 @@ async fn answer(api: &Arc<Api>, incoming: &Incoming, body: Body) -> Result<(u16,
         Wire::Query(service) => (&[region, "us-east-1"], service.signing_name()),
     };
     let caller = identify(api, &incoming.signed(&body), (regions, service), &incoming.peer).await?;
+    if let Some(coding) = incoming.coding() {
+        return Err(ApiError::unsupported_coding(coding));
+    }
     match (incoming.wire, &incoming.target) {
         (Wire::Query(service), _) => Ok((200, answer_query(api, incoming, caller, service, &body).await?)),
         (_, Some(target)) => Ok((200, answer_acm(api, incoming, &caller, target, body).await?)),
@@ -287,25 +286,36 @@ fn is_large(body: &Body) -> bool {
     body.size_hint().upper().is_none_or(|bytes| bytes > STRANGERS_BODY_BYTES_MAX)
 }
 
-/// Trailers say nothing here. A body that isn't kept is read to its end, so that its sender hears the answer.
+/// A body that is too large is read up to this many times `body_bytes_max`.
+const BODY_READ_TIMES: usize = 4;
+
+/// Trailers say nothing here. A body that isn't kept, or is too large, is read to its end as far as that is bearable:
+/// a sender whose bytes nobody reads hears of a reset instead of the answer.
 async fn read_body(api: &Api, mut body: Body, is_kept: bool) -> Result<Vec<u8>, ApiError> {
     let settings = api.control.settings();
     let (pace, began) = (Pace::of(settings), Instant::now());
+    let (bytes_max, read_max) =
+        (settings.body_bytes_max, settings.body_bytes_max.saturating_mul(BODY_READ_TIMES));
+    let too_large = || ApiError::body_too_large(bytes_max);
+    if body.size_hint().lower() > read_max as u64 {
+        return Err(too_large());
+    }
     let (mut bytes, mut length) = (Vec::new(), 0);
     loop {
         let due = (began + pace.allowed(length)).into();
         let frame = timeout_at(due, poll_fn(|cx| Pin::new(&mut body).poll_frame(cx))).await;
-        let Some(frame) = frame.map_err(|_elapsed| pace.error(began.elapsed()))? else { return Ok(bytes) };
+        let Some(frame) = frame.map_err(|_elapsed| pace.error(began.elapsed()))? else { break };
         let frame = frame.map_err(|error| ApiError::body_broken(&error))?;
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();
-        if length > settings.body_bytes_max {
-            return Err(ApiError::body_too_large(settings.body_bytes_max));
-        }
-        if is_kept {
-            bytes.extend_from_slice(&data);
+        match length {
+            length if length > read_max => return Err(too_large()),
+            length if length > bytes_max => bytes = Vec::new(),
+            _ if is_kept => bytes.extend_from_slice(&data),
+            _ => {}
         }
     }
+    if length > bytes_max { Err(too_large()) } else { Ok(bytes) }
 }
 
 /// How slowly a body may come: for so long whatever it does, then at this rate, and never for longer than that.

@@ -8,7 +8,7 @@ use crate::compile;
 use crate::publish::PublishSettings;
 use crate::secrets::SecretsKey;
 use crate::settings::{
-    Account, AcmeSettings, AuditSettings, PostgresSettings, Quotas, Settings, StoreSettings,
+    Account, AccountThrottle, AcmeSettings, AuditSettings, PostgresSettings, Quotas, Settings, StoreSettings,
 };
 use crate::store::UrlError;
 
@@ -20,6 +20,8 @@ const GATEWAY_TLS_LISTEN: &str = "127.0.0.1:8443";
 const ENDPOINT_TLS_PORT: u16 = 8443;
 const GATEWAY_ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 const REGION: &str = "us-east-1";
+/// hyper's smallest buffer.
+const HEAD_BYTES_MAX_MIN: usize = 8_192;
 
 /// The gateway that `up` starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +117,7 @@ fn settings(low: &LowArgs) -> Result<Settings, String> {
         )?,
         idle_timeout_ms: positive("idle-timeout-ms", low.idle_timeout_ms, 60_000)?,
         head_timeout_ms: positive("head-timeout-ms", low.head_timeout_ms, 10_000)?,
+        head_bytes_max: head_bytes_max(low)?,
         body_bytes_max: positive("body-bytes-max", low.body_bytes_max, 6 << 20)?,
         body_timeout_ms: positive("body-timeout-ms", low.body_timeout_ms, 30_000)?,
         body_rate_bytes_per_s_min: positive(
@@ -131,6 +134,13 @@ fn settings(low: &LowArgs) -> Result<Settings, String> {
         audit: audit(low)?,
         request_log: low.request_log.unwrap_or(false),
     })
+}
+
+fn head_bytes_max(low: &LowArgs) -> Result<usize, String> {
+    match low.head_bytes_max.unwrap_or(64 << 10) {
+        bytes @ HEAD_BYTES_MAX_MIN.. => Ok(bytes),
+        _ => Err(format!("--head-bytes-max has to be at least {HEAD_BYTES_MAX_MIN}")),
+    }
 }
 
 fn data_dir(low: &LowArgs) -> PathBuf {
@@ -163,11 +173,26 @@ fn account(low: &LowArgs) -> Result<Account, String> {
         endpoint_suffix: low.endpoint_suffix.clone().unwrap_or_else(|| "localhost".to_owned()),
         endpoint_port: positive("endpoint-port", low.endpoint_port, GATEWAY_LISTEN.port())?,
         endpoint_tls_port: Some(low.endpoint_tls_port.unwrap_or(ENDPOINT_TLS_PORT)).filter(|port| *port > 0),
+        throttle: account_throttle(low)?,
     };
     // A gateway would refuse the same; here the operator can be told at once.
     match compile::account(&account, &[], Vec::new()).and_then(|unit| compile::encode(&unit)) {
         Ok(_) => Ok(account),
         Err(error) => Err(format!("--account-id, --region or --endpoint-suffix: {error}")),
+    }
+}
+
+fn account_throttle(low: &LowArgs) -> Result<Option<AccountThrottle>, String> {
+    let AccountThrottle { rate_per_s, burst_requests } = AccountThrottle::default();
+    let rate_per_s = low.account_throttle_rate_per_s.unwrap_or(rate_per_s);
+    let burst = low.account_throttle_burst_requests;
+    let burst_requests = positive("account-throttle-burst-requests", burst, burst_requests)?;
+    match (rate_per_s, burst) {
+        (0, Some(_)) => {
+            Err("--account-throttle-burst-requests needs an --account-throttle-rate-per-s above 0".to_owned())
+        }
+        (0, None) => Ok(None),
+        _ => Ok(Some(AccountThrottle { rate_per_s, burst_requests })),
     }
 }
 
@@ -479,7 +504,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let file = dir.path().join("c.toml");
         std::fs::write(&file, "lisen = '127.0.0.1:1'").expect("written");
-        let table: [(&[&str], &str); 12] = [
+        let table: [(&[&str], &str); 13] = [
             (&["--config", file.to_str().expect("UTF-8")], "lisen"),
             (&["--config", "/nonexistent/c.toml"], "/nonexistent/c.toml"),
             (&["--account-id", "12"], "--account-id"),
@@ -487,6 +512,7 @@ mod tests {
             (&["--routes-per-api-max", "0"], "--routes-per-api-max"),
             (&["--integration-timeout-ms-max", "49"], "50 to"),
             (&["--endpoint-port", "0"], "--endpoint-port"),
+            (&["--head-bytes-max", "8191"], "--head-bytes-max"),
             (&["--listen", "nowhere"], "--listen"),
             (&["--store", "mysql://u@h/d"], "postgres://"),
             (&["--store-connections-max", "0"], "--store-connections-max"),

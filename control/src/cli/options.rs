@@ -124,6 +124,13 @@ pub(super) struct LowArgs {
     #[arg(help_heading = ACCOUNT, long, env = "TURNPIKE_CONTROL_ENDPOINT_TLS_PORT", value_name = "PORT")]
     pub(super) endpoint_tls_port: Option<u16>,
 
+    /// Requests a second to all APIs together, on each gateway; 0 turns the limit off [default: 10000]
+    #[arg(help_heading = ACCOUNT, long, env = "TURNPIKE_CONTROL_ACCOUNT_THROTTLE_RATE_PER_S", value_name = "REQUESTS")]
+    pub(super) account_throttle_rate_per_s: Option<u32>,
+    /// Of them, how many at once [default: 5000]
+    #[arg(help_heading = ACCOUNT, long, env = "TURNPIKE_CONTROL_ACCOUNT_THROTTLE_BURST_REQUESTS", value_name = "REQUESTS")]
+    pub(super) account_throttle_burst_requests: Option<u32>,
+
     /// How many seconds a caller's clock may be off [default: 900]
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_CLOCK_SKEW_S_MAX", value_name = "S")]
     pub(super) clock_skew_s_max: Option<u32>,
@@ -142,6 +149,9 @@ pub(super) struct LowArgs {
     /// closed after it [default: 10000]
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_HEAD_TIMEOUT_MS", value_name = "MS")]
     pub(super) head_timeout_ms: Option<u64>,
+    /// Head of a management request, 8192 at least; 431 above it [default: 65536]
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_HEAD_BYTES_MAX", value_name = "BYTES")]
+    pub(super) head_bytes_max: Option<usize>,
     /// Body of a management request; 413 above it [default: 6291456]
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_BODY_BYTES_MAX", value_name = "BYTES")]
     pub(super) body_bytes_max: Option<usize>,
@@ -374,9 +384,10 @@ impl LowArgs {
     pub(super) fn or(self, file: Self) -> Self {
         first_of!(self, file, {
             listen data_dir store store_connections_max store_timeout_ms store_statement_timeout_ms
-            publish_socket account_id region endpoint_suffix endpoint_port endpoint_tls_port clock_skew_s_max
+            publish_socket account_id region endpoint_suffix endpoint_port endpoint_tls_port
+            account_throttle_rate_per_s account_throttle_burst_requests clock_skew_s_max
             connections_max connections_per_address_max idle_timeout_ms head_timeout_ms
-            body_bytes_max body_timeout_ms body_rate_bytes_per_s_min body_rate_grace_ms form_parameters_max
+            head_bytes_max body_bytes_max body_timeout_ms body_rate_bytes_per_s_min body_rate_grace_ms form_parameters_max
             shutdown_timeout_ms request_log apis_max routes_per_api_max
             integrations_per_api_max resources_per_api_max stages_per_api_max deployments_per_api_max
             authorizers_per_api_max models_per_api_max request_validators_per_api_max

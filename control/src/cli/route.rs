@@ -150,6 +150,7 @@ async fn v2_routes(client: &Client, api: &FoundApi) -> Result<Vec<Value>, String
         let id = text(&route, "target");
         let id = id.strip_prefix("integrations/").unwrap_or("");
         let integration = integrations.iter().find(|integration| integration["integrationId"] == id);
+        let managed = integration.is_some_and(|integration| integration["apiGatewayManaged"] == true);
         let integration = integration.map(|integration| {
             described(&text(integration, "integrationType"), &text(integration, "integrationUri"))
         });
@@ -158,6 +159,7 @@ async fn v2_routes(client: &Client, api: &FoundApi) -> Result<Vec<Value>, String
             "id": route["routeId"],
             "integrationId": id,
             "integration": integration,
+            "integrationManaged": managed,
             "authorization": route["authorizationType"],
             "apiKeyRequired": route["apiKeyRequired"],
         })
@@ -267,7 +269,9 @@ async fn delete(client: &Client, api: &FoundApi, route: &Value) -> Result<(), St
     client.delete(&format!("{}/routes/{id}", api.path())).await?;
     let integration = text(route, "integrationId");
     let others = v2_routes(client, api).await?;
-    if integration.is_empty() || others.iter().any(|other| other["integrationId"] == integration) {
+    // Quick create's stays for as long as the API.
+    let stays = integration.is_empty() || route["integrationManaged"] == true;
+    if stays || others.iter().any(|other| other["integrationId"] == integration) {
         return Ok(());
     }
     client.delete(&format!("{}/integrations/{}", api.path(), segment(&integration))).await

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::options::ServeArgs;
 use super::signals::Signals;
 use crate::acme::Worker;
-use crate::api::{Api, BoundedListener, router};
+use crate::api::{Api, BoundedListener, serve};
 use crate::change::Control;
 use crate::publish::{PublishSettings, Publisher, UnitSource};
 use crate::root_key;
@@ -45,7 +45,7 @@ pub(super) struct Serving {
     pub(super) address: SocketAddr,
     pub(super) publish_socket: PathBuf,
     stop: watch::Sender<bool>,
-    server: JoinHandle<std::io::Result<()>>,
+    server: JoinHandle<()>,
     announcer: JoinHandle<()>,
     /// Ends with it.
     _issuer: Option<Worker>,
@@ -71,8 +71,7 @@ impl Serving {
             Worker::start(Arc::clone(&control), Arc::clone(&publisher)).map_err(|e| e.to_string())?;
         let api = Arc::new(Api::new(Arc::clone(&control), publisher, root_key.clone()));
         let (stop, stopped) = watch::channel(false);
-        let server = axum::serve(listener, router(api)).with_graceful_shutdown(asked(stopped));
-        let server = tokio::spawn(server.into_future());
+        let server = tokio::spawn(serve(listener, api, asked(stopped)));
         Ok(Self { control, root_key, address, publish_socket, stop, server, announcer, _issuer: issuer })
     }
 
@@ -85,8 +84,7 @@ impl Serving {
         let timeout_ms = self.control.settings().shutdown_timeout_ms;
         self.stop.send_replace(true);
         match tokio::time::timeout(Duration::from_millis(timeout_ms), self.server).await {
-            Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => log_line!("management: the server failed: {error}"),
+            Ok(Ok(())) => {}
             Ok(Err(error)) => log_line!("management: the server failed: {error}"),
             Err(_elapsed) => log_line!(
                 "management: requests were still open after {timeout_ms} ms (shutdown_timeout_ms) and are cut off"

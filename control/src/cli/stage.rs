@@ -1,6 +1,6 @@
 //! `stage`: what is served of an API, and with which variables.
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::client::{Client, Reach, text};
@@ -40,6 +40,7 @@ enum StageCommand {
         settings: Settings,
     },
     /// Change a stage's variables or description.
+    #[command(group = ArgGroup::new("what").required(true).multiple(true).args(["variable", "description", "remove_variable"]))]
     Set {
         #[command(flatten)]
         of: Of,
@@ -228,4 +229,24 @@ async fn set(
 /// A patch's path (RFC 6901).
 pub(super) fn variable_path(name: &str) -> String {
     format!("/variables/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::super::Cli;
+
+    #[test]
+    fn something_has_to_be_set() {
+        let parse = |more: &[&str]| {
+            let all = ["turnpike-control", "stage", "set", "pets", "prod"].iter().chain(more);
+            Cli::try_parse_from(all).map(drop).map_err(|error| error.to_string())
+        };
+        assert!(parse(&[]).expect_err("nothing").contains("--remove-variable"));
+        let all = ["--variable", "a=b", "--variable", "c=d", "--description", "x", "--remove-variable", "e"];
+        for given in [&all[..], &all[..2], &all[4..6], &all[6..]] {
+            assert_eq!(parse(given), Ok(()), "{given:?}");
+        }
+    }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use ring::digest::{SHA256, digest};
 use turnpike_snapshot::{
-    ApiKey, ApiKeysUnit, Limits, PlanRoute, PlanStage, Quota, QuotaPeriod, Throttle, Unit, UsagePlanUnit,
-    check_unit,
+    ApiKey, ApiKeysUnit, Limits, PlanRoute, PlanStage, Quota, QuotaPeriod, Unit, UsagePlanUnit, check_unit,
 };
 
+use super::throttle;
 use crate::model::{self, Period, UsagePlan};
 
 /// How many slices the API keys are cut into: of a million keys, a change of one makes 4,000 of them anew.
@@ -67,7 +67,7 @@ pub fn keys_of(unit: ApiKeysUnit) -> KeysByDigest {
 pub fn usage_plan(plan: &UsagePlan) -> Unit {
     Unit::UsagePlan(UsagePlanUnit {
         id: plan.id.clone(),
-        throttle: plan.throttle.as_ref().map(throttle),
+        throttle: plan.throttle.as_ref().map(throttle::of_plan),
         quota: plan.quota.as_ref().map(quota),
         stages: plan.stages.iter().map(plan_stage).collect(),
     })
@@ -77,8 +77,11 @@ fn plan_stage(stage: &model::PlanStage) -> PlanStage {
     let routes = stage.throttle.iter().filter_map(|(key, limits)| {
         let (path, method) = key.rsplit_once('/')?;
         let path = if path.is_empty() { "/" } else { path };
-        let route =
-            PlanRoute { method: method.to_owned(), path: path.to_owned(), throttle: throttle(limits) };
+        let route = PlanRoute {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            throttle: throttle::of_plan(limits),
+        };
         can_be(&route).then_some(route)
     });
     PlanStage { api_id: stage.api_id.clone(), stage: stage.stage.clone(), routes: routes.collect() }
@@ -89,13 +92,6 @@ fn can_be(route: &PlanRoute) -> bool {
     let stage = PlanStage { api_id: "a".to_owned(), stage: "s".to_owned(), routes: vec![route.clone()] };
     let plan = UsagePlanUnit { id: "p".to_owned(), throttle: None, quota: None, stages: vec![stage] };
     check_unit(&Unit::UsagePlan(plan), &Limits::default()).is_ok()
-}
-
-/// Rates are finite and not negative; what passes a gateway's bound is none.
-fn throttle(limits: &model::Throttle) -> Throttle {
-    const REQUESTS_PER_1000_S_MAX: f64 = 1e12;
-    let rate = (limits.rate_per_s * 1_000.0).clamp(0.0, REQUESTS_PER_1000_S_MAX).round();
-    Throttle { requests_per_1000_s: rate as u64, burst_requests: limits.burst_requests }
 }
 
 fn quota(quota: &model::PlanQuota) -> Quota {

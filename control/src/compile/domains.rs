@@ -8,6 +8,7 @@ use turnpike_snapshot::{
 };
 
 use super::CompileError;
+use super::throttle;
 use crate::model::{
     ApiMapping, DomainName, Issued, MutualTls, RoutingCondition, RoutingRule, security_policy,
 };
@@ -39,7 +40,7 @@ pub fn account(
         endpoint_suffix: account.endpoint_suffix.clone(),
         domains: domains.collect::<Result<_, _>>()?,
         acme_challenges,
-        throttle: None,
+        throttle: account.throttle.map(throttle::of_account),
     }))
 }
 

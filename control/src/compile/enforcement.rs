@@ -129,7 +129,6 @@ const REST_STAGE: &[Line<RestStage>] = &[
     ("canarySettings useStageCache", |stage| {
         stage.canary.as_ref().is_some_and(|canary| canary.use_stage_cache)
     }),
-    ("methodSettings throttling", |stage| sets(stage, MethodSetting::throttles)),
     ("methodSettings caching", |stage| sets(stage, |setting| setting.caching_enabled)),
     ("methodSettings logging", |stage| sets(stage, MethodSetting::logs)),
     ("methodSettings metrics", |stage| sets(stage, |setting| setting.metrics_enabled)),
@@ -153,7 +152,6 @@ const HTTP_STAGE: &[Line<HttpStage>] = &[
     ("route settings: loggingLevel, dataTraceEnabled", |stage| {
         stage.all_route_settings().any(RouteSettings::logs)
     }),
-    ("route settings: throttling", |stage| stage.all_route_settings().any(RouteSettings::throttles)),
 ];
 
 /// Parts of APIs, by their kind in the store, that do nothing.

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use turnpike_snapshot::{
-    AccessLog, Integration, IntegrationKind, Protocol, Route, RouteSettings, StageUnit, TargetPart,
+    AccessLog, Integration, IntegrationKind, Protocol, Route, RouteSettings, StageUnit, TargetPart, Throttle,
 };
 
 use super::CompileError;
 use super::enforcement::{HttpAsked, refused_route};
 use super::target::{exact, http_proxy, with_request_path};
+use super::throttle;
 use super::upstreams::{Upstreams, Wishes};
 use crate::model::{
     AccessLogSettings, HttpApi, HttpContent, HttpIntegration, HttpRoute, HttpStage, IntegrationUri, RouteKey,
@@ -83,8 +84,17 @@ impl<'a> Compiled<'a> {
             path: path.to_owned(),
             id: route.id.clone(),
             integration: index,
-            settings: RouteSettings { api_key_required: route.api_key_required, ..RouteSettings::default() },
+            settings: RouteSettings {
+                api_key_required: route.api_key_required,
+                throttle: self.throttle(route),
+                cache: None,
+            },
         })
+    }
+
+    fn throttle(&self, route: &HttpRoute) -> Option<Throttle> {
+        let own = self.stage.route_settings.get(&route.key.to_string());
+        throttle::of_route(own, &self.stage.default_route_settings)
     }
 
     /// The index of the integration as this kind of route uses it.

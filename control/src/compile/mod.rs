@@ -14,6 +14,7 @@ mod target;
 mod target_group;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod trust;
 mod upstreams;
 
@@ -35,7 +36,7 @@ use crate::pki::PkiError;
 
 /// Grows with every change of what this module makes of the same input: a store that was compiled by
 /// another revision is compiled again when it is opened.
-pub const COMPILER_REVISION: i64 = 8;
+pub const COMPILER_REVISION: i64 = 9;
 
 /// Why a stage can't be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -8,6 +8,7 @@ use super::CompileError;
 use super::enforcement::{RestAsked, refused_method};
 use super::http::access_log;
 use super::target::{exact, http_proxy};
+use super::throttle;
 use super::upstreams::{Upstreams, Wishes};
 use crate::model::{
     IntegrationUri, METHOD_REQUEST, Resource, RestApi, RestContent, RestIntegration, RestStage, link_id,
@@ -86,7 +87,8 @@ fn deployed(
                 integration: index,
                 settings: RouteSettings {
                     api_key_required: method.api_key_required,
-                    ..RouteSettings::default()
+                    throttle: stage.method_setting(&resource.path, name).and_then(throttle::of_method),
+                    cache: None,
                 },
             });
         }

@@ -211,6 +211,7 @@ fn an_account_unit_encodes() {
         region: "us-east-1".to_owned(),
         endpoint_suffix: "localhost".to_owned(),
         endpoint_port: 8080,
+        throttle: None,
         endpoint_tls_port: Some(8443),
     };
     let encoded = |settings: &_| encode(&account(settings, &[], Vec::new()).expect("no domains"));

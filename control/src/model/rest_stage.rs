@@ -114,15 +114,6 @@ impl RestStage {
 }
 
 impl MethodSetting {
-    /// Whether it limits requests further than an account is limited anyway.
-    #[must_use]
-    pub fn throttles(&self) -> bool {
-        let account = Self::default();
-        let burst = [-1, account.throttling_burst].contains(&self.throttling_burst);
-        let rate = [-1.0, account.throttling_rate].contains(&self.throttling_rate);
-        !(burst && rate)
-    }
-
     /// Whether it asks for execution logs.
     #[must_use]
     pub fn logs(&self) -> bool {

@@ -116,6 +116,11 @@ impl Document {
     fn find(&self, reference: &str) -> Result<Node<'_>, String> {
         let outside = || format!("the reference '{reference}' leads out of the document");
         let pointer = reference.strip_prefix('#').ok_or_else(outside)?;
+        let nowhere = || format!("the reference '{reference}' leads nowhere");
+        // A name alone is an anchor's, of which documents have none here.
+        if !pointer.is_empty() && !pointer.starts_with('/') {
+            return Err(nowhere());
+        }
         let decoded = percent_encoding::percent_decode_str(pointer).decode_utf8_lossy();
         let mut node = self.root();
         for name in decoded.split('/').skip(1) {
@@ -127,7 +132,7 @@ impl Document {
                     .and_then(|at: usize| Some(Node { value: items.get(at)?, place: node.place.item(at) })),
                 _ => node.member(&name),
             };
-            node = found.ok_or_else(|| format!("the reference '{reference}' leads nowhere"))?;
+            node = found.ok_or_else(nowhere)?;
         }
         Ok(node)
     }

@@ -176,7 +176,7 @@ fn push_value(text: &mut String, value: &Value, indent: usize) {
         Value::Object(object) if !object.is_empty() => {
             for (name, member) in members(object) {
                 text.push_str(&" ".repeat(indent));
-                push_key(text, name);
+                push_key(text, name, indent);
                 push_below(text, member, indent);
             }
         }
@@ -210,7 +210,19 @@ fn push_below(text: &mut String, value: &Value, indent: usize) {
     }
 }
 
-fn push_key(text: &mut String, name: &str) {
+/// What stands before a colon on its line can have 1,024 characters (YAML 1.2, 7.4.2); fewer bytes here.
+const PLAIN_KEY_BYTES_MAX: usize = 1_000;
+
+fn push_key(text: &mut String, name: &str, indent: usize) {
+    let mut key = String::new();
+    push_name(&mut key, name);
+    match key.len() > PLAIN_KEY_BYTES_MAX {
+        true => text.push_str(&format!("? {key}\n{}:", " ".repeat(indent))),
+        false => text.push_str(&format!("{key}:")),
+    }
+}
+
+fn push_name(text: &mut String, name: &str) {
     let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '$');
     let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./+$".contains(&byte));
     if begins && plain && !WORDS.contains(&name.to_ascii_lowercase().as_str()) {
@@ -218,7 +230,6 @@ fn push_key(text: &mut String, name: &str) {
     } else {
         push_scalar(text, &name.into());
     }
-    text.push(':');
 }
 
 /// What YAML 1.1 or 1.2 takes for something other than text.

@@ -82,12 +82,21 @@ fn a_body_that_breaks_its_own_framing_is_named() {
 
 #[test]
 fn heads_that_cannot_be_read_are_refused_in_the_same_shape() {
-    let (_dir, inside) = start();
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(dir.path().join("data"));
+    settings.head_bytes_max = 100_000;
+    let inside = Inside::start(settings);
     let many = "A: b\r\n".repeat(200);
     for (bytes, status, error) in [
         ("GET / HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n".to_owned(), 400, "BadRequestException"),
         ("\u{1}\u{2}\r\n\r\n".to_owned(), 400, "BadRequestException"),
         (format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(70_000)), 414, "RequestUriTooLongException"),
+        (
+            // No byte is left unread, which would make the answer a race with a reset.
+            format!("GET / HTTP/1.1\r\nA: {}", "x".repeat(100_000 - 19)),
+            431,
+            "RequestHeaderFieldsTooLargeException",
+        ),
         (format!("GET / HTTP/1.1\r\n{many}\r\n"), 431, "RequestHeaderFieldsTooLargeException"),
     ] {
         let answer = inside.client.send(&bytes).expect("answered");
@@ -95,6 +104,59 @@ fn heads_that_cannot_be_read_are_refused_in_the_same_shape() {
         assert!(answer.message().starts_with("The request"), "{answer:?}");
         assert!(answer.header("x-amzn-requestid").is_some_and(|id| id.len() == 36), "{answer:?}");
     }
+}
+
+/// It has said all that it will, and hears what became of it.
+#[test]
+fn a_half_closed_client_is_answered() {
+    let (_dir, inside) = start();
+    let body = r#"{"name":"a","protocolType":"HTTP"}"#;
+    for _ in 0..10 {
+        let mut stream = TcpStream::connect(inside.client.address).expect("connected");
+        stream.write_all(inside.client.signed("POST", "/v2/apis", body).as_bytes()).expect("sent");
+        stream.shutdown(std::net::Shutdown::Write).expect("half-closed");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("readable");
+        assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    }
+}
+
+/// Its sender hears why once it has sent it, instead of a reset.
+#[test]
+fn a_body_that_is_somewhat_too_large_is_read_to_its_end() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(dir.path().join("data"));
+    settings.body_bytes_max = 1_000_000;
+    let inside = Inside::start(settings);
+    for length in [1_000_001, 3_900_000] {
+        let answer = inside.client.expect(413, "POST", "/v2/apis", &"x".repeat(length));
+        assert_eq!(answer.error(), "RequestEntityTooLargeException");
+    }
+}
+
+#[test]
+fn a_body_that_is_announced_too_large_is_not_waited_for() {
+    let (_dir, inside) = start();
+    let head = "POST /v2/apis HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 6000000000\r\n\r\n";
+    let answer = inside.client.send(head).expect("answered");
+    assert_eq!((answer.status, answer.error()), (413, "RequestEntityTooLargeException"));
+}
+
+#[test]
+fn compressed_bodies_are_named() {
+    let (_dir, inside) = start();
+    let call = inside.client.signed("POST", "/v2/apis", "{}");
+    let send = |coding: &str| {
+        let call = call.replace(
+            "Connection: close\r\n",
+            &format!("Connection: close\r\nContent-Encoding: {coding}\r\n"),
+        );
+        inside.client.send(&call).expect("answered")
+    };
+    let answer = send("gzip");
+    assert_eq!((answer.status, answer.error()), (415, "UnsupportedMediaTypeException"));
+    assert!(answer.message().contains("'gzip'"), "{answer:?}");
+    assert_eq!(send("identity").status, 400);
 }
 
 #[test]

@@ -367,7 +367,6 @@ fn status_names_what_does_nothing_yet() {
         (cors.as_str(), "corsConfiguration"),
         (&socket, "protocolType WEBSOCKET"),
         (&socket, "disableSchemaValidation"),
-        (&socket, "route settings: throttling"),
         (&socket, "route settings: detailedMetricsEnabled"),
         (&socket, "route settings: loggingLevel, dataTraceEnabled"),
     ] {

@@ -190,6 +190,30 @@ fn access_logs_are_deleted_by_themselves() {
     inside.client.refused(404, MISSING, "none", "DELETE", &missing, "");
 }
 
+/// Settings stay when their routes go, and count.
+#[test]
+fn route_settings_are_limited_however_they_come() {
+    let (_dir, inside) = start();
+    let document = |first: u16, count: u16| {
+        let paths: Value = (first..first + count).map(|n| (format!("/p{n}"), json!({"get": {}}))).collect();
+        let document = json!({"openapi": "3.0.1", "info": {"title": "many", "version": "1"}, "paths": paths});
+        json!({"body": document.to_string()}).to_string()
+    };
+    let settings = |first: u16, count: u16| {
+        let each = (first..first + count).map(|n| (format!("GET /p{n}"), json!({"throttlingRateLimit": n})));
+        json!({"routeSettings": each.collect::<Value>()}).to_string()
+    };
+    let id = inside.client.expect(201, "PUT", "/v2/apis", &document(0, 300)).text("apiId");
+    let stage = format!("/v2/apis/{id}/stages/prod");
+    make(&inside.client, &format!("/v2/apis/{id}/stages"), &json!({"stageName": "prod"}));
+    inside.client.expect(200, "PATCH", &stage, &settings(0, 300));
+    inside.client.expect(201, "PUT", &format!("/v2/apis/{id}"), &document(300, 1));
+    inside.client.refused(400, BAD, "at most 300 entries", "PATCH", &stage, &settings(300, 1));
+    let gone = format!("{stage}/routesettings/GET%20%2Fp0");
+    inside.client.expect(204, "DELETE", &gone, "");
+    inside.client.expect(200, "PATCH", &stage, &settings(300, 1));
+}
+
 #[test]
 fn route_settings_are_merged_and_deleted() {
     let (_dir, inside) = start();

@@ -373,6 +373,36 @@ fn an_overwrite_makes_it_the_documents_and_a_merge_adds() {
     assert_eq!(picture(&inside, &id), before);
 }
 
+/// An authorizer of another kind is another one, whatever has its name.
+#[test]
+fn an_authorizer_becomes_one_of_another_type() {
+    let (_dir, inside) = start();
+    let document = |authorizer: &Value| {
+        json!({
+            "openapi": "3.0.1", "info": {"title": "kinds", "version": "1"},
+            "paths": {"/a": {"get": {
+                "security": [{"who": []}], "responses": {}, "x-amazon-apigateway-integration": {"type": "mock"},
+            }}},
+            "components": {"securitySchemes": {"who": {
+                "type": "apiKey", "name": "Authorization", "in": "header", "x-amazon-apigateway-authorizer": authorizer,
+            }}},
+        })
+    };
+    let token = json!({"type": "token", "authorizerUri": FUNCTION, "identityValidationExpression": "x.*"});
+    let request = json!({"type": "request", "authorizerUri": FUNCTION, "authorizerResultTtlInSeconds": 0});
+    let pool = "arn:aws:cognito-idp:us-east-1:000000000000:userpool/p";
+    let pools = json!({"type": "cognito_user_pools", "providerARNs": [pool]});
+    let jwt = json!({"type": "jwt", "jwtConfiguration": {"issuers": [{"issuer": "https://issuer.example", "audiences": ["a"]}], "defaultAlgorithms": ["RS256"]}});
+    let id = import(&inside, &document(&token));
+    let all = [&token, &request, &pools, &jwt];
+    for authorizer in all.into_iter().chain(all.into_iter().rev()).chain([&pools, &token, &jwt, &request]) {
+        let target = format!("/restapis/{id}?mode=overwrite&failonwarnings=true");
+        inside.client.expect(200, "PUT", &target, &document(authorizer).to_string());
+        let fresh = picture(&inside, &import(&inside, &document(authorizer)));
+        assert_eq!(picture(&inside, &id), fresh, "{authorizer}");
+    }
+}
+
 /// What goes makes room for what comes.
 #[test]
 fn a_full_api_is_overwritten() {

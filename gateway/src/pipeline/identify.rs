@@ -7,20 +7,21 @@ use turnpike_http::HeaderName;
 
 use super::route::Selected;
 use super::{Exchange, Failure, Record, Refusal};
-use crate::table::Address;
+use crate::table::{Address, Caller};
 
 pub(super) fn check<'a>(
     exchange: &Exchange<'a>,
     address: &Address<'a, '_>,
     selected: &Selected<'a, '_>,
     record: &mut Record<'a>,
-) -> Result<(), Failure> {
-    if selected.matched.route.api_key_required {
-        let shown = shown(exchange);
-        let key_id = shown.and_then(|value| exchange.table.callers.look_up(value, address.stage));
-        record.api_key_id = Some(key_id.ok_or(Refusal::ApiKey(address.stage.protocol))?);
+) -> Result<Option<Caller<'a>>, Failure> {
+    if !selected.matched.route.api_key_required {
+        return Ok(None);
     }
-    Ok(())
+    let caller = shown(exchange).and_then(|value| exchange.table.callers.look_up(value, address.stage));
+    let caller = caller.ok_or(Refusal::ApiKey(address.stage.protocol))?;
+    record.api_key_id = Some(caller.key_id());
+    Ok(Some(caller))
 }
 
 /// Of two that are shown, none is taken: whoever reads them behind the gateway may take the other.

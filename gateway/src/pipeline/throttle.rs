@@ -1,14 +1,16 @@
-//! Throttle: takes a token of each limit that the request comes under, the account's and its route's.
+//! Throttle: takes a token of each limit that the request comes under: the account's, its route's, and those of its
+//! caller's usage plan.
 //!
 //! Mostly they are in the shard's hands; else the request waits for the limiter, `limit_wait_ms` at most. Where none is
-//! left it is refused with AWS's 429. (AWS: throttle requests to your REST APIs, your HTTP APIs.)
+//! left it is refused with AWS's 429. (AWS: throttle requests to your REST APIs, your HTTP
+//! APIs; usage plans.)
 
 use turnpike_limits::{Limit, Why};
 
 use super::route::Selected;
 use super::{Exchange, Failure, Refusal};
 use crate::stats::RefusalKind;
-use crate::table::Address;
+use crate::table::{Address, Caller, Route};
 
 /// Why a request got no tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,12 +26,18 @@ pub(crate) enum Throttled {
 pub(crate) enum Level {
     Account,
     Route,
+    /// Of the caller's key.
+    Plan,
+    /// Of the caller's key, for the route.
+    PlanRoute,
 }
+
+const LEVELS: usize = 4;
 
 /// The limits that a request comes under.
 struct Applied {
-    limits: [Limit; 2],
-    levels: [Level; 2],
+    limits: [Limit; LEVELS],
+    levels: [Level; LEVELS],
     count: usize,
 }
 
@@ -37,10 +45,9 @@ pub(super) async fn check(
     exchange: &Exchange<'_>,
     address: &Address<'_, '_>,
     selected: &Selected<'_, '_>,
+    caller: Option<Caller<'_>>,
 ) -> Result<(), Failure> {
-    let Some(applied) = applied(exchange.table.throttle, selected.matched.route.throttle) else {
-        return Ok(());
-    };
+    let Some(applied) = Applied::to(exchange, selected.matched.route, caller) else { return Ok(()) };
     let shard = exchange.shard;
     let taken = shard.limits.take(applied.limits(), exchange.table.version, shard.clock.now_us()).await;
     taken.map_err(|refused| {
@@ -53,18 +60,25 @@ pub(super) async fn check(
     })
 }
 
-fn applied(account: Option<Limit>, route: Option<Limit>) -> Option<Applied> {
-    use Level::{Account, Route};
-    let (limits, levels, count) = match (account, route) {
-        (None, None) => return None,
-        (Some(account), Some(route)) => ([account, route], [Account, Route], 2),
-        (Some(account), None) => ([account; 2], [Account; 2], 1),
-        (None, Some(route)) => ([route; 2], [Route; 2], 1),
-    };
-    Some(Applied { limits, levels, count })
-}
-
 impl Applied {
+    fn to(exchange: &Exchange<'_>, route: &Route, caller: Option<Caller<'_>>) -> Option<Self> {
+        let all = [
+            (Level::Account, exchange.table.throttle),
+            (Level::Route, route.throttle),
+            (Level::Plan, caller.and_then(|caller| caller.throttle())),
+            (Level::PlanRoute, caller.and_then(|caller| caller.route_throttle(route))),
+        ];
+        let mut there = all.into_iter().filter_map(|(level, limit)| Some((level, limit?)));
+        let (level, limit) = there.next()?;
+        let mut applied = Self { limits: [limit; LEVELS], levels: [level; LEVELS], count: 1 };
+        for (level, limit) in there {
+            applied.limits[applied.count] = limit;
+            applied.levels[applied.count] = level;
+            applied.count += 1;
+        }
+        Some(applied)
+    }
+
     fn limits(&self) -> &[Limit] {
         &self.limits[..self.count]
     }
@@ -75,6 +89,8 @@ impl Throttled {
         match self {
             Self::Empty(Level::Account) => RefusalKind::ThrottledAccount,
             Self::Empty(Level::Route) => RefusalKind::ThrottledRoute,
+            Self::Empty(Level::Plan) => RefusalKind::ThrottledPlan,
+            Self::Empty(Level::PlanRoute) => RefusalKind::ThrottledPlanRoute,
             Self::TimedOut => RefusalKind::ThrottleTimeout,
             Self::Crowded => RefusalKind::ThrottleCrowded,
         }

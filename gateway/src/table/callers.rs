@@ -8,11 +8,12 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use ring::digest::{SHA256, digest};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use subtle::ConstantTimeEq;
-use turnpike_snapshot::{ApiKey, ApiKeysUnit, Unit, UnitHash, UsagePlanUnit};
+use turnpike_limits::Limit;
+use turnpike_snapshot::{ApiKey, ApiKeysUnit, PlanRoute, Unit, UnitHash, UsagePlanUnit};
 
-use super::Stage;
+use super::{Route, Stage, throttles};
 
 /// All keys of a snapshot, and all plans.
 #[derive(Debug, Default)]
@@ -22,11 +23,21 @@ pub(crate) struct Callers {
     plans: FxHashMap<Box<str>, Arc<Plan>>,
 }
 
+/// Who shows a key, by a plan that has the stage.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller<'t> {
+    key: &'t Key,
+    throttle: Option<Limit>,
+    routes: &'t FxHashMap<Box<str>, Limit>,
+}
+
 #[derive(Debug)]
 struct Plan {
     id: Box<str>,
-    /// [`Stage::path`] of each.
-    stages: FxHashSet<Box<str>>,
+    /// Of each key.
+    throttle: Option<Limit>,
+    /// By [`Stage::path`], the throttles of each key by [`Route::key`].
+    stages: FxHashMap<Box<str>, FxHashMap<Box<str>, Limit>>,
 }
 
 #[derive(Debug)]
@@ -39,6 +50,8 @@ struct KeySlice {
 #[derive(Debug)]
 struct Key {
     id: Box<str>,
+    /// Tells its buckets from those of other keys.
+    salt: u64,
     plans: Box<[u32]>,
 }
 
@@ -58,15 +71,33 @@ impl Hash for Digest {
 }
 
 impl Callers {
-    /// The id of the key with this value, if one of its plans has the stage.
-    pub(crate) fn look_up(&self, value: &[u8], stage: &Stage) -> Option<&str> {
+    /// Whose key has this value, if one of its plans has the stage.
+    pub(crate) fn look_up(&self, value: &[u8], stage: &Stage) -> Option<Caller<'_>> {
         let shown: [u8; 32] = digest(&SHA256, value).as_ref().try_into().ok()?;
         // As many slices as the units say, which is a u32.
         let slice = ApiKey::slice_of(&shown, self.slices.len() as u32) as usize;
         let slice = self.slices.get(slice)?.as_ref()?;
         let key = slice.keys.get(&Digest(shown))?;
         let mut plans = key.plans.iter().filter_map(|index| self.plans.get(&slice.plans[*index as usize]));
-        plans.any(|plan| plan.stages.contains(&stage.path)).then_some(&*key.id)
+        plans.find_map(|plan| {
+            Some(Caller { key, throttle: plan.throttle, routes: plan.stages.get(&stage.path)? })
+        })
+    }
+}
+
+impl<'t> Caller<'t> {
+    pub(crate) fn key_id(&self) -> &'t str {
+        &self.key.id
+    }
+
+    /// Of the key, over all stages of the plan.
+    pub(crate) fn throttle(&self) -> Option<Limit> {
+        self.throttle.map(|limit| throttles::of_key(limit, self.key.salt))
+    }
+
+    /// Of the key, for this route alone.
+    pub(crate) fn route_throttle(&self, route: &Route) -> Option<Limit> {
+        self.routes.get(&route.key).map(|limit| throttles::of_key(*limit, self.key.salt))
     }
 }
 
@@ -107,7 +138,11 @@ impl KnownCallers {
 
 impl KeySlice {
     fn of(unit: &ApiKeysUnit) -> Self {
-        let key = |key: &ApiKey| Key { id: key.id.as_str().into(), plans: key.plans.as_slice().into() };
+        let key = |key: &ApiKey| Key {
+            id: key.id.as_str().into(),
+            salt: throttles::salt_of_key(&key.id),
+            plans: key.plans.as_slice().into(),
+        };
         Self {
             keys: unit.keys.iter().map(|unit| (Digest(unit.value_sha256), key(unit))).collect(),
             plans: unit.plans.iter().map(|plan| plan.as_str().into()).collect(),
@@ -117,8 +152,21 @@ impl KeySlice {
 
 impl Plan {
     fn of(unit: &UsagePlanUnit) -> Self {
-        let stages = unit.stages.iter().map(|stage| Stage::path_of(&stage.api_id, &stage.stage));
-        Self { id: unit.id.as_str().into(), stages: stages.collect() }
+        let stages = unit.stages.iter().map(|stage| {
+            let path = Stage::path_of(&stage.api_id, &stage.stage);
+            let throttle = |route: &PlanRoute| {
+                let key = Route::key_of(&route.method, &route.path);
+                let limit = throttles::of_plan_route(&unit.id, &path, &key, route.throttle);
+                (key, limit)
+            };
+            let routes = stage.routes.iter().map(throttle).collect();
+            (path, routes)
+        });
+        Self {
+            id: unit.id.as_str().into(),
+            throttle: unit.throttle.map(|throttle| throttles::of_plan(&unit.id, throttle)),
+            stages: stages.collect(),
+        }
     }
 }
 
@@ -173,7 +221,9 @@ mod tests {
             let mut known = KnownCallers::default();
             for _ in 0..2 {
                 let callers = known.of_snapshot(&units);
-                let found = |value: &str, stage| callers.look_up(value.as_bytes(), stage);
+                let found = |value: &str, stage| {
+                    callers.look_up(value.as_bytes(), stage).map(|caller| caller.key_id())
+                };
                 assert_eq!((found("one", first), found("one", second)), (Some("id of one"), None));
                 assert_eq!((found("two", first), found("two", second)), (None, Some("id of two")));
                 assert_eq!(found("both", first).and(found("both", second)), Some("id of both"));

@@ -9,8 +9,7 @@ use std::sync::{Arc, Weak};
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 use turnpike_snapshot::{
-    AccountUnit, HttpProxy, HttpVersion, IntegrationKind, Protocol, Scheme, StageUnit, Unit, UnitHash,
-    UpstreamTls,
+    AccountUnit, HttpProxy, HttpVersion, IntegrationKind, Scheme, StageUnit, Unit, UnitHash, UpstreamTls,
 };
 
 use super::acme::Challenges;
@@ -460,12 +459,8 @@ fn account_of(units: &[(UnitHash, Arc<Unit>)]) -> Result<&AccountUnit, CompileEr
 }
 
 fn compile_route(stage: &StageUnit, route: &turnpike_snapshot::Route) -> Route {
-    let key = match (stage.protocol, route.path.as_str()) {
-        (Protocol::Http, path @ "$default") => path.to_owned(),
-        (_, path) => format!("{} {path}", route.method),
-    };
     Route {
-        key: key.into(),
+        key: Route::key_of(&route.method, &route.path),
         path: route.path.as_str().into(),
         id: route.id.as_str().into(),
         api_key_required: route.settings.api_key_required,

@@ -18,10 +18,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 use turnpike_snapshot::Protocol;
 
-use super::Route;
+use super::{DEFAULT_ROUTE, Route};
 
 const ANY: &str = "ANY";
-const DEFAULT_ROUTE: &str = "$default";
 
 #[derive(Debug)]
 pub(crate) struct Routes {

@@ -16,6 +16,25 @@ pub(super) fn of_route(stage_path: &str, method: &str, path: &str, throttle: Thr
     limit(&["route", stage_path, method, path], throttle)
 }
 
+/// Of some key; [`of_key`] makes it a certain one's.
+pub(super) fn of_plan(plan_id: &str, throttle: Throttle) -> Limit {
+    limit(&["plan", plan_id], throttle)
+}
+
+/// As [`of_plan`], of one route.
+pub(super) fn of_plan_route(plan_id: &str, stage_path: &str, route_key: &str, throttle: Throttle) -> Limit {
+    limit(&["plan route", plan_id, stage_path, route_key], throttle)
+}
+
+pub(super) fn salt_of_key(key_id: &str) -> u64 {
+    id(&["key", key_id]).0
+}
+
+/// Both parts are as good as random, and so is their sum: a million keys need no table of their buckets' names.
+pub(super) fn of_key(limit: Limit, salt: u64) -> Limit {
+    Limit { id: LimitId(limit.id.0.wrapping_add(salt)), ..limit }
+}
+
 fn limit(name: &[&str], throttle: Throttle) -> Limit {
     Limit { id: id(name), rate: Rate::per_1000_s(throttle.requests_per_1000_s, throttle.burst_requests) }
 }
@@ -41,6 +60,11 @@ mod tests {
             route("a1/prod", "ANY", "/pets"),
             route("a1/test", "GET", "/pets"),
             route("a2/prod", "GET", "/pets"),
+            of_plan("p1", throttle).id,
+            of_key(of_plan("p1", throttle), salt_of_key("k1")).id,
+            of_key(of_plan("p1", throttle), salt_of_key("k2")).id,
+            of_key(of_plan("p2", throttle), salt_of_key("k1")).id,
+            of_key(of_plan_route("p1", "a1/prod", "GET /pets", throttle), salt_of_key("k1")).id,
         ];
         let distinct: std::collections::HashSet<LimitId> = ids.into_iter().collect();
         assert_eq!(distinct.len(), ids.len());

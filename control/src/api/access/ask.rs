@@ -104,6 +104,7 @@ mod tests {
             endpoint_suffix: "localhost".to_owned(),
             endpoint_port: 8080,
             endpoint_tls_port: Some(8443),
+            throttle: None,
         }
     }
 

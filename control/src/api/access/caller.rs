@@ -1,15 +1,13 @@
 //! Whose signature a request has.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::IncomingStream;
 use turnpike_auth::{Kind, Policy};
 
 use crate::api::error::ApiError;
 use crate::api::json;
-use crate::api::listener::BoundedListener;
+use crate::api::listener::BoundedStream;
 use crate::api::places::Holder;
 use crate::api::server::Api;
 use crate::change::View;
@@ -25,10 +23,9 @@ pub struct Peer {
     pub(in crate::api) holder: Arc<Holder>,
 }
 
-impl Connected<IncomingStream<'_, BoundedListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, BoundedListener>) -> Self {
-        let address: &SocketAddr = stream.remote_addr();
-        Self { address: address.ip().to_canonical(), holder: stream.io().holder() }
+impl Peer {
+    pub(in crate::api) fn of(stream: &BoundedStream) -> Self {
+        Self { address: stream.peer().to_canonical(), holder: stream.holder() }
     }
 }
 

@@ -9,15 +9,12 @@ use super::patch::{self, ADD_REMOVE, Op, REPLACE, Table, Wording, rule};
 use crate::change::{Change, View};
 use crate::model::AccountSettings;
 
-/// What AWS gives an account in most regions.
-const THROTTLE_RATE_RPS: f64 = 10_000.0;
-const THROTTLE_BURST_REQUESTS: u32 = 5_000;
 /// The form of API keys that AWS makes today.
 const API_KEY_VERSION: &str = "4";
 const USAGE_PLANS: &str = "UsagePlans";
 
 pub(in super::super) fn get(view: &View<'_>, _: &Call) -> Result<Value, ApiError> {
-    Ok(answer(&settings(view)?))
+    Ok(answer(view, &settings(view)?))
 }
 
 const PATCHES: Table<AccountSettings> = Table {
@@ -49,9 +46,9 @@ const PATCHES: Table<AccountSettings> = Table {
 
 pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let mut settings = settings(change)?;
-    patch::apply(&PATCHES, &mut settings, call.members()?, answer)?;
+    patch::apply(&PATCHES, &mut settings, call.members()?, |settings| answer(change, settings))?;
     change.tx.put_entity(&settings)?;
-    Ok(answer(&settings))
+    Ok(answer(change, &settings))
 }
 
 fn settings(view: &View<'_>) -> Result<AccountSettings, ApiError> {
@@ -65,12 +62,16 @@ fn is_role(arn: &str) -> bool {
             && role.strip_prefix("role/").is_some_and(|name| !name.is_empty()))
 }
 
-fn answer(settings: &AccountSettings) -> Value {
+/// The limits of the account are the operator's to set.
+fn answer(view: &View<'_>, settings: &AccountSettings) -> Value {
+    let throttle = view.settings.account.throttle;
+    let throttle = throttle
+        .map(|throttle| json!({"burstLimit": throttle.burst_requests, "rateLimit": f64::from(throttle.rate_per_s)}));
     let features: &[&str] = if settings.usage_plans { &[USAGE_PLANS] } else { &[] };
     compact(json!({
         "apiKeyVersion": API_KEY_VERSION,
         "cloudwatchRoleArn": settings.cloudwatch_role_arn,
         "features": features,
-        "throttleSettings": {"burstLimit": THROTTLE_BURST_REQUESTS, "rateLimit": THROTTLE_RATE_RPS},
+        "throttleSettings": throttle,
     }))
 }

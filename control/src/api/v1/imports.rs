@@ -86,9 +86,13 @@ fn put_version(change: &Change<'_>, api_id: &str, plan: &RestPlan) -> Result<(),
     Ok(change.tx.put_api(&api)?)
 }
 
-/// AWS has no patch for how tokens are checked.
+/// AWS has no patch for how tokens are checked, nor one that takes away what only functions, or only user pools, have.
 fn is_patchable(before: &Value, after: &Value) -> bool {
-    before.get("jwtConfiguration") == after.get("jwtConfiguration")
+    let asked = |authorizer: &Value| match authorizer["type"].as_str() {
+        Some("TOKEN" | "REQUEST") => "a function".to_owned(),
+        kind => kind.unwrap_or_default().to_owned(),
+    };
+    asked(before) == asked(after) && before.get("jwtConfiguration") == after.get("jwtConfiguration")
 }
 
 /// What the query says of an import.
@@ -239,11 +243,8 @@ impl Fill<'_, '_, '_> {
             let known = there.contains(&model.name);
             if !known {
                 let schema = if whole { model.schema(self.api_id) } else { "{}".to_owned() };
-                let mut members =
+                let members =
                     json!({"name": model.name, "contentType": "application/json", "schema": schema});
-                if let Some(description) = &model.description {
-                    members["description"] = description.as_str().into();
-                }
                 let what = format!("create model for '{}'", model.name);
                 let made = self.import.run(&model.place, &what, "CreateModel", &[self.api_id], &members)?;
                 if made.is_none() {

@@ -10,7 +10,10 @@ use super::super::call::{Call, compact};
 use super::super::domains::mappings::check_unmapped;
 use super::super::error::ApiError;
 use super::super::members::Members;
-use super::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, Shown, api, check_quota, not_on, part, route_settings};
+use super::{
+    DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, Shown, api, check_entries, check_quota, not_on, part,
+    route_settings,
+};
 use crate::change::{Change, View};
 use crate::model::{
     AccessLogSettings, ApiProtocol, ClientCertificate, HttpApi, HttpDeployment, HttpStage, RouteSettings,
@@ -148,6 +151,8 @@ impl Taken {
         for (key, settings) in self.route_settings {
             route_settings::merge(stage.route_settings.entry(key).or_default(), settings);
         }
+        // Those of routes that the API had once count, too: a deployment may have them.
+        check_entries(stage.route_settings.len(), "routeSettings")?;
         // As in AWS, the given variables replace those of the same name; an empty value removes one.
         for (name, value) in self.variables.unwrap_or_default() {
             if value.is_empty() {

@@ -102,12 +102,6 @@ impl RouteSettings {
         self.data_trace_enabled == Some(true)
             || self.logging_level.as_deref().is_some_and(|level| level != "OFF")
     }
-
-    /// Whether requests are to be held to a rate.
-    #[must_use]
-    pub fn throttles(&self) -> bool {
-        self.throttling_burst_tokens.is_some() || self.throttling_rate.is_some()
-    }
 }
 
 impl Part for HttpStage {

@@ -39,6 +39,7 @@ fn references_are_followed_within_the_document() {
         "a": {"$ref": "#/b~1c/%7Bid%7D"}, "b/c": {"{id}": {"$ref": "#/list/1"}}, "list": [0, {"x": 1}],
         "circle": {"$ref": "#/other"}, "other": {"$ref": "#/circle"},
         "out": {"$ref": "https://example.com/a.yaml#/b"}, "gone": {"$ref": "#/nowhere"}, "odd": {"$ref": 1},
+        "anchor": {"$ref": "#list"},
     }))
     .expect("a document");
     let resolve = |name: &str| {
@@ -48,9 +49,13 @@ fn references_are_followed_within_the_document() {
         resolved.map(|node| (node.value.clone(), node.place.to_string()))
     };
     assert_eq!(resolve("a"), Ok((json!({"x": 1}), "/list/1".to_owned())));
-    for (name, expected) in
-        [("circle", "circle"), ("out", "out of the document"), ("gone", "nowhere"), ("odd", "has to be text")]
-    {
+    for (name, expected) in [
+        ("circle", "circle"),
+        ("out", "out of the document"),
+        ("gone", "nowhere"),
+        ("anchor", "nowhere"),
+        ("odd", "has to be text"),
+    ] {
         let error = resolve(name).expect_err(name);
         assert!(error.contains(expected), "{error}");
     }

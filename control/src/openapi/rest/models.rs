@@ -24,7 +24,6 @@ const ADDRESS: (&str, &str) = ("https://apigateway.amazonaws.com/restapis/", "/m
 pub struct PlannedModel {
     pub place: Place,
     pub name: String,
-    pub description: Option<String>,
     schema: Value,
 }
 
@@ -124,7 +123,6 @@ impl Models {
             let model = PlannedModel {
                 place: node.place.clone(),
                 name: name.to_owned(),
-                description: None,
                 schema: budget.copy(node.value)?,
             };
             by_name.insert(name.to_owned(), model);
@@ -228,7 +226,7 @@ impl Planner<'_> {
         let taken = |name: &String| self.models.by_name.get(name).is_some_and(|other| other.schema != schema);
         let free = (INLINE_DIGITS..digits.len()).map(named).find(|name| !taken(name));
         let name = free.unwrap_or_else(|| named(digits.len()));
-        let model = PlannedModel { place, name: name.clone(), description: None, schema };
+        let model = PlannedModel { place, name: name.clone(), schema };
         self.models.by_name.entry(name.clone()).or_insert(model);
         name
     }

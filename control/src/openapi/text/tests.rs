@@ -70,3 +70,15 @@ x:
     let json = String::from_utf8(write_text(&document, Format::Json)).expect("UTF-8");
     assert!(json.starts_with("{\n  \"openapi\": \"3.0.1\",\n  \"info\": {\n    \"title\": \"t\""), "{json}");
 }
+
+/// Paths and templates' names can be longer than what YAML takes before a colon.
+#[test]
+fn long_keys_are_read_back() {
+    for name in ["/a".repeat(999), "\u{1}".repeat(400), "é ".repeat(600)] {
+        let document =
+            json!({"openapi": "3.0.1", "paths": {name.as_str(): {"get": {name.as_str(): "x"}, "put": {}}}});
+        let written = write_text(&document, Format::Yaml);
+        let limits = DocumentLimits { depth_max: 10, values_max: 1_000 };
+        assert_eq!(read_text(&written, limits).as_ref(), Ok(&document), "{name}");
+    }
+}

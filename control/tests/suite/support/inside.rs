@@ -7,10 +7,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
-use turnpike_control::api::{Api, BoundedListener, router};
+use turnpike_control::api::{Api, BoundedListener};
 use turnpike_control::change::Control;
 use turnpike_control::publish::{PublishSettings, Publisher, UnitSource};
-use turnpike_control::settings::{Account, AuditSettings, Quotas, Settings};
+use turnpike_control::settings::{Account, AccountThrottle, AuditSettings, Quotas, Settings};
 use turnpike_control::sigv4::AccessKey;
 use turnpike_control::store::{LockError, Store, StoreError};
 use turnpike_snapshot::{Limits, Root, StageUnit, Unit, check_snapshot, decode_root, decode_unit};
@@ -38,12 +38,14 @@ pub(crate) fn settings(data_dir: PathBuf) -> Settings {
             endpoint_suffix: "localhost".to_owned(),
             endpoint_port: 8080,
             endpoint_tls_port: Some(8443),
+            throttle: Some(AccountThrottle::default()),
         },
         clock_skew_s_max: 900,
         connections_max: 64,
         connections_per_address_max: 64,
         idle_timeout_ms: 60_000,
         head_timeout_ms: 10_000,
+        head_bytes_max: 64 << 10,
         body_bytes_max: 1 << 20,
         body_timeout_ms: 10_000,
         body_rate_bytes_per_s_min: 4_096,
@@ -144,8 +146,8 @@ async fn serve(
     let address = listener.address().expect("an address");
     let api = Arc::new(Api::new(control, Arc::new(publisher), key));
     tell.send(address).expect("the test waits");
-    let server = axum::serve(listener, router(api)).with_graceful_shutdown(async {
+    let stop = async {
         let _ = stopped.await;
-    });
-    server.await.expect("served");
+    };
+    turnpike_control::api::serve(listener, api, stop).await;
 }

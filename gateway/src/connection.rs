@@ -118,6 +118,13 @@ impl Client {
         Self { stream, watch, peer, forwarded, tls, _place: place }
     }
 
+    /// The same client, as far as an upstream is told, with another connection.
+    pub(crate) fn apart(&self, stream: Rc<Transport>) -> Self {
+        let watch = Watch::new(Rc::clone(&stream));
+        let (forwarded, tls) = (self.forwarded.clone(), self.tls.clone());
+        Self { stream, watch, peer: self.peer, forwarded, tls, _place: None }
+    }
+
     /// By ALPN.
     fn has_agreed_on_http2(&self) -> bool {
         self.stream.tls().and_then(TlsStream::protocol).is_some_and(|protocol| protocol == tls::HTTP2)

@@ -10,6 +10,7 @@ use turnpike_rt::Bell;
 
 use crate::entrance::Accepted;
 use crate::housekeeper::collector::Reply;
+use crate::response_cache::Outdated;
 use crate::settings::Settings;
 
 /// Messages that a shard may be behind by; a sender that finds the queue full keeps what it has.
@@ -24,6 +25,8 @@ pub(crate) enum ToShard {
     Serve(Accepted),
     /// These are the settings from now on.
     Adopt(&'static Settings),
+    /// A cached answer isn't right any more.
+    Forget(Outdated),
     /// Say what was counted since the last time.
     Collect(Reply),
     /// Begin to accept connections.

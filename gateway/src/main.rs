@@ -4,6 +4,7 @@
 
 #[macro_use]
 mod report;
+mod response_cache;
 
 mod access_log_format;
 mod agreement;

@@ -4,6 +4,7 @@
 //! was decided when its table was compiled. Bodies stream both ways; no step here buffers one.
 
 mod body;
+mod cache;
 mod challenge;
 mod duplex;
 mod forwarded;
@@ -108,8 +109,11 @@ async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) -> Result<A
     let selected = route::look_up(exchange, &address, record)?;
     let caller = identify::check(exchange, &address, &selected, record)?;
     throttle::check(exchange, &address, &selected, caller).await?;
-    let sent = integrate::send(exchange, &address, &selected, record).await?;
-    respond::relay(exchange, &address, sent, record).await
+    if let Some(rules) = &selected.matched.route.cache {
+        return cache::serve(exchange, &address, &selected, rules, record).await;
+    }
+    let sent = integrate::send(exchange, &address, &selected, None, record).await?;
+    respond::relay(exchange, &address, sent, None, record).await
 }
 
 impl Exchange<'_> {
@@ -195,6 +199,16 @@ impl Exchange<'_> {
             Ok(()) => Answered { kept, unread: !kept, body_bytes: body_bytes.unwrap_or(0), ahead: None },
             Err(_) => Answered::closing(),
         }
+    }
+
+    /// Gives the client time to take what is sent to it.
+    fn await_reader(&self) {
+        let (wheel, settings) = (&self.shard.wheel, &self.shard.settings);
+        wheel.arm_while_taken(
+            &self.client.watch,
+            settings.write_timeout_ms,
+            settings.body_rate_bytes_per_s_min,
+        );
     }
 
     /// Sends a whole answer from a buffer of the shard's.

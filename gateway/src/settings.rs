@@ -140,6 +140,14 @@ pub(crate) struct Settings {
     /// Ceiling over what the integrations of a snapshot ask for.
     pub(crate) integration_timeout_ms_max: u64,
 
+    /// Per shard; 0 keeps nothing.
+    pub(crate) cache_bytes_max: u64,
+    /// A longer body isn't kept.
+    pub(crate) cache_response_bytes_max: usize,
+    pub(crate) cache_wait_timeout_ms: u64,
+    /// Per shard.
+    pub(crate) cache_waiting_requests_max: usize,
+    pub(crate) cache_pass_ms: u64,
     /// Throttles that are in use at once, of all shards together.
     pub(crate) limits_max: usize,
     /// Per shard.
@@ -458,6 +466,21 @@ impl Settings {
                 TIMEOUT_MS_MAX,
             )?,
 
+            cache_bytes_max: in_range("cache_bytes_max", low.cache_bytes_max, 134_217_728, 0, 1 << 40)?,
+            cache_response_bytes_max: bytes(
+                "cache_response_bytes_max",
+                low.cache_response_bytes_max,
+                1_048_576,
+            )?,
+            cache_wait_timeout_ms: millis("cache_wait_timeout_ms", low.cache_wait_timeout_ms, 5_000)?,
+            cache_waiting_requests_max: in_range(
+                "cache_waiting_requests_max",
+                low.cache_waiting_requests_max,
+                4_096,
+                0,
+                1_000_000,
+            )? as usize,
+            cache_pass_ms: millis("cache_pass_ms", low.cache_pass_ms, 1_000)?,
             limits_max: count("limits_max", low.limits_max, 1_000_000, 100_000_000)?,
             limit_leases_max: count("limit_leases_max", low.limit_leases_max, 65_536, 4_194_304)?,
             limit_waiting_max: count("limit_waiting_max", low.limit_waiting_max, 4_096, 1_048_576)?,

@@ -32,6 +32,7 @@ use crate::limits::{LimiterLine, Limits};
 use crate::listener;
 use crate::log_lines::LogLines;
 use crate::mailbox::{Loads, Mailbox, ToShard};
+use crate::response_cache::ResponseCache;
 use crate::settings::{Live, Settings};
 use crate::stats::ShardStats;
 use crate::table::{StageLog, Table};
@@ -81,6 +82,7 @@ pub(crate) struct Shard {
     pub(crate) scratch: Scratch,
     pub(crate) http2_workers: Workers,
     pub(crate) pools: Pools,
+    pub(crate) cache: ResponseCache,
     pub(crate) limits: Limits,
     pub(crate) stats: RefCell<ShardStats>,
     pub(crate) addresses: Arc<ArcSwap<Addresses>>,
@@ -183,6 +185,7 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         scratch: turnpike_rt::scratch(),
         http2_workers: Workers::default(),
         pools: Pools::default(),
+        cache: ResponseCache::new(parts.settings.cache_bytes_max),
         limits: Limits::new(parts.index, parts.settings, parts.limiter),
         stats: RefCell::default(),
         addresses: parts.addresses,
@@ -205,6 +208,7 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         stopping: Cell::new(false),
     });
     shard.write_date();
+    shard.cache.adopt(&shard.table(), shard.mailboxes.len());
     let bell = parts.bell;
     let heard = Rc::clone(&shard);
     turnpike_rt::spawn(async move {
@@ -231,6 +235,7 @@ impl Shard {
         let mut adopted = self.adopted.borrow_mut();
         if !Arc::ptr_eq(newest, &adopted.0) {
             *adopted = Rc::new(Adopted(Arc::clone(newest)));
+            self.cache.adopt(newest, self.mailboxes.len());
         }
         Rc::clone(&adopted)
     }
@@ -298,6 +303,7 @@ impl Shard {
                     self.stats.borrow_mut().counters.connections_taken_over_total += 1;
                     self.start(accepted);
                 }
+                ToShard::Forget(outdated) => self.cache.forget(&outdated),
                 ToShard::Collect(reply) => self.report(reply),
                 ToShard::Accept => self.accept(),
                 ToShard::Look => self.look(),
@@ -315,6 +321,11 @@ impl Shard {
     fn report(&self, reply: Reply) {
         let mut stats = self.stats.borrow_mut();
         stats.gauges.buffers_in_use = self.buffers.in_use() + self.cipher_buffers.in_use();
+        let store = self.cache.store.borrow();
+        stats.gauges.cache_bytes = store.bytes();
+        stats.gauges.cache_responses = store.count() as u64;
+        drop(store);
+        stats.counters.cache_evictions_total += self.cache.store.borrow_mut().take_evicted();
         stats.gauges.snapshot_version = self.table().version;
         stats.count_limits(self.limits.take_counts(), self.limits.waiting(), self.limits.leases());
         let mut report = stats.report();
@@ -365,6 +376,7 @@ impl Shard {
             let now_ms = self.now_ms();
             self.wheel.advance(now_ms);
             self.pools.expire(now_ms);
+            self.cache.tick(self.wheel.now_ms(), &self.mailboxes);
             self.limits.tick(self.clock.now_us());
             self.log_lines.flush(self);
             if now_ms - swept_ms >= SWEEP_EVERY_MS {

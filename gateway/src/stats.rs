@@ -29,6 +29,10 @@ pub(crate) struct StageStats {
     pub(crate) latency: Latency,
     /// Of the requests that reached an integration.
     pub(crate) integration_latency: Latency,
+    /// Requests of routes with a cache that were answered from it.
+    pub(crate) cache_hits: u64,
+    /// Those that weren't.
+    pub(crate) cache_misses: u64,
 }
 
 impl StageStats {
@@ -39,6 +43,8 @@ impl StageStats {
             count_5xx: 0,
             latency: Latency::new(),
             integration_latency: Latency::new(),
+            cache_hits: 0,
+            cache_misses: 0,
         }
     }
 
@@ -59,6 +65,8 @@ impl StageStats {
         self.count_5xx += other.count_5xx;
         self.latency.add(&other.latency);
         self.integration_latency.add(&other.integration_latency);
+        self.cache_hits += other.cache_hits;
+        self.cache_misses += other.cache_misses;
     }
 }
 
@@ -113,6 +121,10 @@ pub(crate) enum RefusalKind {
     RouteUnknown,
     /// The route asks for what can't be done, such as a protection that isn't enforced yet.
     RouteRefused,
+    /// A new answer was asked for instead of a cached one, without the permission.
+    CacheInvalidation,
+    /// Only a cached answer was wanted, and there is none.
+    NotCached,
     /// A route that asks for an API key was shown none, or none that may use the stage.
     ApiKey,
     /// The account's throttle has no token left.
@@ -164,7 +176,7 @@ pub(crate) enum RefusalKind {
 
 impl RefusalKind {
     /// In order of the discriminants.
-    pub(crate) const ALL: [Self; 37] = [
+    pub(crate) const ALL: [Self; 39] = [
         Self::Malformed,
         Self::StartLineTooLong,
         Self::HeaderTooLarge,
@@ -177,6 +189,8 @@ impl RefusalKind {
         Self::ClientCertificate,
         Self::RouteUnknown,
         Self::RouteRefused,
+        Self::CacheInvalidation,
+        Self::NotCached,
         Self::ApiKey,
         Self::ThrottledAccount,
         Self::ThrottledRoute,
@@ -219,6 +233,8 @@ impl RefusalKind {
             Self::ClientCertificate => "client_certificate",
             Self::RouteUnknown => "route_unknown",
             Self::RouteRefused => "route_refused",
+            Self::CacheInvalidation => "cache_invalidation",
+            Self::NotCached => "not_cached",
             Self::ApiKey => "api_key",
             Self::ThrottledAccount => "throttled_account",
             Self::ThrottledRoute => "throttled_route",
@@ -307,6 +323,10 @@ pub(crate) struct Counters {
     pub(crate) upstream_reuses_total: u64,
     /// Exchanges sent again because a pooled connection turned out to be closed.
     pub(crate) upstream_retries_total: u64,
+    /// Cached responses that went for want of room.
+    pub(crate) cache_evictions_total: u64,
+    /// Requests that waited for another's response.
+    pub(crate) cache_waits_total: u64,
     /// Times that the limiter was asked for tokens.
     pub(crate) limit_asks_total: u64,
     /// Of those, the ones that it gave some for.
@@ -342,6 +362,8 @@ impl Counters {
         self.upstream_connect_failures_total += other.upstream_connect_failures_total;
         self.upstream_reuses_total += other.upstream_reuses_total;
         self.upstream_retries_total += other.upstream_retries_total;
+        self.cache_evictions_total += other.cache_evictions_total;
+        self.cache_waits_total += other.cache_waits_total;
         self.limit_asks_total += other.limit_asks_total;
         self.limit_grants_total += other.limit_grants_total;
         self.limit_waits_total += other.limit_waits_total;
@@ -371,6 +393,9 @@ pub(crate) struct Gauges {
     pub(crate) limit_leases: u64,
     /// I/O buffers that connections hold; 0 when all rest.
     pub(crate) buffers_in_use: u64,
+    /// Memory that cached responses take.
+    pub(crate) cache_bytes: u64,
+    pub(crate) cache_responses: u64,
     /// The snapshot that the shard has adopted; 0 before the first.
     pub(crate) snapshot_version: u64,
 }
@@ -498,6 +523,13 @@ impl ShardStats {
             self.count_samples();
         }
         self.samples.push(Sample { slot, status, latency_us, integration_latency_us });
+    }
+
+    /// A request of a route with a cache.
+    pub(crate) fn record_cache(&mut self, slot: StageSlot, hit: bool) {
+        let stage = self.stage(slot);
+        stage.cache_hits += u64::from(hit);
+        stage.cache_misses += u64::from(!hit);
     }
 
     /// One answered request that no stage could be found for.

@@ -5,6 +5,7 @@
 //! prefix, [`Routes::look_up`] the route by method and path.
 
 mod acme;
+mod cache;
 mod callers;
 mod compile;
 mod domain;
@@ -23,6 +24,7 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use acme::Challenges;
+pub(crate) use cache::{KeyPart, RouteCache, StageCache};
 pub(crate) use callers::Caller;
 use callers::Callers;
 pub(crate) use compile::{Compiler, StageServices};
@@ -67,6 +69,8 @@ pub(crate) struct Table {
     upstream_names: Arc<UpstreamNames>,
     acme: Challenges,
     pub(crate) callers: Callers,
+    /// The stages that have a cache.
+    pub(crate) caches: Box<[Arc<Stage>]>,
     /// Of all requests.
     pub(crate) throttle: Option<Limit>,
     /// With their units.
@@ -93,6 +97,7 @@ pub(crate) struct Stage {
     execute_api_endpoint_disabled: bool,
     pub(crate) log: Option<StageLog>,
     pub(crate) release: Release,
+    pub(crate) cache: Option<StageCache>,
     /// Boxed: few stages have one.
     pub(crate) canary: Option<Box<Canary>>,
 }
@@ -113,6 +118,8 @@ pub(crate) struct Route {
     pub(crate) path: Box<str>,
     pub(crate) id: Box<str>,
     pub(crate) api_key_required: bool,
+    /// Boxed: most routes have none.
+    pub(crate) cache: Option<Box<RouteCache>>,
     pub(crate) throttle: Option<Limit>,
 }
 
@@ -189,6 +196,7 @@ impl Table {
             upstream_names: Arc::default(),
             acme: Challenges::default(),
             callers: Callers::default(),
+            caches: Box::default(),
             throttle: None,
             groups: Box::default(),
         }

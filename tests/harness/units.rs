@@ -6,11 +6,11 @@ use std::path::Path;
 
 use ring::digest::{SHA256, digest};
 use turnpike_snapshot::{
-    AccessLog, AccountUnit, ApiKey, ApiKeysUnit, Balancing, Canary, CircuitBreaker, Domain, DomainTls,
-    Endpoint, HeaderCondition, HeaderMatch, HealthCheck, HttpProxy, HttpVersion, Integration,
-    IntegrationKind, Mapping, OutlierEjection, PlanStage, Probe, Protocol, RetryPolicy, Route, RouteSettings,
-    RoutingRule, Scheme, StageUnit, Target, TargetGroupUnit, TargetPart, Throttle, TlsVersion, Unit,
-    UpstreamTls, UsagePlanUnit,
+    AccessLog, AccountUnit, ApiKey, ApiKeysUnit, Balancing, CacheKeyPart, Canary, CircuitBreaker, Domain,
+    DomainTls, Endpoint, Freshness, HeaderCondition, HeaderMatch, HealthCheck, HttpProxy, HttpVersion,
+    Integration, IntegrationKind, Invalidation, Mapping, OutlierEjection, PlanStage, Probe, Protocol,
+    RetryPolicy, Route, RouteCache, RouteSettings, RoutingRule, Scheme, StageCache, StageUnit, Target,
+    TargetGroupUnit, TargetPart, Throttle, TlsVersion, Unit, UpstreamTls, UsagePlanUnit,
 };
 
 /// The region of every test's account.
@@ -315,6 +315,46 @@ impl StageBuilder {
             integration: u32::try_from(number).expect("few routes"),
             settings: RouteSettings::default(),
         });
+        self
+    }
+
+    /// A cache for the stage, whose routes' answers are kept as the operator says.
+    #[must_use]
+    pub fn cache(self) -> Self {
+        self.cache_with(|_| {})
+    }
+
+    /// As [`Self::cache`], and different.
+    #[must_use]
+    pub fn cache_with(mut self, change: impl FnOnce(&mut StageCache)) -> Self {
+        let mut cache = StageCache {
+            bytes_max: 512 << 20,
+            generation: 1,
+            flushed_before: 0,
+            purges: Vec::new(),
+            freshness: Freshness::Route,
+            coalesced: true,
+        };
+        change(&mut cache);
+        self.unit.cache = Some(cache);
+        self
+    }
+
+    /// Keeps the answers of the route that was added last, by path and by whatever else is part of the key.
+    #[must_use]
+    pub fn cached(self, ttl_s: u32, key: &[CacheKeyPart]) -> Self {
+        self.cached_for(ttl_s, key, Invalidation::Anyone)
+    }
+
+    /// As [`Self::cached`], with who may have an answer made anew.
+    ///
+    /// # Panics
+    /// Without a route.
+    #[must_use]
+    pub fn cached_for(mut self, ttl_s: u32, key: &[CacheKeyPart], invalidation: Invalidation) -> Self {
+        let route = self.unit.routes.last_mut().expect("a route was added");
+        let key = std::iter::once(CacheKeyPart::Path).chain(key.iter().cloned()).collect();
+        route.settings.cache = Some(RouteCache { ttl_s, namespace: "cache".to_owned(), key, invalidation });
         self
     }
 

@@ -1,8 +1,11 @@
 //! A call as its handler sees it, and the shapes that all answers share.
 
+use std::sync::Arc;
+
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
+use super::access::Caller;
 use super::content::Content;
 use super::error::ApiError;
 use super::members::Members;
@@ -19,6 +22,8 @@ pub(super) struct Call {
     /// The header of this name, empty when it isn't there.
     pub(super) accept: String,
     pub(super) content: Content,
+    /// Of a call that is made of other operations, the user, who has to be allowed each of them; `None` may do all.
+    pub(super) user: Option<Arc<Caller>>,
 }
 
 impl Call {
@@ -29,6 +34,7 @@ impl Call {
             query: String::new(),
             accept: String::new(),
             content: Content::of(body),
+            user: None,
         }
     }
 

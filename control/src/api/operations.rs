@@ -75,6 +75,11 @@ impl Operations {
         Self(lines.map(|line| parse_line(line).unwrap_or_else(|| panic!("operations.txt: {line}"))).collect())
     }
 
+    /// The operation of this name.
+    pub(super) fn named(&self, service: Service, name: &str) -> Option<&Operation> {
+        self.0.iter().find(|operation| operation.service == service && operation.name == name)
+    }
+
     /// # Errors
     /// When there is no such operation, or a variable isn't UTF-8.
     pub(super) fn find(&self, method: &str, path: &str, query: &str) -> Result<Match<'_>, ApiError> {

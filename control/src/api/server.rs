@@ -14,15 +14,14 @@ use axum::response::Response;
 use tokio::time::timeout_at;
 
 use super::access::{
-    Ask, Caller, Peer, RequestTags, Who, add_sensitive, asks_for_policy, authorize, identify, is_claimed,
-    of_import, of_json, overwrites,
+    Ask, Caller, Peer, RequestTags, Who, asked_of_user, authorize, identify, is_claimed, of_json, overwrites,
 };
 use super::call::Call;
 use super::content::Content;
 use super::dispatch::{ReadCall, changes, dispatch};
 use super::error::ApiError;
 use super::iam::{self, QueryService};
-use super::operations::Operations;
+use super::operations::{Operations, Service};
 use super::reply::{Answer, RequestId, Wire, failure, success};
 use super::status::{STATUS_PATH, Status};
 use super::{SIGNING_NAME, acm};
@@ -200,24 +199,29 @@ async fn answer_rest(
     let accept =
         incoming.parts.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
     let content = Content::new(body);
-    let call = Call { parameters: found.parameters.clone(), query: query.to_owned(), accept, content };
-    let call = ReadCall::of(&api.control, operation, call).await;
     let is_user = matches!(caller.who, Who::User(_));
-    let mut tags = of_json(call.call.content.read(), query);
-    if is_user {
-        tags.extend(of_import(operation, call.document()));
-    }
-    let mut asks = Ask::of_operation(&settings.account, &found, !tags.is_empty());
-    if is_user {
-        add_sensitive(&mut asks, operation, call.call.content.read(), call.document());
-    }
-    if is_user && overwrites(operation, query) && has_policy(api, found.parameters.first()).await? {
-        asks_for_policy(&mut asks);
-    }
+    let user = (is_user && operation.service == Service::Turnpike).then(|| Arc::new(caller.clone()));
+    let call = Call { parameters: found.parameters.clone(), query: query.to_owned(), accept, content, user };
+    let call = ReadCall::of(&api.control, operation, call).await;
+    let members = call.call.content.read();
+    let (asks, tags) = if is_user {
+        let of_policy = overwrites(operation, query) && has_policy(api, found.parameters.first()).await?;
+        asked_of_user(&settings.account, &found, (members, query), call.document(), of_policy)
+    } else {
+        let tags = of_json(members, query);
+        (Ask::of_operation(&settings.account, &found, !tags.is_empty()), tags)
+    };
     let deed = incoming.deed(api, caller, (operation.service.name(), operation.name), &asks);
     permit(api, caller, &asks, &tags, changes(operation).then_some(&deed)).await?;
-    let body = dispatch(&api.control, operation, call, deed).await?;
-    Ok((operation.status, body))
+    let noted = call.call.user.as_ref().filter(|_| changes(operation)).map(|_| deed.clone());
+    let answered = dispatch(&api.control, operation, call, deed).await;
+    // One of the operations that the call is made of.
+    if let (Err(refused), Some(deed)) = (&answered, noted)
+        && refused.code == ApiError::access_denied("").code
+    {
+        api.control.note_refusal_async(deed, refused.message.clone()).await?;
+    }
+    Ok((operation.status, answered?))
 }
 
 /// Whether the API has a resource policy.

@@ -9,6 +9,7 @@
 
 mod audit;
 pub mod backup;
+mod checkpoint;
 mod documents;
 mod entities;
 mod error;

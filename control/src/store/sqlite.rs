@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::StoreError;
+use super::checkpoint::{Checkpoints, LOG_BOUNDS};
 use super::group::Writer;
 use super::pool::Pool;
 use super::schema::{SCHEMA_VERSION, STEPS};
@@ -29,6 +30,8 @@ pub(super) struct Sqlite {
     writer: Writer,
     readers: Pool<Connection>,
     path: PathBuf,
+    /// Of the process that serves. Below the writer, with which its work ends.
+    _checkpoints: Option<Checkpoints>,
 }
 
 impl Sqlite {
@@ -38,7 +41,10 @@ impl Sqlite {
         let failed = |source| StoreError::Open { path: path.clone(), source };
         let mut writer = connect(&path, OpenFlags::default()).map_err(failed)?;
         while take_a_step(&mut writer, &path)? {}
-        Ok(Self { writer: Writer::new(writer), readers: Pool::new(READERS_MAX), path })
+        let beside = connect(&path, OpenFlags::default()).map_err(failed)?;
+        let checkpoints = Checkpoints::follow(&mut writer, beside, LOG_BOUNDS).map_err(failed)?;
+        let (writer, readers) = (Writer::new(writer), Pool::new(READERS_MAX));
+        Ok(Self { writer, readers, path, _checkpoints: Some(checkpoints) })
     }
 
     /// Opens a store that another process may be serving from, only to look at it.
@@ -56,7 +62,8 @@ impl Sqlite {
             std::cmp::Ordering::Less => Err(StoreError::PastSchema { place, found, known }),
             std::cmp::Ordering::Greater => Err(StoreError::FutureSchema { place, found, known }),
             std::cmp::Ordering::Equal => {
-                Ok(Self { writer: Writer::new(connection), readers: Pool::new(READERS_MAX), path })
+                let (writer, readers) = (Writer::new(connection), Pool::new(READERS_MAX));
+                Ok(Self { writer, readers, path, _checkpoints: None })
             }
         }
     }

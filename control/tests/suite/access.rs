@@ -110,6 +110,67 @@ fn an_api_that_cannot_be_read_cannot_be_cloned() {
     ann.refused(403, DENIED, &text, "POST", "/restapis", &clone(&closed));
 }
 
+/// A whole configuration at once does nothing that its steps, called for themselves, couldn't.
+#[test]
+fn what_is_applied_is_asked_for_step_by_step() {
+    let (_dir, inside) = start();
+    let apply = "/turnpike/v1/configuration/apply";
+    let document = |policy: &Value| {
+        let mut document =
+            json!({"openapi": "3.0.1", "info": {"title": "pets", "version": "1"}, "paths": {"/a": {}}});
+        if !policy.is_null() {
+            document["x-amazon-apigateway-policy"] = policy.clone();
+        }
+        document.to_string()
+    };
+    let rest = |policy: &Value| json!({"apis": [{"document": document(policy), "type": "REST"}]}).to_string();
+    let policy = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": "*", "Action": "execute-api:Invoke", "Resource": "*"},
+    ]});
+    let both = |more: &Value| {
+        json!([
+            {"Effect": "Allow", "Action": ["turnpike:ApplyConfiguration", "turnpike:PlanConfiguration"], "Resource": "*"},
+            more,
+        ])
+    };
+    let ann =
+        user(&inside, "ann", &both(&json!({"Effect": "Allow", "Action": "apigateway:GET", "Resource": "*"})));
+    for target in [apply, "/turnpike/v1/configuration/plan"] {
+        ann.refused(403, DENIED, "apigateway:POST on resource", "POST", target, &rest(&Value::Null));
+    }
+    assert_eq!(inside.client.expect(200, "GET", "/restapis", "").body["item"], json!([]));
+    let refused = records(&inside.client, "user=ann");
+    assert_eq!(
+        (refused.len(), &refused[0]["operation"], &refused[0]["outcome"]),
+        (1, &json!("ApplyConfiguration"), &json!("refused")),
+        "{refused:?}"
+    );
+    let verbs = ["apigateway:GET", "apigateway:POST", "apigateway:PUT"];
+    put_policy(&inside, "ann", &both(&json!({"Effect": "Allow", "Action": verbs, "Resource": "*"})));
+    ann.expect(200, "POST", apply, &rest(&Value::Null));
+    // Who may change an API can't open it to others by that alone.
+    ann.refused(403, DENIED, "UpdateRestApiPolicy", "POST", apply, &rest(&policy));
+    inside.client.expect(200, "POST", apply, &rest(&policy));
+    ann.refused(403, DENIED, "UpdateRestApiPolicy", "POST", apply, &rest(&Value::Null));
+    let key = json!({"keys": [{"name": "k"}]}).to_string();
+    ann.expect(200, "POST", apply, &key);
+    put_policy(
+        &inside,
+        "ann",
+        &both(
+            &json!({"Effect": "Allow", "Action": verbs[0], "Resource": "arn:aws:apigateway:us-east-1::/restapis*"}),
+        ),
+    );
+    ann.refused(
+        403,
+        DENIED,
+        "apigateway:GET on resource: arn:aws:apigateway:us-east-1::/apikeys",
+        "POST",
+        apply,
+        &key,
+    );
+}
+
 #[test]
 fn keys_that_are_inactive_or_gone_open_nothing() {
     let (_dir, inside) = start();

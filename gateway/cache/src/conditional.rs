@@ -118,6 +118,7 @@ mod tests {
         Response {
             status: 200,
             lines: Box::default(),
+            dated: false,
             body: Bytes::new(),
             freshness: Freshness::lasting(0, 1),
             etag: etag.map(|etag| etag.as_bytes().into()),

@@ -28,6 +28,8 @@ pub struct Fills {
 struct Fill {
     stage: u32,
     key: Box<[u8]>,
+    /// What it brings is to be thrown away.
+    outdated: Cell<bool>,
     waiters: RefCell<Vec<Rc<Waiter>>>,
 }
 
@@ -93,9 +95,17 @@ impl Fills {
             self.waiting.set(self.waiting.get() + 1);
             return Turn::Wait(Waiting { fills: self, fill: Rc::clone(fill), waiter });
         }
-        let fill = Rc::new(Fill { stage, key: key.into(), waiters: RefCell::default() });
+        let fill =
+            Rc::new(Fill { stage, key: key.into(), outdated: Cell::new(false), waiters: RefCell::default() });
         same.push(Rc::clone(&fill));
         Turn::Fill(Filling { fills: self, hash, fill, ended: false })
+    }
+
+    /// What lies at keys that begin with this one has changed: what is being fetched is too old to be stored.
+    pub fn outdate(&self, stage: u32, key: &[u8]) {
+        let under_way = self.under_way.borrow();
+        let same = under_way.values().flatten().filter(|fill| fill.stage == stage);
+        same.filter(|fill| fill.key.starts_with(key)).for_each(|fill| fill.outdated.set(true));
     }
 
     #[must_use]
@@ -138,6 +148,12 @@ impl Fills {
 }
 
 impl Filling<'_> {
+    /// What it brings isn't to be stored.
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        self.fill.outdated.get()
+    }
+
     /// Tells those who wait.
     pub fn end(mut self, outcome: Outcome) {
         self.settle(outcome);
@@ -251,6 +267,16 @@ mod tests {
         assert_eq!((fills.expire(49), fills.expire(50), fills.waiting()), (0, 1, 2));
         assert_eq!(poll(&mut short), Poll::Ready(Outcome::TimedOut));
         assert!(poll(&mut long).is_pending());
+    }
+
+    #[test]
+    fn what_changes_meanwhile_is_outdated() {
+        let fills = Fills::default();
+        let (one, variant, other) = (fill(&fills, b"a"), fill(&fills, b"a in German"), fill(&fills, b"b"));
+        fills.outdate(2, b"a");
+        assert!(!one.is_outdated());
+        fills.outdate(1, b"a");
+        assert_eq!([&one, &variant, &other].map(Filling::is_outdated), [true, true, false]);
     }
 
     #[test]

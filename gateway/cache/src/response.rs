@@ -12,6 +12,8 @@ pub struct Response {
     /// Lines of `name: value` and CRLF: what every client gets of the head, without `Content-Length`, which follows
     /// from the body, and without `Age`, which is the store's to say.
     pub lines: Box<[u8]>,
+    /// Whether `Date` is one of them.
+    pub dated: bool,
     /// Without transfer coding.
     pub body: Bytes,
     pub freshness: Freshness,

@@ -204,19 +204,12 @@ impl Store {
         if self.shelves.get(&stage).is_none_or(|shelf| generation < shelf.terms.flushed_before) {
             return false;
         }
-        if let Some(vary) = vary {
-            let known = match self.find(stage, key, now_ms) {
-                Some(Found::Varies(known)) if known.vary == vary => Some(known),
-                _ => None,
-            };
-            self.numbers += 1;
-            let number = known.as_ref().map_or(self.numbers, |known| known.number);
-            // It lasts as long as the longest of them.
-            let until_ms = known.as_ref().map_or(until_ms, |known| known.until_ms.max(until_ms));
-            let variants = match known {
-                Some(known) if known.until_ms == until_ms => known,
-                _ => Rc::new(Variants { vary, number, until_ms }),
-            };
+        let known = match self.find(stage, key, now_ms) {
+            Some(Found::Varies(known)) => Some(known),
+            _ => None,
+        };
+        if let Some(variants) = self.variants(known, vary, until_ms) {
+            let until_ms = variants.until_ms;
             let found = Found::Varies(Rc::clone(&variants));
             // Itself never outdated by a flush: what lies behind it is.
             if !self.insert(stage, key, found, (u64::MAX, until_ms)) {
@@ -225,6 +218,33 @@ impl Store {
             variants.extend_key(key, fields);
         }
         self.insert(stage, key, Found::Response(response), (generation, until_ms))
+    }
+
+    /// What is to lie at the primary key of a response that varies. Responses that vary by different fields are told
+    /// apart by all of them, so that they don't drive each other out.
+    fn variants(
+        &mut self,
+        known: Option<Rc<Variants>>,
+        vary: Option<Vary>,
+        until_ms: u64,
+    ) -> Option<Rc<Variants>> {
+        let Some(known) = known else {
+            self.numbers += 1;
+            return vary.map(|vary| Rc::new(Variants { vary, number: self.numbers, until_ms }));
+        };
+        // It lasts as long as the longest of them.
+        let until_ms = until_ms.max(known.until_ms);
+        let vary = vary.map_or_else(|| known.vary.clone(), |vary| known.vary.and(&vary));
+        let number = if vary == known.vary {
+            if until_ms == known.until_ms {
+                return Some(known);
+            }
+            known.number
+        } else {
+            self.numbers += 1;
+            self.numbers
+        };
+        Some(Rc::new(Variants { vary, number, until_ms }))
     }
 
     /// Remembers that what is fetched for a key can't be stored, unless something else is known of it.

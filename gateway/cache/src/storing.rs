@@ -123,10 +123,11 @@ fn judge_by_origin(
     }
     let freshness = origin_freshness(rules, response, arrival);
     let validatable = response.has_validator() && response.status == 200;
-    if !freshness.is_fresh(arrival.now_ms) && !validatable {
+    let usable_ms = freshness.usable_ms.max(freshness.usable_on_error_ms);
+    let usable = usable_ms > arrival.now_ms && !freshness.always_validated;
+    if !usable && !validatable {
         return Err(Refusal::Stale);
     }
-    let usable_ms = freshness.usable_ms.max(freshness.usable_on_error_ms);
     let kept_ms = if validatable { freshness.stale_ms.saturating_add(VALIDATABLE_MS) } else { 0 };
     Ok(Verdict { freshness, vary, until_ms: usable_ms.max(kept_ms) })
 }
@@ -218,6 +219,9 @@ mod tests {
             (&[("expires", "Sun, 06 Nov 1994 08:50:37 GMT")], Ok(60)),
             (&[("cache-control", "max-age=999999999")], Ok(3_600)),
             (&[("cache-control", "max-age=0")], Err(Refusal::Stale)),
+            (&[("cache-control", "max-age=0, stale-while-revalidate=5")], Ok(0)),
+            (&[("cache-control", "max-age=0, stale-if-error=5")], Ok(0)),
+            (&[("cache-control", "max-age=0, stale-if-error=5, must-revalidate")], Err(Refusal::Stale)),
             (&[("cache-control", "max-age=60"), ("age", "60")], Err(Refusal::Stale)),
             (&[("date", DATE), ("expires", DATE)], Err(Refusal::Stale)),
             (&[("expires", "0")], Err(Refusal::Stale)),

@@ -47,11 +47,27 @@ impl Vary {
         if names.is_empty() { Varies::No } else { Varies::By(Self { names: names.into() }) }
     }
 
-    /// As a field without a name stands for the caller, where each has a response of its own.
+    /// With fields that an operator chose, in lower case, and with the caller, for whom a field without a name stands.
     #[must_use]
-    pub fn by_caller(vary: Option<Self>) -> Self {
-        let others = vary.map_or_else(Vec::new, |vary| vary.names.into_vec());
-        Self { names: std::iter::once(Box::default()).chain(others).collect() }
+    pub fn with<'n>(
+        vary: Option<Self>,
+        by_caller: bool,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> Option<Self> {
+        let mut all = vary.map_or_else(Vec::new, |vary| vary.names.into_vec());
+        all.extend(names.into_iter().map(|name| name.as_bytes().into()));
+        all.extend(by_caller.then(Box::default));
+        all.sort_unstable();
+        all.dedup();
+        (!all.is_empty()).then(|| Self { names: all.into() })
+    }
+
+    /// By all fields of both.
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        let mut names = [&*self.names, &*other.names].concat();
+        names.sort_unstable();
+        names.dedup();
+        Self { names: names.into() }
     }
 
     /// In lower case.
@@ -122,9 +138,13 @@ mod tests {
 
     #[test]
     fn the_caller_is_a_field_without_a_name() {
-        assert_eq!(Vary::by_caller(None).names().collect::<Vec<_>>(), [b""]);
-        let with_others = Vary::by_caller(Some(by(&["b, a"])));
-        assert_eq!(with_others.names().collect::<Vec<_>>(), [&b""[..], b"a", b"b"]);
+        let names = |vary: Option<Vary>| {
+            let names = vary.map(|vary| vary.names().map(<[u8]>::to_vec).collect::<Vec<_>>());
+            names.unwrap_or_default()
+        };
+        assert_eq!(names(Vary::with(None, true, [])), [b""]);
+        assert_eq!(names(Vary::with(Some(by(&["b, a"])), true, ["b", "c"])), [&b""[..], b"a", b"b", b"c"]);
+        assert_eq!(Vary::with(None, false, []), None);
     }
 
     #[test]

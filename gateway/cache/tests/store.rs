@@ -33,6 +33,7 @@ fn tagged(body_bytes: usize, tags: &[u64]) -> Rc<Response> {
     Rc::new(Response {
         status: 200,
         lines: (*b"X-A: 1\r\n").into(),
+        dated: false,
         body: Bytes::from(vec![b'x'; body_bytes]),
         freshness: Freshness::lasting(0, LATE_MS),
         etag: None,
@@ -301,14 +302,22 @@ fn all_variants_go_at_once_and_do_not_come_back() {
 }
 
 #[test]
-fn who_varies_by_something_else_starts_anew() {
+fn variants_by_different_fields_are_told_apart_by_all_of_them() {
     let mut store = store(MIB);
     put_varying(&mut store, "a", "de", &response(1), 500);
-    put_varying(&mut store, "a, b", "fr", &response(1), 500);
-    assert!(find_varying(&mut store, "de", 0).is_none());
-    assert!(find_varying(&mut store, "fr", 0).is_some());
-    put(&mut store, STAGE, "key", &response(3));
-    assert!(find_varying(&mut store, "fr", 0).is_some_and(|found| found.body.len() == 3));
+    put_varying(&mut store, "b", "fr", &response(2), 500);
+    assert!(find_varying(&mut store, "de", 0).is_none(), "it isn't known what it has of the other field");
+    put_varying(&mut store, "a", "de", &response(3), 500);
+    let length = |found: Option<Rc<Response>>| found.map(|found| found.body.len());
+    assert_eq!(length(find_varying(&mut store, "fr", 0)), Some(2));
+    assert_eq!(length(find_varying(&mut store, "de", 0)), Some(3));
+    let mut key = b"key".to_vec();
+    let stored = Stored { response: response(4), generation: 0, now_ms: 0, until_ms: 500 };
+    store.insert_varying(STAGE, &mut key, None, stored, &|_, found| found(b"it"));
+    assert_eq!(
+        ["fr", "de", "it"].map(|of| length(find_varying(&mut store, of, 0))),
+        [Some(2), Some(3), Some(4)]
+    );
 }
 
 #[test]

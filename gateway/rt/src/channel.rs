@@ -52,16 +52,15 @@ pub(crate) fn recv_at_once(
     }
 }
 
-pub(crate) async fn send(
-    channel: &dyn Channel,
-    buffer: Vec<u8>,
-    mut start: usize,
-) -> (io::Result<()>, Vec<u8>) {
-    while start < buffer.len() {
-        match poll_fn(|context| channel.poll_send(context, &buffer[start..])).await {
-            Ok(count) => start += count,
-            Err(error) => return (Err(error), buffer),
-        }
+pub(crate) async fn send(channel: &dyn Channel, buffer: Vec<u8>, start: usize) -> (io::Result<()>, Vec<u8>) {
+    let sent = send_all(channel, &buffer[start..]).await;
+    (sent, buffer)
+}
+
+pub(crate) async fn send_all(channel: &dyn Channel, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let count = poll_fn(|context| channel.poll_send(context, bytes)).await?;
+        bytes = &bytes[count..];
     }
-    (Ok(()), buffer)
+    Ok(())
 }

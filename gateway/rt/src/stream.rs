@@ -1,13 +1,14 @@
 //! A connection of a stream socket, TCP or Unix, on a shard.
 
 use std::cell::{RefCell, UnsafeCell};
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr, TcpStream as StdStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
+use bytes::{Buf, Bytes};
 use monoio::buf::{IoBuf, IoBufMut};
 use monoio::io::{AsyncReadRent, AsyncWriteRent, CancelHandle, CancelableAsyncReadRent, Canceller};
 use monoio::net::TcpStream;
@@ -194,6 +195,19 @@ impl Stream {
         }
     }
 
+    /// As [`send_at_once`](Self::send_at_once), of two pieces one behind the other: one system call and no copy.
+    ///
+    /// # Errors
+    /// As `send` gives them.
+    pub fn send_both_at_once(&self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        let pieces = [IoSlice::new(first), IoSlice::new(second)];
+        let socket = self.descriptor();
+        match SockRef::from(&socket).send_vectored_with_flags(&pieces, MSG_DONTWAIT | MSG_NOSIGNAL) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            sent => sent,
+        }
+    }
+
     /// Waits, without holding a buffer, until a read would not wait.
     ///
     /// # Errors
@@ -226,6 +240,22 @@ impl Stream {
             }
         }
         (Ok(()), buffer)
+    }
+
+    /// Sends all of what others hold as well. The kernel holds a reference of its own while it reads.
+    ///
+    /// # Errors
+    /// As `send` gives them.
+    pub async fn send_shared(&self, mut bytes: Bytes) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let (result, returned) = self.io().write(bytes).await;
+            bytes = returned;
+            match result? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                count => bytes.advance(count),
+            }
+        }
+        Ok(())
     }
 
     /// Whether the peer has neither closed nor sent a byte: one system call that doesn't wait.

@@ -106,17 +106,23 @@ impl TlsStream {
 
     /// As [`Stream::send`].
     pub async fn send(&self, buffer: Vec<u8>, start: usize) -> (io::Result<()>, Vec<u8>) {
-        let mut taken = start;
+        let sent = self.send_all(&buffer[start..]).await;
+        (sent, buffer)
+    }
+
+    /// Sends all of `bytes`, and what is still queued.
+    ///
+    /// # Errors
+    /// As `send` gives them.
+    pub async fn send_all(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut taken = 0;
         loop {
-            let portion = &buffer[taken..buffer.len().min(taken + PORTION_BYTES)];
-            if let Err(error) = self.encrypt(portion) {
-                return (Err(error), buffer);
-            }
+            let portion = &bytes[taken..bytes.len().min(taken + PORTION_BYTES)];
+            self.encrypt(portion)?;
             taken += portion.len();
-            match self.flush().await {
-                Ok(()) if taken == buffer.len() => return (Ok(()), buffer),
-                Ok(()) => {}
-                Err(error) => return (Err(error), buffer),
+            self.flush().await?;
+            if taken == bytes.len() {
+                return Ok(());
             }
         }
     }

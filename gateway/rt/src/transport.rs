@@ -6,6 +6,8 @@
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 
+use bytes::Bytes;
+
 use crate::channel::{self, Channel};
 use crate::{Cancel, Stream, TlsStream};
 
@@ -97,6 +99,34 @@ impl Transport {
             Self::Plain(stream) => stream.send_at_once(bytes),
             Self::Tls(stream) => stream.send_at_once(bytes),
             Self::Channel(_) => Ok(0),
+        }
+    }
+
+    /// As [`send_at_once`](Self::send_at_once), of two pieces one behind the other.
+    ///
+    /// # Errors
+    /// As `send` gives them.
+    pub fn send_both_at_once(&self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.send_both_at_once(first, second),
+            Self::Tls(stream) => match stream.send_at_once(first)? {
+                sent if sent == first.len() => Ok(sent + stream.send_at_once(second)?),
+                sent => Ok(sent),
+            },
+            Self::Channel(_) => Ok(0),
+        }
+    }
+
+    /// Sends all of what others hold as well, without a copy where nothing has to be encrypted; and what is still
+    /// queued.
+    ///
+    /// # Errors
+    /// As `send` gives them.
+    pub async fn send_shared(&self, bytes: Bytes) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.send_shared(bytes).await,
+            Self::Tls(stream) => stream.send_all(&bytes).await,
+            Self::Channel(channel) => channel::send_all(&**channel, &bytes).await,
         }
     }
 

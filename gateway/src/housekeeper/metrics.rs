@@ -156,10 +156,16 @@ fn render_housekeeper(page: &mut Page, figures: &HousekeeperFigures) {
 
 fn render_stages(page: &mut Page, totals: &Totals) {
     type Count = fn(&StageStats) -> u64;
-    let counts: [(&str, &str, Count); 3] = [
+    let counts: [(&str, &str, Count); 5] = [
         ("turnpike_count_total", "Requests answered.", |stats| stats.count),
         ("turnpike_4xx_error_total", "Requests answered with a client error.", |stats| stats.count_4xx),
         ("turnpike_5xx_error_total", "Requests answered with a server error.", |stats| stats.count_5xx),
+        ("turnpike_cache_hit_total", "Requests of cached routes answered from the cache.", |stats| {
+            stats.cache_hits
+        }),
+        ("turnpike_cache_miss_total", "Requests of cached routes answered by their integration.", |stats| {
+            stats.cache_misses
+        }),
     ];
     for (name, help, count) in counts {
         page.family(name, Kind::Counter, help);
@@ -219,7 +225,7 @@ fn stage_labels(name: &StageName) -> [(&'static str, &str); 2] {
 type CounterOf = fn(&Counters) -> u64;
 type GaugeOf = fn(&Gauges) -> u64;
 
-const SHARD_COUNTERS: [(&str, &str, CounterOf); 22] = [
+const SHARD_COUNTERS: [(&str, &str, CounterOf); 24] = [
     ("turnpike_shard_connections_accepted_total", "Client connections accepted.", |c| {
         c.connections_accepted_total
     }),
@@ -275,6 +281,12 @@ const SHARD_COUNTERS: [(&str, &str, CounterOf); 22] = [
         "Requests sent again because a pooled connection was closed.",
         |c| c.upstream_retries_total,
     ),
+    ("turnpike_shard_cache_evictions_total", "Cached responses that went for want of room.", |c| {
+        c.cache_evictions_total
+    }),
+    ("turnpike_shard_cache_waits_total", "Requests that waited for another's response.", |c| {
+        c.cache_waits_total
+    }),
     ("turnpike_shard_limit_asks_total", "Times that the limiter was asked for tokens.", |c| {
         c.limit_asks_total
     }),
@@ -292,7 +304,7 @@ const SHARD_COUNTERS: [(&str, &str, CounterOf); 22] = [
     ),
 ];
 
-const SHARD_GAUGES: [(&str, &str, GaugeOf); 11] = [
+const SHARD_GAUGES: [(&str, &str, GaugeOf); 13] = [
     ("turnpike_shard_connections_open", "Open client connections.", |g| g.connections_open),
     ("turnpike_shard_connections_idle", "Open client connections between two requests.", |g| {
         g.connections_idle
@@ -319,6 +331,8 @@ const SHARD_GAUGES: [(&str, &str, GaugeOf); 11] = [
     ("turnpike_shard_buffers_in_use", "I/O buffers that connections hold; none when all rest.", |g| {
         g.buffers_in_use
     }),
+    ("turnpike_shard_cache_bytes", "Memory that cached responses take.", |g| g.cache_bytes),
+    ("turnpike_shard_cache_responses", "Cached responses.", |g| g.cache_responses),
     ("turnpike_shard_snapshot_version", "The snapshot that the shard runs.", |g| g.snapshot_version),
 ];
 

@@ -119,8 +119,12 @@ impl Stream {
 
     /// Sends a piece of the body as the client takes it; with the last one, the trailers.
     pub(crate) async fn send(&self, payload: &[u8], last: bool) -> Result<(), Left> {
+        self.send_shared(Bytes::copy_from_slice(payload), last).await
+    }
+
+    /// As [`send`](Self::send), of what others hold as well.
+    pub(crate) async fn send_shared(&self, mut payload: Bytes, last: bool) -> Result<(), Left> {
         let ends = last && self.trailers.borrow().is_empty();
-        let mut payload = Bytes::copy_from_slice(payload);
         while !payload.is_empty() {
             let room = self.room(payload.len()).await?;
             let piece = payload.split_to(room.min(payload.len()));

@@ -18,7 +18,7 @@ use crate::wheel::Watch;
 pub(super) async fn relay<'a>(
     exchange: &Exchange<'a>,
     upload: Upload,
-    download: Download<'_, 'a>,
+    download: Download<'_, '_, 'a>,
     connection: Connection,
     record: &mut Record<'a>,
 ) -> Result<Answered, Failure> {
@@ -48,15 +48,15 @@ pub(super) async fn relay<'a>(
     }
 }
 
-struct Duplex<'x, 'a> {
+struct Duplex<'x, 't, 'a> {
     control: UploadControl,
     upstream_watch: Rc<Watch>,
     lease: Option<Rc<Lease>>,
     exchange: &'x Exchange<'a>,
-    download: &'x Download<'x, 'a>,
+    download: &'x Download<'x, 't, 'a>,
 }
 
-impl Duplex<'_, '_> {
+impl Duplex<'_, '_, '_> {
     async fn run<T>(
         &self,
         upload: Upload,

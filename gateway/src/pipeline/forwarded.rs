@@ -21,7 +21,7 @@ use crate::settings::{ForwardedField, Settings};
 const VIA: &[u8] = b"HTTP/1.1 AmazonAPIGateway";
 
 /// What forwarding fields say of a connection, written once for all its requests.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Forwarded {
     /// The peer is in `trusted_proxies`: what it says in these fields is believed.
     believed: Option<ForwardedField>,

@@ -16,7 +16,8 @@ pub(crate) use fault::UpstreamFault;
 use super::incoming::Incoming;
 use super::route::Selected;
 use super::upload::Upload;
-use super::{Exchange, Failure, Record, Refusal, Wire, upstream_request};
+use super::upstream_request::{self, Question};
+use super::{Exchange, Failure, Record, Refusal, Wire};
 use crate::settings::Settings;
 use crate::table::{Address, Integration};
 use crate::upstream::Connection;
@@ -41,13 +42,14 @@ pub(super) async fn send<'a>(
     exchange: &Exchange<'a>,
     address: &Address<'a, '_>,
     selected: &Selected<'a, '_>,
+    question: Option<&Question<'_>>,
     record: &mut Record<'a>,
 ) -> Result<Sent<'a>, Failure> {
     let shard = exchange.shard;
     let Selected { matched, integration } = selected;
     let (mut body, body_bytes) = Incoming::begin(exchange)?;
     let mut head = shard.buffers.small();
-    upstream_request::encode(exchange, address, matched, integration, &mut head);
+    upstream_request::encode(exchange, address, matched, integration, question, &mut head);
     head.extend_from_slice(&exchange.buffered()[..body_bytes]);
     if let Err(failure) = body.take_arrived(exchange, &mut head).await {
         shard.buffers.give(head);

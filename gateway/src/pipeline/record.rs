@@ -32,6 +32,8 @@ pub(crate) struct Record<'a> {
     refused: Option<Refused>,
     /// Why the integration failed, where more can be told than the client is.
     pub(super) upstream_detail: Option<&'static str>,
+    /// Of a route with a cache: whether it is answered from there.
+    pub(super) cached: Option<bool>,
     integration_started_us: Option<u64>,
     integration_status: Option<u16>,
     integration_us: Option<u64>,
@@ -62,6 +64,7 @@ impl<'a> Record<'a> {
             status: 0,
             refused: None,
             upstream_detail: None,
+            cached: None,
             integration_started_us: None,
             integration_status: None,
             integration_us: None,
@@ -137,6 +140,9 @@ impl<'a> Record<'a> {
         match self.stage {
             Some(stage) => {
                 stats.record(stage.slot, self.status, latency_us, self.integration_us);
+                if let Some(hit) = self.cached {
+                    stats.record_cache(stage.slot, hit);
+                }
                 if let Some(canary) = self.canary {
                     stats.record_also(canary.slot, self.status, latency_us, self.integration_us);
                 }

@@ -38,6 +38,10 @@ pub(crate) enum Refusal {
     RouteRefused(Protocol),
     /// No API key where one is required, or none that may use the stage.
     ApiKey(Protocol),
+    /// `Cache-Control: max-age=0` without the permission, where the route refuses that.
+    CacheInvalidation(Protocol),
+    /// `Cache-Control: only-if-cached` (RFC 9111 5.2.1.7).
+    NotCached(Protocol),
     ExchangesInFlight(Protocol),
     Throttled(Throttled, Protocol),
     Upstream(UpstreamFault, Protocol),
@@ -156,6 +160,17 @@ impl Refusal {
                 kind: RefusalKind::ApiKey,
                 response_type: "INVALID_API_KEY",
                 ..forbidden(Some(protocol))
+            },
+            Self::CacheInvalidation(protocol) => {
+                Terms { kind: RefusalKind::CacheInvalidation, ..forbidden(Some(protocol)) }
+            }
+            Self::NotCached(protocol) => Terms {
+                kind: RefusalKind::NotCached,
+                status: 504,
+                message: "Not cached",
+                error_type: "InternalServerErrorException",
+                response_type: "DEFAULT_5XX",
+                protocol: Some(protocol),
             },
             Self::ExchangesInFlight(protocol) => too_many(RefusalKind::ExchangesInFlight, protocol),
             Self::Throttled(throttled, protocol) => too_many(throttled.kind(), protocol),

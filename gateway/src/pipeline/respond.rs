@@ -8,11 +8,13 @@
 use std::cell::Cell;
 
 use turnpike_http::{
-    ChunkError, HeadLimits, HeaderName, Method, Progress, ResponseFraming, ResponseHead, Version, encode,
+    ChunkError, HeadLimits, Header, HeaderName, Method, Progress, ResponseFraming, ResponseHead, Version,
+    encode,
 };
 use turnpike_snapshot::Protocol;
 
 use super::body::Body;
+use super::cache::{Hit, Tee};
 use super::integrate::{Sent, UpstreamFault, chunk_limits};
 use super::lines::{self, Pass};
 use super::pieces::{self, Pace};
@@ -31,6 +33,7 @@ pub(super) async fn relay<'a>(
     exchange: &Exchange<'a>,
     address: &Address<'a, '_>,
     sent: Sent<'a>,
+    tee: Option<&Tee<'_, 'a>>,
     record: &mut Record<'a>,
 ) -> Result<Answered, Failure> {
     let began = Cell::new(false);
@@ -40,6 +43,7 @@ pub(super) async fn relay<'a>(
         protocol: address.stage.protocol,
         integration: sent.integration,
         method: sent.method,
+        tee,
         began: &began,
         uploaded: &uploaded,
     };
@@ -62,12 +66,14 @@ pub(super) enum Fault {
 
 /// Passing one answer.
 #[derive(Debug)]
-pub(super) struct Download<'x, 'a> {
+pub(super) struct Download<'x, 't, 'a> {
     exchange: &'x Exchange<'a>,
     protocol: Protocol,
     pub(super) integration: &'x Integration,
     /// As sent upstream.
     method: Method,
+    /// What a cache keeps of it.
+    tee: Option<&'x Tee<'t, 'a>>,
     /// Set once a byte of the final answer may have been sent.
     pub(super) began: &'x Cell<bool>,
     /// Whether the request has been sent whole.
@@ -84,7 +90,7 @@ enum Coding {
     Discard,
 }
 
-impl Download<'_, '_> {
+impl Download<'_, '_, '_> {
     /// What has begun can't be taken back: a cut-off answer must look like one.
     pub(super) fn failure(&self, fault: Fault) -> Failure {
         match fault {
@@ -108,7 +114,11 @@ impl Download<'_, '_> {
         let mut input = answer.unwrap_or_default();
         let lease = connection.lease.clone();
         let relayed = match self.read_head(&mut connection, &mut input, &mut head, record).await {
-            Ok(()) => self.relay(connection, &mut input, &head, record).await,
+            Ok(()) => match self.instead(&head, &input) {
+                Ok(None) => self.relay(connection, &mut input, &head, record).await,
+                Ok(Some(hit)) => self.answer_instead(connection, &input, &head, &hit, record).await,
+                Err(fault) => Err(Fault::Upstream(fault)),
+            },
             Err(fault) => Err(fault),
         };
         if let Some(lease) = lease
@@ -219,6 +229,9 @@ impl Download<'_, '_> {
         let kept = self.exchange.keeps() && !self.ends_with_close(head);
         let mut out = shard.buffers.small();
         self.encode_head(head, input, coding, kept, &mut out);
+        if let Some(tee) = self.tee {
+            tee.begin(head, input, || self.kept_lines(head, input));
+        }
         let (taken, out) = self.pass(&mut body, coding, &input[head.head_bytes..], out, record)?;
         let mut extra = input.len() > head.head_bytes + taken;
         self.began.set(true);
@@ -232,6 +245,42 @@ impl Download<'_, '_> {
             self.begin(out, true, record).await?;
         }
         Ok(kept)
+    }
+
+    /// What a cache has for the client instead of this answer.
+    fn instead(&self, head: &ResponseHead, input: &[u8]) -> Result<Option<Hit>, UpstreamFault> {
+        let Some(tee) = self.tee else { return Ok(None) };
+        tee.instead(head, input, || self.kept_lines(head, input))
+    }
+
+    /// The lines that a cache keeps of a head, and whether `Date` is among them.
+    fn kept_lines(&self, head: &ResponseHead, input: &[u8]) -> (Vec<u8>, bool) {
+        let mut lines = Vec::new();
+        let is_age = |line: &Header| line.name_span.of(input).eq_ignore_ascii_case(b"age");
+        let dated = self.copy_lines(head, input, false, &mut lines, is_age);
+        (lines, dated)
+    }
+
+    /// Answers from the cache, where the upstream has said that what is there goes on, or has failed.
+    async fn answer_instead(
+        &self,
+        connection: Connection,
+        input: &[u8],
+        head: &ResponseHead,
+        hit: &Hit,
+        record: &mut Record<'_>,
+    ) -> Result<bool, Fault> {
+        let settings = &self.exchange.shard.settings;
+        let limits =
+            chunk_limits(settings, settings.upstream_head_bytes_max, settings.upstream_header_count_max);
+        let mut body = Body::of_response(head.framing, limits);
+        let came = &input[head.head_bytes..];
+        // A body that isn't there yet isn't waited for: its connection is closed.
+        let extra = body.take(came).map_or(true, |taken| taken < came.len());
+        self.finish(connection, head, &body, extra);
+        self.began.set(true);
+        let answered = hit.answer(self.exchange, self.protocol, record).await;
+        answered.map(|answered| answered.kept).map_err(|_| Fault::ClientGone)
     }
 
     fn finish(&self, connection: Connection, head: &ResponseHead, body: &Body, extra: bool) {
@@ -266,6 +315,7 @@ impl Download<'_, '_> {
                 None => self.await_piece(connection, input, piece_bytes_max).await,
             };
             match received {
+                // Nobody can tell whether that was all of it: it isn't kept.
                 Ok(0) if !timed_out && matches!(body, Body::UntilClose) => {
                     self.end(coding, record).await?;
                     return Ok(false);
@@ -310,12 +360,13 @@ impl Download<'_, '_> {
         record: &mut Record<'_>,
     ) -> Result<usize, Fault> {
         let taken = body.take(input).map_err(|_| Fault::Upstream(UpstreamFault::Malformed))?;
+        self.keep(&input[..taken], body);
         let extra = input.split_off(taken);
         record.body_bytes_out += taken as u64;
         record.bytes_out += taken as u64;
         let client = self.exchange.client;
         let (sent, returned) = pieces::send(&client.stream, std::mem::take(input), || {
-            self.await_reader();
+            self.exchange.await_reader();
         })
         .await;
         client.watch.disarm();
@@ -347,11 +398,21 @@ impl Download<'_, '_> {
         };
         record.body_bytes_out += (out.len() - start) as u64;
         match taken {
-            Ok(taken) => Ok((taken, out)),
+            Ok(taken) => {
+                self.keep(&bytes[..taken], body);
+                Ok((taken, out))
+            }
             Err(_) => {
                 self.exchange.shard.buffers.give(out);
                 Err(Fault::Upstream(UpstreamFault::Malformed))
             }
+        }
+    }
+
+    /// Lets the cache have bytes of the body, framed as they came.
+    fn keep(&self, bytes: &[u8], body: &Body) {
+        if let Some(tee) = self.tee {
+            tee.add(bytes, body.is_done());
         }
     }
 
@@ -383,26 +444,7 @@ impl Download<'_, '_> {
 
     fn encode_head(&self, head: &ResponseHead, input: &[u8], coding: Coding, kept: bool, out: &mut Vec<u8>) {
         encode::status_line(out, head.status);
-        let mut dated = false;
-        let passes_length = self.passes_length(head);
-        lines::copy(input, &head.headers, head.head_bytes, out, |header| match header.name {
-            _ if header.hop_by_hop => Pass::Drop,
-            // A length without a body is information (HEAD, 304); with one it is framing, written below.
-            HeaderName::ContentLength if !passes_length => Pass::Drop,
-            HeaderName::Date
-            | HeaderName::Server
-            | HeaderName::WwwAuthenticate
-            | HeaderName::XAmznRequestId
-                if self.protocol == Protocol::Rest =>
-            {
-                Pass::Prefix(REMAPPED)
-            }
-            HeaderName::Date => {
-                dated = true;
-                Pass::Keep
-            }
-            _ => Pass::Keep,
-        });
+        let dated = self.copy_lines(head, input, self.passes_length(head), out, |_| false);
         match (head.framing, coding) {
             (_, Coding::Enchunk) | (ResponseFraming::Chunked, Coding::Same | Coding::Discard) => {
                 encode::header(out, "Transfer-Encoding", b"chunked");
@@ -420,6 +462,37 @@ impl Download<'_, '_> {
         out.extend_from_slice(b"\r\n");
     }
 
+    /// Appends the lines that the client gets but for those that `drop` knows; whether `Date` is one of them.
+    fn copy_lines(
+        &self,
+        head: &ResponseHead,
+        input: &[u8],
+        passes_length: bool,
+        out: &mut Vec<u8>,
+        drop: impl Fn(&Header) -> bool,
+    ) -> bool {
+        let mut dated = false;
+        lines::copy(input, &head.headers, head.head_bytes, out, |header| match header.name {
+            _ if header.hop_by_hop || drop(header) => Pass::Drop,
+            // A length without a body is information (HEAD, 304); with one it is framing, written elsewhere.
+            HeaderName::ContentLength if !passes_length => Pass::Drop,
+            HeaderName::Date
+            | HeaderName::Server
+            | HeaderName::WwwAuthenticate
+            | HeaderName::XAmznRequestId
+                if self.protocol == Protocol::Rest =>
+            {
+                Pass::Prefix(REMAPPED)
+            }
+            HeaderName::Date => {
+                dated = true;
+                Pass::Keep
+            }
+            _ => Pass::Keep,
+        });
+        dated
+    }
+
     /// The upstream was asked for the head only, the client waits for a body.
     fn lost_its_body(&self, head: &ResponseHead) -> bool {
         self.method == Method::Head
@@ -433,13 +506,6 @@ impl Download<'_, '_> {
             ResponseFraming::Length(_) => true,
             ResponseFraming::Chunked | ResponseFraming::UntilClose => false,
         }
-    }
-
-    /// Gives the client time to take what is sent to it.
-    fn await_reader(&self) {
-        let (wheel, settings) = (&self.exchange.shard.wheel, &self.exchange.shard.settings);
-        let watch = &self.exchange.client.watch;
-        wheel.arm_while_taken(watch, settings.write_timeout_ms, settings.body_rate_bytes_per_s_min);
     }
 
     /// Sends the head, and what there is of the body.
@@ -484,7 +550,7 @@ impl Download<'_, '_> {
 
     async fn write(&self, out: Vec<u8>) -> (Result<(), Fault>, Vec<u8>) {
         let client = self.exchange.client;
-        self.await_reader();
+        self.exchange.await_reader();
         let (sent, out) = client.stream.send(out, 0).await;
         client.watch.disarm();
         (sent.map_err(|_| Fault::ClientGone), out)

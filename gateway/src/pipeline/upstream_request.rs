@@ -3,6 +3,7 @@
 //! Everything end-to-end passes as it came. The gateway writes what belongs to the connection (Host, the
 //! framing), takes hop-by-hop fields out (RFC 9110 7.6.1), and says whom it forwards for ([`forwarded`]).
 
+use turnpike_cache::Condition;
 use turnpike_http::{Framing, HeaderName, encode};
 use turnpike_snapshot::Protocol;
 
@@ -10,11 +11,19 @@ use super::lines::{self, Pass};
 use super::{Exchange, forwarded};
 use crate::table::{Address, Integration, Matched, TargetPart};
 
+/// What a cache asks for instead of what the client has asked: all of it, or whether it has changed.
+#[derive(Debug, Default)]
+pub(super) struct Question<'r> {
+    /// None asks for all of it.
+    pub(super) conditions: Vec<Condition<'r>>,
+}
+
 pub(super) fn encode(
     exchange: &Exchange<'_>,
     address: &Address<'_, '_>,
     matched: &Matched<'_, '_>,
     integration: &Integration,
+    question: Option<&Question<'_>>,
     out: &mut Vec<u8>,
 ) {
     out.extend_from_slice(integration.method.as_deref().unwrap_or(exchange.method()).as_bytes());
@@ -25,9 +34,16 @@ pub(super) fn encode(
     let protocol = address.stage.protocol;
     lines::copy(exchange.bytes, &exchange.head.headers, exchange.head.head_bytes, out, |header| {
         let name = header.name;
-        let passes = !header.hop_by_hop && !is_own(name) && exchange.passes_forwarding(protocol, name);
+        let asked_instead = question.is_some() && is_question(header.name_span.of(exchange.bytes));
+        let passes = !header.hop_by_hop
+            && !is_own(name)
+            && exchange.passes_forwarding(protocol, name)
+            && !asked_instead;
         if passes { Pass::Keep } else { Pass::Drop }
     });
+    for condition in question.iter().flat_map(|question| &question.conditions) {
+        encode::header(out, condition.name, condition.value);
+    }
     match exchange.head.framing {
         Framing::None => {}
         Framing::Length(length) => {
@@ -74,6 +90,14 @@ fn target(
             out.extend_from_slice(query);
         }
     }
+}
+
+/// What a client asks of what it may have already, or only of a part. (Those of a change, `If-Match` and
+/// `If-Unmodified-Since`, keep a request from the cache.)
+fn is_question(name: &[u8]) -> bool {
+    ["if-modified-since", "if-none-match", "if-range", "range"]
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 /// Written by the gateway, or not for the upstream.

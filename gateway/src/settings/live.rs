@@ -96,12 +96,13 @@ sort_settings! {
         http2_resets_per_second_max http2_error_resets_max
         upstream_connections_max upstream_pending_requests_max upstream_idle_connections_max
         upstream_head_bytes_max upstream_header_count_max upstream_http2_streams_max
-        upstream_http2_stream_window_bytes upstream_http2_connection_window_bytes connect_timeout_ms upstream_idle_timeout_ms;
+        upstream_http2_stream_window_bytes upstream_http2_connection_window_bytes connect_timeout_ms upstream_idle_timeout_ms
+        cache_response_bytes_max cache_wait_timeout_ms cache_waiting_requests_max cache_pass_ms;
     fixed:
         listen tls_listen tls_certificate tls_private_key tls_ticket_rotation_ms proxy_protocol admin_listen listen_backlog data_dir publish_socket
         cores driver require_io_uring exit_with_parent
         connections_per_address_max
-        limits_max limit_leases_max limit_waiting_max limit_wait_ms
+        cache_bytes_max limits_max limit_leases_max limit_waiting_max limit_wait_ms
         integration_timeout_ms_max target_group_addresses_max health_checks_in_flight_max target_metrics_max
         dns_servers dns_ttl_min_ms dns_ttl_max_ms dns_failure_ttl_ms dns_query_timeout_ms dns_queries_in_flight_max
         snapshot_unit_bytes_max snapshot_units_max snapshot_bytes_max

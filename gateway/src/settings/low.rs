@@ -299,6 +299,24 @@ pub(super) struct LowArgs {
     #[arg(help_heading = UPSTREAM, long, env = "TURNPIKE_GATEWAY_INTEGRATION_TIMEOUT_MS_MAX", value_name = "MS")]
     pub(super) integration_timeout_ms_max: Option<u64>,
 
+    /// Memory per shard for cached responses, what finds them included; the stages' own sizes bound each stage besides.
+    /// 0: nothing is cached [default: 134217728]
+    #[arg(help_heading = CACHE, long, env = "TURNPIKE_GATEWAY_CACHE_BYTES_MAX", value_name = "BYTES")]
+    pub(super) cache_bytes_max: Option<u64>,
+    /// Body of a response that may be cached; larger ones pass without [default: 1048576]
+    #[arg(help_heading = CACHE, long, env = "TURNPIKE_GATEWAY_CACHE_RESPONSE_BYTES_MAX", value_name = "BYTES")]
+    pub(super) cache_response_bytes_max: Option<u64>,
+    /// For another request that is fetching the same response; then a request fetches for itself [default: 5000]
+    #[arg(help_heading = CACHE, long, env = "TURNPIKE_GATEWAY_CACHE_WAIT_TIMEOUT_MS", value_name = "MS")]
+    pub(super) cache_wait_timeout_ms: Option<u64>,
+    /// Requests per shard that wait for others that are fetching the same; further ones fetch for themselves. 0: none
+    /// waits [default: 4096]
+    #[arg(help_heading = CACHE, long, env = "TURNPIKE_GATEWAY_CACHE_WAITING_REQUESTS_MAX", value_name = "REQUESTS")]
+    pub(super) cache_waiting_requests_max: Option<u64>,
+    /// For which a response that turned out not to be cacheable is remembered, so that requests for it don't wait for
+    /// each other [default: 1000]
+    #[arg(help_heading = CACHE, long, env = "TURNPIKE_GATEWAY_CACHE_PASS_MS", value_name = "MS")]
+    pub(super) cache_pass_ms: Option<u64>,
     /// Throttles that are in use at once: of routes, of usage plans' keys. Those that nobody has used up some of are
     /// forgotten. Where all are in use, requests of a further one are refused with 429. About 100 bytes each, and 4
     /// more for each core [default: 1000000]
@@ -402,6 +420,7 @@ const TLS: &str = "TLS";
 const DOWNSTREAM: &str = "Clients (limits and timeouts)";
 const HTTP2: &str = "Clients that speak HTTP/2";
 const UPSTREAM: &str = "Integrations (limits and timeouts)";
+const CACHE: &str = "Response cache";
 const LIMITS: &str = "Throttles";
 const GROUPS: &str = "Target groups";
 const NAMES: &str = "Names (DNS)";
@@ -433,6 +452,7 @@ impl LowArgs {
             upstream_head_bytes_max upstream_http2_streams_max upstream_http2_stream_window_bytes
             upstream_http2_connection_window_bytes
             upstream_header_count_max connect_timeout_ms upstream_idle_timeout_ms integration_timeout_ms_max
+            cache_bytes_max cache_response_bytes_max cache_wait_timeout_ms cache_waiting_requests_max cache_pass_ms
             limits_max limit_leases_max limit_waiting_max limit_wait_ms
             target_group_addresses_max health_checks_in_flight_max target_metrics_max
             dns_servers dns_ttl_min_ms dns_ttl_max_ms dns_failure_ttl_ms dns_query_timeout_ms

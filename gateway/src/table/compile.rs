@@ -18,8 +18,8 @@ use super::release::RefusedRoute;
 use super::target_group::KnownGroups;
 use super::throttles;
 use super::{
-    Api, Backend, Canary, DEFAULT_STAGE, Domain, Integration, Release, Route, Routes, Stage, StageLog, Table,
-    TargetPart, Upstream, UpstreamNames,
+    Api, Backend, Canary, DEFAULT_STAGE, Domain, Integration, Release, Route, RouteCache, Routes, Stage,
+    StageCache, StageLog, Table, TargetPart, Upstream, UpstreamNames,
 };
 use crate::stats::StageSlot;
 use crate::tls::{DefaultCertificate, Securities, SiteError, Sites, TlsUnits, references};
@@ -132,6 +132,7 @@ impl Compiler {
             upstream_names: Arc::default(),
             acme: Challenges::compile(&account.acme_challenges),
             callers: self.callers.of_snapshot(units),
+            caches: Box::default(),
             throttle: account.throttle.map(|throttle| throttles::of_account(&account.account_id, throttle)),
             groups: self.groups.of_snapshot(units),
         };
@@ -141,6 +142,8 @@ impl Compiler {
         for known in stages.values() {
             table.add(&known.stage)?;
         }
+        let caches = stages.values().filter(|known| known.stage.cache.is_some());
+        table.caches = caches.map(|known| Arc::clone(&known.stage)).collect();
         for domain in &account.domains {
             let site = self.sites.of(domain, &tls_units);
             let site = site.map_err(|error| CompileError::Site { domain: domain.name.clone(), error })?;
@@ -235,6 +238,7 @@ impl Compiler {
             slot: slots.stage,
             execute_api_endpoint_disabled: unit.execute_api_endpoint_disabled,
             log,
+            cache: unit.cache.as_ref().map(StageCache::compile),
             release: self.release(unit, &own, tls_units)?,
             canary,
         })
@@ -464,6 +468,7 @@ fn compile_route(stage: &StageUnit, route: &turnpike_snapshot::Route) -> Route {
         path: route.path.as_str().into(),
         id: route.id.as_str().into(),
         api_key_required: route.settings.api_key_required,
+        cache: RouteCache::compile(stage.cache.as_ref(), route),
         throttle: route.settings.throttle.map(|throttle| {
             let stage_path = Stage::path_of(&stage.api_id, &stage.stage);
             throttles::of_route(&stage_path, &route.method, &route.path, throttle)

@@ -9,17 +9,42 @@ mod conditions;
 mod sensitive;
 mod tags;
 
+use sensitive::{add_sensitive, asks_for_policy};
+use tags::of_import;
 use turnpike_auth::{Decision, Request, evaluate};
 
 pub(super) use ask::Ask;
 pub use caller::Peer;
 pub(super) use caller::{Caller, Who, identify, is_claimed};
 pub(super) use conditions::check_condition_keys;
-pub(super) use sensitive::{add_sensitive, asks_for_policy, overwrites};
-pub(super) use tags::{RequestTags, of_import, of_json};
+pub(super) use sensitive::overwrites;
+pub(super) use tags::{RequestTags, of_json};
+
+use serde_json::Value;
 
 use super::error::ApiError;
+use super::operations::Match;
+use crate::openapi::Document;
 use crate::settings::Account;
+
+/// All that an operation asks of a user, and the tags that it gives. `has_policy` says whether an API that it overwrites
+/// has a resource policy.
+pub(super) fn asked_of_user(
+    account: &Account,
+    found: &Match<'_>,
+    (members, query): (&Value, &str),
+    document: Option<&Document>,
+    has_policy: bool,
+) -> (Vec<Ask>, RequestTags) {
+    let mut tags = of_json(members, query);
+    tags.extend(of_import(found.operation, document));
+    let mut asks = Ask::of_operation(account, found, !tags.is_empty());
+    add_sensitive(&mut asks, found.operation, members, document);
+    if has_policy {
+        asks_for_policy(&mut asks);
+    }
+    (asks, tags)
+}
 
 /// Whether the caller may do all of `asks`, which one call needs together.
 ///

@@ -1,7 +1,7 @@
 //! Makes the account have what a document says: APIs of OpenAPI documents with their stages, domain names, usage plans and
 //! API keys; all of it or nothing. What the document doesn't name stays as it is.
 //!
-//! Every step is an operation of the management API, with its rules and errors. A plan is the same thing, undone; with
+//! Every step is an operation of the management API, with its rules and errors, and a user has to be allowed each. A plan is the same thing, undone; with
 //! the changes of a plan in `plan`, nothing else is done than those.
 
 mod accounts;
@@ -9,23 +9,28 @@ mod apis;
 mod state;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::super::access::{Caller, asked_of_user, authorize, overwrites};
 use super::super::call::Call;
 use super::super::dispatch::{look_within, run_within};
 use super::super::error::ApiError;
 use super::super::exports::all_items;
 use super::super::members::Members;
-use super::super::operations::Service;
+use super::super::operations::{Match, Operations, Service};
 use crate::change::Change;
+use crate::model::RestApi;
+use crate::openapi::Document;
 
 /// Of names and the like; what they are of has limits of its own.
 const TEXT_CHARS_MAX: usize = 2_048;
 
 pub(in super::super) fn apply(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let mut members = call.members()?;
-    let mut apply = Apply { change, apis: BTreeMap::new(), changes: Vec::new() };
+    let user = call.user.as_ref().map(|user| (Arc::clone(user), Operations::load()));
+    let mut apply = Apply { change, user, apis: BTreeMap::new(), changes: Vec::new() };
     for api in members.objects("apis")?.unwrap_or_default() {
         apply.api(api)?;
     }
@@ -53,6 +58,8 @@ pub(in super::super) fn apply(change: &mut Change<'_>, call: &Call) -> Result<Va
 /// What has been done so far.
 struct Apply<'a, 'c> {
     change: &'a mut Change<'c>,
+    /// Who has to be allowed what is done, and all that can be done.
+    user: Option<(Arc<Caller>, Operations)>,
     /// The ids of the document's APIs by name.
     apis: BTreeMap<String, String>,
     changes: Vec<Value>,
@@ -71,11 +78,47 @@ impl Apply<'_, '_> {
         parameters: &[&str],
         body: &Value,
     ) -> Result<Value, ApiError> {
-        run_within(self.change, service, operation, &Call::inner(parameters, body))
+        self.run_call(service, operation, &Call::inner(parameters, body), None)
+    }
+
+    /// `document` is what the body of an import says.
+    fn run_call(
+        &mut self,
+        service: Service,
+        operation: &str,
+        call: &Call,
+        document: Option<&Document>,
+    ) -> Result<Value, ApiError> {
+        self.permit(service, operation, call, document)?;
+        run_within(self.change, service, operation, call)
     }
 
     fn look(&self, service: Service, operation: &str, parameters: &[&str]) -> Result<Value, ApiError> {
-        look_within(self.change, service, operation, &Call::inner(parameters, &Value::Null))
+        let call = Call::inner(parameters, &Value::Null);
+        self.permit(service, operation, &call, None)?;
+        look_within(self.change, service, operation, &call)
+    }
+
+    /// Refuses what the user couldn't do by a call of its own.
+    fn permit(
+        &self,
+        service: Service,
+        operation: &str,
+        call: &Call,
+        document: Option<&Document>,
+    ) -> Result<(), ApiError> {
+        let Some((user, operations)) = &self.user else { return Ok(()) };
+        let named = operations.named(service, operation);
+        let operation = named.ok_or_else(|| ApiError::unsupported_operation(service.name(), operation))?;
+        let found = Match { operation, parameters: call.parameters.clone() };
+        let policy = || -> Result<bool, ApiError> {
+            let api: Option<RestApi> = self.change.tx.api(call.parameter(0))?;
+            Ok(api.is_some_and(|api| api.policy.is_some()))
+        };
+        let of_policy = overwrites(operation, &call.query) && policy()?;
+        let (account, members) = (&self.change.settings.account, call.content.read());
+        let (asks, tags) = asked_of_user(account, &found, (members, &call.query), document, of_policy);
+        authorize(account, user, &asks, &tags, self.change.now_s)
     }
 
     /// What is there, or nothing.
@@ -93,7 +136,18 @@ impl Apply<'_, '_> {
     }
 
     fn items(&self, service: Service, operation: &str, parameters: &[&str]) -> Result<Vec<Value>, ApiError> {
-        all_items(self.change, service, operation, parameters, "")
+        self.items_with(service, operation, parameters, "")
+    }
+
+    fn items_with(
+        &self,
+        service: Service,
+        operation: &str,
+        parameters: &[&str],
+        query: &str,
+    ) -> Result<Vec<Value>, ApiError> {
+        self.permit(service, operation, &Call::inner(parameters, &Value::Null), None)?;
+        all_items(self.change, service, operation, parameters, query)
     }
 
     /// `API:STAGE` by the API's name, as documents write it; `key` has its id, which a plan would make up.

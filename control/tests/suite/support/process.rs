@@ -25,7 +25,9 @@ pub(crate) struct Control {
 impl Control {
     /// Starts `turnpike-control` with these arguments, on ports that the system chooses.
     pub(crate) fn start(args: &[&str], data_dir: &Path) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_turnpike-control"));
+        // It becomes the command, which the kernel kills with the thread of the test, however that ends.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--", env!("CARGO_BIN_EXE_turnpike-control")]);
         command.args(args).args(["--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir);
         command.env("TURNPIKE_ROOT_ACCESS_KEY_ID", KEY_ID).env("TURNPIKE_ROOT_SECRET_ACCESS_KEY", SECRET);
         if let Some(url) = url_of(data_dir) {

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::super::super::error::ApiError;
-use super::super::super::exports::all_items;
 use super::super::super::members::Members;
 use super::super::super::operations::Service;
 use super::state::compared;
@@ -195,7 +194,7 @@ impl Apply<'_, '_> {
         enabled: bool,
         plans: &[String],
     ) -> Result<(), ApiError> {
-        let keys = all_items(self.change, Service::V1, "GetApiKeys", &[], "includeValues=true")?;
+        let keys = self.items_with(Service::V1, "GetApiKeys", &[], "includeValues=true")?;
         let found = match self.named(keys, name, "API keys")? {
             Some(found) => found,
             None => {

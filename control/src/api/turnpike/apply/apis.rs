@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::super::super::call::Call;
 use super::super::super::content::Content;
-use super::super::super::dispatch::run_within;
 use super::super::super::error::ApiError;
 use super::super::super::imports;
 use super::super::super::members::Members;
@@ -14,6 +13,15 @@ use super::super::super::operations::Service;
 use super::super::diff;
 use super::state::{compared, difference};
 use super::{Apply, TEXT_CHARS_MAX, name_of, text, within};
+use crate::openapi::Document;
+
+/// A document as it was sent, and as it was read.
+struct Sent<'d> {
+    text: &'d str,
+    read: &'d Document,
+    /// Whether a part that can't be taken is an error.
+    strict: bool,
+}
 
 /// A stage as it is to be.
 struct Stage {
@@ -49,7 +57,8 @@ impl Apply<'_, '_> {
             self.apis.insert(name, id);
             return Ok(());
         }
-        let id = within("API", &name, self.import(&name, is_rest, &document, strict))?;
+        let sent = Sent { text: &document, read: &read, strict };
+        let id = within("API", &name, self.import(&name, is_rest, &sent))?;
         self.apis.insert(name.clone(), id.clone());
         for stage in stages {
             let full = format!("{name}:{}", stage.name);
@@ -61,15 +70,9 @@ impl Apply<'_, '_> {
     }
 
     /// The API's id.
-    fn import(
-        &mut self,
-        name: &str,
-        is_rest: bool,
-        document: &str,
-        strict: bool,
-    ) -> Result<String, ApiError> {
+    fn import(&mut self, name: &str, is_rest: bool, document: &Sent<'_>) -> Result<String, ApiError> {
         let Some(id) = self.named_api(name, is_rest)? else {
-            let made = self.send_document(is_rest, None, document, strict)?;
+            let made = self.send_document(is_rest, None, document)?;
             let id = text(&made, if is_rest { "id" } else { "apiId" });
             let lines = difference(&Value::Null, &self.state(is_rest, &id)?);
             let operations =
@@ -78,7 +81,7 @@ impl Apply<'_, '_> {
             return Ok(id);
         };
         let before = self.state(is_rest, &id)?;
-        self.send_document(is_rest, Some(&id), document, strict)?;
+        self.send_document(is_rest, Some(&id), document)?;
         let lines = difference(&before, &self.state(is_rest, &id)?);
         if !lines.is_empty() {
             self.note("API", name, "update", lines);
@@ -103,24 +106,23 @@ impl Apply<'_, '_> {
         &mut self,
         is_rest: bool,
         id: Option<&str>,
-        document: &str,
-        strict: bool,
+        &Sent { text, read, strict }: &Sent<'_>,
     ) -> Result<Value, ApiError> {
         let parameters: Vec<&str> = id.into_iter().collect();
         if !is_rest {
             let operation = if id.is_some() { "ReimportApi" } else { "ImportApi" };
-            let body = json!({"body": document});
+            let body = json!({"body": text});
             let call = Call { query: format!("failOnWarnings={strict}"), ..Call::inner(&parameters, &body) };
-            return run_within(self.change, Service::V2, operation, &call);
+            return self.run_call(Service::V2, operation, &call, Some(read));
         }
         let (operation, mode) =
             if id.is_some() { ("PutRestApi", "overwrite") } else { ("ImportRestApi", "import") };
         let call = Call {
             query: format!("mode={mode}&failonwarnings={strict}"),
-            content: Content::new(document.as_bytes().to_vec()),
+            content: Content::new(text.as_bytes().to_vec()),
             ..Call::inner(&parameters, &Value::Null)
         };
-        run_within(self.change, Service::V1, operation, &call)
+        self.run_call(Service::V1, operation, &call, Some(read))
     }
 
     fn rest_stage(&mut self, api_id: &str, full: &str, stage: Stage) -> Result<(), ApiError> {

@@ -4,7 +4,6 @@ use serde_json::{Map, Value};
 
 use super::super::super::call::Call;
 use super::super::super::error::ApiError;
-use super::super::super::exports::all_items;
 use super::super::super::operations::Service;
 use super::super::super::v2;
 use super::Apply;
@@ -18,7 +17,7 @@ const LEFT_OUT: [&str; 3] = ["paths", "servers", "x-amazon-apigateway-importexpo
 impl Apply<'_, '_> {
     pub(super) fn rest_state(&self, api_id: &str) -> Result<Value, ApiError> {
         let items = |operation: &str| self.items(Service::V1, operation, &[api_id]);
-        let resources = all_items(self.change, Service::V1, "GetResources", &[api_id], "embed=methods")?;
+        let resources = self.items_with(Service::V1, "GetResources", &[api_id], "embed=methods")?;
         let parts = items("GetDocumentationParts")?;
         Ok(export_rest(&RestExport {
             dialect: Dialect::OpenApi30,
@@ -40,6 +39,7 @@ impl Apply<'_, '_> {
     pub(super) fn http_state(&self, api_id: &str) -> Result<Value, ApiError> {
         let query = "outputType=JSON&includeExtensions=true".to_owned();
         let call = Call { query, ..Call::inner(&[api_id, "OAS30"], &Value::Null) };
+        self.permit(Service::V2, "ExportApi", &call, None)?;
         let document = v2::exports::export(self.change, &call)?;
         serde_json::from_slice(&document.bytes).map_err(|error| ApiError::internal(&error))
     }

@@ -1,0 +1,205 @@
+//! An answer from the cache: its head is written anew, its body is sent from where it is kept.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use turnpike_cache::{Response, Selection, WARNING, is_not_modified, not_modified, select};
+use turnpike_http::{Method, encode};
+use turnpike_rt::Clock;
+use turnpike_snapshot::Protocol;
+
+use super::super::{Answered, Exchange, Failure, Record, Wire, refusal};
+use super::Asked;
+use crate::table::Address;
+
+/// Bodies up to this size go into the head's buffer where they have to be encrypted, which copies them anyway: one
+/// record instead of two.
+const JOINED_BYTES_MAX: usize = 4_096;
+
+/// A kept response, and what of it a request gets.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Hit {
+    response: Rc<Response>,
+    gets: Gets,
+    /// Where the origin decides what is kept (RFC 9111 5.1).
+    age_s: Option<u64>,
+    warns: bool,
+    /// It is stale, and is to be asked for anew meanwhile.
+    pub(super) refreshes: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gets {
+    Of(Selection),
+    /// 304
+    NotModified,
+}
+
+impl Hit {
+    pub(super) fn new(
+        exchange: &Exchange<'_>,
+        asked: &Asked<'_>,
+        response: Rc<Response>,
+        refreshes: bool,
+    ) -> Self {
+        let by_origin = asked.rules.by_origin();
+        let gets = if by_origin && asked.facts.is_conditional() {
+            let now_s = Clock::unix_ms() / 1000;
+            match is_not_modified(&asked.facts, &response, now_s) {
+                true => Gets::NotModified,
+                // RFC 9110 14.2: of no other method.
+                false if exchange.head.method == Method::Get => {
+                    Gets::Of(select(&asked.facts, &response, now_s))
+                }
+                false => Gets::Of(Selection::Whole),
+            }
+        } else {
+            Gets::Of(Selection::Whole)
+        };
+        let age_s = by_origin.then(|| response.freshness.age_s(exchange.shard.wheel.now_ms()));
+        Self { response, gets, age_s, warns: asked.warns, refreshes }
+    }
+
+    pub(super) fn into_response(self) -> Rc<Response> {
+        self.response
+    }
+
+    /// As [`answer`](Self::answer), and counts it.
+    pub(super) async fn answer_kept(
+        &self,
+        exchange: &Exchange<'_>,
+        address: &Address<'_, '_>,
+        record: &mut Record<'_>,
+    ) -> Result<Answered, Failure> {
+        record.cached = Some(true);
+        self.answer(exchange, address.stage.protocol, record).await.map_err(|()| Failure::ClientGone)
+    }
+
+    /// # Errors
+    /// The client has left.
+    pub(in crate::pipeline) async fn answer(
+        &self,
+        exchange: &Exchange<'_>,
+        protocol: Protocol,
+        record: &mut Record<'_>,
+    ) -> Result<Answered, ()> {
+        let body_bytes = exchange.whole_body();
+        let kept = exchange.keeps() && body_bytes.is_some();
+        let mut out = exchange.shard.buffers.small();
+        let status = self.encode_head(exchange, protocol, kept, &mut out);
+        let body = if exchange.head.method == Method::Head { Bytes::new() } else { self.body() };
+        record.answered(status);
+        record.bytes_out += (out.len() + body.len()) as u64;
+        record.body_bytes_out += body.len() as u64;
+        exchange.send_with(out, body).await?;
+        Ok(Answered { kept, unread: !kept, body_bytes: body_bytes.unwrap_or(0), ahead: None })
+    }
+
+    fn body(&self) -> Bytes {
+        match self.gets {
+            Gets::Of(Selection::Whole) => self.response.body.clone(),
+            Gets::Of(Selection::Part(part)) => self.response.body.slice(part.first..=part.last),
+            Gets::Of(Selection::Unsatisfiable) | Gets::NotModified => Bytes::new(),
+        }
+    }
+
+    /// The status.
+    fn encode_head(&self, exchange: &Exchange<'_>, protocol: Protocol, kept: bool, out: &mut Vec<u8>) -> u16 {
+        let (response, whole_bytes) = (&*self.response, self.response.body.len());
+        let status = match self.gets {
+            Gets::Of(Selection::Whole) => response.status,
+            Gets::Of(Selection::Part(_)) => 206,
+            Gets::Of(Selection::Unsatisfiable) => 416,
+            Gets::NotModified => 304,
+        };
+        encode::status_line(out, status);
+        match self.gets {
+            Gets::Of(Selection::Whole | Selection::Part(_)) => out.extend_from_slice(&response.lines),
+            Gets::NotModified => {
+                not_modified(&response.lines).for_each(|line| out.extend_from_slice(line));
+            }
+            Gets::Of(Selection::Unsatisfiable) => {}
+        }
+        match self.gets {
+            Gets::Of(Selection::Part(part)) => {
+                out.extend_from_slice(b"Content-Range: bytes ");
+                encode::decimal(out, part.first as u64);
+                out.push(b'-');
+                encode::decimal(out, part.last as u64);
+                out.push(b'/');
+                encode::decimal(out, whole_bytes as u64);
+                out.extend_from_slice(b"\r\n");
+                encode_length(out, part.last - part.first + 1);
+            }
+            Gets::Of(Selection::Unsatisfiable) => {
+                out.extend_from_slice(b"Content-Range: bytes */");
+                encode::decimal(out, whole_bytes as u64);
+                out.extend_from_slice(b"\r\n");
+                encode_length(out, 0);
+            }
+            Gets::Of(Selection::Whole) if status != 204 => encode_length(out, whole_bytes),
+            Gets::Of(Selection::Whole) | Gets::NotModified => {}
+        }
+        if let Some(age_s) = self.age_s {
+            out.extend_from_slice(b"Age: ");
+            encode::decimal(out, age_s);
+            out.extend_from_slice(b"\r\n");
+        }
+        if self.warns {
+            encode::header(out, "Warning", WARNING.as_bytes());
+        }
+        if !response.dated || status == 416 {
+            encode::header(out, "Date", &exchange.shard.date());
+        }
+        refusal::encode_ids(Some(protocol), exchange.id, out);
+        refusal::encode_connection(kept, exchange.head.version, out);
+        out.extend_from_slice(b"\r\n");
+        status
+    }
+}
+
+fn encode_length(out: &mut Vec<u8>, length: usize) {
+    out.extend_from_slice(b"Content-Length: ");
+    encode::decimal(out, length as u64);
+    out.extend_from_slice(b"\r\n");
+}
+
+impl Exchange<'_> {
+    /// Sends a head from a buffer of the shard's, and a body that others may be sending too.
+    async fn send_with(&self, mut head: Vec<u8>, mut body: Bytes) -> Result<(), ()> {
+        if let Wire::Http2(stream) = self.wire {
+            let begun = stream.begin(&head, body.is_empty()).await;
+            self.shard.buffers.give(head);
+            begun.map_err(drop)?;
+            return if body.is_empty() { Ok(()) } else { stream.send_shared(body, true).await.map_err(drop) };
+        }
+        let client = self.client;
+        if client.stream.tls().is_some() && body.len() <= JOINED_BYTES_MAX {
+            head.extend_from_slice(&body);
+            body = Bytes::new();
+        }
+        let sent = match client.stream.send_both_at_once(&head, &body) {
+            Ok(sent) if sent == head.len() + body.len() && client.stream.is_flushed() => Ok(()),
+            Ok(sent) => {
+                self.await_reader();
+                let (result, returned) = match sent.checked_sub(head.len()) {
+                    None => client.stream.send(head, sent).await,
+                    Some(of_body) => {
+                        body = body.slice(of_body..);
+                        (Ok(()), head)
+                    }
+                };
+                head = returned;
+                let result = match result {
+                    Ok(()) => client.stream.send_shared(body).await,
+                    Err(error) => Err(error),
+                };
+                client.watch.disarm();
+                result.map_err(drop)
+            }
+            Err(_) => Err(()),
+        };
+        self.shard.buffers.give(head);
+        sent
+    }
+}

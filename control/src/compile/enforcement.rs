@@ -159,7 +159,7 @@ const PARTS: &[(&str, &str)] = &[(GatewayResponse::KIND, "gateway response")];
 /// Entities of the account, by their kind in the store, that do nothing.
 const ENTITIES: &[(&str, &str)] = &[
     ("domain-name-access-association", "access associations of private domain names, which aren't served"),
-    ("usage-plan", "throttles and quotas of usage plans"),
+    ("usage-plan", "quotas of usage plans"),
 ];
 
 /// Why the method is refused, if it is.

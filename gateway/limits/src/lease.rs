@@ -32,8 +32,8 @@ pub(crate) struct Lease {
     seen: u32,
     seen_before: u32,
     pub(crate) line: Line,
-    /// One of a pool that is in use.
-    pub(crate) live: bool,
+    /// Index among those in use.
+    pub(crate) place: usize,
 }
 
 /// What has to be told after a token was spent.
@@ -45,7 +45,7 @@ pub(crate) enum Spent {
 }
 
 impl Lease {
-    pub(crate) fn new(limit: Limit, version: u64, holders: usize) -> Self {
+    pub(crate) fn new(limit: Limit, version: u64, holders: usize, place: usize) -> Self {
         Self {
             limit,
             version,
@@ -60,7 +60,7 @@ impl Lease {
             seen: 0,
             seen_before: 0,
             line: Line::default(),
-            live: true,
+            place,
         }
     }
 

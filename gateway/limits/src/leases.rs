@@ -79,8 +79,10 @@ pub struct Leases {
     rules: LeaseRules,
     index: FxHashMap<LimitId, u32>,
     leases: Vec<Lease>,
+    /// Those in use, and the others.
+    live: Vec<u32>,
     free: Vec<u32>,
-    /// The lease to be looked at next.
+    /// Which of those in use is looked at next.
     hand: usize,
     waiters: Waiters,
     asks: VecDeque<u32>,
@@ -104,6 +106,7 @@ impl Leases {
             rules,
             index: FxHashMap::default(),
             leases: Vec::new(),
+            live: Vec::new(),
             free: Vec::new(),
             hand: 0,
             waiters: Waiters::default(),
@@ -192,15 +195,14 @@ impl Leases {
     /// Called every 10 ms: refuses those who waited too long, sends home what wasn't needed, and tells what was spent.
     pub fn tick(&mut self, now_us: u64) {
         self.expire(now_us);
-        for slot in 0..self.leases.len() as u32 {
+        // From behind, since the last takes the place of one that is forgotten.
+        for place in (0..self.live.len()).rev() {
             // What couldn't be told yet is told first, so that this doesn't grow.
             if self.reports.len() >= self.rules.leases_max {
                 return;
             }
+            let slot = self.live[place];
             let lease = &mut self.leases[slot as usize];
-            if !lease.live {
-                continue;
-            }
             self.reports.extend(lease.tick(self.rules.holder));
             if lease.is_idle() {
                 self.forget(slot);
@@ -211,8 +213,8 @@ impl Leases {
     /// The shard ends: who waits is refused, and everything goes home.
     pub fn close(&mut self) {
         self.expire(u64::MAX);
-        for lease in &mut self.leases {
-            self.reports.extend(lease.empty(self.rules.holder));
+        for slot in &self.live {
+            self.reports.extend(self.leases[*slot as usize].empty(self.rules.holder));
         }
     }
 
@@ -365,7 +367,7 @@ impl Leases {
         if self.index.len() >= self.rules.leases_max && !self.make_room(kept) {
             return None;
         }
-        let lease = Lease::new(limit, version, self.rules.holders);
+        let lease = Lease::new(limit, version, self.rules.holders, self.live.len());
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.leases[slot as usize] = lease;
@@ -376,6 +378,7 @@ impl Leases {
                 self.leases.len() as u32 - 1
             }
         };
+        self.live.push(slot);
         self.index.insert(limit.id, slot);
         Some(slot)
     }
@@ -385,12 +388,13 @@ impl Leases {
         if self.reports.len() >= self.rules.leases_max {
             return false;
         }
-        for _ in 0..LOOKS_MAX.min(self.leases.len()) {
-            self.hand = (self.hand + 1) % self.leases.len();
-            let lease = &mut self.leases[self.hand];
-            if lease.live && lease.is_still() && !kept.contains(&(self.hand as u32)) {
+        for _ in 0..LOOKS_MAX.min(self.live.len()) {
+            self.hand = (self.hand + 1) % self.live.len();
+            let slot = self.live[self.hand];
+            let lease = &mut self.leases[slot as usize];
+            if lease.is_still() && !kept.contains(&slot) {
                 self.reports.extend(lease.empty(self.rules.holder));
-                self.forget(self.hand as u32);
+                self.forget(slot);
                 return true;
             }
         }
@@ -398,9 +402,12 @@ impl Leases {
     }
 
     fn forget(&mut self, slot: u32) {
-        let lease = &mut self.leases[slot as usize];
-        lease.live = false;
-        self.index.remove(&lease.limit.id);
+        let Lease { place, limit, .. } = self.leases[slot as usize];
+        self.live.swap_remove(place);
+        if let Some(moved) = self.live.get(place) {
+            self.leases[*moved as usize].place = place;
+        }
+        self.index.remove(&limit.id);
         self.free.push(slot);
     }
 }

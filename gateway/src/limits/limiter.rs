@@ -22,9 +22,9 @@ use crate::settings::Settings;
 const QUEUE_MESSAGES_MAX: usize = 16_384;
 /// After so many messages their answers are sent.
 const PASS_MESSAGES_MAX: usize = 256;
-/// How often, and at how many throttles, it is looked for such as can be forgotten: at a million in ten seconds.
-const SWEEP_EVERY_US: u64 = 10_000;
-const SWEEP_LIMITS: usize = 1_000;
+/// How often it is looked for throttles that can be forgotten, and at how many: at a million in ten seconds.
+const SWEEP_EVERY_US: u64 = 100_000;
+const SWEEP_LIMITS: usize = 10_000;
 /// How long a shard's full queue is left alone.
 const AGAIN: Duration = Duration::from_millis(1);
 

@@ -1,6 +1,7 @@
 //! Shards, an authority and what is between them, simulated: seeded, in memory. Whatever happens, every limit holds in
 //! every window; and where more is asked for than it allows, it is made use of.
 
+mod arbitrary;
 mod exactness;
 mod use_of_limits;
 mod window;

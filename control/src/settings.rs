@@ -139,11 +139,13 @@ pub struct AuditSettings {
     pub days_max: u32,
     /// Of the documents before and after, in one record; what is beyond is named by its digest.
     pub record_bytes_max: usize,
+    /// Documents that one record names; those beyond are counted.
+    pub record_documents_max: usize,
 }
 
 impl Default for AuditSettings {
     fn default() -> Self {
-        Self { records_max: 100_000, days_max: 90, record_bytes_max: 256 << 10 }
+        Self { records_max: 100_000, days_max: 90, record_bytes_max: 256 << 10, record_documents_max: 1_000 }
     }
 }
 

@@ -238,6 +238,7 @@ fn audit(low: &LowArgs) -> Result<AuditSettings, String> {
         records_max: low.audit_records_max.unwrap_or(default.records_max),
         days_max: positive("audit-days-max", low.audit_days_max, default.days_max)?,
         record_bytes_max: low.audit_record_bytes_max.unwrap_or(default.record_bytes_max),
+        record_documents_max: low.audit_record_documents_max.unwrap_or(default.record_documents_max),
     })
 }
 

@@ -1,6 +1,6 @@
 //! `Usage` of a plan's keys by day: what was used of a quota and what is left of it, and an extension of what is left.
 //!
-//! Nothing is counted yet, since no method that requires a key is served: every day has used none.
+//! Quotas aren't counted yet, as `turnpike-control status` says: every day has used none.
 
 use serde_json::{Map, Value, json};
 

@@ -16,6 +16,7 @@ use tokio_rustls::TlsConnector;
 
 use super::Outcome;
 use super::request::Plan;
+use crate::change::blocking;
 use crate::pki::certificates_of;
 
 /// Where a connection can be opened.
@@ -96,7 +97,10 @@ pub(super) async fn call(plan: &Plan, bytes_max: usize) -> Result<Answered, Faul
         Some(tls) => {
             let name = ServerName::try_from(tls.server_name.clone());
             let name = name.map_err(|error| Fault::Unreachable(format!("{}: {error}", tls.server_name)))?;
-            let connector = TlsConnector::from(Arc::new(client_config(tls)?));
+            // The system's authorities are read from its disk, for which the runtime's threads have no time.
+            let facts = Arc::clone(tls);
+            let config = blocking(move || client_config(&facts)).await?;
+            let connector = TlsConnector::from(Arc::new(config));
             let stream = connector.connect(name, stream).await;
             let stream = stream.map_err(|error| Fault::Unreachable(format!("TLS: {error}")))?;
             exchange(stream, request, bytes_max).await

@@ -1,6 +1,7 @@
 //! From a test's call to the request that the integration gets.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use turnpike_snapshot::Scheme;
 
@@ -31,7 +32,7 @@ pub(super) struct Plan {
     pub(super) method: String,
     /// Tried in turn until one takes the connection.
     pub(super) places: Vec<Place>,
-    pub(super) tls: Option<Tls>,
+    pub(super) tls: Option<Arc<Tls>>,
     /// As the Host header has it.
     pub(super) authority: String,
     /// Path and query.
@@ -62,7 +63,7 @@ impl Plan {
         let targets = targets(view, &api.id, &integration_id, integration, &client)?;
         let tls = match uri.scheme {
             Scheme::Http => None,
-            Scheme::Https => Some(tls(view, &uri, integration, targets.as_ref(), certificate)?),
+            Scheme::Https => Some(Arc::new(tls(view, &uri, integration, targets.as_ref(), certificate)?)),
         };
         Ok(Self {
             method: integration

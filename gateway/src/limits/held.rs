@@ -105,7 +105,9 @@ impl Limits {
         while let Some(report) = leases.poll_report() {
             if let Err(report) = self.line.report(report) {
                 leases.handle_unsent(report);
-                break;
+                drop(leases);
+                // Those who waited for it, before their tickets are given away again.
+                return self.tell_verdicts();
             }
         }
     }

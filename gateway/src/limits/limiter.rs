@@ -49,6 +49,23 @@ pub(crate) struct LimiterFigures {
     pub(crate) crowded_total: u64,
 }
 
+#[cfg(test)]
+impl LimiterLine {
+    /// With a queue of so many messages, and no thread that empties it.
+    pub(super) fn unheard(messages_max: usize) -> Self {
+        Self(Arc::new(Shared {
+            queue: ArrayQueue::new(messages_max),
+            asleep: AtomicBool::new(false),
+            thread: OnceLock::new(),
+            figures: Default::default(),
+        }))
+    }
+
+    pub(super) fn hear_one(&self) -> Option<ToLimiter> {
+        self.0.queue.pop()
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
     queue: ArrayQueue<ToLimiter>,

@@ -2,7 +2,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use turnpike_limits::{Limit, LimitId, Rate, Refused, Why};
+use turnpike_limits::{Answer, Holder, Limit, LimitId, Rate, Refused, Why};
 use turnpike_rt::{Bell, Clock};
 
 use super::*;
@@ -122,6 +122,42 @@ fn a_shard_that_ends_returns_what_it_has() {
         admitted == 40 - 8
     });
     assert!(shards.take(1, limit(40)).is_err());
+}
+
+/// With a queue that is full but for one message: what is found out while another request goes on is told before its
+/// ticket is given away again.
+#[test]
+fn who_waits_for_what_couldnt_be_asked_is_told_so_and_nobody_else() {
+    let line = LimiterLine::unheard(1);
+    let limits = Limits::new(0, &Settings::defaults(), line.clone());
+    let numbered = |id| [Limit { id: LimitId(id), ..limit(100) }];
+    let [busy, first, second, third] = [1, 2, 3, 4].map(numbered);
+    let mut context = Context::from_waker(Waker::noop());
+    let mut began = pin!(limits.take(&busy, 1, 0));
+    assert!(began.as_mut().poll(&mut context).is_pending());
+    line.hear_one().unwrap();
+    let answer = Answer { holder: Holder(0), id: LimitId(1), version: 1, granted: 40, empty_until_us: 0 };
+    limits.hear([answer].into_iter(), 1);
+    assert_eq!(began.as_mut().poll(&mut context), Poll::Ready(Ok(())));
+    let admitted = |context: &mut Context<'_>| {
+        let mut taken = pin!(limits.take(&busy, 1, 2));
+        taken.as_mut().poll(context)
+    };
+    (0..8).for_each(|_| assert_eq!(admitted(&mut context), Poll::Ready(Ok(()))));
+    // Fills the queue; then the report of what was spent finds it full, and stands before the second's ask.
+    let mut asks = pin!(limits.take(&first, 1, 3));
+    assert!(asks.as_mut().poll(&mut context).is_pending());
+    limits.tick(4);
+    let mut waits = pin!(limits.take(&second, 1, 5));
+    assert!(waits.as_mut().poll(&mut context).is_pending());
+    line.hear_one().unwrap();
+    assert_eq!(admitted(&mut context), Poll::Ready(Ok(())));
+    let mut comes = pin!(limits.take(&third, 1, 6));
+    let told = comes.as_mut().poll(&mut context);
+    assert!(told.is_pending(), "of another: {told:?}");
+    let told = waits.as_mut().poll(&mut context);
+    assert!(matches!(told, Poll::Ready(Err(Refused { why: Why::Crowded, .. }))), "{told:?}");
+    assert_eq!(limits.waiting(), 2, "the first and the third");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use turnpike_snapshot::{PlanRoute, RouteSettings, Throttle, Unit};
+use turnpike_snapshot::{PlanRoute, RouteSettings, Throttle, Unit, encode_unit};
 use turnpike_tests::{
     Client, Curl, DataPlane, Options, Origin, Reply, StageBuilder, account, account_with_throttle, api_keys,
     burst, host, http_api, request, rest_api, until, usage_plan,
@@ -230,6 +230,23 @@ fn a_change_keeps_what_was_used_up() {
         Vec::new(),
     );
     assert_eq!(admitted(&plane, 15, &some), 15, "without a throttle");
+}
+
+/// Control is the authority, also after it was restored from a backup.
+#[test]
+fn a_change_counts_though_its_version_is_older() {
+    let origin = Origin::echo();
+    let mut plane = plane(&origin, burst(10));
+    let some = request("GET", "r1", "/prod/some");
+    exhaust(&plane, 10, &some);
+    for (version, throttle, through) in [(50, burst(15), 5), (7, burst(25), 10), (6, burst(20), 0)] {
+        let stages = stages(&origin, throttle);
+        let units = std::iter::once(account(&[])).chain(stages.iter().map(StageBuilder::unit));
+        let encoded = units.map(|unit| encode_unit(&unit).unwrap()).collect();
+        plane.publisher.publish_encoded(version, encoded).unwrap();
+        plane.gateway.wait_for_version(version);
+        exhaust(&plane, through, &some);
+    }
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub(super) async fn check(
 ) -> Result<(), Failure> {
     let Some(applied) = Applied::to(exchange, selected.matched.route, caller) else { return Ok(()) };
     let shard = exchange.shard;
-    let taken = shard.limits.take(applied.limits(), exchange.table.version, shard.clock.now_us()).await;
+    let taken = shard.limits.take(applied.limits(), exchange.table.generation, shard.clock.now_us()).await;
     taken.map_err(|refused| {
         let throttled = match refused.why {
             Why::Empty | Why::Closed => Throttled::Empty(applied.levels[refused.limit], refused.retry_at_us),

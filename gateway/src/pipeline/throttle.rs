@@ -1,7 +1,8 @@
 //! Throttle: takes a token of each limit that the request comes under: the account's, its route's, and those of its
 //! caller's usage plan.
 //!
-//! Mostly they are in the shard's hands; else the request waits for the limiter, `limit_wait_ms` at most. Where none is
+//! Mostly they are in the shard's hands; else the limiter is asked, which answers at once unless another shard has it: the
+//! request waits then, `limit_wait_ms` at most. Where none is
 //! left it is refused with AWS's 429. (AWS: throttle requests to your REST APIs, your HTTP
 //! APIs; usage plans.)
 
@@ -48,8 +49,7 @@ pub(super) async fn check(
     caller: Option<Caller<'_>>,
 ) -> Result<(), Failure> {
     let Some(applied) = Applied::to(exchange, selected.matched.route, caller) else { return Ok(()) };
-    let shard = exchange.shard;
-    let taken = shard.limits.take(applied.limits(), exchange.table.generation, shard.clock.now_us()).await;
+    let taken = exchange.shard.limits.take(applied.limits(), exchange.table.generation).await;
     taken.map_err(|refused| {
         let throttled = match refused.why {
             Why::Empty | Why::Closed => Throttled::Empty(applied.levels[refused.limit], refused.retry_at_us),

@@ -6,9 +6,11 @@
 
 mod held;
 mod limiter;
+mod store;
 
 pub(crate) use held::Limits;
 pub(crate) use limiter::{LimiterFigures, LimiterLine, start};
+pub(crate) use store::connection_info;
 
 #[cfg(test)]
 mod tests;

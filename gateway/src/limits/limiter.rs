@@ -12,9 +12,13 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use crossbeam::queue::ArrayQueue;
-use turnpike_limits::{Answer, Holder, Limiter, LimiterRules, Report};
+use tokio::sync::mpsc::Sender;
+use turnpike_limits::{
+    Answer, Exchange, Holder, Host, HostRules, Limiter, LimiterCounts, LimiterRules, Report,
+};
 use turnpike_rt::Clock;
 
+use super::store::{self, FromStore};
 use crate::mailbox::Mailbox;
 use crate::settings::Settings;
 
@@ -28,12 +32,13 @@ const SWEEP_LIMITS: usize = 10_000;
 /// How long a shard's full queue is left alone.
 const AGAIN: Duration = Duration::from_millis(1);
 
-/// What shards tell the limiter.
+/// What shards and the store tell the limiter.
 #[derive(Debug)]
 pub(super) enum ToLimiter {
     Report(Report),
     /// Nothing more comes of this shard.
     Ended(Holder),
+    Store(FromStore),
 }
 
 /// The sending side of the limiter's queue.
@@ -47,6 +52,11 @@ pub(crate) struct LimiterFigures {
     pub(crate) granted_tokens_total: u64,
     pub(crate) empty_total: u64,
     pub(crate) crowded_total: u64,
+    /// Of the store; 0 without one.
+    pub(crate) store_exchanges_total: u64,
+    pub(crate) store_errors_total: u64,
+    pub(crate) store_gateways: u64,
+    pub(crate) store_partitioned: u64,
 }
 
 #[derive(Debug)]
@@ -56,24 +66,34 @@ struct Shared {
     /// Set by the thread before it is ever asleep.
     thread: OnceLock<Thread>,
     figures: [AtomicU64; 4],
+    store: StoreCounts,
+}
+
+#[derive(Debug, Default)]
+struct StoreCounts {
+    exchanges: AtomicU64,
+    errors: AtomicU64,
+    gateways: AtomicU64,
+    partitioned: AtomicU64,
 }
 
 /// Starts the limiter for the shards with these mailboxes.
 ///
 /// # Errors
-/// The system has no thread left.
+/// The system has no thread left, or what the store needs.
 pub(crate) fn start(settings: &Settings, mailboxes: Vec<Mailbox>, clock: Clock) -> io::Result<LimiterLine> {
     let shared = Arc::new(Shared {
         queue: ArrayQueue::new(QUEUE_MESSAGES_MAX),
         asleep: AtomicBool::new(false),
         thread: OnceLock::new(),
         figures: Default::default(),
+        store: StoreCounts::default(),
     });
-    let rules = LimiterRules { holders: mailboxes.len(), limits_max: settings.limits_max };
     let line = LimiterLine(Arc::clone(&shared));
+    let source = Source::start(settings, mailboxes.len(), &line)?;
     let limiter = move || {
         let answers = mailboxes.into_iter().map(Answers::new).collect();
-        Authority { limiter: Limiter::new(rules), answers, shared, clock, swept_us: 0 }.run();
+        Authority { source, answers, shared, clock, swept_us: 0 }.run();
     };
     thread::Builder::new().name("limiter".to_owned()).spawn(limiter)?;
     Ok(line)
@@ -93,13 +113,44 @@ impl LimiterLine {
     pub(crate) fn figures(&self) -> LimiterFigures {
         let [limits, granted_tokens_total, empty_total, crowded_total] =
             std::array::from_fn(|index| self.0.figures[index].load(Ordering::Relaxed));
-        LimiterFigures { limits, granted_tokens_total, empty_total, crowded_total }
+        let store = &self.0.store;
+        LimiterFigures {
+            limits,
+            granted_tokens_total,
+            empty_total,
+            crowded_total,
+            store_exchanges_total: store.exchanges.load(Ordering::Relaxed),
+            store_errors_total: store.errors.load(Ordering::Relaxed),
+            store_gateways: store.gateways.load(Ordering::Relaxed),
+            store_partitioned: store.partitioned.load(Ordering::Relaxed),
+        }
     }
 
-    fn send(&self, message: ToLimiter) -> Result<(), ToLimiter> {
+    pub(super) fn count_store_exchanges(&self, exchanges: usize) {
+        self.0.store.exchanges.fetch_add(exchanges as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_store_error(&self) {
+        self.0.store.errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn send(&self, message: ToLimiter) -> Result<(), ToLimiter> {
         self.0.queue.push(message)?;
         self.0.wake();
         Ok(())
+    }
+}
+
+impl StoreCounts {
+    fn note(&self, message: &FromStore) {
+        match message {
+            FromStore::Reply(_) => {}
+            FromStore::Gateways(gateways) => {
+                self.gateways.store(u64::from(*gateways), Ordering::Relaxed);
+                self.partitioned.store(0, Ordering::Relaxed);
+            }
+            FromStore::Unreachable => self.partitioned.store(1, Ordering::Relaxed),
+        }
     }
 }
 
@@ -125,8 +176,97 @@ impl Shared {
     }
 }
 
+/// Where tokens come from.
+enum Source {
+    /// This gateway keeps its own throttles.
+    Alone(Limiter),
+    /// A store does, for several.
+    Leased(Box<Host>, Sender<Exchange>),
+}
+
+impl Source {
+    fn start(settings: &Settings, holders: usize, line: &LimiterLine) -> io::Result<Self> {
+        let limits_max = settings.limits_max;
+        let Some(url) = &settings.limits_store else {
+            return Ok(Self::Alone(Limiter::new(LimiterRules { holders, limits_max })));
+        };
+        let (lease_us, partition) = (settings.limits_store_lease_ms * 1_000, settings.limits_partition);
+        let host = Host::new(HostRules { holders, limits_max, lease_us, partition });
+        Ok(Self::Leased(Box::new(host), store::start(url, settings, line.clone())?))
+    }
+
+    fn handle(&mut self, report: &Report, now_us: u64) -> Option<Answer> {
+        match self {
+            Self::Alone(limiter) => limiter.handle(report, now_us),
+            Self::Leased(host, _) => {
+                host.handle(report, now_us);
+                None
+            }
+        }
+    }
+
+    fn end(&mut self, holder: Holder, now_us: u64) {
+        match self {
+            Self::Alone(limiter) => limiter.end(holder, now_us),
+            Self::Leased(host, _) => host.end(holder, now_us),
+        }
+    }
+
+    fn hear_store(&mut self, message: &FromStore, now_us: u64) {
+        let Self::Leased(host, _) = self else { return };
+        match message {
+            FromStore::Reply(reply) => host.handle_reply(reply, now_us),
+            FromStore::Gateways(gateways) => host.handle_hosts(*gateways, now_us),
+            FromStore::Unreachable => host.handle_partition(now_us),
+        }
+    }
+
+    /// The next answer that wasn't given at once.
+    fn poll_answer(&mut self) -> Option<Answer> {
+        match self {
+            Self::Alone(_) => None,
+            Self::Leased(host, _) => host.poll_answer(),
+        }
+    }
+
+    /// Tells the store what there is to tell; what it is too far behind for, later.
+    fn tell_store(&mut self, now_us: u64) {
+        let Self::Leased(host, exchanges) = self else { return };
+        host.tick(now_us);
+        while let Ok(permit) = exchanges.try_reserve() {
+            let Some(exchange) = host.poll_exchange(now_us) else { return };
+            permit.send(exchange);
+        }
+    }
+
+    fn sweep(&mut self, now_us: u64) {
+        if let Self::Alone(limiter) = self {
+            limiter.sweep(SWEEP_LIMITS, now_us);
+        }
+    }
+
+    /// How long there is nothing to do but to listen.
+    fn leisure(&self, now_us: u64) -> Duration {
+        match self {
+            Self::Alone(limiter) if limiter.is_empty() => Duration::MAX,
+            Self::Alone(_) => Duration::from_micros(SWEEP_EVERY_US),
+            Self::Leased(_, exchanges) if exchanges.capacity() == 0 => AGAIN,
+            Self::Leased(host, _) => host
+                .due_us()
+                .map_or(Duration::MAX, |due_us| Duration::from_micros(due_us.saturating_sub(now_us))),
+        }
+    }
+
+    fn counts(&self) -> (usize, LimiterCounts) {
+        match self {
+            Self::Alone(limiter) => (limiter.len(), limiter.counts()),
+            Self::Leased(host, _) => (host.len(), host.counts()),
+        }
+    }
+}
+
 struct Authority {
-    limiter: Limiter,
+    source: Source,
     answers: Vec<Answers>,
     shared: Arc<Shared>,
     clock: Clock,
@@ -140,21 +280,25 @@ impl Authority {
             // Behind by a pass at most, which only makes buckets fill later.
             let now_us = self.clock.now_us();
             let heard = self.hear(now_us);
+            self.source.tell_store(now_us);
+            self.collect_answers();
             let behind = self.answers.iter_mut().filter_map(Answers::deliver).count();
             self.sweep(now_us);
             self.publish_figures();
             if heard == 0 {
-                self.shared.sleep(self.leisure(behind));
+                self.shared.sleep(self.leisure(behind, now_us));
             }
         }
     }
 
     /// `behind` shards have full queues.
-    fn leisure(&self, behind: usize) -> Duration {
-        match (behind, self.limiter.is_empty()) {
-            (1.., _) => AGAIN,
-            (0, false) => Duration::from_micros(SWEEP_EVERY_US),
-            (0, true) => Duration::MAX,
+    fn leisure(&self, behind: usize, now_us: u64) -> Duration {
+        if behind > 0 { AGAIN } else { self.source.leisure(now_us) }
+    }
+
+    fn collect_answers(&mut self) {
+        while let Some(answer) = self.source.poll_answer() {
+            self.answers[usize::from(answer.holder.0)].add(answer);
         }
     }
 
@@ -165,13 +309,17 @@ impl Authority {
             heard += 1;
             match message {
                 ToLimiter::Report(report) => {
-                    if let Some(answer) = self.limiter.handle(&report, now_us) {
+                    if let Some(answer) = self.source.handle(&report, now_us) {
                         self.answers[usize::from(answer.holder.0)].add(answer);
                     }
                 }
                 ToLimiter::Ended(holder) => {
-                    self.limiter.end(holder, now_us);
+                    self.source.end(holder, now_us);
                     self.answers[usize::from(holder.0)].end();
+                }
+                ToLimiter::Store(message) => {
+                    self.source.hear_store(&message, now_us);
+                    self.shared.store.note(&message);
                 }
             }
         }
@@ -181,13 +329,13 @@ impl Authority {
     fn sweep(&mut self, now_us: u64) {
         if now_us - self.swept_us >= SWEEP_EVERY_US {
             self.swept_us = now_us;
-            self.limiter.sweep(SWEEP_LIMITS, now_us);
+            self.source.sweep(now_us);
         }
     }
 
     fn publish_figures(&self) {
-        let counts = self.limiter.counts();
-        let figures = [self.limiter.len() as u64, counts.granted_tokens, counts.empty, counts.crowded];
+        let (limits, counts) = self.source.counts();
+        let figures = [limits as u64, counts.granted_tokens, counts.empty, counts.crowded];
         for (published, figure) in self.shared.figures.iter().zip(figures) {
             published.store(figure, Ordering::Relaxed);
         }

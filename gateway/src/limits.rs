@@ -2,7 +2,8 @@
 //!
 //! Which requests a throttle lets through is `turnpike_limits`'s to decide; here is what carries its messages. Reports
 //! go over one bounded queue to [`limiter`]'s thread, which sleeps while there are none; answers go to a queue in each
-//! shard's mailbox, and all of one pass ring its bell once. All read one clock.
+//! shard's mailbox, and all of one pass ring its bell once. All read one clock. With `limits_store`, the limiter's thread is
+//! itself a holder: [`store`]'s thread carries what it tells a Redis that several gateways share, and the answers.
 
 mod held;
 mod limiter;

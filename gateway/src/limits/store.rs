@@ -36,6 +36,8 @@ const PRESENCE_MS: u64 = 5_000;
 /// Between two attempts to connect.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// A connection that lasted for so long was a good one; after another, the next attempt waits for longer.
+const STEADY: Duration = Duration::from_secs(10);
 /// How long the limiter's full queue is left alone.
 const AGAIN: Duration = Duration::from_millis(1);
 /// Beyond it the scripts' numbers would not be exact.
@@ -143,12 +145,14 @@ impl Store {
                         "turnpike-gateway: limits_store {} is reached; {gateways} gateways share throttles",
                         self.url
                     );
-                    (backoff, told) = (BACKOFF_MIN, false);
+                    told = false;
                     self.tell(FromStore::Gateways(gateways)).await;
-                    match self.serve(connection).await {
-                        Ok(()) => return,
-                        Err(error) => error,
+                    let until_steady = Instant::now() + STEADY;
+                    let Err(error) = self.serve(connection).await else { return };
+                    if Instant::now() >= until_steady {
+                        backoff = BACKOFF_MIN;
                     }
+                    error
                 }
                 Err(error) => error,
             };

@@ -162,6 +162,8 @@ pub(crate) struct Settings {
     /// Below `limits_store_lease_ms`.
     pub(crate) limits_store_timeout_ms: u64,
     pub(crate) limits_store_lease_ms: u64,
+    /// Whether who is throttled is told of its throttles, and when to come back.
+    pub(crate) rate_limit_fields: bool,
 
     /// Per target group, after resolving.
     pub(crate) target_group_addresses_max: usize,
@@ -502,6 +504,7 @@ impl Settings {
                 100,
                 60_000,
             )?,
+            rate_limit_fields: low.rate_limit_fields.unwrap_or(false),
 
             target_group_addresses_max: count(
                 "target_group_addresses_max",

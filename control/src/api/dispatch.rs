@@ -10,7 +10,7 @@ use super::operations::{Operation, Service};
 use super::prepared::Prepared;
 use super::reply::{Answer, Download};
 use super::tags;
-use super::turnpike::{apply, audit, diff, targets};
+use super::turnpike::{apply, audit, cache, diff, targets};
 use super::v1::test_invoke::Invocation;
 use super::{domains, links, v1, v2};
 use crate::change::{Change, Control, Deed, View, blocking};
@@ -102,6 +102,11 @@ pub(super) async fn dispatch(
 pub(super) fn changes(operation: &Operation) -> bool {
     let handler = handler(operation.service, operation.name);
     matches!(handler, Some(Handler::Change(_) | Handler::Import(_)))
+}
+
+/// Whether the answer waits for the gateways: what is flushed or purged isn't served any more by then.
+pub(super) fn waits_for_gateways(operation: &Operation) -> bool {
+    matches!(operation.name, "FlushStageCache" | "DeleteStageCacheData" | "PurgeStageCache")
 }
 
 /// Runs a further operation within a change that is under way, as if it had been called for itself: what one
@@ -230,7 +235,8 @@ fn v1_handler(name: &str) -> Option<Handler> {
         "DeleteDocumentationVersion" => Handler::Change(v1::documentation_versions::delete),
         "GetAccount" => Handler::Look(v1::account::get),
         "UpdateAccount" => Handler::Change(v1::account::update),
-        "FlushStageCache" | "FlushStageAuthorizersCache" => Handler::Look(v1::flush::flush),
+        "FlushStageCache" => Handler::Change(v1::flush::flush),
+        "FlushStageAuthorizersCache" => Handler::Look(v1::flush::flush_authorizers),
         "TestInvokeMethod" => Handler::Invoke(v1::test_invoke::invoke),
         "GetSdkTypes" => Handler::Look(v1::sdk::types),
         "GetSdkType" => Handler::Look(v1::sdk::type_named),
@@ -378,6 +384,11 @@ fn turnpike_handler(name: &str) -> Option<Handler> {
         "GetMethodTargets" => Handler::Look(targets::get_of_method),
         "PlanConfiguration" => Handler::Rehearsal(apply::apply),
         "ApplyConfiguration" => Handler::Change(apply::apply),
+        "PutStageCache" => Handler::Change(cache::put),
+        "GetStageCache" => Handler::Look(cache::get),
+        "DeleteStageCache" => Handler::Change(cache::delete),
+        "DeleteStageCacheData" => Handler::Change(cache::flush),
+        "PurgeStageCache" => Handler::Change(cache::purge),
         "GetStageDiff" => Handler::Rehearsal(diff::of_stage),
         "GetAuditRecords" => Handler::Look(audit::list),
         "DeleteMethodTargets" => Handler::Change(targets::delete_of_method),

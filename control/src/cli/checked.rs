@@ -347,6 +347,7 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
             low.test_invoke_body_bytes_max,
             default.test_invoke_body_bytes_max,
         )?,
+        flush_timeout_ms: positive("flush-timeout-ms", low.flush_timeout_ms, default.flush_timeout_ms)?,
         domain_name_access_associations_max: positive(
             "domain-name-access-associations-max",
             low.domain_name_access_associations_max,

@@ -19,7 +19,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::{Instant, sleep, sleep_until};
 use turnpike_limits::{Exchange, Partition, Reply};
 
-use super::limiter::{LimiterLine, ToLimiter};
+use super::limiter::LimiterLine;
 use crate::settings::Settings;
 
 const EXCHANGE: &str = include_str!("store/exchange.lua");
@@ -44,7 +44,7 @@ const AGAIN: Duration = Duration::from_millis(1);
 const TOKENS_PER_S_MAX: u64 = 1_000_000_000;
 
 /// What the limiter hears of the store.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum FromStore {
     Reply(Reply),
     /// It is there, for so many gateways.
@@ -77,11 +77,12 @@ pub(crate) fn connection_info(url: &str) -> Result<ConnectionInfo, String> {
     Ok(info)
 }
 
-/// Starts the connection's thread; it ends when the exchanges' sender is dropped.
+/// The connection that the settings ask for, if they do, and where the limiter tells it what there is to tell.
 ///
 /// # Errors
-/// The URL can't be used, or the system has no thread left.
-pub(super) fn start(url: &str, settings: &Settings, limiter: LimiterLine) -> io::Result<Sender<Exchange>> {
+/// The URL or the password can't be used.
+pub(super) fn prepare(settings: &Settings) -> io::Result<Option<(Store, Sender<Exchange>)>> {
+    let Some(url) = &settings.limits_store else { return Ok(None) };
     let mut info = connection_info(url).map_err(io::Error::other)?;
     match std::env::var(PASSWORD) {
         Ok(password) => {
@@ -96,17 +97,13 @@ pub(super) fn start(url: &str, settings: &Settings, limiter: LimiterLine) -> io:
     let store = Store {
         client: Client::open(info).map_err(io::Error::other)?,
         config: AsyncConnectionConfig::new().set_connection_timeout(timeout).set_response_timeout(timeout),
-        url: url.to_owned(),
+        url: url.clone(),
         partition: settings.limits_partition,
         lease_us: settings.limits_store_lease_ms * 1_000,
         gateway: random_name()?,
         exchanges,
-        limiter,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let thread = thread::Builder::new().name("limits-store".to_owned());
-    thread.spawn(move || runtime.block_on(store.run()))?;
-    Ok(sender)
+    Ok(Some((store, sender)))
 }
 
 fn random_name() -> io::Result<String> {
@@ -115,7 +112,8 @@ fn random_name() -> io::Result<String> {
     Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
-struct Store {
+#[derive(Debug)]
+pub(super) struct Store {
     client: Client,
     config: AsyncConnectionConfig,
     url: String,
@@ -124,6 +122,11 @@ struct Store {
     /// No other process has it, nor had it.
     gateway: String,
     exchanges: Receiver<Exchange>,
+}
+
+/// The thread's: the store, and whom it tells.
+struct Carrier {
+    store: Store,
     limiter: LimiterLine,
 }
 
@@ -135,18 +138,30 @@ struct Connection {
 }
 
 impl Store {
+    /// # Errors
+    /// The system has no thread left.
+    pub(super) fn start(self, limiter: LimiterLine) -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = thread::Builder::new().name("limits-store".to_owned());
+        thread.spawn(move || runtime.block_on(Carrier { store: self, limiter }.run()))?;
+        Ok(())
+    }
+}
+
+impl Carrier {
     async fn run(mut self) {
         let mut backoff = BACKOFF_MIN;
         let mut told = false;
-        while !self.exchanges.is_closed() {
+        while !self.store.exchanges.is_closed() {
             let error = match self.connect().await {
                 Ok((connection, gateways)) => {
                     report!(
                         "turnpike-gateway: limits_store {} is reached; {gateways} gateways share throttles",
-                        self.url
+                        self.store.url
                     );
                     told = false;
                     self.tell(FromStore::Gateways(gateways)).await;
+                    self.limiter.attend_for_store();
                     let until_steady = Instant::now() + STEADY;
                     let Err(error) = self.serve(connection).await else { return };
                     if Instant::now() >= until_steady {
@@ -160,6 +175,7 @@ impl Store {
             if !std::mem::replace(&mut told, true) {
                 self.report_partition(&error);
                 self.tell(FromStore::Unreachable).await;
+                self.limiter.attend_for_store();
             }
             if self.discard_for(backoff).await.is_none() {
                 return;
@@ -169,7 +185,7 @@ impl Store {
     }
 
     fn report_partition(&self, error: &RedisError) {
-        let meanwhile = match self.partition {
+        let meanwhile = match self.store.partition {
             Partition::Share => "let through this gateway's share (limits_partition = share)",
             Partition::Closed => "let nothing through (limits_partition = closed)",
             Partition::Open => "let everything through (limits_partition = open)",
@@ -177,7 +193,7 @@ impl Store {
         report!(
             "turnpike-gateway: limits_store {} can't be used: {error}; until it can, throttles {meanwhile}. Start it or \
              mend the way to it; if it is elsewhere, correct limits_store",
-            self.url
+            self.store.url
         );
     }
 
@@ -187,14 +203,15 @@ impl Store {
         loop {
             tokio::select! {
                 () = sleep_until(until) => return Some(()),
-                exchange = self.exchanges.recv() => exchange.map(drop)?,
+                exchange = self.store.exchanges.recv() => exchange.map(drop)?,
             }
         }
     }
 
     /// Also writes to the server, so that one that refuses to isn't taken for a store.
     async fn connect(&self) -> RedisResult<(Connection, u32)> {
-        let mut redis = self.client.get_multiplexed_async_connection_with_config(&self.config).await?;
+        let mut redis =
+            self.store.client.get_multiplexed_async_connection_with_config(&self.store.config).await?;
         let mut load = redis::pipe();
         for script in [EXCHANGE, PRESENCE] {
             load.cmd("SCRIPT").arg("LOAD").arg(script);
@@ -207,7 +224,12 @@ impl Store {
 
     async fn say_present(&self, connection: &mut Connection) -> RedisResult<u32> {
         let mut command = redis::cmd("EVALSHA");
-        command.arg(&connection.presence_sha).arg(1).arg(GATEWAYS_KEY).arg(&self.gateway).arg(PRESENCE_MS);
+        command
+            .arg(&connection.presence_sha)
+            .arg(1)
+            .arg(GATEWAYS_KEY)
+            .arg(&self.store.gateway)
+            .arg(PRESENCE_MS);
         command.query_async(&mut connection.redis).await
     }
 
@@ -220,21 +242,18 @@ impl Store {
                 () = sleep_until(present_at) => {
                     let gateways = self.say_present(&mut connection).await?;
                     self.tell(FromStore::Gateways(gateways)).await;
+                    self.limiter.attend_for_store();
                     present_at = Instant::now() + PRESENCE_EVERY;
                 }
-                received = self.exchanges.recv_many(&mut batch, BATCH_EXCHANGES_MAX) => {
+                received = self.store.exchanges.recv_many(&mut batch, BATCH_EXCHANGES_MAX) => {
                     if received == 0 {
-                        return self.leave(&mut connection).await;
+                        return Ok(());
                     }
                     self.exchange(&mut connection, &batch).await?;
                     batch.clear();
                 }
             }
         }
-    }
-
-    async fn leave(&self, connection: &mut Connection) -> RedisResult<()> {
-        redis::cmd("ZREM").arg(GATEWAYS_KEY).arg(&self.gateway).query_async(&mut connection.redis).await
     }
 
     async fn exchange(&self, connection: &mut Connection, batch: &[Exchange]) -> RedisResult<()> {
@@ -256,6 +275,7 @@ impl Store {
             };
             self.tell(FromStore::Reply(reply)).await;
         }
+        self.limiter.attend_for_store();
         Ok(())
     }
 
@@ -264,16 +284,15 @@ impl Store {
         let rate_micro = limit.rate.micro_tokens_per_s();
         let command =
             pipeline.cmd("EVALSHA").arg(sha).arg(1).arg(format!("turnpike:limit:{:016x}", limit.id.0));
-        command.arg(&self.gateway).arg(loan.0).arg(number).arg(held).arg(spent).arg(needed).arg(liked);
+        command.arg(&self.store.gateway).arg(loan.0).arg(number).arg(held).arg(spent).arg(needed).arg(liked);
         command.arg((rate_micro / 1_000_000).min(TOKENS_PER_S_MAX)).arg(rate_micro % 1_000_000);
-        command.arg(limit.rate.burst_tokens()).arg(version).arg(self.lease_us);
+        command.arg(limit.rate.burst_tokens()).arg(version).arg(self.store.lease_us);
     }
 
     /// The limiter is told everything, in order: it is never behind for long.
     async fn tell(&self, message: FromStore) {
-        let mut message = ToLimiter::Store(message);
-        while let Err(back) = self.limiter.send(message) {
-            message = back;
+        while !self.limiter.tell(message) {
+            self.limiter.attend_for_store();
             sleep(AGAIN).await;
         }
     }

@@ -13,8 +13,8 @@ use turnpike_cache::{Fills, Store, Terms};
 use crate::mailbox::{Mailbox, ToShard};
 use crate::table::Table;
 
-/// Places that are looked at each tick for what is gone: a store of 100,000 is gone through in four seconds, and a
-/// tick takes some 30 µs at the most. Arbitrary.
+/// Places that are looked at each tick for what is gone: a store of 100,000 is gone through in four seconds. Measured:
+/// a tick that finds all of them gone takes 80 µs, 150 µs at the 99th percentile.
 const SWEPT_PLACES_MAX: usize = 256;
 /// Messages that wait for room in another shard's mailbox; beyond, the oldest is lost, and what it is about lives on
 /// there until its time is over.

@@ -79,7 +79,8 @@ pub(super) async fn serve<'a>(
     let mut asked = ask(exchange, address, selected, rules, record)?;
     let step = look_up(exchange, address, &mut asked)?;
     if let Step::Answer(hit) = &step {
-        if hit.refreshes && exchange.head.method == Method::Get {
+        let refreshes = hit.refreshes && exchange.head.method == Method::Get;
+        if refreshes && !exchange.shard.cache.fills.is_under_way(asked.stage, &asked.key) {
             refresh::spawn(exchange);
         }
         give_back(exchange, asked);

@@ -139,11 +139,13 @@ pub struct AuditSettings {
     pub days_max: u32,
     /// Of the documents before and after, in one record; what is beyond is named by its digest.
     pub record_bytes_max: usize,
+    /// Documents that one record names; those beyond are counted.
+    pub record_documents_max: usize,
 }
 
 impl Default for AuditSettings {
     fn default() -> Self {
-        Self { records_max: 100_000, days_max: 90, record_bytes_max: 256 << 10 }
+        Self { records_max: 100_000, days_max: 90, record_bytes_max: 256 << 10, record_documents_max: 1_000 }
     }
 }
 
@@ -187,6 +189,8 @@ pub struct Quotas {
     pub openapi_values_max: usize,
     /// An integration's answer to TestInvokeMethod.
     pub test_invoke_body_bytes_max: usize,
+    /// For every gateway to confirm a flush of a cache.
+    pub flush_timeout_ms: u64,
     pub domain_name_access_associations_max: usize,
     pub api_keys_max: usize,
     pub usage_plans_max: usize,
@@ -236,6 +240,7 @@ impl Default for Quotas {
             openapi_depth_max: 100,
             openapi_values_max: 1_000_000,
             test_invoke_body_bytes_max: 10 << 20,
+            flush_timeout_ms: 10_000,
             domain_name_access_associations_max: 100,
             api_keys_max: 10_000,
             usage_plans_max: 300,

@@ -9,3 +9,6 @@ mod limiter;
 
 pub(crate) use held::Limits;
 pub(crate) use limiter::{LimiterFigures, LimiterLine, start};
+
+#[cfg(test)]
+mod tests;

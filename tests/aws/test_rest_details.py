@@ -177,7 +177,7 @@ def test_stages_are_set_method_by_method(turnpike, v1, api, mock):
     own = settings["~1pets~1{id}/GET"]
     assert (own["cacheTtlInSeconds"], own["throttlingRateLimit"], own["throttlingBurstLimit"]) == (60, 10.5, 5000)
     unenforced = "\n".join(turnpike.status_lines())
-    for setting in ("tracingEnabled", "cacheClusterEnabled", "methodSettings logging"):
+    for setting in ("tracingEnabled", "methodSettings logging"):
         assert setting in unenforced, unenforced
     removed = v1.update_stage(**key, patchOperations=patches(("remove", "/*/*"), ("remove", "/~1pets~1{id}/GET")))
     assert removed["methodSettings"] == {}

@@ -104,6 +104,11 @@ pub(super) fn changes(operation: &Operation) -> bool {
     matches!(handler, Some(Handler::Change(_) | Handler::Import(_)))
 }
 
+/// Whether the answer waits for the gateways: what is flushed or purged isn't served any more by then.
+pub(super) fn waits_for_gateways(operation: &Operation) -> bool {
+    matches!(operation.name, "FlushStageCache")
+}
+
 /// Runs a further operation within a change that is under way, as if it had been called for itself: what one
 /// call makes of many operations obeys their rules.
 ///
@@ -230,7 +235,8 @@ fn v1_handler(name: &str) -> Option<Handler> {
         "DeleteDocumentationVersion" => Handler::Change(v1::documentation_versions::delete),
         "GetAccount" => Handler::Look(v1::account::get),
         "UpdateAccount" => Handler::Change(v1::account::update),
-        "FlushStageCache" | "FlushStageAuthorizersCache" => Handler::Look(v1::flush::flush),
+        "FlushStageCache" => Handler::Change(v1::flush::flush),
+        "FlushStageAuthorizersCache" => Handler::Look(v1::flush::flush_authorizers),
         "TestInvokeMethod" => Handler::Invoke(v1::test_invoke::invoke),
         "GetSdkTypes" => Handler::Look(v1::sdk::types),
         "GetSdkType" => Handler::Look(v1::sdk::type_named),

@@ -117,6 +117,16 @@ impl ApiError {
         Self { status: 503, code: "ServiceUnavailableException", message }
     }
 
+    /// What was asked for is done, and some gateways haven't said yet that they know.
+    #[must_use]
+    pub fn gateways_late(ids: &[String], timeout_ms: u64) -> Self {
+        let message = format!(
+            "The change is made; no answer to it by the gateways {} within {timeout_ms} ms (flush_timeout_ms)",
+            ids.join(", ")
+        );
+        Self { status: 503, code: "ServiceUnavailableException", message }
+    }
+
     /// No policy allows it, or one denies it.
     #[must_use]
     pub fn access_denied(message: impl Into<String>) -> Self {

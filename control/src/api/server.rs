@@ -18,7 +18,7 @@ use super::access::{
 };
 use super::call::Call;
 use super::content::Content;
-use super::dispatch::{ReadCall, changes, dispatch};
+use super::dispatch::{ReadCall, changes, dispatch, waits_for_gateways};
 use super::error::ApiError;
 use super::iam::{self, QueryService};
 use super::operations::{Operations, Service};
@@ -221,7 +221,24 @@ async fn answer_rest(
     {
         api.control.note_refusal_async(deed, refused.message.clone()).await?;
     }
-    Ok((operation.status, answered?))
+    let answer = answered?;
+    if waits_for_gateways(operation) {
+        await_gateways(api).await?;
+    }
+    Ok((operation.status, answer))
+}
+
+/// Until every gateway that is connected to this process serves what is committed now. Those that are away get it when
+/// they come back.
+async fn await_gateways(api: &Arc<Api>) -> Result<(), ApiError> {
+    let version = *api.control.committed().borrow();
+    let timeout_ms = api.control.settings().quotas.flush_timeout_ms;
+    let late = api.publisher.acknowledged(version, Duration::from_millis(timeout_ms)).await;
+    if late.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<String> = late.into_iter().map(|gateway| gateway.id).collect();
+    Err(ApiError::gateways_late(&ids, timeout_ms))
 }
 
 /// Whether the API has a resource policy.

@@ -72,6 +72,9 @@ pub struct AuditRecord {
     pub version: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub documents: Vec<AuditedDocument>,
+    /// How many more were changed.
+    #[serde(rename = "documentsLeftOut", skip_serializing_if = "is_zero")]
+    pub documents_left_out: usize,
 }
 
 /// A document as the store has it; `null` where there was or is none. One that would make the record too large is
@@ -114,8 +117,13 @@ impl Control {
         deed: &Deed,
         published: Option<u64>,
     ) -> Result<(), StoreError> {
-        let documents = Budget(self.settings.audit.record_bytes_max).documents(tx.take_journal());
-        self.append(tx, deed, |record| AuditRecord { version: published, documents, ..record })
+        let AuditSettings { record_bytes_max, record_documents_max, .. } = self.settings.audit;
+        let mut changes = tx.take_journal();
+        let documents_left_out = changes.len().saturating_sub(record_documents_max);
+        changes.truncate(record_documents_max);
+        let documents = Budget(record_bytes_max).documents(changes);
+        let version = published;
+        self.append(tx, deed, |record| AuditRecord { version, documents, documents_left_out, ..record })
     }
 
     /// Writes the record of a call that was refused by policy. Blocks.
@@ -157,6 +165,7 @@ impl Control {
             reason: None,
             version: None,
             documents: Vec::new(),
+            documents_left_out: 0,
         });
         let doc = serde_json::to_string(&record).map_err(|source| StoreError::Document {
             kind: "audit",
@@ -225,6 +234,10 @@ impl Budget {
             Err(_) => json!("(not JSON)"),
         }
     }
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 fn without_secrets(kind: &str, value: Value) -> Value {

@@ -96,7 +96,8 @@ impl View<'_> {
 /// The routes that an automatic deployment takes of an API.
 struct Frozen {
     routes: Vec<HttpRoute>,
-    /// Keys of routes that can't be deployed yet, since they have no integration.
+    /// Keys of routes that can't be deployed yet, since they have no integration. One with a protection is deployed
+    /// nevertheless, and refuses: its requests aren't to be another route's.
     left_out: Vec<String>,
 }
 
@@ -104,7 +105,7 @@ impl Frozen {
     fn of(change: &Change<'_>, api_id: &str) -> Result<Self, StoreError> {
         let all: Vec<HttpRoute> = change.tx.parts(api_id)?;
         let (routes, without): (Vec<_>, Vec<_>) =
-            all.into_iter().partition(|route| route.integration_id.is_some());
+            all.into_iter().partition(|route| route.integration_id.is_some() || route.is_protected());
         let left_out = without.iter().map(|route| route.key.to_string()).collect();
         Ok(Self { routes, left_out })
     }

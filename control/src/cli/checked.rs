@@ -238,6 +238,7 @@ fn audit(low: &LowArgs) -> Result<AuditSettings, String> {
         records_max: low.audit_records_max.unwrap_or(default.records_max),
         days_max: positive("audit-days-max", low.audit_days_max, default.days_max)?,
         record_bytes_max: low.audit_record_bytes_max.unwrap_or(default.record_bytes_max),
+        record_documents_max: low.audit_record_documents_max.unwrap_or(default.record_documents_max),
     })
 }
 
@@ -346,6 +347,7 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
             low.test_invoke_body_bytes_max,
             default.test_invoke_body_bytes_max,
         )?,
+        flush_timeout_ms: positive("flush-timeout-ms", low.flush_timeout_ms, default.flush_timeout_ms)?,
         domain_name_access_associations_max: positive(
             "domain-name-access-associations-max",
             low.domain_name_access_associations_max,

@@ -281,6 +281,9 @@ pub(super) struct LowArgs {
     /// Bytes of an integration's answer to TestInvokeMethod [default: 10485760]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_TEST_INVOKE_BODY_BYTES_MAX", value_name = "BYTES")]
     pub(super) test_invoke_body_bytes_max: Option<usize>,
+    /// For every gateway to confirm that a cache is flushed, before the call is answered [default: 10000]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_FLUSH_TIMEOUT_MS", value_name = "MS")]
+    pub(super) flush_timeout_ms: Option<u64>,
     /// Users who may call the management API, besides root [default: 5000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_USERS_MAX", value_name = "USERS")]
     pub(super) users_max: Option<usize>,
@@ -322,6 +325,9 @@ pub(super) struct LowArgs {
     /// [default: 262144]
     #[arg(help_heading = AUDIT, long, env = "TURNPIKE_CONTROL_AUDIT_RECORD_BYTES_MAX", value_name = "BYTES")]
     pub(super) audit_record_bytes_max: Option<usize>,
+    /// Documents that one record of the audit log names; those beyond are counted [default: 1000]
+    #[arg(help_heading = AUDIT, long, env = "TURNPIKE_CONTROL_AUDIT_RECORD_DOCUMENTS_MAX", value_name = "DOCUMENTS")]
+    pub(super) audit_record_documents_max: Option<usize>,
 
     /// Gateways connected at once [default: 256]
     #[arg(help_heading = GATEWAYS, long, env = "TURNPIKE_CONTROL_GATEWAYS_MAX", value_name = "GATEWAYS")]
@@ -398,8 +404,8 @@ impl LowArgs {
             acme_directory_url acme_contact acme_ca_file acme_request_timeout_ms acme_publish_timeout_ms
             acme_order_timeout_ms acme_orders_max acme_tries_max acme_retry_s_min acme_retry_s_max
             users_max access_keys_per_user_max user_policies_chars_max
-            audit_records_max audit_days_max audit_record_bytes_max
-            openapi_depth_max openapi_values_max test_invoke_body_bytes_max integration_timeout_ms_max http_integration_timeout_ms_max
+            audit_records_max audit_days_max audit_record_bytes_max audit_record_documents_max
+            openapi_depth_max openapi_values_max test_invoke_body_bytes_max flush_timeout_ms integration_timeout_ms_max http_integration_timeout_ms_max
             responses_per_integration_max routing_rules_per_domain_name_max gateways_max hello_timeout_ms write_timeout_ms
         } gateway: file.gateway)
     }

@@ -124,12 +124,11 @@ const REST_API: &[Line<RestApi>] = &[
 ];
 
 const REST_STAGE: &[Line<RestStage>] = &[
-    ("cacheClusterEnabled", |stage| stage.cache_cluster_enabled),
     ("tracingEnabled", |stage| stage.tracing_enabled),
     ("canarySettings useStageCache", |stage| {
         stage.canary.as_ref().is_some_and(|canary| canary.use_stage_cache)
     }),
-    ("methodSettings caching", |stage| sets(stage, |setting| setting.caching_enabled)),
+    ("methodSettings cacheDataEncrypted", |stage| sets(stage, |setting| setting.cache_data_encrypted)),
     ("methodSettings logging", |stage| sets(stage, MethodSetting::logs)),
     ("methodSettings metrics", |stage| sets(stage, |setting| setting.metrics_enabled)),
 ];

@@ -31,9 +31,7 @@ pub fn http_stage(
         content.integrations.iter().map(|i| (i.id.as_str(), i)).collect();
     let mut routes = Vec::with_capacity(content.routes.len());
     for route in &content.routes {
-        let integration = route.integration_id.as_deref().and_then(|id| known.get(id));
-        let integration =
-            integration.ok_or_else(|| CompileError::NoIntegration(format!("the route '{}'", route.key)))?;
+        let integration = route.integration_id.as_deref().and_then(|id| known.get(id).copied());
         routes.push(compiled.route(route, integration)?);
     }
     Ok(StageUnit {
@@ -49,6 +47,11 @@ pub fn http_stage(
         cache: None,
     })
 }
+
+/// Why a route with a protection is refused that leads nowhere yet.
+const NO_INTEGRATION: &str = "the route has no integration";
+/// Of what is never called.
+const TIMEOUT_MS_MIN: u32 = 1;
 
 struct Compiled<'a> {
     api: &'a HttpApi,
@@ -68,11 +71,18 @@ enum Use<'a> {
 }
 
 impl<'a> Compiled<'a> {
-    fn route(&mut self, route: &HttpRoute, integration: &'a HttpIntegration) -> Result<Route, CompileError> {
-        let (api, stage) = (self.api, self.stage);
-        let index = match refused_route(&HttpAsked { api, stage, route, integration }) {
-            Some(reason) => self.refusal(integration, reason)?,
-            None => self.proxy(route, integration)?,
+    fn route(
+        &mut self,
+        route: &HttpRoute,
+        integration: Option<&'a HttpIntegration>,
+    ) -> Result<Route, CompileError> {
+        let index = match integration {
+            Some(integration) => self.leading_to(route, integration)?,
+            // Left out, its requests would be another route's, which may be open.
+            None if route.is_protected() => {
+                self.refusal(&route.id, TIMEOUT_MS_MIN, NO_INTEGRATION.to_owned())?
+            }
+            None => return Err(CompileError::NoIntegration(format!("the route '{}'", route.key))),
         };
         let (method, path) = match &route.key {
             RouteKey::Default => ("ANY", "$default"),
@@ -90,6 +100,17 @@ impl<'a> Compiled<'a> {
                 cache: None,
             },
         })
+    }
+
+    fn leading_to(
+        &mut self,
+        route: &HttpRoute,
+        integration: &'a HttpIntegration,
+    ) -> Result<u32, CompileError> {
+        match refused_route(&HttpAsked { api: self.api, stage: self.stage, route, integration }) {
+            Some(reason) => self.refusal(&integration.id, integration.timeout_ms, reason),
+            None => self.proxy(route, integration),
+        }
     }
 
     fn throttle(&self, route: &HttpRoute) -> Option<Throttle> {
@@ -115,28 +136,27 @@ impl<'a> Compiled<'a> {
         };
         let upstream = self.upstreams.of(&self.api.id, &integration.id, wishes)?;
         let kind = http_proxy(method, uri, target, &upstream);
-        self.add(wanted, integration, kind)
+        self.add(wanted, (&integration.id, integration.timeout_ms), kind)
     }
 
     /// The index of what refuses for this reason.
-    fn refusal(&mut self, integration: &'a HttpIntegration, reason: String) -> Result<u32, CompileError> {
+    fn refusal(&mut self, id: &str, timeout_ms: u32, reason: String) -> Result<u32, CompileError> {
         let wanted = Use::Refusal(reason.clone());
         match self.by_use.get(&wanted) {
             Some(index) => Ok(*index),
-            None => self.add(wanted, integration, IntegrationKind::Refused { reason }),
+            None => self.add(wanted, (id, timeout_ms), IntegrationKind::Refused { reason }),
         }
     }
 
     fn add(
         &mut self,
         wanted: Use<'a>,
-        integration: &HttpIntegration,
+        (id, timeout_ms): (&str, u32),
         kind: IntegrationKind,
     ) -> Result<u32, CompileError> {
         let index = u32::try_from(self.integrations.len())
             .map_err(|_| CompileError::TooManyIntegrations(u32::MAX))?;
-        let (id, timeout_ms) = (integration.id.clone(), integration.timeout_ms);
-        self.integrations.push(Integration { id, timeout_ms, kind });
+        self.integrations.push(Integration { id: id.to_owned(), timeout_ms, kind });
         self.by_use.insert(wanted, index);
         Ok(index)
     }

@@ -2,6 +2,7 @@
 //! stage's variables filled in and every address parsed, so that serving it can't fail for want of
 //! meaning. Pure: what it needs is passed in. A failure is the caller's to mend and is told to them.
 
+mod cache;
 mod callers;
 mod domains;
 pub mod enforcement;
@@ -36,7 +37,7 @@ use crate::pki::PkiError;
 
 /// Grows with every change of what this module makes of the same input: a store that was compiled by
 /// another revision is compiled again when it is opened.
-pub const COMPILER_REVISION: i64 = 9;
+pub const COMPILER_REVISION: i64 = 10;
 
 /// Why a stage can't be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

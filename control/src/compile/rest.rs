@@ -4,12 +4,12 @@ use turnpike_snapshot::{
     Canary, Integration, IntegrationKind, Protocol, Route, RouteSettings, StageUnit, TargetPart,
 };
 
-use super::CompileError;
 use super::enforcement::{RestAsked, refused_method};
 use super::http::access_log;
 use super::target::{exact, http_proxy};
 use super::throttle;
 use super::upstreams::{Upstreams, Wishes};
+use super::{CompileError, cache};
 use crate::model::{
     IntegrationUri, METHOD_REQUEST, Resource, RestApi, RestContent, RestIntegration, RestStage, link_id,
     path_variables, rest_integration_id,
@@ -37,7 +37,7 @@ pub fn rest_stage(
         access_log: stage.access_log.settings().as_ref().map(access_log).transpose()?,
         integrations,
         routes,
-        cache: None,
+        cache: cache::of_stage(stage),
         canary: trial.map_or(Ok(None), |content| canary(api, stage, content, upstreams))?,
     })
 }
@@ -88,7 +88,7 @@ fn deployed(
                 settings: RouteSettings {
                     api_key_required: method.api_key_required,
                     throttle: stage.method_setting(&resource.path, name).and_then(throttle::of_method),
-                    cache: None,
+                    cache: cache::of_method(stage, (&resource.path, name), integration),
                 },
             });
         }

@@ -28,6 +28,7 @@ mod security_policy;
 mod selection;
 mod server_name;
 mod stage;
+mod stage_cache;
 mod targets;
 mod uri;
 mod usage_plan;
@@ -80,6 +81,7 @@ pub use server_name::server_name;
 pub use stage::{
     AccessLogSettings, Variables, check_stage_name, check_variable, check_variables, log_group_of_arn,
 };
+pub use stage_cache::StageCache;
 pub use targets::{
     Balancing, CircuitBreaker, Endpoint, HealthCheck, IntegrationTargets, OutlierEjection, Probe,
     ProtocolVersion, Retry, Target, Targets, TargetsTls, rest_integration_id,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccessLogSettings, Canary, Part, Tags, Variables};
+use super::{AccessLogSettings, Canary, Part, StageCache, Tags, Variables};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RestStage {
@@ -21,6 +21,8 @@ pub struct RestStage {
     /// In GB, as AWS names its sizes.
     #[serde(default)]
     pub cache_cluster_size: Option<String>,
+    #[serde(default)]
+    pub cache: StageCache,
     /// By resource and method as the path of a patch has them, still escaped: `~1pets~1{id}/GET`, or `*/*`.
     #[serde(default)]
     pub method_settings: BTreeMap<String, MethodSetting>,
@@ -57,6 +59,9 @@ pub struct MethodSetting {
     /// In requests a second; -1 is without limit.
     pub throttling_rate: f64,
     pub caching_enabled: bool,
+    /// Somebody has said of the method itself whether it is cached, which methods other than GET need.
+    #[serde(default)]
+    pub caching_said: bool,
     pub cache_ttl_s: u32,
     pub cache_data_encrypted: bool,
     pub authorization_for_cache_control: bool,
@@ -88,6 +93,7 @@ impl RestStage {
             client_certificate_id: None,
             cache_cluster_enabled: false,
             cache_cluster_size: None,
+            cache: StageCache::new(now_s),
             method_settings: BTreeMap::new(),
             access_log: RestAccessLog::default(),
             tracing_enabled: false,
@@ -106,9 +112,24 @@ impl RestStage {
         own.map(|(_, setting)| setting).or_else(|| self.method_settings.get(ALL_METHODS))
     }
 
+    /// Whether answers of a resource's method are kept, and how. What is said of all methods is for GET alone (AWS: only
+    /// GET methods are cached by default).
+    #[must_use]
+    pub fn caching(&self, path: &str, method: &str) -> Option<&MethodSetting> {
+        let setting = self.method_setting(path, method)?;
+        let is_cached = setting.caching_enabled && setting.cache_ttl_s > 0;
+        let is_meant = method == "GET" || setting.caching_said && !self.is_of_all(setting);
+        Some(setting).filter(|_| self.cache_cluster_enabled && is_cached && is_meant)
+    }
+
+    fn is_of_all(&self, setting: &MethodSetting) -> bool {
+        self.method_settings.get(ALL_METHODS).is_some_and(|general| std::ptr::eq(general, setting))
+    }
+
     /// The setting under a key of the map, made if there is none: of what all methods have.
     pub fn method_setting_entry(&mut self, key: String) -> &mut MethodSetting {
-        let general = self.method_settings.get(ALL_METHODS).cloned().unwrap_or_default();
+        let mut general = self.method_settings.get(ALL_METHODS).cloned().unwrap_or_default();
+        general.caching_said = false;
         self.method_settings.entry(key).or_insert(general)
     }
 }
@@ -138,6 +159,7 @@ impl Default for MethodSetting {
             throttling_burst: 5_000,
             throttling_rate: 10_000.0,
             caching_enabled: false,
+            caching_said: false,
             cache_ttl_s: 300,
             cache_data_encrypted: false,
             authorization_for_cache_control: true,
@@ -157,6 +179,23 @@ impl Part for RestStage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_said_of_all_methods_caches_gets() {
+        let mut stage = RestStage::new("s".to_owned(), "d".to_owned(), 1);
+        let all = stage.method_setting_entry("*/*".to_owned());
+        (all.caching_enabled, all.caching_said) = (true, true);
+        let cached = |stage: &RestStage, method| stage.caching("/pets", method).is_some();
+        assert!(!cached(&stage, "GET"), "without a cache");
+        stage.cache_cluster_enabled = true;
+        assert!(cached(&stage, "GET") && !cached(&stage, "POST") && !cached(&stage, "ANY"));
+        stage.method_setting_entry("~1pets/POST".to_owned()).throttling_burst = 5;
+        assert!(!cached(&stage, "POST"), "only its throttle was set");
+        stage.method_setting_entry("~1pets/POST".to_owned()).caching_said = true;
+        assert!(cached(&stage, "POST"));
+        stage.method_setting_entry("~1pets/GET".to_owned()).cache_ttl_s = 0;
+        assert!(!cached(&stage, "GET"));
+    }
 
     #[test]
     fn a_methods_own_setting_goes_before_that_of_all() {

@@ -39,6 +39,8 @@ pub struct AuditFilter {
 
 /// Rows that are looked at in one go.
 const CHUNK_ROWS: usize = 500;
+/// Documents of a page: it ends with the record that reaches it. Arbitrary; a page of usual records stays far below.
+const PAGE_BYTES_MAX: usize = 4 << 20;
 /// Digits of the microseconds until the year 5138.
 const TIME_DIGITS: usize = 17;
 
@@ -75,8 +77,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The documents of the newest records that fit, before the one named `before`; and the name of the last of them
-    /// where there are more.
+    /// The documents of the newest records that fit, before the one named `before`: so many, and of so many bytes; and
+    /// the name of the last of them where there are more.
     pub fn audit_page(
         &self,
         filter: &AuditFilter,
@@ -97,14 +99,14 @@ impl Tx<'_> {
                 if filter.fits(&actor, &operation, &resource) {
                     if found.len() == limit {
                         let last = found.last().cloned();
-                        return Ok((self.audit_docs(&found)?, last));
+                        return self.audit_docs(&found, last);
                     }
                     found.push(id.clone());
                 }
                 upper = id;
             }
             if whole {
-                return Ok((self.audit_docs(&found)?, None));
+                return self.audit_docs(&found, None);
             }
         }
     }
@@ -121,10 +123,23 @@ impl Tx<'_> {
         self.sql.rows(sql, values![lower, upper, one, other, CHUNK_ROWS])
     }
 
-    fn audit_docs(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {
-        let doc = |id: &String| self.sql.row("SELECT doc FROM audit WHERE id = ?", values![id]);
-        let docs = ids.iter().map(doc).collect::<Result<Vec<Option<String>>, _>>()?;
-        Ok(docs.into_iter().flatten().collect())
+    /// As many as one page takes; `last` is the name after which more follow, if all of these fit.
+    fn audit_docs(
+        &self,
+        ids: &[String],
+        last: Option<String>,
+    ) -> Result<(Vec<String>, Option<String>), StoreError> {
+        let (mut docs, mut bytes, mut taken) = (Vec::new(), 0, None);
+        for id in ids {
+            if bytes >= PAGE_BYTES_MAX {
+                return Ok((docs, taken));
+            }
+            let doc: Option<String> = self.sql.row("SELECT doc FROM audit WHERE id = ?", values![id])?;
+            bytes += doc.as_ref().map_or(0, String::len);
+            docs.extend(doc);
+            taken = Some(id.clone());
+        }
+        Ok((docs, last))
     }
 }
 

@@ -243,6 +243,14 @@ fn the_audit_log_is_read_backwards_and_trimmed(place: &Place) {
     assert_eq!(page(&all, None, 9).0.last().map(String::as_str), Some("root 1197"), "changes stay");
     store.write(|tx| tx.trim_audit(1_199, 6)).expect("trimmed");
     assert_eq!(page(&all, None, 9).0, ["eve 1210", "eve 1208", "eve 1206", "root 1199"]);
+    (1..=3).for_each(|at_us| append(1_300 + at_us, &"x".repeat(3 << 20)));
+    let (docs, last) = page(&all, None, 9);
+    assert_eq!(
+        (docs.len(), last.as_deref()),
+        (2, Some(&*audit_id(1_302, "x"))),
+        "pages are of so many bytes"
+    );
+    assert_eq!(page(&all, last.as_deref(), 9).0.len(), 5);
 }
 
 fn rotate(place: &Place) -> Result<(), StoreError> {

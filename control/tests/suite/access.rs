@@ -46,6 +46,19 @@ const HTTP_API: &str = r#"{"name":"a","protocolType":"HTTP"}"#;
 const DENIED: &str = "AccessDeniedException";
 
 #[test]
+fn a_record_of_the_audit_log_names_so_many_documents() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut settings = settings(dir.path().join("data"));
+    settings.audit.record_documents_max = 20;
+    let inside = Inside::start(settings);
+    let rows: String = (0..30).map(|at| format!("k{at},value-{at}-0123456789abcdef\n")).collect();
+    inside.client.expect(201, "POST", "/apikeys?mode=import&format=csv", &format!("name,key\n{rows}"));
+    let record = &inside.client.expect(200, "GET", "/turnpike/v1/audit", "").body["records"][0];
+    let documents = record["documents"].as_array().map(Vec::len);
+    assert_eq!((documents, record["documentsLeftOut"].as_u64()), (Some(20), Some(10)));
+}
+
+#[test]
 fn policies_decide_by_action_and_resource() {
     let (_dir, inside) = start();
     let allowed = inside.client.expect(201, "POST", "/v2/apis", HTTP_API).text("apiId");

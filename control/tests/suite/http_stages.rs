@@ -378,3 +378,30 @@ fn what_a_stage_cannot_be_is_refused_by_name() {
     inside.client.expect(204, "DELETE", &format!("{stages}/dev/cache/authorizers"), "");
     inside.client.refused(404, MISSING, "none", "DELETE", &format!("{stages}/none/cache/authorizers"), "");
 }
+
+/// Beside `$default`, which is open.
+#[test]
+fn a_protected_route_that_leads_nowhere_is_refused_and_not_left_to_another() {
+    let (_dir, inside) = start();
+    let id = quick(&inside);
+    for body in [
+        json!({"routeKey": "GET /secret", "authorizationType": "AWS_IAM"}),
+        json!({"routeKey": "GET /keyed", "apiKeyRequired": true}),
+        json!({"routeKey": "GET /planned"}),
+    ] {
+        inside.client.expect(201, "POST", &format!("/v2/apis/{id}/routes"), &body.to_string());
+    }
+    let unit = inside.stage(&id, "$default");
+    let mut served: Vec<(&str, bool)> = unit
+        .routes
+        .iter()
+        .map(|route| {
+            (route.path.as_str(), unit.integrations[route.integration as usize].kind.proxy().is_some())
+        })
+        .collect();
+    served.sort_unstable();
+    assert_eq!(served, [("$default", true), ("/keyed", false), ("/secret", false)]);
+    let stage = read(&inside.client, &format!("/v2/apis/{id}/stages/$default"));
+    let message = stage["lastDeploymentStatusMessage"].as_str().expect("a message");
+    assert!(message.ends_with("without the routes that have no integration: GET /planned"), "{message}");
+}

@@ -29,5 +29,6 @@ mod rest_stages;
 mod routing_rule_calls;
 mod routing_rules;
 mod shared_store;
+mod stage_cache;
 mod support;
 mod upstream_tls;

@@ -385,7 +385,8 @@ fn picture(inside: &Inside, id: &str) -> Value {
 const FUNCTION: &str = "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/arn:aws:lambda:us-east-1:000000000000:function:f/invocations";
 
 fn integration() -> impl Strategy<Value = Value> {
-    let mapped = prop::collection::btree_map("append:header\\.[a-z]{1,6}", "[a-z]{1,9}", 0..3);
+    // Not every name of a header can be mapped to: `te` can't.
+    let mapped = prop::collection::btree_map("append:header\\.x-[a-z]{1,6}", "[a-z]{1,9}", 0..3);
     let answered = prop::option::of(prop::sample::select(vec![
         json!({"200": {"overwrite:statuscode": "202"}}),
         json!({"404": {"remove:header.x": ""}, "500": {"append:header.y": "z"}}),

@@ -112,7 +112,8 @@ pub(super) const PATCHES: Table<RestStage> = Table {
             Ok(())
         }),
         rule("/{resourcePath}/{httpMethod}/caching/enabled", REPLACE, |stage, patch| {
-            method_setting(stage, patch)?.caching_enabled = patch.boolean()?;
+            let setting = method_setting(stage, patch)?;
+            (setting.caching_enabled, setting.caching_said) = (patch.boolean()?, true);
             Ok(())
         }),
         rule("/{resourcePath}/{httpMethod}/caching/dataEncrypted", REPLACE, |stage, patch| {

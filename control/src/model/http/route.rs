@@ -66,6 +66,12 @@ pub struct RouteResponse {
 }
 
 impl HttpRoute {
+    /// Whether it isn't for everybody.
+    #[must_use]
+    pub fn is_protected(&self) -> bool {
+        self.authorization != RouteAuthorization::None || self.api_key_required
+    }
+
     /// One that anybody may call and that leads nowhere yet.
     #[must_use]
     pub fn new(id: String, key: RouteKey) -> Self {

@@ -1,0 +1,100 @@
+"""The response cache of REST stages with boto3: enabled, used, invalidated and flushed."""
+
+import http.server
+import itertools
+import threading
+
+import pytest
+
+from test_rest_api import rest_api
+
+
+@pytest.fixture
+def numbering():
+    """An origin that numbers its answers."""
+    numbers = itertools.count(1)
+
+    class Numbers(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self):
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            body = str(next(numbers)).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = answer
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Numbers)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def patch(v1, api_id, *settings):
+    operations = [{"op": "replace", "path": path, "value": value} for path, value in settings]
+    return v1.update_stage(restApiId=api_id, stageName="prod", patchOperations=operations)
+
+
+def cached_api(v1, turnpike, uri):
+    api_id, root_id = rest_api(v1, "cached")
+    for method in ("GET", "POST"):
+        key = {"restApiId": api_id, "resourceId": root_id, "httpMethod": method}
+        v1.put_method(**key, authorizationType="NONE", requestParameters={"method.request.querystring.type": False})
+        v1.put_integration(
+            **key, type="HTTP_PROXY", integrationHttpMethod=method, uri=uri,
+            cacheKeyParameters=["method.request.querystring.type"],
+        )
+    v1.create_deployment(restApiId=api_id, stageName="prod", cacheClusterEnabled=True, cacheClusterSize="0.5")
+    patch(v1, api_id, ("/*/*/caching/enabled", "true"))
+    # The change is live once an answer comes back.
+    turnpike.wait_for(api_id, "/prod", lambda reply: reply.status == 200)
+    turnpike.wait_for(api_id, "/prod", lambda reply: reply.text == number(turnpike, api_id))
+    return api_id
+
+
+def number(turnpike, api_id, query="", **arguments):
+    reply = turnpike.ask(api_id, f"/prod{query}", **arguments)
+    assert reply.status == 200, reply
+    return reply.text
+
+
+def test_what_is_cached_is_told_apart_by_its_key(turnpike, v1, numbering):
+    api_id = cached_api(v1, turnpike, numbering)
+    plain, admin = number(turnpike, api_id), number(turnpike, api_id, "?type=admin")
+    assert plain != admin
+    assert number(turnpike, api_id, "?other=1") == plain
+    assert number(turnpike, api_id, "?other=2&type=admin") == admin
+    mine = number(turnpike, api_id, headers={"Authorization": "me"})
+    assert mine != plain and number(turnpike, api_id, headers={"Authorization": "me"}) == mine
+    assert number(turnpike, api_id, headers={"Authorization": "you"}) != mine
+    assert number(turnpike, api_id, method="POST") != number(turnpike, api_id, method="POST")
+
+
+def test_a_flush_holds_once_the_call_returns(turnpike, v1, numbering):
+    api_id = cached_api(v1, turnpike, numbering)
+    for _ in range(20):
+        before = number(turnpike, api_id)
+        assert number(turnpike, api_id) == before
+        v1.flush_stage_cache(restApiId=api_id, stageName="prod")
+        assert number(turnpike, api_id) != before
+
+
+def test_who_may_not_invalidate_is_told_or_refused(turnpike, v1, numbering):
+    api_id = cached_api(v1, turnpike, numbering)
+    kept, anew = number(turnpike, api_id), {"Cache-Control": "max-age=0"}
+    ignored = turnpike.ask(api_id, "/prod", headers=anew)
+    assert (ignored.text, ignored.headers["Warning"].split()[0]) == (kept, "199")
+    patch(v1, api_id, ("/*/*/caching/unauthorizedCacheControlHeaderStrategy", "FAIL_WITH_403"))
+    turnpike.wait_for(api_id, "/prod", lambda reply: reply.status == 403, headers=anew)
+    patch(v1, api_id, ("/*/*/caching/requireAuthorizationForCacheControl", "false"))
+    fetched = turnpike.wait_for(api_id, "/prod", lambda reply: reply.status == 200, headers=anew)
+    assert fetched.text != kept and number(turnpike, api_id) == fetched.text

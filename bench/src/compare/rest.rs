@@ -10,8 +10,24 @@ pub(crate) const STAGE: &str = "prod";
 /// Of one call.
 const KEYS_IMPORTED_MAX: usize = 10_000;
 
-/// What no measurement reaches.
-pub(crate) const FREE_PER_S: u32 = 10_000_000;
+/// Of a token bucket.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit {
+    pub(crate) rate_per_s: u32,
+    pub(crate) burst_requests: u32,
+}
+
+impl Limit {
+    /// What it lets through in a window.
+    pub(crate) fn allows(self, seconds: f64) -> f64 {
+        f64::from(self.burst_requests) + f64::from(self.rate_per_s) * seconds
+    }
+
+    /// Rate and burst as settings have them.
+    pub(crate) fn texts(self) -> (String, String) {
+        (self.rate_per_s.to_string(), self.burst_requests.to_string())
+    }
+}
 
 impl Turnpike {
     /// The id of a REST API that passes every GET below its root on to `origin`, deployed to [`STAGE`].
@@ -46,10 +62,10 @@ impl Turnpike {
     }
 
     /// The id of a usage plan of the API; each of its keys has this rate and burst, if any.
-    pub(crate) fn make_plan(&mut self, api_id: &str, throttle: Option<(u32, u32)>) -> Result<String, String> {
+    pub(crate) fn make_plan(&mut self, api_id: &str, throttle: Option<Limit>) -> Result<String, String> {
         let mut plan = json!({"name": "bench", "apiStages": [{"apiId": api_id, "stage": STAGE}]});
-        if let Some((rate_per_s, burst_requests)) = throttle {
-            plan["throttle"] = json!({"rateLimit": rate_per_s, "burstLimit": burst_requests});
+        if let Some(limit) = throttle {
+            plan["throttle"] = json!({"rateLimit": limit.rate_per_s, "burstLimit": limit.burst_requests});
         }
         text(&self.call("POST", "/usageplans", Some(&plan))?, "id")
     }

@@ -9,20 +9,13 @@ use std::time::{Duration, Instant};
 use super::super::http::Client;
 use super::super::load::{Load, LoadGenerator, Target};
 use super::super::peers::origin_count;
+use super::super::rest::Limit;
 use super::super::results::{Check, Section};
 use super::super::stats::grouped;
 
 /// Between two readings.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Long enough for 0.1 % of what 100 a second allow to be a whole request.
-const DURATION: Duration = Duration::from_secs(10);
 const SHARE_MIN: f64 = 0.999;
-
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limit {
-    pub(super) rate_per_s: u32,
-    pub(super) burst_requests: u32,
-}
 
 /// A reading of the origin's count; times since the first one was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +42,6 @@ pub(super) fn measure(
     (target, load): (&Target, &Load),
     origin: SocketAddr,
 ) -> Result<Admission, String> {
-    let generator = LoadGenerator { duration: DURATION, ..generator.clone() };
     let over = AtomicBool::new(false);
     let (readings, sample) = thread::scope(|scope| {
         let watch = scope.spawn(|| watch(origin, &over));
@@ -87,10 +79,6 @@ fn watch(origin: SocketAddr, over: &AtomicBool) -> Result<Vec<Reading>, String> 
 }
 
 impl Limit {
-    fn allows(self, seconds: f64) -> f64 {
-        f64::from(self.burst_requests) + f64::from(self.rate_per_s) * seconds
-    }
-
     /// By how much the worst window of all was beyond the bound; 0 if none was.
     fn beyond(self, readings: &[Reading]) -> f64 {
         let mut worst: f64 = 0.0;

@@ -253,7 +253,7 @@ impl Bench {
             origin,
             downstream: Downstream::Http,
             connections_max: CONNECTIONS_MAX,
-            caches: false,
+            cached_body_bytes: None,
         };
         let started = match peer {
             PeerName::Turnpike => {

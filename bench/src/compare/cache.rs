@@ -47,6 +47,9 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
             ("/cacheClusterEnabled", "true"),
             ("/*/*/caching/enabled", "true"),
             ("/*/*/caching/ttlInSeconds", "3600"),
+            // A setting comes with AWS's throttle for an account; the peers have none.
+            ("/*/*/throttling/rateLimit", "-1"),
+            ("/*/*/throttling/burstLimit", "-1"),
         ],
     )?;
     turnpike.await_served(&api_id, &format!("/{STAGE}/small"))?;
@@ -58,17 +61,19 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
 }
 
 fn hits(bench: &Bench, dir: &Path, turnpike: &Target, section: &mut Section) -> Result<(), String> {
-    let peers = start_peers(bench, dir)?;
-    let others = peers.iter().map(|peer| &peer.target).chain(bench.target(PeerName::Responder));
+    let mut all_peers = Vec::new();
     let mut cases = Vec::new();
     for (label, bytes) in SIZES {
-        for target in others.clone().chain([turnpike]) {
+        let peers = start_peers(bench, dir, bytes)?;
+        let others = peers.iter().map(|peer| &peer.target).chain(bench.target(PeerName::Responder));
+        for target in others.chain([turnpike]) {
             let prefix = if target.name == "turnpike" { format!("/{STAGE}") } else { String::new() };
             let path = format!("{prefix}/bytes/{bytes}");
             let load = Load { expect_body_bytes: Some(bytes as u64), ..Load::get(&path, CONNECTIONS) };
             fill(target, &path)?;
             cases.push(Case { label: label.to_owned(), target: target.clone(), load });
         }
+        all_peers.push(peers);
     }
     let mut origin = Client::connect(bench.origin)?;
     let before = origin_count(&mut origin)?;
@@ -91,17 +96,21 @@ fn hits(bench: &Bench, dir: &Path, turnpike: &Target, section: &mut Section) -> 
         missed as f64,
         0.0,
     ));
+    section.checks.push(section.failures());
     Ok(())
 }
 
-fn start_peers(bench: &Bench, dir: &Path) -> Result<Vec<Peer>, String> {
+/// Set up for bodies of this length.
+fn start_peers(bench: &Bench, dir: &Path, bytes: usize) -> Result<Vec<Peer>, String> {
+    let dir = dir.join(bytes.to_string());
+    std::fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     let role = Role {
-        dir,
+        dir: &dir,
         core: bench.layout.proxy[0],
         origin: bench.origin,
         downstream: Downstream::Http,
         connections_max: CONNECTIONS_MAX,
-        caches: true,
+        cached_body_bytes: Some(bytes),
     };
     let mut started = Vec::new();
     if bench.compares(PeerName::Nginx) {
@@ -142,7 +151,10 @@ fn flushes(
     let steady = Load { rate: Some(RATE_PER_S), ..Load::get("/", CONNECTIONS) };
     let (mut quiet_ms, mut flushed_ms) = (Vec::new(), Vec::new());
     for round in 0..bench.rounds() {
-        generator.measure(&cached, &fill)?;
+        let failed = generator.measure(&cached, &fill)?.report.failed();
+        if failed > 0 {
+            return Err(format!("{failed} of {ENTRIES} requests that fill the cache failed"));
+        }
         await_responses(turnpike, "all are kept", |responses| responses >= ENTRIES as f64)?;
         quiet_ms.push(generator.measure(&other, &steady)?.report.latency_us.max / 1e3);
         let running = generator.start(&other, &steady)?;

@@ -52,7 +52,7 @@ impl Contenders {
                     Protocol::Http2 => Downstream::Http2,
                 },
                 connections_max,
-                caches: false,
+                cached_body_bytes: None,
             };
             contenders.add_peer(match name {
                 PeerName::Nginx => peers::start_nginx(&role)?,

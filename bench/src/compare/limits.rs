@@ -108,6 +108,7 @@ fn cost(bench: &Bench, dir: &Path, section: &mut Section) -> Result<(), String> 
             section.checks.push(Check::at_most(figure, (1.0 - ratio) * 100.0, cost_percent_max));
         }
     }
+    section.checks.push(section.failures());
     section.notes.push(format!("a core's time for a request: {}", core_times(&section.rows).join("; ")));
     Ok(())
 }

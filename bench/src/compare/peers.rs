@@ -49,8 +49,8 @@ pub(crate) struct Role<'a> {
     pub(crate) downstream: Downstream<'a>,
     /// Of clients, at the same time.
     pub(crate) connections_max: usize,
-    /// Whether it keeps responses, for an hour.
-    pub(crate) caches: bool,
+    /// It keeps responses for an hour, with bodies of about this length.
+    pub(crate) cached_body_bytes: Option<usize>,
 }
 
 impl Downstream<'_> {

@@ -71,7 +71,7 @@ mod tests {
                 origin,
                 downstream,
                 connections_max: 7,
-                caches: false,
+                cached_body_bytes: None,
             };
             let text = config("127.0.0.1:81".parse().unwrap(), &role);
             for part in ["cpu-map auto:1/1 3\n", "server origin 127.0.0.1:82\n", "maxconn 7\n", part] {

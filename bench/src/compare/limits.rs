@@ -29,10 +29,10 @@ const ADMISSIONS: [(Limit, u64); 3] = [
     (Limit { rate_per_s: 100, burst_requests: 100 }, 20),
 ];
 
-const NO_KEY: &str = "no key, no limits";
-const NO_LIMITS: &str = "a key, no limits";
-const LIMITS: &str = "a key, limits";
-const MANY_NO_LIMITS: &str = "100,000 keys, no limits";
+const NO_KEY: &str = "no key";
+const NO_LIMITS: &str = "one key";
+const LIMITS: &str = "one key, limits";
+const MANY_NO_LIMITS: &str = "100,000 keys";
 const MANY: &str = "100,000 keys, limits";
 /// What may cost how many percent over what, all of it with keys to look up; the last one has in it what it takes to find
 /// one of many.
@@ -104,7 +104,7 @@ fn cost(bench: &Bench, dir: &Path, section: &mut Section) -> Result<(), String> 
     section.rows = interleave(&cases, bench.rounds(), &bench.generator)?;
     for (of, to, cost_percent_max) in COSTS {
         if let Some(ratio) = section.ratio(LABEL, of, to, |sample| sample.report.replies_per_s) {
-            let figure = format!("{of}: fewer requests/s than with {to}, %");
+            let figure = format!("limits: {of} against {to}: requests/s lost, %");
             section.checks.push(Check::at_most(figure, (1.0 - ratio) * 100.0, cost_percent_max));
         }
     }

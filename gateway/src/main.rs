@@ -133,8 +133,7 @@ fn start_shards(
         bells.push(listener);
     }
     let clock = Clock::start();
-    let limiter = limits::start(settings, mailboxes.clone(), clock);
-    let limiter = limiter.map_err(|error| format!("can't start the limiter: {error}"))?;
+    let limiter = LimiterLine::new(settings, &mailboxes, clock);
     let crowd = Crowd::new(settings.connections_per_address_max);
     let log = services.main_log()?;
     let (arbiter, agreements) = agreement::parts(driver_choice(settings), settings.cores.len());

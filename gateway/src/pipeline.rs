@@ -14,6 +14,7 @@ mod integrate;
 mod lines;
 mod patience;
 mod pieces;
+mod rate_limit;
 mod record;
 mod refusal;
 mod respond;

@@ -155,6 +155,8 @@ pub(crate) struct Settings {
     /// Requests, per shard.
     pub(crate) limit_waiting_max: usize,
     pub(crate) limit_wait_ms: u64,
+    /// Whether who is throttled is told of its throttles, and when to come back.
+    pub(crate) rate_limit_fields: bool,
 
     /// Per target group, after resolving.
     pub(crate) target_group_addresses_max: usize,
@@ -485,6 +487,7 @@ impl Settings {
             limit_leases_max: count("limit_leases_max", low.limit_leases_max, 65_536, 4_194_304)?,
             limit_waiting_max: count("limit_waiting_max", low.limit_waiting_max, 4_096, 1_048_576)?,
             limit_wait_ms: in_range("limit_wait_ms", low.limit_wait_ms, 50, 1, 10_000)?,
+            rate_limit_fields: low.rate_limit_fields.unwrap_or(false),
 
             target_group_addresses_max: count(
                 "target_group_addresses_max",

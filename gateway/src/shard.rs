@@ -186,7 +186,13 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         http2_workers: Workers::default(),
         pools: Pools::default(),
         cache: ResponseCache::new(parts.settings.cache_bytes_max),
-        limits: Limits::new(parts.index, parts.settings, parts.limiter),
+        limits: Limits::new(
+            parts.index,
+            parts.settings,
+            parts.limiter,
+            parts.mailboxes[parts.index].clone(),
+            clock,
+        ),
         stats: RefCell::default(),
         addresses: parts.addresses,
         loads: parts.loads,
@@ -313,8 +319,7 @@ impl Shard {
                 ToShard::Stop => self.stopping.set(true),
             }
         }
-        let mailbox = &self.mailboxes[self.index];
-        self.limits.hear(std::iter::from_fn(|| mailbox.receive_answer()), self.clock.now_us());
+        self.limits.hear();
         !self.stopping.get()
     }
 
@@ -377,7 +382,7 @@ impl Shard {
             self.wheel.advance(now_ms);
             self.pools.expire(now_ms);
             self.cache.tick(self.wheel.now_ms(), &self.mailboxes);
-            self.limits.tick(self.clock.now_us());
+            self.limits.tick();
             self.log_lines.flush(self);
             if now_ms - swept_ms >= SWEEP_EVERY_MS {
                 swept_ms = now_ms;

@@ -56,7 +56,10 @@ const HOST_BYTES_MAX: usize = 255;
 /// One configuration. Its keys are the operator's, so hashing needn't withstand chosen ones.
 #[derive(Debug)]
 pub(crate) struct Table {
+    /// Control's, which falls when control is restored from a backup.
     pub(crate) version: u64,
+    /// The version, as every host has it, but that it never falls.
+    pub(crate) generation: u64,
     pub(crate) account_id: Box<str>,
     /// `.execute-api.us-east-1.localhost`
     host_suffix: Box<str>,
@@ -188,6 +191,7 @@ impl Table {
     pub(crate) fn empty() -> Self {
         Self {
             version: 0,
+            generation: 0,
             account_id: "".into(),
             host_suffix: "".into(),
             apis: FxHashMap::default(),

@@ -2,10 +2,12 @@
 
 import http.server
 import itertools
+import json
 import threading
 
 import pytest
 
+from test_requests import signed
 from test_rest_api import rest_api
 
 
@@ -22,6 +24,8 @@ def numbering():
             body = str(next(numbers)).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
+            self.send_header("Cache-Control", "max-age=600")
+            self.send_header("Cache-Tag", self.path.strip("/") or "root")
             self.end_headers()
             self.wfile.write(body)
 
@@ -98,3 +102,29 @@ def test_who_may_not_invalidate_is_told_or_refused(turnpike, v1, numbering):
     patch(v1, api_id, ("/*/*/caching/requireAuthorizationForCacheControl", "false"))
     fetched = turnpike.wait_for(api_id, "/prod", lambda reply: reply.status == 200, headers=anew)
     assert fetched.text != kept and number(turnpike, api_id) == fetched.text
+
+
+def test_an_http_api_leaves_it_to_the_origin_and_is_purged(turnpike, v2, numbering):
+    api_id = v2.create_api(Name="cached", ProtocolType="HTTP", RouteKey="GET /{proxy+}", Target=f"{numbering}{{proxy}}")["ApiId"]
+    turnpike.wait_for(api_id, "/live", lambda reply: reply.status == 200)
+
+    def call(method, path, document=None):
+        place = f"/turnpike/v1/apis/{api_id}/stages/$default/cache{path}"
+        body = b"" if document is None else json.dumps(document).encode()
+        status, _, text = signed(turnpike, method, place, body)
+        assert status in (200, 204), text
+        return text
+
+    call("PUT", "", {"freshness": "ORIGIN", "sizeBytes": 10_000_000})
+
+    def served(path):
+        return turnpike.ask(api_id, path).text
+
+    turnpike.wait_for(api_id, "/live", lambda reply: reply.text == served("/live"))
+    red, blue = served("/red"), served("/blue")
+    assert (served("/red"), served("/blue")) == (red, blue)
+    call("POST", "/purge", {"tags": ["red"]})
+    assert served("/red") != red and served("/blue") == blue
+    call("DELETE", "/data")
+    assert served("/blue") != blue
+    call("DELETE", "")

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use turnpike_snapshot::{PlanRoute, RouteSettings, Throttle, Unit};
+use turnpike_snapshot::{PlanRoute, RouteSettings, Throttle, Unit, encode_unit};
 use turnpike_tests::{
     Client, Curl, DataPlane, Options, Origin, Reply, StageBuilder, account, account_with_throttle, api_keys,
     burst, host, http_api, request, rest_api, until, usage_plan,
@@ -107,6 +107,65 @@ fn a_refusal_is_awss() {
     assert_eq!(origin.seen(), []);
 }
 
+/// Ten requests a thousand seconds, so that an empty bucket says the same for a while.
+fn told(plane: &DataPlane, request: &str) -> Reply {
+    let mut client = plane.connect();
+    until("a refusal that knows when the next token comes", || {
+        let reply = client.exchange(request);
+        assert_eq!(reply.headers.one("retry-after").is_some(), reply.status == 429, "{reply:?}");
+        let after: u64 = reply.headers.one("retry-after")?.parse().unwrap();
+        // As long as a token is on its way to or from a core, it may come home at once.
+        (after > 1).then_some(reply)
+    })
+}
+
+#[test]
+fn who_is_throttled_is_told_by_what_and_until_when_where_that_is_turned_on() {
+    let origin = Origin::echo();
+    let throttle = Throttle { requests_per_1000_s: 10, burst_requests: 3 };
+    let stages = stages(&origin, throttle);
+    let silent = plane(&origin, throttle);
+    let plane = DataPlane::with(&options().set("rate_limit_fields", "true"), &stages);
+    for some in [request("GET", "r1", "/prod/some"), request("PUT", "a1", "/x")] {
+        let reply = told(&plane, &some);
+        let after = reply.headers.one("retry-after").unwrap();
+        assert!(after.parse::<u64>().unwrap() <= 100, "{after}");
+        let policy = reply.headers.one("ratelimit-policy").unwrap();
+        let bucket = policy.strip_prefix("\"route\";q=3;w=300;").expect(policy);
+        assert_eq!((&bucket[..4], bucket.len()), ("pk=:", 17), "{bucket}");
+        let limit = format!("\"route\";r=0;t={after};{bucket}");
+        assert_eq!(reply.headers.one("ratelimit"), Some(&*limit));
+        exhaust(&silent, 3, &some);
+        let reply = silent.exchange(&some);
+        for field in ["retry-after", "ratelimit", "ratelimit-policy"] {
+            assert_eq!(reply.headers.all(field), [""; 0], "{field}");
+        }
+    }
+    let reply = Curl::http2(plane.gateway.address, &host("r1"), "/prod/some").reply();
+    assert_eq!((reply.status, reply.headers.all("ratelimit").len()), (429, 1));
+    assert!(reply.headers.one("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
+    let admitted = plane.exchange(request("GET", "r1", "/test/some"));
+    assert_eq!((admitted.status, admitted.headers.one("ratelimit-policy")), (200, None));
+}
+
+#[test]
+fn who_shows_a_key_is_told_of_its_plan_s_throttles() {
+    let origin = Origin::echo();
+    let plane = with_plan(&options().set("rate_limit_fields", "true"), &origin);
+    let pets = format!(
+        "GET /prod/pets/7 HTTP/1.1\r\nHost: {}\r\nX-API-Key: first-key-of-a-customer\r\n\r\n",
+        host("r1")
+    );
+    exhaust(&plane, 5, &pets);
+    let reply = plane.exchange(&pets);
+    let names = |field| -> Vec<String> {
+        let members = reply.headers.one(field).unwrap().split(", ");
+        members.map(|member| member.split_once(";w=").unwrap_or((member, "")).0.to_owned()).collect()
+    };
+    assert_eq!(names("ratelimit-policy"), ["\"usage-plan\";q=20", "\"usage-plan-route\";q=5"]);
+    assert!(names("ratelimit")[0].starts_with("\"usage-plan-route\";r=0;t="), "{reply:?}");
+}
+
 #[test]
 fn a_rate_of_nothing_refuses_everything() {
     let origin = Origin::echo();
@@ -173,6 +232,23 @@ fn a_change_keeps_what_was_used_up() {
     assert_eq!(admitted(&plane, 15, &some), 15, "without a throttle");
 }
 
+/// Control is the authority, also after it was restored from a backup.
+#[test]
+fn a_change_counts_though_its_version_is_older() {
+    let origin = Origin::echo();
+    let mut plane = plane(&origin, burst(10));
+    let some = request("GET", "r1", "/prod/some");
+    exhaust(&plane, 10, &some);
+    for (version, throttle, through) in [(50, burst(15), 5), (7, burst(25), 10), (6, burst(20), 0)] {
+        let stages = stages(&origin, throttle);
+        let units = std::iter::once(account(&[])).chain(stages.iter().map(StageBuilder::unit));
+        let encoded = units.map(|unit| encode_unit(&unit).unwrap()).collect();
+        plane.publisher.publish_encoded(version, encoded).unwrap();
+        plane.gateway.wait_for_version(version);
+        exhaust(&plane, through, &some);
+    }
+}
+
 #[test]
 fn a_rate_holds_while_more_is_asked_for() {
     let origin = Origin::replying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
@@ -211,7 +287,7 @@ fn more_throttles_than_may_be_kept_are_refused_and_counted() {
 }
 
 /// Two keys of a plan that gives each 20 over all stages, and 5 of them for one route.
-fn with_plan(origin: &Origin) -> DataPlane {
+fn with_plan(options: &Options, origin: &Origin) -> DataPlane {
     let closed = |throttle| RouteSettings { api_key_required: true, throttle, ..RouteSettings::default() };
     let stages = [
         rest_api("r1", "prod")
@@ -228,13 +304,13 @@ fn with_plan(origin: &Origin) -> DataPlane {
         vec![PlanRoute { method: "GET".to_owned(), path: "/pets/{id}".to_owned(), throttle: burst(5) }];
     let mut units = vec![Unit::UsagePlan(plan)];
     units.extend(api_keys(&[("first-key-of-a-customer", &["p1"]), ("other-key-of-a-customer", &["p1"])], 2));
-    DataPlane::with_units(&options(), &stages, account(&[]), units)
+    DataPlane::with_units(options, &stages, account(&[]), units)
 }
 
 #[test]
 fn a_plan_throttles_each_key_over_all_of_its_stages() {
     let origin = Origin::echo();
-    let plane = with_plan(&origin);
+    let plane = with_plan(&options(), &origin);
     let shows = |value: &str, api_id: &str, path: &str| {
         format!(
             "GET {path} HTTP/1.1\r\nHost: {}\r\nX-API-Key: {value}-key-of-a-customer\r\n\r\n",

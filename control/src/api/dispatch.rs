@@ -10,7 +10,7 @@ use super::operations::{Operation, Service};
 use super::prepared::Prepared;
 use super::reply::{Answer, Download};
 use super::tags;
-use super::turnpike::{apply, audit, diff, targets};
+use super::turnpike::{apply, audit, cache, diff, targets};
 use super::v1::test_invoke::Invocation;
 use super::{domains, links, v1, v2};
 use crate::change::{Change, Control, Deed, View, blocking};
@@ -106,7 +106,7 @@ pub(super) fn changes(operation: &Operation) -> bool {
 
 /// Whether the answer waits for the gateways: what is flushed or purged isn't served any more by then.
 pub(super) fn waits_for_gateways(operation: &Operation) -> bool {
-    matches!(operation.name, "FlushStageCache")
+    matches!(operation.name, "FlushStageCache" | "DeleteStageCacheData" | "PurgeStageCache")
 }
 
 /// Runs a further operation within a change that is under way, as if it had been called for itself: what one
@@ -384,6 +384,11 @@ fn turnpike_handler(name: &str) -> Option<Handler> {
         "GetMethodTargets" => Handler::Look(targets::get_of_method),
         "PlanConfiguration" => Handler::Rehearsal(apply::apply),
         "ApplyConfiguration" => Handler::Change(apply::apply),
+        "PutStageCache" => Handler::Change(cache::put),
+        "GetStageCache" => Handler::Look(cache::get),
+        "DeleteStageCache" => Handler::Change(cache::delete),
+        "DeleteStageCacheData" => Handler::Change(cache::flush),
+        "PurgeStageCache" => Handler::Change(cache::purge),
         "GetStageDiff" => Handler::Rehearsal(diff::of_stage),
         "GetAuditRecords" => Handler::Look(audit::list),
         "DeleteMethodTargets" => Handler::Change(targets::delete_of_method),

@@ -1,4 +1,4 @@
-//! Response caches: a stage's, and what tells the answers of its methods apart. (AWS: Cache settings for REST APIs.)
+//! Response caches: a stage's, and what tells the answers of its methods and routes apart. (AWS: Cache settings for REST APIs.)
 
 use std::collections::BTreeMap;
 
@@ -6,26 +6,52 @@ use turnpike_snapshot::{
     CacheKeyPart, Freshness, Invalidation, RouteCache, StageCache, TagPurge, Unauthorized,
 };
 
-use crate::model::{INTEGRATION_REQUEST, METHOD_REQUEST, MethodSetting, RestIntegration, RestStage};
+use crate::model::{
+    self, HttpRoute, HttpStage, INTEGRATION_REQUEST, METHOD_REQUEST, MethodSetting, RestIntegration,
+    RestStage,
+};
+
+/// What HTTP APIs name parts of a request by.
+const REQUEST: &str = "$request.";
+/// Everybody may have an answer made anew.
+const ANYONE: &str = "ANYONE";
 
 /// AWS's sizes are in GB, the smallest where nobody said one.
 const GB_BYTES: f64 = (1_u64 << 30) as f64;
 const SMALLEST_GB: f64 = 0.5;
 
-pub(super) fn of_stage(stage: &RestStage) -> Option<StageCache> {
-    if !stage.cache_cluster_enabled {
-        return None;
-    }
+pub(super) fn of_rest_stage(stage: &RestStage) -> Option<StageCache> {
     let size_gb = stage.cache_cluster_size.as_deref().and_then(|size| size.parse().ok());
+    let bytes_max = (size_gb.unwrap_or(SMALLEST_GB) * GB_BYTES) as u64;
+    stage.cache_cluster_enabled.then(|| of_stage(&stage.cache, bytes_max))
+}
+
+pub(super) fn of_http_stage(stage: &HttpStage) -> Option<StageCache> {
+    stage.caching.as_ref().map(|caching| of_stage(&stage.cache, caching.size_bytes))
+}
+
+fn of_stage(cache: &model::StageCache, bytes_max: u64) -> StageCache {
     let purge = |(tag, before): (&String, &u64)| TagPurge { tag: tag.clone(), purged_before: *before };
-    Some(StageCache {
-        bytes_max: (size_gb.unwrap_or(SMALLEST_GB) * GB_BYTES) as u64,
-        generation: stage.cache.generation,
-        flushed_before: stage.cache.flushed_before,
-        purges: stage.cache.purges.iter().map(purge).collect(),
-        freshness: Freshness::Route,
-        coalesced: true,
-    })
+    StageCache {
+        bytes_max,
+        generation: cache.generation,
+        flushed_before: cache.flushed_before,
+        purges: cache.purges.iter().map(purge).collect(),
+        freshness: if cache.by_origin { Freshness::Origin } else { Freshness::Route },
+        coalesced: !cache.uncoalesced,
+    }
+}
+
+/// Of an HTTP API's route.
+pub(super) fn of_route(stage: &HttpStage, route: &HttpRoute) -> Option<RouteCache> {
+    let caching = stage.caching.as_ref()?;
+    let (ttl_s, parameters) = caching.of_route(&route.key.to_string())?;
+    let sources = parameters.iter().filter_map(|parameter| parameter.strip_prefix(REQUEST));
+    let invalidation = match caching.invalidation.as_str() {
+        ANYONE => Invalidation::Anyone,
+        strategy => Invalidation::Authorized(unauthorized(strategy)),
+    };
+    Some(RouteCache { ttl_s, namespace: route.id.clone(), key: key_of(sources), invalidation })
 }
 
 /// Of the method of a resource with this path.
@@ -35,21 +61,24 @@ pub(super) fn of_method(
     integration: &RestIntegration,
 ) -> Option<RouteCache> {
     let setting = stage.caching(path, method)?;
+    let mapped = &integration.request_parameters;
+    let sources =
+        integration.cache_key_parameters.iter().filter_map(|parameter| source_of(parameter, mapped));
     Some(RouteCache {
         ttl_s: setting.cache_ttl_s,
         namespace: integration.cache_namespace.clone(),
-        key: key_of(integration),
+        key: key_of(sources),
         invalidation: invalidation_of(setting),
     })
 }
 
-/// The path as requested, which has its parameters in it, and the query strings and headers that the integration names.
-/// What no request fills says nothing of it.
-fn key_of(integration: &RestIntegration) -> Vec<CacheKeyPart> {
+/// The path as requested, which has its parameters in it, and query strings and headers.
+fn key_of<'s>(sources: impl Iterator<Item = &'s str>) -> Vec<CacheKeyPart> {
     let mut key = vec![CacheKeyPart::Path];
-    for parameter in &integration.cache_key_parameters {
-        let part = source_of(parameter, &integration.request_parameters).and_then(part_of);
-        key.extend(part.filter(|part| !key.contains(part)));
+    for part in sources.filter_map(part_of) {
+        if !key.contains(&part) {
+            key.push(part);
+        }
     }
     key
 }
@@ -76,10 +105,14 @@ fn invalidation_of(setting: &MethodSetting) -> Invalidation {
     if !setting.authorization_for_cache_control {
         return Invalidation::Anyone;
     }
-    Invalidation::Authorized(match setting.unauthorized_cache_control.as_str() {
+    Invalidation::Authorized(unauthorized(&setting.unauthorized_cache_control))
+}
+
+fn unauthorized(strategy: &str) -> Unauthorized {
+    match strategy {
         "SUCCEED_WITH_RESPONSE_HEADER" => Unauthorized::Warned,
         "SUCCEED_WITHOUT_RESPONSE_HEADER" => Unauthorized::Ignored,
         // FAIL_WITH_403, which alone gives nobody what they may not have.
         _ => Unauthorized::Refused,
-    })
+    }
 }

@@ -6,11 +6,11 @@ use turnpike_snapshot::{
     AccessLog, Integration, IntegrationKind, Protocol, Route, RouteSettings, StageUnit, TargetPart, Throttle,
 };
 
-use super::CompileError;
 use super::enforcement::{HttpAsked, refused_route};
 use super::target::{exact, http_proxy, with_request_path};
 use super::throttle;
 use super::upstreams::{Upstreams, Wishes};
+use super::{CompileError, cache};
 use crate::model::{
     AccessLogSettings, HttpApi, HttpContent, HttpIntegration, HttpRoute, HttpStage, IntegrationUri, RouteKey,
     log_group_of_arn,
@@ -44,7 +44,7 @@ pub fn http_stage(
         integrations: compiled.integrations,
         routes,
         canary: None,
-        cache: None,
+        cache: cache::of_http_stage(stage),
     })
 }
 
@@ -97,7 +97,7 @@ impl<'a> Compiled<'a> {
             settings: RouteSettings {
                 api_key_required: route.api_key_required,
                 throttle: self.throttle(route),
-                cache: None,
+                cache: cache::of_route(self.stage, route),
             },
         })
     }

@@ -37,7 +37,7 @@ pub fn rest_stage(
         access_log: stage.access_log.settings().as_ref().map(access_log).transpose()?,
         integrations,
         routes,
-        cache: cache::of_stage(stage),
+        cache: cache::of_rest_stage(stage),
         canary: trial.map_or(Ok(None), |content| canary(api, stage, content, upstreams))?,
     })
 }

@@ -81,7 +81,7 @@ pub use server_name::server_name;
 pub use stage::{
     AccessLogSettings, Variables, check_stage_name, check_variable, check_variables, log_group_of_arn,
 };
-pub use stage_cache::StageCache;
+pub use stage_cache::{HttpCaching, RouteCaching, StageCache};
 pub use targets::{
     Balancing, CircuitBreaker, Endpoint, HealthCheck, IntegrationTargets, OutlierEjection, Probe,
     ProtocolVersion, Retry, Target, Targets, TargetsTls, rest_integration_id,

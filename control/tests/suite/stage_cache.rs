@@ -113,3 +113,124 @@ fn a_flush_is_a_new_generation_of_one_stage() {
     inside.client.expect(202, "DELETE", &authorizers, "");
     assert_eq!(inside.root(), root);
 }
+
+/// An HTTP API with a GET, a POST and a default route, deployed at once; its id.
+fn http_api(inside: &Inside) -> String {
+    let client = &inside.client;
+    let made = client.expect(201, "POST", "/v2/apis", r#"{"name":"h","protocolType":"HTTP"}"#);
+    let api = format!("/v2/apis/{}", made.text("apiId"));
+    let integration = json!({
+        "integrationType": "HTTP_PROXY", "integrationMethod": "ANY", "integrationUri": "http://h.test/",
+        "payloadFormatVersion": "1.0",
+    });
+    let integrations = format!("{api}/integrations");
+    let integration =
+        client.expect(201, "POST", &integrations, &integration.to_string()).text("integrationId");
+    for key in ["GET /pets", "POST /pets", "$default"] {
+        let route = json!({"routeKey": key, "target": format!("integrations/{integration}")});
+        client.expect(201, "POST", &format!("{api}/routes"), &route.to_string());
+    }
+    client.expect(201, "POST", &format!("{api}/stages"), r#"{"stageName":"prod","autoDeploy":true}"#);
+    made.text("apiId")
+}
+
+#[test]
+fn a_stage_of_an_http_api_has_a_cache_too() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let inside = Inside::start(settings(dir.path().join("data")));
+    let (client, id) = (&inside.client, http_api(&inside));
+    let cache = format!("/turnpike/v1/apis/{id}/stages/prod/cache");
+    client.refused(404, "NotFoundException", "The stage has no response cache", "GET", &cache, "");
+    assert_eq!(inside.stage(&id, "prod").cache, None);
+
+    let document = json!({
+        "freshness": "ORIGIN", "coalesced": false, "sizeBytes": 1_000_000, "ttlInSeconds": 60,
+        "keyParameters": ["$request.querystring.type"], "invalidation": "FAIL_WITH_403",
+        "routes": {"$default": {"enabled": true, "ttlInSeconds": 5, "keyParameters": ["$request.header.X-Kind"]}},
+    });
+    let put = client.expect(200, "PUT", &cache, &document.to_string()).body;
+    assert_eq!(put, document);
+    assert_eq!(client.expect(200, "GET", &cache, "").body, document);
+    let unit = inside.stage(&id, "prod");
+    let compiled = unit.cache.as_ref().expect("a cache");
+    let seen = (compiled.bytes_max, compiled.freshness, compiled.coalesced);
+    assert_eq!(seen, (1_000_000, Freshness::Origin, false));
+    let route = |path: &str, method: &str| {
+        let found = unit.routes.iter().find(|route| route.path == path && route.method == method);
+        found.expect("a route").settings.cache.clone()
+    };
+    let get = route("/pets", "GET").expect("cached");
+    assert_eq!((get.ttl_s, get.key), (60, vec![CacheKeyPart::Path, CacheKeyPart::Query("type".to_owned())]));
+    assert_eq!(get.invalidation, Invalidation::Authorized(Unauthorized::Refused));
+    assert_eq!(route("/pets", "POST"), None);
+    let default = route("$default", "ANY").expect("cached");
+    assert_eq!((default.ttl_s, &default.key[1]), (5, &CacheKeyPart::Header("x-kind".to_owned())));
+
+    client.expect(204, "DELETE", &cache, "");
+    assert_eq!(inside.stage(&id, "prod").cache, None);
+    client.refused(404, "NotFoundException", "", "DELETE", &cache, "");
+}
+
+#[test]
+fn what_a_cache_can_not_be_is_refused() {
+    let (_dir, inside, rest) = start();
+    let http = http_api(&inside);
+    let place = |id: &str, stage: &str| format!("/turnpike/v1/apis/{id}/stages/{stage}/cache");
+    for (id, stage, body) in
+        [(&http, "none", r#"{"sizeBytes":1}"#), (&"nothing".to_owned(), "prod", r#"{"sizeBytes":1}"#)]
+    {
+        inside.client.refused(404, "NotFoundException", "", "PUT", &place(id, stage), body);
+    }
+    for body in [
+        "{}",
+        r#"{"sizeBytes":0}"#,
+        r#"{"sizeBytes":1,"freshness":"MINE"}"#,
+        r#"{"sizeBytes":1,"ttlInSeconds":3601}"#,
+        r#"{"sizeBytes":1,"keyParameters":["type"]}"#,
+        r#"{"sizeBytes":1,"keyParameters":["$request.header."]}"#,
+        r#"{"sizeBytes":1,"keyParameters":["$request.header.a b"]}"#,
+        r#"{"sizeBytes":1,"invalidation":"FAIL"}"#,
+    ] {
+        inside.client.refused(400, "BadRequestException", "", "PUT", &place(&http, "prod"), body);
+    }
+    let said_elsewhere = r#"{"freshness":"ORIGIN","sizeBytes":1}"#;
+    inside.client.refused(
+        400,
+        "SerializationException",
+        "sizeBytes",
+        "PUT",
+        &place(&rest, "prod"),
+        said_elsewhere,
+    );
+    inside.client.refused(400, "BadRequestException", "UpdateStage", "DELETE", &place(&rest, "prod"), "");
+    for tags in [json!([]), json!([""]), json!(["a,b"]), json!(["a b"]), json!(vec!["a"; 101])] {
+        let (purge, body) = (format!("{}/purge", place(&rest, "prod")), json!({"tags": tags}).to_string());
+        inside.client.refused(400, "BadRequestException", "tags has to be", "POST", &purge, &body);
+    }
+}
+
+#[test]
+fn a_rest_stage_may_leave_it_to_the_origin_and_be_purged_by_tags() {
+    let (_dir, inside, id) = start();
+    patch(&inside, &id, &[("/cacheClusterEnabled", "true"), ("/*/*/caching/enabled", "true")]);
+    let place = format!("/turnpike/v1/apis/{id}/stages/prod/cache");
+    let cache = || inside.stage(&id, "prod").cache.expect("a cache");
+    let before = cache();
+    let answer = inside.client.expect(200, "PUT", &place, r#"{"freshness":"ORIGIN"}"#).body;
+    assert_eq!(answer, json!({"freshness": "ORIGIN", "coalesced": true}));
+    let by_origin = cache();
+    assert_eq!(by_origin.freshness, Freshness::Origin);
+    assert!(by_origin.flushed_before > before.generation, "what was kept under other rules is gone");
+
+    inside.client.expect(204, "POST", &format!("{place}/purge"), r#"{"tags":["red","blue"]}"#);
+    let purged = cache();
+    assert_eq!(purged.generation, by_origin.generation + 1);
+    let purges: Vec<_> =
+        purged.purges.iter().map(|purge| (purge.tag.as_str(), purge.purged_before)).collect();
+    assert_eq!(purges, [("blue", purged.generation), ("red", purged.generation)]);
+    assert_eq!(purged.flushed_before, by_origin.flushed_before);
+
+    inside.client.expect(204, "DELETE", &format!("{place}/data"), "");
+    let flushed = cache();
+    assert!(flushed.purges.is_empty() && flushed.flushed_before == flushed.generation);
+}

@@ -24,6 +24,8 @@ pub(crate) struct Lease {
     /// More is asked for when so many are left; 0: not ahead of need.
     renew_at: u32,
     pub(crate) empty_until_us: u64,
+    /// That is from a newer configuration than the lease's, which may have another rate.
+    empty_as_of_newer: bool,
     /// An ask is on its way.
     pub(crate) asked: bool,
     /// Requests that lacked a token since it was asked.
@@ -55,6 +57,7 @@ impl Lease {
             report_at: report_at(limit, holders),
             renew_at: 0,
             empty_until_us: 0,
+            empty_as_of_newer: false,
             asked: false,
             lacking: 0,
             seen: 0,
@@ -67,7 +70,8 @@ impl Lease {
     /// Takes a newer configuration's rate: what was known of the older one's bucket isn't true any more.
     pub(crate) fn adopt(&mut self, limit: Limit, version: u64, holders: usize) {
         self.version = version;
-        if limit.rate != self.limit.rate {
+        let of_another = std::mem::take(&mut self.empty_as_of_newer);
+        if of_another || limit.rate != self.limit.rate {
             self.limit = limit;
             self.empty_until_us = 0;
             self.report_at = report_at(limit, holders);
@@ -105,6 +109,7 @@ impl Lease {
         self.renew_at = if renews { self.in_hand / 4 } else { 0 };
         if answer.version >= self.version && answer.empty_until_us > 0 {
             self.empty_until_us = answer.empty_until_us;
+            self.empty_as_of_newer = answer.version > self.version;
         }
     }
 

@@ -1,4 +1,4 @@
-//! The authority: all buckets, on one thread.
+//! The authority: all buckets, in one place.
 //!
 //! A limit is known from its first report on. Memory is bounded by `limits_max`: 64 bytes for each, 4 more for each
 //! holder, and about 30 in the index. A bucket that is full, with nothing away, is as a new one and is forgotten

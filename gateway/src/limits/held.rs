@@ -7,17 +7,26 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use rustc_hash::FxHashMap;
-use turnpike_limits::{Answer, Holder, LeaseCounts, LeaseRules, Leases, Limit, Refused, Taken, Ticket};
+use turnpike_limits::{Holder, LeaseCounts, LeaseRules, Leases, Limit, Refused, Taken, Ticket};
+use turnpike_rt::Clock;
 
 use super::LimiterLine;
+use crate::mailbox::Mailbox;
 use crate::settings::Settings;
+
+/// Of asking and being answered, one after the other: what is asked then is asked with the next request, or tick.
+const ROUNDS_MAX: usize = 4;
 
 /// What a shard knows of throttles.
 #[derive(Debug)]
 pub(crate) struct Limits {
     leases: RefCell<Leases>,
     seats: RefCell<FxHashMap<Ticket, Rc<Seat>>>,
+    shard: usize,
     line: LimiterLine,
+    /// The shard's own.
+    mailbox: Mailbox,
+    clock: Clock,
 }
 
 /// Where a request waits.
@@ -28,7 +37,13 @@ struct Seat {
 }
 
 impl Limits {
-    pub(crate) fn new(shard: usize, settings: &Settings, line: LimiterLine) -> Self {
+    pub(crate) fn new(
+        shard: usize,
+        settings: &Settings,
+        line: LimiterLine,
+        mailbox: Mailbox,
+        clock: Clock,
+    ) -> Self {
         let rules = LeaseRules {
             holder: Holder(shard as u16),
             holders: settings.cores.len(),
@@ -36,46 +51,47 @@ impl Limits {
             waiting_max: settings.limit_waiting_max,
             leases_max: settings.limit_leases_max,
         };
-        Self { leases: RefCell::new(Leases::new(rules)), seats: RefCell::default(), line }
+        let leases = RefCell::new(Leases::new(rules));
+        Self { leases, seats: RefCell::default(), shard, line, mailbox, clock }
     }
 
     /// Takes a token of each limit, the broadest first, or none; waits for the limiter where it has to.
-    pub(crate) async fn take(&self, limits: &[Limit], version: u64, now_us: u64) -> Result<(), Refused> {
-        let taken = self.leases.borrow_mut().take(limits, version, now_us);
+    pub(crate) async fn take(&self, limits: &[Limit], version: u64) -> Result<(), Refused> {
+        let taken = self.leases.borrow_mut().take(limits, version, self.clock.now_us());
         match taken {
             Taken::Admitted => {
-                self.send_reports();
+                self.converse();
                 Ok(())
             }
             Taken::Refused(refused) => {
-                self.send_reports();
+                self.converse();
                 Err(refused)
             }
             Taken::Waits(ticket) => self.seat(ticket).await,
         }
     }
 
-    /// What the limiter has answered.
-    pub(crate) fn hear(&self, answers: impl Iterator<Item = Answer>, now_us: u64) {
-        for answer in answers {
-            self.leases.borrow_mut().handle_answer(&answer, now_us);
+    /// Whether the limiter has answered.
+    pub(crate) fn hear(&self) {
+        if self.hear_answers() {
+            self.converse();
         }
-        self.send_reports();
-        self.tell_verdicts();
     }
 
     /// To be called with each tick of the shard.
-    pub(crate) fn tick(&self, now_us: u64) {
-        self.leases.borrow_mut().tick(now_us);
+    pub(crate) fn tick(&self) {
+        self.leases.borrow_mut().tick(self.clock.now_us());
         self.send_reports();
-        self.tell_verdicts();
+        // Also what others have left.
+        self.line.attend(self.shard);
+        self.hear_answers();
+        self.converse();
     }
 
     /// The shard ends.
     pub(crate) fn close(&self) {
         self.leases.borrow_mut().close();
-        self.send_reports();
-        self.tell_verdicts();
+        self.converse();
     }
 
     /// What was counted since the last time.
@@ -95,19 +111,46 @@ impl Limits {
         let seat = Rc::new(Seat::default());
         // Before the limiter is asked, which may fail.
         self.seats.borrow_mut().insert(ticket, Rc::clone(&seat));
-        self.send_reports();
-        self.tell_verdicts();
+        self.converse();
         Wait { limits: self, ticket, seat }
     }
 
-    fn send_reports(&self) {
+    /// Tells the limiter what there is to tell, takes what it answers at once, and tells those who waited.
+    fn converse(&self) {
+        for _ in 0..ROUNDS_MAX {
+            if !self.send_reports() {
+                break;
+            }
+            self.line.attend(self.shard);
+            self.hear_answers();
+        }
+        self.tell_verdicts();
+    }
+
+    /// Whether there was anything to tell.
+    fn send_reports(&self) -> bool {
         let mut leases = self.leases.borrow_mut();
+        let mut sent = false;
         while let Some(report) = leases.poll_report() {
             if let Err(report) = self.line.report(report) {
                 leases.handle_unsent(report);
-                break;
+                return false;
             }
+            sent = true;
         }
+        sent
+    }
+
+    /// Whether there was any.
+    fn hear_answers(&self) -> bool {
+        let Some(first) = self.mailbox.receive_answer() else { return false };
+        let mut leases = self.leases.borrow_mut();
+        let now_us = self.clock.now_us();
+        leases.handle_answer(&first, now_us);
+        while let Some(answer) = self.mailbox.receive_answer() {
+            leases.handle_answer(&answer, now_us);
+        }
+        true
     }
 
     fn tell_verdicts(&self) {

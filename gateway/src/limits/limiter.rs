@@ -1,15 +1,15 @@
-//! The limiter's thread: the authority for all throttles.
+//! The limiter: the authority for all throttles, of which there is one, wherever it is just needed.
 //!
-//! A thread of its own, since the housekeeper may be compiling a snapshot for longer than a request may wait. Beside
-//! four busy shards on four cores it answers in 5 us at the median and 17 us at the 99th percentile (measured with
-//! park and unpark). It ends with the last shard.
+//! It lies in a queue of one place. Whoever has put a report into the other queue tries to take it, hears all reports
+//! that are there, whoever they are of, sends the answers, and puts it back. Who doesn't find it goes on: the one who has
+//! it looks once more after putting it back, so that no report is left behind. Nobody ever waits for it.
+//!
+//! So an ask costs a quarter of a microsecond and is answered at once. A thread for it, which was tried first, costs two
+//! wake-ups: beside four busy shards on four cores 5 us at the median and 10 ms at the 99.9th percentile.
 
 use std::collections::VecDeque;
-use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-use std::sync::{Arc, OnceLock};
-use std::thread::{self, Thread};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crossbeam::queue::ArrayQueue;
 use turnpike_limits::{Answer, Holder, Limiter, LimiterRules, Report};
@@ -20,23 +20,22 @@ use crate::settings::Settings;
 
 /// Messages that the limiter may be behind by, 1.5 MiB; a shard that finds the queue full refuses its requests.
 const QUEUE_MESSAGES_MAX: usize = 16_384;
-/// After so many messages their answers are sent.
+/// After so many messages, some 60 us, a shard returns to its requests; the rest is heard by the next that comes, or with
+/// its next tick.
 const PASS_MESSAGES_MAX: usize = 256;
 /// How often it is looked for throttles that can be forgotten, and at how many: at a million in ten seconds.
-const SWEEP_EVERY_US: u64 = 100_000;
-const SWEEP_LIMITS: usize = 10_000;
-/// How long a shard's full queue is left alone.
-const AGAIN: Duration = Duration::from_millis(1);
+const SWEEP_EVERY_US: u64 = 10_000;
+const SWEEP_LIMITS: usize = 1_000;
 
 /// What shards tell the limiter.
 #[derive(Debug)]
-pub(super) enum ToLimiter {
+enum ToLimiter {
     Report(Report),
     /// Nothing more comes of this shard.
     Ended(Holder),
 }
 
-/// The sending side of the limiter's queue.
+/// Where shards meet the limiter.
 #[derive(Debug, Clone)]
 pub(crate) struct LimiterLine(Arc<Shared>);
 
@@ -52,42 +51,55 @@ pub(crate) struct LimiterFigures {
 #[derive(Debug)]
 struct Shared {
     queue: ArrayQueue<ToLimiter>,
-    asleep: AtomicBool,
-    /// Set by the thread before it is ever asleep.
-    thread: OnceLock<Thread>,
+    /// Empty while somebody has it.
+    authority: ArrayQueue<Box<Authority>>,
+    clock: Clock,
     figures: [AtomicU64; 4],
 }
 
-/// Starts the limiter for the shards with these mailboxes.
-///
-/// # Errors
-/// The system has no thread left.
-pub(crate) fn start(settings: &Settings, mailboxes: Vec<Mailbox>, clock: Clock) -> io::Result<LimiterLine> {
-    let shared = Arc::new(Shared {
-        queue: ArrayQueue::new(QUEUE_MESSAGES_MAX),
-        asleep: AtomicBool::new(false),
-        thread: OnceLock::new(),
-        figures: Default::default(),
-    });
-    let rules = LimiterRules { holders: mailboxes.len(), limits_max: settings.limits_max };
-    let line = LimiterLine(Arc::clone(&shared));
-    let limiter = move || {
-        let answers = mailboxes.into_iter().map(Answers::new).collect();
-        Authority { limiter: Limiter::new(rules), answers, shared, clock, swept_us: 0 }.run();
-    };
-    thread::Builder::new().name("limiter".to_owned()).spawn(limiter)?;
-    Ok(line)
-}
-
 impl LimiterLine {
-    /// Gives the report back if the limiter is too far behind.
+    /// For the shards with these mailboxes.
+    pub(crate) fn new(settings: &Settings, mailboxes: &[Mailbox], clock: Clock) -> Self {
+        let rules = LimiterRules { holders: mailboxes.len(), limits_max: settings.limits_max };
+        let shared = Shared {
+            queue: ArrayQueue::new(QUEUE_MESSAGES_MAX),
+            authority: ArrayQueue::new(1),
+            clock,
+            figures: Default::default(),
+        };
+        shared.put_back(Box::new(Authority {
+            limiter: Limiter::new(rules),
+            answers: mailboxes.iter().cloned().map(Answers::new).collect(),
+            unsent: Vec::new(),
+            swept_us: 0,
+        }));
+        Self(Arc::new(shared))
+    }
+
+    /// Gives the report back if the limiter is too far behind; to be followed by [`attend`](Self::attend).
     pub(super) fn report(&self, report: Report) -> Result<(), Report> {
-        self.send(ToLimiter::Report(report)).map_err(|_| report)
+        self.0.queue.push(ToLimiter::Report(report)).map_err(|_| report)
+    }
+
+    /// Has the limiter hear what it was told, unless another shard does. Answers for `shard` are in its mailbox then,
+    /// without its bell.
+    pub(super) fn attend(&self, shard: usize) {
+        self.0.attend(shard);
     }
 
     /// A shard has ended. Where the limiter is too far behind to hear of it, the shard's tokens stay away.
     pub(crate) fn end(&self, shard: usize) {
-        let _ = self.send(ToLimiter::Ended(Holder(shard as u16)));
+        let _ = self.0.queue.push(ToLimiter::Ended(Holder(shard as u16)));
+        self.0.attend(shard);
+    }
+
+    /// Does something while another shard has the limiter.
+    #[cfg(test)]
+    pub(super) fn while_away<T>(&self, what: impl FnOnce() -> T) -> T {
+        let authority = self.0.authority.pop().expect("nobody has it");
+        let done = what();
+        self.0.put_back(authority);
+        done
     }
 
     pub(crate) fn figures(&self) -> LimiterFigures {
@@ -95,78 +107,65 @@ impl LimiterLine {
             std::array::from_fn(|index| self.0.figures[index].load(Ordering::Relaxed));
         LimiterFigures { limits, granted_tokens_total, empty_total, crowded_total }
     }
-
-    fn send(&self, message: ToLimiter) -> Result<(), ToLimiter> {
-        self.0.queue.push(message)?;
-        self.0.wake();
-        Ok(())
-    }
 }
 
 impl Shared {
-    fn wake(&self) {
-        // Pairs with the fence in `sleep`: either this sees that the thread is about to sleep, or that sees the message.
-        fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::Relaxed)
-            && self.asleep.swap(false, Ordering::AcqRel)
-            && let Some(thread) = self.thread.get()
-        {
-            thread.unpark();
-        }
-    }
-
-    fn sleep(&self, time: Duration) {
-        self.asleep.store(true, Ordering::Release);
-        fence(Ordering::SeqCst);
-        if self.queue.is_empty() {
-            thread::park_timeout(time);
-        }
-        self.asleep.store(false, Ordering::Release);
-    }
-}
-
-struct Authority {
-    limiter: Limiter,
-    answers: Vec<Answers>,
-    shared: Arc<Shared>,
-    clock: Clock,
-    swept_us: u64,
-}
-
-impl Authority {
-    fn run(mut self) {
-        self.shared.thread.get_or_init(thread::current);
-        while self.answers.iter().any(|answers| !answers.ended) {
+    fn attend(&self, shard: usize) {
+        let mut heard = 0;
+        while heard < PASS_MESSAGES_MAX {
+            // Pairs with the fence below: of one who brings a report and one who puts the authority back, one sees what the
+            // other did.
+            fence(Ordering::SeqCst);
+            let Some(mut authority) = self.authority.pop() else { return };
             // Behind by a pass at most, which only makes buckets fill later.
             let now_us = self.clock.now_us();
-            let heard = self.hear(now_us);
-            let behind = self.answers.iter_mut().filter_map(Answers::deliver).count();
-            self.sweep(now_us);
-            self.publish_figures();
-            if heard == 0 {
-                self.shared.sleep(self.leisure(behind));
+            heard += authority.hear(&self.queue, now_us);
+            authority.deliver(shard);
+            authority.sweep(now_us);
+            self.publish_figures(&authority.limiter);
+            self.put_back(authority);
+            fence(Ordering::SeqCst);
+            if self.queue.is_empty() {
+                return;
             }
         }
     }
 
-    /// `behind` shards have full queues.
-    fn leisure(&self, behind: usize) -> Duration {
-        match (behind, self.limiter.is_empty()) {
-            (1.., _) => AGAIN,
-            (0, false) => Duration::from_micros(SWEEP_EVERY_US),
-            (0, true) => Duration::MAX,
-        }
+    fn put_back(&self, authority: Box<Authority>) {
+        // There is but one, and its place is free.
+        let _ = self.authority.push(authority);
     }
 
-    fn hear(&mut self, now_us: u64) -> usize {
-        let messages = std::iter::from_fn(|| self.shared.queue.pop()).take(PASS_MESSAGES_MAX);
+    fn publish_figures(&self, limiter: &Limiter) {
+        let counts = limiter.counts();
+        let figures = [limiter.len() as u64, counts.granted_tokens, counts.empty, counts.crowded];
+        for (published, figure) in self.figures.iter().zip(figures) {
+            published.store(figure, Ordering::Relaxed);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Authority {
+    limiter: Limiter,
+    answers: Vec<Answers>,
+    /// Shards that are to be told something.
+    unsent: Vec<usize>,
+    swept_us: u64,
+}
+
+impl Authority {
+    /// How many messages there were.
+    fn hear(&mut self, queue: &ArrayQueue<ToLimiter>, now_us: u64) -> usize {
         let mut heard = 0;
-        for message in messages {
+        while heard < PASS_MESSAGES_MAX
+            && let Some(message) = queue.pop()
+        {
             heard += 1;
             match message {
                 ToLimiter::Report(report) => {
                     if let Some(answer) = self.limiter.handle(&report, now_us) {
-                        self.answers[usize::from(answer.holder.0)].add(answer);
+                        self.answer(answer);
                     }
                 }
                 ToLimiter::Ended(holder) => {
@@ -178,34 +177,40 @@ impl Authority {
         heard
     }
 
-    fn sweep(&mut self, now_us: u64) {
-        if now_us - self.swept_us >= SWEEP_EVERY_US {
-            self.swept_us = now_us;
-            self.limiter.sweep(SWEEP_LIMITS, now_us);
+    fn answer(&mut self, answer: Answer) {
+        let shard = usize::from(answer.holder.0);
+        let answers = &mut self.answers[shard];
+        if answers.kept.is_empty() {
+            self.unsent.push(shard);
         }
+        answers.add(answer);
     }
 
-    fn publish_figures(&self) {
-        let counts = self.limiter.counts();
-        let figures = [self.limiter.len() as u64, counts.granted_tokens, counts.empty, counts.crowded];
-        for (published, figure) in self.shared.figures.iter().zip(figures) {
-            published.store(figure, Ordering::Relaxed);
+    /// What a full queue has no place for is delivered with the next pass.
+    fn deliver(&mut self, own: usize) {
+        self.unsent.retain(|shard| !self.answers[*shard].deliver(*shard != own));
+    }
+
+    fn sweep(&mut self, now_us: u64) {
+        if now_us.saturating_sub(self.swept_us) >= SWEEP_EVERY_US {
+            self.swept_us = now_us;
+            self.limiter.sweep(SWEEP_LIMITS, now_us);
         }
     }
 }
 
 /// What a shard is to be told.
+#[derive(Debug)]
 struct Answers {
     mailbox: Mailbox,
-    /// Found the shard's queue full; at most as many as it has leases, each of which asks once at a time.
+    /// At most as many as it has leases, each of which asks once at a time.
     kept: VecDeque<Answer>,
-    rings: bool,
     ended: bool,
 }
 
 impl Answers {
     fn new(mailbox: Mailbox) -> Self {
-        Self { mailbox, kept: VecDeque::new(), rings: false, ended: false }
+        Self { mailbox, kept: VecDeque::new(), ended: false }
     }
 
     fn add(&mut self, answer: Answer) {
@@ -219,18 +224,17 @@ impl Answers {
         self.kept.clear();
     }
 
-    /// The next answer, where one is left because the shard's queue is full.
-    fn deliver(&mut self) -> Option<&Answer> {
+    /// Whether nothing is left.
+    fn deliver(&mut self, rings: bool) -> bool {
         while let Some(answer) = self.kept.pop_front() {
             if let Err(answer) = self.mailbox.answer(answer) {
                 self.kept.push_front(answer);
                 break;
             }
-            self.rings = true;
         }
-        if std::mem::take(&mut self.rings) {
+        if rings {
             self.mailbox.ring();
         }
-        self.kept.front()
+        self.kept.is_empty()
     }
 }

@@ -7,7 +7,7 @@ use turnpike_http::HeaderName;
 
 use super::route::Selected;
 use super::{Exchange, Failure, Record, Refusal};
-use crate::table::{Address, Caller};
+use crate::table::{Address, Caller, Stage};
 
 pub(super) fn check<'a>(
     exchange: &Exchange<'a>,
@@ -18,10 +18,14 @@ pub(super) fn check<'a>(
     if !selected.matched.route.api_key_required {
         return Ok(None);
     }
-    let caller = shown(exchange).and_then(|value| exchange.table.callers.look_up(value, address.stage));
-    let caller = caller.ok_or(Refusal::ApiKey(address.stage.protocol))?;
+    let caller = caller(exchange, address.stage).ok_or(Refusal::ApiKey(address.stage.protocol))?;
     record.api_key_id = Some(caller.key_id());
     Ok(Some(caller))
+}
+
+/// Who shows a key that may use the stage.
+pub(super) fn caller<'a>(exchange: &Exchange<'a>, stage: &Stage) -> Option<Caller<'a>> {
+    shown(exchange).and_then(|value| exchange.table.callers.look_up(value, stage))
 }
 
 /// Of two that are shown, none is taken: whoever reads them behind the gateway may take the other.

@@ -8,6 +8,7 @@ use turnpike_http::{ChunkError, Method, RequestError, Version, encode, path::Pat
 use turnpike_snapshot::Protocol;
 
 use super::integrate::UpstreamFault;
+use super::rate_limit;
 use super::throttle::Throttled;
 use super::unparsed::Unparsed;
 use super::{Exchange, Record};
@@ -268,6 +269,11 @@ pub(super) fn reply(
     }
     let mut out = exchange.shard.buffers.small();
     encode_head(&terms, exchange.id, exchange.shard, &mut out);
+    if let Refusal::Throttled(throttled, _) = refusal
+        && exchange.shard.settings.rate_limit_fields
+    {
+        rate_limit::encode(exchange, throttled, record, &mut out);
+    }
     encode_connection(kept, exchange.head.version, &mut out);
     out.extend_from_slice(b"\r\n");
     if exchange.head.method != Method::Head {

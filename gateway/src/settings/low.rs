@@ -333,6 +333,10 @@ pub(super) struct LowArgs {
     /// How long a request waits for that, usually some microseconds; then it is refused with 429 [default: 50]
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_GATEWAY_LIMIT_WAIT_MS", value_name = "MS")]
     pub(super) limit_wait_ms: Option<u64>,
+    /// Tell who is throttled when to come back (Retry-After) and by which throttles (RateLimit, RateLimit-Policy: rates
+    /// and bursts of routes and usage plans); AWS doesn't [default: false]
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_GATEWAY_RATE_LIMIT_FIELDS", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub(super) rate_limit_fields: Option<bool>,
 
     /// Targets that a target group may have once its names are resolved; those beyond it aren't used
     /// [default: 1024]
@@ -453,7 +457,7 @@ impl LowArgs {
             upstream_http2_connection_window_bytes
             upstream_header_count_max connect_timeout_ms upstream_idle_timeout_ms integration_timeout_ms_max
             cache_bytes_max cache_response_bytes_max cache_wait_timeout_ms cache_waiting_requests_max cache_pass_ms
-            limits_max limit_leases_max limit_waiting_max limit_wait_ms
+            limits_max limit_leases_max limit_waiting_max limit_wait_ms rate_limit_fields
             target_group_addresses_max health_checks_in_flight_max target_metrics_max
             dns_servers dns_ttl_min_ms dns_ttl_max_ms dns_failure_ttl_ms dns_query_timeout_ms
             dns_queries_in_flight_max

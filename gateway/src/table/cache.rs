@@ -20,6 +20,8 @@ pub(crate) struct RouteCache {
     pub(crate) mode: Mode,
     /// False where only unsafe methods come, which take out of the cache what they may have changed.
     pub(crate) stores: bool,
+    /// Of a route for any method, what is safe to ask twice.
+    pub(crate) gets_only: bool,
     pub(crate) namespace: Box<str>,
     pub(crate) key: Box<[KeyPart]>,
     /// Fields that are part of the key, in lower case. Answers vary by them where the origin decides what is kept.
@@ -60,7 +62,10 @@ impl RouteCache {
         let stage = stage?;
         let by_origin = stage.freshness == Freshness::Origin;
         match &route.settings.cache {
-            Some(cache) if cache.ttl_s > 0 => Some(Box::new(Self::storing(cache, by_origin))),
+            Some(cache) if cache.ttl_s > 0 => {
+                let gets_only = by_origin || route.method == "ANY";
+                Some(Box::new(Self::storing(cache, by_origin, gets_only)))
+            }
             _ if by_origin && !matches!(&*route.method, "GET" | "HEAD" | "OPTIONS") => {
                 Some(Box::new(Self::invalidating()))
             }
@@ -68,7 +73,7 @@ impl RouteCache {
         }
     }
 
-    fn storing(cache: &turnpike_snapshot::RouteCache, by_origin: bool) -> Self {
+    fn storing(cache: &turnpike_snapshot::RouteCache, by_origin: bool, gets_only: bool) -> Self {
         use turnpike_snapshot::CacheKeyPart as Part;
         let ttl_ms = u64::from(cache.ttl_s) * 1_000;
         let mode = if by_origin {
@@ -93,6 +98,7 @@ impl RouteCache {
         Self {
             mode,
             stores: true,
+            gets_only,
             namespace: cache.namespace.as_str().into(),
             key: parts.collect(),
             headers: headers.collect(),
@@ -109,6 +115,7 @@ impl RouteCache {
         Self {
             mode: Mode::Ttl(TtlRules { ttl_ms: 0 }),
             stores: false,
+            gets_only: false,
             namespace: Box::default(),
             key: Box::default(),
             headers: Box::default(),

@@ -29,11 +29,13 @@ use crate::tls::{DefaultCertificate, Securities, SiteError, Sites, TlsUnits, ref
 pub(crate) struct Compiler {
     /// The operator's ceiling over what integrations ask for.
     timeout_ms_max: u64,
+    /// Of the newest table.
+    generation: u64,
     /// By their unit.
     stages: HashMap<UnitHash, Known>,
     upstreams: HashMap<UpstreamIdentity, Weak<Upstream>>,
     upstream_slots_used: u32,
-    /// Of the newest table.
+    /// Likewise.
     upstream_names: Arc<UpstreamNames>,
     sites: Sites,
     securities: Securities,
@@ -98,6 +100,7 @@ impl Compiler {
     pub(crate) fn new(timeout_ms_max: u64, sites: Sites) -> Self {
         Self {
             timeout_ms_max,
+            generation: 0,
             stages: HashMap::new(),
             upstreams: HashMap::new(),
             upstream_slots_used: 0,
@@ -122,8 +125,11 @@ impl Compiler {
         services: &mut dyn StageServices,
     ) -> Result<Table, CompileError> {
         let account = account_of(units)?;
+        // Ahead of control's versions from where they fell on, until they have caught up.
+        let generation = version.max(self.generation.saturating_add(1));
         let mut table = Table {
             version,
+            generation,
             account_id: account.account_id.as_str().into(),
             host_suffix: format!(".execute-api.{}.{}", account.region, account.endpoint_suffix).into(),
             apis: FxHashMap::default(),
@@ -160,6 +166,7 @@ impl Compiler {
         }
         table.upstream_names = Arc::clone(&self.upstream_names);
         self.upstreams.retain(|_, upstream| upstream.strong_count() > 0);
+        self.generation = generation;
         Ok(table)
     }
 

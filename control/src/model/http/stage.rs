@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{AccessLogSettings, Part, Tags, Variables};
+use super::super::{AccessLogSettings, HttpCaching, Part, StageCache, Tags, Variables};
 use super::{ApiProtocol, is_default};
 
 pub const LOGGING_LEVELS: [&str; 3] = ["ERROR", "INFO", "OFF"];
@@ -31,6 +31,11 @@ pub struct HttpStage {
     /// Of a WebSocket API's stage: what its upstreams are shown.
     #[serde(default, skip_serializing_if = "is_default")]
     pub client_certificate_id: Option<String>,
+    #[serde(default)]
+    pub cache: StageCache,
+    /// Without it, nothing is kept.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub caching: Option<HttpCaching>,
     pub tags: Tags,
     pub created_at_s: i64,
     pub updated_at_s: i64,
@@ -65,6 +70,8 @@ impl HttpStage {
             default_route_settings: RouteSettings::of_stage(protocol),
             route_settings: BTreeMap::new(),
             client_certificate_id: None,
+            cache: StageCache::new(now_s),
+            caching: None,
             tags: Tags::new(),
             created_at_s: now_s,
             updated_at_s: now_s,

@@ -161,6 +161,19 @@ fn a_new_rate_forgets_that_the_bucket_was_empty() {
     assert!(matches!(leases.take(&[faster], 3, 5), Taken::Waits(_)));
 }
 
+/// Another shard has told the authority of a configuration between, which this one has never seen.
+#[test]
+fn a_rate_that_is_set_back_isnt_held_for_the_one_between() {
+    let mut leases = with(&[0]);
+    waits(&mut leases, &[limit(1)], 0);
+    leases.handle_answer(&Answer { version: 2, ..answer(1, 0, u64::MAX) }, 0);
+    assert!(matches!(leases.take(&[limit(1)], 1, 5), Taken::Refused(_)), "as far as is known");
+    assert!(matches!(leases.take(&[limit(1)], 3, 5), Taken::Waits(_)));
+    // What the authority says of that one holds for later ones with the same rate.
+    leases.handle_answer(&Answer { version: 3, ..answer(1, 0, 1_000_000) }, 6);
+    assert!(matches!(leases.take(&[limit(1)], 4, 7), Taken::Refused(_)));
+}
+
 #[test]
 fn a_busy_lease_is_renewed_before_it_ends() {
     let mut leases = with(&[39]);

@@ -2,13 +2,17 @@
 //!
 //! Which requests a throttle lets through is `turnpike_limits`'s to decide; here is what carries its messages. Reports
 //! go over one bounded queue to the limiter, which a shard that brings some takes along ([`limiter`]); answers go to a
-//! queue in each shard's mailbox, and all of one pass ring its bell once. All read one clock.
+//! queue in each shard's mailbox, and all of one pass ring its bell once. All read one clock. With
+//! `limits_store`, the limiter is itself a holder: [`store`]'s thread carries what it tells a Redis that several gateways
+//! share, and the answers.
 
 mod held;
 mod limiter;
+mod store;
 
 pub(crate) use held::Limits;
 pub(crate) use limiter::{LimiterFigures, LimiterLine};
+pub(crate) use store::connection_info;
 
 #[cfg(test)]
 mod tests;

@@ -134,6 +134,7 @@ fn start_shards(
     }
     let clock = Clock::start();
     let limiter = LimiterLine::new(settings, &mailboxes, clock);
+    let limiter = limiter.map_err(|error| format!("limits_store: {error}"))?;
     let crowd = Crowd::new(settings.connections_per_address_max);
     let log = services.main_log()?;
     let (arbiter, agreements) = agreement::parts(driver_choice(settings), settings.cores.len());

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use turnpike_http::{PROXY_HEADER_BYTES_CEILING, PROXY_TEXT_BYTES_MAX};
+use turnpike_limits::Partition;
 use turnpike_rt::DriverChoice;
 
 pub(crate) use live::Live;
@@ -155,6 +156,12 @@ pub(crate) struct Settings {
     /// Requests, per shard.
     pub(crate) limit_waiting_max: usize,
     pub(crate) limit_wait_ms: u64,
+    /// A URL that [`crate::limits::connection_info`] takes.
+    pub(crate) limits_store: Option<String>,
+    pub(crate) limits_partition: Partition,
+    /// Below `limits_store_lease_ms`.
+    pub(crate) limits_store_timeout_ms: u64,
+    pub(crate) limits_store_lease_ms: u64,
     /// Whether who is throttled is told of its throttles, and when to come back.
     pub(crate) rate_limit_fields: bool,
 
@@ -487,6 +494,16 @@ impl Settings {
             limit_leases_max: count("limit_leases_max", low.limit_leases_max, 65_536, 4_194_304)?,
             limit_waiting_max: count("limit_waiting_max", low.limit_waiting_max, 4_096, 1_048_576)?,
             limit_wait_ms: in_range("limit_wait_ms", low.limit_wait_ms, 50, 1, 10_000)?,
+            limits_store: low.limits_store,
+            limits_partition: low.limits_partition.map_or(Partition::Share, Partition::from),
+            limits_store_timeout_ms: millis("limits_store_timeout_ms", low.limits_store_timeout_ms, 500)?,
+            limits_store_lease_ms: in_range(
+                "limits_store_lease_ms",
+                low.limits_store_lease_ms,
+                2_000,
+                100,
+                60_000,
+            )?,
             rate_limit_fields: low.rate_limit_fields.unwrap_or(false),
 
             target_group_addresses_max: count(

@@ -97,6 +97,12 @@ need_postgres() {
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || install_packages postgresql
 }
 
+# The server that several gateways can share throttles in; tests start their own, and the system's stays as it is.
+need_redis() {
+    command -v redis-server >/dev/null || install_packages redis-server
+    command -v setpriv >/dev/null || install_packages util-linux
+}
+
 # Node.js, which runs the JavaScript client that GetSdk makes.
 need_node() {
     command -v node >/dev/null || install_packages nodejs

@@ -16,6 +16,7 @@ mod origin;
 mod plane;
 mod process;
 mod publisher;
+mod redis;
 mod tap;
 mod tls;
 mod units;
@@ -31,6 +32,7 @@ pub use origin::{Connection, Origin, Seen, Unreachable, refusing_url};
 pub use plane::{DataPlane, request};
 pub use process::{DEADLINE, Process, binary, run, until};
 pub use publisher::Publisher;
+pub use redis::Redis;
 pub use tap::Tap;
 pub use tls::{Authority, Leaf, TlsClient, TlsFront, client_config, resuming_config};
 pub use units::{

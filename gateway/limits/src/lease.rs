@@ -1,7 +1,7 @@
 //! One limit's tokens on one shard.
 
 use crate::waiters::Line;
-use crate::{Answer, Ask, Holder, Limit, Report};
+use crate::{Answer, Ask, Holder, Limit, Loan, Report};
 
 /// Fewer requests than this between two ticks, and nothing is kept over the second.
 const BUSY_REQUESTS: u32 = 8;
@@ -16,6 +16,9 @@ pub(crate) struct Lease {
     pub(crate) version: u64,
     /// Tokens that may be spent.
     pub(crate) in_hand: u32,
+    /// Of those in hand.
+    loan: Loan,
+    valid_until_us: u64,
     /// Spent, and the authority wasn't told.
     unreported: u32,
     spent_us: u64,
@@ -52,6 +55,8 @@ impl Lease {
             limit,
             version,
             in_hand: 0,
+            loan: Loan::default(),
+            valid_until_us: 0,
             unreported: 0,
             spent_us: 0,
             report_at: report_at(limit, holders),
@@ -111,6 +116,11 @@ impl Lease {
     pub(crate) fn receive(&mut self, answer: &Answer) {
         self.asked = false;
         self.lacking = 0;
+        if answer.loan != self.loan {
+            // Whoever granted the others has written them off.
+            (self.loan, self.in_hand, self.unreported) = (answer.loan, 0, 0);
+        }
+        self.valid_until_us = answer.valid_until_us;
         self.in_hand += answer.granted;
         let renews = answer.granted >= RENEWED_TOKENS && answer.empty_until_us == 0;
         self.renew_at = if renews { self.in_hand / 4 } else { 0 };
@@ -138,6 +148,7 @@ impl Lease {
             spent: std::mem::take(&mut self.unreported),
             spent_us: self.spent_us,
             returned,
+            loan: self.loan,
             ask: None,
         }
     }
@@ -148,6 +159,11 @@ impl Lease {
         let returned = self.in_hand.saturating_sub(kept);
         self.seen_before = std::mem::take(&mut self.seen);
         (returned > 0 || self.unreported > 0).then(|| self.report(holder, returned))
+    }
+
+    /// Whether tokens are in hand that must not be spent any more.
+    pub(crate) fn is_overdue(&self, now_us: u64) -> bool {
+        now_us >= self.valid_until_us && self.in_hand > 0
     }
 
     /// Whether nothing happened between the last two ticks, so that nothing is lost with it.

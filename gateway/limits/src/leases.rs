@@ -231,6 +231,10 @@ impl Leases {
             if is_new {
                 lease.see();
             }
+            if lease.is_overdue(now_us) {
+                // Once for each answer, so that these don't grow.
+                self.reports.extend(lease.empty(self.rules.holder));
+            }
             if lease.in_hand == 0 {
                 lacks = lacks.or(Some(slot));
             }

@@ -17,15 +17,18 @@
 //! those who hold its tokens say nothing of where they run.
 
 mod bucket;
+mod host;
 mod lease;
 mod leases;
 mod limiter;
 mod message;
+mod purse;
 mod rate;
 mod waiters;
 
+pub use host::{Exchange, Host, HostRules, Partition, Reply};
 pub use leases::{LIMITS_PER_REQUEST_MAX, LeaseCounts, LeaseRules, Leases, Refused, Taken, Why};
 pub use limiter::{Limiter, LimiterCounts, LimiterRules};
-pub use message::{Answer, Ask, Holder, Limit, LimitId, Report};
+pub use message::{Answer, Ask, Holder, Limit, LimitId, Loan, Report};
 pub use rate::Rate;
 pub use waiters::Ticket;

@@ -7,7 +7,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::bucket::Bucket;
-use crate::{Answer, Ask, Holder, LimitId, Report};
+use crate::{Answer, Ask, Holder, LimitId, Loan, Report};
 
 /// Buckets that are looked at for one to forget, when there are as many as may be.
 const LOOKS_MAX: usize = 64;
@@ -159,7 +159,15 @@ impl Limiter {
         let bucket = &self.buckets[slot];
         let is_empty = ask.needed > 0 && granted == room;
         let empty_until_us = if is_empty { bucket.empty_until_us(now_us) } else { 0 };
-        Answer { holder, id: bucket.id, version: bucket.version, granted, empty_until_us }
+        Answer {
+            holder,
+            id: bucket.id,
+            version: bucket.version,
+            granted,
+            loan: Loan::default(),
+            valid_until_us: u64::MAX,
+            empty_until_us,
+        }
     }
 
     fn crowd_out(&mut self, report: &Report, now_us: u64) -> Answer {
@@ -170,6 +178,8 @@ impl Limiter {
             id: report.limit.id,
             version: report.version,
             granted: 0,
+            loan: Loan::default(),
+            valid_until_us: u64::MAX,
             empty_until_us: now_us + CROWDED_US,
         }
     }
@@ -210,7 +220,16 @@ mod tests {
 
     fn report(holder: u16, id: u64, rate: Rate) -> Report {
         let limit = Limit { id: LimitId(id), rate };
-        Report { holder: Holder(holder), limit, version: 1, spent: 0, spent_us: 0, returned: 0, ask: None }
+        Report {
+            holder: Holder(holder),
+            limit,
+            version: 1,
+            spent: 0,
+            spent_us: 0,
+            returned: 0,
+            loan: Loan::default(),
+            ask: None,
+        }
     }
 
     fn ask(holder: u16, id: u64, rate: Rate, needed: u32, liked: u32) -> Report {

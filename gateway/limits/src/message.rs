@@ -30,8 +30,15 @@ pub struct Report {
     pub spent_us: u64,
     /// Tokens that come back unused.
     pub returned: u32,
+    /// Of which loan the tokens are that were spent or come back.
+    pub loan: Loan,
     pub ask: Option<Ask>,
 }
+
+/// Tokens that an authority has only for a time, because it was lent them itself: what is said of another loan than
+/// the one that it has says nothing of this one. 0 where they are its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Loan(pub u64);
 
 /// A wish for tokens, which is always answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +57,9 @@ pub struct Answer {
     /// As the authority has it.
     pub version: u64,
     pub granted: u32,
+    pub loan: Loan,
+    /// When they, and those of the same loan that were granted before, must not be spent any more.
+    pub valid_until_us: u64,
     /// There is no more until then, so that asking is in vain; 0 where there may be.
     pub empty_until_us: u64,
 }

@@ -38,6 +38,16 @@ impl Rate {
         self.micro_tokens_per_s
     }
 
+    /// What each of so many is left of it; a token at least, where there is any.
+    #[must_use]
+    pub fn divided(self, by: u32) -> Self {
+        let by = by.max(1);
+        Self {
+            micro_tokens_per_s: self.micro_tokens_per_s / u64::from(by),
+            burst_tokens: (self.burst_tokens / by).max(self.burst_tokens.min(1)),
+        }
+    }
+
     /// Nothing gets through, which is how AWS takes a rate or a burst of 0.
     #[must_use]
     pub const fn is_closed(self) -> bool {

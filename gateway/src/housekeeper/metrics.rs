@@ -65,7 +65,7 @@ pub(crate) fn render(totals: &Totals, housekeeper: &HousekeeperFigures) -> Strin
 fn render_housekeeper(page: &mut Page, figures: &HousekeeperFigures) {
     page.family("turnpike_build_info", Kind::Gauge, "Version and I/O driver of this gateway; always 1.");
     page.sample("", &[("version", env!("CARGO_PKG_VERSION")), ("driver", figures.driver)], 1);
-    let gauges: [(&str, &str, u64); 8] = [
+    let gauges: [(&str, &str, u64); 10] = [
         ("turnpike_snapshot_version", "Newest snapshot given to the shards.", figures.snapshot_version),
         (
             "turnpike_refused_routes",
@@ -94,12 +94,22 @@ fn render_housekeeper(page: &mut Page, figures: &HousekeeperFigures) {
             figures.access_log.queued_bytes,
         ),
         ("turnpike_limits", "Throttles that have been used up to some part.", figures.limiter.limits),
+        (
+            "turnpike_limits_store_partitioned",
+            "1 while limits_store can't be reached.",
+            figures.limiter.store_partitioned,
+        ),
+        (
+            "turnpike_limits_store_gateways",
+            "Gateways that share limits_store, as far as it said last.",
+            figures.limiter.store_gateways,
+        ),
     ];
     for (name, help, value) in gauges {
         page.family(name, Kind::Gauge, help);
         page.sample("", &[], value);
     }
-    let counters: [(&str, &str, u64); 11] = [
+    let counters: [(&str, &str, u64); 13] = [
         ("turnpike_snapshot_applied_total", "Snapshots taken into service.", figures.snapshot_applied_total),
         (
             "turnpike_snapshot_refused_total",
@@ -146,6 +156,16 @@ fn render_housekeeper(page: &mut Page, figures: &HousekeeperFigures) {
             "turnpike_limiter_crowded_total",
             "Times that the limiter was asked for a throttle more than it may keep.",
             figures.limiter.crowded_total,
+        ),
+        (
+            "turnpike_limits_store_exchanges_total",
+            "Times that limits_store was told of a throttle, or asked for a lease.",
+            figures.limiter.store_exchanges_total,
+        ),
+        (
+            "turnpike_limits_store_errors_total",
+            "Connections to limits_store that failed or weren't made.",
+            figures.limiter.store_errors_total,
         ),
     ];
     for (name, help, value) in counters {

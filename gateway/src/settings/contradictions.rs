@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::{LogDestination, Settings, SettingsError, invalid};
 use crate::access_log_format::{AccessLogFormat, DEFAULT_FORMAT};
+use crate::limits;
 use crate::sockets::UPGRADE_SOCKET;
 
 /// What no single setting's range can rule out.
@@ -12,6 +13,7 @@ pub(super) fn refuse(settings: &Settings) -> Result<(), SettingsError> {
     refuse_shared_addresses(settings)?;
     refuse_vain_proxy_protocol(settings)?;
     refuse_half_a_certificate(settings)?;
+    refuse_bad_limits_store(settings)?;
     if settings.upstream_idle_connections_max > settings.upstream_connections_max {
         return invalid(
             "upstream_idle_connections_max",
@@ -141,6 +143,23 @@ fn refuse_half_a_certificate(settings: &Settings) -> Result<(), SettingsError> {
         }
         _ => Ok(()),
     }
+}
+
+fn refuse_bad_limits_store(settings: &Settings) -> Result<(), SettingsError> {
+    if let Some(Err(problem)) = settings.limits_store.as_deref().map(limits::connection_info) {
+        return invalid("limits_store", problem);
+    }
+    if settings.limits_store_timeout_ms >= settings.limits_store_lease_ms {
+        return invalid(
+            "limits_store_timeout_ms",
+            format!(
+                "{} isn't below limits_store_lease_ms, {}, so that an answer could come when what it lends is over; \
+                 lower the former or raise the latter",
+                settings.limits_store_timeout_ms, settings.limits_store_lease_ms
+            ),
+        );
+    }
+    Ok(())
 }
 
 fn refuse_vain_proxy_protocol(settings: &Settings) -> Result<(), SettingsError> {

@@ -16,6 +16,7 @@ use serde::de::{self, Deserializer, Visitor};
 use super::cores::CoreChoice;
 use crate::check::Output;
 use crate::networks::Network;
+use turnpike_limits::Partition;
 use turnpike_rt::DriverChoice;
 
 /// Turnpike's data plane: serves the APIs that turnpike-control publishes.
@@ -333,6 +334,25 @@ pub(super) struct LowArgs {
     /// How long a request waits for that, usually some microseconds; then it is refused with 429 [default: 50]
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_GATEWAY_LIMIT_WAIT_MS", value_name = "MS")]
     pub(super) limit_wait_ms: Option<u64>,
+    /// Redis, or what speaks its protocol, that keeps throttles for several gateways, so that all of them together let
+    /// through what each would alone: redis://[USER@]HOST:PORT[/DB] or redis+unix:///PATH. The password is taken from
+    /// TURNPIKE_GATEWAY_LIMITS_STORE_PASSWORD alone. It must not evict keys (maxmemory-policy noeviction). Without it,
+    /// each gateway keeps its own throttles
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_GATEWAY_LIMITS_STORE", value_name = "URL")]
+    pub(super) limits_store: Option<String>,
+    /// What throttles let through while the store can't be reached: `share` divides rates and bursts by the number of
+    /// gateways that were known last (nothing where it was never reached), `closed` nothing, `open` everything
+    /// [default: share]
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_GATEWAY_LIMITS_PARTITION", value_name = "share|closed|open")]
+    pub(super) limits_partition: Option<PartitionName>,
+    /// For the store to accept a connection, and to answer; beyond it, it counts as out of reach. Below
+    /// --limits-store-lease-ms [default: 500]
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_GATEWAY_LIMITS_STORE_TIMEOUT_MS", value_name = "MS")]
+    pub(super) limits_store_timeout_ms: Option<u64>,
+    /// How long the store lends requests' tokens to a gateway; those that a gateway held when it died count as used
+    /// after it. 100 to 60000 [default: 2000]
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_GATEWAY_LIMITS_STORE_LEASE_MS", value_name = "MS")]
+    pub(super) limits_store_lease_ms: Option<u64>,
     /// Tell who is throttled when to come back (Retry-After) and by which throttles (RateLimit, RateLimit-Policy: rates
     /// and bursts of routes and usage plans); AWS doesn't [default: false]
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_GATEWAY_RATE_LIMIT_FIELDS", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
@@ -458,6 +478,7 @@ impl LowArgs {
             upstream_header_count_max connect_timeout_ms upstream_idle_timeout_ms integration_timeout_ms_max
             cache_bytes_max cache_response_bytes_max cache_wait_timeout_ms cache_waiting_requests_max cache_pass_ms
             limits_max limit_leases_max limit_waiting_max limit_wait_ms rate_limit_fields
+            limits_store limits_partition limits_store_timeout_ms limits_store_lease_ms
             target_group_addresses_max health_checks_in_flight_max target_metrics_max
             dns_servers dns_ttl_min_ms dns_ttl_max_ms dns_failure_ttl_ms dns_query_timeout_ms
             dns_queries_in_flight_max
@@ -576,6 +597,25 @@ pub(crate) enum ForwardedField {
     #[value(name = "x-forwarded")]
     XForwarded,
     Forwarded,
+}
+
+/// What a partition means, as it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum PartitionName {
+    Share,
+    Closed,
+    Open,
+}
+
+impl From<PartitionName> for Partition {
+    fn from(name: PartitionName) -> Self {
+        match name {
+            PartitionName::Share => Self::Share,
+            PartitionName::Closed => Self::Closed,
+            PartitionName::Open => Self::Open,
+        }
+    }
 }
 
 /// A driver as it is typed.

@@ -77,6 +77,7 @@ fn the_help_states_the_defaults_that_apply() {
         "proxy_protocol_from",
         "trusted_proxies",
         "dns_servers",
+        "limits_store",
         "access_log",
         "access_log_format",
     ];

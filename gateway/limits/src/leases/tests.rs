@@ -12,7 +12,15 @@ fn limit(id: u64) -> Limit {
 }
 
 fn answer(id: u64, granted: u32, empty_until_us: u64) -> Answer {
-    Answer { holder: Holder(0), id: LimitId(id), version: 1, granted, empty_until_us }
+    Answer {
+        holder: Holder(0),
+        id: LimitId(id),
+        version: 1,
+        granted,
+        loan: crate::Loan(0),
+        valid_until_us: u64::MAX,
+        empty_until_us,
+    }
 }
 
 fn refused(limit: usize, why: Why, retry_at_us: Option<u64>) -> Refused {

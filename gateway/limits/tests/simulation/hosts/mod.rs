@@ -1,22 +1,33 @@
-//! The level above: hosts that lease from a store over a network, by the same arithmetic, as a model.
+//! The level above: hosts that lease from a store over a network; the store is a model.
 //!
 //! In a process no message is lost and nobody ends unnoticed; between hosts both happen. So what a host says is absolute
 //! (what it holds, what it has spent in all), each exchange has a number, and tokens are lent for a time: the host
 //! measures it from when it asked, the store from when it heard, so that the host's ends first. What isn't spoken of in
-//! time counts as spent. A generation fences off what was lent before an end.
+//! time counts as spent. A loan's number fences off what was lent before.
 
-mod host;
 mod network;
 mod store;
 
-use turnpike_limits::Rate;
+use turnpike_limits::{Ask, Holder, Limit, LimitId, Loan, Partition, Rate, Report};
 
 use crate::window::assert_holds;
-use host::Host;
-use network::{Faults, Network};
+use network::{Faults, Network, host};
 use store::{LEASE_US, Store};
 
 const NO_FAULTS: Faults = Faults { lost_one_in: 0, partitions: false, crashes: false, jumps: false };
+
+fn ask(needed: u32) -> Report {
+    Report {
+        holder: Holder(0),
+        limit: Limit { id: LimitId(7), rate: Rate::new(1.0, 100) },
+        version: 1,
+        spent: 0,
+        spent_us: 0,
+        returned: 0,
+        loan: Loan(0),
+        ask: Some(Ask { needed, liked: 0 }),
+    }
+}
 
 fn network(seed: u64, hosts: usize, rate: Rate, load: f64, faults: Faults) -> Network {
     let requests_per_s = rate.micro_tokens_per_s() as f64 / 1e6 * load;
@@ -53,17 +64,18 @@ fn what_is_lent_ends_at_the_host_before_it_does_at_the_store() {
     for fast_ppm in [-200_i64, 0, 200] {
         for (there_us, back_us) in [(1, 1), (1, 49_000), (49_000, 1), (20_000, 29_000)] {
             let clock_us = |us: i64| (77_000_000 + us + us * fast_ppm / 1_000_000) as u64;
-            let (mut store, mut host) = (Store::new(Rate::new(1.0, 100), 1), Host::new(1));
-            (0..5).for_each(|_| host.see());
+            let (mut store, mut host) = (Store::new(Rate::new(1.0, 100), 1), host(Partition::Closed));
             let asked_us = 60_000_000;
-            let exchange = host.poll_exchange(1, clock_us(asked_us)).expect("somebody waits");
-            let reply = store.handle(&exchange, (asked_us + there_us) as u64).expect("it is the first");
+            host.handle(&ask(5), clock_us(asked_us));
+            let exchange = host.poll_exchange(clock_us(asked_us)).expect("somebody waits");
+            let reply = store.handle(1, &exchange, (asked_us + there_us) as u64).expect("it is the first");
             assert_eq!(reply.granted, 5);
-            host.handle(&reply, clock_us(asked_us + there_us + back_us));
+            host.handle_reply(&reply, clock_us(asked_us + there_us + back_us));
+            let valid_until_us = host.poll_answer().expect("it is answered").valid_until_us;
             let lease_us = LEASE_US as i64;
-            assert!(host.take(clock_us(asked_us + lease_us * 998 / 1_000)), "not much before, either");
+            assert!(valid_until_us > clock_us(asked_us + lease_us * 998 / 1_000), "not much before, either");
             assert!(
-                !host.take(clock_us(asked_us + there_us + lease_us - 1)),
+                valid_until_us <= clock_us(asked_us + there_us + lease_us - 1),
                 "{fast_ppm} {there_us} {back_us}"
             );
         }

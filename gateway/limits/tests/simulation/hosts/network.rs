@@ -1,16 +1,21 @@
 //! Hosts, their clocks, a store, and a network between them that fails.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 
 use turnpike_balance::Random;
-use turnpike_limits::Rate;
+use turnpike_limits::{
+    Exchange, Holder, Host, HostRules, LeaseRules, Leases, Limit, LimitId, Partition, Rate, Reply, Report,
+    Taken,
+};
 
-use super::host::Host;
-use super::store::{Exchange, LEASE_US, Reply, Store};
+use super::store::{LEASE_US, Store};
 
 const WAIT_US: u64 = 50_000;
-const TICK_US: u64 = 5_000;
+const TICK_US: u64 = 10_000;
+const SHARDS: usize = 2;
+/// How long a host waits for an answer before it takes the store to be out of reach.
+const PATIENCE_US: u64 = 50_000;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Faults {
@@ -26,8 +31,11 @@ pub(crate) struct Faults {
 enum Event {
     Request,
     Tick(usize),
-    ToStore(Exchange),
-    ToHost(usize, Reply),
+    /// With the process that sent it.
+    ToStore(usize, u64, Exchange),
+    ToHost(usize, u64, Reply),
+    /// An exchange of that number isn't waited for any longer.
+    Patience(usize, u64, u64),
     /// Something fails.
     Fault,
 }
@@ -35,16 +43,18 @@ enum Event {
 #[derive(Debug)]
 struct Member {
     host: Host,
+    shards: Vec<Leases>,
     /// What it has for a clock: an offset, and parts per million that it is fast.
     offset_us: u64,
     fast_ppm: i64,
-    /// When those who wait give up.
-    waiting: VecDeque<u64>,
     cut_off_until_us: u64,
     /// Nobody asks it for anything.
     quiet_until_us: u64,
     down_until_us: u64,
-    generation: u64,
+    process: u64,
+    /// Exchanges that were sent and answered.
+    sent: u64,
+    answered: u64,
 }
 
 #[derive(Debug)]
@@ -57,6 +67,7 @@ pub(crate) struct Network {
     events: BinaryHeap<Reverse<(u64, u64)>>,
     queued: std::collections::HashMap<u64, Event>,
     store: Store,
+    limit: Limit,
     store_offset_us: i64,
     members: Vec<Member>,
     pub(crate) admitted_us: Vec<u64>,
@@ -67,7 +78,7 @@ pub(crate) struct Network {
 impl Network {
     pub(crate) fn new(seed: u64, hosts: usize, rate: Rate, requests_per_s: f64, faults: Faults) -> Self {
         let mut random = Random::seeded(seed);
-        let members = (0..hosts).map(|_| Member::new(&mut random)).collect();
+        let members = (0..hosts).map(|host| Member::new(host as u64, hosts as u32, &mut random)).collect();
         let mut network = Self {
             random,
             faults,
@@ -77,6 +88,7 @@ impl Network {
             events: BinaryHeap::new(),
             queued: std::collections::HashMap::new(),
             store: Store::new(rate, hosts),
+            limit: Limit { id: LimitId(7), rate },
             store_offset_us: 1 << 40,
             members,
             admitted_us: Vec::new(),
@@ -105,23 +117,31 @@ impl Network {
         match event {
             Event::Request => self.request(),
             Event::Tick(host) => {
-                self.serve(host);
-                self.schedule(self.now_us + TICK_US, Event::Tick(host));
-            }
-            Event::ToStore(exchange) => {
-                let store_us = self.now_us.wrapping_add_signed(self.store_offset_us);
-                if let Some(reply) = self.store.handle(&exchange, store_us) {
-                    self.send(exchange.host, Event::ToHost(exchange.host, reply));
-                }
-            }
-            Event::ToHost(host, reply) => {
                 let member = &mut self.members[host];
                 if member.down_until_us <= self.now_us {
                     let host_us = member.clock_us(self.now_us);
-                    member.host.handle(&reply, host_us);
+                    member.shards.iter_mut().for_each(|shard| shard.tick(host_us));
+                    member.host.tick(host_us);
+                }
+                self.serve(host);
+                self.schedule(self.now_us + TICK_US, Event::Tick(host));
+            }
+            Event::ToStore(host, process, exchange) => {
+                let store_us = self.now_us.wrapping_add_signed(self.store_offset_us);
+                if let Some(reply) = self.store.handle(process, &exchange, store_us) {
+                    self.send(host, Event::ToHost(host, process, reply));
+                }
+            }
+            Event::ToHost(host, process, reply) => {
+                let member = &mut self.members[host];
+                if member.down_until_us <= self.now_us && member.process == process {
+                    let host_us = member.clock_us(self.now_us);
+                    member.answered = member.sent;
+                    member.host.handle_reply(&reply, host_us);
                     self.serve(host);
                 }
             }
+            Event::Patience(host, process, number) => self.lose_patience(host, process, number),
             Event::Fault => self.fail(),
         }
     }
@@ -136,34 +156,61 @@ impl Network {
             return;
         }
         let host_us = member.clock_us(self.now_us);
-        member.host.see();
-        if member.waiting.is_empty() && member.host.take(host_us) {
+        let shard = &mut member.shards[self.random.below(SHARDS)];
+        if shard.take(&[self.limit], 1, host_us) == Taken::Admitted {
             self.admitted_us.push(self.now_us);
-        } else if !member.host.is_empty(host_us) {
-            member.waiting.push_back(self.now_us + WAIT_US);
         }
         self.serve(host);
     }
 
-    /// Lets those in who wait, as far as there are tokens, and speaks to the store.
+    /// Carries what shards, host and store say to each other, within the host at once.
     fn serve(&mut self, host: usize) {
         let (now_us, member) = (self.now_us, &mut self.members[host]);
         if member.down_until_us > now_us {
             return;
         }
         let host_us = member.clock_us(now_us);
-        member.waiting.retain(|gives_up_us| *gives_up_us > now_us);
-        while !member.waiting.is_empty() && member.host.take(host_us) {
-            member.waiting.pop_front();
-            self.admitted_us.push(now_us);
+        loop {
+            let reports: Vec<Report> = member
+                .shards
+                .iter_mut()
+                .flat_map(|shard| std::iter::from_fn(|| shard.poll_report()))
+                .collect();
+            reports.iter().for_each(|report| member.host.handle(report, host_us));
+            let answers: Vec<_> = std::iter::from_fn(|| member.host.poll_answer()).collect();
+            for answer in &answers {
+                member.shards[usize::from(answer.holder.0)].handle_answer(answer, host_us);
+            }
+            if reports.is_empty() && answers.is_empty() {
+                break;
+            }
         }
-        if member.host.is_empty(host_us) {
-            member.waiting.clear();
+        for shard in &mut member.shards {
+            let verdicts = std::iter::from_fn(|| shard.poll_verdict());
+            self.admitted_us.extend(verdicts.filter(|(_, verdict)| verdict.is_ok()).map(|_| now_us));
         }
-        if let Some(exchange) = member.host.poll_exchange(member.waiting.len() as u64, host_us) {
+        while let Some(exchange) = self.members[host].host.poll_exchange(host_us) {
             self.exchanges += 1;
-            self.send(host, Event::ToStore(Exchange { host, ..exchange }));
+            let member = &mut self.members[host];
+            member.sent += 1;
+            let (process, number) = (member.process, member.sent);
+            self.send(host, Event::ToStore(host, process, exchange));
+            self.schedule(now_us + PATIENCE_US, Event::Patience(host, process, number));
         }
+    }
+
+    /// As a connection does that is closed and made anew.
+    fn lose_patience(&mut self, host: usize, process: u64, number: u64) {
+        let hosts = self.members.len() as u32;
+        let member = &mut self.members[host];
+        if member.process != process || member.answered >= number || member.down_until_us > self.now_us {
+            return;
+        }
+        let host_us = member.clock_us(self.now_us);
+        member.host.handle_partition(host_us);
+        self.serve(host);
+        self.members[host].host.handle_hosts(hosts, host_us);
+        self.serve(host);
     }
 
     /// Messages take their time, each its own: they overtake each other. Now and then one comes very late.
@@ -193,9 +240,7 @@ impl Network {
             1 if self.faults.crashes => {
                 // Its successor knows nothing but a generation that is new.
                 member.down_until_us = now_us + lasts_us;
-                member.generation += 1_000_000;
-                member.host = Host::new(member.generation);
-                member.waiting.clear();
+                member.start(member.process + 1_000_000);
             }
             2 if self.faults.jumps => {
                 let jump_us = self.random.number() % 10_000_000;
@@ -215,20 +260,46 @@ impl Network {
 }
 
 impl Member {
-    fn new(random: &mut Random) -> Self {
-        Self {
-            host: Host::new(1),
+    fn new(process: u64, hosts: u32, random: &mut Random) -> Self {
+        let mut member = Self {
+            host: host(Partition::Closed),
+            shards: Vec::new(),
             offset_us: random.number() % (1 << 40),
             fast_ppm: random.below(400) as i64 - 200,
-            waiting: VecDeque::new(),
             cut_off_until_us: 0,
             quiet_until_us: 0,
             down_until_us: 0,
-            generation: 1,
-        }
+            process,
+            sent: 0,
+            answered: 0,
+        };
+        member.start(process);
+        member.host.handle_hosts(hosts, 0);
+        member
+    }
+
+    /// Knows nothing of what was before.
+    fn start(&mut self, process: u64) {
+        self.process = process;
+        self.host = host(Partition::Closed);
+        self.shards = (0..SHARDS).map(shard).collect();
     }
 
     fn clock_us(&self, now_us: u64) -> u64 {
         self.offset_us + now_us.wrapping_add_signed(now_us as i64 * self.fast_ppm / 1_000_000)
     }
+}
+
+pub(super) fn host(partition: Partition) -> Host {
+    Host::new(HostRules { holders: SHARDS, limits_max: 10, lease_us: LEASE_US, partition })
+}
+
+fn shard(index: usize) -> Leases {
+    Leases::new(LeaseRules {
+        holder: Holder(index as u16),
+        holders: SHARDS,
+        wait_us: WAIT_US,
+        waiting_max: 1_000,
+        leases_max: 10,
+    })
 }

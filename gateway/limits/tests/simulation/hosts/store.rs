@@ -2,41 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use turnpike_limits::Rate;
+use turnpike_limits::{Exchange, Loan, Rate, Reply};
 
 const TOKEN: i128 = 1_000_000_000_000;
 
 /// How long tokens are lent.
 pub(crate) const LEASE_US: u64 = 2_000_000;
 
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Exchange {
-    pub(crate) host: usize,
-    pub(crate) generation: u64,
-    /// Of the exchange, within its generation.
-    pub(crate) number: u64,
-    /// Tokens that it keeps.
-    pub(crate) held: u64,
-    /// In this generation.
-    pub(crate) spent: u64,
-    pub(crate) needed: u64,
-    pub(crate) liked: u64,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Reply {
-    pub(crate) generation: u64,
-    pub(crate) number: u64,
-    pub(crate) granted: u64,
-    /// How long asking again is in vain.
-    pub(crate) empty_us: u64,
-    /// The generation is over: nothing that was lent in it may be spent.
-    pub(crate) fenced: bool,
-}
-
 #[derive(Debug, Default)]
 struct Lent {
-    generation: u64,
+    loan: Loan,
     number: u64,
     held: u64,
     spent: u64,
@@ -51,7 +26,8 @@ pub(crate) struct Store {
     /// Units, at `as_of_us`.
     spent: i128,
     as_of_us: u64,
-    lent: BTreeMap<usize, Lent>,
+    /// Of each process that was ever heard of.
+    lent: BTreeMap<u64, Lent>,
 }
 
 impl Store {
@@ -59,35 +35,41 @@ impl Store {
         Self { rate, hosts: hosts as u64, spent: 0, as_of_us: 0, lent: BTreeMap::new() }
     }
 
-    pub(crate) fn handle(&mut self, exchange: &Exchange, now_us: u64) -> Option<Reply> {
+    pub(crate) fn handle(&mut self, process: u64, exchange: &Exchange, now_us: u64) -> Option<Reply> {
         self.advance(now_us);
-        let lent = self.lent.entry(exchange.host).or_default();
-        if exchange.generation > lent.generation {
-            // What was lent to its predecessor is spent, as far as anybody knows.
-            self.spent += i128::from(lent.held) * TOKEN;
-            *lent = Lent { generation: exchange.generation, ..Lent::default() };
+        let Exchange { loan, number, .. } = *exchange;
+        let reply = |granted, empty_us, fenced| {
+            Some(Reply { id: exchange.limit.id, loan, number, granted, empty_us, fenced })
+        };
+        if number > 1 && !self.lent.contains_key(&process) {
+            return reply(0, 0, true);
         }
-        if (exchange.generation, exchange.number) <= (lent.generation, lent.number) {
+        let lent = self.lent.entry(process).or_default();
+        if loan.0 > lent.loan.0 {
+            // What was lent before is spent, as far as anybody knows.
+            self.spent += i128::from(lent.held) * TOKEN;
+            *lent = Lent { loan, ..Lent::default() };
+        }
+        if (loan.0, number) <= (lent.loan.0, lent.number) {
             return None;
         }
-        lent.number = exchange.number;
-        let (generation, number) = (exchange.generation, exchange.number);
+        lent.number = number;
         if lent.over {
-            return Some(Reply { generation, number, granted: 0, empty_us: 0, fenced: true });
+            return reply(0, 0, true);
         }
-        let spent = exchange.spent - lent.spent;
-        assert!(exchange.held + spent <= lent.held, "{exchange:?} of {lent:?}: no host makes tokens");
+        let (held, spent) = (u64::from(exchange.held), exchange.spent - lent.spent);
+        assert!(held + spent <= lent.held, "{exchange:?} of {lent:?}: no host makes tokens");
         // The rest was granted in replies that were lost, and that the host will not take any more.
-        (lent.held, lent.spent) = (exchange.held, exchange.spent);
+        (lent.held, lent.spent) = (held, exchange.spent);
         self.spent += i128::from(spent) * TOKEN;
         let room = self.room();
-        let share = room.saturating_sub(exchange.needed) / (2 * self.hosts);
-        let granted = room.min(exchange.needed + exchange.liked.min(share));
-        let lent = self.lent.get_mut(&exchange.host)?;
+        let (needed, liked) = (u64::from(exchange.needed), u64::from(exchange.liked));
+        let share = room.saturating_sub(needed) / (2 * self.hosts);
+        let granted = room.min(needed + liked.min(share));
+        let lent = self.lent.get_mut(&process)?;
         lent.held += granted;
         lent.expires_us = now_us + LEASE_US;
-        let empty_us = if granted < exchange.needed { self.until_one_us() } else { 0 };
-        Some(Reply { generation, number, granted, empty_us, fenced: false })
+        reply(granted as u32, if granted < needed { self.until_one_us() } else { 0 }, false)
     }
 
     /// A clock that goes back took nobody's time: what is lent stays lent for as long as it was.
@@ -99,7 +81,7 @@ impl Store {
         self.as_of_us = now_us;
         for lent in self.lent.values_mut() {
             lent.expires_us = lent.expires_us.saturating_sub(back_us);
-            if !lent.over && lent.generation > 0 && lent.number > 0 && lent.expires_us <= now_us {
+            if !lent.over && lent.number > 0 && lent.expires_us <= now_us {
                 self.spent += i128::from(std::mem::take(&mut lent.held)) * TOKEN;
                 lent.over = true;
             }

@@ -2,7 +2,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use turnpike_limits::{Holder, Limit, LimitId, Rate, Refused, Report, Why};
+use turnpike_limits::{Holder, Limit, LimitId, Loan, Rate, Refused, Report, Why};
 use turnpike_rt::{Bell, Clock};
 
 use super::*;
@@ -87,6 +87,7 @@ fn who_finds_the_queue_full_has_the_limiter_hear_of_it_and_waits() {
         spent: 0,
         spent_us: 0,
         returned: 0,
+        loan: Loan::default(),
         ask: None,
     };
     shards.line.while_away(|| while shards.line.report(1, report).is_ok() {});

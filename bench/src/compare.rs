@@ -2,6 +2,7 @@
 //! rounds and prints medians side by side, with the median of the rounds' ratios.
 
 mod bodies;
+mod cache;
 mod child;
 mod contenders;
 mod facts;
@@ -15,12 +16,14 @@ mod https;
 mod identity;
 mod idle;
 mod layout;
+mod limits;
 mod load;
 mod management;
 mod metered;
 mod open_loop;
 mod peers;
 mod probe;
+mod rest;
 mod results;
 mod rounds;
 mod routes;
@@ -116,6 +119,10 @@ enum SectionName {
     Management,
     /// New processes take over under load: 500,000 requests, and how many fail
     Upgrade,
+    /// Throttles: whether they hold, and what they cost
+    Limits,
+    /// Hits of the response cache against nginx's and Varnish's, and a flush of 100,000 entries
+    Cache,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -125,6 +132,8 @@ enum PeerName {
     Nginx,
     /// HTTP/2 only
     H2o,
+    /// The section cache only
+    Varnish,
     /// The bare proxy
     Passthrough,
     /// The bare responder, without a proxy
@@ -155,11 +164,15 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
         .map_err(|error| format!("signals can't be handled: {error}"))?;
     let mut bench = Bench::start(args, dir)?;
     let mut facts = Facts::gather(bench.cores.len(), &bench.layout);
-    let peers = [(PeerName::Haproxy, "-v"), (PeerName::Nginx, "-v"), (PeerName::H2o, "--version")];
-    for (peer, argument) in peers {
-        let used = peer != PeerName::H2o || bench.sections().contains(&SectionName::Http2);
-        if used && bench.compares(peer) {
-            facts.ask_version(&peers::find_program(peer.name())?.to_string_lossy(), argument);
+    let peers = [
+        (PeerName::Haproxy, "haproxy", "-v"),
+        (PeerName::Nginx, "nginx", "-v"),
+        (PeerName::H2o, "h2o", "--version"),
+        (PeerName::Varnish, "varnishd", "-V"),
+    ];
+    for (peer, program, argument) in peers {
+        if bench.runs(peer) && bench.compares(peer) {
+            facts.ask_version(&peers::find_program(program)?.to_string_lossy(), argument);
         }
     }
     if bench.sections().contains(&SectionName::Grpc) {
@@ -183,6 +196,8 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
             SectionName::Grpc => grpc::run(&bench)?,
             SectionName::Management => management::run(&bench)?,
             SectionName::Upgrade => upgrade::run(&bench)?,
+            SectionName::Limits => limits::run(&bench)?,
+            SectionName::Cache => cache::run(&bench)?,
         };
         results.sections.push(outcome);
     }
@@ -238,6 +253,7 @@ impl Bench {
             origin,
             downstream: Downstream::Http,
             connections_max: CONNECTIONS_MAX,
+            cached_body_bytes: None,
         };
         let started = match peer {
             PeerName::Turnpike => {
@@ -248,8 +264,8 @@ impl Bench {
             }
             PeerName::Haproxy => peers::start_haproxy(&role)?,
             PeerName::Nginx => peers::start_nginx(&role)?,
-            // Its section starts it.
-            PeerName::H2o => return Ok(()),
+            // Their sections start them.
+            PeerName::H2o | PeerName::Varnish => return Ok(()),
             PeerName::Passthrough => peers::start_floor(dir, cores, Some(origin))?,
             PeerName::Responder => peers::start_floor(dir, cores, None)?,
         };
@@ -260,6 +276,15 @@ impl Bench {
 
     fn compares(&self, peer: PeerName) -> bool {
         self.args.peers.is_empty() || self.args.peers.contains(&peer)
+    }
+
+    /// Whether a section wants it.
+    fn runs(&self, peer: PeerName) -> bool {
+        match peer {
+            PeerName::H2o => self.sections().contains(&SectionName::Http2),
+            PeerName::Varnish => self.sections().contains(&SectionName::Cache),
+            _ => true,
+        }
     }
 
     fn sections(&self) -> Vec<SectionName> {
@@ -283,6 +308,7 @@ impl PeerName {
             Self::Haproxy => "haproxy",
             Self::Nginx => "nginx",
             Self::H2o => "h2o",
+            Self::Varnish => "varnish",
             Self::Passthrough => "passthrough",
             Self::Responder => "responder",
         }
@@ -304,6 +330,8 @@ impl SectionName {
             Self::Grpc => "grpc",
             Self::Management => "management",
             Self::Upgrade => "upgrade",
+            Self::Limits => "limits",
+            Self::Cache => "cache",
         }
     }
 }

@@ -130,6 +130,21 @@ fn the_origin_reads_chunks_continues_delays_and_refuses() {
 }
 
 #[test]
+fn the_origin_counts_requests_but_not_those_for_the_count() {
+    let origin = Floor::origin();
+    let mut counting = origin.connect();
+    for expected in ["0", "3"] {
+        counting.send(b"GET /count HTTP/1.1\r\nhost: a\r\n\r\n");
+        assert_eq!(counting.receive().1, expected.as_bytes());
+        let mut client = origin.connect();
+        for _ in 0..3 {
+            client.send(b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n");
+            assert_eq!(client.receive().0, OK);
+        }
+    }
+}
+
+#[test]
 fn the_pass_through_closes_on_what_it_does_not_know() {
     let origin = Floor::origin();
     let passthrough = Floor::passthrough(&origin);

@@ -1,12 +1,12 @@
 //! The command line as typed, and the settings that it becomes once checked.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
 
-use crate::request::{Request, Shape};
+use crate::request::{self, Request, Shape};
 use crate::target::{self, Url};
 use crate::tls::{TlsArgs, TlsSettings};
 
@@ -107,6 +107,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub path_list: Option<PathBuf>,
 
+    /// Rotate through the header fields of a file as well: 'Name: value' a line
+    #[arg(long, value_name = "FILE")]
+    pub header_list: Option<PathBuf>,
+
     /// Connect here, whatever the URL's host; the Host field and the TLS server name stay the URL's
     #[arg(long, value_name = "HOST:PORT")]
     pub connect_to: Option<String>,
@@ -182,19 +186,14 @@ impl Args {
             None => url.resolve()?,
         };
         let shape = self.shape()?;
-        let paths = match &self.path_list {
-            Some(file) => std::fs::read_to_string(file)
-                .map_err(|error| error.to_string())
-                .and_then(|text| target::parse_path_list(&text))
-                .map_err(|reason| format!("--path-list {}: {reason}", file.display()))?,
-            None => Vec::new(),
-        };
+        let paths = read_list("--path-list", self.path_list.as_deref(), target::parse_path_list)?;
+        let fields = read_list("--header-list", self.header_list.as_deref(), request::parse_header_list)?;
         let mut cores = self.chosen_cores()?;
         cores.truncate(self.connections);
         Ok(Settings {
             url: self.url.clone(),
             address,
-            requests: shape.requests(&url, &paths)?,
+            requests: shape.requests(&url, &paths, &fields)?,
             request_body_bytes: shape.body.as_ref().map_or(0, Vec::len),
             head_method: shape.method == "HEAD",
             requests_per_connection: self.requests_per_connection.or((!shape.keep_alive).then_some(1)),
@@ -268,6 +267,19 @@ impl Args {
         }
         Ok(allowed[..threads].to_vec())
     }
+}
+
+/// What the lines of an option's file say; nothing without a file.
+fn read_list<T>(
+    option: &str,
+    file: Option<&Path>,
+    parse: fn(&str) -> Result<Vec<T>, String>,
+) -> Result<Vec<T>, String> {
+    let Some(file) = file else { return Ok(Vec::new()) };
+    std::fs::read_to_string(file)
+        .map_err(|error| error.to_string())
+        .and_then(|text| parse(&text))
+        .map_err(|reason| format!("{option} {}: {reason}", file.display()))
 }
 
 /// `0,2` or `1-3`, each core once.

@@ -7,6 +7,8 @@ use crate::target::{PathEntry, Url};
 
 /// A body up to this size is put behind its head, so that a request is one send.
 const JOINED_BODY_BYTES_MAX: usize = 4096;
+/// Most lines of a list of fields.
+const FIELDS_MAX: usize = 1_000_000;
 
 /// One preformatted request.
 #[derive(Debug, Clone, Copy)]
@@ -29,9 +31,15 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Formats one request for each path; `paths` empty means the URL's own.
-    pub fn requests(&self, url: &Url, paths: &[PathEntry]) -> Result<&'static [Request], String> {
-        let fields = self.fields()?;
+    /// Formats one request for each path, or for each of `fields` where those are more; the shorter list begins anew.
+    /// `paths` empty means the URL's own, `fields` those that all have in common.
+    pub fn requests(
+        &self,
+        url: &Url,
+        paths: &[PathEntry],
+        fields: &[String],
+    ) -> Result<&'static [Request], String> {
+        let common = self.fields()?;
         let body: &'static [u8] = match (&self.body, self.chunked) {
             (Some(body), true) => Vec::leak(chunked::encode(body)),
             (Some(body), false) => Vec::leak(body.clone()),
@@ -39,18 +47,22 @@ impl Shape {
         };
         let own = [PathEntry { host: None, path: url.path.clone() }];
         let paths = if paths.is_empty() { &own } else { paths };
-        let request = |entry: &PathEntry| {
+        let request = |index: usize| {
+            let entry = &paths[index % paths.len()];
             let host = entry.host.as_deref().unwrap_or(&url.authority);
             let mut head = format!("{} {} HTTP/1.1\r\n", self.method, entry.path);
             if !self.overrides_host() {
                 head.push_str(&format!("host: {host}\r\n"));
             }
-            let mut head = (head + &fields).into_bytes();
+            if !fields.is_empty() {
+                head.push_str(&format!("{}\r\n", fields[index % fields.len()]));
+            }
+            let mut head = (head + &common).into_bytes();
             let joined = body.len() <= JOINED_BODY_BYTES_MAX;
             head.extend_from_slice(if joined { body } else { &[] });
             Request { head: Vec::leak(head), body: if joined { &[] } else { body } }
         };
-        Ok(Vec::leak(paths.iter().map(request).collect()))
+        Ok(Vec::leak((0..paths.len().max(fields.len())).map(request).collect()))
     }
 
     /// All fields but Host, and the empty line.
@@ -80,6 +92,27 @@ impl Shape {
             header.split_once(':').is_some_and(|(name, _)| name.trim().eq_ignore_ascii_case("host"))
         })
     }
+}
+
+/// Reads a list of fields: `Name: value` a line; blank lines and lines that start with `#` are skipped.
+pub fn parse_header_list(text: &str) -> Result<Vec<String>, String> {
+    let mut fields = Vec::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !is_blank(line)) {
+        let in_line = |reason: String| format!("line {}: {reason}", number + 1);
+        let (name, value) = check_header(line).map_err(in_line)?;
+        if name.eq_ignore_ascii_case("host") {
+            return Err(in_line("hosts stand in a --path-list".to_owned()));
+        }
+        fields.push(format!("{name}: {value}"));
+        if fields.len() > FIELDS_MAX {
+            return Err(format!("the list has more than {FIELDS_MAX} fields"));
+        }
+    }
+    if fields.is_empty() { Err("the list holds no field".to_owned()) } else { Ok(fields) }
+}
+
+fn is_blank(line: &str) -> bool {
+    line.trim().is_empty() || line.starts_with('#')
 }
 
 fn check_header(header: &str) -> Result<(&str, &str), String> {
@@ -124,14 +157,14 @@ mod tests {
 
     #[test]
     fn a_plain_get_is_one_short_head() {
-        let requests = shape().requests(&url(), &[]).unwrap();
+        let requests = shape().requests(&url(), &[], &[]).unwrap();
         assert_eq!(text(&requests[0]), "GET /x HTTP/1.1\r\nhost: a.test:81\r\n\r\n");
     }
 
     #[test]
     fn each_path_becomes_a_request_with_its_host() {
         let paths = crate::target::parse_path_list("/a\nb.test /c").unwrap();
-        let requests = shape().requests(&url(), &paths).unwrap();
+        let requests = shape().requests(&url(), &paths, &[]).unwrap();
         assert_eq!(text(&requests[0]), "GET /a HTTP/1.1\r\nhost: a.test:81\r\n\r\n");
         assert_eq!(text(&requests[1]), "GET /c HTTP/1.1\r\nhost: b.test\r\n\r\n");
     }
@@ -139,22 +172,36 @@ mod tests {
     #[test]
     fn bodies_are_framed_and_long_ones_are_sent_apart() {
         let post = Shape { method: "POST".into(), body: Some(b"hello".to_vec()), ..shape() };
-        let short = post.requests(&url(), &[]).unwrap();
+        let short = post.requests(&url(), &[], &[]).unwrap();
         assert_eq!(short[0].body, b"");
         assert!(text(&short[0]).ends_with("content-length: 5\r\n\r\nhello"));
         let chunked = Shape { chunked: true, keep_alive: false, ..post.clone() };
-        let chunked = chunked.requests(&url(), &[]).unwrap();
+        let chunked = chunked.requests(&url(), &[], &[]).unwrap();
         let ending = "connection: close\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
         assert!(text(&chunked[0]).ends_with(ending), "{}", text(&chunked[0]));
         let long = Shape { body: Some(vec![b'x'; JOINED_BODY_BYTES_MAX + 1]), ..post };
-        assert_eq!(long.requests(&url(), &[]).unwrap()[0].body.len(), JOINED_BODY_BYTES_MAX + 1);
+        assert_eq!(long.requests(&url(), &[], &[]).unwrap()[0].body.len(), JOINED_BODY_BYTES_MAX + 1);
     }
 
     #[test]
     fn a_host_header_replaces_the_urls() {
         let with_host = Shape { headers: vec!["Host: b.test".into(), "x-y:  z ".into()], ..shape() };
-        let requests = with_host.requests(&url(), &[]).unwrap();
+        let requests = with_host.requests(&url(), &[], &[]).unwrap();
         assert_eq!(text(&requests[0]), "GET /x HTTP/1.1\r\nHost: b.test\r\nx-y: z\r\n\r\n");
+    }
+
+    #[test]
+    fn fields_of_a_list_are_taken_in_turn() {
+        let fields = parse_header_list("# keys\nx-api-key:  a\n\nx-api-key: b\n").unwrap();
+        let paths = crate::target::parse_path_list("/1\n/2\n/3").unwrap();
+        let requests = shape().requests(&url(), &paths, &fields).unwrap();
+        let expected = [("/1", "a"), ("/2", "b"), ("/3", "a")]
+            .map(|(path, key)| format!("GET {path} HTTP/1.1\r\nhost: a.test:81\r\nx-api-key: {key}\r\n\r\n"));
+        assert_eq!(requests.iter().map(text).collect::<Vec<_>>(), expected);
+        assert_eq!(shape().requests(&url(), &[], &fields).unwrap().len(), 2);
+        for (list, reason) in [("a: b\nc", "line 2:"), ("Host: x", "--path-list"), ("#\n", "no field")] {
+            assert!(parse_header_list(list).unwrap_err().contains(reason), "{list}");
+        }
     }
 
     #[test]
@@ -162,8 +209,8 @@ mod tests {
         for header in ["no colon", "a b: c", ": c", "a: b\r\nc: d", "Content-Length: 3", "Connection: close"]
         {
             let broken = Shape { headers: vec![header.into()], ..shape() };
-            assert!(broken.requests(&url(), &[]).is_err(), "{header}");
+            assert!(broken.requests(&url(), &[], &[]).is_err(), "{header}");
         }
-        assert!(Shape { method: "GE T".into(), ..shape() }.requests(&url(), &[]).is_err());
+        assert!(Shape { method: "GE T".into(), ..shape() }.requests(&url(), &[], &[]).is_err());
     }
 }

@@ -690,3 +690,20 @@ fn a_canary_and_its_stage_do_not_share() {
     let _ = get(&plane, "/", "");
     assert_eq!((trial.seen().len(), stable.seen().len(), &*before), (1, 1, "1 /"));
 }
+
+#[test]
+fn where_nothing_fits_requests_pass_as_without_a_cache() {
+    let origin = counting("");
+    let without = DataPlane::with(&Options::new().set("cache_bytes_max", 0), &[cached_api(&origin, &[])]);
+    let tiny = DataPlane::serving(&[cached_api(&origin, &[]).cache_with(|cache| cache.bytes_max = 100)]);
+    for plane in [without, tiny] {
+        let seen = origin.seen().len();
+        for n in 1..4 {
+            assert_eq!(get(&plane, "/", ""), format!("{} /", seen + n));
+        }
+        let metrics = plane.gateway.metrics();
+        assert_eq!(metrics.sum("turnpike_shard_cache_responses", &[]), 0.0);
+        assert_eq!(metrics.sum("turnpike_shard_cache_waits_total", &[]), 0.0);
+        plane.assert_at_rest();
+    }
+}

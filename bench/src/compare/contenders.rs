@@ -5,7 +5,7 @@ use std::path::Path;
 use super::identity::{Identity, SERVER_NAME};
 use super::load::Target;
 use super::peers::{self, Downstream, Peer, Role};
-use super::turnpike::{Turnpike, WILDCARD_HOST};
+use super::turnpike::{Options, Turnpike, WILDCARD_HOST};
 use super::{Bench, PeerName};
 
 /// They are killed when this is dropped.
@@ -52,6 +52,7 @@ impl Contenders {
                     Protocol::Http2 => Downstream::Http2,
                 },
                 connections_max,
+                cached_body_bytes: None,
             };
             contenders.add_peer(match name {
                 PeerName::Nginx => peers::start_nginx(&role)?,
@@ -78,10 +79,11 @@ impl Contenders {
     ) -> Result<(), String> {
         let connections = connections_max.to_string();
         // Idle connections are kept as long as the peers keep theirs.
-        let options = ["--connections-max", &connections, "--idle-timeout-ms", "600000"];
+        let gateway = ["--connections-max", &connections, "--idle-timeout-ms", "600000"];
         let (binaries, layout) = (&bench.binaries, &bench.layout);
         let identity = (protocol == Protocol::Https).then_some(identity);
-        let mut turnpike = Turnpike::start_with("turnpike", binaries, dir, layout, identity, &options)?;
+        let options = Options { identity, gateway: &gateway, ..Options::default() };
+        let mut turnpike = Turnpike::start_with("turnpike", binaries, dir, layout, &options)?;
         let target = turnpike.make_default_api(bench.origin)?;
         self.targets.push(if protocol == Protocol::Https { turnpike.https(&target)? } else { target });
         self._turnpike = Some(turnpike);

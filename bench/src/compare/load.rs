@@ -58,6 +58,11 @@ pub(crate) struct Load {
     pub(crate) post_bytes: Option<u64>,
     pub(crate) expect_body_bytes: Option<u64>,
     pub(crate) path_list: Option<PathBuf>,
+    /// `Name: value`
+    pub(crate) header: Option<String>,
+    pub(crate) header_list: Option<PathBuf>,
+    /// So many, instead of for a time.
+    pub(crate) requests: Option<usize>,
     pub(crate) requests_per_connection: Option<u64>,
     /// Of TLS sessions.
     pub(crate) resumption: bool,
@@ -72,6 +77,9 @@ impl Load {
             post_bytes: None,
             expect_body_bytes: None,
             path_list: None,
+            header: None,
+            header_list: None,
+            requests: None,
             requests_per_connection: None,
             resumption: true,
         }
@@ -85,6 +93,9 @@ impl Load {
         if let Some(host) = &target.host {
             option("header", format!("host: {host}"));
         }
+        if let Some(header) = &self.header {
+            option("header", header.clone());
+        }
         if let Some(rate) = self.rate {
             option("rate", rate.to_string());
         }
@@ -96,6 +107,9 @@ impl Load {
         }
         if let Some(file) = &self.path_list {
             option("path-list", file.display().to_string());
+        }
+        if let Some(file) = &self.header_list {
+            option("header-list", file.display().to_string());
         }
         if let Some(requests) = self.requests_per_connection {
             option("requests-per-connection", requests.to_string());
@@ -121,11 +135,15 @@ pub(crate) struct Sample {
 impl LoadGenerator {
     /// Starts the load generator; `Running::finish` ends the measurement.
     pub(crate) fn start(&self, target: &Target, load: &Load) -> Result<Running, String> {
+        let length = match load.requests {
+            Some(requests) => ["--requests".to_owned(), requests.to_string()],
+            None => ["--duration".to_owned(), format!("{}ms", self.duration.as_millis())],
+        };
         let mut command = Command::new(&self.binary);
         command
             .args(load.args(target))
             .args(["--cores", &layout::list(&self.cores)])
-            .args(["--duration", &format!("{}ms", self.duration.as_millis())])
+            .args(length)
             .args(["--warmup", &format!("{}ms", self.warmup.as_millis())]);
         let limit = self.duration + self.warmup + OVERTIME;
         Metered::start("loadgen", &self.dir, &self.cores, &command, target, limit).map(Running)
@@ -160,9 +178,12 @@ mod tests {
     #[test]
     fn a_load_becomes_a_command_line() {
         let target = target("http://127.0.0.1:1", Some("a.test"));
-        let load = Load { rate: Some(100.5), post_bytes: Some(7), ..Load::get("/x", 64) };
+        let header = Some("x-api-key: k".to_owned());
+        let header_list = Some(PathBuf::from("/keys"));
+        let load =
+            Load { rate: Some(100.5), post_bytes: Some(7), header, header_list, ..Load::get("/x", 64) };
         let expected = "http://127.0.0.1:1/x --json --connections 64 --expect-status 200 --header host: a.test \
-                        --rate 100.5 --body-bytes 7";
+                        --header x-api-key: k --rate 100.5 --body-bytes 7 --header-list /keys";
         assert_eq!(load.args(&target).join(" "), expected);
     }
     #[test]

@@ -4,6 +4,7 @@
 mod h2o;
 mod haproxy;
 mod nginx;
+mod varnish;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -11,12 +12,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::child::{Child, ready_value};
+use super::http::Client;
 use super::identity::Identity;
 use super::load::Target;
 
 pub(crate) use h2o::start_h2o;
 pub(crate) use haproxy::start_haproxy;
 pub(crate) use nginx::start_nginx;
+pub(crate) use varnish::start_varnish;
 
 /// A proxy under test.
 #[derive(Debug)]
@@ -46,6 +49,8 @@ pub(crate) struct Role<'a> {
     pub(crate) downstream: Downstream<'a>,
     /// Of clients, at the same time.
     pub(crate) connections_max: usize,
+    /// It keeps responses for an hour, with bodies of about this length.
+    pub(crate) cached_body_bytes: Option<usize>,
 }
 
 impl Downstream<'_> {
@@ -78,6 +83,13 @@ pub(crate) fn start_origin(dir: &Path, cores: &[usize]) -> Result<(Peer, SocketA
     start_own("origin", dir, cores, None)
 }
 
+/// How many requests the origin has had, this one and its like left out.
+pub(crate) fn origin_count(client: &mut Client) -> Result<u64, String> {
+    let body = client.call("GET", "/count", "host: origin\r\n", b"")?.body;
+    let text = String::from_utf8_lossy(&body);
+    text.parse().map_err(|_| format!("the origin's count is '{text}'"))
+}
+
 fn start_own(
     name: &str,
     dir: &Path,
@@ -105,7 +117,11 @@ pub(crate) fn find_program(name: &str) -> Result<PathBuf, String> {
         .map(|dir| dir.join(name))
         .find(|program| program.is_file())
         .ok_or_else(|| {
-            let package = if name == "h2load" { "nghttp2-client" } else { name };
+            let package = match name {
+                "h2load" => "nghttp2-client",
+                "varnishd" => "varnish",
+                name => name,
+            };
             format!(
                 "{name} is not installed: apt-get install {package}, or leave it out with --peers or --only"
             )

@@ -132,6 +132,12 @@ impl Section {
         self.print_notes();
     }
 
+    /// Rows whose requests fail say nothing of what succeeds.
+    pub(crate) fn failures(&self) -> Check {
+        let failed: u64 = self.rows.iter().map(|row| row.failed).sum();
+        Check::at_most(format!("{}: requests that failed", self.name), failed as f64, 0.0)
+    }
+
     pub(crate) fn print_notes(&self) {
         for row in self.rows.iter().filter(|row| row.generator_was_bottleneck) {
             println!("  note: the load generator limited {} at {}", row.proxy, row.label);

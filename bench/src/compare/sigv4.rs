@@ -1,5 +1,5 @@
 //! Signs management calls (AWS Signature Version 4), so that a run needs neither the AWS CLI nor Python.
-//! Only what those calls use: no query, paths without characters that need encoding.
+//! Only what those calls use: paths and queries without characters that need encoding, queries in order.
 
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -28,8 +28,9 @@ impl Signer {
     ) -> String {
         let time = amz_time(now);
         let scope = format!("{}/{}/{}/aws4_request", &time[..8], self.region, self.service);
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let request = format!(
-            "{method}\n{path}\n\nhost:{host}\nx-amz-date:{time}\n\n{SIGNED_HEADERS}\n{}",
+            "{method}\n{path}\n{query}\nhost:{host}\nx-amz-date:{time}\n\n{SIGNED_HEADERS}\n{}",
             hex(digest::digest(&digest::SHA256, body).as_ref())
         );
         let hashed = hex(digest::digest(&digest::SHA256, request.as_bytes()).as_ref());

@@ -38,21 +38,32 @@ pub(crate) struct Turnpike {
     gateway_data: PathBuf,
 }
 
+/// What a section wants besides the defaults.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Options<'a> {
+    /// HTTPS is spoken with it.
+    pub(crate) identity: Option<&'a Identity>,
+    /// Arguments.
+    pub(crate) gateway: &'a [&'a str],
+    /// Variables of control's environment.
+    pub(crate) control: &'a [(&'a str, &'a str)],
+}
+
 impl Turnpike {
     /// Starts both with `name` in their logs' and data's names; the gateway gets one shard for each proxy core.
     pub(crate) fn start(name: &str, binaries: &Path, dir: &Path, layout: &Layout) -> Result<Self, String> {
-        Self::start_with(name, binaries, dir, layout, None, &[])
+        Self::start_with(name, binaries, dir, layout, &Options::default())
     }
 
-    /// The same, with HTTPS where there is a certificate for it, and with more options for the gateway.
+    /// The same, with what a section wants besides.
     pub(crate) fn start_with(
         name: &str,
         binaries: &Path,
         dir: &Path,
         layout: &Layout,
-        identity: Option<&Identity>,
-        options: &[&str],
+        options: &Options<'_>,
     ) -> Result<Self, String> {
+        let identity = options.identity;
         let data = dir.join(name);
         std::fs::create_dir_all(&data).map_err(|error| format!("{}: {error}", data.display()))?;
         let signer = Signer {
@@ -71,8 +82,10 @@ impl Turnpike {
             .env("TURNPIKE_CONTROL_APIS_MAX", "2000")
             .env("TURNPIKE_CONTROL_ROUTES_PER_API_MAX", "100000")
             .env("TURNPIKE_CONTROL_RESOURCES_PER_API_MAX", "1000")
+            .env("TURNPIKE_CONTROL_API_KEYS_MAX", "200000")
             // AWS's default for an account is below what is measured.
-            .env("TURNPIKE_CONTROL_ACCOUNT_THROTTLE_RATE_PER_S", "0");
+            .env("TURNPIKE_CONTROL_ACCOUNT_THROTTLE_RATE_PER_S", "0")
+            .envs(options.control.iter().copied());
         let (control, line) =
             Child::start_and_wait(&format!("{name}-control"), dir, &layout.loadgen, &command)?;
         let api_host = ready_value(&line, "api")?.to_owned();
@@ -86,7 +99,7 @@ impl Turnpike {
             .arg(&gateway_data)
             .args(["--publish-socket", ready_value(&line, "publish")?])
             .args(["--tls-listen", if identity.is_some() { "127.0.0.1:0" } else { "" }])
-            .args(options);
+            .args(options.gateway);
         if let Some(identity) = identity {
             command.arg("--tls-certificate").arg(&identity.certificate);
             command.arg("--tls-private-key").arg(&identity.private_key);
@@ -221,8 +234,13 @@ impl Turnpike {
 
     /// Waits until the gateway answers 200 for the path.
     pub(crate) fn await_served(&self, api_id: &str, path: &str) -> Result<(), String> {
+        self.await_served_to(api_id, path, "")
+    }
+
+    /// The same, of requests with these header lines.
+    pub(crate) fn await_served_to(&self, api_id: &str, path: &str, lines: &str) -> Result<(), String> {
         let deadline = Instant::now() + SERVE_TIMEOUT;
-        let headers = format!("host: {}\r\n", host(api_id));
+        let headers = format!("host: {}\r\n{lines}", host(api_id));
         let mut client = Client::connect(self.address)?;
         loop {
             let status = client.call("GET", path, &headers, b"")?.status;

@@ -1,9 +1,12 @@
 //! The origin: answers `/` (and any other path) with a small body, `/bytes/N` with N bytes, `/delay/MS` after that
-//! many milliseconds, and reads any request body to its end before it answers.
+//! many milliseconds, `/count` with how many other requests there were, and reads any request body to its end before it
+//! answers.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use monoio::io::AsyncWriteRentExt;
@@ -30,13 +33,16 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), String> {
-    listen::run("origin", &args.listen, || {
+    let requests = Arc::new(AtomicU64::new(0));
+    listen::run("origin", &args.listen, move || {
         let replies = Rc::new(Replies::new());
-        move |stream| serve(stream, Rc::clone(&replies))
+        let requests = Arc::clone(&requests);
+        move |stream| serve(stream, Rc::clone(&replies), Arc::clone(&requests))
     })
 }
 
-async fn serve(mut stream: TcpStream, replies: Rc<Replies>) -> Result<(), String> {
+/// `requests` counts those of all cores.
+async fn serve(mut stream: TcpStream, replies: Rc<Replies>, requests: Arc<AtomicU64>) -> Result<(), String> {
     let mut buffer = Vec::with_capacity(BUFFER_BYTES);
     while let Some(head) = listen::receive_head(&mut stream, &mut buffer).await? {
         let answer = Answer::choose(&buffer[..head.bytes]);
@@ -44,9 +50,14 @@ async fn serve(mut stream: TcpStream, replies: Rc<Replies>) -> Result<(), String
         if !drain_body(&mut stream, &mut buffer, &head).await? {
             return Ok(());
         }
-        let reply = replies.find(answer).await;
+        let sent = if answer == Answer::Count {
+            stream.write_all(reply_of("200 OK", requests.load(Relaxed).to_string().as_bytes())).await.0
+        } else {
+            requests.fetch_add(1, Relaxed);
+            stream.write_all(replies.find(answer).await).await.0
+        };
         // A client that has gone needs no answer.
-        if stream.write_all(reply).await.0.is_err() || head.close {
+        if sent.is_err() || head.close {
             return Ok(());
         }
     }
@@ -105,12 +116,16 @@ enum Answer {
     Small,
     Bytes(usize),
     Delayed(Duration),
+    Count,
     Refused,
 }
 
 impl Answer {
     fn choose(head: &[u8]) -> Self {
         let target = request_target(head).unwrap_or_default();
+        if target == b"/count" {
+            return Self::Count;
+        }
         let number = |prefix: &[u8], max: u64| -> Option<Option<u64>> {
             let digits = target.strip_prefix(prefix)?;
             let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
@@ -149,7 +164,8 @@ impl Replies {
     async fn find(&self, answer: Answer) -> &'static [u8] {
         match answer {
             Answer::Small => self.small,
-            Answer::Refused => self.refused,
+            // Answered where it is counted.
+            Answer::Refused | Answer::Count => self.refused,
             Answer::Bytes(bytes) => self.sized(bytes),
             Answer::Delayed(delay) => {
                 monoio::time::sleep(delay).await;
@@ -173,9 +189,13 @@ impl Replies {
 }
 
 fn format_reply(status: &str, body: &[u8]) -> &'static [u8] {
+    Vec::leak(reply_of(status, body))
+}
+
+fn reply_of(status: &str, body: &[u8]) -> Vec<u8> {
     let head =
         format!("HTTP/1.1 {status}\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n", body.len());
-    Vec::leak([head.as_bytes(), body].concat())
+    [head.as_bytes(), body].concat()
 }
 
 #[cfg(test)]
@@ -187,6 +207,7 @@ mod tests {
         let choose = |target: &str| Answer::choose(format!("GET {target} HTTP/1.1\r\n\r\n").as_bytes());
         assert_eq!(choose("/"), Answer::Small);
         assert_eq!(choose("/anything?x"), Answer::Small);
+        assert_eq!(choose("/count"), Answer::Count);
         assert_eq!(choose("/bytes/65536"), Answer::Bytes(65536));
         assert_eq!(choose("/delay/20"), Answer::Delayed(Duration::from_millis(20)));
         for wrong in ["/bytes/", "/bytes/x", "/bytes/99999999999", "/delay/60001"] {

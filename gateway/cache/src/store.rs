@@ -157,6 +157,12 @@ impl Store {
         self.shelves.retain(|stage, _| is_kept(*stage));
     }
 
+    /// Whether the stage hasn't been flushed since a generation.
+    #[must_use]
+    pub fn is_current(&self, stage: u32, generation: u64) -> bool {
+        self.shelves.get(&stage).is_some_and(|shelf| generation >= shelf.terms.flushed_before)
+    }
+
     /// What lies at a key.
     pub fn find(&mut self, stage: u32, key: &[u8], now_ms: u64) -> Option<Found> {
         let at = self.index.find(self.hash(stage, key))?;
@@ -201,7 +207,7 @@ impl Store {
         fields: Fields<'_>,
     ) -> bool {
         let Stored { response, generation, now_ms, until_ms } = stored;
-        if self.shelves.get(&stage).is_none_or(|shelf| generation < shelf.terms.flushed_before) {
+        if !self.is_current(stage, generation) {
             return false;
         }
         let known = match self.find(stage, key, now_ms) {

@@ -95,7 +95,8 @@ pub(super) async fn serve<'a>(
 fn may_be_kept(exchange: &Exchange<'_>, rules: &RouteCache) -> bool {
     let method = exchange.method();
     let has_body = !matches!(exchange.head.framing, Framing::None | Framing::Length(0));
-    rules.stores && !has_body && (!rules.gets_only || matches!(method, "GET" | "HEAD"))
+    let keeps = rules.stores && exchange.shard.settings.cache_bytes_max > 0;
+    keeps && !has_body && (!rules.gets_only || matches!(method, "GET" | "HEAD"))
 }
 
 /// Reads what a request says, and writes its key.

@@ -65,6 +65,7 @@ mod tests {
             origin,
             downstream: Downstream::Http2,
             connections_max: 7,
+            cached_body_bytes: None,
         };
         let text = config(Path::new("/tmp/x"), "127.0.0.1:81".parse().unwrap(), &role);
         for part in ["  host: 127.0.0.1\n  port: 81\n", "http://127.0.0.1:82/\n", "max-connections: 7\n"] {

@@ -65,7 +65,14 @@ mod tests {
             (Downstream::Https(&identity), "/both.pem ssl-min-ver TLSv1.3 "),
         ] {
             let origin = "127.0.0.1:82".parse().unwrap();
-            let role = Role { dir: Path::new("/tmp/x"), core: 3, origin, downstream, connections_max: 7 };
+            let role = Role {
+                dir: Path::new("/tmp/x"),
+                core: 3,
+                origin,
+                downstream,
+                connections_max: 7,
+                cached_body_bytes: None,
+            };
             let text = config("127.0.0.1:81".parse().unwrap(), &role);
             for part in ["cpu-map auto:1/1 3\n", "server origin 127.0.0.1:82\n", "maxconn 7\n", part] {
                 assert!(text.contains(part), "{part}: {text}");

@@ -291,16 +291,25 @@ impl<'x, 'a> Tee<'x, 'a> {
         let mut key = asked.primary().to_vec();
         let mut store = shard.cache.store.borrow_mut();
         let kept = store.insert_varying(asked.stage, &mut key, verdict.vary, stored, &fields);
+        if !kept && store.is_current(asked.stage, asked.generation) {
+            // There is no room for it, as there won't be for the next like it.
+            store.insert_pass(asked.stage, &asked.key, shard.wheel.now_ms(), self.pass_ends_ms());
+        }
         drop(store);
         filling.end(if kept { Outcome::Stored } else { Outcome::NotStored });
+    }
+
+    fn pass_ends_ms(&self) -> u64 {
+        self.exchange.shard.wheel.now_ms() + self.exchange.shard.settings.cache_pass_ms
     }
 
     /// Lets those go who wait, and those that come in the next moments.
     fn pass(&self, asked: &Asked<'_>) {
         let shard = self.exchange.shard;
         let now_ms = shard.wheel.now_ms();
-        let until_ms = now_ms + shard.settings.cache_pass_ms;
-        shard.cache.store.borrow_mut().insert_pass(asked.stage, &asked.key, now_ms, until_ms);
+        let mut store = shard.cache.store.borrow_mut();
+        store.insert_pass(asked.stage, &asked.key, now_ms, self.pass_ends_ms());
+        drop(store);
         self.end(Outcome::NotStored);
     }
 

@@ -296,3 +296,6 @@ fn uncounted(closed: Answer, ask: Ask, valid_until_us: u64) -> Answer {
     let granted = ask.needed.saturating_add(ask.liked);
     Answer { granted, loan: UNCOUNTED, valid_until_us, empty_until_us: 0, ..closed }
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,6 +87,13 @@ impl Lease {
         self.seen = self.seen.saturating_add(1);
     }
 
+    /// A request that was seen was refused by another limit: it needed none of the tokens in hand.
+    pub(crate) fn overlook(&mut self) {
+        if self.in_hand > 0 {
+            self.seen = self.seen.saturating_sub(1);
+        }
+    }
+
     /// Nothing where there is no token: then two of the request's limits share this one, and it was spent.
     pub(crate) fn spend(&mut self, now_us: u64) -> Spent {
         if self.in_hand == 0 {

@@ -241,7 +241,11 @@ impl Leases {
         }
         let slots = &slots[..limits.len()];
         if let Some(first) = lacks {
-            return self.lack(slots, first, now_us);
+            let attempt = self.lack(slots, first, now_us);
+            if is_new && matches!(attempt, Attempt::Refused(_)) {
+                slots.iter().for_each(|slot| self.leases[*slot as usize].overlook());
+            }
+            return attempt;
         }
         slots.iter().for_each(|slot| self.spend(*slot, now_us));
         Attempt::Admitted

@@ -16,6 +16,8 @@ pub(crate) struct Purse {
     /// Of the loan's last exchange; 0 before the first.
     number: u64,
     in_hand: u32,
+    /// Tokens that it has as far as the store was told.
+    lent: u32,
     /// With each shard.
     out: Vec<u32>,
     /// In this loan, and what the store was told of.
@@ -54,6 +56,7 @@ impl Purse {
             loan,
             number: 0,
             in_hand: 0,
+            lent: 0,
             out: vec![0; holders],
             spent: 0,
             spent_told: 0,
@@ -79,11 +82,15 @@ impl Purse {
         self.valid_until_us = 0;
         self.out.fill(0);
         self.forget_ask();
+        self.lent = 0;
     }
 
     /// No answer of the store is waited for any more.
     pub(crate) fn forget_ask(&mut self) {
-        self.asked_us = None;
+        if self.asked_us.take().is_some() {
+            // It may have lent something.
+            self.lent = self.lent.max(1);
+        }
         self.pending.iter_mut().for_each(|pending| pending.covered = false);
     }
 
@@ -128,7 +135,7 @@ impl Purse {
         *out -= spent + returned;
         if !self.apart {
             self.spent += u64::from(spent);
-            self.in_hand += returned;
+            self.in_hand = self.in_hand.saturating_add(returned);
             self.seen = self.seen.saturating_sub(returned);
         } else if let Some(own) = &mut self.own {
             own.take_back(returned);
@@ -174,7 +181,8 @@ impl Purse {
         let share = room.saturating_sub(needed) / (2 * self.out.len() as u32);
         let granted = room.min(ask.needed.saturating_add(ask.liked.min(share)));
         self.in_hand -= granted;
-        self.out[usize::from(holder.0)] += granted;
+        let out = &mut self.out[usize::from(holder.0)];
+        *out = out.saturating_add(granted);
         self.seen = self.seen.saturating_add(granted.saturating_sub(ask.needed));
         granted
     }
@@ -215,7 +223,7 @@ impl Purse {
     }
 
     pub(crate) fn has_to_tell(&self) -> bool {
-        self.held() > 0 || self.spent > self.spent_told
+        self.lent > 0 || self.spent > self.spent_told
     }
 
     pub(crate) fn is_asked(&self) -> bool {
@@ -235,7 +243,7 @@ impl Purse {
 
     /// Ends the time between two ticks: what wasn't needed goes home with the next exchange.
     pub(crate) fn tick(&mut self) {
-        let out: u32 = self.out.iter().sum();
+        let out = self.held() - self.in_hand;
         self.in_hand = self.in_hand.min(self.seen.saturating_sub(out));
         self.seen_before = std::mem::take(&mut self.seen);
     }
@@ -246,6 +254,7 @@ impl Purse {
         self.pending.iter_mut().for_each(|pending| pending.covered = true);
         let expected = self.seen.max(self.seen_before);
         let held = self.held();
+        self.lent = held;
         let liked = wished.max(expected.saturating_sub(needed).saturating_sub(held));
         self.asked_us = Some(now_us);
         self.number += 1;
@@ -270,7 +279,8 @@ impl Purse {
         }
         self.asked_us = None;
         if !reply.fenced {
-            self.in_hand += reply.granted;
+            self.in_hand = self.in_hand.saturating_add(reply.granted);
+            self.lent = self.lent.saturating_add(reply.granted);
             self.valid_until_us = asked_us + lease_us - lease_us / DRIFT_ONE_IN;
             self.empty_until_us = if reply.empty_us > 0 { now_us.saturating_add(reply.empty_us) } else { 0 };
         }
@@ -282,6 +292,6 @@ impl Purse {
     }
 
     fn held(&self) -> u32 {
-        self.in_hand + self.out.iter().sum::<u32>()
+        self.out.iter().fold(self.in_hand, |sum, tokens| sum.saturating_add(*tokens))
     }
 }

@@ -132,9 +132,10 @@ impl Limits {
         let mut leases = self.leases.borrow_mut();
         let mut sent = false;
         while let Some(report) = leases.poll_report() {
-            if let Err(report) = self.line.report(report) {
+            if let Err(report) = self.line.report(self.shard, report) {
                 leases.handle_unsent(report);
-                return false;
+                // What was sent before may have its answers.
+                return true;
             }
             sent = true;
         }

@@ -107,8 +107,8 @@ impl LimiterLine {
     }
 
     /// Gives the report back if the limiter is too far behind; to be followed by [`attend`](Self::attend).
-    pub(super) fn report(&self, report: Report) -> Result<(), Report> {
-        self.0.queue.push(ToLimiter::Report(report)).map_err(|_| report)
+    pub(super) fn report(&self, shard: usize, report: Report) -> Result<(), Report> {
+        self.send(shard, ToLimiter::Report(report)).map_err(|_| report)
     }
 
     /// Has the limiter hear what it was told, unless another shard does. Answers for `shard` are in its mailbox then,
@@ -119,8 +119,16 @@ impl LimiterLine {
 
     /// A shard has ended. Where the limiter is too far behind to hear of it, the shard's tokens stay away.
     pub(crate) fn end(&self, shard: usize) {
-        let _ = self.0.queue.push(ToLimiter::Ended(Holder(shard as u16)));
+        let _ = self.send(shard, ToLimiter::Ended(Holder(shard as u16)));
         self.0.attend(shard);
+    }
+
+    /// A full queue is heard first, unless another shard has the limiter.
+    fn send(&self, shard: usize, message: ToLimiter) -> Result<(), ToLimiter> {
+        self.0.queue.push(message).or_else(|message| {
+            self.0.attend(shard);
+            self.0.queue.push(message)
+        })
     }
 
     /// Does something while another shard has the limiter.

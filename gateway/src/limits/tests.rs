@@ -2,7 +2,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use turnpike_limits::{Limit, LimitId, Rate, Refused, Why};
+use turnpike_limits::{Holder, Limit, LimitId, Loan, Rate, Refused, Report, Why};
 use turnpike_rt::{Bell, Clock};
 
 use super::*;
@@ -73,6 +73,32 @@ fn what_another_shard_has_to_hear_is_heard_by_who_has_the_limiter() {
     assert!(poll().is_pending());
     shards.limits[0].hear();
     assert_eq!(poll(), Poll::Ready(Ok(())));
+}
+
+#[test]
+fn who_finds_the_queue_full_has_the_limiter_hear_of_it_and_waits() {
+    let mut settings = Settings::defaults();
+    settings.limit_wait_ms = 10_000;
+    let shards = Shards::with(settings);
+    let report = Report {
+        holder: Holder(1),
+        limit: limit(9),
+        version: 1,
+        spent: 0,
+        spent_us: 0,
+        returned: 0,
+        loan: Loan::default(),
+        ask: None,
+    };
+    shards.line.while_away(|| while shards.line.report(1, report).is_ok() {});
+    let asked = [limit(4)];
+    let mut taken = pin!(shards.limits[0].take(&asked, 1));
+    let mut poll = || taken.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(poll().is_pending(), "it is asked for, behind all that is there");
+    spin("answer", || {
+        shards.limits[0].tick();
+        poll() == Poll::Ready(Ok(()))
+    });
 }
 
 #[test]

@@ -211,6 +211,21 @@ fn what_isnt_needed_goes_home_at_the_tick() {
     assert_eq!(reports(&mut leases), [(1, 0, 9, None)]);
 }
 
+/// Else a flood that a narrow limit refuses would keep a broad one's tokens from other shards for as long as it lasts.
+#[test]
+fn what_only_refused_requests_came_for_goes_home() {
+    let mut leases = with(&[5, 0]);
+    waits(&mut leases, &[limit(1), limit(2)], 0);
+    leases.handle_answer(&answer(2, 0, 1_000_000), 0);
+    assert_eq!(verdicts(&mut leases), [Err(refused(1, Why::Empty, Some(1_000_000)))]);
+    for _ in 0..20 {
+        assert!(matches!(leases.take(&[limit(1), limit(2)], 1, 5), Taken::Refused(_)));
+    }
+    reports(&mut leases);
+    leases.tick(10_000);
+    assert_eq!(reports(&mut leases), [(1, 1, 5, None)]);
+}
+
 #[test]
 fn more_limits_than_may_be_kept_push_others_out() {
     let mut leases = with(&[5, 5, 5]);

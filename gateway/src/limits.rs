@@ -5,6 +5,10 @@
 //! queue in each shard's mailbox, and all of one pass ring its bell once. All read one clock. With
 //! `limits_store`, the limiter is itself a holder: [`store`]'s thread carries what it tells a Redis that several gateways
 //! share, and the answers.
+//!
+//! A limiter's buckets are its process's: after a start they are full. During an upgrade there are two, until the
+//! predecessor has drained: together they admit at most twice the burst, and twice the rate for as long as both serve.
+//! With a `limits_store` that is reached, both lease from it, and neither is so.
 
 mod held;
 mod limiter;

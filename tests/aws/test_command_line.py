@@ -263,3 +263,23 @@ def test_keys_and_plans(control, tmp_path):
         control("key", "delete", name)
     assert control("key", "list", "--name", "line-") == "no API keys\n"
     control("api", "delete", api_id)
+
+
+def test_a_cache_is_set_flushed_and_purged(turnpike, control, origin, tmp_path):
+    api_id = control("api", "create", "line-cache").strip()
+    control("route", "create", "line-cache", "GET /x", "--target", f"{origin.url}/x")
+    control("stage", "create", api_id, "prod")
+    control("deploy", api_id, "prod")
+    assert "has no response cache" in control.refused("cache", "get", "line-cache", "prod")
+    (tmp_path / "cache.json").write_text('{"sizeBytes": 1000000, "freshness": "ORIGIN"}')
+    made = json.loads(control("cache", "put", "line-cache", "prod", tmp_path / "cache.json"))
+    assert (made["freshness"], made["coalesced"], made["ttlInSeconds"], made["routes"]) == ("ORIGIN", True, 300, {})
+    assert json.loads(control("cache", "get", api_id, "prod")) == made
+    assert control("cache", "flush", "line-cache", "prod") == "flushed\n"
+    assert control("cache", "purge", "line-cache", "prod", "pets", "dogs") == "purged\n"
+    assert "without commas" in control.refused("cache", "purge", "line-cache", "prod", "a,b")
+    assert "sizeBytes" in control.run("cache", "put", "line-cache", "prod", "-", stdin="{}").stderr
+    assert control.run("cache", "purge", "line-cache", "prod").returncode == 2
+    control("cache", "delete", "line-cache", "prod")
+    assert "has no response cache" in control.refused("cache", "get", "line-cache", "prod")
+    control("api", "delete", api_id)

@@ -4,6 +4,7 @@ mod api;
 mod apply;
 mod audit;
 mod backup;
+mod cache;
 mod call;
 mod canary;
 mod checked;
@@ -36,6 +37,7 @@ use api::ApiArgs;
 use apply::ApplyArgs;
 use audit::AuditArgs;
 use backup::{BackupArgs, RestoreArgs};
+use cache::CacheArgs;
 use canary::CanaryArgs;
 use client::Reach;
 use completions::CompletionsArgs;
@@ -109,6 +111,8 @@ enum Command {
     Diff(DiffArgs),
     /// Try a deployment on a share of a REST stage's clients; promote or remove it.
     Canary(CanaryArgs),
+    /// Set, show and turn off what a stage's response cache does beyond AWS; flush it, or purge answers by their tags.
+    Cache(CacheArgs),
     /// Make an API of an OpenAPI document, or let one become what the document says.
     ///
     /// Prints the API's id, and what of the document couldn't be taken.
@@ -169,6 +173,7 @@ impl Cli {
                 Command::Up(args) => up::run(*args).await,
                 Command::Status(args) => status::run(args).await,
                 Command::Targets(args) => targets::run(args).await,
+                Command::Cache(args) => cache::run(args).await,
                 Command::Backup(args) => backup::write(args),
                 Command::Restore(args) => backup::restore(args),
                 Command::RotateSecretsKey(args) => secrets_key::rotate(args),

@@ -211,8 +211,7 @@ class SecondGateway(Turnpike):
     """A gateway beside a Turnpike's own, on the same control."""
 
     def __init__(self, turnpike):
-        super().__init__(turnpike.directory)
-        self.turnpike, self.number = turnpike, 2
+        super().__init__(turnpike.directory / "second")
         self.publish_socket = turnpike.publish_socket
 
     def __enter__(self):
@@ -228,9 +227,7 @@ def counting():
 
 @pytest.fixture
 def two(own_turnpike):
-    second = SecondGateway(own_turnpike)
-    second.directory = own_turnpike.directory / "second"
-    with second:
+    with SecondGateway(own_turnpike) as second:
         yield own_turnpike, second
 
 

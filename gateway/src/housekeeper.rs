@@ -31,6 +31,7 @@ use crate::access_log_format::AccessLogFormat;
 use crate::limits::LimiterLine;
 use crate::mailbox::{Loads, Mailbox, ToShard};
 use crate::notify;
+use crate::quotas::QuotaLine;
 use crate::settings::Settings;
 use crate::sockets::{Sockets, UPGRADE_SOCKET};
 use crate::table::{Compiler, StageLog, Table};
@@ -51,6 +52,9 @@ use vault::{Files, Lock, Vault};
 
 /// Log lines that are queued when the shards have ended get this long to be written.
 const LOG_FINISH_MS: u64 = 5_000;
+
+/// Requests of quotas that shards have left get this long to be given back to control when the shards have ended.
+const QUOTAS_FINISH: Duration = Duration::from_secs(1);
 
 /// How long readiness waits for the first snapshot's names; those that are still unresolved then make
 /// their own requests wait, not the whole gateway.
@@ -85,6 +89,7 @@ pub(crate) struct Gateway {
     pub(crate) driver: Driver,
     pub(crate) mailboxes: Vec<Mailbox>,
     pub(crate) limiter: LimiterLine,
+    pub(crate) quotas: QuotaLine,
     pub(crate) loads: Loads,
     pub(crate) events: mpsc::UnboundedReceiver<ShardEvent>,
     pub(crate) sockets: Sockets,
@@ -165,7 +170,8 @@ impl Https {
 /// Runs until every shard has ended; an error names the one that ended for a reason of its own.
 pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), String> {
     let Services { mut settings, tables, log, https, tickets, resolver, targets, vault } = services;
-    let Gateway { driver, mailboxes, limiter, loads, mut events, sockets, legacy, ready_line } = gateway;
+    let Gateway { driver, mailboxes, limiter, quotas, loads, mut events, sockets, legacy, ready_line } =
+        gateway;
     let totals = Arc::new(Mutex::new(Totals::new(mailboxes.len())));
     let log_queue = log.queue();
     let log = Arc::new(Mutex::new(log));
@@ -188,7 +194,7 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
         limits: publish::limits(settings),
         ..LinkSettings::new(settings.publish_socket.clone(), gateway_id.clone())
     };
-    let link = Link::new(link_settings, vault, publication.into_apply());
+    let link = Link::new(link_settings, vault, publication.into_apply()).with_quotas(quotas.clone());
     let link_status = link.status();
     let link_orders = watch::Sender::new(Order::Follow);
 
@@ -314,6 +320,8 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
     }
     let time = Duration::from_millis(settings.drain_timeout_ms);
     watch.drain(&mut events, &mut signals, time, successor.map(|successor| (successor, loads))).await?;
+    // What doesn't get home in time is on file, and goes home with the next start.
+    let _ = timeout_at(Instant::now() + QUOTAS_FINISH, quotas.finish()).await;
     admin_task.abort();
     drop(readiness);
     finish_log(log).await;

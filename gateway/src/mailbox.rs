@@ -10,6 +10,7 @@ use turnpike_rt::Bell;
 
 use crate::entrance::Accepted;
 use crate::housekeeper::collector::Reply;
+use crate::quotas::FromDesk;
 use crate::response_cache::Outdated;
 use crate::settings::Settings;
 
@@ -29,6 +30,8 @@ pub(crate) enum ToShard {
     Forget(Outdated),
     /// Say what was counted since the last time.
     Collect(Reply),
+    /// What the quotas' desk says.
+    Quota(FromDesk),
     /// Begin to accept connections.
     Accept,
     /// Another process doesn't accept from the same sockets any more. The kernel wakes one of those who wait for a

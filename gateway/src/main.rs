@@ -24,6 +24,7 @@ mod mailbox;
 mod networks;
 mod notify;
 mod pipeline;
+mod quotas;
 mod settings;
 mod shard;
 mod sockets;
@@ -47,6 +48,7 @@ use crowd::Crowd;
 use housekeeper::{Gateway, Services, ShardEvent};
 use limits::LimiterLine;
 use mailbox::{Loads, Mailbox};
+use quotas::QuotaLine;
 use settings::{Settings, Task};
 use shard::ShardParts;
 use sockets::{Share, Sockets};
@@ -100,7 +102,8 @@ fn start(settings: &'static Settings, predecessor: Option<&Predecessor>) -> Resu
     let services = Services::start(settings, &sockets.lock)?;
     let (sender, events) = mpsc::unbounded_channel();
     let loads = Loads::new(settings.cores.len());
-    let (mailboxes, limiter, driver) = start_shards(&services, sockets.shares(settings)?, &loads, &sender)?;
+    let Shards { mailboxes, limiter, quotas, driver } =
+        start_shards(&services, sockets.shares(settings)?, &loads, &sender)?;
     drop(sender);
     let mut ready_line = format!(
         "turnpike-gateway ready listen={} admin={} shards={} driver={} pid={}",
@@ -113,8 +116,16 @@ fn start(settings: &'static Settings, predecessor: Option<&Predecessor>) -> Resu
     if let Some(addresses) = sockets.tls_addresses() {
         ready_line.push_str(&format!(" tls={addresses}"));
     }
-    let gateway = Gateway { driver, mailboxes, limiter, loads, events, sockets, legacy, ready_line };
+    let gateway = Gateway { driver, mailboxes, limiter, quotas, loads, events, sockets, legacy, ready_line };
     runtime.block_on(housekeeper::run(services, gateway))
+}
+
+/// What the housekeeper needs of the started shards.
+struct Shards {
+    mailboxes: Vec<Mailbox>,
+    limiter: LimiterLine,
+    quotas: QuotaLine,
+    driver: Driver,
 }
 
 /// Starts all shards' threads and has them agree on a driver.
@@ -123,7 +134,7 @@ fn start_shards(
     listeners: Vec<Share>,
     loads: &Loads,
     events: &mpsc::UnboundedSender<ShardEvent>,
-) -> Result<(Vec<Mailbox>, LimiterLine, Driver), String> {
+) -> Result<Shards, String> {
     let settings = services.settings;
     let mut mailboxes = Vec::new();
     let mut bells = Vec::new();
@@ -135,6 +146,8 @@ fn start_shards(
     let clock = Clock::start();
     let limiter = LimiterLine::new(settings, &mailboxes, clock);
     let limiter = limiter.map_err(|error| format!("limits_store: {error}"))?;
+    let quotas = quotas::start(settings, mailboxes.clone(), clock);
+    let quotas = quotas.map_err(|error| format!("can't begin to count quotas: {error}"))?;
     let crowd = Crowd::new(settings.connections_per_address_max);
     let log = services.main_log()?;
     let (arbiter, agreements) = agreement::parts(driver_choice(settings), settings.cores.len());
@@ -154,6 +167,7 @@ fn start_shards(
             bell,
             clock,
             limiter: limiter.clone(),
+            quotas: quotas.clone(),
             log_queue: services.log.queue(),
             target_events: services.target_events(),
             log: log.clone(),
@@ -165,7 +179,7 @@ fn start_shards(
     if let Some(refusal) = refusal {
         report!("turnpike-gateway: running on epoll, which is slower: {refusal}");
     }
-    Ok((mailboxes, limiter, driver))
+    Ok(Shards { mailboxes, limiter, quotas, driver })
 }
 
 fn driver_choice(settings: &Settings) -> DriverChoice {

@@ -14,6 +14,7 @@ mod integrate;
 mod lines;
 mod patience;
 mod pieces;
+mod quota;
 mod rate_limit;
 mod record;
 mod refusal;
@@ -110,6 +111,7 @@ async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) -> Result<A
     let selected = route::look_up(exchange, &address, record)?;
     let caller = identify::check(exchange, &address, &selected, record)?;
     throttle::check(exchange, &address, &selected, caller).await?;
+    quota::check(exchange, &address, caller).await?;
     if let Some(rules) = &selected.matched.route.cache {
         return cache::serve(exchange, &address, &selected, rules, record).await;
     }

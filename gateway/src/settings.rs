@@ -164,6 +164,13 @@ pub(crate) struct Settings {
     pub(crate) limits_store_lease_ms: u64,
     /// Whether who is throttled is told of its throttles, and when to come back.
     pub(crate) rate_limit_fields: bool,
+    /// Of usage plans with quotas, in use at once.
+    pub(crate) quota_keys_max: usize,
+    /// Of one shard.
+    pub(crate) quota_waiting_max: usize,
+    pub(crate) quota_wait_ms: u64,
+    pub(crate) quota_lease_requests_max: u64,
+    pub(crate) quota_lease_ms: u64,
 
     /// Per target group, after resolving.
     pub(crate) target_group_addresses_max: usize,
@@ -505,6 +512,17 @@ impl Settings {
                 60_000,
             )?,
             rate_limit_fields: low.rate_limit_fields.unwrap_or(false),
+            quota_keys_max: count("quota_keys_max", low.quota_keys_max, 100_000, 4_194_304)?,
+            quota_waiting_max: count("quota_waiting_max", low.quota_waiting_max, 4_096, 1_048_576)?,
+            quota_wait_ms: in_range("quota_wait_ms", low.quota_wait_ms, 1_000, 1, 60_000)?,
+            quota_lease_requests_max: in_range(
+                "quota_lease_requests_max",
+                low.quota_lease_requests_max,
+                65_536,
+                8,
+                1 << 32,
+            )?,
+            quota_lease_ms: in_range("quota_lease_ms", low.quota_lease_ms, 5_000, 1, 600_000)?,
 
             target_group_addresses_max: count(
                 "target_group_addresses_max",

@@ -32,6 +32,7 @@ use crate::limits::{LimiterLine, Limits};
 use crate::listener;
 use crate::log_lines::LogLines;
 use crate::mailbox::{Loads, Mailbox, ToShard};
+use crate::quotas::{QuotaLine, Quotas, day_at};
 use crate::response_cache::ResponseCache;
 use crate::settings::{Live, Settings};
 use crate::stats::ShardStats;
@@ -62,6 +63,7 @@ pub(crate) struct ShardParts {
     /// The limiter's, too.
     pub(crate) clock: Clock,
     pub(crate) limiter: LimiterLine,
+    pub(crate) quotas: QuotaLine,
     pub(crate) log_queue: AccessLogQueue,
     pub(crate) target_events: mpsc::Sender<TargetEvent>,
     /// For requests of stages without a log of their own, and of none.
@@ -84,6 +86,7 @@ pub(crate) struct Shard {
     pub(crate) pools: Pools,
     pub(crate) cache: ResponseCache,
     pub(crate) limits: Limits,
+    pub(crate) quotas: Quotas,
     pub(crate) stats: RefCell<ShardStats>,
     pub(crate) addresses: Arc<ArcSwap<Addresses>>,
     pub(crate) loads: Loads,
@@ -149,7 +152,8 @@ pub(crate) fn run(parts: ShardParts, agreement: Agreement, started: impl FnOnce(
         )));
     }
     // However this ends, it gives no connection to another shard from then on, and spends no token.
-    let _ended = Ended { loads: parts.loads.clone(), limiter: parts.limiter.clone(), index: parts.index };
+    let (limiter, quotas) = (parts.limiter.clone(), parts.quotas.clone());
+    let _ended = Ended { loads: parts.loads.clone(), limiter, quotas, index: parts.index };
     match agreement.reach()? {
         Some(reactor) => reactor.run(serve(parts, started)),
         None => Ok(()),
@@ -159,6 +163,7 @@ pub(crate) fn run(parts: ShardParts, agreement: Agreement, started: impl FnOnce(
 struct Ended {
     loads: Loads,
     limiter: LimiterLine,
+    quotas: QuotaLine,
     index: usize,
 }
 
@@ -166,6 +171,7 @@ impl Drop for Ended {
     fn drop(&mut self) {
         self.loads.set_accepting(self.index, false);
         self.limiter.end(self.index);
+        self.quotas.end(self.index);
     }
 }
 
@@ -193,6 +199,7 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
             parts.mailboxes[parts.index].clone(),
             clock,
         ),
+        quotas: Quotas::new(parts.index, parts.settings, parts.quotas),
         stats: RefCell::default(),
         addresses: parts.addresses,
         loads: parts.loads,
@@ -229,6 +236,7 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
     shard.tick_until_done().await;
     shard.pools.clear(&shard);
     shard.limits.close();
+    shard.quotas.close();
     shard.log_lines.flush(&shard);
     Ok(())
 }
@@ -311,6 +319,7 @@ impl Shard {
                 }
                 ToShard::Forget(outdated) => self.cache.forget(&outdated),
                 ToShard::Collect(reply) => self.report(reply),
+                ToShard::Quota(said) => self.quotas.hear(said, self.now_ms(), day_at(Clock::unix_ms())),
                 ToShard::Accept => self.accept(),
                 ToShard::Look => self.look(),
                 ToShard::Adopt(settings) => self.settings.replace(settings),
@@ -383,6 +392,7 @@ impl Shard {
             self.pools.expire(now_ms);
             self.cache.tick(self.wheel.now_ms(), &self.mailboxes);
             self.limits.tick();
+            self.quotas.tick(now_ms);
             self.log_lines.flush(self);
             if now_ms - swept_ms >= SWEEP_EVERY_MS {
                 swept_ms = now_ms;

@@ -139,6 +139,12 @@ pub(crate) enum RefusalKind {
     ThrottleTimeout,
     /// `limits_max`, `limit_leases_max` or `limit_waiting_max` is reached, or the limiter is too far behind.
     ThrottleCrowded,
+    /// The quota of the caller's usage plan is used up.
+    QuotaExceeded,
+    /// Whether anything was left of the quota wasn't known within `quota_wait_ms`.
+    QuotaUnknown,
+    /// `quota_keys_max` or `quota_waiting_max` is reached, or the quotas' desk is too far behind.
+    QuotaCrowded,
     /// `exchanges_in_flight_max` is reached.
     ExchangesInFlight,
     /// `connections_max` is reached.
@@ -176,7 +182,7 @@ pub(crate) enum RefusalKind {
 
 impl RefusalKind {
     /// In order of the discriminants.
-    pub(crate) const ALL: [Self; 39] = [
+    pub(crate) const ALL: [Self; 42] = [
         Self::Malformed,
         Self::StartLineTooLong,
         Self::HeaderTooLarge,
@@ -198,6 +204,9 @@ impl RefusalKind {
         Self::ThrottledPlanRoute,
         Self::ThrottleTimeout,
         Self::ThrottleCrowded,
+        Self::QuotaExceeded,
+        Self::QuotaUnknown,
+        Self::QuotaCrowded,
         Self::ExchangesInFlight,
         Self::Connections,
         Self::ConnectionsPerAddress,
@@ -242,6 +251,9 @@ impl RefusalKind {
             Self::ThrottledPlanRoute => "throttled_plan_route",
             Self::ThrottleTimeout => "throttle_timeout",
             Self::ThrottleCrowded => "throttle_crowded",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::QuotaUnknown => "quota_unknown",
+            Self::QuotaCrowded => "quota_crowded",
             Self::ExchangesInFlight => "exchanges_in_flight",
             Self::Connections => "connections",
             Self::ConnectionsPerAddress => "connections_per_address",

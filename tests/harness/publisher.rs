@@ -10,7 +10,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use bytes::{Buf, Bytes};
-use turnpike_snapshot::frame::{Decoder, FromControl, FromGateway, encode};
+use turnpike_snapshot::frame::{
+    Decoder, FromControl, FromGateway, QuotaAnswer, QuotaReport, QuotaVerdict, encode,
+};
 use turnpike_snapshot::{Root, Unit, UnitHash, UnitRef, encode_root, encode_unit};
 
 use crate::process::DEADLINE;
@@ -229,6 +231,16 @@ fn respond(state: &mut State, message: FromGateway, mut stream: &UnixStream) -> 
         FromGateway::Refuse { version, reason } => {
             state.answers.insert(version, Err(reason));
             true
+        }
+        // Nothing is ever left of a quota.
+        FromGateway::Quotas { reports } => {
+            let answer = |report: &QuotaReport| QuotaAnswer {
+                lease: report.lease,
+                granted_requests: 0,
+                verdict: if report.ends { QuotaVerdict::Ended } else { QuotaVerdict::Exhausted },
+            };
+            let answers = reports.iter().map(answer).collect();
+            stream.write_all(&framed(&FromControl::Quotas { answers })).is_ok()
         }
     }
 }

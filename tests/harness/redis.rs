@@ -3,6 +3,7 @@
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::process::{Process, until};
@@ -45,6 +46,15 @@ impl Redis {
     /// As a host that fails does.
     pub fn kill(&mut self) {
         self.process.take().expect("it runs").kill();
+    }
+
+    /// Answers nothing any more, and keeps its connections.
+    pub fn hang(&self) {
+        self.process.as_ref().expect("it runs").signal_alone(Signal::STOP);
+    }
+
+    pub fn wake(&self) {
+        self.process.as_ref().expect("it runs").signal_alone(Signal::CONT);
     }
 
     /// Starts it again, with what it knew.

@@ -166,6 +166,23 @@ fn a_partition_that_means_share_lets_a_share_through() {
 }
 
 #[test]
+fn a_store_that_hangs_is_out_of_reach_until_it_answers() {
+    let (redis, origin) = (Redis::start(), Origin::echo());
+    let options = options(&redis).set("limits_partition", "open").set("limits_store_timeout_ms", "100");
+    let mut plane = DataPlane::with(&options, &stages(&origin, burst(5)));
+    wait_for(&plane.gateway, "gateways", 1.0);
+    redis.hang();
+    assert_eq!(admitted(&mut plane.connect(), 20), 20, "the first waits until it is known");
+    assert_eq!(gauge(&plane.gateway, "partitioned"), 1.0);
+    plane.gateway.process().wait_for_log("can't be used");
+    redis.wake();
+    wait_for(&plane.gateway, "partitioned", 0.0);
+    plane.assert_at_rest();
+    // What it was asked for before it hung, it has lent when it wakes, and nobody takes it any more.
+    exhaust(&[plane], 4);
+}
+
+#[test]
 fn a_gateway_that_never_reached_its_store_doesn_t_know_its_share() {
     let (mut redis, origin) = (Redis::start(), Origin::echo());
     redis.kill();

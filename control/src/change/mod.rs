@@ -6,6 +6,7 @@ mod callers;
 mod deploy;
 mod domains;
 mod ids;
+mod quotas;
 mod recompile;
 mod refused;
 mod rehearse;
@@ -15,12 +16,13 @@ mod upstreams;
 
 pub use audit::{AuditRecord, AuditedDocument, Deed};
 pub(crate) use deploy::DEPLOYMENT_ID_LEN;
+pub use quotas::Counted;
 pub use refused::RefusedRoute;
 pub use unenforced::Unenforced;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU16, Ordering};
 
 use tokio::sync::{Notify, watch};
 
@@ -57,6 +59,8 @@ pub struct Control {
     /// Told of what was requested of a certificate authority.
     requested: Notify,
     audit: AuditClock,
+    /// The day, since 1970, on which what is over was last cleared away.
+    quotas_tidied_on: AtomicI64,
 }
 
 impl Control {
@@ -69,7 +73,9 @@ impl Control {
         let endpoint_port = AtomicU16::new(settings.account.endpoint_port);
         let endpoint_tls_port = AtomicU16::new(settings.account.endpoint_tls_port.unwrap_or(0));
         let (requested, audit) = (Notify::new(), AuditClock::default());
-        let control = Self { store, settings, endpoint_port, endpoint_tls_port, requested, audit };
+        let quotas_tidied_on = AtomicI64::new(i64::MIN);
+        let control =
+            Self { store, settings, endpoint_port, endpoint_tls_port, requested, audit, quotas_tidied_on };
         control.run(None, |change| change.open())?;
         Ok(control)
     }

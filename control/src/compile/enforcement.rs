@@ -157,10 +157,8 @@ const HTTP_STAGE: &[Line<HttpStage>] = &[
 const PARTS: &[(&str, &str)] = &[(GatewayResponse::KIND, "gateway response")];
 
 /// Entities of the account, by their kind in the store, that do nothing.
-const ENTITIES: &[(&str, &str)] = &[
-    ("domain-name-access-association", "access associations of private domain names, which aren't served"),
-    ("usage-plan", "quotas of usage plans"),
-];
+const ENTITIES: &[(&str, &str)] =
+    &[("domain-name-access-association", "access associations of private domain names, which aren't served")];
 
 /// Why the method is refused, if it is.
 #[must_use]

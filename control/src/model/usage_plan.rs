@@ -68,6 +68,9 @@ pub struct Granted {
     /// When, in days since 1970; it holds until the quota's period ends.
     pub on_day: i64,
     pub remaining_requests: u64,
+    /// What had been used of the period by then.
+    #[serde(default)]
+    pub used_requests: u64,
 }
 
 impl Entity for UsagePlan {
@@ -98,6 +101,18 @@ impl UsagePlan {
     #[must_use]
     pub fn stage(&self, api_id: &str, stage: &str) -> Option<&PlanStage> {
         self.stages.iter().find(|named| named.api_id == api_id && named.stage == stage)
+    }
+}
+
+impl UsagePlanKey {
+    /// Of the quota's period that the day is in: the quota, unless somebody has set what was left of it.
+    #[must_use]
+    pub fn limit_requests(&self, quota: &PlanQuota, day: i64) -> u64 {
+        let granted =
+            self.granted.filter(|granted| quota.period_start(granted.on_day) == quota.period_start(day));
+        granted.map_or(quota.requests.into(), |granted| {
+            granted.used_requests.saturating_add(granted.remaining_requests)
+        })
     }
 }
 
@@ -167,6 +182,20 @@ impl PlanQuota {
     }
 }
 
+impl PlanQuota {
+    /// The last day of the period that this day is in, both counted from 1970.
+    #[must_use]
+    pub fn period_end(&self, day: i64) -> i64 {
+        // No period is longer than 31 days, nor shorter than 28 if it is a month.
+        let next = match self.period {
+            Period::Day => day + 1,
+            Period::Week => self.period_start(day) + 7,
+            Period::Month => self.period_start(self.period_start(day) + 31),
+        };
+        next - 1
+    }
+}
+
 /// A method of an API as a plan names it: its resource's path, then `/`, then the HTTP method or `ANY`.
 ///
 /// # Errors
@@ -217,6 +246,17 @@ mod tests {
             (Period::Month, 1, "2026-01-01", "2025-12-02"),
         ] {
             assert_eq!(start(period, offset, day), expected, "{period:?} {offset} {day}");
+        }
+        let days = parse_iso_day("2026-01-01").expect("a day")..parse_iso_day("2029-01-01").expect("a day");
+        for (period, offset_days) in
+            [(Period::Day, 0), (Period::Week, 3), (Period::Month, 0), (Period::Month, 27)]
+        {
+            let quota = PlanQuota { requests: 1, offset_days, period };
+            for day in days.clone() {
+                let (start, end) = (quota.period_start(day), quota.period_end(day));
+                assert!((start..=end).contains(&day));
+                assert_eq!((quota.period_start(end), quota.period_start(end + 1)), (start, end + 1));
+            }
         }
     }
 

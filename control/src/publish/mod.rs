@@ -20,6 +20,7 @@ use bytes::Bytes;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+use turnpike_snapshot::frame::{QuotaAnswer, QuotaReport};
 use turnpike_snapshot::{Limits, UnitHash};
 
 pub use gateways::{GatewayStatus, Refusal};
@@ -31,7 +32,7 @@ use socket::SocketFile;
 /// Why a source can't give what it was asked for.
 pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Where roots and units are kept. Called on threads that may block.
+/// Where roots and units are kept, and quotas counted. Called on threads that may block.
 pub trait UnitSource: Send + Sync + 'static {
     /// The newest root, encoded; version 0 before anything was published.
     ///
@@ -44,6 +45,17 @@ pub trait UnitSource: Send + Sync + 'static {
     /// # Errors
     /// When it can't be read. The gateway is told.
     fn unit(&self, hash: UnitHash) -> Result<Option<Bytes>, SourceError>;
+
+    /// Takes note of how a gateway's leases of quotas stand, and grants what it may have. An answer for each report;
+    /// what they say is on the disk.
+    ///
+    /// # Errors
+    /// When it can't be kept. The gateway is told that nothing is known, and asks again.
+    fn settle_quotas(
+        &self,
+        gateway_id: &str,
+        reports: &[QuotaReport],
+    ) -> Result<Vec<QuotaAnswer>, SourceError>;
 }
 
 /// What bounds a publisher.

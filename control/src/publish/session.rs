@@ -1,5 +1,6 @@
 //! One gateway's connection: its greeting, then roots and units out while requests and answers come in.
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,10 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use turnpike_snapshot::frame::{self, Decoder, FrameError, FromControl, FromGateway};
+use turnpike_snapshot::frame::{
+    self, Decoder, FrameError, FromControl, FromGateway, QUOTA_REPORTS_MAX, QUOTA_REPORTS_WAITING_MAX,
+    QuotaAnswer, QuotaReport, QuotaVerdict,
+};
 use turnpike_snapshot::{FORMAT_VERSION, UnitHash};
 
 use super::gateways::Presence;
@@ -31,6 +35,8 @@ enum SessionError {
     OldFormat { found: u16 },
     #[error("it asks for more than {units_max} units at once")]
     AsksTooMuch { units_max: usize },
+    #[error("it has more than {QUOTA_REPORTS_WAITING_MAX} reports of quotas waiting")]
+    ReportsTooMuch,
     #[error("it left in the middle of a message")]
     CutOff,
     #[error(transparent)]
@@ -53,11 +59,16 @@ pub(super) async fn run(stream: UnixStream, shared: Arc<Shared>) {
     };
     let presence = shared.gateways.enter(id.clone(), serving_version);
     let (wanted, wants) = mpsc::channel(shared.settings.limits.units_max);
+    let (reported, reports) = mpsc::channel(QUOTA_REPORTS_WAITING_MAX);
+    let asked = Asked { wanted, reported };
+    // A message at a time: more would only wait here instead of in the store.
+    let (answered, answers) = mpsc::channel(1);
     // Both halves are always awaited together: a gateway that isn't read from while it is written to, or
     // the other way round, could wait for control while control waits for it.
     let ended = tokio::select! {
-        ended = take_answers(&mut input, &id, &presence, &wanted) => ended,
-        ended = push(&mut output, wants, &shared) => ended,
+        ended = take_answers(&mut input, &id, &presence, &asked) => ended,
+        ended = push(&mut output, wants, answers, &shared) => ended,
+        never = settle_quotas(reports, answered, &id, &shared) => match never {},
     };
     drop(presence);
     if let Err(error) = ended {
@@ -93,35 +104,76 @@ async fn hello(input: &mut Input, shared: &Shared) -> Result<Option<(String, u64
     }
 }
 
+/// What a gateway waits for.
+struct Asked {
+    wanted: mpsc::Sender<UnitHash>,
+    reported: mpsc::Sender<QuotaReport>,
+}
+
 /// Records what the gateway answers and queues what it asks for; never waits for anything else.
 async fn take_answers(
     input: &mut Input,
     id: &str,
     presence: &Presence<'_>,
-    wanted: &mpsc::Sender<UnitHash>,
+    asked: &Asked,
 ) -> Result<(), SessionError> {
     while let Some(message) = input.message().await? {
         match message {
             FromGateway::Hello { .. } => return Err(SessionError::OutOfOrder),
             FromGateway::NeedUnits { hashes } => {
-                let full = SessionError::AsksTooMuch { units_max: wanted.max_capacity() };
-                hashes.into_iter().try_for_each(|hash| wanted.try_send(hash)).map_err(|_| full)?;
+                let full = SessionError::AsksTooMuch { units_max: asked.wanted.max_capacity() };
+                hashes.into_iter().try_for_each(|hash| asked.wanted.try_send(hash)).map_err(|_| full)?;
             }
             FromGateway::Acknowledge { version } => presence.acknowledge(version),
             FromGateway::Refuse { version, reason } => {
                 log_line!("publish: gateway {id} refused version {version}: {reason}");
                 presence.refuse(version, reason);
             }
+            FromGateway::Quotas { reports } => {
+                let taken = reports.into_iter().try_for_each(|report| asked.reported.try_send(report));
+                taken.map_err(|_| SessionError::ReportsTooMuch)?;
+            }
         }
     }
     Ok(())
 }
 
+/// Settles what is reported in its order, as much at once as has come.
+async fn settle_quotas(
+    mut reports: mpsc::Receiver<QuotaReport>,
+    answered: mpsc::Sender<Vec<QuotaAnswer>>,
+    id: &str,
+    shared: &Arc<Shared>,
+) -> Infallible {
+    loop {
+        let mut batch = Vec::new();
+        // The other end is awaited beside this future, and never closes before it.
+        if reports.recv_many(&mut batch, QUOTA_REPORTS_MAX).await == 0 {
+            return std::future::pending().await;
+        }
+        let batch = Arc::new(batch);
+        let (gateway_id, settled) = (id.to_owned(), Arc::clone(&batch));
+        let settle = move |shared: &Shared| shared.source.settle_quotas(&gateway_id, &settled);
+        let answers = read(shared, settle).await.unwrap_or_else(|error| {
+            log_line!("publish: quotas that gateway {id} reports can't be settled: {error}");
+            batch.iter().map(unknown).collect()
+        });
+        if answered.send(answers).await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
+
+fn unknown(report: &QuotaReport) -> QuotaAnswer {
+    QuotaAnswer { lease: report.lease, granted_requests: 0, verdict: QuotaVerdict::Unknown }
+}
+
 /// Sends the newest root, at once and again whenever there is a newer one, and between those the units that
-/// are asked for.
+/// are asked for, and what is said to reports of quotas.
 async fn push(
     output: &mut Output,
     mut wants: mpsc::Receiver<UnitHash>,
+    mut answers: mpsc::Receiver<Vec<QuotaAnswer>>,
     shared: &Arc<Shared>,
 ) -> Result<(), SessionError> {
     let mut newest = shared.newest.subscribe();
@@ -133,6 +185,8 @@ async fn push(
                 Ok(()) => newest_root(shared).await?,
                 Err(_publisher_gone) => return Ok(()),
             },
+            // Requests wait for these.
+            Some(answers) = answers.recv() => FromControl::Quotas { answers },
             hash = wants.recv() => match hash {
                 Some(hash) => unit(shared, hash).await,
                 None => return Ok(()),
@@ -222,6 +276,7 @@ impl Output {
             SessionError::NoHello(_) | SessionError::OldFormat { .. } | SessionError::Source(_) => true,
             SessionError::OutOfOrder
             | SessionError::AsksTooMuch { .. }
+            | SessionError::ReportsTooMuch
             | SessionError::Frame(_)
             | SessionError::Stuck(_)
             | SessionError::CutOff

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use turnpike_snapshot::FORMAT_VERSION;
-use turnpike_snapshot::frame::{self, Decoder, FromControl, FromGateway};
+use turnpike_snapshot::frame::{self, Decoder, FromControl, FromGateway, QUOTA_REPORTS_MAX, QuotaVerdict};
 
 use super::*;
 
@@ -38,6 +38,19 @@ impl UnitSource for Shelf {
         } else {
             Ok(self.units.lock().unwrap().get(&hash).cloned())
         }
+    }
+
+    /// Grants all but what plan `broken` asks for.
+    fn settle_quotas(&self, _: &str, reports: &[QuotaReport]) -> Result<Vec<QuotaAnswer>, SourceError> {
+        if reports.iter().any(|report| report.plan_id == "broken") {
+            return Err("the store is closed".into());
+        }
+        let answer = |report: &QuotaReport| QuotaAnswer {
+            lease: report.lease,
+            granted_requests: report.wanted_requests,
+            verdict: QuotaVerdict::Open,
+        };
+        Ok(reports.iter().map(answer).collect())
     }
 }
 
@@ -365,4 +378,42 @@ async fn other_files_are_left_alone_and_long_paths_explained() {
         listen_again(&dir.path().join("no/such.sock")),
         Err(ListenError::Io { action: "make", .. })
     ));
+}
+
+fn report(lease: u64, plan_id: &str) -> QuotaReport {
+    QuotaReport {
+        lease,
+        plan_id: plan_id.to_owned(),
+        key_id: "k".to_owned(),
+        day: 20_000,
+        spent_requests: 0,
+        wanted_requests: lease * 2,
+        ends: false,
+        is_new: true,
+        is_late: false,
+    }
+}
+
+#[tokio::test]
+async fn reports_of_quotas_are_answered_each() {
+    let bench = Bench::new();
+    let mut gateway = bench.greet("gw").await;
+    let reports = (1..=300).map(|lease| report(lease, "p"));
+    let reports: Vec<_> = reports.collect();
+    for part in reports.chunks(QUOTA_REPORTS_MAX) {
+        gateway.send(&FromGateway::Quotas { reports: part.to_vec() }).await;
+    }
+    let mut answered = Vec::new();
+    while answered.len() < 300 {
+        let Some(FromControl::Quotas { answers }) = gateway.message().await else { panic!("something else") };
+        answered.extend(answers.iter().map(|answer| (answer.lease, answer.granted_requests)));
+    }
+    assert!(answered.iter().all(|(lease, granted)| *granted == lease * 2));
+    // A store that is away is said to be, and the connection goes on.
+    gateway.send(&FromGateway::Quotas { reports: vec![report(1, "broken")] }).await;
+    let Some(FromControl::Quotas { answers }) = gateway.message().await else { panic!("something else") };
+    assert_eq!((answers[0].lease, answers[0].verdict), (1, QuotaVerdict::Unknown));
+    let hash = bench.put_unit(7, 10);
+    gateway.send(&FromGateway::NeedUnits { hashes: vec![hash] }).await;
+    assert!(matches!(gateway.message().await, Some(FromControl::Unit { .. })));
 }

@@ -21,6 +21,7 @@ mod lock;
 mod pool;
 mod postgres;
 mod published;
+mod quotas;
 mod references;
 mod schema;
 mod sql;
@@ -29,7 +30,7 @@ mod tx;
 mod url;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::Path;
 
@@ -41,6 +42,7 @@ pub use error::StoreError;
 pub use journal::{DocumentChange, DocumentId};
 pub use lock::LockError;
 pub use published::{Slot, UNITS_KEPT_VERSIONS};
+pub use quotas::{QuotaLease, QuotaOf};
 pub use tx::{Page, Tx};
 pub use url::{StoreUrl, UrlError};
 

@@ -6,8 +6,8 @@
 pub(super) const SCHEMA_VERSION: i64 = STEPS.len() as i64;
 
 /// What makes each version from the one before it; the first makes a store from nothing.
-pub(super) const STEPS: [&str; 8] =
-    [APIS, ENTITIES, REFERENCES, PROCESSES, AUDIT, DATA_KEY, AUDIT_REFUSALS, ENTITIES_BY_USE];
+pub(super) const STEPS: [&str; 9] =
+    [APIS, ENTITIES, REFERENCES, PROCESSES, AUDIT, DATA_KEY, AUDIT_REFUSALS, ENTITIES_BY_USE, QUOTAS];
 
 /// - `api`: one row an API, of either kind.
 /// - `part`: what belongs to an API, by kind and id; `name` is a second unique name.
@@ -133,4 +133,30 @@ const AUDIT_REFUSALS: &str = "
 const ENTITIES_BY_USE: &str = "
     DROP INDEX entity_by_use;
     CREATE INDEX entity_by_use ON entity (uses) WHERE uses IS NOT NULL;
+";
+
+/// - `quota_use`: requests that an API key has made in a usage plan, by day since 1970 (UTC).
+/// - `quota_lease`: requests that a gateway may let through on a day; of those granted, the spent ones are in
+///   `quota_use`. A lease that has ended is kept only where a late message could take it for a new one.
+const QUOTAS: &str = "
+    CREATE TABLE quota_use (
+        plan_id TEXT NOT NULL,
+        key_id TEXT NOT NULL,
+        day INTEGER NOT NULL,
+        requests INTEGER NOT NULL,
+        PRIMARY KEY (plan_id, key_id, day)
+    ) WITHOUT ROWID;
+    CREATE INDEX quota_use_by_day ON quota_use (day);
+    CREATE TABLE quota_lease (
+        id INTEGER PRIMARY KEY,
+        plan_id TEXT NOT NULL,
+        key_id TEXT NOT NULL,
+        day INTEGER NOT NULL,
+        gateway_id TEXT NOT NULL,
+        granted INTEGER NOT NULL,
+        spent INTEGER NOT NULL,
+        ended INTEGER NOT NULL
+    );
+    CREATE INDEX quota_lease_by_key ON quota_lease (plan_id, key_id, day);
+    CREATE INDEX quota_lease_by_day ON quota_lease (day);
 ";

@@ -15,18 +15,18 @@ use crate::model::{ApiProtocol, HttpApi, HttpStage, Resource};
 pub(super) mod server;
 
 /// Where a test's store is.
-pub(super) struct Place {
+pub(crate) struct Place {
     pub(super) dir: tempfile::TempDir,
     pub(super) settings: StoreSettings,
 }
 
 impl Place {
-    pub(super) fn sqlite() -> Self {
+    pub(crate) fn sqlite() -> Self {
         Self { dir: tempfile::tempdir().expect("a directory"), settings: StoreSettings::default() }
     }
 
     /// A database of its own.
-    pub(super) fn postgres() -> Self {
+    pub(crate) fn postgres() -> Self {
         Self::at(&server::shared().database())
     }
 
@@ -39,7 +39,7 @@ impl Place {
         self.dir.path().join("data")
     }
 
-    pub(super) fn open(&self) -> Result<Store, StoreError> {
+    pub(crate) fn open(&self) -> Result<Store, StoreError> {
         when_free(|| Store::open(&self.data_dir(), &self.settings))
     }
 }

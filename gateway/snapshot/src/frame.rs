@@ -17,17 +17,23 @@
 //!
 //! The conversation: the gateway says [`FromGateway::Hello`]; control sends the newest root then, and each
 //! new one as it is published; the gateway asks for the units that it lacks, and answers each root that it
-//! didn't drop for a newer one with [`FromGateway::Acknowledge`] or [`FromGateway::Refuse`]. There is no ping:
+//! didn't drop for a newer one with [`FromGateway::Acknowledge`] or [`FromGateway::Refuse`]. Beside that, once it has had
+//! a root, it reports how its leases of quotas stand, and each report is answered. There is no ping:
 //! on one host the kernel ends the stream with the process, and both sides bound how long they wait for
 //! an answer or for room to write.
 
 mod message;
+mod quota;
 
 use std::marker::PhantomData;
 
 use bytes::{Buf, Bytes, BytesMut};
 
 pub use message::{FromControl, FromGateway, GATEWAY_ID_BYTES_MAX, Message, REASON_BYTES_MAX};
+pub(crate) use quota::{QUOTA_ANSWERS_BYTES_MAX, QUOTA_REPORTS_BYTES_MAX};
+pub use quota::{
+    QUOTA_ID_BYTES_MAX, QUOTA_REPORTS_MAX, QUOTA_REPORTS_WAITING_MAX, QuotaAnswer, QuotaReport, QuotaVerdict,
+};
 
 /// The version of the link that this build speaks.
 pub const LINK_VERSION: u16 = 1;

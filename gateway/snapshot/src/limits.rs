@@ -1,7 +1,7 @@
 //! How large a configuration may be. Both sides hold one: control refuses to publish, and a
 //! gateway refuses to load, what passes it.
 
-use crate::frame::{HEADER_BYTES, REASON_BYTES_MAX};
+use crate::frame::{HEADER_BYTES, QUOTA_ANSWERS_BYTES_MAX, QUOTA_REPORTS_BYTES_MAX, REASON_BYTES_MAX};
 
 /// Upper bounds on what is decoded. Each is inclusive: a value equal to its limit is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,15 +69,15 @@ impl Limits {
         self.unit_bytes_max.max(self.root_bytes_max).max(MESSAGE_BYTES_MAX) + HEADER_BYTES
     }
 
-    /// Bound on a frame that a gateway sends, header included: the names of all units.
+    /// Bound on a frame that a gateway sends, header included: the names of all units, or reports of quotas.
     #[must_use]
     pub fn gateway_frame_bytes_max(&self) -> usize {
-        self.units_max.saturating_mul(32).max(MESSAGE_BYTES_MAX) + HEADER_BYTES
+        self.units_max.saturating_mul(32).max(MESSAGE_BYTES_MAX).max(QUOTA_REPORTS_BYTES_MAX) + HEADER_BYTES
     }
 }
 
-/// The messages that carry no unit and no list: a reason and what it is about.
-const MESSAGE_BYTES_MAX: usize = REASON_BYTES_MAX + 64;
+/// The messages that carry no unit and no list of names: a reason and what it is about; answers about quotas.
+const MESSAGE_BYTES_MAX: usize = REASON_BYTES_MAX + QUOTA_ANSWERS_BYTES_MAX;
 
 impl Default for Limits {
     fn default() -> Self {

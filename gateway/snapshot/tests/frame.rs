@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use bytes::{Buf, Bytes};
 use proptest::prelude::*;
 use turnpike_snapshot::frame::{
-    Decoder, FrameError, FromControl, FromGateway, HEADER_BYTES, LINK_VERSION, Message, REASON_BYTES_MAX,
-    encode,
+    Decoder, FrameError, FromControl, FromGateway, HEADER_BYTES, LINK_VERSION, Message, QUOTA_REPORTS_MAX,
+    QuotaAnswer, QuotaReport, QuotaVerdict, REASON_BYTES_MAX, encode,
 };
 use turnpike_snapshot::{FORMAT_VERSION, Limits, UnitHash};
 
@@ -15,6 +15,20 @@ const FRAME_BYTES_MAX: usize = 1 << 20;
 fn bytes_of<M: Message>(message: &M) -> Vec<u8> {
     let mut buf = encode(message).unwrap().into_buf();
     buf.copy_to_bytes(buf.remaining()).to_vec()
+}
+
+fn report(key_id: &str) -> QuotaReport {
+    QuotaReport {
+        lease: u64::MAX >> 1,
+        plan_id: "p".to_owned(),
+        key_id: key_id.to_owned(),
+        day: 20_000,
+        spent_requests: 3,
+        wanted_requests: u64::MAX,
+        ends: false,
+        is_new: true,
+        is_late: false,
+    }
 }
 
 fn from_gateway() -> Vec<FromGateway> {
@@ -28,7 +42,15 @@ fn from_gateway() -> Vec<FromGateway> {
         FromGateway::NeedUnits { hashes: Vec::new() },
         FromGateway::Acknowledge { version: u64::MAX },
         FromGateway::Refuse { version: 42, reason: "naïve".to_owned() },
+        FromGateway::Quotas { reports: vec![report("k"), QuotaReport { ends: true, ..report("é") }] },
     ]
+}
+
+const VERDICTS: [QuotaVerdict; 4] =
+    [QuotaVerdict::Open, QuotaVerdict::Exhausted, QuotaVerdict::Ended, QuotaVerdict::Unknown];
+
+fn answer(verdict: QuotaVerdict) -> QuotaAnswer {
+    QuotaAnswer { lease: 1, granted_requests: 7, verdict }
 }
 
 fn from_control() -> Vec<FromControl> {
@@ -37,6 +59,7 @@ fn from_control() -> Vec<FromControl> {
         FromControl::Unit { bytes: Bytes::new() },
         FromControl::UnitMissing { hash: UnitHash([3; 32]), reason: "swept".to_owned() },
         FromControl::Rejected { reason: "too many gateways".to_owned() },
+        FromControl::Quotas { answers: VERDICTS.map(answer).to_vec() },
     ]
 }
 
@@ -155,6 +178,22 @@ fn a_long_reason_is_shortened_between_characters() {
 }
 
 #[test]
+fn as_many_reports_as_a_message_may_have_fit_any_limits() {
+    let limits = Limits { units_max: 1, unit_bytes_max: 1, root_bytes_max: 1, ..Limits::default() };
+    let long = QuotaReport { plan_id: "p".repeat(256), ..report(&"k".repeat(256)) };
+    let mut decoder = Decoder::new(limits.gateway_frame_bytes_max());
+    let message = FromGateway::Quotas { reports: vec![long; QUOTA_REPORTS_MAX] };
+    decoder.feed(&bytes_of(&message));
+    assert_eq!(decoder.poll(), Ok(Some(message)));
+    let mut decoder = Decoder::new(limits.control_frame_bytes_max());
+    let message = FromControl::Quotas { answers: vec![answer(QuotaVerdict::Open); QUOTA_REPORTS_MAX] };
+    decoder.feed(&bytes_of(&message));
+    assert_eq!(decoder.poll(), Ok(Some(message)));
+    let too_many = FromGateway::Quotas { reports: vec![report("k"); QUOTA_REPORTS_MAX + 1] };
+    assert!(FromGateway::parse(5, too_many.payload()).is_err());
+}
+
+#[test]
 fn a_message_of_the_other_direction_is_unknown() {
     let mut decoder = Decoder::<FromControl>::new(FRAME_BYTES_MAX);
     decoder.feed(&bytes_of(&FromGateway::Acknowledge { version: 1 }));
@@ -163,7 +202,14 @@ fn a_message_of_the_other_direction_is_unknown() {
 
 #[test]
 fn malformed_payloads_name_the_message() {
-    let cases: [(u8, &[u8], &str); 9] = [
+    let flagged = |flags: u8, len: u8| [&[0; 28][..], &[flags, len, 0, b'p', 1, 0, b'k']].concat();
+    assert!(FromGateway::parse(5, flagged(7, 1).into()).is_ok());
+    let cases: [(u8, &[u8], &str); 14] = [
+        (5, &[0; 28], "Quotas"),
+        (5, &flagged(8, 1), "Quotas"),
+        (5, &flagged(0, 0), "Quotas"),
+        (5, &flagged(0, 9), "Quotas"),
+        (5, &[&[0xff; 8][..], &flagged(0, 1)[8..]].concat(), "Quotas"),
         (1, b"\x01", "Hello"),
         (1, b"\x01\0\0\0\0\0\0\0\0\0", "Hello"),
         (1, b"\x01\0\0\0\0\0\0\0\0\0two words", "Hello"),
@@ -178,6 +224,8 @@ fn malformed_payloads_name_the_message() {
         let error = FromGateway::parse(kind, Bytes::copy_from_slice(payload)).unwrap_err();
         assert!(matches!(error, FrameError::Malformed { message, .. } if message == name), "{error}");
     }
+    assert!(FromControl::parse(69, Bytes::from_static(&[0; 16])).is_err());
+    assert!(FromControl::parse(69, Bytes::from_static(&[4; 17])).is_err());
     assert!(FromControl::parse(67, Bytes::from_static(&[0; 31])).is_err());
     assert!(FromControl::parse(68, Bytes::from_static(b"\xff")).is_err());
 }

@@ -34,6 +34,7 @@ use turnpike_snapshot::{FORMAT_VERSION, Limits};
 pub(crate) use catch_up::Candidate;
 
 use super::vault::{Keep, Vault};
+use crate::quotas::QuotaLine;
 use catch_up::{Action, CatchUp, LinkError};
 use pause::Pause;
 
@@ -95,6 +96,7 @@ pub(crate) struct Link<A> {
     vault: Vault,
     catch_up: CatchUp<A>,
     status: watch::Sender<LinkStatus>,
+    quotas: Option<QuotaLine>,
 }
 
 impl<A: FnMut(Candidate) -> Result<(), String>> Link<A> {
@@ -115,7 +117,12 @@ impl<A: FnMut(Candidate) -> Result<(), String>> Link<A> {
         let serving_version = catch_up.serving_version();
         let status =
             watch::Sender::new(LinkStatus { serving_version, not_restored, ..LinkStatus::default() });
-        Self { settings, vault, catch_up, status }
+        Self { settings, vault, catch_up, status, quotas: None }
+    }
+
+    /// Carries reports of quotas and their answers, too.
+    pub(crate) fn with_quotas(self, quotas: QuotaLine) -> Self {
+        Self { quotas: Some(quotas), ..self }
     }
 
     pub(crate) fn status(&self) -> watch::Receiver<LinkStatus> {
@@ -127,8 +134,9 @@ impl<A: FnMut(Candidate) -> Result<(), String>> Link<A> {
     pub(crate) async fn run(self, orders: watch::Receiver<Order>) -> Infallible {
         let (jobs, todo) = mpsc::channel(JOBS_MAX);
         let (done, outcomes) = mpsc::unbounded_channel();
-        let Self { settings, vault, catch_up, status } = self;
-        let connection = Connection { settings, catch_up, status, jobs, outcomes, orders, unwritten: None };
+        let Self { settings, vault, catch_up, status, quotas } = self;
+        let unwritten = None;
+        let connection = Connection { settings, catch_up, status, quotas, jobs, outcomes, orders, unwritten };
         tokio::select! {
             never = connection.follow() => never,
             never = keep_all(vault, todo, done) => never,
@@ -138,6 +146,9 @@ impl<A: FnMut(Candidate) -> Result<(), String>> Link<A> {
 
 /// Snapshots that wait for the disk. A control that publishes faster than that is waited for.
 const JOBS_MAX: usize = 64;
+
+/// Messages about quotas that wait to be sent.
+const QUOTA_MESSAGES_MAX: usize = 4;
 
 /// What became of keeping a version.
 type Outcome = (u64, Result<(), String>);
@@ -182,6 +193,7 @@ struct Connection<A> {
     settings: LinkSettings,
     catch_up: CatchUp<A>,
     status: watch::Sender<LinkStatus>,
+    quotas: Option<QuotaLine>,
     jobs: mpsc::Sender<Keep>,
     outcomes: mpsc::UnboundedReceiver<Outcome>,
     orders: watch::Receiver<Order>,
@@ -222,6 +234,9 @@ impl<A: FnMut(Candidate) -> Result<(), String>> Connection<A> {
                 () = ordered(&mut orders, Order::Pause) => None,
             };
             self.catch_up.handle_disconnect();
+            if let Some(quotas) = &self.quotas {
+                quotas.disconnected().await;
+            }
             self.status.send_if_modified(|status| std::mem::take(&mut status.connected));
             if let Some(ended) = ended {
                 outage.begin(&ended, &self.settings);
@@ -267,6 +282,7 @@ impl<A: FnMut(Candidate) -> Result<(), String>> Connection<A> {
         let mut peer = Peer::new(stream, &self.settings);
         peer.send(&self.hello()).await?;
         let mut greeted = false;
+        let (reported, mut reports) = mpsc::channel(QUOTA_MESSAGES_MAX);
         loop {
             let is_owed = !greeted || self.catch_up.is_waiting();
             tokio::select! {
@@ -277,10 +293,20 @@ impl<A: FnMut(Candidate) -> Result<(), String>> Connection<A> {
                         pause.reset();
                         outage.end(&self.settings);
                         self.status.send_modify(|status| status.connected = true);
+                        if let Some(quotas) = &self.quotas {
+                            quotas.connected(reported.clone()).await;
+                        }
+                    }
+                    if let FromControl::Quotas { answers } = message {
+                        if let Some(quotas) = &self.quotas {
+                            quotas.answers(answers).await;
+                        }
+                        continue;
                     }
                     let action = self.catch_up.handle(message)?;
                     self.act(action, &mut peer).await?;
                 }
+                Some(message) = reports.recv() => peer.send(&message).await?,
                 Some(outcome) = self.outcomes.recv() => {
                     let version = self.note_kept(outcome);
                     // This control may not have published it; what it does publish is kept and

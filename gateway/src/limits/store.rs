@@ -156,7 +156,7 @@ impl Carrier {
             let error = match self.connect().await {
                 Ok((connection, gateways)) => {
                     report!(
-                        "turnpike-gateway: limits_store {} is reached; {gateways} gateways share throttles",
+                        "turnpike-gateway: limits_store {} is reached; gateways that share throttles: {gateways}",
                         self.store.url
                     );
                     told = false;

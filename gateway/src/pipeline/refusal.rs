@@ -13,6 +13,7 @@ use super::throttle::Throttled;
 use super::unparsed::Unparsed;
 use super::{Exchange, Record};
 use crate::ids::RequestId;
+use crate::quotas::QuotaRefusal;
 use crate::shard::Shard;
 use crate::stats::RefusalKind;
 use crate::table::AddressError;
@@ -45,6 +46,7 @@ pub(crate) enum Refusal {
     NotCached(Protocol),
     ExchangesInFlight(Protocol),
     Throttled(Throttled, Protocol),
+    Quota(QuotaRefusal, Protocol),
     Upstream(UpstreamFault, Protocol),
 }
 
@@ -175,6 +177,14 @@ impl Refusal {
             },
             Self::ExchangesInFlight(protocol) => too_many(RefusalKind::ExchangesInFlight, protocol),
             Self::Throttled(throttled, protocol) => too_many(throttled.kind(), protocol),
+            Self::Quota(QuotaRefusal::UsedUp, protocol) => Terms {
+                message: "Limit Exceeded",
+                error_type: "LimitExceededException",
+                response_type: "QUOTA_EXCEEDED",
+                ..too_many(RefusalKind::QuotaExceeded, protocol)
+            },
+            Self::Quota(QuotaRefusal::Unknown, protocol) => unavailable(RefusalKind::QuotaUnknown, protocol),
+            Self::Quota(QuotaRefusal::Crowded, protocol) => unavailable(RefusalKind::QuotaCrowded, protocol),
             Self::Upstream(fault, protocol) => upstream_terms(fault, protocol),
         }
     }
@@ -213,6 +223,17 @@ fn too_many(kind: RefusalKind, protocol: Protocol) -> Terms {
         message: "Too Many Requests",
         error_type: "TooManyRequestsException",
         response_type: "THROTTLED",
+        protocol: Some(protocol),
+    }
+}
+
+fn unavailable(kind: RefusalKind, protocol: Protocol) -> Terms {
+    Terms {
+        kind,
+        status: 503,
+        message: "Service Unavailable",
+        error_type: "ServiceUnavailableException",
+        response_type: "DEFAULT_5XX",
         protocol: Some(protocol),
     }
 }

@@ -358,6 +358,27 @@ pub(super) struct LowArgs {
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_GATEWAY_RATE_LIMIT_FIELDS", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
     pub(super) rate_limit_fields: Option<bool>,
 
+    /// API keys whose usage plans have quotas that are in use at once; requests of a further one are refused with 503.
+    /// About 500 bytes each, and as many for each core [default: 100000]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_GATEWAY_QUOTA_KEYS_MAX", value_name = "KEYS")]
+    pub(super) quota_keys_max: Option<u64>,
+    /// Requests of one core that wait to hear whether anything is left of a quota; more are refused with 503
+    /// [default: 4096]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_GATEWAY_QUOTA_WAITING_MAX", value_name = "REQUESTS")]
+    pub(super) quota_waiting_max: Option<u64>,
+    /// How long a request waits for that, usually some milliseconds for a key's first one, while control is asked; then
+    /// it is refused with 503 [default: 1000]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_GATEWAY_QUOTA_WAIT_MS", value_name = "MS")]
+    pub(super) quota_wait_ms: Option<u64>,
+    /// Requests of a quota that the gateway may hold at once, and that count as used if it never comes back
+    /// [default: 65536]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_GATEWAY_QUOTA_LEASE_REQUESTS_MAX", value_name = "REQUESTS")]
+    pub(super) quota_lease_requests_max: Option<u64>,
+    /// For how long what the gateway holds of a quota should last at a key's present rate: it serves on for about half of
+    /// that when control is away [default: 5000]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_GATEWAY_QUOTA_LEASE_MS", value_name = "MS")]
+    pub(super) quota_lease_ms: Option<u64>,
+
     /// Targets that a target group may have once its names are resolved; those beyond it aren't used
     /// [default: 1024]
     #[arg(help_heading = GROUPS, long, env = "TURNPIKE_GATEWAY_TARGET_GROUP_ADDRESSES_MAX", value_name = "TARGETS")]
@@ -446,6 +467,7 @@ const HTTP2: &str = "Clients that speak HTTP/2";
 const UPSTREAM: &str = "Integrations (limits and timeouts)";
 const CACHE: &str = "Response cache";
 const LIMITS: &str = "Throttles";
+const QUOTAS: &str = "Quotas of usage plans";
 const GROUPS: &str = "Target groups";
 const NAMES: &str = "Names (DNS)";
 const SNAPSHOT: &str = "Snapshots";
@@ -479,6 +501,7 @@ impl LowArgs {
             cache_bytes_max cache_response_bytes_max cache_wait_timeout_ms cache_waiting_requests_max cache_pass_ms
             limits_max limit_leases_max limit_waiting_max limit_wait_ms rate_limit_fields
             limits_store limits_partition limits_store_timeout_ms limits_store_lease_ms
+            quota_keys_max quota_waiting_max quota_wait_ms quota_lease_requests_max quota_lease_ms
             target_group_addresses_max health_checks_in_flight_max target_metrics_max
             dns_servers dns_ttl_min_ms dns_ttl_max_ms dns_failure_ttl_ms dns_query_timeout_ms
             dns_queries_in_flight_max

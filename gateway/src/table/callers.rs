@@ -11,9 +11,10 @@ use ring::digest::{SHA256, digest};
 use rustc_hash::FxHashMap;
 use subtle::ConstantTimeEq;
 use turnpike_limits::Limit;
-use turnpike_snapshot::{ApiKey, ApiKeysUnit, PlanRoute, Unit, UnitHash, UsagePlanUnit};
+use turnpike_snapshot::{ApiKey, ApiKeysUnit, PlanRoute, Quota, Unit, UnitHash, UsagePlanUnit};
 
 use super::{Route, Stage, throttles};
+use crate::quotas::QuotaOf;
 
 /// All keys of a snapshot, and all plans.
 #[derive(Debug, Default)]
@@ -27,7 +28,7 @@ pub(crate) struct Callers {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller<'t> {
     key: &'t Key,
-    throttle: Option<Limit>,
+    plan: &'t Plan,
     routes: &'t FxHashMap<Box<str>, Limit>,
 }
 
@@ -36,6 +37,8 @@ struct Plan {
     id: Box<str>,
     /// Of each key.
     throttle: Option<Limit>,
+    /// Of each key.
+    quota: Option<Quota>,
     /// By [`Stage::path`], the throttles of each key by [`Route::key`].
     stages: FxHashMap<Box<str>, FxHashMap<Box<str>, Limit>>,
 }
@@ -79,9 +82,7 @@ impl Callers {
         let slice = self.slices.get(slice)?.as_ref()?;
         let key = slice.keys.get(&Digest(shown))?;
         let mut plans = key.plans.iter().filter_map(|index| self.plans.get(&slice.plans[*index as usize]));
-        plans.find_map(|plan| {
-            Some(Caller { key, throttle: plan.throttle, routes: plan.stages.get(&stage.path)? })
-        })
+        plans.find_map(|plan| Some(Caller { key, plan, routes: plan.stages.get(&stage.path)? }))
     }
 }
 
@@ -92,7 +93,13 @@ impl<'t> Caller<'t> {
 
     /// Of the key, over all stages of the plan.
     pub(crate) fn throttle(&self) -> Option<Limit> {
-        self.throttle.map(|limit| throttles::of_key(limit, self.key.salt))
+        self.plan.throttle.map(|limit| throttles::of_key(limit, self.key.salt))
+    }
+
+    /// Of the key, over all stages of the plan.
+    pub(crate) fn quota(&self) -> Option<QuotaOf<'t>> {
+        let terms = self.plan.quota?;
+        Some(QuotaOf { plan_id: &self.plan.id, key_id: &self.key.id, terms })
     }
 
     /// Of the key, for this route alone.
@@ -165,6 +172,7 @@ impl Plan {
         Self {
             id: unit.id.as_str().into(),
             throttle: unit.throttle.map(|throttle| throttles::of_plan(&unit.id, throttle)),
+            quota: unit.quota,
             stages: stages.collect(),
         }
     }

@@ -1,6 +1,8 @@
 //! `Usage` of a plan's keys by day: what was used of a quota and what is left of it, and an extension of what is left.
 //!
-//! Quotas aren't counted yet, as `turnpike-control status` says: every day has used none.
+//! What gateways hold of a quota counts as used; they give back what isn't, within about a second of a key's last request.
+
+use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value, json};
 
@@ -10,6 +12,7 @@ use super::patch::{self, REPLACE, Table, Wording, rule};
 use super::{PAGING, page_where, usage_plan_keys, usage_plans};
 use crate::change::{Change, View};
 use crate::model::{Granted, PlanQuota, UsagePlanKey};
+use crate::store::QuotaOf;
 use crate::time::{day_of, iso_day, parse_iso_day};
 
 /// AWS keeps as much.
@@ -35,8 +38,7 @@ pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiEr
     let mut values = Map::new();
     if let Some(quota) = &plan.quota {
         for key in &page.items {
-            let days: Vec<Value> = (start..=last_day).map(|day| of_day(quota, key, day)).collect();
-            values.insert(key.key_id.clone(), days.into());
+            values.insert(key.key_id.clone(), of_days(view, quota, key, start..=last_day)?);
         }
     }
     let mut answer = answer(&plan.id, start, end, values);
@@ -80,20 +82,35 @@ pub(in super::super) fn update(change: &mut Change<'_>, call: &Call) -> Result<V
     )?;
     let today = day_of(change.now_s);
     if let Some(remaining_requests) = extension.remaining_requests {
-        key.granted = Some(Granted { on_day: today, remaining_requests });
+        let used_requests =
+            change.tx.quota_used(of(&key), quota.period_start(today)..=quota.period_end(today))?;
+        key.granted = Some(Granted { on_day: today, remaining_requests, used_requests });
         change.tx.put_entity(&key)?;
     }
-    let values = Map::from_iter([(key.key_id.clone(), json!([of_day(&quota, &key, today)]))]);
+    let values = Map::from_iter([(key.key_id.clone(), of_days(change, &quota, &key, today..=today)?)]);
     Ok(answer(&plan.id, today, today, values))
 }
 
-/// Used and remaining.
-fn of_day(quota: &PlanQuota, key: &UsagePlanKey, day: i64) -> Value {
-    let holds = |granted: &Granted| {
-        granted.on_day <= day && quota.period_start(granted.on_day) == quota.period_start(day)
+fn of(key: &UsagePlanKey) -> QuotaOf<'_> {
+    QuotaOf { plan_id: &key.plan_id, key_id: &key.key_id }
+}
+
+/// Of each day, what was used, and what remained of its period at its end.
+fn of_days(
+    view: &View<'_>,
+    quota: &PlanQuota,
+    key: &UsagePlanKey,
+    days: RangeInclusive<i64>,
+) -> Result<Value, ApiError> {
+    let uses = view.tx.quota_uses(of(key), quota.period_start(*days.start())..=*days.end())?;
+    let of_day = |day: i64| {
+        let before = |granted: &Granted| granted.on_day <= day;
+        let shown = UsagePlanKey { granted: key.granted.filter(before), ..key.clone() };
+        let used: u64 = uses.range(quota.period_start(day)..=day).map(|(_, used)| used).sum();
+        let remaining = shown.limit_requests(quota, day).saturating_sub(used);
+        json!([uses.get(&day).copied().unwrap_or(0), remaining])
     };
-    let granted = key.granted.filter(holds).map(|granted| granted.remaining_requests);
-    json!([0, granted.unwrap_or_else(|| quota.requests.into())])
+    Ok(days.map(of_day).collect())
 }
 
 fn day(call: &Call, name: &str) -> Result<i64, ApiError> {

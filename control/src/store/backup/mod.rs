@@ -39,7 +39,7 @@ struct Table {
     page_rows: usize,
 }
 
-const TABLES: [Table; 10] = [
+const TABLES: [Table; 12] = [
     Table { name: "api", columns: &["id", "kind", "doc"], key: 1, page_rows: 500 },
     Table { name: "part", columns: &["api_id", "kind", "id", "name", "doc"], key: 3, page_rows: 500 },
     Table {
@@ -59,6 +59,13 @@ const TABLES: [Table; 10] = [
         columns: &["id", "actor", "operation", "resource", "doc", "refused"],
         key: 1,
         page_rows: 32,
+    },
+    Table { name: "quota_use", columns: &["plan_id", "key_id", "day", "requests"], key: 3, page_rows: 500 },
+    Table {
+        name: "quota_lease",
+        columns: &["id", "plan_id", "key_id", "day", "gateway_id", "granted", "spent", "ended"],
+        key: 1,
+        page_rows: 500,
     },
 ];
 

@@ -271,3 +271,25 @@ fn limits_that_share_a_bucket_are_one() {
     assert_eq!(leases.take(&[limit(1), limit(1)], 1, 5), Taken::Admitted);
     waits(&mut leases, &[limit(1), limit(1)], 6);
 }
+
+#[test]
+fn tokens_whose_time_is_over_arent_spent_and_go_home() {
+    let mut leases = with(&[0]);
+    let lent = |granted, loan, valid_until_us| Answer {
+        loan: crate::Loan(loan),
+        valid_until_us,
+        ..answer(1, granted, 0)
+    };
+    waits(&mut leases, &[limit(1)], 0);
+    leases.handle_answer(&lent(3, 7, 100), 0);
+    assert_eq!(leases.take(&[limit(1)], 1, 99), Taken::Admitted);
+    assert!(matches!(leases.take(&[limit(1)], 1, 100), Taken::Waits(_)));
+    let told: Vec<Report> = std::iter::from_fn(|| leases.poll_report()).collect();
+    let tokens: u32 = told.iter().map(|report| report.returned).sum();
+    assert!(tokens == 1 && told.iter().all(|report| report.loan == crate::Loan(7)), "{told:?}");
+    // Another loan's are good, and what was left of the one before isn't any more.
+    leases.handle_answer(&lent(2, 7, 300), 110);
+    leases.handle_answer(&lent(1, 8, 300), 120);
+    assert_eq!(leases.take(&[limit(1)], 1, 130), Taken::Admitted);
+    assert!(matches!(leases.take(&[limit(1)], 1, 130), Taken::Waits(_)));
+}

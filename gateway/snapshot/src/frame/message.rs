@@ -6,16 +6,19 @@
 //! |    2 | `NeedUnits`   | names: 32 bytes each                                                  |
 //! |    3 | `Acknowledge` | version: 8 bytes                                                      |
 //! |    4 | `Refuse`      | version: 8 bytes, reason: the rest                                    |
+//! |    5 | `Quotas`      | reports: see [`QuotaReport`]                                          |
 //! |   65 | `Root`        | an encoded root                                                       |
 //! |   66 | `Unit`        | an encoded unit                                                       |
 //! |   67 | `UnitMissing` | name: 32 bytes, reason: the rest                                      |
 //! |   68 | `Rejected`    | reason                                                                |
+//! |   69 | `Quotas`      | answers: see [`QuotaAnswer`]                                          |
 //!
 //! Texts are UTF-8.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::FrameError;
+use super::quota::{self, QuotaAnswer, QuotaReport};
 use crate::unit::UnitHash;
 
 /// Bound on a gateway's id, in bytes.
@@ -43,6 +46,8 @@ pub enum FromGateway {
     /// The root of this version isn't served; what was served before still is. Version 0 stands for a root
     /// that can't be read.
     Refuse { version: u64, reason: String },
+    /// How leases of quotas stand; at most [`super::QUOTA_REPORTS_MAX`] of them, each answered once.
+    Quotas { reports: Vec<QuotaReport> },
 }
 
 /// What control says to a gateway.
@@ -56,6 +61,8 @@ pub enum FromControl {
     UnitMissing { hash: UnitHash, reason: String },
     /// Control won't serve this gateway, and closes after this.
     Rejected { reason: String },
+    /// Answers to reports, in any order.
+    Quotas { answers: Vec<QuotaAnswer> },
 }
 
 /// A message of one direction.
@@ -80,6 +87,7 @@ impl Message for FromGateway {
             Self::NeedUnits { .. } => 2,
             Self::Acknowledge { .. } => 3,
             Self::Refuse { .. } => 4,
+            Self::Quotas { .. } => 5,
         }
     }
 
@@ -97,6 +105,7 @@ impl Message for FromGateway {
                 payload.put_u64_le(*version);
                 payload.put_slice(shortened(reason).as_bytes());
             }
+            Self::Quotas { reports } => quota::put_reports(reports, &mut payload),
         }
         payload.freeze()
     }
@@ -107,6 +116,7 @@ impl Message for FromGateway {
             2 => "NeedUnits",
             3 => "Acknowledge",
             4 => "Refuse",
+            5 => "Quotas",
             _ => return Err(FrameError::UnknownKind(kind)),
         };
         Self::parse_payload(kind, payload).map_err(|problem| FrameError::Malformed { message: name, problem })
@@ -130,7 +140,8 @@ impl FromGateway {
                     Err("it has bytes left over")
                 }
             }
-            _ => Ok(Self::Refuse { version: take_version(&mut payload)?, reason: parse_reason(&payload)? }),
+            4 => Ok(Self::Refuse { version: take_version(&mut payload)?, reason: parse_reason(&payload)? }),
+            _ => Ok(Self::Quotas { reports: quota::take_reports(&mut payload)? }),
         }
     }
 }
@@ -142,6 +153,7 @@ impl Message for FromControl {
             Self::Unit { .. } => 66,
             Self::UnitMissing { .. } => 67,
             Self::Rejected { .. } => 68,
+            Self::Quotas { .. } => 69,
         }
     }
 
@@ -154,6 +166,11 @@ impl Message for FromControl {
                 payload.freeze()
             }
             Self::Rejected { reason } => Bytes::copy_from_slice(shortened(reason).as_bytes()),
+            Self::Quotas { answers } => {
+                let mut payload = BytesMut::new();
+                quota::put_answers(answers, &mut payload);
+                payload.freeze()
+            }
         }
     }
 
@@ -168,6 +185,7 @@ impl Message for FromControl {
                 Ok(Self::UnitMissing { hash, reason })
             }
             68 => Ok(Self::Rejected { reason: parse_reason(&payload).map_err(malformed("Rejected"))? }),
+            69 => Ok(Self::Quotas { answers: quota::take_answers(&payload).map_err(malformed("Quotas"))? }),
             _ => Err(FrameError::UnknownKind(kind)),
         }
     }

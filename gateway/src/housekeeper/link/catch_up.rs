@@ -114,6 +114,8 @@ impl<A: FnMut(Candidate) -> Result<(), String>> CatchUp<A> {
             FromControl::Unit { bytes } => self.handle_unit(bytes),
             FromControl::UnitMissing { hash, reason } => self.handle_missing(hash, &reason),
             FromControl::Rejected { reason } => Err(LinkError::Rejected(reason)),
+            // They are the quotas' desk's.
+            FromControl::Quotas { .. } => Ok(Action::Nothing),
         }
     }
 

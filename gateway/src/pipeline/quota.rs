@@ -1,0 +1,22 @@
+//! Quota: takes the request off the quota of its caller's usage plan, which counts it as served from here on.
+//!
+//! It stands behind everything that may refuse a request on its own, so that such a request uses nothing. A quota that is
+//! used up is AWS's 429; where nothing is in hand, and control doesn't say in time whether anything is left, the request is
+//! refused with 503 rather than served beyond the quota. (AWS: usage plans and API keys for REST APIs.)
+
+use turnpike_rt::Clock;
+
+use super::{Exchange, Failure, Refusal};
+use crate::quotas::day_at;
+use crate::table::{Address, Caller};
+
+pub(super) async fn check(
+    exchange: &Exchange<'_>,
+    address: &Address<'_, '_>,
+    caller: Option<Caller<'_>>,
+) -> Result<(), Failure> {
+    let Some(quota) = caller.and_then(|caller| caller.quota()) else { return Ok(()) };
+    let shard = exchange.shard;
+    let taken = shard.quotas.take(quota, shard.now_ms(), day_at(Clock::unix_ms())).await;
+    taken.map_err(|refusal| Refusal::Quota(refusal, address.stage.protocol).into())
+}

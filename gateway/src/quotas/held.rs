@@ -1,0 +1,408 @@
+//! A shard's requests of quotas, and those who wait for some.
+//!
+//! What a shard holds of a key grows with demand and goes back when the key is at rest. The fast path takes one from a map;
+//! everything else goes through the desk.
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use rustc_hash::FxHashMap;
+use turnpike_snapshot::Quota;
+
+use super::{FromDesk, Hand, QuotaLine, QuotaName, QuotaOf, QuotaRefusal, Said, ToDesk};
+use crate::settings::Settings;
+
+/// What a shard asks for at once.
+const BATCH_MAX: u32 = 64;
+/// One that asks again within this time asks for more; after the longer one, for one again.
+const BUSY_MS: u64 = 100;
+const CALM_MS: u64 = 1_000;
+/// How often each key is looked at: whether it is at rest, and whether somebody has waited for too long.
+const CHECK_MS: u64 = 100;
+/// After so many looks at a key that isn't used, what is held of it is given back.
+const REST_CHECKS: u8 = 2;
+/// Keys looked at in one tick.
+const CHECKS_MAX: usize = 4_096;
+/// For how long what the desk has refused isn't asked for again.
+const REFUSED_MS: u64 = 50;
+
+/// What a shard knows of quotas.
+#[derive(Debug)]
+pub(crate) struct Quotas {
+    shard: usize,
+    line: QuotaLine,
+    keys_max: usize,
+    waiting_max: usize,
+    wait_ms: u64,
+    keys: RefCell<Keys>,
+    waiting: Cell<usize>,
+}
+
+#[derive(Debug, Default)]
+struct Keys {
+    /// By plan, then by key.
+    plans: FxHashMap<Box<str>, FxHashMap<Box<str>, Rc<Held>>>,
+    count: usize,
+    /// When to look at which, the next first.
+    checks: VecDeque<(u64, Rc<Held>)>,
+}
+
+#[derive(Debug)]
+struct Held {
+    name: Arc<QuotaName>,
+    state: RefCell<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    terms: Quota,
+    day: u32,
+    tokens: u32,
+    hand: Hand,
+    /// They were recalled while the desk was too far behind to have them back.
+    recalled: bool,
+    batch: u32,
+    asked: bool,
+    asked_ms: u64,
+    /// What is on its way is for a quota that has changed since.
+    refuses_next: bool,
+    used: bool,
+    quiet_checks: u8,
+    refused: Option<(QuotaRefusal, u64)>,
+    seats: VecDeque<Rc<Seat>>,
+}
+
+/// What the desk has sent.
+#[derive(Debug, Clone, Copy)]
+struct Given {
+    hand: Hand,
+    day: u32,
+    tokens: u32,
+}
+
+/// Where a request waits.
+#[derive(Debug)]
+struct Seat {
+    until_ms: u64,
+    verdict: Cell<Option<Result<(), QuotaRefusal>>>,
+    /// What it was given one of.
+    lease: Cell<u64>,
+    abandoned: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Quotas {
+    pub(crate) fn new(shard: usize, settings: &Settings, line: QuotaLine) -> Self {
+        Self {
+            shard,
+            line,
+            keys_max: settings.quota_keys_max,
+            waiting_max: settings.quota_waiting_max,
+            wait_ms: settings.quota_wait_ms,
+            keys: RefCell::default(),
+            waiting: Cell::new(0),
+        }
+    }
+
+    /// Takes one request off a quota; waits for the desk, and through it for control, where it has to.
+    pub(crate) async fn take(&self, of: QuotaOf<'_>, now_ms: u64, day: u32) -> Result<(), QuotaRefusal> {
+        let held = self.held(of, now_ms, day)?;
+        if let Some(taken) = self.try_take(&held, of.terms, now_ms, day) {
+            return taken;
+        }
+        self.seat(&held, now_ms)?.await
+    }
+
+    /// The desk has said something.
+    pub(crate) fn hear(&self, from: FromDesk, now_ms: u64, day: u32) {
+        let Some(held) = self.find(&from.name.plan_id, &from.name.key_id) else {
+            // A key that waits for an answer isn't let go of: this is a recall that has crossed its return.
+            return;
+        };
+        match from.said {
+            Said::Give { hand, day: given_for, tokens } => {
+                self.take_in(&held, Given { hand, day: given_for, tokens }, now_ms, day);
+            }
+            Said::Refuse(refusal) => {
+                let mut state = held.state.borrow_mut();
+                state.asked = false;
+                state.refused = Some((refusal, now_ms + REFUSED_MS));
+                self.refuse_all(state, refusal);
+            }
+            Said::Recall => {
+                let mut state = held.state.borrow_mut();
+                state.recalled = !self.give_back(&held.name, &mut state, false);
+            }
+        }
+    }
+
+    /// To be called with each tick of the shard.
+    pub(crate) fn tick(&self, now_ms: u64) {
+        for _ in 0..CHECKS_MAX {
+            let mut keys = self.keys.borrow_mut();
+            let Some((_, held)) = keys.checks.pop_front_if(|(due_ms, _)| *due_ms <= now_ms) else { return };
+            drop(keys);
+            if let Some(next_ms) = self.check(&held, now_ms) {
+                self.keys.borrow_mut().checks.push_back((next_ms, held));
+            }
+        }
+    }
+
+    /// The shard ends.
+    pub(crate) fn close(&self) {
+        let keys = self.keys.take();
+        for held in keys.plans.into_values().flat_map(FxHashMap::into_values) {
+            let mut state = held.state.borrow_mut();
+            // Where the desk is too far behind for it, it counts as spent when the shard has ended.
+            self.give_back(&held.name, &mut state, false);
+            let seats = std::mem::take(&mut state.seats);
+            drop(state);
+            seats.iter().for_each(|seat| self.end(seat, Err(QuotaRefusal::Unknown)));
+        }
+    }
+
+    fn find(&self, plan_id: &str, key_id: &str) -> Option<Rc<Held>> {
+        self.keys.borrow().plans.get(plan_id)?.get(key_id).cloned()
+    }
+
+    fn held(&self, of: QuotaOf<'_>, now_ms: u64, day: u32) -> Result<Rc<Held>, QuotaRefusal> {
+        if let Some(held) = self.find(of.plan_id, of.key_id) {
+            return Ok(held);
+        }
+        let mut keys = self.keys.borrow_mut();
+        if keys.count >= self.keys_max {
+            return Err(QuotaRefusal::Crowded);
+        }
+        let name = Arc::new(QuotaName { plan_id: of.plan_id.into(), key_id: of.key_id.into() });
+        let held = Rc::new(Held { name, state: RefCell::new(State::new(of.terms, day)) });
+        let plan = keys.plans.entry(of.plan_id.into()).or_default();
+        plan.insert(of.key_id.into(), Rc::clone(&held));
+        keys.count += 1;
+        keys.checks.push_back((now_ms + CHECK_MS, Rc::clone(&held)));
+        Ok(held)
+    }
+
+    /// Nothing where the request has to wait.
+    fn try_take(&self, held: &Held, terms: Quota, now_ms: u64, day: u32) -> Option<Result<(), QuotaRefusal>> {
+        let mut state = held.state.borrow_mut();
+        state.used = true;
+        if (state.terms != terms || state.day != day) && !self.renew(held, &mut state, terms, day) {
+            return Some(Err(QuotaRefusal::Crowded));
+        }
+        if state.tokens > 0 {
+            state.tokens -= 1;
+            // One that has only what it needs now leaves the rest to others.
+            if state.batch >= 4 && state.tokens < state.batch / 2 && !state.asked {
+                self.ask(held, &mut state, now_ms);
+            }
+            return Some(Ok(()));
+        }
+        let refused = state.refused.filter(|(_, until_ms)| now_ms < *until_ms);
+        refused.map(|(refusal, _)| Err(refusal))
+    }
+
+    /// What is held is of another quota, or of another day. False where the desk can't be told.
+    fn renew(&self, held: &Held, state: &mut State, terms: Quota, day: u32) -> bool {
+        let stale = state.terms != terms;
+        if !self.give_back(&held.name, state, stale) {
+            return false;
+        }
+        state.refuses_next |= stale && state.asked;
+        (state.terms, state.day, state.refused) = (terms, day, None);
+        true
+    }
+
+    fn take_in(&self, held: &Held, given: Given, now_ms: u64, day: u32) {
+        let mut state = held.state.borrow_mut();
+        state.asked = false;
+        // The desk gives nothing of a new lease before it has all of the old one.
+        state.hand = given.hand;
+        state.tokens += given.tokens;
+        let is_refused = std::mem::take(&mut state.refuses_next);
+        if (given.day == day && !is_refused) || self.give_back(&held.name, &mut state, false) {
+            state.day = day;
+        } else {
+            // Of no day that anybody may spend it on, until the desk has it back.
+            state.day = 0;
+            return self.refuse_all(state, QuotaRefusal::Crowded);
+        }
+        while state.tokens > 0
+            && let Some(seat) = state.seats.pop_front()
+        {
+            if !seat.abandoned.get() {
+                state.tokens -= 1;
+                seat.lease.set(state.hand.lease);
+                self.end(&seat, Ok(()));
+            }
+        }
+        if !state.seats.is_empty() && !self.ask(held, &mut state, now_ms) {
+            self.refuse_all(state, QuotaRefusal::Crowded);
+        }
+    }
+
+    fn refuse_all(&self, mut state: RefMut<'_, State>, refusal: QuotaRefusal) {
+        let seats = std::mem::take(&mut state.seats);
+        drop(state);
+        seats.iter().for_each(|seat| self.end(seat, Err(refusal)));
+    }
+
+    /// False where the desk is too far behind.
+    fn ask(&self, held: &Held, state: &mut State, now_ms: u64) -> bool {
+        let since_ms = now_ms.saturating_sub(state.asked_ms);
+        state.batch = match state.batch {
+            batch if since_ms < BUSY_MS => (batch * 2).min(BATCH_MAX),
+            _ if since_ms > CALM_MS => 1,
+            batch => batch,
+        };
+        let wanted = state.batch.max(state.seats.len() as u32);
+        let name = Arc::clone(&held.name);
+        let ask = ToDesk::Ask { shard: self.shard, name, held: state.tokens, wanted };
+        state.asked = self.line.tell(ask);
+        state.asked_ms = now_ms;
+        state.asked
+    }
+
+    /// All that there is; false where the desk is too far behind to have it.
+    fn give_back(&self, name: &Arc<QuotaName>, state: &mut State, stale: bool) -> bool {
+        let State { hand, tokens, .. } = *state;
+        let told =
+            self.line.tell(ToDesk::Return { shard: self.shard, name: Arc::clone(name), hand, tokens, stale });
+        if told {
+            state.tokens = 0;
+            state.recalled = false;
+        }
+        told
+    }
+
+    fn seat(&self, held: &Rc<Held>, now_ms: u64) -> Result<Wait<'_>, QuotaRefusal> {
+        if self.waiting.get() >= self.waiting_max {
+            return Err(QuotaRefusal::Crowded);
+        }
+        let seat = Rc::new(Seat {
+            until_ms: now_ms + self.wait_ms,
+            verdict: Cell::new(None),
+            lease: Cell::new(0),
+            abandoned: Cell::new(false),
+            waker: RefCell::new(None),
+        });
+        let mut state = held.state.borrow_mut();
+        state.seats.push_back(Rc::clone(&seat));
+        if !state.asked && !self.ask(held, &mut state, now_ms) {
+            state.seats.pop_back();
+            return Err(QuotaRefusal::Crowded);
+        }
+        self.waiting.set(self.waiting.get() + 1);
+        Ok(Wait { quotas: self, held: Rc::clone(held), seat })
+    }
+
+    fn end(&self, seat: &Seat, verdict: Result<(), QuotaRefusal>) {
+        seat.verdict.set(Some(verdict));
+        let waker = seat.waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// When to look again; nothing if the key is let go of.
+    fn check(&self, held: &Rc<Held>, now_ms: u64) -> Option<u64> {
+        let mut state = held.state.borrow_mut();
+        while let Some(seat) =
+            state.seats.pop_front_if(|seat| seat.abandoned.get() || seat.until_ms <= now_ms)
+        {
+            self.end(&seat, Err(QuotaRefusal::Unknown));
+        }
+        if state.recalled {
+            self.give_back(&held.name, &mut state, false);
+        }
+        if !state.seats.is_empty() {
+            return Some(now_ms + CHECK_MS);
+        }
+        let is_quiet = !std::mem::take(&mut state.used) && !state.asked;
+        state.quiet_checks = if is_quiet { state.quiet_checks + 1 } else { 0 };
+        if state.quiet_checks < REST_CHECKS {
+            return Some(now_ms + CHECK_MS);
+        }
+        if !self.give_back(&held.name, &mut state, false) {
+            state.quiet_checks = 0;
+            return Some(now_ms + CHECK_MS);
+        }
+        drop(state);
+        let mut keys = self.keys.borrow_mut();
+        let QuotaName { plan_id, key_id } = &*held.name;
+        if let Some(plan) = keys.plans.get_mut(plan_id) {
+            plan.remove(key_id);
+            if plan.is_empty() {
+                keys.plans.remove(plan_id);
+            }
+        }
+        keys.count -= 1;
+        None
+    }
+}
+
+impl State {
+    fn new(terms: Quota, day: u32) -> Self {
+        Self {
+            terms,
+            day,
+            tokens: 0,
+            hand: Hand::default(),
+            recalled: false,
+            batch: 1,
+            asked: false,
+            asked_ms: 0,
+            refuses_next: false,
+            used: false,
+            quiet_checks: 0,
+            refused: None,
+            seats: VecDeque::new(),
+        }
+    }
+}
+
+/// A request that waits for its verdict; dropped, it leaves the line, and what it was given to the next.
+#[derive(Debug)]
+struct Wait<'q> {
+    quotas: &'q Quotas,
+    held: Rc<Held>,
+    seat: Rc<Seat>,
+}
+
+impl Future for Wait<'_> {
+    type Output = Result<(), QuotaRefusal>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.seat.verdict.take() {
+            Some(verdict) => {
+                self.seat.abandoned.set(true);
+                Poll::Ready(verdict)
+            }
+            None => {
+                self.seat.waker.replace(Some(context.waker().clone()));
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        self.quotas.waiting.set(self.quotas.waiting.get() - 1);
+        self.seat.abandoned.set(true);
+        if self.seat.verdict.take() == Some(Ok(())) {
+            let mut state = self.held.state.borrow_mut();
+            // That of a lease which is over stays spent.
+            if state.hand.lease == self.seat.lease.get() {
+                state.tokens += 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,419 @@
+//! The desk's journal: what shards were handed of each lease, on file before they have it.
+//!
+//! A write that has returned survives this process, however it ends, and nothing is handed out before its write has
+//! returned. It needn't survive the machine: after a restart of the system, which another boot id tells, a lease counts
+//! as wholly spent. Each life of a gateway has a file of its own, locked for as long as it lives, so that a successor
+//! leaves its predecessor's alone until that is gone.
+//!
+//! A file is entries: the length of its bytes (2 bytes, little-endian), their CRC-32 (4 bytes), the bytes. The last one may
+//! be cut off.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::{Buf, BufMut};
+use turnpike_snapshot::frame::QuotaReport;
+
+use super::QuotaName;
+
+/// Below the data directory.
+const DIRECTORY: &str = "quotas";
+const EXTENSION: &str = "journal";
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+/// A file that has grown beyond this is written anew, with open leases alone.
+const FILE_BYTES_MAX: u64 = 8 << 20;
+const MAGIC: &[u8] = b"turnpike quotas 1 ";
+
+/// What is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Entry {
+    Opened {
+        lease: u64,
+        day: u32,
+        name: Arc<QuotaName>,
+    },
+    /// How much of it shards have or have spent, all in all.
+    Out {
+        lease: u64,
+        out: u64,
+    },
+    /// Control has settled it.
+    Closed {
+        lease: u64,
+    },
+}
+
+/// A lease of an earlier life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Orphan {
+    pub(super) lease: u64,
+    day: u32,
+    name: Arc<QuotaName>,
+    spent: u64,
+}
+
+impl Orphan {
+    pub(super) fn report(&self) -> QuotaReport {
+        QuotaReport {
+            lease: self.lease,
+            plan_id: self.name.plan_id.to_string(),
+            key_id: self.name.key_id.to_string(),
+            day: self.day,
+            spent_requests: self.spent,
+            wanted_requests: 0,
+            ends: true,
+            // What is known isn't on file; where control doesn't know the lease, its number is used up all the same.
+            is_new: true,
+            is_late: true,
+        }
+    }
+}
+
+/// This life's file.
+#[derive(Debug)]
+pub(super) struct Journal {
+    directory: PathBuf,
+    path: PathBuf,
+    /// Made with the first entry: a gateway without quotas needs no room on the disk.
+    file: Option<File>,
+    boot_id: String,
+    bytes: u64,
+    /// What the file had when it was last written anew.
+    base_bytes: u64,
+}
+
+/// An earlier life's file, and which of its leases are yet to be settled.
+#[derive(Debug)]
+pub(super) struct Legacy {
+    path: PathBuf,
+    /// Keeps others away from it.
+    _file: File,
+    pub(super) leases: Vec<u64>,
+}
+
+impl Journal {
+    /// `number` is this life's.
+    ///
+    /// # Errors
+    /// The system doesn't say which boot this is.
+    pub(super) fn begin(data_dir: &Path, number: u64) -> io::Result<Self> {
+        let directory = data_dir.join(DIRECTORY);
+        let path = directory.join(format!("{number:016x}.{EXTENSION}"));
+        Ok(Self { directory, path, file: None, boot_id: boot_id()?, bytes: 0, base_bytes: 0 })
+    }
+
+    /// On file when this returns `Ok`. `all` yields everything that there is to say, if the file is to be written anew.
+    pub(super) fn write(&mut self, entries: &[Entry], all: impl FnOnce() -> Vec<Entry>) -> io::Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let Some(file) = self.file.as_mut().filter(|_| self.bytes <= FILE_BYTES_MAX.max(2 * self.base_bytes))
+        else {
+            return self.write_anew(&all());
+        };
+        let bytes = encoded(entries);
+        if let Err(error) = file.write_all(&bytes) {
+            // What is behind half an entry can't be read.
+            file.set_len(self.bytes)?;
+            file.seek(SeekFrom::Start(self.bytes))?;
+            return Err(error);
+        }
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn write_anew(&mut self, entries: &[Entry]) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
+        let beside = self.path.with_extension("new");
+        let (file, bytes) = create(&beside, &self.boot_id, entries)?;
+        fs::rename(&beside, &self.path)?;
+        (self.file, self.bytes, self.base_bytes) = (Some(file), bytes, bytes);
+        Ok(())
+    }
+
+    /// The files of earlier lives that have ended since the last time, with what they left open.
+    ///
+    /// # Errors
+    /// The directory can't be read.
+    pub(super) fn inherit(&self) -> io::Result<Vec<(Legacy, Vec<Orphan>)>> {
+        let mut legacies = Vec::new();
+        let entries = match fs::read_dir(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(legacies),
+            entries => entries?,
+        };
+        for entry in entries {
+            let path = entry?.path();
+            let is_journal = path.extension().is_some_and(|extension| extension == EXTENSION);
+            if !is_journal || path == self.path {
+                continue;
+            }
+            match inherit(&path, &self.boot_id) {
+                Ok(None) => {}
+                Ok(Some((legacy, orphans))) => legacies.push((legacy, orphans)),
+                Err(error) => {
+                    report!(
+                        "turnpike-gateway: quotas: {} can't be read, its leases count as used when they expire: {error}",
+                        path.display()
+                    );
+                    // So that it is said once.
+                    fs::rename(&path, path.with_extension("unreadable"))?;
+                }
+            }
+        }
+        Ok(legacies)
+    }
+}
+
+impl Legacy {
+    /// Nothing of it is open any more.
+    pub(super) fn remove(&self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            report!("turnpike-gateway: quotas: can't remove {}: {error}", self.path.display());
+        }
+    }
+}
+
+fn boot_id() -> io::Result<String> {
+    Ok(fs::read_to_string(BOOT_ID)?.trim().to_owned())
+}
+
+/// A locked file with these entries.
+fn create(path: &Path, boot_id: &str, entries: &[Entry]) -> io::Result<(File, u64)> {
+    let file = File::options().create(true).truncate(true).write(true).open(path)?;
+    file.try_lock()?;
+    let mut bytes = Vec::new();
+    put(&mut bytes, &[MAGIC, boot_id.as_bytes()].concat());
+    bytes.extend(encoded(entries));
+    let mut writer = &file;
+    writer.write_all(&bytes)?;
+    Ok((file, bytes.len() as u64))
+}
+
+fn inherit(path: &Path, boot_id: &str) -> io::Result<Option<(Legacy, Vec<Orphan>)>> {
+    let mut file = File::options().read(true).write(true).open(path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(fs::TryLockError::WouldBlock) => return Ok(None),
+        Err(fs::TryLockError::Error(error)) => return Err(error),
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let orphans = orphans(&bytes, boot_id)?;
+    let leases = orphans.iter().map(|orphan| orphan.lease).collect();
+    Ok(Some((Legacy { path: path.to_owned(), _file: file, leases }, orphans)))
+}
+
+/// The leases that are open at the end of these bytes.
+fn orphans(mut bytes: &[u8], boot_id: &str) -> io::Result<Vec<Orphan>> {
+    let wrong = |why: &str| io::Error::other(why.to_owned());
+    let Some(header) = take(&mut bytes)? else { return Ok(Vec::new()) };
+    let written_in = header.strip_prefix(MAGIC).ok_or_else(|| wrong("it is of another version"))?;
+    let same_boot = written_in == boot_id.as_bytes();
+    let mut orphans: BTreeMap<u64, Orphan> = BTreeMap::new();
+    while let Some(entry) = take(&mut bytes)? {
+        match decoded(entry).ok_or_else(|| wrong("an entry is malformed"))? {
+            Entry::Opened { lease, day, name } => {
+                let spent = if same_boot { 0 } else { u64::MAX };
+                orphans.insert(lease, Orphan { lease, day, name, spent });
+            }
+            Entry::Out { lease, out } => {
+                if let Some(orphan) = orphans.get_mut(&lease).filter(|_| same_boot) {
+                    orphan.spent = out;
+                }
+            }
+            Entry::Closed { lease } => {
+                orphans.remove(&lease);
+            }
+        }
+    }
+    Ok(orphans.into_values().collect())
+}
+
+fn encoded(entries: &[Entry]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut entry_bytes = Vec::new();
+    for entry in entries {
+        entry_bytes.clear();
+        match entry {
+            Entry::Opened { lease, day, name } => {
+                entry_bytes.put_u8(1);
+                entry_bytes.put_u64_le(*lease);
+                entry_bytes.put_u32_le(*day);
+                // An id has a kilobyte at most, or its snapshot would have been refused.
+                entry_bytes.put_u16_le(name.plan_id.len() as u16);
+                entry_bytes.put_slice(name.plan_id.as_bytes());
+                entry_bytes.put_slice(name.key_id.as_bytes());
+            }
+            Entry::Out { lease, out } => {
+                entry_bytes.put_u8(2);
+                entry_bytes.put_u64_le(*lease);
+                entry_bytes.put_u64_le(*out);
+            }
+            Entry::Closed { lease } => {
+                entry_bytes.put_u8(3);
+                entry_bytes.put_u64_le(*lease);
+            }
+        }
+        put(&mut bytes, &entry_bytes);
+    }
+    bytes
+}
+
+fn put(bytes: &mut Vec<u8>, entry: &[u8]) {
+    bytes.put_u16_le(entry.len() as u16);
+    bytes.put_u32_le(crc32fast::hash(entry));
+    bytes.put_slice(entry);
+}
+
+/// The next entry; nothing at the end, or where the last one is cut off.
+fn take<'b>(bytes: &mut &'b [u8]) -> io::Result<Option<&'b [u8]>> {
+    let Some((head, rest)) = bytes.split_first_chunk::<6>() else { return Ok(None) };
+    let mut head = &head[..];
+    let (len, checksum) = (usize::from(head.get_u16_le()), head.get_u32_le());
+    let Some((entry, rest)) = rest.split_at_checked(len) else { return Ok(None) };
+    if crc32fast::hash(entry) != checksum {
+        return Err(io::Error::other("an entry is damaged"));
+    }
+    *bytes = rest;
+    Ok(Some(entry))
+}
+
+fn decoded(mut entry: &[u8]) -> Option<Entry> {
+    let kind = entry.try_get_u8().ok()?;
+    let lease = entry.try_get_u64_le().ok()?;
+    match kind {
+        1 => {
+            let day = entry.try_get_u32_le().ok()?;
+            let plan_len = usize::from(entry.try_get_u16_le().ok()?);
+            let (plan_id, key_id) = std::str::from_utf8(entry).ok()?.split_at_checked(plan_len)?;
+            let name = QuotaName { plan_id: plan_id.into(), key_id: key_id.into() };
+            Some(Entry::Opened { lease, day, name: Arc::new(name) })
+        }
+        2 => Some(Entry::Out { lease, out: entry.try_get_u64_le().ok()? }),
+        3 => Some(Entry::Closed { lease }),
+        _ => None,
+    }
+}
+
+/// What a later life makes of these entries, on the same boot.
+#[cfg(test)]
+pub(super) fn orphans_of(entries: &[Entry]) -> Vec<Orphan> {
+    let mut bytes = Vec::new();
+    put(&mut bytes, &[MAGIC, b"boot"].concat());
+    bytes.extend(encoded(entries));
+    orphans(&bytes, "boot").expect("whole entries")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name() -> Arc<QuotaName> {
+        Arc::new(QuotaName { plan_id: "plan".into(), key_id: "kéy".into() })
+    }
+
+    fn opened(lease: u64) -> Entry {
+        Entry::Opened { lease, day: 20_000, name: name() }
+    }
+
+    fn orphan(lease: u64, spent: u64) -> Orphan {
+        Orphan { lease, day: 20_000, name: name(), spent }
+    }
+
+    fn found(journal: &Journal) -> Vec<Vec<Orphan>> {
+        journal.inherit().unwrap().into_iter().map(|(_, orphans)| orphans).collect()
+    }
+
+    #[test]
+    fn a_later_life_finds_what_is_open_and_leaves_the_living_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = Journal::begin(dir.path(), 1).unwrap();
+        let out = |lease, out| Entry::Out { lease, out };
+        let entries =
+            [opened(1), opened(2), out(2, 3), opened(3), out(3, 7), out(2, 2), Entry::Closed { lease: 1 }];
+        first.write(&[], Vec::new).unwrap();
+        assert!(!first.directory.exists(), "there is nothing to write");
+        first.write(&entries, || entries.to_vec()).unwrap();
+        let second = Journal::begin(dir.path(), 2).unwrap();
+        assert!(found(&second).is_empty(), "it lives");
+        drop(first);
+        let inherited = second.inherit().unwrap();
+        assert_eq!(inherited[0].1, [orphan(2, 2), orphan(3, 7)]);
+        assert_eq!(inherited[0].0.leases, [2, 3]);
+        assert!(found(&second).is_empty(), "somebody has it");
+        inherited[0].0.remove();
+        drop(inherited);
+        assert!(found(&second).is_empty());
+    }
+
+    #[test]
+    fn a_file_that_is_cut_anywhere_gives_what_came_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = Journal::begin(dir.path(), 1).unwrap();
+        first.write(&[opened(1)], || vec![opened(1)]).unwrap();
+        let whole = first.bytes;
+        first.write(&[Entry::Out { lease: 1, out: 5 }], Vec::new).unwrap();
+        let path = first.path.clone();
+        let bytes = fs::read_to_end(&path);
+        for cut in whole..first.bytes {
+            assert_eq!(orphans(&bytes[..cut as usize], &first.boot_id).unwrap(), [orphan(1, 0)]);
+        }
+        assert_eq!(orphans(&bytes, &first.boot_id).unwrap(), [orphan(1, 5)]);
+        assert_eq!(orphans(&bytes, "another boot").unwrap(), [orphan(1, u64::MAX)], "nobody knows");
+        let mut damaged = bytes.clone();
+        let last = damaged.len() - 1;
+        damaged[last] ^= 1;
+        assert!(orphans(&damaged, &first.boot_id).is_err());
+    }
+
+    #[test]
+    fn a_file_that_has_grown_is_written_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = Journal::begin(dir.path(), 1).unwrap();
+        journal.write(&[opened(1)], || vec![opened(1)]).unwrap();
+        journal.bytes = FILE_BYTES_MAX + 1;
+        journal
+            .write(&[Entry::Closed { lease: 1 }], || vec![opened(2), Entry::Out { lease: 2, out: 9 }])
+            .unwrap();
+        assert!(journal.bytes < 1_000);
+        journal.write(&[Entry::Out { lease: 2, out: 10 }], Vec::new).unwrap();
+        let next = Journal::begin(dir.path(), 2).unwrap();
+        assert!(found(&next).is_empty(), "its writer lives");
+        drop(journal);
+        assert_eq!(found(&next), [[orphan(2, 10)]]);
+    }
+
+    #[test]
+    fn what_is_unreadable_is_put_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::begin(dir.path(), 1).unwrap();
+        std::fs::create_dir(&journal.directory).unwrap();
+        let wrong = dir.path().join("quotas/0.journal");
+        let mut bytes = Vec::new();
+        put(&mut bytes, b"turnpike quotas 9 x");
+        File::options()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .open(&wrong)
+            .unwrap()
+            .write_all(&bytes)
+            .unwrap();
+        assert!(found(&journal).is_empty());
+        assert!(!wrong.exists() && wrong.with_extension("unreadable").exists());
+    }
+
+    mod fs {
+        use std::io::Read as _;
+
+        pub(super) fn read_to_end(path: &std::path::Path) -> Vec<u8> {
+            let mut bytes = Vec::new();
+            std::fs::File::options().read(true).open(path).unwrap().read_to_end(&mut bytes).unwrap();
+            bytes
+        }
+    }
+}

@@ -1,13 +1,11 @@
 //! Stages with a response cache, as API Gateway has them: the operator says for how long.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::channel;
-use std::thread;
+use std::sync::mpsc::{Sender, channel};
 
 use turnpike_snapshot::{CacheKeyPart, Invalidation, TagPurge, Unauthorized};
 use turnpike_tests::{
-    Curl, DataPlane, Options, Origin, Reply, StageBuilder, host, http_api, request, rest_api,
+    Client, Curl, DataPlane, Options, Origin, Reply, StageBuilder, host, http_api, request, rest_api, until,
 };
 
 /// Answers with a number that grows, and with what was asked for.
@@ -23,6 +21,42 @@ fn counting(fields: &str) -> Origin {
                 .unwrap();
         }
     })
+}
+
+/// An origin whose first answer waits to be let go; it closes in place of an empty one.
+fn held(answer: impl Fn(usize) -> String + Send + Sync + 'static) -> (Origin, Sender<()>) {
+    let (let_go, waits) = channel();
+    let (waits, count) = (std::sync::Mutex::new(waits), AtomicUsize::new(0));
+    let origin = Origin::scripted(move |connection, _| {
+        while let Ok(Some(_)) = connection.request() {
+            let number = count.fetch_add(1, Ordering::SeqCst);
+            if number == 0 {
+                waits.lock().unwrap().recv().unwrap();
+            }
+            let answer = answer(number);
+            if answer.is_empty() {
+                return;
+            }
+            connection.send(answer).unwrap();
+        }
+    });
+    (origin, let_go)
+}
+
+/// An answer of one digit.
+fn digit(number: usize) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{number}")
+}
+
+/// So many clients that have asked for the same, and all but one wait for another's answer.
+fn waiting(plane: &DataPlane, count: usize) -> Vec<Client> {
+    let mut clients: Vec<Client> = (0..count).map(|_| plane.connect()).collect();
+    clients.iter_mut().for_each(|client| client.send(request("GET", "a1", "/")));
+    until("all but one to wait", || {
+        let waits = plane.gateway.metrics().sum("turnpike_shard_cache_waits_total", &[]);
+        (waits >= (count - 1) as f64).then_some(())
+    });
+    clients
 }
 
 fn cached_api(origin: &Origin, key: &[CacheKeyPart]) -> StageBuilder {
@@ -523,18 +557,7 @@ fn a_flush_is_on_every_core_once_the_version_is_served() {
 
 #[test]
 fn an_answer_asked_for_before_a_flush_is_not_kept_after_it() {
-    let (flushed, origin_waits) = channel::<()>();
-    let origin_waits = std::sync::Mutex::new(origin_waits);
-    let count = AtomicUsize::new(0);
-    let origin = Origin::scripted(move |connection, _| {
-        while let Ok(Some(_)) = connection.request() {
-            let number = count.fetch_add(1, Ordering::SeqCst);
-            if number == 0 {
-                origin_waits.lock().unwrap().recv().unwrap();
-            }
-            connection.send(format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{number}")).unwrap();
-        }
-    });
+    let (origin, flushed) = held(digit);
     let stage = |generation| {
         cached_api(&origin, &[]).cache_with(|cache| {
             (cache.generation, cache.flushed_before) = (generation, generation);
@@ -596,20 +619,9 @@ fn a_redeployed_or_changed_stage_keeps_its_answers() {
 #[test]
 fn requests_for_the_same_wait_for_the_first() {
     const CLIENTS: usize = 40;
-    let (all_there, origin_waits) = channel::<()>();
-    let origin_waits = std::sync::Mutex::new(origin_waits);
-    let origin = Origin::scripted(move |connection, _| {
-        while let Ok(Some(_)) = connection.request() {
-            origin_waits.lock().unwrap().recv().unwrap();
-            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole").unwrap();
-        }
-    });
+    let (origin, all_there) = held(|_| "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole".to_owned());
     let plane = DataPlane::serving(&[cached_api(&origin, &[])]);
-    let mut clients: Vec<_> = (0..CLIENTS).map(|_| plane.connect()).collect();
-    clients.iter_mut().for_each(|client| client.send(request("GET", "a1", "/")));
-    while plane.gateway.metrics().sum("turnpike_shard_cache_waits_total", &[]) < (CLIENTS - 1) as f64 {
-        thread::yield_now();
-    }
+    let mut clients = waiting(&plane, CLIENTS);
     all_there.send(()).unwrap();
     for client in &mut clients {
         assert_eq!(client.reply().text(), "whole");
@@ -622,18 +634,7 @@ fn requests_for_the_same_wait_for_the_first() {
 #[test]
 fn who_waits_in_vain_goes_alone() {
     let options = Options::new().set("cache_wait_timeout_ms", 50);
-    let (done, origin_waits) = channel::<()>();
-    let origin_waits = std::sync::Mutex::new(origin_waits);
-    let count = AtomicUsize::new(0);
-    let origin = Origin::scripted(move |connection, _| {
-        while let Ok(Some(_)) = connection.request() {
-            let number = count.fetch_add(1, Ordering::SeqCst);
-            if number == 0 {
-                origin_waits.lock().unwrap().recv().unwrap();
-            }
-            connection.send(format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{number}")).unwrap();
-        }
-    });
+    let (origin, done) = held(digit);
     let plane = DataPlane::with(&options, &[cached_api(&origin, &[])]);
     let mut first = plane.connect();
     first.send(request("GET", "a1", "/"));
@@ -648,28 +649,10 @@ fn who_waits_in_vain_goes_alone() {
 fn those_who_wait_for_what_fails_or_cannot_be_kept_go_alone() {
     for first in ["", "HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 5\r\n\r\nfirst"] {
         const CLIENTS: usize = 10;
-        let (all_there, origin_waits) = channel::<()>();
-        let origin_waits = std::sync::Mutex::new(origin_waits);
-        let count = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&count);
-        let origin = Origin::scripted(move |connection, _| {
-            while let Ok(Some(_)) = connection.request() {
-                if counted.fetch_add(1, Ordering::SeqCst) == 0 {
-                    origin_waits.lock().unwrap().recv().unwrap();
-                    connection.send(first).unwrap();
-                    return;
-                }
-                connection
-                    .send("HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 5\r\n\r\nother")
-                    .unwrap();
-            }
-        });
+        let other = "HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 5\r\n\r\nother";
+        let (origin, all_there) = held(move |number| if number == 0 { first } else { other }.to_owned());
         let plane = DataPlane::serving(&[cached_api(&origin, &[])]);
-        let mut clients: Vec<_> = (0..CLIENTS).map(|_| plane.connect()).collect();
-        clients.iter_mut().for_each(|client| client.send(request("GET", "a1", "/")));
-        while plane.gateway.metrics().sum("turnpike_shard_cache_waits_total", &[]) < (CLIENTS - 1) as f64 {
-            thread::yield_now();
-        }
+        let mut clients = waiting(&plane, CLIENTS);
         all_there.send(()).unwrap();
         let replies: Vec<_> = clients.iter_mut().map(|client| client.reply()).collect();
         let others = replies.iter().filter(|reply| reply.status == 200 && reply.text() == "other").count();

@@ -81,9 +81,10 @@ pub(super) async fn run(args: RouteArgs) -> Result<(), String> {
         RouteCommand::Create { api, route, target, api_key_required, reach } => {
             let client = reach.client()?;
             let api = client.api(&api).await?;
+            let wanted = Wanted { route: &route, target: &target, api_key_required };
             let made = match api.kind {
-                Kind::Rest => create_method(&client, &api, &route, &target, api_key_required).await?,
-                Kind::Http => create_route(&client, &api, &route, &target, api_key_required).await?,
+                Kind::Rest => create_method(&client, &api, &wanted).await?,
+                Kind::Http => create_route(&client, &api, &wanted).await?,
                 Kind::WebSocket => {
                     return Err(
                         "routes of WebSocket APIs are made with the AWS CLI: aws apigatewayv2 create-route"
@@ -171,13 +172,15 @@ fn described(kind: &str, uri: &str) -> String {
     format!("{kind} {uri}").trim().to_owned()
 }
 
-async fn create_route(
-    client: &Client,
-    api: &FoundApi,
-    route: &str,
-    target: &str,
+/// A route to be made.
+struct Wanted<'w> {
+    route: &'w str,
+    target: &'w str,
     api_key_required: bool,
-) -> Result<Value, String> {
+}
+
+async fn create_route(client: &Client, api: &FoundApi, wanted: &Wanted<'_>) -> Result<Value, String> {
+    let Wanted { route, target, api_key_required } = *wanted;
     let method = route.split_once(' ').map_or("ANY", |(method, _)| method);
     let integration = json!({
         "integrationType": "HTTP_PROXY",
@@ -199,13 +202,8 @@ async fn create_route(
 }
 
 /// Makes the resources on the way that aren't there, the method, and its integration.
-async fn create_method(
-    client: &Client,
-    api: &FoundApi,
-    route: &str,
-    target: &str,
-    api_key_required: bool,
-) -> Result<Value, String> {
+async fn create_method(client: &Client, api: &FoundApi, wanted: &Wanted<'_>) -> Result<Value, String> {
+    let Wanted { route, target, api_key_required } = *wanted;
     let (method, path) = route
         .split_once(' ')
         .filter(|(_, path)| path.starts_with('/'))

@@ -100,7 +100,7 @@ sort_settings! {
         cache_response_bytes_max cache_wait_timeout_ms cache_waiting_requests_max cache_pass_ms rate_limit_fields;
     fixed:
         listen tls_listen tls_certificate tls_private_key tls_ticket_rotation_ms proxy_protocol admin_listen listen_backlog data_dir publish_socket
-        cores driver require_io_uring exit_with_parent
+        cores driver require_io_uring exit_with_parent huge_pages
         connections_per_address_max
         cache_bytes_max limits_max limit_leases_max limit_waiting_max limit_wait_ms
         limits_store limits_partition limits_store_timeout_ms limits_store_lease_ms

@@ -106,7 +106,7 @@ impl Stream {
         unsafe { &mut *self.inner.get() }
     }
 
-    fn descriptor(&self) -> Descriptor<'_> {
+    pub(crate) fn descriptor(&self) -> Descriptor<'_> {
         Descriptor { stream: self }
     }
 
@@ -316,7 +316,7 @@ impl Stream {
     }
 }
 
-struct Descriptor<'a> {
+pub(crate) struct Descriptor<'a> {
     stream: &'a Stream,
 }
 

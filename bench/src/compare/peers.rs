@@ -4,6 +4,7 @@
 mod h2o;
 mod haproxy;
 mod nginx;
+mod redis;
 mod varnish;
 
 use std::fs;
@@ -19,6 +20,7 @@ use super::load::Target;
 pub(crate) use h2o::start_h2o;
 pub(crate) use haproxy::start_haproxy;
 pub(crate) use nginx::start_nginx;
+pub(crate) use redis::start_redis;
 pub(crate) use varnish::start_varnish;
 
 /// A proxy under test.

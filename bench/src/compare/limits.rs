@@ -2,6 +2,7 @@
 //! three, and what they and quotas cost where they are never reached.
 
 mod admission;
+mod ceiling;
 mod gateways;
 
 use std::path::Path;
@@ -45,6 +46,7 @@ const FREE_QUOTA: u64 = 2_000_000_000;
 
 pub(super) fn run(bench: &Bench) -> Result<Section, String> {
     within(bench, SectionName::Limits, |dir, section| {
+        ceiling::measure(bench, section)?;
         admit(bench, dir, section)?;
         cost(bench, dir, section)
     })

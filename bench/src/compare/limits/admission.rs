@@ -15,7 +15,7 @@ use super::super::stats::grouped;
 
 /// Between two readings.
 const PAUSE: Duration = Duration::from_millis(20);
-const SHARE_MIN: f64 = 0.999;
+pub(super) const SHARE_MIN: f64 = 0.999;
 
 /// A reading of the origin's count; times since the first one was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -99,10 +99,13 @@ impl Limit {
         worst
     }
 
-    /// How much of the rate came through once the burst was spent, which it is after a quarter of the time.
+    /// How much of the rate came through once the burst was spent, which it is after a quarter of the time, and before the
+    /// load ended.
     pub(super) fn share_used(self, readings: &[Reading]) -> f64 {
-        let Some(last) = readings.last() else { return 0.0 };
-        let Some(first) = readings.iter().find(|reading| reading.asked * 4 >= last.asked) else { return 0.0 };
+        let Some(end) = readings.last().map(|reading| reading.asked) else { return 0.0 };
+        let first = readings.iter().find(|reading| reading.asked >= end / 4);
+        let last = readings.iter().rfind(|reading| reading.asked <= end * 9 / 10);
+        let (Some(first), Some(last)) = (first, last) else { return 0.0 };
         let seconds = (last.asked - first.asked).as_secs_f64();
         (last.count - first.count) as f64 / (f64::from(self.rate_per_s) * seconds)
     }
@@ -143,7 +146,8 @@ mod tests {
         // From the second to the third, 22 instead of 10 + 100 x 0.1.
         let burst = [reading(0, 1, 500), reading(90, 100, 505), reading(180, 190, 527)];
         assert!((limit.beyond(&burst) - 2.0).abs() < 1e-9);
-        // From the second on, 22 where 9 were allowed.
-        assert!((limit.share_used(&burst) - 22.0 / 9.0).abs() < 1e-9);
+        // From the second on to the third, 22 where 9 were allowed.
+        let ended = [burst.as_slice(), &[reading(200, 201, 600)]].concat();
+        assert!((limit.share_used(&ended) - 22.0 / 9.0).abs() < 1e-9);
     }
 }

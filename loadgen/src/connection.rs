@@ -1,5 +1,6 @@
 //! The life of one connection: claim a ticket, exchange, record, until the schedule is over.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -31,10 +32,11 @@ pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wire:
             },
         };
         let request = reactor.next_request();
-        let exchange = exchange(&reactor, &mut wire, ticket, request);
+        let sent_ns = Cell::new(now_ns);
+        let exchange = exchange(&reactor, &mut wire, ticket, request, &sent_ns);
         let outcome = seat.until(reactor.deadline_ns(now_ns), exchange).await;
         now_ns = reactor.now_ns();
-        reactor.record(ticket, request, &outcome, now_ns);
+        reactor.record(ticket, request, sent_ns.get(), &outcome, now_ns);
         match outcome {
             Ok(Ok(exchange)) if exchange.reply.reusable => {
                 if let Some(spent) = wire.take_if(|wire| reactor.is_spent(wire)) {
@@ -53,18 +55,20 @@ pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wire:
     }
 }
 
-/// Opens the connection first where there is none.
+/// Opens the connection first where there is none; the request is sent after that.
 async fn exchange(
     reactor: &Reactor,
     wire: &mut Option<Wire>,
     ticket: Ticket,
     request: &Request,
+    sent_ns: &Cell<u64>,
 ) -> Result<Exchange, Failure> {
     let wire = match wire {
         Some(wire) => wire,
         None => {
             let (opened, opening) = reactor.dialer.open().await?;
             reactor.record_opening(ticket, &opening);
+            sent_ns.set(reactor.now_ns());
             wire.insert(opened)
         }
     };

@@ -17,6 +17,8 @@ pub struct Request {
     pub head: &'static [u8],
     /// The body's bytes as sent, or empty when they are in `head`.
     pub body: &'static [u8],
+    /// Index of its label in the settings, where requests have labels.
+    pub label: usize,
 }
 
 /// What the requests have in common.
@@ -60,7 +62,7 @@ impl Shape {
             let mut head = (head + &common).into_bytes();
             let joined = body.len() <= JOINED_BODY_BYTES_MAX;
             head.extend_from_slice(if joined { body } else { &[] });
-            Request { head: Vec::leak(head), body: if joined { &[] } else { body } }
+            Request { head: Vec::leak(head), body: if joined { &[] } else { body }, label: 0 }
         };
         Ok(Vec::leak((0..paths.len().max(fields.len())).map(request).collect()))
     }

@@ -197,14 +197,14 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
     ];
     for (peer, program, argument) in peers {
         if bench.runs(peer) && bench.compares(peer) {
-            facts.ask_version(&peers::find_program(program)?.to_string_lossy(), argument);
+            facts.ask_version(&peers::find_program(program)?, argument);
         }
     }
     if bench.compares(PeerName::Pingora) {
         facts.versions.push(peers::pingora_version());
     }
     if let Some(envoy) = args.envoy.as_deref().filter(|_| bench.compares(PeerName::Envoy)) {
-        facts.ask_version(&envoy.to_string_lossy(), "--version");
+        facts.ask_version(envoy, "--version");
     }
     if bench.sections().contains(&SectionName::Grpc) {
         // Now rather than after twenty minutes.

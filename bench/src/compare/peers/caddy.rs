@@ -29,7 +29,6 @@ fn config(address: SocketAddr, origin: SocketAddr) -> String {
         "{{
     admin off
     auto_https off
-    persist_config off
     log {{
         level ERROR
     }}

@@ -79,7 +79,7 @@ impl Turnpike {
             .env("TURNPIKE_ROOT_ACCESS_KEY_ID", &signer.access_key_id)
             .env("TURNPIKE_ROOT_SECRET_ACCESS_KEY", &signer.secret_access_key)
             // Above what any section makes.
-            .env("TURNPIKE_CONTROL_APIS_MAX", "2000")
+            .env("TURNPIKE_CONTROL_APIS_MAX", "4000")
             .env("TURNPIKE_CONTROL_ROUTES_PER_API_MAX", "100000")
             .env("TURNPIKE_CONTROL_RESOURCES_PER_API_MAX", "1000")
             .env("TURNPIKE_CONTROL_API_KEYS_MAX", "200000")

@@ -10,6 +10,7 @@ use crate::reactor::Reactor;
 use crate::request::Request;
 use crate::schedule::{Claim, Ticket};
 use crate::seat::{Cut, Wake};
+use crate::source::{Keep, Outcome};
 use crate::wire::{Exchange, Wire};
 
 /// Wait after a connection couldn't be opened, so that a server that is gone isn't hammered.
@@ -17,8 +18,16 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wire: Option<Wire>) {
     let seat = &reactor.seats[index];
+    let mut source = reactor.source();
     let mut now_ns = reactor.now_ns();
     loop {
+        let pause = source.pause();
+        if pause > Duration::ZERO {
+            if !reactor.rest(pause).await {
+                return;
+            }
+            now_ns = reactor.now_ns();
+        }
         let ticket = match reactor.claim(index, now_ns) {
             Claim::Send(ticket) => ticket,
             Claim::Over => return,
@@ -30,11 +39,13 @@ pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wire:
                 Wake::RunOver => return,
             },
         };
-        let request = reactor.next_request();
-        let exchange = exchange(&reactor, &mut wire, ticket, request);
+        let (request, keep) = source.next();
+        let sent_bytes = request.bytes();
+        let exchange = exchange(&reactor, &mut wire, ticket, request, keep);
         let outcome = seat.until(reactor.deadline_ns(now_ns), exchange).await;
         now_ns = reactor.now_ns();
-        reactor.record(ticket, request, &outcome, now_ns);
+        let verdict = source.take(described(&outcome));
+        reactor.record(ticket, sent_bytes, &outcome, verdict, now_ns);
         match outcome {
             Ok(Ok(exchange)) if exchange.reply.reusable => {
                 if let Some(spent) = wire.take_if(|wire| reactor.is_spent(wire)) {
@@ -58,7 +69,8 @@ async fn exchange(
     reactor: &Reactor,
     wire: &mut Option<Wire>,
     ticket: Ticket,
-    request: &Request,
+    request: Request,
+    keep: Keep,
 ) -> Result<Exchange, Failure> {
     let wire = match wire {
         Some(wire) => wire,
@@ -68,5 +80,15 @@ async fn exchange(
             wire.insert(opened)
         }
     };
-    wire.exchange(request, reactor.settings.head_method).await
+    wire.exchange(request, keep).await
+}
+
+/// The outcome as its source sees it.
+fn described(outcome: &Result<Result<Exchange, Failure>, Cut>) -> Outcome<'_> {
+    match outcome {
+        Ok(Ok(exchange)) => Outcome::Reply(&exchange.reply, exchange.kept.as_deref()),
+        Ok(Err(failure)) => Outcome::Failed(failure),
+        Err(Cut::Timeout) => Outcome::Failed(&Failure::Timeout),
+        Err(Cut::RunOver) => Outcome::Unfinished,
+    }
 }

@@ -1,7 +1,7 @@
 //! One pinned thread with its io_uring: opens its share of the connections, waits for the common start, then runs
 //! one task a connection until the schedule is over. Nothing is shared with other reactors but the beat.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use crate::cli::Settings;
 use crate::connection::run_connection;
 use crate::failure::Failure;
 use crate::pacer::Pacer;
-use crate::request::Request;
 use crate::schedule::{Claim, Schedule, Ticket};
 use crate::seat::{Cut, Seat, Wake};
+use crate::source::{Rotation, Source};
 use crate::tally::Tally;
 use crate::tls::Connector;
 use crate::wire::{Dialer, Exchange, Opening, Wire};
@@ -79,7 +79,7 @@ pub(crate) struct Reactor {
     start: Instant,
     end_ns: Option<u64>,
     timeout_ns: u64,
-    next_request: Cell<usize>,
+    rotation: Rc<Rotation>,
     beat: Arc<Beat>,
 }
 
@@ -165,7 +165,7 @@ async fn drive(
         start,
         end_ns: task.end_ns,
         timeout_ns: settings.timeout.as_nanos() as u64,
-        next_request: Cell::new(task.first_request),
+        rotation: Rc::new(Rotation::new(settings.requests, task.first_request)),
         beat: task.beat,
         settings,
     });
@@ -236,12 +236,16 @@ impl Reactor {
         now_ns.saturating_add(self.timeout_ns)
     }
 
-    /// The requests in rotation.
-    pub(crate) fn next_request(&self) -> &'static Request {
-        let requests = self.settings.requests;
-        let index = self.next_request.get();
-        self.next_request.set(if index + 1 < requests.len() { index + 1 } else { 0 });
-        &requests[index]
+    /// What a lane sends.
+    pub(crate) fn source(&self) -> Source {
+        Source::Rotation(Rc::clone(&self.rotation))
+    }
+
+    /// Lets a user think; false when the run is over first.
+    pub(crate) async fn rest(&self, pause: Duration) -> bool {
+        let left_ns = self.end_ns.map_or(u64::MAX, |end_ns| end_ns.saturating_sub(self.now_ns()));
+        sleep(pause.min(Duration::from_nanos(left_ns))).await;
+        self.end_ns.is_none_or(|end_ns| self.now_ns() < end_ns)
     }
 
     /// What a free connection does next; it is parked when that is to wait.
@@ -268,12 +272,13 @@ impl Reactor {
         }
     }
 
-    /// Counts a finished request.
+    /// Counts a finished request; `verdict` is its source's.
     pub(crate) fn record(
         &self,
         ticket: Ticket,
-        request: &Request,
+        sent_bytes: usize,
         outcome: &Result<Result<Exchange, Failure>, Cut>,
+        verdict: Result<(), Failure>,
         now_ns: u64,
     ) {
         let mut tally = self.tally.borrow_mut();
@@ -281,12 +286,12 @@ impl Reactor {
             return;
         }
         tally.last_end_ns = now_ns;
-        tally.sent_bytes += (request.head.len() + request.body.len()) as u64;
+        tally.sent_bytes += sent_bytes as u64;
         let latency_ns = now_ns.saturating_sub(ticket.intended_ns);
         match outcome {
             Ok(Ok(exchange)) => {
                 tally.latency.saturating_record(latency_ns);
-                self.record_reply(&mut tally, exchange);
+                self.record_reply(&mut tally, exchange, verdict);
             }
             Ok(Err(failure)) => tally.fail(failure),
             Err(cut) => {
@@ -302,19 +307,17 @@ impl Reactor {
         }
     }
 
-    fn record_reply(&self, tally: &mut Tally, exchange: &Exchange) {
+    fn record_reply(&self, tally: &mut Tally, exchange: &Exchange, verdict: Result<(), Failure>) {
         let reply = &exchange.reply;
         *tally.status.entry(reply.status).or_default() += 1;
         tally.received_bytes += exchange.received_bytes;
         tally.body_bytes += reply.body_bytes;
-        let expected = &self.settings.expectation;
-        let status_fits = expected.status.is_none_or(|status| status == reply.status);
-        let body_fits = expected.body_bytes.is_none_or(|bytes| bytes == reply.body_bytes);
-        if status_fits && body_fits {
-            tally.succeeded += 1;
-        } else {
-            tally.fail(&Failure::Unexpected { status: reply.status, body_bytes: reply.body_bytes });
-            self.beat.failed.store(tally.failed(), Ordering::Relaxed);
+        match verdict.and_then(|()| self.settings.expectation.check(reply)) {
+            Ok(()) => tally.succeeded += 1,
+            Err(failure) => {
+                tally.fail(&failure);
+                self.beat.failed.store(tally.failed(), Ordering::Relaxed);
+            }
         }
         self.beat.replies.fetch_add(1, Ordering::Relaxed);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use monoio::time::sleep;
 
 use crate::failure::Failure;
-use crate::reactor::Reactor;
+use crate::reactor::{Reactor, Sent};
 use crate::request::Request;
 use crate::schedule::{Claim, Ticket};
 use crate::seat::{Cut, Wake};
@@ -40,12 +40,12 @@ pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wire:
             },
         };
         let (request, keep) = source.next();
-        let sent_bytes = request.bytes();
-        let exchange = exchange(&reactor, &mut wire, ticket, request, keep);
+        let mut sent = Sent { label: request.label, bytes: request.bytes() as u64, at_ns: now_ns };
+        let exchange = exchange(&reactor, &mut wire, ticket, request, keep, &mut sent);
         let outcome = seat.until(reactor.deadline_ns(now_ns), exchange).await;
         now_ns = reactor.now_ns();
         let verdict = source.take(described(&outcome));
-        reactor.record(ticket, sent_bytes, &outcome, verdict, now_ns);
+        reactor.record(ticket, &sent, &outcome, verdict, now_ns);
         match outcome {
             Ok(Ok(exchange)) if exchange.reply.reusable => {
                 if let Some(spent) = wire.take_if(|wire| reactor.is_spent(wire)) {
@@ -64,19 +64,21 @@ pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wire:
     }
 }
 
-/// Opens the connection first where there is none.
+/// Opens the connection first where there is none; the request is sent after that.
 async fn exchange(
     reactor: &Reactor,
     wire: &mut Option<Wire>,
     ticket: Ticket,
     request: Request,
     keep: Keep,
+    sent: &mut Sent,
 ) -> Result<Exchange, Failure> {
     let wire = match wire {
         Some(wire) => wire,
         None => {
             let (opened, opening) = reactor.dialer.open().await?;
             reactor.record_opening(ticket, &opening);
+            sent.at_ns = reactor.now_ns();
             wire.insert(opened)
         }
     };

@@ -30,6 +30,8 @@ pub struct Parts {
     pub chunked: bool,
     /// HTTP/1.1: the connection ends with this exchange.
     pub close: bool,
+    /// Index of its label in the settings, where requests have labels.
+    pub label: usize,
 }
 
 /// What is spoken on the connections.
@@ -47,6 +49,8 @@ pub struct Request {
     pub body: Bytes,
     /// The reply has no body, whatever it says.
     pub head_method: bool,
+    /// Index of its label in the settings, where requests have labels.
+    pub label: usize,
 }
 
 impl Protocol {
@@ -100,6 +104,7 @@ fn encode_http1(parts: &Parts) -> Request {
         head: head.into(),
         body: if joined { Bytes::new() } else { body },
         head_method: parts.method == "HEAD",
+        label: parts.label,
     }
 }
 

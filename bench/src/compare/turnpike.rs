@@ -297,7 +297,7 @@ fn environment(signer: &Signer, options: &Options<'_>) -> Vec<(String, String)> 
         ("TURNPIKE_ROOT_ACCESS_KEY_ID", &*signer.access_key_id),
         ("TURNPIKE_ROOT_SECRET_ACCESS_KEY", &*signer.secret_access_key),
         // Above what any section makes.
-        ("TURNPIKE_CONTROL_APIS_MAX", "2000"),
+        ("TURNPIKE_CONTROL_APIS_MAX", "4000"),
         ("TURNPIKE_CONTROL_ROUTES_PER_API_MAX", "100000"),
         ("TURNPIKE_CONTROL_RESOURCES_PER_API_MAX", "1000"),
         ("TURNPIKE_CONTROL_API_KEYS_MAX", "200000"),

@@ -41,7 +41,7 @@ struct Measured {
     beyond: u64,
     /// Admitted of burst + rate x time.
     share: f64,
-    /// Of a thread's time, with two readings of the clock beside those that a decision takes itself.
+    /// Of a thread's time, with a reading of the clock beside the one that a decision takes itself.
     ns_per_decision: f64,
     ns_per_reading: f64,
 }

@@ -46,8 +46,8 @@ pub(super) fn measure(bench: &Bench, section: &mut Section) -> Result<(), String
             SHARE_MIN * 100.0,
         ));
         section.notes.push(format!(
-            "{on}: {} of {} decisions admitted in {seconds} s; a decision takes {:.0} ns of its thread, two of the {:.0} ns \
-             that reading the clock takes for the measurement's own among them",
+            "{on}: {} of {} decisions admitted in {seconds} s; a decision takes a thread {:.0} ns, {:.0} of them for the \
+             measurement's own reading of the clock",
             grouped(measured.admitted as f64),
             grouped(measured.decisions as f64),
             measured.ns_per_decision,

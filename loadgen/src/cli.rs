@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::budget::{Budget, BudgetArgs};
+use crate::compare::CompareArgs;
 use crate::failure::Failure;
 use crate::output::OutputArgs;
 use crate::reply::Reply;
@@ -67,6 +68,7 @@ pub struct Cli {
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     Show(ShowArgs),
+    Compare(CompareArgs),
 }
 
 /// A run of load.

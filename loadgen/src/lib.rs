@@ -9,6 +9,7 @@ mod beat;
 pub mod budget;
 pub mod chunked;
 pub mod cli;
+pub mod compare;
 mod connection;
 mod csv;
 pub mod failure;

@@ -1,8 +1,10 @@
 //! Where a report goes: as text on standard output, and in the formats and files that the command line names.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde::Serialize;
 
 use crate::csv;
 use crate::html;
@@ -68,12 +70,8 @@ impl OutputArgs {
     }
 
     fn targets(&self) -> Vec<Target<'_>> {
-        let json = |report: &Report| {
-            serde_json::to_string_pretty(report)
-                .map_err(|error| format!("the report can't be encoded: {error}"))
-        };
         let targets: [(_, _, Encode); 3] = [
-            ("--json", &self.json, json),
+            ("--json", &self.json, to_json::<Report>),
             ("--csv", &self.csv, |report| Ok(csv::intervals(report))),
             ("--html", &self.html, |report| Ok(html::page(report))),
         ];
@@ -98,11 +96,23 @@ fn explain(option: &str, file: &Path, error: &std::io::Error) -> String {
     format!("{option} {}: {error}", file.display())
 }
 
-/// A reader that has gone away is told of by an error, not by a panic.
+/// Prints a text on standard output. A reader that has gone away is told of by an error, not by a panic.
 fn print(text: &str) -> Result<(), String> {
     use std::io::Write;
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{text}")
         .and_then(|()| stdout.flush())
         .map_err(|error| format!("standard output: {error}"))
+}
+
+/// Prints what a command found, as text or as JSON.
+pub fn print_as<T: Serialize + Display>(found: &T, json: bool) -> Result<(), String> {
+    match json {
+        true => print(&to_json(found)?),
+        false => print(found.to_string().trim_end()),
+    }
+}
+
+fn to_json<T: Serialize>(found: &T) -> Result<String, String> {
+    serde_json::to_string_pretty(found).map_err(|error| format!("the report can't be encoded: {error}"))
 }

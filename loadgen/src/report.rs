@@ -25,7 +25,7 @@ const SEND_LAG_SHARE_MAX: f64 = 0.1;
 const SEND_LAG_FLOOR_US: f64 = 50.0;
 
 /// Times in microseconds unless the name says otherwise.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub url: String,
     /// `closed` or `open`.

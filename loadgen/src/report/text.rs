@@ -74,10 +74,11 @@ impl Report {
 
 /// Both kinds of times side by side, and how many response times lie beyond each percentile.
 fn write_latencies(f: &mut fmt::Formatter<'_>, response: &Latency, service: &Latency) -> fmt::Result {
+    writeln!(f)?;
     let mut row = |name: &str, response: String, service: String, beyond: String| {
         writeln!(f, "{}", format!("  {name:<9} {response:>15} {service:>14} {beyond:>12}").trim_end())
     };
-    row("\n  latency", "response time".into(), "service time".into(), "beyond".into())?;
+    row("latency", "response time".into(), "service time".into(), "beyond".into())?;
     let mut plain = |name: &str, value: fn(&Latency) -> f64| {
         row(name, show_us(value(response)), show_us(value(service)), String::new())
     };

@@ -5,6 +5,7 @@
 //! Where what lives: `schedule` says when a request is due, `source` what it says (a rotation or a script), the protocols
 //! (`wire`, `tls`) how it is sent; `connection` ties them together for each lane, and `tally` counts what came of it.
 
+pub mod check;
 pub mod chunked;
 pub mod cli;
 mod connection;
@@ -16,10 +17,13 @@ pub mod reply;
 pub mod report;
 pub mod request;
 mod run;
+pub mod scenario;
 pub mod schedule;
 mod seat;
 pub mod show;
+pub mod sigv4;
 pub mod source;
+pub mod supply;
 pub mod tally;
 pub mod target;
 pub mod tls;

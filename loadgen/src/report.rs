@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::Sample;
 use crate::failure::Kind;
+use crate::scenario::CheckName;
 use crate::tally::{Counts, Tally};
 use latency::us;
 
@@ -57,8 +59,24 @@ pub struct Report {
     /// What became of the requests with each label, where they have labels.
     #[serde(default)]
     pub labels: BTreeMap<String, Part>,
+    /// Checks that replies didn't pass.
+    #[serde(default)]
+    pub mismatches: Vec<Missed>,
     pub generator: Generator,
     pub warnings: Vec<String>,
+}
+
+/// A check that replies didn't pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missed {
+    /// The request's name where requests have names.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub request: String,
+    pub check: String,
+    pub count: u64,
+    /// Of the first such reply.
+    #[serde(flatten)]
+    pub sample: Sample,
 }
 
 /// The requests with one label.
@@ -110,6 +128,8 @@ pub(crate) struct Circumstances {
     pub(crate) duration_s: f64,
     /// In the order of the tally's.
     pub(crate) labels: Vec<String>,
+    /// In the order of the checks' indices.
+    pub(crate) checks: Vec<CheckName>,
     pub(crate) cpu_shares: Vec<f64>,
 }
 
@@ -141,6 +161,7 @@ impl Report {
             unsent: all.unsent,
             unfinished: all.unfinished,
             labels: labelled.map(|(name, counts)| (name.clone(), Part::of(counts, run.duration_s))).collect(),
+            mismatches: missed(tally, &run.checks),
             generator: Generator {
                 cpu_share_max: run.cpu_shares.iter().copied().fold(0.0, f64::max),
                 send_lag_p99_us: us(tally.send_lag.value_at_quantile(0.99)),
@@ -205,6 +226,18 @@ impl Part {
     }
 }
 
+fn missed(tally: &Tally, names: &[CheckName]) -> Vec<Missed> {
+    let named = tally.mismatches.iter().filter_map(|(check, missed)| Some((names.get(*check)?, missed)));
+    named
+        .map(|(name, missed)| Missed {
+            request: name.label.clone(),
+            check: name.check.clone(),
+            count: missed.count,
+            sample: missed.sample.clone(),
+        })
+        .collect()
+}
+
 fn errors(counts: &Counts) -> BTreeMap<String, u64> {
     Kind::ALL.iter().map(|kind| (kind.name().to_owned(), counts.failures[*kind as usize])).collect()
 }
@@ -258,6 +291,7 @@ mod tests {
             request_body_bytes: 10,
             duration_s: 10.0,
             labels: vec!["read".into(), "write".into()],
+            checks: Vec::new(),
             cpu_shares: vec![0.1, cpu_share],
         };
         Report::new(&tally, run)

@@ -40,7 +40,8 @@ pub fn run(settings: Settings) -> Result<Report, String> {
         connections: settings.connections,
         request_body_bytes: settings.request_body_bytes,
         duration_s,
-        labels: settings.labels.clone(),
+        labels: settings.load.labels().to_vec(),
+        checks: settings.load.check_names(),
         cpu_shares,
     };
     Ok(Report::new(&tally, run))
@@ -86,7 +87,7 @@ fn assign(settings: &Settings, index: usize, beat: Arc<Beat>) -> Assignment {
     Assignment {
         core: settings.cores[index],
         connections: share(settings.connections as u64) as usize,
-        first_request: settings.requests.len() * index / reactors,
+        index,
         schedule: Schedule::new(pace, stop, warmup_ns),
         end_ns,
         beat,
@@ -131,7 +132,7 @@ fn collect(
     start: Instant,
 ) -> Result<(Tally, Vec<f64>), String> {
     let show = settings.progress || stderr().is_terminal();
-    let mut sum = Tally::new(settings.labels.len())?;
+    let mut sum = Tally::new(settings.load.labels().len())?;
     let mut cpu_shares = Vec::new();
     let mut replies_before = 0;
     let mut next_line = start + PROGRESS_INTERVAL;

@@ -13,8 +13,4 @@ pub struct ScenarioArgs {
         "method", "body", "body_bytes", "chunked", "path_list", "header_list", "no_keepalive",
     ])]
     pub scenario: Option<PathBuf>,
-
-    /// What a scenario chooses at random follows from this number [default: the file's, or 0]
-    #[arg(long, value_name = "N", requires = "scenario")]
-    pub seed: Option<u64>,
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::typed::{self, line_of};
 use super::{CheckName, Plan, STEPS_MAX, Scenario, Step, Target};
+use crate::schedule::SEED_DEFAULT;
 use crate::sigv4::{Credentials, Place, Signer};
 use crate::tally::LABELS_MAX;
 use variables::Variables;
@@ -44,7 +45,7 @@ pub(super) fn compile(
         labels: compiler.labels,
         requests_per_connection,
         check_names: compiler.check_names,
-        seed: target.seed.or(file.seed).unwrap_or(0),
+        seed: target.seed.or(file.seed).unwrap_or(SEED_DEFAULT),
         protocol: target.protocol,
         plans,
         steps: compiler.steps,

@@ -18,6 +18,7 @@ mod http2;
 mod https;
 mod identity;
 mod idle;
+pub(crate) mod instructions;
 mod layout;
 mod limits;
 mod load;

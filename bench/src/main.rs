@@ -25,6 +25,8 @@ enum Command {
     /// Runs Turnpike, nginx, HAProxy, h2o and the floors in turn and prints them side by side
     #[command(alias = "run")]
     Compare(compare::Args),
+    /// Counts the instructions that the gateway executes for a request, against those that are kept
+    Instructions(compare::instructions::Args),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Command::Origin(args) => floor::origin::run(&args),
         Command::Passthrough(args) => floor::passthrough::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Instructions(args) => compare::instructions::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -45,6 +45,8 @@ pub(crate) struct Options<'a> {
     pub(crate) identity: Option<&'a Identity>,
     /// Arguments.
     pub(crate) gateway: &'a [&'a str],
+    /// A program that runs the gateway, with its arguments.
+    pub(crate) wrapper: &'a [&'a str],
     /// Variables of control's environment.
     pub(crate) control: &'a [(&'a str, &'a str)],
 }
@@ -91,7 +93,14 @@ impl Turnpike {
         let api_host = ready_value(&line, "api")?.to_owned();
         let gateway_binary = find_binary(binaries, "turnpike-gateway")?;
         let gateway_data = data.join("gateway");
-        let mut command = Command::new(&gateway_binary);
+        let mut command = match options.wrapper {
+            [] => Command::new(&gateway_binary),
+            [program, arguments @ ..] => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(&gateway_binary);
+                command
+            }
+        };
         command
             .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--cores", "all"])
             .arg("--require-io-uring")
@@ -131,6 +140,10 @@ impl Turnpike {
             return Ok(());
         }
         Err(self.gateway.explain(String::from_utf8_lossy(&output.stderr).trim()))
+    }
+
+    pub(crate) fn gateway_process(&self) -> u32 {
+        self.gateway.group()
     }
 
     /// One signed call; an answer other than a success is an error.

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::failure::Failure;
 use crate::output::OutputArgs;
-use crate::request::{self, Request, Shape};
+use crate::reply::Reply;
+use crate::request::{self, Protocol, Request, Shape};
 use crate::show::ShowArgs;
 use crate::target::{self, Url};
 use crate::tls::{TlsArgs, TlsSettings};
@@ -166,6 +168,17 @@ pub struct Expectation {
     pub body_bytes: Option<u64>,
 }
 
+impl Expectation {
+    pub(crate) fn check(&self, reply: &Reply) -> Result<(), Failure> {
+        let status_fits = self.status.is_none_or(|status| status == reply.status);
+        let body_fits = self.body_bytes.is_none_or(|bytes| bytes == reply.body_bytes);
+        if status_fits && body_fits {
+            return Ok(());
+        }
+        Err(Failure::Unexpected { status: reply.status, body_bytes: reply.body_bytes })
+    }
+}
+
 /// A checked command line.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -176,7 +189,6 @@ pub struct Settings {
     pub labels: Vec<String>,
     /// Content of each request, framing not included.
     pub request_body_bytes: usize,
-    pub head_method: bool,
     /// A connection is closed after so many; unlimited otherwise.
     pub requests_per_connection: Option<u64>,
     /// For https:// URLs.
@@ -216,10 +228,9 @@ impl Args {
         Ok(Settings {
             url: given.clone(),
             address,
-            requests: shape.requests(&url, &paths, &fields)?,
+            requests: shape.requests(Protocol::Http1, &url, &paths, &fields)?,
             labels: Vec::new(),
             request_body_bytes: shape.body.as_ref().map_or(0, Vec::len),
-            head_method: shape.method == "HEAD",
             requests_per_connection: self.requests_per_connection.or((!shape.keep_alive).then_some(1)),
             tls: self.tls.check(&url)?,
             connections: self.connections,

@@ -1,7 +1,7 @@
 //! One pinned thread with its io_uring: opens its share of the connections, waits for the common start, then runs
 //! one task a connection until the schedule is over. Nothing is shared with other reactors but the beat.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use crate::cli::Settings;
 use crate::connection::run_connection;
 use crate::failure::Failure;
 use crate::pacer::Pacer;
-use crate::request::Request;
 use crate::schedule::{Claim, Schedule, Ticket};
 use crate::seat::{Cut, Seat, Wake};
+use crate::source::{Rotation, Source};
 use crate::tally::{Ended, Outcome, Tally};
 use crate::tls::Connector;
 use crate::wire::{Dialer, Exchange, Opening, Wire};
@@ -78,6 +78,16 @@ pub(crate) struct Assignment {
     pub(crate) beat: Arc<Beat>,
 }
 
+/// What is known of a request that was sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sent {
+    /// Index of its label in the settings.
+    pub(crate) label: usize,
+    pub(crate) bytes: u64,
+    /// Nanoseconds since the run began.
+    pub(crate) at_ns: u64,
+}
+
 /// State of a running reactor, shared by its tasks.
 #[derive(Debug)]
 pub(crate) struct Reactor {
@@ -90,7 +100,7 @@ pub(crate) struct Reactor {
     start: Instant,
     end_ns: Option<u64>,
     timeout_ns: u64,
-    next_request: Cell<usize>,
+    rotation: Rc<Rotation>,
     beat: Arc<Beat>,
 }
 
@@ -176,7 +186,7 @@ async fn drive(
         start,
         end_ns: task.end_ns,
         timeout_ns: settings.timeout.as_nanos() as u64,
-        next_request: Cell::new(task.first_request),
+        rotation: Rc::new(Rotation::new(settings.requests, task.first_request)),
         beat: task.beat,
         settings,
     });
@@ -247,12 +257,16 @@ impl Reactor {
         now_ns.saturating_add(self.timeout_ns)
     }
 
-    /// The requests in rotation.
-    pub(crate) fn next_request(&self) -> &'static Request {
-        let requests = self.settings.requests;
-        let index = self.next_request.get();
-        self.next_request.set(if index + 1 < requests.len() { index + 1 } else { 0 });
-        &requests[index]
+    /// What a lane sends.
+    pub(crate) fn source(&self) -> Source {
+        Source::Rotation(Rc::clone(&self.rotation))
+    }
+
+    /// Lets a user think; false when the run is over first.
+    pub(crate) async fn rest(&self, pause: Duration) -> bool {
+        let left_ns = self.end_ns.map_or(u64::MAX, |end_ns| end_ns.saturating_sub(self.now_ns()));
+        sleep(pause.min(Duration::from_nanos(left_ns))).await;
+        self.end_ns.is_none_or(|end_ns| self.now_ns() < end_ns)
     }
 
     /// What a free connection does next; it is parked when that is to wait.
@@ -279,27 +293,27 @@ impl Reactor {
         }
     }
 
-    /// Counts a request that was sent at `sent_ns` and has ended.
+    /// Counts a request that has ended; `verdict` is its source's.
     pub(crate) fn record(
         &self,
         ticket: Ticket,
-        request: &Request,
-        sent_ns: u64,
+        sent: &Sent,
         outcome: &Result<Result<Exchange, Failure>, Cut>,
+        verdict: Result<(), Failure>,
         now_ns: u64,
     ) {
         if !ticket.recorded {
             return;
         }
         let ended = Ended {
-            label: request.label,
+            label: sent.label,
             intended_ns: ticket.intended_ns,
-            sent_ns,
+            sent_ns: sent.at_ns,
             end_ns: now_ns,
-            sent_bytes: (request.head.len() + request.body.len()) as u64,
+            sent_bytes: sent.bytes,
         };
         let outcome = match outcome {
-            Ok(Ok(exchange)) => self.judge(exchange),
+            Ok(Ok(exchange)) => self.judge(exchange, verdict),
             Ok(Err(failure)) => Outcome::Failed(failure),
             Err(Cut::Timeout) => Outcome::TimedOut,
             Err(Cut::RunOver) => Outcome::Unfinished,
@@ -317,13 +331,9 @@ impl Reactor {
     }
 
     /// Whether a complete reply is the expected one.
-    fn judge<'a>(&self, exchange: &'a Exchange) -> Outcome<'a> {
+    fn judge<'a>(&self, exchange: &'a Exchange, verdict: Result<(), Failure>) -> Outcome<'a> {
         let reply = &exchange.reply;
-        let expected = &self.settings.expectation;
-        let status_fits = expected.status.is_none_or(|status| status == reply.status);
-        let body_fits = expected.body_bytes.is_none_or(|bytes| bytes == reply.body_bytes);
-        let unexpected = (!(status_fits && body_fits))
-            .then_some(Failure::Unexpected { status: reply.status, body_bytes: reply.body_bytes });
+        let unexpected = verdict.and_then(|()| self.settings.expectation.check(reply)).err();
         Outcome::Reply { reply, received_bytes: exchange.received_bytes, unexpected }
     }
 

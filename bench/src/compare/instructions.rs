@@ -132,7 +132,7 @@ fn count(scenario: Scenario, binaries: &Path, dir: &Path) -> Result<u64, String>
     let (_peer, origin) = peers::start_origin(&dir, &layout.origin)?;
     let mut turnpike = Turnpike::start_with("turnpike", binaries, &dir, &layout, &options)?;
     let (path, lines) = prepare(scenario, &mut turnpike, origin)?;
-    let mut client = Client::connect(turnpike.address)?;
+    let mut client = Client::connect(turnpike.gateway.address)?;
     let mut serve = |requests: u64| {
         for _ in 0..requests {
             let status = client.call("GET", &path, &lines, b"")?.status;
@@ -142,7 +142,7 @@ fn count(scenario: Scenario, binaries: &Path, dir: &Path) -> Result<u64, String>
         }
         Ok(())
     };
-    let process = turnpike.gateway_process();
+    let process = turnpike.gateway.group();
     serve(WARMUP_REQUESTS)?;
     let mut least = u64::MAX;
     for batch in 1..=BATCHES {

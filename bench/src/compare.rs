@@ -222,7 +222,7 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
     let mut results = Results { facts, sections: Vec::new() };
     for section in bench.sections() {
         eprintln!("section {}", section.name());
-        let outcome = match section {
+        let mut outcome = match section {
             SectionName::Small => small::run(&bench)?,
             SectionName::OpenLoop => open_loop::run(&bench, &results.sections)?,
             SectionName::Features => features::run(&bench)?,
@@ -243,6 +243,8 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
             SectionName::Quota => quota::run(&bench)?,
             SectionName::Cache => cache::run(&bench)?,
         };
+        outcome.note_generator();
+        outcome.print();
         results.sections.push(outcome);
     }
     results.print_checks();
@@ -402,10 +404,7 @@ impl SectionName {
 
 /// An empty section that says why.
 fn skipped(name: SectionName, reason: &str) -> Section {
-    let section = Section { notes: vec![format!("skipped: {reason}")], ..Section::new(name.name()) };
-    println!("\n{}", section.name);
-    section.print_notes();
-    section
+    Section { notes: vec![format!("skipped: {reason}")], ..Section::new(name.name()) }
 }
 
 fn given<'a>(program: Option<&'a Path>, option: &str) -> Result<&'a Path, String> {

@@ -27,9 +27,9 @@ const BATCH_REQUESTS: u64 = 200;
 /// Served before the first, so that pools and buffers are there.
 const WARMUP_REQUESTS: u64 = 500;
 /// What a count may be over the one that is kept.
-const REGRESSION_MAX: f64 = 0.03;
+const REGRESSION_PERCENT_MAX: u64 = 3;
 /// A count this much below the one that is kept says that it's time to keep the new one.
-const PROGRESS_MIN: f64 = 0.03;
+const PROGRESS_PERCENT_MIN: u64 = 3;
 /// Room for what valgrind needs itself: descriptors are few where it runs.
 const GATEWAY: [&str; 2] = ["--connections-max", "256"];
 const FREE: Limit = Limit { rate_per_s: 10_000_000, burst_requests: 10_000_000 };
@@ -238,10 +238,10 @@ fn compare(kept: &Kept, counts: &Kept) -> Result<(), String> {
             return Err(format!("no count is kept for {name}: run scripts/bench --record"));
         };
         let change = *now as f64 / *before as f64 - 1.0;
-        let verdict = if change > REGRESSION_MAX {
+        let verdict = if now * 100 > before * (100 + REGRESSION_PERCENT_MAX) {
             regressions.push(name.as_str());
             "REGRESSION"
-        } else if change < -PROGRESS_MIN {
+        } else if now * 100 < before * (100 - PROGRESS_PERCENT_MIN) {
             "less: keep it with --record"
         } else {
             "as before"

@@ -1,9 +1,6 @@
 //! What a comparison found: rows side by side with ratios, the figures to reach, and all of it as JSON.
 
-use std::fs;
-use std::path::Path;
-
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use turnpike_loadgen::report::show_us;
 
 use super::facts::Facts;
@@ -20,7 +17,7 @@ use super::table::Table;
 const REFERENCES: [&str; 3] = ["haproxy", "nginx", "passthrough"];
 
 /// A figure to reach.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Check {
     pub(crate) figure: String,
     pub(crate) value: f64,
@@ -44,7 +41,7 @@ impl Check {
 }
 
 /// A table and what it is about.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Titled {
     pub(crate) title: String,
     pub(crate) table: Table,
@@ -83,9 +80,8 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    pub(crate) fn write_json(&self, path: &Path) -> Result<(), String> {
-        let json = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
-        fs::write(path, json).map_err(|error| format!("{}: {error}", path.display()))
+    pub(crate) fn to_json(&self) -> Result<String, String> {
+        serde_json::to_string_pretty(self).map_err(|error| error.to_string())
     }
 
     /// Whether all figures were reached.

@@ -7,13 +7,14 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::budget::{Budget, BudgetArgs};
+use crate::check::{Capture, CheckArgs, CheckList};
 use crate::compare::CompareArgs;
-use crate::failure::Failure;
 use crate::output::OutputArgs;
-use crate::reply::Reply;
-use crate::request::{self, Protocol, Request, Shape};
+use crate::request::{self, Protocol, Shape};
+use crate::scenario::{Scenario, ScenarioArgs, Target};
 use crate::schedule::{OpenLoop, PaceArgs};
 use crate::show::ShowArgs;
+use crate::supply::Load;
 use crate::target::{self, Url};
 use crate::timeline::IntervalArgs;
 use crate::tls::{TlsArgs, TlsSettings};
@@ -145,14 +146,6 @@ pub struct Args {
     #[arg(long, value_name = "HOST:PORT")]
     pub connect_to: Option<String>,
 
-    /// Count replies of any other status as errors
-    #[arg(long, value_name = "CODE")]
-    pub expect_status: Option<u16>,
-
-    /// Count replies with a body of any other length as errors
-    #[arg(long, value_name = "N")]
-    pub expect_body_bytes: Option<u64>,
-
     #[command(flatten)]
     pub pace: PaceArgs,
 
@@ -170,6 +163,12 @@ pub struct Args {
     pub hdr_log: Option<PathBuf>,
 
     #[command(flatten)]
+    pub checks: CheckArgs,
+
+    #[command(flatten)]
+    pub scenario: ScenarioArgs,
+
+    #[command(flatten)]
     pub output: OutputArgs,
 
     #[command(flatten)]
@@ -183,32 +182,12 @@ pub enum Length {
     Requests(u64),
 }
 
-/// What a reply has to be, to count.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Expectation {
-    pub status: Option<u16>,
-    pub body_bytes: Option<u64>,
-}
-
-impl Expectation {
-    pub(crate) fn check(&self, reply: &Reply) -> Result<(), Failure> {
-        let status_fits = self.status.is_none_or(|status| status == reply.status);
-        let body_fits = self.body_bytes.is_none_or(|bytes| bytes == reply.body_bytes);
-        if status_fits && body_fits {
-            return Ok(());
-        }
-        Err(Failure::Unexpected { status: reply.status, body_bytes: reply.body_bytes })
-    }
-}
-
 /// A checked command line.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub url: String,
     pub address: SocketAddr,
-    pub requests: &'static [Request],
-    /// Names of the requests' labels, at most LABELS_MAX; where there are any, each request has one of them.
-    pub labels: Vec<String>,
+    pub load: Load,
     /// Content of each request, framing not included.
     pub request_body_bytes: usize,
     /// A connection is closed after so many; unlimited otherwise.
@@ -227,7 +206,6 @@ pub struct Settings {
     /// One reactor each; never more than connections.
     pub cores: Vec<usize>,
     pub timeout: Duration,
-    pub expectation: Expectation,
     pub view: ViewKind,
 }
 
@@ -249,17 +227,28 @@ impl Args {
             None => url.resolve()?,
         };
         let shape = self.shape()?;
-        let paths = read_list("--path-list", self.path_list.as_deref(), target::parse_path_list)?;
-        let fields = read_list("--header-list", self.header_list.as_deref(), request::parse_header_list)?;
+        let load = self.load(&shape, &url)?;
+        if let Load::Scenario(scenario) = load
+            && open.is_some()
+            && scenario.thinks()
+        {
+            return Err(
+                "--rate fixes when requests are sent: the scenario's think times need the closed loop"
+                    .to_owned(),
+            );
+        }
+        let per_connection = match load {
+            Load::Scenario(scenario) => scenario.requests_per_connection,
+            Load::Requests { .. } => (!shape.keep_alive).then_some(1),
+        };
         let mut cores = self.chosen_cores()?;
         cores.truncate(self.connections);
         Ok(Settings {
             url: given.clone(),
             address,
-            requests: shape.requests(Protocol::Http1, &url, &paths, &fields)?,
-            labels: Vec::new(),
+            load,
             request_body_bytes: shape.body.as_ref().map_or(0, Vec::len),
-            requests_per_connection: self.requests_per_connection.or((!shape.keep_alive).then_some(1)),
+            requests_per_connection: self.requests_per_connection.or(per_connection),
             tls: self.tls.check(&url)?,
             connections: self.connections,
             length,
@@ -270,9 +259,35 @@ impl Args {
             hdr_log: self.hdr_log.clone(),
             cores,
             timeout: self.timeout,
-            expectation: Expectation { status: self.expect_status, body_bytes: self.expect_body_bytes },
             view: self.view.check(),
         })
+    }
+
+    /// The scenario, or what the command line says of the requests.
+    fn load(&self, shape: &Shape, url: &Url) -> Result<Load, String> {
+        let checks = self.checks.check()?;
+        let captured_body_bytes_max = self.checks.captured_body_bytes_max as usize;
+        let Some(file) = &self.scenario.scenario else {
+            let paths = read_list("--path-list", self.path_list.as_deref(), target::parse_path_list)?;
+            let fields = read_list("--header-list", self.header_list.as_deref(), request::parse_header_list)?;
+            let requests = shape.requests(Protocol::Http1, url, &paths, &fields)?;
+            let list = || CheckList::new(checks.clone(), 0, Capture::Nothing, captured_body_bytes_max);
+            let checks = (!checks.is_empty()).then(|| &*Box::leak(Box::new(list())));
+            return Ok(Load::Requests { requests, checks });
+        };
+        if url.path.contains('?') {
+            return Err("--scenario: the URL has a query, behind which no path can be put".to_owned());
+        }
+        let target = Target {
+            url,
+            protocol: Protocol::Http1,
+            headers: &self.headers,
+            checks: &checks,
+            captured_body_bytes_max,
+            seed: self.pace.seed,
+        };
+        let scenario = Scenario::load(file, &target)?;
+        Ok(Load::Scenario(Box::leak(Box::new(scenario))))
     }
 
     fn check_ranges(&self) -> Result<(), String> {
@@ -413,6 +428,13 @@ mod tests {
         Cli::try_parse_from(all).map_err(|error| error.to_string())?.run.check()
     }
 
+    fn first_head(settings: &Settings) -> &[u8] {
+        match &settings.load {
+            Load::Requests { requests, .. } => &requests[0].head,
+            Load::Scenario(_) => panic!("no scenario was given"),
+        }
+    }
+
     #[test]
     fn durations_need_a_unit() {
         assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1500)));
@@ -435,10 +457,10 @@ mod tests {
     fn defaults_follow_from_what_is_given() {
         let settings = check(&["--cores", "0"]).unwrap();
         assert_eq!(settings.length, Length::Duration(Duration::from_secs(10)));
-        assert!(settings.requests[0].head.starts_with(b"GET / "));
+        assert!(first_head(&settings).starts_with(b"GET / "));
         let settings = check(&["--cores", "0", "--body", "x", "-n", "5"]).unwrap();
         assert_eq!(settings.length, Length::Requests(5));
-        assert!(settings.requests[0].head.starts_with(b"POST / "));
+        assert!(first_head(&settings).starts_with(b"POST / "));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod beat;
 pub mod budget;
+pub mod check;
 pub mod chunked;
 pub mod cli;
 pub mod compare;
@@ -23,11 +24,14 @@ pub mod reply;
 pub mod report;
 pub mod request;
 mod run;
+pub mod scenario;
 pub mod schedule;
 mod seat;
 pub mod show;
 pub mod signals;
+pub mod sigv4;
 pub mod source;
+pub mod supply;
 pub mod tally;
 pub mod target;
 pub mod timeline;

@@ -17,7 +17,8 @@ use crate::failure::Failure;
 use crate::pacer::Pacer;
 use crate::schedule::{Claim, Schedule, Ticket};
 use crate::seat::{Cut, Seat, Wake};
-use crate::source::{Rotation, Source};
+use crate::source::Source;
+use crate::supply::Supply;
 use crate::tally::{Ended, Outcome, Tally};
 use crate::timeline::{Slice, Slicer};
 use crate::tls::Connector;
@@ -56,8 +57,8 @@ pub(crate) enum Message {
 pub(crate) struct Assignment {
     pub(crate) core: usize,
     pub(crate) connections: usize,
-    /// Where in the requests it begins to rotate.
-    pub(crate) first_request: usize,
+    /// Its index among the reactors.
+    pub(crate) index: usize,
     pub(crate) schedule: Schedule,
     /// When the last request may be intended, in nanoseconds since the start; `None` with --requests.
     pub(crate) end_ns: Option<u64>,
@@ -87,7 +88,7 @@ pub(crate) struct Reactor {
     start: Instant,
     end_ns: Cell<Option<u64>>,
     timeout_ns: u64,
-    rotation: Rc<Rotation>,
+    supply: Supply,
     slicer: RefCell<Slicer>,
     beat: Arc<Beat>,
     to_main: Sender<Message>,
@@ -157,7 +158,7 @@ async fn drive(
     to_main: &Sender<Message>,
 ) -> Result<Option<Message>, String> {
     let pacer = settings.open.as_ref().map(|_| Pacer::new()).transpose()?;
-    let tally = Tally::new(settings.labels.len())?;
+    let tally = Tally::new(settings.load.labels().len())?;
     let dialer = Dialer { address: settings.address, tls: settings.tls.as_ref().map(Connector::new) };
     let (wires, first_failure) = open_connections(&settings, &dialer, task.connections).await;
     let opened = wires.iter().flatten().count();
@@ -175,7 +176,7 @@ async fn drive(
         start,
         end_ns: Cell::new(task.end_ns),
         timeout_ns: settings.timeout.as_nanos() as u64,
-        rotation: Rc::new(Rotation::new(settings.requests, task.first_request)),
+        supply: Supply::new(settings.load, task.index, settings.cores.len()),
         slicer: RefCell::new(task.slicer),
         beat: task.beat,
         to_main: to_main.clone(),
@@ -252,7 +253,7 @@ impl Reactor {
 
     /// What a lane sends.
     pub(crate) fn source(&self) -> Source {
-        Source::Rotation(Rc::clone(&self.rotation))
+        self.supply.source()
     }
 
     /// Lets a user think; false when the run is over first.
@@ -316,7 +317,11 @@ impl Reactor {
             sent_bytes: sent.bytes,
         };
         let outcome = match outcome {
-            Ok(Ok(exchange)) => self.judge(exchange, verdict),
+            Ok(Ok(exchange)) => Outcome::Reply {
+                reply: &exchange.reply,
+                received_bytes: exchange.received_bytes,
+                unexpected: verdict.err(),
+            },
             Ok(Err(failure)) => Outcome::Failed(failure),
             Err(Cut::Timeout) => Outcome::TimedOut,
             Err(Cut::RunOver) => Outcome::Unfinished,
@@ -342,13 +347,6 @@ impl Reactor {
             // Nobody listens any more once another reactor has failed.
             let _ = self.to_main.send(Message::Slice(Box::new(slice)));
         }
-    }
-
-    /// Whether a complete reply is the expected one.
-    fn judge<'a>(&self, exchange: &'a Exchange, verdict: Result<(), Failure>) -> Outcome<'a> {
-        let reply = &exchange.reply;
-        let unexpected = verdict.and_then(|()| self.settings.expectation.check(reply)).err();
-        Outcome::Reply { reply, received_bytes: exchange.received_bytes, unexpected }
     }
 
     /// Ends exchanges that are past their deadline, and all of them when the grace is over.

@@ -44,6 +44,11 @@ impl fmt::Display for Report {
         for (name, part) in &self.labels {
             part.write_line(f, name)?;
         }
+        for missed in &self.mismatches {
+            let request = if missed.request.is_empty() { "" } else { ": " };
+            let (name, check, count) = (&missed.request, &missed.check, missed.count);
+            writeln!(f, "  check {name}{request}{check}   failed {count} times   first: {}", missed.sample)?;
+        }
         write!(f, "  generator    busiest core {:.0} %", self.generator.cpu_share_max * 100.0)?;
         if self.rate_per_s.is_some() {
             write!(f, ", own lag p99 {}", show_us(self.generator.send_lag_p99_us))?;

@@ -179,17 +179,19 @@ impl Seat {
 
 /// What becomes of a request.
 #[derive(Debug)]
-#[must_use]
+#[must_use = "a request that isn't awaited leaves the line"]
 pub(crate) enum Take<'l> {
     Told(Result<(), Refused>),
     Waits(Wait<'l>),
 }
 
-impl Take<'_> {
-    pub(crate) async fn told(self) -> Result<(), Refused> {
-        match self {
-            Self::Told(told) => told,
-            Self::Waits(wait) => wait.await,
+impl Future for Take<'_> {
+    type Output = Result<(), Refused>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Told(told) => Poll::Ready(*told),
+            Self::Waits(wait) => Pin::new(wait).poll(context),
         }
     }
 }

@@ -51,7 +51,7 @@ pub(super) async fn check(
     caller: Option<Caller<'_>>,
 ) -> Result<(), Failure> {
     let Some(applied) = Applied::to(exchange, selected.matched.route, caller) else { return Ok(()) };
-    let taken = exchange.shard.limits.take(applied.limits(), exchange.table.generation).told().await;
+    let taken = exchange.shard.limits.take(applied.limits(), exchange.table.generation).await;
     taken.map_err(|refused| {
         let throttled = match refused.why {
             Why::Empty | Why::Closed => Throttled::Empty(applied.levels[refused.limit], refused.retry_at_us),

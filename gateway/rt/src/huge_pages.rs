@@ -15,6 +15,7 @@ use std::ptr;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::mm::{MapFlags, MremapFlags, ProtFlags, mmap, mmap_anonymous, mremap_fixed, munmap};
+use rustix::process::{Resource, getrlimit};
 
 /// As the process's map of memory shows the copy.
 const NAME: &str = "turnpike-code";
@@ -78,6 +79,12 @@ fn text_and_pages(
 
 /// A file with what the pages are to hold: the text, and zeroes around it.
 fn copy(text: &Range<usize>, pages: &Range<usize>) -> io::Result<File> {
+    if getrlimit(Resource::Fsize).current.is_some_and(|bytes_max| bytes_max < pages.len() as u64) {
+        // To write beyond it would end the process.
+        return Err(io::Error::other(
+            "the limit on the size of files is too low (ulimit -f, LimitFSIZE= in systemd)",
+        ));
+    }
     let file = memfd_create(NAME, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     let mut file = File::from(file);
     let part = text.start.max(pages.start)..text.end.min(pages.end);

@@ -16,8 +16,8 @@ use crate::connection::run_connection;
 use crate::failure::Failure;
 use crate::pacer::Pacer;
 use crate::schedule::{Claim, Schedule, Ticket};
-use crate::seat::{Cut, Seat, Wake};
-use crate::source::{Rotation, Source};
+use crate::seat::{Seat, Wake};
+use crate::source::{self, Rotation, Source};
 use crate::tally::{Ended, Outcome, Tally};
 use crate::tls::Connector;
 use crate::wire::{Dialer, Exchange, Opening, Wire};
@@ -88,6 +88,15 @@ pub(crate) struct Sent {
     pub(crate) at_ns: u64,
 }
 
+/// How a request ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ending<'a> {
+    Reply(&'a Exchange),
+    Failed(&'a Failure),
+    /// Cut off when the run's grace was over.
+    Unfinished,
+}
+
 /// State of a running reactor, shared by its tasks.
 #[derive(Debug)]
 pub(crate) struct Reactor {
@@ -133,17 +142,22 @@ fn prepare(task: &Assignment) -> Result<Runtime, String> {
     make_ring(entries).map_err(|error| explain_ring_error(&error, entries))
 }
 
-/// With cooperative task runs (Linux 6.0), which spare the thread an interrupt for each completion: a third more
-/// requests on one core; without them on older kernels.
+/// Completions wait until the thread asks for them, which spares it an interrupt for each: a third more requests on one
+/// core. Linux 6.1 defers them, 6.0 runs them cooperatively, older kernels know neither.
 fn make_ring(entries: u32) -> io::Result<Runtime> {
     let builder =
         || monoio::RuntimeBuilder::<monoio::IoUringDriver>::new().with_entries(entries).enable_timer();
-    let mut ring = io_uring::IoUring::builder();
-    ring.setup_coop_taskrun().setup_single_issuer();
-    match builder().uring_builder(ring).build() {
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => builder().build(),
-        made => made,
+    let mut deferred = io_uring::IoUring::builder();
+    deferred.setup_defer_taskrun().setup_single_issuer();
+    let mut cooperative = io_uring::IoUring::builder();
+    cooperative.setup_coop_taskrun().setup_single_issuer();
+    for ring in [deferred, cooperative] {
+        match builder().uring_builder(ring).build() {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+            made => return made,
+        }
     }
+    builder().build()
 }
 
 fn explain_ring_error(error: &io::Error, entries: u32) -> String {
@@ -282,8 +296,8 @@ impl Reactor {
     }
 
     /// Whether a connection has carried as many requests as it may.
-    pub(crate) fn is_spent(&self, wire: &Wire) -> bool {
-        self.settings.requests_per_connection.is_some_and(|requests| wire.exchanges >= requests)
+    pub(crate) fn is_spent(&self, exchanges: u64) -> bool {
+        self.settings.requests_per_connection.is_some_and(|requests| exchanges >= requests)
     }
 
     /// Counts a connection that was opened for a request.
@@ -293,15 +307,20 @@ impl Reactor {
         }
     }
 
-    /// Counts a request that has ended; `verdict` is its source's.
-    pub(crate) fn record(
+    /// Tells a request's source what became of it, and counts it.
+    pub(crate) fn finish(
         &self,
+        source: &mut Source,
         ticket: Ticket,
         sent: &Sent,
-        outcome: &Result<Result<Exchange, Failure>, Cut>,
-        verdict: Result<(), Failure>,
+        ending: Ending<'_>,
         now_ns: u64,
     ) {
+        let verdict = source.take(match ending {
+            Ending::Reply(exchange) => source::Outcome::Reply(&exchange.reply, exchange.kept.as_deref()),
+            Ending::Failed(failure) => source::Outcome::Failed(failure),
+            Ending::Unfinished => source::Outcome::Unfinished,
+        });
         if !ticket.recorded {
             return;
         }
@@ -312,11 +331,11 @@ impl Reactor {
             end_ns: now_ns,
             sent_bytes: sent.bytes,
         };
-        let outcome = match outcome {
-            Ok(Ok(exchange)) => self.judge(exchange, verdict),
-            Ok(Err(failure)) => Outcome::Failed(failure),
-            Err(Cut::Timeout) => Outcome::TimedOut,
-            Err(Cut::RunOver) => Outcome::Unfinished,
+        let outcome = match ending {
+            Ending::Reply(exchange) => self.judge(exchange, verdict),
+            Ending::Failed(Failure::Timeout) => Outcome::TimedOut,
+            Ending::Failed(failure) => Outcome::Failed(failure),
+            Ending::Unfinished => Outcome::Unfinished,
         };
         self.tally.borrow_mut().end(&ended, &outcome);
         match outcome {
@@ -330,7 +349,7 @@ impl Reactor {
         }
     }
 
-    /// Whether a complete reply is the expected one.
+    /// Whether a complete reply is the expected one; `verdict` is its source's.
     fn judge<'a>(&self, exchange: &'a Exchange, verdict: Result<(), Failure>) -> Outcome<'a> {
         let reply = &exchange.reply;
         let unexpected = verdict.and_then(|()| self.settings.expectation.check(reply)).err();

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use monoio::buf::IoBufMut;
-use monoio::io::{AsyncReadRent, AsyncWriteRent, OwnedReadHalf, OwnedWriteHalf, Splitable};
+use monoio::io::{
+    AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable,
+};
 use monoio::net::TcpStream;
 
 use crate::failure::Failure;
@@ -114,6 +116,12 @@ impl Wire {
         settle(sent, reply)
     }
 
+    /// The halves for those who read and write at once, and what was read already.
+    pub(crate) fn split(&mut self) -> (Sender<'_>, Receiver<'_>, &mut Vec<u8>) {
+        let (sender, receiver) = self.link.split();
+        (sender, receiver, &mut self.buffer)
+    }
+
     /// Closes a connection that could carry more, as its protocol wants it.
     pub(crate) async fn close(self) {
         if let Link::Tls(mut link) = self.link {
@@ -135,7 +143,7 @@ impl Link {
     }
 }
 
-enum Sender<'a> {
+pub(crate) enum Sender<'a> {
     Plain(&'a mut OwnedWriteHalf<TcpStream>),
     Tls(tls::Sender<'a>),
 }
@@ -147,16 +155,27 @@ impl Sender<'_> {
             Self::Tls(sender) => sender.send(&bytes).await,
         }
     }
+
+    /// Sends all, and gives the buffer back.
+    pub(crate) async fn send_owned(&mut self, bytes: Vec<u8>) -> (io::Result<()>, Vec<u8>) {
+        match self {
+            Self::Plain(writer) => {
+                let (sent, bytes) = writer.write_all(bytes).await;
+                (sent.map(|_| ()), bytes)
+            }
+            Self::Tls(sender) => (sender.send(&bytes).await, bytes),
+        }
+    }
 }
 
-enum Receiver<'a> {
+pub(crate) enum Receiver<'a> {
     Plain(&'a mut OwnedReadHalf<TcpStream>),
     Tls(tls::Receiver<'a>),
 }
 
 impl Receiver<'_> {
-    /// Appends to the buffer; 0 at the end of the stream.
-    async fn receive(&mut self, buffer: &mut Vec<u8>) -> Result<usize, Failure> {
+    /// Appends to the buffer, which has room; 0 at the end of the stream.
+    pub(crate) async fn receive(&mut self, buffer: &mut Vec<u8>) -> Result<usize, Failure> {
         match self {
             Self::Plain(reader) => read(reader, buffer).await.map_err(Failure::Reset),
             Self::Tls(receiver) => receiver.receive(buffer).await,
@@ -235,7 +254,7 @@ impl Replies<'_> {
         loop {
             let received = self.receiver.receive(self.buffer).await?;
             if received == 0 {
-                let reply = reader.close().ok_or(Failure::ClosedEarly)?;
+                let reply = reader.close().ok_or_else(|| reader.cut_short())?;
                 return Ok(Exchange { reply, received_bytes, kept: kept_of(reader, keep) });
             }
             received_bytes += received as u64;

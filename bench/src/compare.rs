@@ -3,12 +3,14 @@
 
 mod bodies;
 mod cache;
+mod callers;
 mod child;
 mod churn;
 mod contenders;
 mod facts;
 mod failure;
 mod features;
+mod gateway;
 mod grpc;
 mod h2load;
 mod handshakes;
@@ -26,6 +28,7 @@ mod metered;
 mod open_loop;
 mod peers;
 mod probe;
+mod quota;
 mod rest;
 mod results;
 mod rounds;
@@ -136,8 +139,12 @@ enum SectionName {
     Management,
     /// New processes take over under load: 500,000 requests, and how many fail
     Upgrade,
-    /// Throttles: whether they hold, and what they cost
+    /// Throttles: whether they hold, and what they and quotas cost
     Limits,
+    /// Throttles of three gateways on one Redis: whether they hold, and how soon load that moves is served
+    SharedLimits,
+    /// A quota, while gateway and control are killed 50 times
+    Quota,
     /// Hits of the response cache against nginx's and Varnish's, and a flush of 100,000 entries
     Cache,
 }
@@ -231,6 +238,8 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
             SectionName::Management => management::run(&bench)?,
             SectionName::Upgrade => upgrade::run(&bench)?,
             SectionName::Limits => limits::run(&bench)?,
+            SectionName::SharedLimits => limits::run_shared(&bench)?,
+            SectionName::Quota => quota::run(&bench)?,
             SectionName::Cache => cache::run(&bench)?,
         };
         results.sections.push(outcome);
@@ -383,6 +392,8 @@ impl SectionName {
             Self::Management => "management",
             Self::Upgrade => "upgrade",
             Self::Limits => "limits",
+            Self::SharedLimits => "shared-limits",
+            Self::Quota => "quota",
             Self::Cache => "cache",
         }
     }

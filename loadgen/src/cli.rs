@@ -6,16 +6,20 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::budget::{Budget, BudgetArgs};
 use crate::failure::Failure;
 use crate::output::OutputArgs;
 use crate::reply::Reply;
 use crate::request::{self, Protocol, Request, Shape};
+use crate::schedule::{OpenLoop, PaceArgs};
 use crate::show::ShowArgs;
 use crate::target::{self, Url};
+use crate::timeline::IntervalArgs;
 use crate::tls::{TlsArgs, TlsSettings};
+use crate::view::{ViewArgs, ViewKind};
 
 const CONNECTIONS_MAX: usize = 1_000_000;
-const RATE_MAX: f64 = 100_000_000.0;
+const DURATION_DEFAULT: Duration = Duration::from_secs(10);
 const BODY_BYTES_MAX: u64 = 1 << 30;
 
 const EXAMPLES: &str = "\
@@ -38,7 +42,15 @@ What is counted:
   again when they are lost or have carried --requests-per-connection; the time that opening one takes (connecting,
   TLS handshake) is part of the latency of the request that it is opened for, and is reported apart as well.
 
-Exit status: 0 when at least one reply was complete and as expected, 1 when none was, 2 for a wrong command line.";
+Response and service time:
+  The response time counts from when a request was intended, the service time from when it was sent. In the open loop
+  the difference is the time that a request waited for a free connection. A closed loop intends nothing before the
+  previous reply is there: its response time counts from when the connection was free, so that the two differ by the
+  time that opening a connection takes only, and a server that stalls delays the requests behind it unseen. Use --rate
+  to see that.
+
+Exit status: 0 when at least one reply was complete and as expected, 1 when none was, 2 for a wrong command line, 3 when
+the error budget was spent, 130 when a signal ended the run (Ctrl-C; the report is still written, a second one quits).";
 
 /// Sends HTTP/1.1 requests, over TLS where the URL says https, and reports throughput and the whole distribution of latencies.
 #[derive(Debug, Clone, Parser)]
@@ -67,7 +79,7 @@ pub struct Args {
     #[arg(short = 'c', long, default_value_t = 64, value_name = "N")]
     pub connections: usize,
 
-    /// How long to send, warm-up not included: 10s, 500ms, 2m [default: 10s]
+    /// How long to send, warm-up not included: 10s, 500ms, 2m [default: 10s, or the ramp's or steps']
     #[arg(short = 'd', long, value_parser = parse_duration, conflicts_with = "requests")]
     pub duration: Option<Duration>,
 
@@ -78,10 +90,6 @@ pub struct Args {
     /// Send for this long before counting begins
     #[arg(long, value_parser = parse_duration, default_value = "0s", value_name = "DURATION")]
     pub warmup: Duration,
-
-    /// Open loop: requests/s over all connections, sent on a fixed schedule; without it the loop is closed
-    #[arg(short = 'r', long, value_name = "R")]
-    pub rate: Option<f64>,
 
     /// Cores to run on, one pinned thread each: 0,2 or 1-3 [default: all allowed]
     #[arg(long, value_name = "LIST", conflicts_with = "threads")]
@@ -143,9 +151,21 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     pub expect_body_bytes: Option<u64>,
 
-    /// A progress line each second on standard error, also when that is no terminal
-    #[arg(long)]
-    pub progress: bool,
+    #[command(flatten)]
+    pub pace: PaceArgs,
+
+    #[command(flatten)]
+    pub budget: BudgetArgs,
+
+    #[command(flatten)]
+    pub interval: IntervalArgs,
+
+    #[command(flatten)]
+    pub view: ViewArgs,
+
+    /// The intervals' response times as an HdrHistogram interval log
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub hdr_log: Option<PathBuf>,
 
     #[command(flatten)]
     pub output: OutputArgs,
@@ -196,13 +216,17 @@ pub struct Settings {
     pub connections: usize,
     pub length: Length,
     pub warmup: Duration,
-    /// Requests/s of the open loop.
-    pub rate: Option<f64>,
+    /// The open loop; a closed one without it.
+    pub open: Option<OpenLoop>,
+    pub budget: Option<Budget>,
+    /// Of what is kept over time.
+    pub interval: Duration,
+    pub hdr_log: Option<PathBuf>,
     /// One reactor each; never more than connections.
     pub cores: Vec<usize>,
     pub timeout: Duration,
     pub expectation: Expectation,
-    pub progress: bool,
+    pub view: ViewKind,
 }
 
 impl Args {
@@ -214,6 +238,8 @@ impl Args {
             return Err("a URL is missing (see turnpike-loadgen --help)".to_owned());
         };
         let url = Url::parse(given)?;
+        let open = self.pace.check()?;
+        let length = self.length(open.as_ref())?;
         let address = match &self.connect_to {
             Some(authority) => {
                 target::resolve_authority(authority).map_err(|reason| format!("--connect-to: {reason}"))?
@@ -234,16 +260,16 @@ impl Args {
             requests_per_connection: self.requests_per_connection.or((!shape.keep_alive).then_some(1)),
             tls: self.tls.check(&url)?,
             connections: self.connections,
-            length: match self.requests {
-                Some(requests) => Length::Requests(requests),
-                None => Length::Duration(self.duration.unwrap_or(Duration::from_secs(10))),
-            },
+            length,
             warmup: self.warmup,
-            rate: self.rate,
+            interval: self.interval.check(&length)?,
+            open,
+            budget: self.budget.max_errors,
+            hdr_log: self.hdr_log.clone(),
             cores,
             timeout: self.timeout,
             expectation: Expectation { status: self.expect_status, body_bytes: self.expect_body_bytes },
-            progress: self.progress,
+            view: self.view.check(),
         })
     }
 
@@ -255,13 +281,29 @@ impl Args {
         range(self.duration != Some(Duration::ZERO), "--duration: more than 0")?;
         range(self.timeout > Duration::ZERO, "--timeout: more than 0")?;
         range(self.threads != Some(0), "--threads: at least 1")?;
-        range(
-            self.rate.is_none_or(|rate| rate > 0.0 && rate <= RATE_MAX),
-            "--rate: more than 0, up to 100000000 requests/s",
-        )?;
         range(self.body_bytes.is_none_or(|bytes| bytes <= BODY_BYTES_MAX), "--body-bytes: up to 1073741824")?;
         let has_body = self.body.is_some() || self.body_bytes.is_some();
         range(has_body || !self.chunked, "--chunked needs --body or --body-bytes")
+    }
+
+    /// A ramp and steps last as long as they say, and go on at their last rate if the run is longer.
+    fn length(&self, open: Option<&OpenLoop>) -> Result<Length, String> {
+        let planned = open.and_then(OpenLoop::duration);
+        if let Some(open) = open
+            && open.first_rate_per_s() == 0.0
+            && self.warmup > Duration::ZERO
+        {
+            return Err("--warmup sends at the first rate, which is 0: begin with another".to_owned());
+        }
+        match (self.requests, self.duration, planned) {
+            (Some(requests), ..) => Ok(Length::Requests(requests)),
+            (None, Some(duration), Some(planned)) if duration < planned => {
+                Err(format!("--duration: the ramp or steps last {} s", planned.as_secs_f64()))
+            }
+            (None, duration, planned) => {
+                Ok(Length::Duration(duration.or(planned).unwrap_or(DURATION_DEFAULT)))
+            }
+        }
     }
 
     fn shape(&self) -> Result<Shape, String> {
@@ -404,7 +446,12 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        let cases: [(&[&str], &str); 14] = [
+        let cases: [(&[&str], &str); 19] = [
+            (&["--rate", "5", "--ramp", "1:2:1s"], "cannot be used with"),
+            (&["--ramp", "1:2:10s", "--duration", "9s"], "the ramp or steps last 10 s"),
+            (&["--ramp", "0:2:10s", "--warmup", "1s"], "first rate, which is 0"),
+            (&["--arrivals", "poisson"], "needs --rate"),
+            (&["--max-errors", "many"], "neither a number"),
             (&["--json", "http://127.0.0.1:8/"], "--json would write to a file"),
             (&["--connections", "0"], "--connections"),
             (&["--rate", "0"], "--rate"),

@@ -5,10 +5,14 @@
 //! Where what lives: `schedule` says when a request is due, `source` what it says (a rotation or a script), the protocols
 //! (`wire`, `tls`) how it is sent; `connection` ties them together for each lane, and `tally` counts what came of it.
 
+mod beat;
+pub mod budget;
 pub mod chunked;
 pub mod cli;
 mod connection;
 pub mod failure;
+mod hdr_log;
+mod machine;
 pub mod output;
 mod pacer;
 mod reactor;
@@ -19,10 +23,13 @@ mod run;
 pub mod schedule;
 mod seat;
 pub mod show;
+pub mod signals;
 pub mod source;
 pub mod tally;
 pub mod target;
+pub mod timeline;
 pub mod tls;
+pub mod view;
 mod wire;
 
 pub use run::run;

@@ -88,6 +88,27 @@ pub enum Outcome<'a> {
     Unfinished,
 }
 
+impl Outcome<'_> {
+    /// Whether its times count: those of requests that failed at once would flatter the rest.
+    pub(crate) fn has_latency(&self) -> bool {
+        !matches!(self, Self::Failed(_))
+    }
+
+    pub(crate) fn is_reply(&self) -> bool {
+        matches!(self, Self::Reply { .. })
+    }
+
+    /// What it failed of.
+    pub(crate) fn failure(&self) -> Option<Kind> {
+        match self {
+            Self::Reply { unexpected, .. } => unexpected.as_ref().map(Failure::kind),
+            Self::Failed(failure) => Some(failure.kind()),
+            Self::TimedOut => Some(Kind::Timeout),
+            Self::Unfinished => None,
+        }
+    }
+}
+
 impl Tally {
     /// A tally of requests with so many labels.
     pub fn new(labels: usize) -> Result<Self, String> {
@@ -162,7 +183,7 @@ impl Counts {
 
     fn end(&mut self, ended: &Ended, outcome: &Outcome<'_>) {
         self.sent_bytes += ended.sent_bytes;
-        if !matches!(outcome, Outcome::Failed(_)) {
+        if outcome.has_latency() {
             self.latency.saturating_record(ended.end_ns.saturating_sub(ended.intended_ns));
             self.service.saturating_record(ended.end_ns.saturating_sub(ended.sent_ns));
         }
@@ -196,6 +217,12 @@ impl Counts {
         self.status.values().sum()
     }
 
+    /// All that were sent and have ended, whatever became of them.
+    pub fn ended(&self) -> u64 {
+        let unexpected = self.failures[Kind::Unexpected as usize];
+        self.replies() + self.failed() - unexpected + self.unfinished
+    }
+
     pub fn failed(&self) -> u64 {
         self.failures.iter().sum()
     }
@@ -222,12 +249,12 @@ impl Counts {
     }
 }
 
-fn histogram() -> Result<Histogram<u64>, String> {
+pub(crate) fn histogram() -> Result<Histogram<u64>, String> {
     Histogram::new_with_bounds(1, LATENCY_MAX_NS, SIGNIFICANT_DIGITS)
         .map_err(|error| format!("the histogram can't be made: {error}"))
 }
 
-fn add(to: &mut Histogram<u64>, from: &Histogram<u64>) -> Result<(), String> {
+pub(crate) fn add(to: &mut Histogram<u64>, from: &Histogram<u64>) -> Result<(), String> {
     to.add(from).map_err(|error| format!("histograms can't be added up: {error}"))
 }
 

@@ -8,6 +8,7 @@ mod haproxy;
 mod nginx;
 mod nginx_lua;
 mod pingora;
+mod redis;
 mod varnish;
 
 use std::fs;
@@ -27,6 +28,7 @@ pub(crate) use haproxy::start_haproxy;
 pub(crate) use nginx::start_nginx;
 pub(crate) use nginx_lua::{Plugins, start_nginx_lua};
 pub(crate) use pingora::{pingora_version, start_pingora};
+pub(crate) use redis::start_redis;
 pub(crate) use varnish::start_varnish;
 
 /// A proxy under test.

@@ -112,7 +112,7 @@ fn change_under_load(
     section: &mut Section,
 ) -> Result<(), String> {
     let integration_id = turnpike.integration_id(api_id)?;
-    let mut probe = Probe::connect(turnpike.address, &host(api_id), PROBE_CONNECTIONS)?;
+    let mut probe = Probe::connect(turnpike.gateway.address, &host(api_id), PROBE_CONNECTIONS)?;
     // The load outlasts the changes; it is what a change must not disturb. At half of what this core carries, so that its
     // tail is the gateway's and not a full queue's.
     let duration = bench.generator.duration + CHANGE_PAUSE * CHANGES as u32 * 2;

@@ -9,14 +9,16 @@ use clap::{Parser, Subcommand};
 use crate::budget::{Budget, BudgetArgs};
 use crate::failure::Failure;
 use crate::output::OutputArgs;
+use crate::protocol::{Carriage, ProtocolArgs};
 use crate::reply::Reply;
-use crate::request::{self, Protocol, Request, Shape};
+use crate::request::{self, Request, Shape};
 use crate::schedule::{OpenLoop, PaceArgs};
 use crate::show::ShowArgs;
 use crate::target::{self, Url};
 use crate::timeline::IntervalArgs;
 use crate::tls::{TlsArgs, TlsSettings};
 use crate::view::{ViewArgs, ViewKind};
+use crate::websocket::{WebSocketArgs, WebSocketSettings};
 
 const CONNECTIONS_MAX: usize = 1_000_000;
 const DURATION_DEFAULT: Duration = Duration::from_secs(10);
@@ -171,6 +173,12 @@ pub struct Args {
     pub output: OutputArgs,
 
     #[command(flatten)]
+    pub protocol: ProtocolArgs,
+
+    #[command(flatten)]
+    pub websocket: WebSocketArgs,
+
+    #[command(flatten)]
     pub tls: TlsArgs,
 }
 
@@ -211,6 +219,10 @@ pub struct Settings {
     pub request_body_bytes: usize,
     /// A connection is closed after so many; unlimited otherwise.
     pub requests_per_connection: Option<u64>,
+    /// How connections carry requests.
+    pub carriage: Carriage,
+    /// For ws:// URLs.
+    pub websocket: Option<WebSocketSettings>,
     /// For https:// URLs.
     pub tls: Option<TlsSettings>,
     pub connections: usize,
@@ -247,18 +259,30 @@ impl Args {
             None => url.resolve()?,
         };
         let shape = self.shape()?;
+        let websocket = self.websocket.check(&url, &request::check_headers(&self.headers)?)?;
+        let carriage = self.protocol.check(&url, websocket.as_ref().and_then(|websocket| websocket.hold))?;
+        self.check_carriage(carriage)?;
         let paths = read_list("--path-list", self.path_list.as_deref(), target::parse_path_list)?;
         let fields = read_list("--header-list", self.header_list.as_deref(), request::parse_header_list)?;
         let mut cores = self.chosen_cores()?;
         cores.truncate(self.connections);
+        let protocol = self.protocol.protocol(&url);
+        let requests = match &websocket {
+            Some(websocket) => websocket.requests(),
+            None => shape.requests(protocol, &url, &paths, &fields)?,
+        };
+        carriage.check_requests(requests)?;
+        let message_bytes = websocket.as_ref().map(|websocket| websocket.message.len());
         Ok(Settings {
             url: given.clone(),
             address,
-            requests: shape.requests(Protocol::Http1, &url, &paths, &fields)?,
+            requests,
             labels: Vec::new(),
-            request_body_bytes: shape.body.as_ref().map_or(0, Vec::len),
+            request_body_bytes: message_bytes.or(shape.body.as_ref().map(Vec::len)).unwrap_or(0),
             requests_per_connection: self.requests_per_connection.or((!shape.keep_alive).then_some(1)),
-            tls: self.tls.check(&url)?,
+            carriage,
+            websocket,
+            tls: self.tls.check(&url)?.map(|tls| tls.speaking(protocol)),
             connections: self.connections,
             length,
             warmup: self.warmup,
@@ -271,6 +295,40 @@ impl Args {
             expectation: Expectation { status: self.expect_status, body_bytes: self.expect_body_bytes },
             view: self.view.check(),
         })
+    }
+
+    /// What makes no sense on a WebSocket, or on one that only rests.
+    fn check_carriage(&self, carriage: Carriage) -> Result<(), String> {
+        let of_http = [
+            (self.method.is_some(), "--method"),
+            (self.body.is_some(), "--body"),
+            (self.body_bytes.is_some(), "--body-bytes"),
+            (self.no_keepalive, "--no-keepalive"),
+            (self.path_list.is_some(), "--path-list"),
+            (self.header_list.is_some(), "--header-list"),
+            (self.expect_status.is_some(), "--expect-status"),
+        ];
+        let of_messages = [
+            (self.requests.is_some(), "--requests"),
+            (self.requests_per_connection.is_some(), "--requests-per-connection"),
+            (self.expect_body_bytes.is_some(), "--expect-body-bytes"),
+            (self.pace.rate.is_some(), "--rate"),
+            (self.pace.ramp.is_some(), "--ramp"),
+            (self.pace.steps.is_some(), "--steps"),
+        ];
+        let given = |options: &[(bool, &'static str)]| {
+            options.iter().find_map(|(given, option)| given.then_some(*option))
+        };
+        let (on_websocket, on_hold) = match carriage {
+            Carriage::Messages => (given(&of_http), None),
+            Carriage::Hold(_) => (given(&of_http), given(&of_messages)),
+            Carriage::OneByOne | Carriage::Pipeline(_) | Carriage::Streams(_) => (None, None),
+        };
+        match (on_websocket, on_hold) {
+            (Some(option), _) => Err(format!("{option} needs an http:// or https:// URL")),
+            (None, Some(option)) => Err(format!("{option} makes no sense with --hold")),
+            (None, None) => Ok(()),
+        }
     }
 
     fn check_ranges(&self) -> Result<(), String> {

@@ -125,7 +125,8 @@ impl Crew {
     fn rest(&self, lane: usize, pause: Duration) {
         let (reactor, rested, index) = (Rc::clone(&self.reactor), Rc::clone(&self.rested), self.index);
         monoio::spawn(async move {
-            sleep(pause).await;
+            // False when the run is over: the lane finds that out as it claims.
+            let _ = reactor.rest(pause).await;
             rested.borrow_mut().push(lane);
             reactor.seats[index].rouse();
         });
@@ -194,7 +195,8 @@ impl Crew {
     /// A lane whose request has timed out; without one, the sweep is told when to look again.
     pub(crate) fn expired(&self, now_ns: u64) -> Option<usize> {
         let flights = || self.lanes.iter().filter_map(|lane| lane.flight.as_ref());
-        let is_expired = |lane: &Lane| lane.flight.as_ref().is_some_and(|flight| flight.deadline_ns <= now_ns);
+        let is_expired =
+            |lane: &Lane| lane.flight.as_ref().is_some_and(|flight| flight.deadline_ns <= now_ns);
         let expired = self.lanes.iter().position(is_expired);
         if expired.is_none() {
             self.seat().watch(flights().map(|flight| flight.deadline_ns).min().unwrap_or(NO_DEADLINE));

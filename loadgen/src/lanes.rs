@@ -54,6 +54,10 @@ pub(crate) trait Session {
     fn is_closed(&self) -> bool {
         true
     }
+    /// Why the server has ended it.
+    fn why_ended(&self) -> Option<Failure> {
+        None
+    }
 }
 
 /// What became of one lane's request.
@@ -66,8 +70,8 @@ pub(crate) struct Arrival {
 /// Why a connection is of no further use.
 #[derive(Debug)]
 pub(crate) enum End {
-    /// Closed in agreement, or because nothing more is to be sent.
-    Drained,
+    /// Closed in agreement, because nothing more is to be sent, or because the server wants it so.
+    Drained(Option<Failure>),
     Broken(Failure),
     RunOver,
 }
@@ -92,7 +96,7 @@ pub(crate) async fn run_lanes<S: Session>(
         let end = carry(&mut crew, &mut open, make()).await;
         let now_ns = reactor.now_ns();
         match end {
-            End::Drained => open.close().await,
+            End::Drained(_) => open.close().await,
             End::Broken(failure) => crew.fail(&failure, now_ns),
             End::RunOver => crew.abandon(now_ns),
         }
@@ -116,6 +120,7 @@ pub(crate) async fn carry<S: Session>(crew: &mut Crew, wire: &mut Wire, mut sess
         begun: 0,
         writing: false,
         closing: false,
+        why: None,
         write_error: None,
     });
     let mut read = pin!(read_on(receiver, buffer, &traffic));
@@ -129,8 +134,8 @@ pub(crate) async fn carry<S: Session>(crew: &mut Crew, wire: &mut Wire, mut sess
         }
         traffic.borrow_mut().fill();
         poll_write(&traffic, write.as_mut(), context);
-        if traffic.borrow_mut().is_done() {
-            return Poll::Ready(End::Drained);
+        if let Some(end) = traffic.borrow_mut().done() {
+            return Poll::Ready(end);
         }
         if traffic.borrow().closing {
             // It may just have begun.
@@ -152,6 +157,8 @@ struct Traffic<'a, S> {
     begun: u64,
     writing: bool,
     closing: bool,
+    /// Why the server has ended it, once it is closing.
+    why: Option<Failure>,
     /// Nothing more can be sent; what the server has said before may still be read.
     write_error: Option<io::Error>,
 }
@@ -163,7 +170,7 @@ impl<S: Session> Traffic<'_, S> {
         self.crew.collect();
         match self.crew.seat().take_cut()? {
             Cut::RunOver => return Some(End::RunOver),
-            Cut::Timeout if self.closing => return Some(End::Drained),
+            Cut::Timeout if self.closing => return Some(End::Drained(None)),
             Cut::Timeout => {}
         }
         if self.crew.held_until_ns.is_some_and(|until_ns| self.now_ns >= until_ns) {
@@ -199,7 +206,7 @@ impl<S: Session> Traffic<'_, S> {
         let failure = failure.unwrap_or_else(|| self.session.end(&mut self.arrivals));
         self.count_arrivals();
         if self.closing {
-            return End::Drained;
+            return End::Drained(self.why.take());
         }
         match (failure, self.write_error.take()) {
             (Failure::ClosedEarly, Some(error)) => End::Broken(Failure::Reset(error)),
@@ -228,19 +235,21 @@ impl<S: Session> Traffic<'_, S> {
         }
     }
 
-    /// Whether the connection has done its work, and is closed.
-    fn is_done(&mut self) -> bool {
+    /// The end of a connection that has done its work, once it is closed.
+    fn done(&mut self) -> Option<End> {
         let spent = self.crew.reactor.is_spent(self.begun) || self.session.is_ending();
         if self.crew.in_flight > 0 || !(self.crew.is_finished() || spent) {
-            return false;
+            return None;
         }
         if !self.closing {
             self.closing = true;
+            self.why = self.session.why_ended();
             self.session.close(&mut self.out);
             self.crew.seat().watch(self.now_ns + CLOSING.as_nanos() as u64);
         }
         let sent = self.out.is_empty() && !self.writing;
-        (sent && self.session.is_closed()) || self.write_error.is_some()
+        let closed = (sent && self.session.is_closed()) || self.write_error.is_some();
+        closed.then(|| End::Drained(self.why.take()))
     }
 }
 

@@ -137,7 +137,8 @@ mod tests {
     }
 
     fn lanes(arrivals: &[Arrival]) -> Vec<(usize, u64)> {
-        let body = |arrival: &Arrival| arrival.outcome.as_ref().map_or(0, |exchange| exchange.reply.body_bytes);
+        let body =
+            |arrival: &Arrival| arrival.outcome.as_ref().map_or(0, |exchange| exchange.reply.body_bytes);
         arrivals.iter().map(|arrival| (arrival.lane, body(arrival))).collect()
     }
 

@@ -25,7 +25,12 @@ pub struct Url {
 
 impl Url {
     pub fn parse(url: &str) -> Result<Self, String> {
-        let schemes = [("http://", false, false), ("https://", true, false), ("ws://", false, true), ("wss://", true, true)];
+        let schemes = [
+            ("http://", false, false),
+            ("https://", true, false),
+            ("ws://", false, true),
+            ("wss://", true, true),
+        ];
         let scheme = schemes.iter().find_map(|(scheme, tls, websocket)| {
             url.strip_prefix(scheme).map(|rest| (*tls, *websocket, rest))
         });

@@ -9,8 +9,8 @@ mod options;
 mod session;
 
 pub use close_code::CloseCode;
-pub(crate) use handshake::Upgrade;
 pub use handshake::Refusal;
+pub(crate) use handshake::Upgrade;
 pub(crate) use hold::hold;
 pub use options::{MessageType, WebSocketArgs, WebSocketSettings};
 pub(crate) use session::WebSocket;

@@ -7,6 +7,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -18,13 +19,11 @@ use monoio::io::{
 use monoio::net::TcpStream;
 
 use crate::failure::Failure;
-use crate::reply::{HEAD_BYTES_MAX, Malformed, Reply, ReplyReader};
+use crate::reply::{Malformed, Reply, ReplyReader};
 use crate::request::Request;
 use crate::source::{Keep, Kept};
 use crate::tls::{self, Connector, TlsLink};
-
-/// Read buffer of a connection: holds the largest head. Pages that no reply reaches stay untouched.
-const READ_BUFFER_BYTES: usize = HEAD_BYTES_MAX;
+use crate::websocket::Upgrade;
 
 /// A complete exchange.
 #[derive(Debug)]
@@ -40,6 +39,10 @@ pub(crate) struct Exchange {
 pub(crate) struct Dialer {
     pub(crate) address: SocketAddr,
     pub(crate) tls: Option<Connector>,
+    /// For ws:// URLs.
+    pub(crate) upgrade: Option<Rc<Upgrade>>,
+    /// Read buffer of a connection. Pages that no reply reaches stay untouched.
+    pub(crate) buffer_bytes: usize,
 }
 
 /// What opening a connection took.
@@ -72,11 +75,20 @@ enum Link {
 }
 
 impl Dialer {
+    /// An open connection, ready for requests or messages.
     pub(crate) async fn open(&self) -> Result<(Wire, Opening), Failure> {
+        let (mut wire, opening) = self.link().await?;
+        if let Some(upgrade) = &self.upgrade {
+            upgrade.open(&mut wire).await?;
+        }
+        Ok((wire, opening))
+    }
+
+    async fn link(&self) -> Result<(Wire, Opening), Failure> {
         let began = Instant::now();
         let stream = self.connect().await.map_err(Failure::Connect)?;
         let connect = began.elapsed();
-        let mut buffer = Vec::with_capacity(READ_BUFFER_BYTES);
+        let mut buffer = Vec::with_capacity(self.buffer_bytes);
         let Some(connector) = &self.tls else {
             let (reader, writer) = stream.into_split();
             let wire = Wire { link: Link::Plain { reader, writer }, buffer, exchanges: 0 };
@@ -149,7 +161,7 @@ pub(crate) enum Sender<'a> {
 }
 
 impl Sender<'_> {
-    async fn send(&mut self, bytes: Bytes) -> io::Result<()> {
+    pub(crate) async fn send(&mut self, bytes: Bytes) -> io::Result<()> {
         match self {
             Self::Plain(writer) => write_all(writer, bytes).await,
             Self::Tls(sender) => sender.send(&bytes).await,

@@ -16,6 +16,8 @@ use crate::source::Field;
 pub(super) struct Head {
     pub(super) status: Option<u16>,
     pub(super) content_length: Option<u64>,
+    /// It has a pseudo-header field of requests.
+    pub(super) is_request: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +25,7 @@ enum Meaning {
     Status(u16),
     ContentLength(u64),
     /// Another pseudo-header field: no reply has one.
-    Forbidden,
+    OfRequest,
     Nothing,
 }
 
@@ -217,7 +219,10 @@ impl Head {
             }
             Meaning::Status(_) => Err(Malformed("the reply has more than one :status")),
             Meaning::ContentLength(_) => Err(Malformed("the reply has more than one content-length")),
-            Meaning::Forbidden => Err(Malformed("the reply has a pseudo-header field other than :status")),
+            Meaning::OfRequest => {
+                self.is_request = true;
+                Ok(())
+            }
         }
     }
 }
@@ -226,13 +231,15 @@ impl Head {
 fn meaning_of_static(index: usize, name: &[u8], value: &[u8]) -> Result<Meaning, Malformed> {
     match index {
         9..=14 => meaning_of(name, value),
-        _ if name.starts_with(b":") => Ok(Meaning::Forbidden),
+        _ if name.starts_with(b":") => Ok(Meaning::OfRequest),
         _ => Ok(Meaning::Nothing),
     }
 }
 
 fn meaning_of(name: &[u8], value: &[u8]) -> Result<Meaning, Malformed> {
-    if name.iter().any(|byte| byte.is_ascii_uppercase() || matches!(byte, 0..=0x20 | 0x7f..)) || name.is_empty() {
+    if name.iter().any(|byte| byte.is_ascii_uppercase() || matches!(byte, 0..=0x20 | 0x7f..))
+        || name.is_empty()
+    {
         return Err(Malformed("a field name of the reply is not in lower case"));
     }
     if value.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) {
@@ -243,12 +250,14 @@ fn meaning_of(name: &[u8], value: &[u8]) -> Result<Meaning, Malformed> {
     match name {
         b":status" if value.len() == 3 && digits && number() >= 100 => Ok(Meaning::Status(number() as u16)),
         b":status" => Err(Malformed("the reply's status code is not a three-digit number")),
-        b"content-length" if digits && (1..=18).contains(&value.len()) => Ok(Meaning::ContentLength(number())),
+        b"content-length" if digits && (1..=18).contains(&value.len()) => {
+            Ok(Meaning::ContentLength(number()))
+        }
         b"content-length" => Err(Malformed("the reply's content-length is not a number")),
         b"connection" | b"transfer-encoding" | b"keep-alive" | b"proxy-connection" | b"upgrade" => {
             Err(Malformed("the reply has a field of HTTP/1.1's connections"))
         }
-        _ if name[0] == b':' => Ok(Meaning::Forbidden),
+        _ if name[0] == b':' => Ok(Meaning::OfRequest),
         _ => Ok(Meaning::Nothing),
     }
 }
@@ -297,19 +306,18 @@ mod tests {
     #[test]
     fn broken_blocks_are_refused() {
         let blocks = [
-            "80",               // index 0
-            "be",               // an entry that is not there
-            "ffffffffffff",     // an endless index
-            "4803ff",           // a string cut short
-            "88883fe11f",       // a size in the middle
-            "3fe21f",           // a size above the announced one
-            "8888",             // two statuses
-            "82",               // :method in a reply
-            "4801313100",       // :status 1
-            "0003414243017a",   // upper case
+            "80",                  // index 0
+            "be",                  // an entry that is not there
+            "ffffffffffff",        // an endless index
+            "4803ff",              // a string cut short
+            "88883fe11f",          // a size in the middle
+            "3fe21f",              // a size above the announced one
+            "8888",                // two statuses
+            "4801313100",          // :status 1
+            "0003414243017a",      // upper case
             "0f0d023130 0f0d0132", // two lengths
-            "0001610361 0d62",  // CR in a value
-            "4881ff",           // padding of eight bits
+            "0001610361 0d62",     // CR in a value
+            "4881ff",              // padding of eight bits
         ];
         for block in blocks {
             assert!(Decoder::new().decode(&hex(block), false, &mut Vec::new()).is_err(), "{block}");
@@ -331,7 +339,11 @@ mod tests {
         let mut decoder = Decoder::new();
         for block in ["885c023432", "88be", "88 0f0d023432"] {
             let head = decoder.decode(&hex(block), false, &mut Vec::new()).unwrap();
-            assert_eq!(head, Head { status: Some(200), content_length: Some(42) }, "{block}");
+            assert_eq!(
+                head,
+                Head { status: Some(200), content_length: Some(42), is_request: false },
+                "{block}"
+            );
         }
     }
 }

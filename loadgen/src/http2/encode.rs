@@ -11,7 +11,8 @@ use super::table::{ENTRY_OVERHEAD_BYTES, STATIC, TABLE_BYTES};
 use crate::request::{Parts, Request};
 
 /// Fields of which each request tends to have another value, and those that should not be guessed.
-const NEVER_KEPT: [&str; 6] = [":path", "content-length", "if-modified-since", "if-none-match", "cookie", "authorization"];
+const NEVER_KEPT: [&str; 6] =
+    [":path", "content-length", "if-modified-since", "if-none-match", "cookie", "authorization"];
 /// Fields of HTTP/1.1's connections, which HTTP/2 forbids (RFC 9113, section 8.2.2).
 const CONNECTION_FIELDS: [&str; 4] = ["connection", "keep-alive", "proxy-connection", "upgrade"];
 
@@ -26,9 +27,12 @@ pub(crate) fn encode_request(scheme: &str, parts: &Parts) -> Request {
     let host = parts.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
     let authority = host.map_or(&parts.authority, |(_, value)| value);
     let mut block = Vec::new();
-    for (name, value) in
-        [(":method", parts.method.as_str()), (":scheme", scheme), (":authority", authority), (":path", &parts.path)]
-    {
+    for (name, value) in [
+        (":method", parts.method.as_str()),
+        (":scheme", scheme),
+        (":authority", authority),
+        (":path", &parts.path),
+    ] {
         write_field(name, value, &mut block);
     }
     for (name, value) in &parts.fields {
@@ -140,7 +144,8 @@ impl Encoder {
     }
 
     fn write_kept(&mut self, field: Bytes, out: &mut Vec<u8>) {
-        let same = |kept: &Bytes| (kept.as_ptr() == field.as_ptr() && kept.len() == field.len()) || *kept == field;
+        let same =
+            |kept: &Bytes| (kept.as_ptr() == field.as_ptr() && kept.len() == field.len()) || *kept == field;
         if let Some(position) = self.kept.iter().position(same) {
             return write_integer(INDEXED, 7, STATIC.len() + self.kept.len() - position, out);
         }
@@ -159,7 +164,8 @@ impl Encoder {
 
 /// A field that was to be kept, and isn't.
 fn write_unkept(field: &[u8], out: &mut Vec<u8>) {
-    let Integer { value, bytes } = read_integer(field, KEPT_PREFIX_BITS).unwrap_or(Integer { value: 0, bytes: 1 });
+    let Integer { value, bytes } =
+        read_integer(field, KEPT_PREFIX_BITS).unwrap_or(Integer { value: 0, bytes: 1 });
     write_integer(0, PLAIN_PREFIX_BITS, value, out);
     out.extend_from_slice(&field[bytes..]);
 }
@@ -241,7 +247,8 @@ mod tests {
         for round in 0..3 {
             for number in 0..200 {
                 let value = format!("value number {number} of a list that is longer than the table");
-                let request = encode_request("http", &parts("/", &[("cache-control", &value), ("x-y", &value)]));
+                let request =
+                    encode_request("http", &parts("/", &[("cache-control", &value), ("x-y", &value)]));
                 let mut block = Vec::new();
                 encoder.write(&request.head, &mut block);
                 assert_eq!(

@@ -90,7 +90,8 @@ mod tests {
 
     #[test]
     fn headers_are_read_back() {
-        let header = Header { payload_bytes: 16_384, kind: kind::DATA, flags: END_STREAM, stream: 0x7fff_ffff };
+        let header =
+            Header { payload_bytes: 16_384, kind: kind::DATA, flags: END_STREAM, stream: 0x7fff_ffff };
         let mut out = Vec::new();
         header.write(&mut out);
         assert_eq!(Header::parse(&out), Ok(Some(header)));

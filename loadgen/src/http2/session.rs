@@ -128,7 +128,11 @@ impl Http2 {
 
     /// A stream's id must be one that was used: what comes late on a stream that has ended is ignored.
     fn check_id(&self, id: u32) -> Result<(), Malformed> {
-        if id % 2 == 1 && id < self.next_id { Ok(()) } else { Err(Malformed("a frame is for a stream that was never opened")) }
+        if id % 2 == 1 && id < self.next_id {
+            Ok(())
+        } else {
+            Err(Malformed("a frame is for a stream that was never opened"))
+        }
     }
 
     fn take_data(
@@ -250,7 +254,8 @@ impl Http2 {
     }
 
     fn take_settings(&mut self, header: Header, payload: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
-        if header.stream != 0 || !payload.len().is_multiple_of(6) || (header.has(ACK) && !payload.is_empty()) {
+        if header.stream != 0 || !payload.len().is_multiple_of(6) || (header.has(ACK) && !payload.is_empty())
+        {
             return Err(Malformed("a SETTINGS frame is broken"));
         }
         if header.has(ACK) {

@@ -51,6 +51,9 @@ impl Stream {
 
     /// Takes a header block: an interim head, the head, or trailers (RFC 9113, section 8.1).
     pub(super) fn take_head(&mut self, head: Head, ends: bool) -> Result<(), Malformed> {
+        if head.is_request {
+            return Err(Malformed("the reply has a pseudo-header field other than :status"));
+        }
         match head.status {
             Some(_) if self.has_head() => Err(Malformed("the reply's trailers have a :status")),
             Some(101) => Err(Malformed("the server switched protocols, which HTTP/2 has no way for")),

@@ -39,7 +39,8 @@ impl Header {
         if second & 0x80 != 0 {
             return Err(Malformed("the server masks its frames"));
         }
-        let (payload_bytes, header_bytes, least) = match (second, bytes.get(2..4), bytes.first_chunk::<10>()) {
+        let (payload_bytes, header_bytes, least) = match (second, bytes.get(2..4), bytes.first_chunk::<10>())
+        {
             (126, Some(&[a, b]), _) => (u64::from(u16::from_be_bytes([a, b])), 4, 126),
             (127, _, Some(&[_, _, a, b, c, d, e, f, g, h])) => {
                 (u64::from_be_bytes([a, b, c, d, e, f, g, h]), 10, 1 << 16)
@@ -110,14 +111,19 @@ mod tests {
 
     #[test]
     fn lengths_are_read_from_their_shortest_form_only() {
-        let header = |bytes: &[u8]| Header::parse(bytes).map(|header| header.map(|header| header.payload_bytes));
+        let header =
+            |bytes: &[u8]| Header::parse(bytes).map(|header| header.map(|header| header.payload_bytes));
         assert_eq!(header(&[0x81, 125]), Ok(Some(125)));
         assert_eq!(header(&[0x82, 126, 0, 126]), Ok(Some(126)));
         assert_eq!(header(&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]), Ok(Some(65_536)));
         for part in [&[0x81][..], &[0x82, 126, 0], &[0x82, 127, 0, 0, 0, 0, 0, 1, 0]] {
             assert_eq!(header(part), Ok(None));
         }
-        for wrong in [&[0x82, 126, 0, 125][..], &[0x82, 127, 0, 0, 0, 0, 0, 0, 255, 255], &[0x82, 127, 1, 0, 0, 0, 0, 0, 0, 0]] {
+        for wrong in [
+            &[0x82, 126, 0, 125][..],
+            &[0x82, 127, 0, 0, 0, 0, 0, 0, 255, 255],
+            &[0x82, 127, 1, 0, 0, 0, 0, 0, 0, 0],
+        ] {
             assert!(header(wrong).is_err(), "{wrong:?}");
         }
     }

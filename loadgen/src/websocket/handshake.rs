@@ -102,7 +102,10 @@ impl Upgrade {
 
     fn check_fields(&self, fields: &[Field], key: &str) -> Result<(), &'static str> {
         let named = |wanted: &'static str| {
-            fields.iter().filter(move |(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes())).map(|(_, value)| value)
+            fields
+                .iter()
+                .filter(move |(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes()))
+                .map(|(_, value)| value)
         };
         if !named("upgrade").any(|value| value.eq_ignore_ascii_case(b"websocket")) {
             return Err("the reply has no 'Upgrade: websocket'");
@@ -117,7 +120,9 @@ impl Upgrade {
         if named("sec-websocket-extensions").next().is_some() {
             return Err("the reply agrees to an extension that was not offered");
         }
-        if named("sec-websocket-protocol").any(|value| !self.protocols.iter().any(|ours| ours.as_bytes() == value)) {
+        if named("sec-websocket-protocol")
+            .any(|value| !self.protocols.iter().any(|ours| ours.as_bytes() == value))
+        {
             return Err("the reply chooses a subprotocol that was not offered");
         }
         Ok(())

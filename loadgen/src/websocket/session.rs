@@ -235,7 +235,8 @@ mod tests {
     #[test]
     fn a_message_is_put_together_wherever_it_is_split() {
         // Two fragments, a ping between them, and an unasked message behind.
-        let bytes = [&[0x01, 3][..], b"abc", &[0x89, 2, b'p', b'q'], &[0x80, 2], b"de", &[0x81, 1, b'x']].concat();
+        let bytes =
+            [&[0x01, 3][..], b"abc", &[0x89, 2, b'p', b'q'], &[0x80, 2], b"de", &[0x81, 1, b'x']].concat();
         for at in 0..bytes.len() {
             let mut session = awaiting(Keep { head: false, body_bytes_max: 4 });
             let (mut out, mut arrivals) = (Vec::new(), Vec::new());
@@ -266,7 +267,10 @@ mod tests {
         let mut session = awaiting(Keep::default());
         let (mut out, mut arrivals) = (Vec::new(), Vec::new());
         session.receive(&mut vec![0x88, 2, 0x03, 0xe9, 0x81], &mut out, &mut arrivals).unwrap();
-        assert!(matches!(&arrivals[..], [Arrival { outcome: Err(Failure::WebSocketClosed(CloseCode(1001))), .. }]));
+        assert!(matches!(
+            &arrivals[..],
+            [Arrival { outcome: Err(Failure::WebSocketClosed(CloseCode(1001))), .. }]
+        ));
         assert_eq!((out[0], out.len(), session.is_closed()), (0x88, 8, true));
         session.close(&mut out);
         assert_eq!(out.len(), 8, "closed once");

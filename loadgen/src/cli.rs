@@ -7,13 +7,15 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::budget::{Budget, BudgetArgs};
-use crate::failure::Failure;
+use crate::check::{Capture, CheckArgs, CheckList};
+use crate::compare::CompareArgs;
 use crate::output::OutputArgs;
 use crate::protocol::{Carriage, ProtocolArgs};
-use crate::reply::Reply;
-use crate::request::{self, Request, Shape};
+use crate::request::{self, Protocol, Shape};
+use crate::scenario::{Scenario, ScenarioArgs, Target};
 use crate::schedule::{OpenLoop, PaceArgs};
 use crate::show::ShowArgs;
+use crate::supply::Load;
 use crate::target::{self, Url};
 use crate::timeline::IntervalArgs;
 use crate::tls::{TlsArgs, TlsSettings};
@@ -69,6 +71,7 @@ pub struct Cli {
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     Show(ShowArgs),
+    Compare(CompareArgs),
 }
 
 /// A run of load.
@@ -145,14 +148,6 @@ pub struct Args {
     #[arg(long, value_name = "HOST:PORT")]
     pub connect_to: Option<String>,
 
-    /// Count replies of any other status as errors
-    #[arg(long, value_name = "CODE")]
-    pub expect_status: Option<u16>,
-
-    /// Count replies with a body of any other length as errors
-    #[arg(long, value_name = "N")]
-    pub expect_body_bytes: Option<u64>,
-
     #[command(flatten)]
     pub pace: PaceArgs,
 
@@ -168,6 +163,12 @@ pub struct Args {
     /// The intervals' response times as an HdrHistogram interval log
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub hdr_log: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub checks: CheckArgs,
+
+    #[command(flatten)]
+    pub scenario: ScenarioArgs,
 
     #[command(flatten)]
     pub output: OutputArgs,
@@ -189,32 +190,12 @@ pub enum Length {
     Requests(u64),
 }
 
-/// What a reply has to be, to count.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Expectation {
-    pub status: Option<u16>,
-    pub body_bytes: Option<u64>,
-}
-
-impl Expectation {
-    pub(crate) fn check(&self, reply: &Reply) -> Result<(), Failure> {
-        let status_fits = self.status.is_none_or(|status| status == reply.status);
-        let body_fits = self.body_bytes.is_none_or(|bytes| bytes == reply.body_bytes);
-        if status_fits && body_fits {
-            return Ok(());
-        }
-        Err(Failure::Unexpected { status: reply.status, body_bytes: reply.body_bytes })
-    }
-}
-
 /// A checked command line.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub url: String,
     pub address: SocketAddr,
-    pub requests: &'static [Request],
-    /// Names of the requests' labels, at most LABELS_MAX; where there are any, each request has one of them.
-    pub labels: Vec<String>,
+    pub load: Load,
     /// Content of each request, framing not included.
     pub request_body_bytes: usize,
     /// A connection is closed after so many; unlimited otherwise.
@@ -237,7 +218,6 @@ pub struct Settings {
     /// One reactor each; never more than connections.
     pub cores: Vec<usize>,
     pub timeout: Duration,
-    pub expectation: Expectation,
     pub view: ViewKind,
 }
 
@@ -259,27 +239,35 @@ impl Args {
             None => url.resolve()?,
         };
         let shape = self.shape()?;
+        let protocol = self.protocol.protocol(&url);
         let websocket = self.websocket.check(&url, &request::check_headers(&self.headers)?)?;
         let carriage = self.protocol.check(&url, websocket.as_ref().and_then(|websocket| websocket.hold))?;
         self.check_carriage(carriage)?;
-        let paths = read_list("--path-list", self.path_list.as_deref(), target::parse_path_list)?;
-        let fields = read_list("--header-list", self.header_list.as_deref(), request::parse_header_list)?;
+        let load = self.load(&shape, &url, protocol, websocket.as_ref())?;
+        if let Load::Scenario(scenario) = load
+            && open.is_some()
+            && scenario.thinks()
+        {
+            return Err(
+                "--rate fixes when requests are sent: the scenario's think times need the closed loop"
+                    .to_owned(),
+            );
+        }
+        let per_connection = match load {
+            Load::Scenario(scenario) => scenario.requests_per_connection,
+            Load::Requests { .. } => (!shape.keep_alive).then_some(1),
+        };
         let mut cores = self.chosen_cores()?;
         cores.truncate(self.connections);
-        let protocol = self.protocol.protocol(&url);
-        let requests = match &websocket {
-            Some(websocket) => websocket.requests(),
-            None => shape.requests(protocol, &url, &paths, &fields)?,
-        };
-        carriage.check_requests(requests)?;
-        let message_bytes = websocket.as_ref().map(|websocket| websocket.message.len());
         Ok(Settings {
             url: given.clone(),
             address,
-            requests,
-            labels: Vec::new(),
-            request_body_bytes: message_bytes.or(shape.body.as_ref().map(Vec::len)).unwrap_or(0),
-            requests_per_connection: self.requests_per_connection.or((!shape.keep_alive).then_some(1)),
+            load,
+            request_body_bytes: match &websocket {
+                Some(websocket) => websocket.message.len(),
+                None => shape.body.as_ref().map_or(0, Vec::len),
+            },
+            requests_per_connection: self.requests_per_connection.or(per_connection),
             carriage,
             websocket,
             tls: self.tls.check(&url)?.map(|tls| tls.speaking(protocol)),
@@ -292,7 +280,6 @@ impl Args {
             hdr_log: self.hdr_log.clone(),
             cores,
             timeout: self.timeout,
-            expectation: Expectation { status: self.expect_status, body_bytes: self.expect_body_bytes },
             view: self.view.check(),
         })
     }
@@ -306,12 +293,17 @@ impl Args {
             (self.no_keepalive, "--no-keepalive"),
             (self.path_list.is_some(), "--path-list"),
             (self.header_list.is_some(), "--header-list"),
-            (self.expect_status.is_some(), "--expect-status"),
+            (self.scenario.scenario.is_some(), "--scenario"),
+            (self.checks.expect_status.is_some(), "--expect-status"),
+            (!self.checks.expect_headers.is_empty(), "--expect-header"),
         ];
         let of_messages = [
             (self.requests.is_some(), "--requests"),
             (self.requests_per_connection.is_some(), "--requests-per-connection"),
-            (self.expect_body_bytes.is_some(), "--expect-body-bytes"),
+            (self.checks.expect_body_bytes.is_some(), "--expect-body-bytes"),
+            (self.checks.expect_body.is_some(), "--expect-body"),
+            (!self.checks.expect_body_contains.is_empty(), "--expect-body-contains"),
+            (self.checks.expect_body_sha256.is_some(), "--expect-body-sha256"),
             (self.pace.rate.is_some(), "--rate"),
             (self.pace.ramp.is_some(), "--ramp"),
             (self.pace.steps.is_some(), "--steps"),
@@ -329,6 +321,42 @@ impl Args {
             (None, Some(option)) => Err(format!("{option} makes no sense with --hold")),
             (None, None) => Ok(()),
         }
+    }
+
+    /// The scenario, or what the command line says of the requests.
+    fn load(
+        &self,
+        shape: &Shape,
+        url: &Url,
+        protocol: Protocol,
+        websocket: Option<&WebSocketSettings>,
+    ) -> Result<Load, String> {
+        let checks = self.checks.check()?;
+        let captured_body_bytes_max = self.checks.captured_body_bytes_max as usize;
+        let Some(file) = &self.scenario.scenario else {
+            let paths = read_list("--path-list", self.path_list.as_deref(), target::parse_path_list)?;
+            let fields = read_list("--header-list", self.header_list.as_deref(), request::parse_header_list)?;
+            let requests = match websocket {
+                Some(websocket) => websocket.requests(),
+                None => shape.requests(protocol, url, &paths, &fields)?,
+            };
+            let list = || CheckList::new(checks.clone(), 0, Capture::Nothing, captured_body_bytes_max);
+            let checks = (!checks.is_empty()).then(|| &*Box::leak(Box::new(list())));
+            return Ok(Load::Requests { requests, checks });
+        };
+        if url.path.contains('?') {
+            return Err("--scenario: the URL has a query, behind which no path can be put".to_owned());
+        }
+        let target = Target {
+            url,
+            protocol,
+            headers: &self.headers,
+            checks: &checks,
+            captured_body_bytes_max,
+            seed: self.pace.seed,
+        };
+        let scenario = Scenario::load(file, &target)?;
+        Ok(Load::Scenario(Box::leak(Box::new(scenario))))
     }
 
     fn check_ranges(&self) -> Result<(), String> {
@@ -469,6 +497,13 @@ mod tests {
         Cli::try_parse_from(all).map_err(|error| error.to_string())?.run.check()
     }
 
+    fn first_head(settings: &Settings) -> &[u8] {
+        match &settings.load {
+            Load::Requests { requests, .. } => &requests[0].head,
+            Load::Scenario(_) => panic!("no scenario was given"),
+        }
+    }
+
     #[test]
     fn durations_need_a_unit() {
         assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1500)));
@@ -491,10 +526,10 @@ mod tests {
     fn defaults_follow_from_what_is_given() {
         let settings = check(&["--cores", "0"]).unwrap();
         assert_eq!(settings.length, Length::Duration(Duration::from_secs(10)));
-        assert!(settings.requests[0].head.starts_with(b"GET / "));
+        assert!(first_head(&settings).starts_with(b"GET / "));
         let settings = check(&["--cores", "0", "--body", "x", "-n", "5"]).unwrap();
         assert_eq!(settings.length, Length::Requests(5));
-        assert!(settings.requests[0].head.starts_with(b"POST / "));
+        assert!(first_head(&settings).starts_with(b"POST / "));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use crate::check::Mismatch;
 use crate::http2::ErrorCode;
 use crate::reply::Malformed;
 use crate::tls::TlsFailure;
@@ -83,11 +84,8 @@ pub enum Failure {
     Upgrade(Refusal),
     /// The server closed an open WebSocket.
     WebSocketClosed(CloseCode),
-    /// A complete reply, but not the one that --expect-status or --expect-body-bytes asks for.
-    Unexpected {
-        status: u16,
-        body_bytes: u64,
-    },
+    /// A complete reply that doesn't pass these checks, or has not what is to be taken out of it; never none.
+    Unexpected(Vec<Mismatch>),
 }
 
 impl Failure {
@@ -104,7 +102,7 @@ impl Failure {
             Self::GoAway(_) => Kind::GoAway,
             Self::Upgrade(_) => Kind::Upgrade,
             Self::WebSocketClosed(_) => Kind::WebSocketClosed,
-            Self::Unexpected { .. } => Kind::Unexpected,
+            Self::Unexpected(_) => Kind::Unexpected,
         }
     }
 }
@@ -123,9 +121,10 @@ impl fmt::Display for Failure {
             Self::GoAway(code) => write!(f, "the server went away: {code}"),
             Self::Upgrade(refusal) => write!(f, "the server opened no WebSocket: {refusal}"),
             Self::WebSocketClosed(code) => write!(f, "the server closed the WebSocket: {code}"),
-            Self::Unexpected { status, body_bytes } => {
-                write!(f, "a reply with status {status} and a body of {body_bytes} bytes was not expected")
-            }
+            Self::Unexpected(missed) => match missed.as_slice() {
+                [first, ..] => write!(f, "{first}"),
+                [] => f.write_str("an unexpected reply"),
+            },
         }
     }
 }

@@ -12,9 +12,6 @@ use crate::request::Request;
 use crate::source::Keep;
 use crate::wire::Exchange;
 
-/// Largest request that is pipelined: so many of them are copied into one buffer.
-pub(crate) const REQUEST_BYTES_MAX: usize = 64 * 1024;
-
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     depth: usize,

@@ -1,8 +1,7 @@
 //! What is spoken on the connections, and how many requests each of them carries at a time.
 
-use crate::pipeline;
 use crate::reply::HEAD_BYTES_MAX;
-use crate::request::{Protocol, Request};
+use crate::request::Protocol;
 use crate::target::Url;
 
 const STREAMS_MAX: usize = 10_000;
@@ -75,18 +74,6 @@ impl ProtocolArgs {
 }
 
 impl Carriage {
-    /// Whether requests of such sizes can be carried.
-    pub(crate) fn check_requests(self, requests: &[Request]) -> Result<(), String> {
-        let largest = requests.iter().map(Request::bytes).max().unwrap_or(0);
-        match self {
-            Self::Pipeline(_) if largest > pipeline::REQUEST_BYTES_MAX => Err(format!(
-                "--pipeline: a request of {largest} bytes is too long, up to {} can be pipelined",
-                pipeline::REQUEST_BYTES_MAX
-            )),
-            _ => Ok(()),
-        }
-    }
-
     /// What a connection's read buffer holds: the largest head, or what a connection at rest may hear.
     pub(crate) fn buffer_bytes(self) -> usize {
         match self {

@@ -22,7 +22,8 @@ use crate::pipeline::Pipeline;
 use crate::protocol::Carriage;
 use crate::schedule::{Claim, Schedule, Ticket};
 use crate::seat::{Seat, Wake};
-use crate::source::{self, Rotation, Source};
+use crate::source::{self, Source};
+use crate::supply::Supply;
 use crate::tally::{Ended, Outcome, Tally};
 use crate::timeline::{Slice, Slicer};
 use crate::tls::Connector;
@@ -62,8 +63,8 @@ pub(crate) enum Message {
 pub(crate) struct Assignment {
     pub(crate) core: usize,
     pub(crate) connections: usize,
-    /// Where in the requests it begins to rotate.
-    pub(crate) first_request: usize,
+    /// Its index among the reactors.
+    pub(crate) index: usize,
     pub(crate) schedule: Schedule,
     /// When the last request may be intended, in nanoseconds since the start; `None` with --requests.
     pub(crate) end_ns: Option<u64>,
@@ -102,7 +103,7 @@ pub(crate) struct Reactor {
     start: Instant,
     end_ns: Cell<Option<u64>>,
     timeout_ns: u64,
-    rotation: Rc<Rotation>,
+    supply: Supply,
     slicer: RefCell<Slicer>,
     beat: Arc<Beat>,
     to_main: Sender<Message>,
@@ -177,7 +178,7 @@ async fn drive(
     to_main: &Sender<Message>,
 ) -> Result<Option<Message>, String> {
     let pacer = settings.open.as_ref().map(|_| Pacer::new()).transpose()?;
-    let tally = Tally::new(settings.labels.len())?;
+    let tally = Tally::new(settings.load.labels().len())?;
     let dialer = Dialer {
         address: settings.address,
         tls: settings.tls.as_ref().map(Connector::new),
@@ -200,7 +201,7 @@ async fn drive(
         start,
         end_ns: Cell::new(task.end_ns),
         timeout_ns: settings.timeout.as_nanos() as u64,
-        rotation: Rc::new(Rotation::new(settings.requests, task.first_request)),
+        supply: Supply::new(settings.load, task.index, settings.cores.len()),
         slicer: RefCell::new(task.slicer),
         beat: task.beat,
         to_main: to_main.clone(),
@@ -320,7 +321,7 @@ impl Reactor {
 
     /// What a lane sends.
     pub(crate) fn source(&self) -> Source {
-        Source::Rotation(Rc::clone(&self.rotation))
+        self.supply.source()
     }
 
     /// Lets a user think; false when the run is over first.
@@ -389,7 +390,11 @@ impl Reactor {
             sent_bytes: sent.bytes,
         };
         let outcome = match ending {
-            Ending::Reply(exchange) => self.judge(exchange, verdict),
+            Ending::Reply(exchange) => Outcome::Reply {
+                reply: &exchange.reply,
+                received_bytes: exchange.received_bytes,
+                unexpected: verdict.err(),
+            },
             Ending::Failed(Failure::Timeout) => Outcome::TimedOut,
             Ending::Failed(failure) => Outcome::Failed(failure),
             Ending::Unfinished => Outcome::Unfinished,
@@ -415,13 +420,6 @@ impl Reactor {
             // Nobody listens any more once another reactor has failed.
             let _ = self.to_main.send(Message::Slice(Box::new(slice)));
         }
-    }
-
-    /// Whether a complete reply is the expected one; `verdict` is its source's.
-    fn judge<'a>(&self, exchange: &'a Exchange, verdict: Result<(), Failure>) -> Outcome<'a> {
-        let reply = &exchange.reply;
-        let unexpected = verdict.and_then(|()| self.settings.expectation.check(reply)).err();
-        Outcome::Reply { reply, received_bytes: exchange.received_bytes, unexpected }
     }
 
     /// Ends exchanges that are past their deadline, and all of them when the grace is over.

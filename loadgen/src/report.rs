@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::budget::Budget;
+use crate::check::Sample;
 use crate::failure::Kind;
 use crate::machine::{Machine, shown_command};
+use crate::scenario::CheckName;
 use crate::schedule::OpenLoop;
 use crate::tally::{Counts, Tally};
 use crate::timeline::{INTERVALS_MAX, Interval};
@@ -25,7 +27,7 @@ const SEND_LAG_SHARE_MAX: f64 = 0.1;
 const SEND_LAG_FLOOR_US: f64 = 50.0;
 
 /// Times in microseconds unless the name says otherwise.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub url: String,
     /// `closed` or `open`.
@@ -70,6 +72,9 @@ pub struct Report {
     /// What became of the requests with each label, where they have labels.
     #[serde(default)]
     pub labels: BTreeMap<String, Part>,
+    /// Checks that replies didn't pass.
+    #[serde(default)]
+    pub mismatches: Vec<Missed>,
     pub generator: Generator,
     pub warnings: Vec<String>,
     /// The distribution of response times.
@@ -106,6 +111,19 @@ pub enum Ending {
     Requests,
     ErrorBudget,
     Interrupted,
+}
+
+/// A check that replies didn't pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missed {
+    /// The request's name where requests have names.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub request: String,
+    pub check: String,
+    pub count: u64,
+    /// Of the first such reply.
+    #[serde(flatten)]
+    pub sample: Sample,
 }
 
 /// The requests with one label.
@@ -158,6 +176,8 @@ pub(crate) struct Circumstances {
     pub(crate) warmup_s: f64,
     /// In the order of the tally's.
     pub(crate) labels: Vec<String>,
+    /// In the order of the checks' indices.
+    pub(crate) checks: Vec<CheckName>,
     pub(crate) cpu_shares: Vec<f64>,
     pub(crate) started_unix_s: f64,
     pub(crate) ending: Ending,
@@ -198,6 +218,7 @@ impl Report {
             unsent: all.unsent,
             unfinished: all.unfinished,
             labels: labelled.map(|(name, counts)| (name.clone(), Part::of(counts, run.duration_s))).collect(),
+            mismatches: missed(tally, &run.checks),
             generator: Generator {
                 cpu_share_max: run.cpu_shares.iter().copied().fold(0.0, f64::max),
                 send_lag_p99_us: us(tally.send_lag.value_at_quantile(0.99)),
@@ -284,6 +305,18 @@ impl Part {
     }
 }
 
+fn missed(tally: &Tally, names: &[CheckName]) -> Vec<Missed> {
+    let named = tally.mismatches.iter().filter_map(|(check, missed)| Some((names.get(*check)?, missed)));
+    named
+        .map(|(name, missed)| Missed {
+            request: name.label.clone(),
+            check: name.check.clone(),
+            count: missed.count,
+            sample: missed.sample.clone(),
+        })
+        .collect()
+}
+
 fn errors(counts: &Counts) -> BTreeMap<String, u64> {
     Kind::ALL.iter().map(|kind| (kind.name().to_owned(), counts.failures[*kind as usize])).collect()
 }
@@ -337,6 +370,7 @@ mod tests {
             request_body_bytes: 10,
             duration_s: 10.0,
             labels: vec!["read".into(), "write".into()],
+            checks: Vec::new(),
             cpu_shares: vec![0.1, cpu_share],
             started_unix_s: 1_800_000_000.5,
             warmup_s: 1.0,

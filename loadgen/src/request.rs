@@ -83,7 +83,7 @@ impl Request {
     }
 
     /// The same with a head for as long as the process lives.
-    fn leak(self) -> Self {
+    pub(crate) fn leak(self) -> Self {
         Self { head: Bytes::from_static(Vec::leak(self.head.to_vec())), ..self }
     }
 }
@@ -212,7 +212,7 @@ pub(crate) fn check_headers(headers: &[String]) -> Result<Vec<(String, String)>,
     headers.iter().map(field).collect()
 }
 
-fn check_header(header: &str) -> Result<(&str, &str), String> {
+pub(crate) fn check_header(header: &str) -> Result<(&str, &str), String> {
     let Some((name, value)) = header.split_once(':') else {
         return Err(format!("the header '{header}' is not of the form 'Name: value'"));
     };

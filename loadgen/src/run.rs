@@ -46,7 +46,8 @@ pub fn run(settings: Settings, interrupted: &AtomicBool) -> Result<Report, Strin
         request_body_bytes: settings.request_body_bytes,
         duration_s,
         warmup_s: settings.warmup.as_secs_f64(),
-        labels: settings.labels.clone(),
+        labels: settings.load.labels().to_vec(),
+        checks: settings.load.check_names(),
         cpu_shares,
         started_unix_s: started.as_secs_f64(),
         ending,
@@ -104,7 +105,7 @@ fn assign(
     Ok(Assignment {
         core: settings.cores[index],
         connections: share(settings.connections as u64) as usize,
-        first_request: settings.requests.len() * index / reactors,
+        index,
         schedule: Schedule::new(pace, stop, warmup_ns),
         end_ns,
         slicer: Slicer::new(slicing, index, warmup_ns, end_ns)?,

@@ -13,6 +13,7 @@ mod profile;
 use std::collections::VecDeque;
 
 pub use arrivals::{Places, Spacing, SplitMix};
+pub(crate) use options::SEED_DEFAULT;
 pub use options::{OpenLoop, PaceArgs};
 pub use profile::{Part, Profile};
 

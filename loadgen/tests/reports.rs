@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::process::Output;
+use std::process::{Command, Output};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -69,4 +69,51 @@ fn an_hdr_log_holds_every_interval() {
     let rows: Vec<_> = rows.map(|row| (row.start_s, row.latency_us.count, row.latency_us.p99)).collect();
     assert_eq!((read, rows.len()), (rows, 5));
     assert_eq!(report.intervals.iter().map(|row| row.replies).sum::<u64>(), report.replies);
+}
+
+#[test]
+fn a_page_says_what_the_json_says() {
+    let url = format!("http://{}/a'b&c=<d>\"", hello());
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (html, json, csv) = (file("run.html"), file("run.json"), file("run.csv"));
+    let args = ["-t", "2", "-c", "4", "-d", "400ms", "--ramp", "100:900:400ms", "--interval", "50ms"];
+    let outputs = ["--html", &html, "--json", &json, "--csv", &csv, "-H", "x-api-key: secret<>"];
+    let text = stdout(&run(&[&[url.as_str()], &args[..], &outputs].concat()));
+    assert!(text.contains("open loop at 100 to 900 requests/s"), "{text}");
+    let page = std::fs::read_to_string(&html).unwrap();
+    assert!(!page.contains("secret") && page.contains("x-api-key: ***"));
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/check_page.py");
+    let checked = Command::new("python3").args([script, &html, &json]).output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    // Made again from the JSON report, the page is the same.
+    assert_eq!(stdout(&run(&["show", &json, "--html", "-"])).trim_end(), page.trim_end());
+    check_csv(&csv, &serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap());
+}
+
+fn check_csv(file: &str, report: &Report) {
+    let text = std::fs::read_to_string(file).unwrap();
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(lines.len(), report.intervals.len() + 1);
+    assert!(
+        lines.iter().all(|line| line.len() == 12) && lines[0][2] == "replies" && lines[0][11] == "max_us"
+    );
+    let value = |text: &str| text.parse::<f64>().unwrap();
+    for (line, interval) in lines[1..].iter().zip(&report.intervals) {
+        assert_eq!((value(line[0]), value(line[2])), (interval.start_s, interval.replies as f64));
+        assert_eq!((value(line[9]), value(line[11])), (interval.latency_us.p99, interval.latency_us.max));
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_told_before_the_run() {
+    let url = format!("http://{}/", hello());
+    for outputs in [["--csv", "/nonexistent/x", "--html", "-"], ["--csv", "-", "--html", "-"]] {
+        let output = run(&[&[url.as_str(), "-d", "60s"], &outputs[..]].concat());
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
+    }
+    let output = run(&[&url, "-t", "1", "-c", "1", "-n", "1", "--hdr-log", "/nonexistent/x"]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error.contains("--hdr-log /nonexistent/x"), "{error}");
 }

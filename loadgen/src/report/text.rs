@@ -44,6 +44,11 @@ impl fmt::Display for Report {
         for (name, part) in &self.labels {
             part.write_line(f, name)?;
         }
+        for missed in &self.mismatches {
+            let request = if missed.request.is_empty() { "" } else { ": " };
+            let (name, check, count) = (&missed.request, &missed.check, missed.count);
+            writeln!(f, "  check {name}{request}{check}   failed {count} times   first: {}", missed.sample)?;
+        }
         write!(f, "  generator    busiest core {:.0} %", self.generator.cpu_share_max * 100.0)?;
         if self.rate_per_s.is_some() {
             write!(f, ", own lag p99 {}", show_us(self.generator.send_lag_p99_us))?;
@@ -74,10 +79,11 @@ impl Report {
 
 /// Both kinds of times side by side, and how many response times lie beyond each percentile.
 fn write_latencies(f: &mut fmt::Formatter<'_>, response: &Latency, service: &Latency) -> fmt::Result {
+    writeln!(f)?;
     let mut row = |name: &str, response: String, service: String, beyond: String| {
         writeln!(f, "{}", format!("  {name:<9} {response:>15} {service:>14} {beyond:>12}").trim_end())
     };
-    row("\n  latency", "response time".into(), "service time".into(), "beyond".into())?;
+    row("latency", "response time".into(), "service time".into(), "beyond".into())?;
     let mut plain = |name: &str, value: fn(&Latency) -> f64| {
         row(name, show_us(value(response)), show_us(value(service)), String::new())
     };

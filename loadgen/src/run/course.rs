@@ -61,7 +61,7 @@ impl<'a> Course<'a> {
             settings,
             beats,
             timeline: Timeline::new(slicing, beats.len()),
-            tally: Tally::new(settings.labels.len())?,
+            tally: Tally::new(settings.load.labels().len())?,
             cpu_shares: Vec::new(),
             kept: Kept { intervals: Vec::new(), left_out: 0, log: log.transpose()? },
             view: View::new(settings, slicing)?,

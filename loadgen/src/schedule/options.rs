@@ -9,6 +9,7 @@ use super::arrivals::{Places, Spacing};
 use super::profile::{PIECES_MAX, Part, Profile};
 use crate::cli::parse_duration;
 
+pub(crate) const SEED_DEFAULT: u64 = 1;
 const RATE_MAX: f64 = 100_000_000.0;
 
 #[derive(Debug, Clone, Default, Args)]
@@ -30,9 +31,9 @@ pub struct PaceArgs {
     #[arg(long, value_enum, default_value = "constant", value_name = "SPACING")]
     pub arrivals: Spacing,
 
-    /// What chance begins with: the same seed and threads give the same run
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub seed: u64,
+    /// What chance begins with, of arrivals and of scenarios: the same seed and threads give the same run [default: 1]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
 }
 
 /// A checked open loop.
@@ -67,7 +68,7 @@ impl PaceArgs {
             }
             (None, None, None) => return Ok(None),
         };
-        Ok(Some(OpenLoop { shape, spacing: self.arrivals, seed: self.seed }))
+        Ok(Some(OpenLoop { shape, spacing: self.arrivals, seed: self.seed.unwrap_or(SEED_DEFAULT) }))
     }
 }
 
@@ -225,7 +226,7 @@ mod tests {
             );
         }
         let poisson =
-            PaceArgs { rate: Some(5.0), arrivals: Spacing::Poisson, seed: 9, ..PaceArgs::default() };
+            PaceArgs { rate: Some(5.0), arrivals: Spacing::Poisson, seed: Some(9), ..PaceArgs::default() };
         let poisson = poisson.check().unwrap().unwrap();
         assert_eq!(poisson.to_string(), "5 requests/s, Poisson arrivals with seed 9");
         assert_eq!(PaceArgs::default().check(), Ok(None));

@@ -6,6 +6,7 @@
 mod body;
 mod cache;
 mod challenge;
+mod compress;
 mod duplex;
 mod forwarded;
 mod identify;

@@ -339,6 +339,13 @@ pub(crate) struct Counters {
     pub(crate) cache_evictions_total: u64,
     /// Requests that waited for another's response.
     pub(crate) cache_waits_total: u64,
+    /// Answers.
+    pub(crate) compressions_total: u64,
+    /// Of those, bytes before and after.
+    pub(crate) compression_in_bytes_total: u64,
+    pub(crate) compression_out_bytes_total: u64,
+    /// Answers that were left as they are since there were `compressions_max`.
+    pub(crate) compressions_crowded_total: u64,
     /// Times that the limiter was asked for tokens.
     pub(crate) limit_asks_total: u64,
     /// Of those, the ones that it gave some for.
@@ -376,6 +383,10 @@ impl Counters {
         self.upstream_retries_total += other.upstream_retries_total;
         self.cache_evictions_total += other.cache_evictions_total;
         self.cache_waits_total += other.cache_waits_total;
+        self.compressions_total += other.compressions_total;
+        self.compression_in_bytes_total += other.compression_in_bytes_total;
+        self.compression_out_bytes_total += other.compression_out_bytes_total;
+        self.compressions_crowded_total += other.compressions_crowded_total;
         self.limit_asks_total += other.limit_asks_total;
         self.limit_grants_total += other.limit_grants_total;
         self.limit_waits_total += other.limit_waits_total;

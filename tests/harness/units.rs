@@ -6,11 +6,11 @@ use std::path::Path;
 
 use ring::digest::{SHA256, digest};
 use turnpike_snapshot::{
-    AccessLog, AccountUnit, ApiKey, ApiKeysUnit, Balancing, CacheKeyPart, Canary, CircuitBreaker, Compression, Domain,
-    DomainTls, Endpoint, Freshness, HeaderCondition, HeaderMatch, HealthCheck, HttpProxy, HttpVersion,
-    Integration, IntegrationKind, Invalidation, Mapping, OutlierEjection, PlanStage, Probe, Protocol,
-    RetryPolicy, Route, RouteCache, RouteSettings, RoutingRule, Scheme, StageCache, StageUnit, Target,
-    TargetGroupUnit, TargetPart, Throttle, TlsVersion, Unit, UpstreamTls, UsagePlanUnit,
+    AccessLog, AccountUnit, ApiKey, ApiKeysUnit, Balancing, CacheKeyPart, Canary, CircuitBreaker,
+    Compression, Domain, DomainTls, Endpoint, Freshness, HeaderCondition, HeaderMatch, HealthCheck,
+    HttpProxy, HttpVersion, Integration, IntegrationKind, Invalidation, Mapping, OutlierEjection, PlanStage,
+    Probe, Protocol, RetryPolicy, Route, RouteCache, RouteSettings, RoutingRule, Scheme, StageCache,
+    StageUnit, Target, TargetGroupUnit, TargetPart, Throttle, TlsVersion, Unit, UpstreamTls, UsagePlanUnit,
 };
 
 /// The region of every test's account.

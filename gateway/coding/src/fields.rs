@@ -54,7 +54,7 @@ pub enum RequestCoding {
 pub fn request_coding<'v>(lines: impl IntoIterator<Item = &'v [u8]>) -> RequestCoding {
     let mut codings = lines
         .into_iter()
-        .flat_map(|line| tokens(line))
+        .flat_map(tokens)
         .filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case(b"identity"));
     match (codings.next(), codings.next()) {
         (None, _) => RequestCoding::Plain,

@@ -9,6 +9,7 @@ mod balanced;
 mod fault;
 
 use turnpike_http::{ChunkLimits, Method, encode};
+use turnpike_snapshot::Compression;
 
 use attempt::Attempt;
 pub(crate) use fault::UpstreamFault;
@@ -29,6 +30,8 @@ pub(super) struct Sent<'a> {
     pub(super) integration: &'a Integration,
     /// What was sent; decides how the answer's body is framed.
     pub(super) method: Method,
+    /// The route's.
+    pub(super) compression: Option<Compression>,
     pub(super) connection: Connection,
     /// The answer's first bytes, if the request was sent whole.
     pub(super) answer: Option<Vec<u8>>,
@@ -82,6 +85,7 @@ pub(super) async fn send<'a>(
     Ok(Sent {
         integration,
         method: sent_method(exchange, integration),
+        compression: matched.route.compression,
         connection,
         answer,
         upload,

@@ -24,6 +24,7 @@ pub(crate) use low::{ForwardedField, LogDestination};
 
 use crate::check;
 use crate::entrance::Entrance;
+use crate::limits::measure;
 use crate::networks::Networks;
 
 /// What the program was started for.
@@ -35,6 +36,7 @@ pub(crate) enum Task {
         binary: Option<PathBuf>,
     },
     Check(check::Output),
+    MeasureLimiter(measure::Load),
 }
 
 /// Checked settings: every value is within its range and none contradicts another.
@@ -269,6 +271,9 @@ impl Settings {
             None => (Task::Run, cli.typed),
             Some(TypedTask::Check { output, typed }) => (Task::Check(output), *typed),
             Some(TypedTask::Upgrade { binary, typed }) => (Task::Upgrade { binary }, *typed),
+            Some(TypedTask::MeasureLimiter { rate_per_s, burst_requests, seconds, typed }) => {
+                (Task::MeasureLimiter(measure::Load { rate_per_s, burst_requests, seconds }), *typed)
+            }
         };
         let low = match typed.config {
             Some(path) => typed.low.over(read_file(path)?),

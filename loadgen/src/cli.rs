@@ -4,9 +4,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
-use crate::request::{self, Request, Shape};
+use crate::failure::Failure;
+use crate::output::OutputArgs;
+use crate::reply::Reply;
+use crate::request::{self, Protocol, Request, Shape};
+use crate::show::ShowArgs;
 use crate::target::{self, Url};
 use crate::tls::{TlsArgs, TlsSettings};
 
@@ -38,10 +42,26 @@ Exit status: 0 when at least one reply was complete and as expected, 1 when none
 
 /// Sends HTTP/1.1 requests, over TLS where the URL says https, and reports throughput and the whole distribution of latencies.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "turnpike-loadgen", version, after_help = EXAMPLES)]
+#[command(name = "turnpike-loadgen", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    #[command(flatten)]
+    pub run: Args,
+}
+
+/// What else the program does; without a command, it runs load against a URL.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    Show(ShowArgs),
+}
+
+/// A run of load.
+#[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Where to send requests: http://host[:port][/path][?query], or https://
-    pub url: String,
+    pub url: Option<String>,
 
     /// Connections, spread over the threads
     #[arg(short = 'c', long, default_value_t = 64, value_name = "N")]
@@ -123,13 +143,12 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     pub expect_body_bytes: Option<u64>,
 
-    /// Report as JSON on standard output
-    #[arg(long)]
-    pub json: bool,
-
     /// A progress line each second on standard error, also when that is no terminal
     #[arg(long)]
     pub progress: bool,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
 
     #[command(flatten)]
     pub tls: TlsArgs,
@@ -149,15 +168,27 @@ pub struct Expectation {
     pub body_bytes: Option<u64>,
 }
 
+impl Expectation {
+    pub(crate) fn check(&self, reply: &Reply) -> Result<(), Failure> {
+        let status_fits = self.status.is_none_or(|status| status == reply.status);
+        let body_fits = self.body_bytes.is_none_or(|bytes| bytes == reply.body_bytes);
+        if status_fits && body_fits {
+            return Ok(());
+        }
+        Err(Failure::Unexpected { status: reply.status, body_bytes: reply.body_bytes })
+    }
+}
+
 /// A checked command line.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub url: String,
     pub address: SocketAddr,
     pub requests: &'static [Request],
+    /// Names of the requests' labels, at most LABELS_MAX; where there are any, each request has one of them.
+    pub labels: Vec<String>,
     /// Content of each request, framing not included.
     pub request_body_bytes: usize,
-    pub head_method: bool,
     /// A connection is closed after so many; unlimited otherwise.
     pub requests_per_connection: Option<u64>,
     /// For https:// URLs.
@@ -178,7 +209,11 @@ impl Args {
     /// Checks everything, reads the files and resolves the address. Errors are sentences for the user.
     pub fn check(&self) -> Result<Settings, String> {
         self.check_ranges()?;
-        let url = Url::parse(&self.url)?;
+        self.output.check()?;
+        let Some(given) = &self.url else {
+            return Err("a URL is missing (see turnpike-loadgen --help)".to_owned());
+        };
+        let url = Url::parse(given)?;
         let address = match &self.connect_to {
             Some(authority) => {
                 target::resolve_authority(authority).map_err(|reason| format!("--connect-to: {reason}"))?
@@ -191,11 +226,11 @@ impl Args {
         let mut cores = self.chosen_cores()?;
         cores.truncate(self.connections);
         Ok(Settings {
-            url: self.url.clone(),
+            url: given.clone(),
             address,
-            requests: shape.requests(&url, &paths, &fields)?,
+            requests: shape.requests(Protocol::Http1, &url, &paths, &fields)?,
+            labels: Vec::new(),
             request_body_bytes: shape.body.as_ref().map_or(0, Vec::len),
-            head_method: shape.method == "HEAD",
             requests_per_connection: self.requests_per_connection.or((!shape.keep_alive).then_some(1)),
             tls: self.tls.check(&url)?,
             connections: self.connections,
@@ -331,7 +366,7 @@ mod tests {
 
     fn check(args: &[&str]) -> Result<Settings, String> {
         let all = ["turnpike-loadgen", "http://127.0.0.1:9/"].iter().chain(args);
-        Args::try_parse_from(all).map_err(|error| error.to_string())?.check()
+        Cli::try_parse_from(all).map_err(|error| error.to_string())?.run.check()
     }
 
     #[test]
@@ -369,7 +404,8 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        let cases: [(&[&str], &str); 13] = [
+        let cases: [(&[&str], &str); 14] = [
+            (&["--json", "http://127.0.0.1:8/"], "--json would write to a file"),
             (&["--connections", "0"], "--connections"),
             (&["--rate", "0"], "--rate"),
             (&["--rate", "NaN"], "--rate"),

@@ -1,11 +1,15 @@
 //! Turnpike's load generator: closed and open loops of HTTP/1.1 and HTTPS requests over io_uring, one pinned
 //! reactor a core, with the whole distribution of latencies. It shares no HTTP code with the gateway, so that both can't agree on
 //! one bug.
+//!
+//! Where what lives: `schedule` says when a request is due, `source` what it says (a rotation or a script), the protocols
+//! (`wire`, `tls`) how it is sent; `connection` ties them together for each lane, and `tally` counts what came of it.
 
 pub mod chunked;
 pub mod cli;
 mod connection;
 pub mod failure;
+pub mod output;
 mod pacer;
 mod reactor;
 pub mod reply;
@@ -14,6 +18,8 @@ pub mod request;
 mod run;
 pub mod schedule;
 mod seat;
+pub mod show;
+pub mod source;
 pub mod tally;
 pub mod target;
 pub mod tls;

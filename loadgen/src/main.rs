@@ -3,38 +3,33 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use turnpike_loadgen::cli::Args;
-use turnpike_loadgen::report::Report;
+use turnpike_loadgen::cli::{Args, Cli, Command};
 
-const NOTHING_SUCCEEDED: u8 = 1;
+const FAILED: u8 = 1;
 const WRONG_COMMAND_LINE: u8 = 2;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let settings = match args.check() {
-        Ok(settings) => settings,
-        Err(reason) => return fail(&reason, WRONG_COMMAND_LINE),
+    let cli = Cli::parse();
+    let ended = match cli.command {
+        None => run(&cli.run),
+        Some(Command::Show(show)) => show.run().map(|()| ExitCode::SUCCESS).map_err(failed),
     };
-    let report = match turnpike_loadgen::run(settings) {
-        Ok(report) => report,
-        Err(reason) => return fail(&reason, NOTHING_SUCCEEDED),
-    };
-    match render(&report, args.json) {
-        Ok(text) => println!("{text}"),
-        Err(reason) => return fail(&reason, NOTHING_SUCCEEDED),
-    }
-    if report.succeeded == 0 { ExitCode::from(NOTHING_SUCCEEDED) } else { ExitCode::SUCCESS }
+    ended.unwrap_or_else(|(reason, status)| {
+        eprintln!("turnpike-loadgen: {reason}");
+        ExitCode::from(status)
+    })
 }
 
-fn render(report: &Report, json: bool) -> Result<String, String> {
-    if json {
-        serde_json::to_string_pretty(report).map_err(|error| format!("the report can't be encoded: {error}"))
-    } else {
-        Ok(report.to_string())
-    }
+/// A reason for the user, and the exit status that goes with it.
+type Failed = (String, u8);
+
+fn failed(reason: String) -> Failed {
+    (reason, FAILED)
 }
 
-fn fail(reason: &str, code: u8) -> ExitCode {
-    eprintln!("turnpike-loadgen: {reason}");
-    ExitCode::from(code)
+fn run(args: &Args) -> Result<ExitCode, Failed> {
+    let settings = args.check().map_err(|reason| (reason, WRONG_COMMAND_LINE))?;
+    let report = turnpike_loadgen::run(settings).map_err(failed)?;
+    args.output.write(&report).map_err(failed)?;
+    Ok(if report.succeeded == 0 { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }

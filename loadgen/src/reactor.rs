@@ -1,7 +1,7 @@
 //! One pinned thread with its io_uring: opens its share of the connections, waits for the common start, then runs
 //! one task a connection until the schedule is over. Nothing is shared with other reactors but the beat.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::cli::Settings;
 use crate::connection::run_connection;
 use crate::failure::Failure;
 use crate::pacer::Pacer;
-use crate::request::Request;
 use crate::schedule::{Claim, Schedule, Ticket};
 use crate::seat::{Cut, Seat, Wake};
-use crate::tally::Tally;
+use crate::source::{Rotation, Source};
+use crate::tally::{Ended, Outcome, Tally};
 use crate::tls::Connector;
 use crate::wire::{Dialer, Exchange, Opening, Wire};
 
@@ -38,6 +38,17 @@ pub(crate) struct Beat {
     pub(crate) failed: AtomicU64,
     /// Open loop: due and not sent.
     pub(crate) waiting: AtomicU64,
+}
+
+impl Beat {
+    /// Only its own reactor counts.
+    fn count_reply(&self) {
+        self.replies.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count_failure(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// What a reactor tells the main thread.
@@ -67,6 +78,16 @@ pub(crate) struct Assignment {
     pub(crate) beat: Arc<Beat>,
 }
 
+/// What is known of a request that was sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sent {
+    /// Index of its label in the settings.
+    pub(crate) label: usize,
+    pub(crate) bytes: u64,
+    /// Nanoseconds since the run began.
+    pub(crate) at_ns: u64,
+}
+
 /// State of a running reactor, shared by its tasks.
 #[derive(Debug)]
 pub(crate) struct Reactor {
@@ -79,7 +100,7 @@ pub(crate) struct Reactor {
     start: Instant,
     end_ns: Option<u64>,
     timeout_ns: u64,
-    next_request: Cell<usize>,
+    rotation: Rc<Rotation>,
     beat: Arc<Beat>,
 }
 
@@ -147,7 +168,7 @@ async fn drive(
     to_main: &Sender<Message>,
 ) -> Result<Option<Message>, String> {
     let pacer = settings.rate.map(|_| Pacer::new()).transpose()?;
-    let tally = Tally::new()?;
+    let tally = Tally::new(settings.labels.len())?;
     let dialer = Dialer { address: settings.address, tls: settings.tls.as_ref().map(Connector::new) };
     let (wires, first_failure) = open_connections(&settings, &dialer, task.connections).await;
     let opened = wires.iter().flatten().count();
@@ -165,7 +186,7 @@ async fn drive(
         start,
         end_ns: task.end_ns,
         timeout_ns: settings.timeout.as_nanos() as u64,
-        next_request: Cell::new(task.first_request),
+        rotation: Rc::new(Rotation::new(settings.requests, task.first_request)),
         beat: task.beat,
         settings,
     });
@@ -236,12 +257,16 @@ impl Reactor {
         now_ns.saturating_add(self.timeout_ns)
     }
 
-    /// The requests in rotation.
-    pub(crate) fn next_request(&self) -> &'static Request {
-        let requests = self.settings.requests;
-        let index = self.next_request.get();
-        self.next_request.set(if index + 1 < requests.len() { index + 1 } else { 0 });
-        &requests[index]
+    /// What a lane sends.
+    pub(crate) fn source(&self) -> Source {
+        Source::Rotation(Rc::clone(&self.rotation))
+    }
+
+    /// Lets a user think; false when the run is over first.
+    pub(crate) async fn rest(&self, pause: Duration) -> bool {
+        let left_ns = self.end_ns.map_or(u64::MAX, |end_ns| end_ns.saturating_sub(self.now_ns()));
+        sleep(pause.min(Duration::from_nanos(left_ns))).await;
+        self.end_ns.is_none_or(|end_ns| self.now_ns() < end_ns)
     }
 
     /// What a free connection does next; it is parked when that is to wait.
@@ -268,55 +293,48 @@ impl Reactor {
         }
     }
 
-    /// Counts a finished request.
+    /// Counts a request that has ended; `verdict` is its source's.
     pub(crate) fn record(
         &self,
         ticket: Ticket,
-        request: &Request,
+        sent: &Sent,
         outcome: &Result<Result<Exchange, Failure>, Cut>,
+        verdict: Result<(), Failure>,
         now_ns: u64,
     ) {
-        let mut tally = self.tally.borrow_mut();
         if !ticket.recorded {
             return;
         }
-        tally.last_end_ns = now_ns;
-        tally.sent_bytes += (request.head.len() + request.body.len()) as u64;
-        let latency_ns = now_ns.saturating_sub(ticket.intended_ns);
+        let ended = Ended {
+            label: sent.label,
+            intended_ns: ticket.intended_ns,
+            sent_ns: sent.at_ns,
+            end_ns: now_ns,
+            sent_bytes: sent.bytes,
+        };
+        let outcome = match outcome {
+            Ok(Ok(exchange)) => self.judge(exchange, verdict),
+            Ok(Err(failure)) => Outcome::Failed(failure),
+            Err(Cut::Timeout) => Outcome::TimedOut,
+            Err(Cut::RunOver) => Outcome::Unfinished,
+        };
+        self.tally.borrow_mut().end(&ended, &outcome);
         match outcome {
-            Ok(Ok(exchange)) => {
-                tally.latency.saturating_record(latency_ns);
-                self.record_reply(&mut tally, exchange);
+            Outcome::Reply { unexpected: None, .. } => self.beat.count_reply(),
+            Outcome::Reply { unexpected: Some(_), .. } => {
+                self.beat.count_reply();
+                self.beat.count_failure();
             }
-            Ok(Err(failure)) => tally.fail(failure),
-            Err(cut) => {
-                tally.latency.saturating_record(latency_ns);
-                match cut {
-                    Cut::Timeout => tally.fail(&Failure::Timeout),
-                    Cut::RunOver => tally.unfinished += 1,
-                }
-            }
-        }
-        if !matches!(outcome, Ok(Ok(_))) {
-            self.beat.failed.store(tally.failed(), Ordering::Relaxed);
+            Outcome::Failed(_) | Outcome::TimedOut => self.beat.count_failure(),
+            Outcome::Unfinished => {}
         }
     }
 
-    fn record_reply(&self, tally: &mut Tally, exchange: &Exchange) {
+    /// Whether a complete reply is the expected one.
+    fn judge<'a>(&self, exchange: &'a Exchange, verdict: Result<(), Failure>) -> Outcome<'a> {
         let reply = &exchange.reply;
-        *tally.status.entry(reply.status).or_default() += 1;
-        tally.received_bytes += exchange.received_bytes;
-        tally.body_bytes += reply.body_bytes;
-        let expected = &self.settings.expectation;
-        let status_fits = expected.status.is_none_or(|status| status == reply.status);
-        let body_fits = expected.body_bytes.is_none_or(|bytes| bytes == reply.body_bytes);
-        if status_fits && body_fits {
-            tally.succeeded += 1;
-        } else {
-            tally.fail(&Failure::Unexpected { status: reply.status, body_bytes: reply.body_bytes });
-            self.beat.failed.store(tally.failed(), Ordering::Relaxed);
-        }
-        self.beat.replies.fetch_add(1, Ordering::Relaxed);
+        let unexpected = verdict.and_then(|()| self.settings.expectation.check(reply)).err();
+        Outcome::Reply { reply, received_bytes: exchange.received_bytes, unexpected }
     }
 
     /// Ends exchanges that are past their deadline, and all of them when the grace is over.
@@ -340,8 +358,7 @@ impl Reactor {
         let mut tally = self.tally.borrow_mut();
         while let Some(ticket) = self.schedule.borrow_mut().take_unsent() {
             if ticket.recorded {
-                tally.unsent += 1;
-                tally.latency.saturating_record(end_ns.saturating_sub(ticket.intended_ns));
+                tally.leave_unsent(end_ns.saturating_sub(ticket.intended_ns));
             }
         }
     }

@@ -40,6 +40,7 @@ pub fn run(settings: Settings) -> Result<Report, String> {
         connections: settings.connections,
         request_body_bytes: settings.request_body_bytes,
         duration_s,
+        labels: settings.labels.clone(),
         cpu_shares,
     };
     Ok(Report::new(&tally, run))
@@ -130,7 +131,7 @@ fn collect(
     start: Instant,
 ) -> Result<(Tally, Vec<f64>), String> {
     let show = settings.progress || stderr().is_terminal();
-    let mut sum = Tally::new()?;
+    let mut sum = Tally::new(settings.labels.len())?;
     let mut cpu_shares = Vec::new();
     let mut replies_before = 0;
     let mut next_line = start + PROGRESS_INTERVAL;

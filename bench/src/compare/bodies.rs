@@ -1,4 +1,4 @@
-//! Section `bodies`: 64 KiB and 10 MiB bodies, as replies and as requests; throughput, and how much memory the proxy
+//! Section `bodies`: 1 KiB, 64 KiB and 10 MiB bodies, as replies and as requests; throughput, and how much memory the proxy
 //! holds meanwhile.
 
 use super::load::Load;
@@ -9,7 +9,8 @@ use super::table::Table;
 use super::{Bench, PeerName, SectionName};
 
 /// Size, its name, and how many connections carry it.
-const BODIES: [(u64, &str, usize); 2] = [(64 * 1024, "64 KiB", 64), (10 * 1024 * 1024, "10 MiB", 16)];
+const BODIES: [(u64, &str, usize); 3] =
+    [(1024, "1 KiB", 64), (64 * 1024, "64 KiB", 64), (10 * 1024 * 1024, "10 MiB", 16)];
 /// The gateway's memory may grow by this much while bodies pass: buffers, not bodies.
 const RSS_GROWTH_BYTES_MAX: f64 = 32.0 * 1024.0 * 1024.0;
 

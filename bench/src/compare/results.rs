@@ -7,12 +7,13 @@ use serde::Serialize;
 use turnpike_loadgen::report::show_us;
 
 use super::facts::Facts;
+use super::failure::FailureRow;
 use super::grpc::GrpcReport;
 use super::http2::H2Row;
 use super::idle::IdleRow;
 use super::load::Sample;
 use super::rounds::{Row, find, labels};
-use super::stats::{grouped, paired_ratio, times};
+use super::stats::{Spread, grouped, paired_ratio, times};
 use super::table::Table;
 
 /// Whom the others are compared to, in this order.
@@ -51,6 +52,8 @@ pub(crate) struct Section {
     pub(crate) http2: Vec<H2Row>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) idle: Vec<IdleRow>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) failure: Vec<FailureRow>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) grpc: Option<GrpcReport>,
     pub(crate) checks: Vec<Check>,
@@ -128,8 +131,32 @@ impl Section {
                 ]);
             }
             println!("\n{}: {label}\n{table}", self.name);
+            self.print_spread(label);
         }
         self.print_notes();
+    }
+
+    /// Turnpike's requests/s over the others': the median of the rounds' ratios, the lowest and the highest.
+    fn print_spread(&self, label: &str) {
+        let Some(turnpike) = find(&self.rows, label, "turnpike") else { return };
+        let others = self.rows.iter().filter(|row| row.label == label && row.proxy != turnpike.proxy);
+        let mut table = Table::new(["turnpike over", "median", "lowest", "highest"]);
+        let mut any = false;
+        for row in others {
+            let requests =
+                |row: &Row| row.samples.iter().map(|sample| sample.report.replies_per_s).collect::<Vec<_>>();
+            let Some(spread) = Spread::of(&requests(turnpike), &requests(row)) else { continue };
+            table.row([
+                row.proxy.clone(),
+                times(Some(spread.median)),
+                times(Some(spread.lowest)),
+                times(Some(spread.highest)),
+            ]);
+            any = true;
+        }
+        if any {
+            println!("{table}");
+        }
     }
 
     /// Rows whose requests fail say nothing of what succeeds.

@@ -58,6 +58,19 @@ pub(super) enum TypedTask {
         #[command(flatten)]
         typed: Box<Typed>,
     },
+    /// Asks the limiter for one limit's tokens from all cores at once, as fast as they can, and prints as JSON what came of
+    /// it. For the benchmark: it serves nothing
+    #[command(hide = true)]
+    MeasureLimiter {
+        #[arg(long, value_name = "REQUESTS")]
+        rate_per_s: u32,
+        #[arg(long, value_name = "REQUESTS")]
+        burst_requests: u32,
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=60))]
+        seconds: u32,
+        #[command(flatten)]
+        typed: Box<Typed>,
+    },
 }
 
 /// Where settings come from.

@@ -1,11 +1,12 @@
-//! What a shard compresses with: compressors, kept for reuse, and how much may wait for them.
+//! What a shard compresses and decompresses with: compressors, kept for reuse, and how much may wait for them.
 //!
-//! At most `compressions_max` are in use, and the beginnings of answers that wait until it is known whether they are
+//! At most `compressions_max` and `decompressions_max` are in use, and the beginnings of answers that wait until it is known whether they are
 //! compressed take at most `compression_waiting_bytes_max`.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
-use turnpike_coding::{ContentCoding, Encoder};
+use turnpike_coding::{ContentCoding, DecodeLimits, Decoder, Encoder};
 
 use crate::settings::Settings;
 
@@ -16,6 +17,7 @@ const KEPT_MAX: usize = 16;
 pub(crate) struct Compression {
     kept: RefCell<Vec<Kept>>,
     in_use: Cell<usize>,
+    decoders_in_use: Rc<Cell<usize>>,
     waiting_bytes: Cell<usize>,
 }
 
@@ -40,6 +42,20 @@ impl Compression {
         };
         self.in_use.set(self.in_use.get() + 1);
         Some(LentEncoder { compression: self, kept: Some(kept), finished: false })
+    }
+
+    /// A decompressor, unless as many are in use as may be.
+    pub(crate) fn decoder(&self, coding: ContentCoding, settings: &Settings) -> Option<LentDecoder> {
+        let in_use = &self.decoders_in_use;
+        if in_use.get() >= settings.decompressions_max {
+            return None;
+        }
+        in_use.set(in_use.get() + 1);
+        let limits = DecodeLimits {
+            bytes_max: settings.decompressed_bytes_max,
+            ratio_max: settings.decompression_ratio_max,
+        };
+        Some(LentDecoder { in_use: Rc::clone(in_use), decoder: Decoder::new(coding, limits) })
     }
 
     /// Room for what has to wait.
@@ -80,6 +96,25 @@ impl Drop for LentEncoder<'_> {
             returned.encoder.reset();
             kept.push(returned);
         }
+    }
+}
+
+/// A decompressor that counts as one of the shard's.
+#[derive(Debug)]
+pub(crate) struct LentDecoder {
+    in_use: Rc<Cell<usize>>,
+    decoder: Decoder,
+}
+
+impl LentDecoder {
+    pub(crate) fn decoder(&mut self) -> &mut Decoder {
+        &mut self.decoder
+    }
+}
+
+impl Drop for LentDecoder {
+    fn drop(&mut self) {
+        self.in_use.set(self.in_use.get() - 1);
     }
 }
 

@@ -7,6 +7,7 @@ mod body;
 mod cache;
 mod challenge;
 mod compress;
+mod decompress;
 mod duplex;
 mod forwarded;
 mod identify;

@@ -160,6 +160,11 @@ pub(crate) struct Settings {
     /// Per shard.
     pub(crate) compression_waiting_bytes_max: usize,
     pub(crate) compression_excluded_types: MediaTypes,
+    /// `u64::MAX` where the operator wrote `unlimited`.
+    pub(crate) decompressed_bytes_max: u64,
+    pub(crate) decompression_ratio_max: u64,
+    /// Per shard.
+    pub(crate) decompressions_max: usize,
     /// Throttles that are in use at once, of all shards together.
     pub(crate) limits_max: usize,
     /// Per shard.
@@ -528,6 +533,15 @@ impl Settings {
                 1 << 40,
             )? as usize,
             compression_excluded_types: excluded_types(low.compression_excluded_types)?,
+            decompressed_bytes_max: low.decompressed_bytes_max.map_or(10_485_760, low::BodyLimit::bytes),
+            decompression_ratio_max: in_range(
+                "decompression_ratio_max",
+                low.decompression_ratio_max,
+                100,
+                1,
+                1 << 20,
+            )?,
+            decompressions_max: count("decompressions_max", low.decompressions_max, 1_024, 65_536)?,
             limits_max: count("limits_max", low.limits_max, 1_000_000, 100_000_000)?,
             limit_leases_max: count("limit_leases_max", low.limit_leases_max, 65_536, 4_194_304)?,
             limit_waiting_max: count("limit_waiting_max", low.limit_waiting_max, 4_096, 1_048_576)?,

@@ -68,7 +68,7 @@ fn either_side_may_be_split_at_every_offset() {
             encoder.finish(&mut out);
             assert_eq!(read(coding, &out), body, "{coding:?} at {split}");
         }
-        let whole = encoded(coding, &body);
+        let whole = encoded(coding, body);
         for split in 0..=whole.len() {
             for room in [1, 100, 100_000] {
                 let (mut decoder, mut back) = (Decoder::new(coding, LIMITS), Vec::new());

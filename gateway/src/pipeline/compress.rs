@@ -170,7 +170,7 @@ fn encode_weak_tag(tag: &[u8], out: &mut Vec<u8>) {
 
 impl<'a> Exchange<'a> {
     /// The values of a field, whose name is in lower case.
-    fn field(&self, name: &'static [u8]) -> impl Iterator<Item = &'a [u8]> {
+    pub(super) fn field(&self, name: &'static [u8]) -> impl Iterator<Item = &'a [u8]> {
         let (head, bytes) = (self.head, self.bytes);
         let named =
             head.headers.iter().filter(move |line| line.name_span.of(bytes).eq_ignore_ascii_case(name));

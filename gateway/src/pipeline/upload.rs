@@ -11,11 +11,12 @@ use std::rc::Rc;
 use turnpike_rt::Transport;
 
 use super::body::Body;
+use super::decompress::Source;
 use super::incoming::Incoming;
 use super::patience::Patience;
 use super::pieces::{self, Pace};
 use super::{Exchange, Refusal};
-use crate::http2::BodyEnd;
+use crate::http2::{BodyEnd, RequestBody};
 use crate::shard::Shard;
 use crate::table::Integration;
 use crate::upstream::Connection;
@@ -147,20 +148,48 @@ impl Upload {
                 Ok(piece.split_off(taken))
             }
             Incoming::Http2(body) => {
-                let timeout_ms = self.shard.settings.read_body_timeout_ms.min(self.patience.left_ms());
-                let since_ms = self.shard.wheel.now_ms();
-                let filled = body.fill(&self.shard, timeout_ms, piece, || control.stopped.get()).await;
-                bytes_in.set(bytes_in.get() + piece.len() as u64);
-                self.patience.waited(self.shard.wheel.now_ms() - since_ms);
-                match filled {
-                    Ok(()) => self.patience.came(piece.len()),
-                    Err(BodyEnd::Left) => return Err(Uploaded::ClientGone),
-                    Err(BodyEnd::TimedOut) => return Err(Uploaded::Refused(self.impatience())),
-                    Err(BodyEnd::Stopped) => return Err(Uploaded::Stopped),
-                }
-                let fits = body.payload_bytes() <= self.shard.settings.body_bytes_max;
-                if fits { Ok(Vec::new()) } else { Err(Uploaded::Refused(Refusal::BodyTooLarge)) }
+                fill(&self.shard, &mut self.patience, body, piece, control, bytes_in).await?;
+                Ok(Vec::new())
             }
+            Incoming::Decoded(_) => {
+                let mut coded = self.shard.buffers.large();
+                let received = self.receive_decoded(piece, &mut coded, pace, control, bytes_in).await;
+                self.shard.buffers.give(coded);
+                received
+            }
+        }
+    }
+
+    /// As [`receive`](Self::receive), of a compressed body: as much as it comes to in one turn.
+    async fn receive_decoded(
+        &mut self,
+        piece: &mut Vec<u8>,
+        coded: &mut Vec<u8>,
+        pace: &mut Pace,
+        control: &UploadControl,
+        bytes_in: &Cell<u64>,
+    ) -> Result<Vec<u8>, Uploaded> {
+        loop {
+            turnpike_rt::yield_now().await;
+            let Incoming::Decoded(decoded) = &mut self.body else { return Err(Uploaded::Stopped) };
+            decoded.encode(&self.shard.settings, piece).map_err(Uploaded::Refused)?;
+            if decoded.is_done() || !piece.is_empty() {
+                let ahead = if decoded.is_done() { std::mem::take(&mut decoded.ahead) } else { Vec::new() };
+                return Ok(ahead);
+            }
+            coded.clear();
+            match &mut decoded.source {
+                Source::Http1(body) => {
+                    let left =
+                        body.left().map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+                    self.receive_bytes(coded, left, pace, control, bytes_in).await?;
+                }
+                Source::Http2(body) => {
+                    fill(&self.shard, &mut self.patience, body, coded, control, bytes_in).await?;
+                }
+            }
+            let Incoming::Decoded(decoded) = &mut self.body else { return Err(Uploaded::Stopped) };
+            decoded.add(coded, &self.shard.settings).map_err(Uploaded::Refused)?;
         }
     }
 
@@ -183,7 +212,7 @@ impl Upload {
                 Ok(())
             }
             _ if control.stopped.get() => Err(Uploaded::Stopped),
-            Err(_) if self.client_watch.has_expired() => Err(Uploaded::Refused(self.impatience())),
+            Err(_) if self.client_watch.has_expired() => Err(Uploaded::Refused(impatience(&self.patience))),
             _ => Err(Uploaded::ClientGone),
         }
     }
@@ -200,11 +229,6 @@ impl Upload {
         received
     }
 
-    /// Why the client is waited for no longer.
-    fn impatience(&self) -> Refusal {
-        if self.patience.left_ms() == 0 { Refusal::BodyTooSlow } else { Refusal::ReadTimeout }
-    }
-
     fn take(&mut self, piece: &[u8]) -> Result<usize, Refusal> {
         let Incoming::Http1(body) = &mut self.body else { return Ok(piece.len()) };
         let taken = body.take(piece).map_err(Refusal::Chunk)?;
@@ -214,4 +238,33 @@ impl Upload {
         }
         Ok(taken)
     }
+}
+
+/// The next piece of a body that comes on a stream.
+async fn fill(
+    shard: &Shard,
+    patience: &mut Patience,
+    body: &mut RequestBody,
+    piece: &mut Vec<u8>,
+    control: &UploadControl,
+    bytes_in: &Cell<u64>,
+) -> Result<(), Uploaded> {
+    let timeout_ms = shard.settings.read_body_timeout_ms.min(patience.left_ms());
+    let since_ms = shard.wheel.now_ms();
+    let filled = body.fill(shard, timeout_ms, piece, || control.stopped.get()).await;
+    bytes_in.set(bytes_in.get() + piece.len() as u64);
+    patience.waited(shard.wheel.now_ms() - since_ms);
+    match filled {
+        Ok(()) => patience.came(piece.len()),
+        Err(BodyEnd::Left) => return Err(Uploaded::ClientGone),
+        Err(BodyEnd::TimedOut) => return Err(Uploaded::Refused(impatience(patience))),
+        Err(BodyEnd::Stopped) => return Err(Uploaded::Stopped),
+    }
+    let fits = body.payload_bytes() <= shard.settings.body_bytes_max;
+    if fits { Ok(()) } else { Err(Uploaded::Refused(Refusal::BodyTooLarge)) }
+}
+
+/// Why the client is waited for no longer.
+fn impatience(patience: &Patience) -> Refusal {
+    if patience.left_ms() == 0 { Refusal::BodyTooSlow } else { Refusal::ReadTimeout }
 }

@@ -353,6 +353,17 @@ pub(super) struct LowArgs {
     /// [default: image/avif,image/gif,image/heic,image/jpeg,image/jxl,image/png,image/webp,audio/*,video/*,font/woff,font/woff2,application/epub+zip,application/gzip,application/java-archive,application/pdf,application/vnd.openxmlformats-officedocument.*,application/vnd.rar,application/x-7z-compressed,application/x-bzip2,application/x-gzip,application/x-xz,application/zip,application/zstd]
     #[arg(help_heading = COMPRESSION, long, env = "TURNPIKE_GATEWAY_COMPRESSION_EXCLUDED_TYPES", value_name = "TYPES")]
     pub(super) compression_excluded_types: Option<String>,
+    /// What a request's compressed body may come to, or `unlimited`; 413 above it [default: 10485760]
+    #[arg(help_heading = COMPRESSION, long, env = "TURNPIKE_GATEWAY_DECOMPRESSED_BYTES_MAX", value_name = "BYTES|unlimited")]
+    pub(super) decompressed_bytes_max: Option<BodyLimit>,
+    /// How many times its size a request's compressed body may come to, beyond 64 KiB; 413 above it. Nothing honest in
+    /// gzip or deflate comes to more than 1032 times its size [default: 100]
+    #[arg(help_heading = COMPRESSION, long, env = "TURNPIKE_GATEWAY_DECOMPRESSION_RATIO_MAX", value_name = "TIMES")]
+    pub(super) decompression_ratio_max: Option<u64>,
+    /// Requests' bodies that a shard decompresses at once, about 48 KiB of memory each; further requests get 503
+    /// [default: 1024]
+    #[arg(help_heading = COMPRESSION, long, env = "TURNPIKE_GATEWAY_DECOMPRESSIONS_MAX", value_name = "REQUESTS")]
+    pub(super) decompressions_max: Option<u64>,
     /// Throttles that are in use at once: of routes, of usage plans' keys. Those that nobody has used up some of are
     /// forgotten. Where all are in use, requests of a further one are refused with 429. About 100 bytes each, and 4
     /// more for each core [default: 1000000]
@@ -536,7 +547,7 @@ impl LowArgs {
             upstream_header_count_max connect_timeout_ms upstream_idle_timeout_ms integration_timeout_ms_max
             cache_bytes_max cache_response_bytes_max cache_wait_timeout_ms cache_waiting_requests_max cache_pass_ms
             compression_level compression_turn_bytes compressions_max compression_waiting_bytes_max
-            compression_excluded_types
+            compression_excluded_types decompressed_bytes_max decompression_ratio_max decompressions_max
             limits_max limit_leases_max limit_waiting_max limit_wait_ms rate_limit_fields
             limits_store limits_partition limits_store_timeout_ms limits_store_lease_ms
             quota_keys_max quota_waiting_max quota_wait_ms quota_lease_requests_max quota_lease_ms

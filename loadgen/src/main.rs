@@ -4,9 +4,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use turnpike_loadgen::cli::{Args, Cli, Command};
+use turnpike_loadgen::report::{Ending, Report};
+use turnpike_loadgen::signals;
 
 const FAILED: u8 = 1;
 const WRONG_COMMAND_LINE: u8 = 2;
+const BUDGET_SPENT: u8 = 3;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -29,7 +32,17 @@ fn failed(reason: String) -> Failed {
 
 fn run(args: &Args) -> Result<ExitCode, Failed> {
     let settings = args.check().map_err(|reason| (reason, WRONG_COMMAND_LINE))?;
-    let report = turnpike_loadgen::run(settings).map_err(failed)?;
+    let interrupted = signals::watch().map_err(failed)?;
+    let report = turnpike_loadgen::run(settings, &interrupted).map_err(failed)?;
     args.output.write(&report).map_err(failed)?;
-    Ok(if report.succeeded == 0 { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+    Ok(ExitCode::from(status(&report)))
+}
+
+fn status(report: &Report) -> u8 {
+    match report {
+        Report { ended_by: Ending::Interrupted, .. } => signals::INTERRUPTED,
+        Report { budget_spent: Some(true), .. } => BUDGET_SPENT,
+        Report { succeeded: 0, .. } => FAILED,
+        _ => 0,
+    }
 }

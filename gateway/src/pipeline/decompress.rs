@@ -1,7 +1,7 @@
 //! Decompress: a request's compressed body goes to the upstream as what it stands for (AWS: Call an API method with a
 //! compressed payload).
 //!
-//! What has arrived whole with the head, and isn't large, gets a length; anything else is chunked. Of what it comes to,
+//! A short one is waited for, and gets a length; anything else is chunked. Of what it comes to,
 //! a turn's bytes (`compression_turn_bytes`) are held at once, and no more is read from the client before they are
 //! gone. `decompressed_bytes_max` and `decompression_ratio_max` bound it; a body that isn't in its coding is refused
 //! (415), be it in the middle.
@@ -12,18 +12,20 @@ use turnpike_snapshot::Compression;
 
 use super::body::Body;
 use super::incoming::take_arrived;
-use super::{Exchange, Failure, Refusal, Wire};
+use super::pieces::Pace;
+use super::upload::{ClientBytes, Uploaded};
+use super::{Exchange, Failure, Record, Refusal, Wire};
 use crate::compression::LentDecoder;
 use crate::http2::RequestBody;
 use crate::settings::Settings;
 
-/// What has arrived whole gets a length if it comes to this at most.
+/// What is that long at most, compressed, is waited for; and gets a length if it comes to that at most.
 const WHOLE_BYTES_MAX: usize = 64 * 1024;
 
 /// A compressed body on its way.
 #[derive(Debug)]
 pub(super) struct Decoded {
-    pub(super) source: Source,
+    source: Source,
     decoder: LentDecoder,
     /// Without framing, to be decompressed from `taken` on.
     payload: Vec<u8>,
@@ -39,7 +41,7 @@ pub(super) struct Decoded {
 
 /// Where it comes from.
 #[derive(Debug)]
-pub(super) enum Source {
+enum Source {
     Http1(Body),
     Http2(RequestBody),
 }
@@ -124,33 +126,21 @@ impl Decoded {
         }
     }
 
-    /// More of the body as it came, once all before has been given; what comes behind its end is kept.
-    pub(super) fn add(&mut self, bytes: &[u8], settings: &Settings) -> Result<(), Refusal> {
-        self.payload.clear();
-        (self.taken, self.drained) = (0, false);
-        match &mut self.source {
-            Source::Http1(body) => {
-                let taken = body.take_payload(bytes, &mut self.payload, &mut self.trailers);
-                let taken = taken.map_err(Refusal::Chunk)?;
-                self.ahead.extend_from_slice(&bytes[taken..]);
-                let too_large = matches!(body, Body::Chunked(_)) && body.exceeds(settings.body_bytes_max);
-                if too_large { Err(Refusal::BodyTooLarge) } else { Ok(()) }
-            }
-            Source::Http2(_) => {
-                self.payload.extend_from_slice(bytes);
-                Ok(())
-            }
-        }
-    }
-
-    /// What goes with the head: how the body is framed, and its beginning.
+    /// What goes with the head: how the body is framed, and its beginning. A short one is waited for, as not every
+    /// origin takes chunks.
     pub(super) async fn begin_upload(
         &mut self,
         exchange: &Exchange<'_>,
         plain: &mut Vec<u8>,
+        record: &mut Record<'_>,
     ) -> Result<Framing, Failure> {
         if let Source::Http2(body) = &mut self.source {
             take_arrived(body, exchange, &mut self.payload).await?;
+        }
+        let is_short =
+            matches!(exchange.head.framing, Framing::Length(length) if length <= WHOLE_BYTES_MAX as u64);
+        if is_short && !exchange.head.expect_continue {
+            self.gather(exchange, record).await?;
         }
         let turn_bytes = exchange.shard.settings.compression_turn_bytes;
         while self.has_come() && !self.drained && plain.len() < WHOLE_BYTES_MAX {
@@ -164,8 +154,68 @@ impl Decoded {
         Ok(Framing::Chunked)
     }
 
+    /// Reads the rest of a short body.
+    async fn gather(&mut self, exchange: &Exchange<'_>, record: &mut Record<'_>) -> Result<(), Failure> {
+        let (mut client, mut pace) = (ClientBytes::new(exchange), Pace::default());
+        while !self.has_come() {
+            let came = self.receive(&mut client, &mut pace, || false).await?;
+            record.bytes_in += came as u64;
+        }
+        client.rest();
+        Ok(())
+    }
+
+    /// Appends what comes of the body next, framed: at least a byte. How many bytes came from the client for it.
+    pub(super) async fn next(
+        &mut self,
+        client: &mut ClientBytes,
+        pace: &mut Pace,
+        piece: &mut Vec<u8>,
+        is_stopped: impl Fn() -> bool,
+    ) -> Result<u64, Uploaded> {
+        let mut came = 0;
+        loop {
+            turnpike_rt::yield_now().await;
+            self.encode(&client.shard().settings, piece).map_err(Uploaded::Refused)?;
+            if self.done || !piece.is_empty() {
+                return Ok(came);
+            }
+            // All before has been given.
+            self.payload.clear();
+            self.taken = 0;
+            came += self.receive(client, pace, &is_stopped).await? as u64;
+        }
+    }
+
+    /// Reads more of the body; what comes behind its end is kept.
+    async fn receive(
+        &mut self,
+        client: &mut ClientBytes,
+        pace: &mut Pace,
+        is_stopped: impl Fn() -> bool,
+    ) -> Result<usize, Uploaded> {
+        self.drained = false;
+        let body = match &mut self.source {
+            Source::Http1(body) => body,
+            Source::Http2(body) => return client.fill(body, &mut self.payload, is_stopped).await,
+        };
+        let mut coded = client.shard().buffers.large();
+        let came = client.receive(&mut coded, body.left(), pace, is_stopped).await;
+        let taken = body.take_payload(&coded, &mut self.payload, &mut self.trailers);
+        self.ahead.extend_from_slice(&coded[taken.unwrap_or(0)..]);
+        client.shard().buffers.give(coded);
+        let too_large =
+            matches!(body, Body::Chunked(_)) && body.exceeds(client.shard().settings.body_bytes_max);
+        match (came, taken) {
+            (Err(ended), _) => Err(ended),
+            (Ok(_), Err(error)) => Err(Uploaded::Refused(Refusal::Chunk(error))),
+            (Ok(_), Ok(_)) if too_large => Err(Uploaded::Refused(Refusal::BodyTooLarge)),
+            (Ok(came), Ok(_)) => Ok(came),
+        }
+    }
+
     /// Appends the next chunk, and what ends the body behind the last. Nothing may come of it before more is read.
-    pub(super) fn encode(&mut self, settings: &Settings, piece: &mut Vec<u8>) -> Result<(), Refusal> {
+    fn encode(&mut self, settings: &Settings, piece: &mut Vec<u8>) -> Result<(), Refusal> {
         let mut plain = Vec::new();
         self.decode(settings.compression_turn_bytes, &mut plain)?;
         encode::chunk(piece, &plain);

@@ -35,11 +35,12 @@ pub(super) fn encode(
     lines::copy(exchange.bytes, &exchange.head.headers, exchange.head.head_bytes, out, |header| {
         let name = header.name;
         let asked_instead = question.is_some() && is_question(header.name_span.of(exchange.bytes));
+        let is_stale = decoded.is_some() && decompress::is_of_coding(header.name_span.of(exchange.bytes));
         let passes = !header.hop_by_hop
             && !is_own(name)
             && exchange.passes_forwarding(protocol, name)
             && !asked_instead
-            && !(decoded.is_some() && decompress::is_of_coding(header.name_span.of(exchange.bytes)));
+            && !is_stale;
         if passes { Pass::Keep } else { Pass::Drop }
     });
     for condition in question.iter().flat_map(|question| &question.conditions) {

@@ -3,9 +3,14 @@
 
 mod bodies;
 mod cache;
+mod callers;
 mod child;
+mod churn;
 mod contenders;
-mod facts;
+pub(crate) mod facts;
+mod failure;
+mod features;
+mod gateway;
 mod grpc;
 mod h2load;
 mod handshakes;
@@ -15,6 +20,7 @@ mod http2;
 mod https;
 mod identity;
 mod idle;
+pub(crate) mod instructions;
 mod layout;
 mod limits;
 mod load;
@@ -23,15 +29,16 @@ mod metered;
 mod open_loop;
 mod peers;
 mod probe;
+mod quota;
 mod rest;
-mod results;
+pub(crate) mod results;
 mod rounds;
 mod routes;
 mod shards;
 mod sigv4;
 mod small;
-mod stats;
-mod table;
+pub(crate) mod stats;
+pub(crate) mod table;
 mod turnpike;
 mod upgrade;
 mod usage;
@@ -50,6 +57,8 @@ use peers::{Downstream, Peer, Role};
 use results::{Results, Section};
 use turnpike::Turnpike;
 
+use crate::report;
+
 /// Client connections that a peer is set up for, at the same time.
 const CONNECTIONS_MAX: usize = 4096;
 
@@ -65,11 +74,11 @@ pub(crate) struct Args {
     peers: Vec<PeerName>,
 
     /// Rounds; a figure is the median over them
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=99))]
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=99))]
     rounds: u16,
 
     /// How long each measurement lasts
-    #[arg(long, default_value = "3s", value_parser = parse_duration)]
+    #[arg(long, default_value = "2s", value_parser = parse_duration)]
     duration: Duration,
 
     /// How long load runs before a measurement begins
@@ -84,9 +93,21 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
+    /// Writes a self-contained page with plots to this file
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
     /// A Python that has grpcio, for the section grpc
     #[arg(long, value_name = "FILE", default_value = "python3")]
     python: PathBuf,
+
+    /// Envoy's binary, which Debian doesn't have; it is left out without
+    #[arg(long, value_name = "FILE")]
+    envoy: Option<PathBuf>,
+
+    /// The binary of bench/peers/pingora; pingora is left out without
+    #[arg(long, value_name = "FILE")]
+    pingora: Option<PathBuf>,
 
     /// Where turnpike-loadgen, turnpike-gateway and turnpike-control are [default: beside this program]
     #[arg(long, value_name = "DIR")]
@@ -97,13 +118,19 @@ pub(crate) struct Args {
 enum SectionName {
     /// Small replies over keep-alive connections, closed loop
     Small,
-    /// Latencies at half of HAProxy's peak rate, open loop
+    /// Latencies at fixed rates, open loop: shares of HAProxy's, Turnpike's and each proxy's own peak
     OpenLoop,
+    /// What an API key, a usage plan, throttles, an access log and metrics cost, against nginx with Lua
+    Features,
+    /// A new connection for each request
+    Churn,
+    /// The origin is killed and comes back, under load
+    Failure,
     /// The gateway on two shards against one
     Shards,
-    /// 64 KiB and 10 MiB bodies, both ways
+    /// 1 KiB, 64 KiB and 10 MiB bodies, both ways
     Bodies,
-    /// 10,000 routes in 200 APIs against one route, and a change under load
+    /// 10,000 and 100,000 routes against one, and changes under load
     Routes,
     /// Small replies over kept connections under TLS 1.3
     Https,
@@ -119,8 +146,12 @@ enum SectionName {
     Management,
     /// New processes take over under load: 500,000 requests, and how many fail
     Upgrade,
-    /// Throttles: whether they hold, and what they cost
+    /// Throttles: whether they hold, and what they and quotas cost
     Limits,
+    /// Throttles of three gateways on one Redis: whether they hold, and how soon load that moves is served
+    SharedLimits,
+    /// A quota, while gateway and control are killed 50 times
+    Quota,
     /// Hits of the response cache against nginx's and Varnish's, and a flush of 100,000 entries
     Cache,
 }
@@ -134,6 +165,13 @@ enum PeerName {
     H2o,
     /// The section cache only
     Varnish,
+    Caddy,
+    /// With --envoy
+    Envoy,
+    /// With --pingora
+    Pingora,
+    /// nginx with plugins in Lua, as Kong and APISIX are; the section features only
+    NginxLua,
     /// The bare proxy
     Passthrough,
     /// The bare responder, without a proxy
@@ -169,11 +207,18 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
         (PeerName::Nginx, "nginx", "-v"),
         (PeerName::H2o, "h2o", "--version"),
         (PeerName::Varnish, "varnishd", "-V"),
+        (PeerName::Caddy, "caddy", "version"),
     ];
     for (peer, program, argument) in peers {
         if bench.runs(peer) && bench.compares(peer) {
-            facts.ask_version(&peers::find_program(program)?.to_string_lossy(), argument);
+            facts.ask_version(&peers::find_program(program)?, argument);
         }
+    }
+    if bench.compares(PeerName::Pingora) {
+        facts.versions.push(peers::pingora_version());
+    }
+    if let Some(envoy) = args.envoy.as_deref().filter(|_| bench.compares(PeerName::Envoy)) {
+        facts.ask_version(envoy, "--version");
     }
     if bench.sections().contains(&SectionName::Grpc) {
         // Now rather than after twenty minutes.
@@ -183,9 +228,12 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
     let mut results = Results { facts, sections: Vec::new() };
     for section in bench.sections() {
         eprintln!("section {}", section.name());
-        let outcome = match section {
+        let mut outcome = match section {
             SectionName::Small => small::run(&bench)?,
             SectionName::OpenLoop => open_loop::run(&bench, &results.sections)?,
+            SectionName::Features => features::run(&bench)?,
+            SectionName::Churn => churn::run(&bench)?,
+            SectionName::Failure => failure::run(&bench)?,
             SectionName::Shards => shards::run(&bench)?,
             SectionName::Bodies => bodies::run(&bench)?,
             SectionName::Routes => routes::run(&mut bench)?,
@@ -197,12 +245,23 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
             SectionName::Management => management::run(&bench)?,
             SectionName::Upgrade => upgrade::run(&bench)?,
             SectionName::Limits => limits::run(&bench)?,
+            SectionName::SharedLimits => limits::run_shared(&bench)?,
+            SectionName::Quota => quota::run(&bench)?,
             SectionName::Cache => cache::run(&bench)?,
         };
+        outcome.note_generator();
+        outcome.print();
         results.sections.push(outcome);
     }
     results.print_checks();
-    args.json.as_deref().map_or(Ok(()), |path| results.write_json(path))
+    let json = results.to_json()?;
+    if let Some(path) = &args.json {
+        std::fs::write(path, &json).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    match &args.html {
+        Some(path) => report::write_page(&report::parse(&json)?, path),
+        None => Ok(()),
+    }
 }
 
 impl Bench {
@@ -264,8 +323,13 @@ impl Bench {
             }
             PeerName::Haproxy => peers::start_haproxy(&role)?,
             PeerName::Nginx => peers::start_nginx(&role)?,
+            PeerName::Caddy => peers::start_caddy(&role)?,
+            PeerName::Envoy => peers::start_envoy(&role, given(self.args.envoy.as_deref(), "--envoy")?)?,
+            PeerName::Pingora => {
+                peers::start_pingora(&role, given(self.args.pingora.as_deref(), "--pingora")?)?
+            }
             // Their sections start them.
-            PeerName::H2o | PeerName::Varnish => return Ok(()),
+            PeerName::H2o | PeerName::Varnish | PeerName::NginxLua => return Ok(()),
             PeerName::Passthrough => peers::start_floor(dir, cores, Some(origin))?,
             PeerName::Responder => peers::start_floor(dir, cores, None)?,
         };
@@ -274,8 +338,14 @@ impl Bench {
         Ok(())
     }
 
+    /// Whether it is among the peers wanted: those named, or all that are there.
     fn compares(&self, peer: PeerName) -> bool {
-        self.args.peers.is_empty() || self.args.peers.contains(&peer)
+        let is_there = match peer {
+            PeerName::Envoy => self.args.envoy.is_some(),
+            PeerName::Pingora => self.args.pingora.is_some(),
+            _ => true,
+        };
+        if self.args.peers.is_empty() { is_there } else { self.args.peers.contains(&peer) }
     }
 
     /// Whether a section wants it.
@@ -309,6 +379,10 @@ impl PeerName {
             Self::Nginx => "nginx",
             Self::H2o => "h2o",
             Self::Varnish => "varnish",
+            Self::Caddy => "caddy",
+            Self::Envoy => "envoy",
+            Self::Pingora => "pingora",
+            Self::NginxLua => "nginx-lua",
             Self::Passthrough => "passthrough",
             Self::Responder => "responder",
         }
@@ -320,6 +394,9 @@ impl SectionName {
         match self {
             Self::Small => "small",
             Self::OpenLoop => "open-loop",
+            Self::Features => "features",
+            Self::Churn => "churn",
+            Self::Failure => "failure",
             Self::Shards => "shards",
             Self::Bodies => "bodies",
             Self::Routes => "routes",
@@ -331,6 +408,8 @@ impl SectionName {
             Self::Management => "management",
             Self::Upgrade => "upgrade",
             Self::Limits => "limits",
+            Self::SharedLimits => "shared-limits",
+            Self::Quota => "quota",
             Self::Cache => "cache",
         }
     }
@@ -338,10 +417,11 @@ impl SectionName {
 
 /// An empty section that says why.
 fn skipped(name: SectionName, reason: &str) -> Section {
-    let section = Section { notes: vec![format!("skipped: {reason}")], ..Section::new(name.name()) };
-    println!("\n{}", section.name);
-    section.print_notes();
-    section
+    Section { notes: vec![format!("skipped: {reason}")], ..Section::new(name.name()) }
+}
+
+fn given<'a>(program: Option<&'a Path>, option: &str) -> Result<&'a Path, String> {
+    program.ok_or_else(|| format!("where its binary is has to be said by {option} FILE; scripts/bench does"))
 }
 
 fn own_dir() -> Result<PathBuf, String> {

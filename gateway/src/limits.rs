@@ -12,6 +12,7 @@
 
 mod held;
 mod limiter;
+pub(crate) mod measure;
 mod store;
 
 pub(crate) use held::Limits;

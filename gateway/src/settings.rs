@@ -23,6 +23,7 @@ pub(crate) use low::{ForwardedField, LogDestination};
 
 use crate::check;
 use crate::entrance::Entrance;
+use crate::limits::measure;
 use crate::networks::Networks;
 
 /// What the program was started for.
@@ -34,6 +35,7 @@ pub(crate) enum Task {
         binary: Option<PathBuf>,
     },
     Check(check::Output),
+    MeasureLimiter(measure::Load),
 }
 
 /// Checked settings: every value is within its range and none contradicts another.
@@ -145,6 +147,8 @@ pub(crate) struct Settings {
     pub(crate) cache_bytes_max: u64,
     /// A longer body isn't kept.
     pub(crate) cache_response_bytes_max: usize,
+    /// 0: no body lies in a memory file.
+    pub(crate) cache_sendfile_bytes_min: usize,
     pub(crate) cache_wait_timeout_ms: u64,
     /// Per shard.
     pub(crate) cache_waiting_requests_max: usize,
@@ -265,6 +269,9 @@ impl Settings {
             None => (Task::Run, cli.typed),
             Some(TypedTask::Check { output, typed }) => (Task::Check(output), *typed),
             Some(TypedTask::Upgrade { binary, typed }) => (Task::Upgrade { binary }, *typed),
+            Some(TypedTask::MeasureLimiter { rate_per_s, burst_requests, seconds, typed }) => {
+                (Task::MeasureLimiter(measure::Load { rate_per_s, burst_requests, seconds }), *typed)
+            }
         };
         let low = match typed.config {
             Some(path) => typed.low.over(read_file(path)?),
@@ -493,6 +500,13 @@ impl Settings {
                 low.cache_response_bytes_max,
                 1_048_576,
             )?,
+            cache_sendfile_bytes_min: in_range(
+                "cache_sendfile_bytes_min",
+                low.cache_sendfile_bytes_min,
+                32_768,
+                0,
+                1 << 40,
+            )? as usize,
             cache_wait_timeout_ms: millis("cache_wait_timeout_ms", low.cache_wait_timeout_ms, 5_000)?,
             cache_waiting_requests_max: in_range(
                 "cache_waiting_requests_max",

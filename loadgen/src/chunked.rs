@@ -48,6 +48,11 @@ impl ChunkedBody {
 
     /// Reads on; takes everything unless the body ends first.
     pub fn read(&mut self, bytes: &[u8]) -> Result<Progress, Malformed> {
+        self.read_into(bytes, |_| ())
+    }
+
+    /// The same, with the content shown to `sink`.
+    pub fn read_into(&mut self, bytes: &[u8], mut sink: impl FnMut(&[u8])) -> Result<Progress, Malformed> {
         let mut at = 0;
         let mut content = 0;
         while at < bytes.len() {
@@ -55,6 +60,7 @@ impl ChunkedBody {
                 let part = self.left.min((bytes.len() - at) as u64);
                 self.left -= part;
                 content += part;
+                sink(&bytes[at..at + part as usize]);
                 at += part as usize;
                 if self.left == 0 {
                     self.state = State::ContentCr;

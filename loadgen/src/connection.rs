@@ -6,10 +6,11 @@ use std::time::Duration;
 use monoio::time::sleep;
 
 use crate::failure::Failure;
-use crate::reactor::Reactor;
+use crate::reactor::{Reactor, Sent};
 use crate::request::Request;
 use crate::schedule::{Claim, Ticket};
 use crate::seat::{Cut, Wake};
+use crate::source::{Keep, Outcome};
 use crate::wire::{Exchange, Wire};
 
 /// Wait after a connection couldn't be opened, so that a server that is gone isn't hammered.
@@ -17,8 +18,16 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wire: Option<Wire>) {
     let seat = &reactor.seats[index];
+    let mut source = reactor.source();
     let mut now_ns = reactor.now_ns();
     loop {
+        let pause = source.pause();
+        if pause > Duration::ZERO {
+            if !reactor.rest(pause).await {
+                return;
+            }
+            now_ns = reactor.now_ns();
+        }
         let ticket = match reactor.claim(index, now_ns) {
             Claim::Send(ticket) => ticket,
             Claim::Over => return,
@@ -30,11 +39,13 @@ pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wire:
                 Wake::RunOver => return,
             },
         };
-        let request = reactor.next_request();
-        let exchange = exchange(&reactor, &mut wire, ticket, request);
+        let (request, keep) = source.next();
+        let mut sent = Sent { label: request.label, bytes: request.bytes() as u64, at_ns: now_ns };
+        let exchange = exchange(&reactor, &mut wire, ticket, request, keep, &mut sent);
         let outcome = seat.until(reactor.deadline_ns(now_ns), exchange).await;
         now_ns = reactor.now_ns();
-        reactor.record(ticket, request, &outcome, now_ns);
+        let verdict = source.take(described(&outcome));
+        reactor.record(ticket, &sent, &outcome, verdict, now_ns);
         match outcome {
             Ok(Ok(exchange)) if exchange.reply.reusable => {
                 if let Some(spent) = wire.take_if(|wire| reactor.is_spent(wire)) {
@@ -53,20 +64,33 @@ pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wire:
     }
 }
 
-/// Opens the connection first where there is none.
+/// Opens the connection first where there is none; the request is sent after that.
 async fn exchange(
     reactor: &Reactor,
     wire: &mut Option<Wire>,
     ticket: Ticket,
-    request: &Request,
+    request: Request,
+    keep: Keep,
+    sent: &mut Sent,
 ) -> Result<Exchange, Failure> {
     let wire = match wire {
         Some(wire) => wire,
         None => {
             let (opened, opening) = reactor.dialer.open().await?;
             reactor.record_opening(ticket, &opening);
+            sent.at_ns = reactor.now_ns();
             wire.insert(opened)
         }
     };
-    wire.exchange(request, reactor.settings.head_method).await
+    wire.exchange(request, keep).await
+}
+
+/// The outcome as its source sees it.
+fn described(outcome: &Result<Result<Exchange, Failure>, Cut>) -> Outcome<'_> {
+    match outcome {
+        Ok(Ok(exchange)) => Outcome::Reply(&exchange.reply, exchange.kept.as_deref()),
+        Ok(Err(failure)) => Outcome::Failed(failure),
+        Err(Cut::Timeout) => Outcome::Failed(&Failure::Timeout),
+        Err(Cut::RunOver) => Outcome::Unfinished,
+    }
 }

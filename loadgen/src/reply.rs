@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::chunked::{ChunkedBody, Progress};
+use crate::source::{Field, Keep, Kept};
 
 /// Most bytes of a reply's head that are accepted (the read buffer's size).
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -45,12 +46,25 @@ pub struct ReplyReader {
     state: State,
     head_request: bool,
     reply: Reply,
+    keep: Keep,
+    kept: Kept,
 }
 
 impl ReplyReader {
     /// `head_request` when the request's method is HEAD: its reply has no body, whatever its fields say.
     pub fn new(head_request: bool) -> Self {
-        Self { state: State::Head, head_request, reply: Reply { status: 0, body_bytes: 0, reusable: false } }
+        Self::keeping(head_request, Keep::default())
+    }
+
+    /// The same, for a reply of which more than its length matters.
+    pub fn keeping(head_request: bool, keep: Keep) -> Self {
+        let reply = Reply { status: 0, body_bytes: 0, reusable: false };
+        Self { state: State::Head, head_request, reply, keep, kept: Kept::default() }
+    }
+
+    /// What was to be kept of the reply.
+    pub fn into_kept(self) -> Kept {
+        self.kept
     }
 
     /// Reads on: how many bytes it took, and the reply once it is complete. What it did not take is to be passed
@@ -68,6 +82,9 @@ impl ReplyReader {
                         return Ok((taken, None));
                     };
                     let head = Head::parse(&rest[..head_len])?;
+                    if self.keep.head && head.status >= 200 {
+                        self.kept.fields = head_fields(&rest[..head_len])?;
+                    }
                     taken += head_len;
                     if head.status >= 200 && self.begin_body(&head)? {
                         return Ok((taken, Some(self.finish())));
@@ -77,18 +94,22 @@ impl ReplyReader {
                     let part = (rest.len() as u64).min(*left);
                     *left -= part;
                     self.reply.body_bytes += part;
+                    self.kept.push_body(&rest[..part as usize], self.keep);
                     taken += part as usize;
                     let done = *left == 0;
                     return Ok((taken, done.then(|| self.finish())));
                 }
                 State::Chunked(body) => {
-                    let Progress { taken: part, content, done } = body.read(rest)?;
+                    let (kept, keep) = (&mut self.kept, self.keep);
+                    let Progress { taken: part, content, done } =
+                        body.read_into(rest, |part| kept.push_body(part, keep))?;
                     self.reply.body_bytes += content;
                     taken += part;
                     return Ok((taken, done.then(|| self.finish())));
                 }
                 State::UntilClose => {
                     self.reply.body_bytes += rest.len() as u64;
+                    self.kept.push_body(rest, self.keep);
                     return Ok((bytes.len(), None));
                 }
             }
@@ -199,6 +220,18 @@ impl<'a> Lines<'a> {
     }
 }
 
+/// The fields of a head that was parsed before.
+fn head_fields(bytes: &[u8]) -> Result<Vec<Field>, Malformed> {
+    let mut lines = Lines { rest: &bytes[..bytes.len() - 2] };
+    lines.next_line()?;
+    let mut fields = Vec::new();
+    while !lines.rest.is_empty() {
+        let (name, value) = split_field(lines.next_line()?)?;
+        fields.push((name.to_vec(), value.to_vec()));
+    }
+    Ok(fields)
+}
+
 fn parse_status_line(line: &[u8]) -> Result<(u16, bool), Malformed> {
     let http_1_1 = match line.get(..9) {
         Some(b"HTTP/1.1 ") => true,
@@ -294,6 +327,23 @@ mod tests {
         let mut cut = ReplyReader::new(false);
         cut.read(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc").unwrap();
         assert_eq!(cut.close(), None);
+    }
+
+    #[test]
+    fn what_was_asked_for_is_kept_however_the_reply_is_split() {
+        let replies: [&[u8]; 2] = [
+            b"HTTP/1.1 103 Hint\r\nB: c\r\n\r\nHTTP/1.1 200 OK\r\nX-Y:  z \r\nContent-Length: 5\r\n\r\nhello",
+            b"HTTP/1.1 200 OK\r\nX-Y: z\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
+        ];
+        for bytes in replies {
+            for at in 0..bytes.len() {
+                let mut reader = ReplyReader::keeping(false, Keep { head: true, body_bytes_max: 4 });
+                let (taken, _) = reader.read(&bytes[..at]).unwrap();
+                assert!(reader.read(&bytes[taken..]).unwrap().1.is_some());
+                let Kept { fields, body } = reader.into_kept();
+                assert_eq!((fields[0].clone(), body), ((b"X-Y".to_vec(), b"z".to_vec()), b"hell".to_vec()));
+            }
+        }
     }
 
     #[test]

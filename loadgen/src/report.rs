@@ -1,12 +1,23 @@
 //! What a run found, as JSON and as text.
 
+mod latency;
+mod text;
+
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Budget;
+use crate::check::Sample;
 use crate::failure::Kind;
-use crate::tally::Tally;
+use crate::machine::{Machine, shown_command};
+use crate::scenario::CheckName;
+use crate::schedule::OpenLoop;
+use crate::tally::{Counts, Tally};
+use crate::timeline::{INTERVALS_MAX, Interval};
+use latency::curve;
+pub(crate) use latency::us;
+pub use latency::{Brief, Curve, Latency, show_us};
 
 /// A reactor that used more of its core than this was the bottleneck.
 const CPU_SHARE_MAX: f64 = 0.95;
@@ -16,13 +27,22 @@ const SEND_LAG_SHARE_MAX: f64 = 0.1;
 const SEND_LAG_FLOOR_US: f64 = 50.0;
 
 /// Times in microseconds unless the name says otherwise.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub url: String,
     /// `closed` or `open`.
     pub loop_kind: String,
-    /// The open loop's target.
+    /// The open loop's target; of a rate that changes, the mean over the run.
     pub rate_per_s: Option<f64>,
+    /// The open loop's schedule in words.
+    #[serde(default)]
+    pub schedule: Option<String>,
+    /// Which of its limits ended the run.
+    #[serde(default)]
+    pub ended_by: Ending,
+    /// Whether more failed than --max-errors allows; `None` without it.
+    #[serde(default)]
+    pub budget_spent: Option<bool>,
     pub connections: usize,
     pub threads: usize,
     pub duration_s: f64,
@@ -36,7 +56,11 @@ pub struct Report {
     pub body_bytes: u64,
     /// Content both ways: of requests and of replies.
     pub content_bytes_per_s: f64,
+    /// Response times: from when a request was intended, in a closed loop from when a connection was free for it.
     pub latency_us: Latency,
+    /// Service times: from when a request was sent, so without waiting for a connection or opening one.
+    #[serde(default)]
+    pub service_us: Latency,
     /// Of connections opened for a request of the run; the times are part of that request's latency.
     pub openings: Openings,
     pub status: BTreeMap<u16, u64>,
@@ -45,8 +69,75 @@ pub struct Report {
     pub first_errors: BTreeMap<String, String>,
     pub unsent: u64,
     pub unfinished: u64,
+    /// What became of the requests with each label, where they have labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, Part>,
+    /// Checks that replies didn't pass.
+    #[serde(default)]
+    pub mismatches: Vec<Missed>,
     pub generator: Generator,
     pub warnings: Vec<String>,
+    /// The distribution of response times.
+    #[serde(default)]
+    pub latency_curve_us: Curve,
+    /// The distribution of service times.
+    #[serde(default)]
+    pub service_curve_us: Curve,
+    #[serde(default)]
+    pub interval_s: f64,
+    /// What happened when.
+    #[serde(default)]
+    pub intervals: Vec<Interval>,
+    /// As typed, without secrets in header fields.
+    #[serde(default)]
+    pub command: String,
+    #[serde(default)]
+    pub version: String,
+    #[serde(default)]
+    pub machine: Machine,
+    /// Seconds since 1970, of the start of the warm-up.
+    #[serde(default)]
+    pub started_unix_s: f64,
+    #[serde(default)]
+    pub warmup_s: f64,
+}
+
+/// What ended a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    #[default]
+    Duration,
+    Requests,
+    ErrorBudget,
+    Interrupted,
+}
+
+/// A check that replies didn't pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missed {
+    /// The request's name where requests have names.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub request: String,
+    pub check: String,
+    pub count: u64,
+    /// Of the first such reply.
+    #[serde(flatten)]
+    pub sample: Sample,
+}
+
+/// The requests with one label.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    pub replies: u64,
+    pub replies_per_s: f64,
+    pub succeeded: u64,
+    pub latency_us: Latency,
+    pub service_us: Latency,
+    pub status: BTreeMap<u16, u64>,
+    pub errors: BTreeMap<String, u64>,
+    pub first_errors: BTreeMap<String, String>,
+    pub unfinished: u64,
 }
 
 /// Connections that were opened during the run, and the TLS handshakes on them.
@@ -65,22 +156,6 @@ pub struct Handshakes {
     pub resumed: u64,
 }
 
-/// A distribution in microseconds.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Latency {
-    pub min: f64,
-    pub mean: f64,
-    pub stdev: f64,
-    pub p50: f64,
-    pub p75: f64,
-    pub p90: f64,
-    pub p95: f64,
-    pub p99: f64,
-    pub p99_9: f64,
-    pub p99_99: f64,
-    pub max: f64,
-}
-
 /// How the generator itself fared.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Generator {
@@ -94,49 +169,86 @@ pub struct Generator {
 #[derive(Debug, Clone)]
 pub(crate) struct Circumstances {
     pub(crate) url: String,
-    pub(crate) rate_per_s: Option<f64>,
+    pub(crate) open: Option<OpenLoop>,
     pub(crate) connections: usize,
     pub(crate) request_body_bytes: usize,
     pub(crate) duration_s: f64,
+    pub(crate) warmup_s: f64,
+    /// In the order of the tally's.
+    pub(crate) labels: Vec<String>,
+    /// In the order of the checks' indices.
+    pub(crate) checks: Vec<CheckName>,
     pub(crate) cpu_shares: Vec<f64>,
+    pub(crate) started_unix_s: f64,
+    pub(crate) ending: Ending,
+    pub(crate) budget: Option<Budget>,
+    pub(crate) interval_s: f64,
+    pub(crate) intervals: Vec<Interval>,
+    pub(crate) intervals_left_out: u64,
 }
 
 impl Report {
     pub(crate) fn new(tally: &Tally, run: Circumstances) -> Self {
-        let errors = Kind::ALL.iter().map(|kind| (kind.name().to_owned(), tally.failures[*kind as usize]));
-        let first_errors = Kind::ALL.iter().filter_map(|kind| {
-            tally.first_failures[*kind as usize].clone().map(|text| (kind.name().to_owned(), text))
-        });
-        let replies = tally.replies();
-        let content = tally.body_bytes + replies * run.request_body_bytes as u64;
+        let all = &tally.all;
+        let labelled = run.labels.iter().zip(&tally.labels);
+        let replies = all.replies();
+        let content = all.body_bytes + replies * run.request_body_bytes as u64;
         let mut report = Self {
-            loop_kind: if run.rate_per_s.is_some() { "open" } else { "closed" }.to_owned(),
-            rate_per_s: run.rate_per_s,
+            loop_kind: if run.open.is_some() { "open" } else { "closed" }.to_owned(),
+            rate_per_s: run.open.as_ref().map(|open| open.mean_rate_per_s(run.duration_s)),
+            schedule: run.open.as_ref().map(ToString::to_string),
+            ended_by: run.ending,
+            budget_spent: run.budget.map(|budget| budget.is_spent(all.failed(), all.ended())),
             connections: run.connections,
             threads: run.cpu_shares.len(),
             duration_s: run.duration_s,
             replies,
             replies_per_s: replies as f64 / run.duration_s,
-            succeeded: tally.succeeded,
-            sent_bytes: tally.sent_bytes,
-            received_bytes: tally.received_bytes,
-            body_bytes: tally.body_bytes,
+            succeeded: all.succeeded,
+            sent_bytes: all.sent_bytes,
+            received_bytes: all.received_bytes,
+            body_bytes: all.body_bytes,
             content_bytes_per_s: content as f64 / run.duration_s,
-            latency_us: Latency::of(&tally.latency),
+            latency_us: Latency::of(&all.latency),
+            service_us: Latency::of(&all.service),
             openings: Openings::of(tally),
-            status: tally.status.clone(),
-            errors: errors.collect(),
-            first_errors: first_errors.collect(),
-            unsent: tally.unsent,
-            unfinished: tally.unfinished,
+            status: all.status.clone(),
+            errors: errors(all),
+            first_errors: first_errors(all),
+            unsent: all.unsent,
+            unfinished: all.unfinished,
+            labels: labelled.map(|(name, counts)| (name.clone(), Part::of(counts, run.duration_s))).collect(),
+            mismatches: missed(tally, &run.checks),
             generator: Generator {
                 cpu_share_max: run.cpu_shares.iter().copied().fold(0.0, f64::max),
                 send_lag_p99_us: us(tally.send_lag.value_at_quantile(0.99)),
             },
             warnings: Vec::new(),
+            latency_curve_us: curve(&all.latency),
+            service_curve_us: curve(&all.service),
+            interval_s: run.interval_s,
+            intervals: run.intervals,
+            command: shown_command(std::env::args()),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            machine: Machine::this(),
+            started_unix_s: run.started_unix_s,
+            warmup_s: run.warmup_s,
             url: run.url,
         };
         report.warnings = report.find_warnings();
+        if let (true, Some(budget)) = (report.budget_spent == Some(true), run.budget) {
+            report.warnings.push(format!(
+                "the error budget is spent: {} of {} requests failed, --max-errors {budget}",
+                all.failed(),
+                all.ended()
+            ));
+        }
+        if run.intervals_left_out > 0 {
+            report.warnings.push(format!(
+                "{} intervals are left out: {INTERVALS_MAX} are kept; choose a longer --interval",
+                run.intervals_left_out
+            ));
+        }
         report
     }
 
@@ -176,6 +288,48 @@ impl Report {
     }
 }
 
+impl Part {
+    fn of(counts: &Counts, duration_s: f64) -> Self {
+        let replies = counts.replies();
+        Self {
+            replies,
+            replies_per_s: replies as f64 / duration_s,
+            succeeded: counts.succeeded,
+            latency_us: Latency::of(&counts.latency),
+            service_us: Latency::of(&counts.service),
+            status: counts.status.clone(),
+            errors: errors(counts),
+            first_errors: first_errors(counts),
+            unfinished: counts.unfinished,
+        }
+    }
+}
+
+fn missed(tally: &Tally, names: &[CheckName]) -> Vec<Missed> {
+    let named = tally.mismatches.iter().filter_map(|(check, missed)| Some((names.get(*check)?, missed)));
+    named
+        .map(|(name, missed)| Missed {
+            request: name.label.clone(),
+            check: name.check.clone(),
+            count: missed.count,
+            sample: missed.sample.clone(),
+        })
+        .collect()
+}
+
+fn errors(counts: &Counts) -> BTreeMap<String, u64> {
+    Kind::ALL.iter().map(|kind| (kind.name().to_owned(), counts.failures[*kind as usize])).collect()
+}
+
+/// The first failure of each kind that there was.
+fn first_errors(counts: &Counts) -> BTreeMap<String, String> {
+    let first = |kind: &Kind| {
+        let text = counts.first_failures[*kind as usize].clone()?;
+        Some((kind.name().to_owned(), text))
+    };
+    Kind::ALL.iter().filter_map(first).collect()
+}
+
 impl Openings {
     fn of(tally: &Tally) -> Self {
         let handshakes = Handshakes { full: tally.handshake.len() - tally.resumed, resumed: tally.resumed };
@@ -188,119 +342,6 @@ impl Openings {
     }
 }
 
-impl Latency {
-    fn of(histogram: &hdrhistogram::Histogram<u64>) -> Self {
-        if histogram.is_empty() {
-            return Self::default();
-        }
-        let at = |quantile| us(histogram.value_at_quantile(quantile));
-        Self {
-            min: us(histogram.min()),
-            mean: histogram.mean() / 1e3,
-            stdev: histogram.stdev() / 1e3,
-            p50: at(0.5),
-            p75: at(0.75),
-            p90: at(0.9),
-            p95: at(0.95),
-            p99: at(0.99),
-            p99_9: at(0.999),
-            p99_99: at(0.9999),
-            max: us(histogram.max()),
-        }
-    }
-}
-
-fn us(ns: u64) -> f64 {
-    ns as f64 / 1e3
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pace = match self.rate_per_s {
-            Some(rate) => format!("open loop at {rate} requests/s"),
-            None => "closed loop".to_owned(),
-        };
-        writeln!(f, "{}: {pace}, {} connections, {} threads", self.url, self.connections, self.threads)?;
-        writeln!(
-            f,
-            "\n  replies      {:>12}   {:>12.1} /s   in {:.2} s",
-            self.replies, self.replies_per_s, self.duration_s
-        )?;
-        let rate = |bytes: u64| bytes as f64 / self.duration_s / 1e6;
-        let (sent, received) = (self.sent_bytes, self.received_bytes);
-        writeln!(f, "  sent         {sent:>12} B {:>12.2} MB/s", rate(sent))?;
-        writeln!(f, "  received     {received:>12} B {:>12.2} MB/s", rate(received))?;
-        let latency = &self.latency_us;
-        writeln!(f, "\n  latency      mean {}   stdev {}", show_us(latency.mean), show_us(latency.stdev))?;
-        for (name, value) in latency.rows() {
-            writeln!(f, "  {name:>9}    {:>12}", show_us(value))?;
-        }
-        writeln!(f)?;
-        write!(f, "{}", self.openings)?;
-        for (status, count) in &self.status {
-            writeln!(f, "  status {status}   {count:>12}")?;
-        }
-        for (kind, count) in self.errors.iter().filter(|(_, count)| **count > 0) {
-            let first = self.first_errors.get(kind).map(String::as_str).unwrap_or_default();
-            writeln!(f, "  error {kind:<12} {count:>6}   first: {first}")?;
-        }
-        for (what, count) in [("unsent", self.unsent), ("unfinished", self.unfinished)] {
-            if count > 0 {
-                writeln!(f, "  {what:<12} {count:>12}")?;
-            }
-        }
-        write!(f, "  generator    busiest core {:.0} %", self.generator.cpu_share_max * 100.0)?;
-        if self.rate_per_s.is_some() {
-            write!(f, ", own lag p99 {}", show_us(self.generator.send_lag_p99_us))?;
-        }
-        writeln!(f)?;
-        self.warnings.iter().try_for_each(|warning| writeln!(f, "  warning: {warning}"))
-    }
-}
-
-impl fmt::Display for Openings {
-    /// Nothing where every connection was opened before the run.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.connections == 0 {
-            return Ok(());
-        }
-        let times = |latency: &Latency| format!("p50 {}, p99 {}", show_us(latency.p50), show_us(latency.p99));
-        writeln!(f, "  connections  {:>12} opened   {}", self.connections, times(&self.connect_us))?;
-        let Handshakes { full, resumed } = self.handshakes;
-        if full + resumed > 0 {
-            writeln!(f, "  handshakes   {full:>12} full, {resumed} resumed   {}", times(&self.handshake_us))?;
-        }
-        Ok(())
-    }
-}
-
-impl Latency {
-    fn rows(&self) -> [(&'static str, f64); 9] {
-        [
-            ("min", self.min),
-            ("50 %", self.p50),
-            ("75 %", self.p75),
-            ("90 %", self.p90),
-            ("95 %", self.p95),
-            ("99 %", self.p99),
-            ("99.9 %", self.p99_9),
-            ("99.99 %", self.p99_99),
-            ("max", self.max),
-        ]
-    }
-}
-
-/// Microseconds with a fitting unit.
-pub fn show_us(us: f64) -> String {
-    let mut text = String::new();
-    let written = match us {
-        us if us < 1e3 => write!(text, "{us:.1} us"),
-        us if us < 1e6 => write!(text, "{:.2} ms", us / 1e3),
-        us => write!(text, "{:.2} s", us / 1e6),
-    };
-    written.map(|()| text).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -309,24 +350,35 @@ mod tests {
     use crate::wire::{Handshake, Opening};
 
     fn report(cpu_share: f64, lag_ns: u64, unsent: u64) -> Report {
-        let mut tally = Tally::new().unwrap();
+        let mut tally = Tally::new(2).unwrap();
         for latency_ns in 1..=1_000 {
-            tally.latency.saturating_record(latency_ns * 1_000);
+            tally.all.latency.saturating_record(latency_ns * 1_000);
+            tally.all.service.saturating_record(latency_ns * 500);
         }
         tally.send_lag.saturating_record(lag_ns);
-        tally.status.insert(200, 1_000);
-        tally.unsent = unsent;
+        tally.all.status.insert(200, 1_000);
+        tally.labels[1].status.insert(200, 300);
+        tally.all.unsent = unsent;
         for resumed in [false, true, true] {
             let handshake = Some(Handshake { took: Duration::from_micros(300), resumed });
             tally.open(&Opening { connect: Duration::from_micros(20), handshake });
         }
         let run = Circumstances {
             url: "http://a.test/".into(),
-            rate_per_s: Some(100.0),
+            open: Some(OpenLoop::constant(100.0)),
             connections: 2,
             request_body_bytes: 10,
             duration_s: 10.0,
+            labels: vec!["read".into(), "write".into()],
+            checks: Vec::new(),
             cpu_shares: vec![0.1, cpu_share],
+            started_unix_s: 1_800_000_000.5,
+            warmup_s: 1.0,
+            ending: Ending::Duration,
+            budget: Some(Budget::Count(0)),
+            interval_s: 1.0,
+            intervals: Vec::new(),
+            intervals_left_out: 0,
         };
         Report::new(&tally, run)
     }
@@ -338,6 +390,25 @@ mod tests {
         assert!((report.latency_us.p50 - 500.0).abs() < 1.0);
         assert_eq!((report.replies_per_s, report.content_bytes_per_s), (100.0, 1_000.0));
         assert!(report.warnings.is_empty());
+    }
+
+    #[test]
+    fn both_latencies_stand_side_by_side_with_what_lies_beyond() {
+        let report = report(0.5, 0, 0);
+        assert!((report.service_us.p99 - 495.0).abs() < 1.0);
+        let text = report.to_string();
+        let row = |name: &str| text.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
+        let words = |name| row(name).split_whitespace().collect::<Vec<_>>();
+        assert_eq!(words("99 %"), ["99", "%", "990.2", "us", "495.1", "us", "10"]);
+        assert_eq!(words("99.9 %").last(), Some(&"1"));
+        assert_eq!(words("99.999 %").last(), Some(&"0"));
+    }
+
+    #[test]
+    fn labels_have_counts_of_their_own() {
+        let report = report(0.5, 0, 0);
+        assert_eq!((report.labels["read"].replies, report.labels["write"].replies), (0, 300));
+        assert!(report.to_string().contains("write                         300 replies         30.0 /s"));
     }
 
     #[test]

@@ -1,5 +1,10 @@
-//! The requests' bytes, formatted once before the run. They are leaked on purpose: they live as long as the
-//! process, so that every connection can send them without copying or counting references.
+//! Requests: what they say, and the bytes that say it. Those of a rotation are formatted once before the run and
+//! leaked on purpose: they live as long as the process, so that every connection can send them without copying or
+//! counting references.
+
+use std::cell::OnceCell;
+
+use bytes::Bytes;
 
 use crate::chunked;
 use crate::reply::is_token;
@@ -10,13 +15,97 @@ const JOINED_BODY_BYTES_MAX: usize = 4096;
 /// Most lines of a list of fields.
 const FIELDS_MAX: usize = 1_000_000;
 
-/// One preformatted request.
-#[derive(Debug, Clone, Copy)]
+/// A request in the terms that all protocols share. Nothing here is checked: whoever fills it in does that.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parts {
+    pub method: String,
+    /// The Host field's value, unless `fields` holds one.
+    pub authority: String,
+    /// Path and query.
+    pub path: String,
+    /// In order; without those of framing and of the connection.
+    pub fields: Vec<(String, String)>,
+    pub body: Option<Bytes>,
+    /// HTTP/1.1: the body goes in chunks.
+    pub chunked: bool,
+    /// HTTP/1.1: the connection ends with this exchange.
+    pub close: bool,
+    /// Index of its label in the settings, where requests have labels.
+    pub label: usize,
+}
+
+/// What is spoken on the connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    Http1,
+}
+
+/// One request as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// The head, with the body behind it where that is short.
-    pub head: &'static [u8],
+    pub head: Bytes,
     /// The body's bytes as sent, or empty when they are in `head`.
-    pub body: &'static [u8],
+    pub body: Bytes,
+    /// The reply has no body, whatever it says.
+    pub head_method: bool,
+    /// Index of its label in the settings, where requests have labels.
+    pub label: usize,
+}
+
+impl Protocol {
+    /// Formats a request.
+    pub fn encode(self, parts: &Parts) -> Request {
+        match self {
+            Self::Http1 => encode_http1(parts),
+        }
+    }
+}
+
+impl Request {
+    /// All bytes as sent.
+    pub(crate) fn bytes(&self) -> usize {
+        self.head.len() + self.body.len()
+    }
+
+    /// The same with a head for as long as the process lives.
+    pub(crate) fn leak(self) -> Self {
+        Self { head: Bytes::from_static(Vec::leak(self.head.to_vec())), ..self }
+    }
+}
+
+fn encode_http1(parts: &Parts) -> Request {
+    let mut head = format!("{} {} HTTP/1.1\r\n", parts.method, parts.path);
+    if !parts.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        head.push_str(&format!("host: {}\r\n", parts.authority));
+    }
+    for (name, value) in &parts.fields {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if parts.close {
+        head.push_str("connection: close\r\n");
+    }
+    let body = match &parts.body {
+        Some(body) if parts.chunked => {
+            head.push_str("transfer-encoding: chunked\r\n");
+            Bytes::from(chunked::encode(body))
+        }
+        Some(body) => {
+            head.push_str(&format!("content-length: {}\r\n", body.len()));
+            body.clone()
+        }
+        None => Bytes::new(),
+    };
+    head.push_str("\r\n");
+    let mut head = head.into_bytes();
+    let joined = body.len() <= JOINED_BODY_BYTES_MAX;
+    head.extend_from_slice(if joined { &body } else { &[] });
+    Request {
+        head: head.into(),
+        body: if joined { Bytes::new() } else { body },
+        head_method: parts.method == "HEAD",
+        label: parts.label,
+    }
 }
 
 /// What the requests have in common.
@@ -35,61 +124,50 @@ impl Shape {
     /// `paths` empty means the URL's own, `fields` those that all have in common.
     pub fn requests(
         &self,
+        protocol: Protocol,
         url: &Url,
         paths: &[PathEntry],
         fields: &[String],
     ) -> Result<&'static [Request], String> {
-        let common = self.fields()?;
-        let body: &'static [u8] = match (&self.body, self.chunked) {
-            (Some(body), true) => Vec::leak(chunked::encode(body)),
-            (Some(body), false) => Vec::leak(body.clone()),
-            (None, _) => &[],
-        };
+        let common = self.parts()?;
         let own = [PathEntry { host: None, path: url.path.clone() }];
         let paths = if paths.is_empty() { &own } else { paths };
+        let body = OnceCell::new();
         let request = |index: usize| {
             let entry = &paths[index % paths.len()];
-            let host = entry.host.as_deref().unwrap_or(&url.authority);
-            let mut head = format!("{} {} HTTP/1.1\r\n", self.method, entry.path);
-            if !self.overrides_host() {
-                head.push_str(&format!("host: {host}\r\n"));
-            }
+            let mut parts = Parts {
+                authority: entry.host.clone().unwrap_or_else(|| url.authority.clone()),
+                path: entry.path.clone(),
+                ..common.clone()
+            };
             if !fields.is_empty() {
-                head.push_str(&format!("{}\r\n", fields[index % fields.len()]));
+                let (name, value) = check_header(&fields[index % fields.len()])?;
+                parts.fields.insert(0, (name.to_owned(), value.to_owned()));
             }
-            let mut head = (head + &common).into_bytes();
-            let joined = body.len() <= JOINED_BODY_BYTES_MAX;
-            head.extend_from_slice(if joined { body } else { &[] });
-            Request { head: Vec::leak(head), body: if joined { &[] } else { body } }
+            let request = protocol.encode(&parts).leak();
+            // All bodies are the same: one is kept.
+            Ok(Request { body: body.get_or_init(|| request.body).clone(), ..request })
         };
-        Ok(Vec::leak((0..paths.len().max(fields.len())).map(request).collect()))
+        let requests: Result<Vec<_>, String> = (0..paths.len().max(fields.len())).map(request).collect();
+        requests.map(|requests| &*Vec::leak(requests))
     }
 
-    /// All fields but Host, and the empty line.
-    fn fields(&self) -> Result<String, String> {
+    /// What all have in common.
+    fn parts(&self) -> Result<Parts, String> {
         if !is_token_text(&self.method) {
             return Err(format!("'{}' is not a method", self.method));
         }
-        let mut fields = String::new();
-        for header in &self.headers {
-            let (name, value) = check_header(header)?;
-            fields.push_str(&format!("{name}: {value}\r\n"));
-        }
-        if !self.keep_alive {
-            fields.push_str("connection: close\r\n");
-        }
-        match &self.body {
-            Some(_) if self.chunked => fields.push_str("transfer-encoding: chunked\r\n"),
-            Some(body) => fields.push_str(&format!("content-length: {}\r\n", body.len())),
-            None => {}
-        }
-        fields.push_str("\r\n");
-        Ok(fields)
-    }
-
-    fn overrides_host(&self) -> bool {
-        self.headers.iter().any(|header| {
-            header.split_once(':').is_some_and(|(name, _)| name.trim().eq_ignore_ascii_case("host"))
+        let field =
+            |header: &String| check_header(header).map(|(name, value)| (name.to_owned(), value.to_owned()));
+        // Leaked, so that the requests share it without counting references.
+        let body = self.body.as_ref().map(|body| Bytes::from_static(Vec::leak(body.clone())));
+        Ok(Parts {
+            method: self.method.clone(),
+            fields: self.headers.iter().map(field).collect::<Result<_, _>>()?,
+            body,
+            chunked: self.chunked,
+            close: !self.keep_alive,
+            ..Parts::default()
         })
     }
 }
@@ -115,7 +193,7 @@ fn is_blank(line: &str) -> bool {
     line.trim().is_empty() || line.starts_with('#')
 }
 
-fn check_header(header: &str) -> Result<(&str, &str), String> {
+pub(crate) fn check_header(header: &str) -> Result<(&str, &str), String> {
     let Some((name, value)) = header.split_once(':') else {
         return Err(format!("the header '{header}' is not of the form 'Name: value'"));
     };
@@ -152,19 +230,19 @@ mod tests {
     }
 
     fn text(request: &Request) -> String {
-        String::from_utf8([request.head, request.body].concat()).unwrap()
+        String::from_utf8([&request.head[..], &request.body[..]].concat()).unwrap()
     }
 
     #[test]
     fn a_plain_get_is_one_short_head() {
-        let requests = shape().requests(&url(), &[], &[]).unwrap();
+        let requests = shape().requests(Protocol::Http1, &url(), &[], &[]).unwrap();
         assert_eq!(text(&requests[0]), "GET /x HTTP/1.1\r\nhost: a.test:81\r\n\r\n");
     }
 
     #[test]
     fn each_path_becomes_a_request_with_its_host() {
         let paths = crate::target::parse_path_list("/a\nb.test /c").unwrap();
-        let requests = shape().requests(&url(), &paths, &[]).unwrap();
+        let requests = shape().requests(Protocol::Http1, &url(), &paths, &[]).unwrap();
         assert_eq!(text(&requests[0]), "GET /a HTTP/1.1\r\nhost: a.test:81\r\n\r\n");
         assert_eq!(text(&requests[1]), "GET /c HTTP/1.1\r\nhost: b.test\r\n\r\n");
     }
@@ -172,21 +250,24 @@ mod tests {
     #[test]
     fn bodies_are_framed_and_long_ones_are_sent_apart() {
         let post = Shape { method: "POST".into(), body: Some(b"hello".to_vec()), ..shape() };
-        let short = post.requests(&url(), &[], &[]).unwrap();
-        assert_eq!(short[0].body, b"");
+        let short = post.requests(Protocol::Http1, &url(), &[], &[]).unwrap();
+        assert!(short[0].body.is_empty());
         assert!(text(&short[0]).ends_with("content-length: 5\r\n\r\nhello"));
         let chunked = Shape { chunked: true, keep_alive: false, ..post.clone() };
-        let chunked = chunked.requests(&url(), &[], &[]).unwrap();
+        let chunked = chunked.requests(Protocol::Http1, &url(), &[], &[]).unwrap();
         let ending = "connection: close\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
         assert!(text(&chunked[0]).ends_with(ending), "{}", text(&chunked[0]));
         let long = Shape { body: Some(vec![b'x'; JOINED_BODY_BYTES_MAX + 1]), ..post };
-        assert_eq!(long.requests(&url(), &[], &[]).unwrap()[0].body.len(), JOINED_BODY_BYTES_MAX + 1);
+        assert_eq!(
+            long.requests(Protocol::Http1, &url(), &[], &[]).unwrap()[0].body.len(),
+            JOINED_BODY_BYTES_MAX + 1
+        );
     }
 
     #[test]
     fn a_host_header_replaces_the_urls() {
         let with_host = Shape { headers: vec!["Host: b.test".into(), "x-y:  z ".into()], ..shape() };
-        let requests = with_host.requests(&url(), &[], &[]).unwrap();
+        let requests = with_host.requests(Protocol::Http1, &url(), &[], &[]).unwrap();
         assert_eq!(text(&requests[0]), "GET /x HTTP/1.1\r\nHost: b.test\r\nx-y: z\r\n\r\n");
     }
 
@@ -194,11 +275,11 @@ mod tests {
     fn fields_of_a_list_are_taken_in_turn() {
         let fields = parse_header_list("# keys\nx-api-key:  a\n\nx-api-key: b\n").unwrap();
         let paths = crate::target::parse_path_list("/1\n/2\n/3").unwrap();
-        let requests = shape().requests(&url(), &paths, &fields).unwrap();
+        let requests = shape().requests(Protocol::Http1, &url(), &paths, &fields).unwrap();
         let expected = [("/1", "a"), ("/2", "b"), ("/3", "a")]
             .map(|(path, key)| format!("GET {path} HTTP/1.1\r\nhost: a.test:81\r\nx-api-key: {key}\r\n\r\n"));
         assert_eq!(requests.iter().map(text).collect::<Vec<_>>(), expected);
-        assert_eq!(shape().requests(&url(), &[], &fields).unwrap().len(), 2);
+        assert_eq!(shape().requests(Protocol::Http1, &url(), &[], &fields).unwrap().len(), 2);
         for (list, reason) in [("a: b\nc", "line 2:"), ("Host: x", "--path-list"), ("#\n", "no field")] {
             assert!(parse_header_list(list).unwrap_err().contains(reason), "{list}");
         }
@@ -209,8 +290,10 @@ mod tests {
         for header in ["no colon", "a b: c", ": c", "a: b\r\nc: d", "Content-Length: 3", "Connection: close"]
         {
             let broken = Shape { headers: vec![header.into()], ..shape() };
-            assert!(broken.requests(&url(), &[], &[]).is_err(), "{header}");
+            assert!(broken.requests(Protocol::Http1, &url(), &[], &[]).is_err(), "{header}");
         }
-        assert!(Shape { method: "GE T".into(), ..shape() }.requests(&url(), &[], &[]).is_err());
+        assert!(
+            Shape { method: "GE T".into(), ..shape() }.requests(Protocol::Http1, &url(), &[], &[]).is_err()
+        );
     }
 }

@@ -10,6 +10,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use bytes::{Buf, Bytes};
 use monoio::buf::IoBufMut;
 use monoio::io::{AsyncReadRent, AsyncWriteRent, OwnedReadHalf, OwnedWriteHalf, Splitable};
 use monoio::net::TcpStream;
@@ -17,16 +18,19 @@ use monoio::net::TcpStream;
 use crate::failure::Failure;
 use crate::reply::{HEAD_BYTES_MAX, Malformed, Reply, ReplyReader};
 use crate::request::Request;
+use crate::source::{Keep, Kept};
 use crate::tls::{self, Connector, TlsLink};
 
 /// Read buffer of a connection: holds the largest head. Pages that no reply reaches stay untouched.
 const READ_BUFFER_BYTES: usize = HEAD_BYTES_MAX;
 
 /// A complete exchange.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) reply: Reply,
     pub(crate) received_bytes: u64,
+    /// Where the request's source asked for any of it.
+    pub(crate) kept: Option<Box<Kept>>,
 }
 
 /// Where and how connections are opened.
@@ -92,24 +96,21 @@ impl Dialer {
 impl Wire {
     /// Sends a request and reads its reply. After an error, or where the reply isn't reusable, the connection is
     /// of no further use.
-    pub(crate) async fn exchange(
-        &mut self,
-        request: &Request,
-        head_method: bool,
-    ) -> Result<Exchange, Failure> {
+    pub(crate) async fn exchange(&mut self, request: Request, keep: Keep) -> Result<Exchange, Failure> {
         self.exchanges += 1;
         let (mut sender, receiver) = self.link.split();
         let mut replies = Replies { receiver, buffer: &mut self.buffer };
+        let reply = replies.read_one(request.head_method, keep);
         if request.body.is_empty() {
             let sent = sender.send(request.head).await;
-            return settle(Some(sent), replies.read_one(head_method).await);
+            return settle(Some(sent), reply.await);
         }
         // A server may answer before it has read a long body, or need its reply read to go on reading.
         let send = async move {
             sender.send(request.head).await?;
             sender.send(request.body).await
         };
-        let (sent, reply) = read_while_sending(send, replies.read_one(head_method)).await;
+        let (sent, reply) = read_while_sending(send, reply).await;
         settle(sent, reply)
     }
 
@@ -140,10 +141,10 @@ enum Sender<'a> {
 }
 
 impl Sender<'_> {
-    async fn send(&mut self, bytes: &'static [u8]) -> io::Result<()> {
+    async fn send(&mut self, bytes: Bytes) -> io::Result<()> {
         match self {
             Self::Plain(writer) => write_all(writer, bytes).await,
-            Self::Tls(sender) => sender.send(bytes).await,
+            Self::Tls(sender) => sender.send(&bytes).await,
         }
     }
 }
@@ -177,12 +178,13 @@ fn settle(sent: Option<io::Result<()>>, reply: Result<Exchange, Failure>) -> Res
     }
 }
 
-async fn write_all(writer: &mut OwnedWriteHalf<TcpStream>, mut bytes: &'static [u8]) -> io::Result<()> {
+async fn write_all(writer: &mut OwnedWriteHalf<TcpStream>, mut bytes: Bytes) -> io::Result<()> {
     while !bytes.is_empty() {
-        let (written, _) = writer.write(bytes).await;
+        let (written, rest) = writer.write(bytes).await;
+        bytes = rest;
         match written? {
             0 => return Err(io::ErrorKind::WriteZero.into()),
-            written => bytes = &bytes[written..],
+            written => bytes.advance(written),
         }
     }
     Ok(())
@@ -217,23 +219,27 @@ async fn read(reader: &mut OwnedReadHalf<TcpStream>, buffer: &mut Vec<u8>) -> io
     received
 }
 
+fn kept_of(reader: ReplyReader, keep: Keep) -> Option<Box<Kept>> {
+    keep.any().then(|| Box::new(reader.into_kept()))
+}
+
 struct Replies<'a> {
     receiver: Receiver<'a>,
     buffer: &'a mut Vec<u8>,
 }
 
 impl Replies<'_> {
-    async fn read_one(&mut self, head_method: bool) -> Result<Exchange, Failure> {
-        let mut reply = ReplyReader::new(head_method);
+    async fn read_one(&mut self, head_method: bool, keep: Keep) -> Result<Exchange, Failure> {
+        let mut reader = ReplyReader::keeping(head_method, keep);
         let mut received_bytes = 0;
         loop {
             let received = self.receiver.receive(self.buffer).await?;
             if received == 0 {
-                let reply = reply.close().ok_or(Failure::ClosedEarly)?;
-                return Ok(Exchange { reply, received_bytes });
+                let reply = reader.close().ok_or(Failure::ClosedEarly)?;
+                return Ok(Exchange { reply, received_bytes, kept: kept_of(reader, keep) });
             }
             received_bytes += received as u64;
-            let (taken, complete) = reply.read(self.buffer).map_err(Failure::Malformed)?;
+            let (taken, complete) = reader.read(self.buffer).map_err(Failure::Malformed)?;
             if let Some(reply) = complete {
                 if taken < self.buffer.len() {
                     return Err(Failure::Malformed(Malformed(
@@ -241,7 +247,7 @@ impl Replies<'_> {
                     )));
                 }
                 self.buffer.clear();
-                return Ok(Exchange { reply, received_bytes });
+                return Ok(Exchange { reply, received_bytes, kept: kept_of(reader, keep) });
             }
             self.buffer.drain(..taken);
         }
@@ -253,7 +259,7 @@ mod tests {
     use super::*;
 
     fn exchange(reusable: bool) -> Exchange {
-        Exchange { reply: Reply { status: 413, body_bytes: 0, reusable }, received_bytes: 1 }
+        Exchange { reply: Reply { status: 413, body_bytes: 0, reusable }, received_bytes: 1, kept: None }
     }
 
     #[test]

@@ -1,15 +1,16 @@
-//! Section `bodies`: 64 KiB and 10 MiB bodies, as replies and as requests; throughput, and how much memory the proxy
+//! Section `bodies`: 1 KiB, 64 KiB and 10 MiB bodies, as replies and as requests; throughput, and how much memory the proxy
 //! holds meanwhile.
 
 use super::load::Load;
-use super::results::{Check, Section};
+use super::results::{Check, Section, Titled};
 use super::rounds::{Case, Row, interleave, labels};
 use super::stats::{mib, times};
 use super::table::Table;
 use super::{Bench, PeerName, SectionName};
 
 /// Size, its name, and how many connections carry it.
-const BODIES: [(u64, &str, usize); 2] = [(64 * 1024, "64 KiB", 64), (10 * 1024 * 1024, "10 MiB", 16)];
+const BODIES: [(u64, &str, usize); 3] =
+    [(1024, "1 KiB", 64), (64 * 1024, "64 KiB", 64), (10 * 1024 * 1024, "10 MiB", 16)];
 /// The gateway's memory may grow by this much while bodies pass: buffers, not bodies.
 const RSS_GROWTH_BYTES_MAX: f64 = 32.0 * 1024.0 * 1024.0;
 
@@ -31,7 +32,7 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
     let mut section = Section::new(SectionName::Bodies.name());
     section.rows = interleave(&cases, bench.rounds(), &bench.generator)?;
     check(&mut section);
-    print(&section);
+    section.tables = tables(&section);
     Ok(section)
 }
 
@@ -60,7 +61,8 @@ fn rss_growth_bytes(row: &Row) -> f64 {
     pairs.map(growth).fold(0.0, f64::max)
 }
 
-fn print(section: &Section) {
+fn tables(section: &Section) -> Vec<Titled> {
+    let mut tables = Vec::new();
     for label in labels(&section.rows) {
         let mut table = Table::new([
             "proxy",
@@ -89,7 +91,7 @@ fn print(section: &Section) {
                 times(section.ratio_of(row, "nginx", |sample| sample.report.content_bytes_per_s)),
             ]);
         }
-        println!("\n{}: {label}\n{table}", section.name);
+        tables.push(Titled::new(label, table));
     }
-    section.print_notes();
+    tables
 }

@@ -1,12 +1,13 @@
 //! The proxies of one section, all started for the same way of listening, each with a directory of its own.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use super::identity::{Identity, SERVER_NAME};
 use super::load::Target;
 use super::peers::{self, Downstream, Peer, Role};
 use super::turnpike::{Options, Turnpike, WILDCARD_HOST};
-use super::{Bench, PeerName};
+use super::{Bench, PeerName, given};
 
 /// They are killed when this is dropped.
 #[derive(Debug)]
@@ -33,19 +34,32 @@ impl Contenders {
         protocol: Protocol,
         connections_max: usize,
     ) -> Result<Self, String> {
+        Self::start_at(bench, bench.origin, section, names, protocol, connections_max)
+    }
+
+    /// The same, with an origin of the section's own.
+    pub(crate) fn start_at(
+        bench: &Bench,
+        origin: SocketAddr,
+        section: &str,
+        names: &[PeerName],
+        protocol: Protocol,
+        connections_max: usize,
+    ) -> Result<Self, String> {
         let dir = bench.dir.path().join(section);
         std::fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
         let identity = Identity::make(&dir, &[SERVER_NAME, WILDCARD_HOST])?;
         let mut contenders = Self { targets: Vec::new(), _peers: Vec::new(), _turnpike: None };
         for name in names.iter().filter(|name| bench.compares(**name)) {
             if *name == PeerName::Turnpike {
-                contenders.add_turnpike(bench, &dir, protocol, &identity, connections_max)?;
+                let role = (origin, protocol, connections_max);
+                contenders.add_turnpike(bench, &dir, role, &identity)?;
                 continue;
             }
             let role = Role {
                 dir: &dir,
                 core: bench.layout.proxy[0],
-                origin: bench.origin,
+                origin,
                 downstream: match protocol {
                     Protocol::Http => Downstream::Http,
                     Protocol::Https => Downstream::Https(&identity),
@@ -58,6 +72,11 @@ impl Contenders {
                 PeerName::Nginx => peers::start_nginx(&role)?,
                 PeerName::Haproxy => peers::start_haproxy(&role)?,
                 PeerName::H2o => peers::start_h2o(&role)?,
+                PeerName::Caddy => peers::start_caddy(&role)?,
+                PeerName::Envoy => peers::start_envoy(&role, given(bench.args.envoy.as_deref(), "--envoy")?)?,
+                PeerName::Pingora => {
+                    peers::start_pingora(&role, given(bench.args.pingora.as_deref(), "--pingora")?)?
+                }
                 other => return Err(format!("{} is not compared in {section}", other.name())),
             });
         }
@@ -73,9 +92,8 @@ impl Contenders {
         &mut self,
         bench: &Bench,
         dir: &Path,
-        protocol: Protocol,
+        (origin, protocol, connections_max): (SocketAddr, Protocol, usize),
         identity: &Identity,
-        connections_max: usize,
     ) -> Result<(), String> {
         let connections = connections_max.to_string();
         // Idle connections are kept as long as the peers keep theirs.
@@ -84,7 +102,7 @@ impl Contenders {
         let identity = (protocol == Protocol::Https).then_some(identity);
         let options = Options { identity, gateway: &gateway, ..Options::default() };
         let mut turnpike = Turnpike::start_with("turnpike", binaries, dir, layout, &options)?;
-        let target = turnpike.make_default_api(bench.origin)?;
+        let target = turnpike.make_default_api(origin)?;
         self.targets.push(if protocol == Protocol::Https { turnpike.https(&target)? } else { target });
         self._turnpike = Some(turnpike);
         Ok(())

@@ -1,14 +1,15 @@
 //! What the figures were taken on.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::layout::Layout;
 
 /// Machine and software.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Facts {
     pub(crate) cpu_model: String,
     pub(crate) cores: usize,
@@ -36,11 +37,15 @@ impl Facts {
         }
     }
 
-    /// Adds the first line that `program argument` prints.
-    pub(crate) fn ask_version(&mut self, program: &str, argument: &str) {
+    /// Adds the first line that `program argument` prints, with the program's name where it isn't in it.
+    pub(crate) fn ask_version(&mut self, program: &Path, argument: &str) {
         let Ok(output) = Command::new(program).arg(argument).output() else { return };
         let text = [output.stdout, output.stderr].concat();
-        self.versions.extend(String::from_utf8_lossy(&text).lines().next().map(str::to_owned));
+        let text = String::from_utf8_lossy(&text);
+        let Some(line) = text.lines().map(str::trim).find(|line| !line.is_empty()) else { return };
+        let name = program.file_name().unwrap_or_default().to_string_lossy();
+        let names_itself = line.to_lowercase().contains(&*name) || line.chars().any(char::is_alphabetic);
+        self.versions.push(if names_itself { line.to_owned() } else { format!("{name} {line}") });
     }
 
     pub(crate) fn print(&self) {

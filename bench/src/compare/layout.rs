@@ -26,12 +26,16 @@ impl Layout {
 
     /// Two cores for the gateway's shards; `None` where that leaves too few for the others.
     pub(crate) fn two_proxy_cores(cores: &[usize]) -> Option<Self> {
-        match cores {
-            [loadgen @ .., origin, second, first] if !loadgen.is_empty() => {
-                Some(Self { proxy: vec![*first, *second], origin: vec![*origin], loadgen: loadgen.to_vec() })
-            }
-            _ => None,
-        }
+        Self::proxy_cores(cores, 2)
+    }
+
+    /// So many cores for the gateway's shards, the last first, and half as many for the origin.
+    pub(crate) fn proxy_cores(cores: &[usize], shards: usize) -> Option<Self> {
+        let (rest, proxy) = cores.split_at_checked(cores.len().checked_sub(shards)?)?;
+        let origins = shards.div_ceil(2);
+        let (loadgen, origin) = rest.split_at_checked(rest.len().checked_sub(origins)?)?;
+        let proxy = proxy.iter().rev().copied().collect();
+        (loadgen.len() >= origins).then(|| Self { proxy, origin: origin.to_vec(), loadgen: loadgen.to_vec() })
     }
 
     /// What the figures suffer from, if anything.
@@ -76,6 +80,14 @@ mod tests {
         assert_eq!(two, Layout { proxy: vec![1], origin: vec![0], loadgen: vec![0] });
         assert!(two.caveat().unwrap().contains("share"));
         assert!(Layout::one_proxy_core(&[5]).caveat().unwrap().contains("one core"));
+    }
+
+    #[test]
+    fn four_shards_need_eight_cores() {
+        let cores: Vec<usize> = (0..8).collect();
+        assert_eq!(Layout::proxy_cores(&cores[..7], 4), None);
+        let eight = Layout::proxy_cores(&cores, 4).unwrap();
+        assert_eq!(eight, Layout { proxy: vec![7, 6, 5, 4], origin: vec![2, 3], loadgen: vec![0, 1] });
     }
 
     #[test]

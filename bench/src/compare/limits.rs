@@ -1,7 +1,9 @@
-//! Section `limits`: whether throttles hold and let through all that they allow, and what they cost where they are never
-//! reached.
+//! Sections `limits` and `shared-limits`: whether throttles hold and let through all that they allow, on one gateway and on
+//! three, and what they and quotas cost where they are never reached.
 
 mod admission;
+mod ceiling;
+mod gateways;
 
 use std::path::Path;
 use std::time::Duration;
@@ -32,24 +34,42 @@ const ADMISSIONS: [(Limit, u64); 3] = [
 const NO_KEY: &str = "no key";
 const NO_LIMITS: &str = "one key";
 const LIMITS: &str = "one key, limits";
+const QUOTA: &str = "one key, quota";
 const MANY_NO_LIMITS: &str = "100,000 keys";
 const MANY: &str = "100,000 keys, limits";
 /// What may cost how many percent over what, all of it with keys to look up; the last one has in it what it takes to find
 /// one of many.
-const COSTS: [(&str, &str, f64); 3] =
-    [(LIMITS, NO_LIMITS, 3.0), (MANY, MANY_NO_LIMITS, 6.0), (MANY, NO_LIMITS, 6.0)];
+const COSTS: [(&str, &str, f64); 4] =
+    [(LIMITS, NO_LIMITS, 3.0), (QUOTA, NO_LIMITS, 3.0), (MANY, MANY_NO_LIMITS, 6.0), (MANY, NO_LIMITS, 6.0)];
+/// Calls a month that no measurement reaches.
+const FREE_QUOTA: u64 = 2_000_000_000;
 
 pub(super) fn run(bench: &Bench) -> Result<Section, String> {
-    let name = SectionName::Limits;
+    within(bench, SectionName::Limits, |dir, section| {
+        ceiling::measure(bench, section)?;
+        admit(bench, dir, section)?;
+        cost(bench, dir, section)
+    })
+}
+
+/// Three gateways on one store.
+pub(super) fn run_shared(bench: &Bench) -> Result<Section, String> {
+    within(bench, SectionName::SharedLimits, |dir, section| gateways::measure(bench, dir, section))
+}
+
+fn within(
+    bench: &Bench,
+    name: SectionName,
+    measure: impl FnOnce(&Path, &mut Section) -> Result<(), String>,
+) -> Result<Section, String> {
     if !bench.compares(PeerName::Turnpike) {
         return Ok(skipped(name, "Turnpike is not among --peers"));
     }
-    let dir = bench.dir.path().join("limits");
+    let dir = bench.dir.path().join(name.name());
     std::fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     let mut section = Section::new(name.name());
-    admit(bench, &dir, &mut section)?;
-    cost(bench, &dir, &mut section)?;
-    section.print_requests();
+    measure(&dir, &mut section)?;
+    section.tabulate_requests();
     Ok(section)
 }
 
@@ -80,7 +100,7 @@ fn admit(bench: &Bench, dir: &Path, section: &mut Section) -> Result<(), String>
     Ok(())
 }
 
-/// Throughput of one core with limits of account, route and plan that are never reached against none.
+/// Throughput of one core with limits of account, route and plan that are never reached, or with a quota, against none.
 fn cost(bench: &Bench, dir: &Path, section: &mut Section) -> Result<(), String> {
     let (rate, burst) = FREE.texts();
     let account = [
@@ -101,6 +121,7 @@ fn cost(bench: &Bench, dir: &Path, section: &mut Section) -> Result<(), String> 
     {
         cases.extend(keyed(bench, dir, turnpike, throttle, names)?);
     }
+    cases.push(counted(bench, &mut without)?);
     section.rows = interleave(&cases, bench.rounds(), &bench.generator)?;
     for (of, to, cost_percent_max) in COSTS {
         if let Some(ratio) = section.ratio(LABEL, of, to, |sample| sample.report.replies_per_s) {
@@ -152,6 +173,17 @@ fn keyed(
         case(one, Load { header: Some(fields[0].clone()), ..load.clone() }),
         case(many, Load { header_list: Some(list), ..load }),
     ])
+}
+
+/// The same with one key that has a quota.
+fn counted(bench: &Bench, turnpike: &mut Turnpike) -> Result<Case, String> {
+    turnpike.reconnect()?;
+    let api_id = turnpike.make_rest_api(bench.origin, true)?;
+    let plan_id = turnpike.make_quota_plan(&api_id, FREE_QUOTA)?;
+    let field = header(&turnpike.import_keys(&plan_id, 1)?[0]);
+    turnpike.await_served_to(&api_id, &path(), &format!("{field}\r\n"))?;
+    let load = Load { header: Some(field), ..Load::get(&path(), CONNECTIONS) };
+    Ok(Case { label: LABEL.to_owned(), target: turnpike.target(QUOTA, &api_id), load })
 }
 
 fn path() -> String {

@@ -45,8 +45,6 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
     drop(small);
     let mut large = Turnpike::start("management-large", &bench.binaries, &dir, &bench.layout)?;
     carry(bench, &mut large, &mut section)?;
-    println!("\n{}", section.name);
-    section.print_notes();
     Ok(section)
 }
 
@@ -156,7 +154,7 @@ fn changes(turnpike: &mut Turnpike, ids: &[String]) -> Result<(Vec<f64>, Vec<f64
     let (mut returned_ms, mut times_ms) = (Vec::new(), Vec::new());
     for id in ids.iter().take(CHANGES) {
         let integration_id = turnpike.integration_id(id)?;
-        let mut probe = Probe::connect(turnpike.address, &host(id), PROBE_CONNECTIONS)?;
+        let mut probe = Probe::connect(turnpike.gateway.address, &host(id), PROBE_CONNECTIONS)?;
         let path = "/change";
         if probe.count(path, 404)? != PROBE_CONNECTIONS {
             return Err(format!("{path} is served before its route was made"));

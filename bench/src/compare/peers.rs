@@ -1,9 +1,14 @@
 //! Proxies to compare with, and the two floors, each tuned for what is compared: one worker on one core, keep-alive on
 //! both sides, no logs.
 
+mod caddy;
+mod envoy;
 mod h2o;
 mod haproxy;
 mod nginx;
+mod nginx_lua;
+mod pingora;
+mod redis;
 mod varnish;
 
 use std::fs;
@@ -16,9 +21,14 @@ use super::http::Client;
 use super::identity::Identity;
 use super::load::Target;
 
+pub(crate) use caddy::start_caddy;
+pub(crate) use envoy::start_envoy;
 pub(crate) use h2o::start_h2o;
 pub(crate) use haproxy::start_haproxy;
 pub(crate) use nginx::start_nginx;
+pub(crate) use nginx_lua::{Plugins, start_nginx_lua};
+pub(crate) use pingora::{pingora_version, start_pingora};
+pub(crate) use redis::start_redis;
 pub(crate) use varnish::start_varnish;
 
 /// A proxy under test.

@@ -63,9 +63,20 @@ impl Turnpike {
 
     /// The id of a usage plan of the API; each of its keys has this rate and burst, if any.
     pub(crate) fn make_plan(&mut self, api_id: &str, throttle: Option<Limit>) -> Result<String, String> {
+        let throttle =
+            throttle.map(|limit| json!({"rateLimit": limit.rate_per_s, "burstLimit": limit.burst_requests}));
+        self.make_plan_with(api_id, "throttle", throttle)
+    }
+
+    /// The same; each of its keys may make so many calls a month.
+    pub(crate) fn make_quota_plan(&mut self, api_id: &str, quota: u64) -> Result<String, String> {
+        self.make_plan_with(api_id, "quota", Some(json!({"limit": quota, "period": "MONTH"})))
+    }
+
+    fn make_plan_with(&mut self, api_id: &str, what: &str, value: Option<Value>) -> Result<String, String> {
         let mut plan = json!({"name": "bench", "apiStages": [{"apiId": api_id, "stage": STAGE}]});
-        if let Some(limit) = throttle {
-            plan["throttle"] = json!({"rateLimit": limit.rate_per_s, "burstLimit": limit.burst_requests});
+        if let Some(value) = value {
+            plan[what] = value;
         }
         text(&self.call("POST", "/usageplans", Some(&plan))?, "id")
     }

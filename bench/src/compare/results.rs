@@ -1,25 +1,23 @@
 //! What a comparison found: rows side by side with ratios, the figures to reach, and all of it as JSON.
 
-use std::fs;
-use std::path::Path;
-
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use turnpike_loadgen::report::show_us;
 
 use super::facts::Facts;
+use super::failure::FailureRow;
 use super::grpc::GrpcReport;
 use super::http2::H2Row;
 use super::idle::IdleRow;
 use super::load::Sample;
 use super::rounds::{Row, find, labels};
-use super::stats::{grouped, paired_ratio, times};
+use super::stats::{Spread, grouped, paired_ratio, times};
 use super::table::Table;
 
 /// Whom the others are compared to, in this order.
 const REFERENCES: [&str; 3] = ["haproxy", "nginx", "passthrough"];
 
 /// A figure to reach.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Check {
     pub(crate) figure: String,
     pub(crate) value: f64,
@@ -42,6 +40,19 @@ impl Check {
     }
 }
 
+/// A table and what it is about.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Titled {
+    pub(crate) title: String,
+    pub(crate) table: Table,
+}
+
+impl Titled {
+    pub(crate) fn new(title: impl Into<String>, table: Table) -> Self {
+        Self { title: title.into(), table }
+    }
+}
+
 /// One section's outcome.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Section {
@@ -51,8 +62,12 @@ pub(crate) struct Section {
     pub(crate) http2: Vec<H2Row>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) idle: Vec<IdleRow>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) failure: Vec<FailureRow>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) grpc: Option<GrpcReport>,
+    /// What is shown of it.
+    pub(crate) tables: Vec<Titled>,
     pub(crate) checks: Vec<Check>,
     pub(crate) notes: Vec<String>,
 }
@@ -65,9 +80,8 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    pub(crate) fn write_json(&self, path: &Path) -> Result<(), String> {
-        let json = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
-        fs::write(path, json).map_err(|error| format!("{}: {error}", path.display()))
+    pub(crate) fn to_json(&self) -> Result<String, String> {
+        serde_json::to_string_pretty(self).map_err(|error| error.to_string())
     }
 
     /// Whether all figures were reached.
@@ -95,8 +109,9 @@ impl Section {
         Self { name, ..Self::default() }
     }
 
-    /// Requests/s and latencies, with the ratios of requests/s to each reference.
-    pub(crate) fn print_requests(&self) {
+    /// Tables of requests/s and latencies, with the ratios of requests/s to each reference.
+    pub(crate) fn tabulate_requests(&mut self) {
+        let mut tables = Vec::new();
         for label in labels(&self.rows) {
             let mut table = Table::new([
                 "proxy",
@@ -127,9 +142,31 @@ impl Section {
                     passthrough,
                 ]);
             }
-            println!("\n{}: {label}\n{table}", self.name);
+            tables.push(Titled::new(label, table));
+            tables.extend(self.spread(label));
         }
-        self.print_notes();
+        self.tables.extend(tables);
+    }
+
+    /// Turnpike's requests/s over the others': the median of the rounds' ratios, the lowest and the highest.
+    fn spread(&self, label: &str) -> Option<Titled> {
+        let turnpike = find(&self.rows, label, "turnpike")?;
+        let others = self.rows.iter().filter(|row| row.label == label && row.proxy != turnpike.proxy);
+        let mut table = Table::new(["turnpike over", "median", "lowest", "highest"]);
+        let mut any = false;
+        for row in others {
+            let requests =
+                |row: &Row| row.samples.iter().map(|sample| sample.report.replies_per_s).collect::<Vec<_>>();
+            let Some(spread) = Spread::of(&requests(turnpike), &requests(row)) else { continue };
+            table.row([
+                row.proxy.clone(),
+                times(Some(spread.median)),
+                times(Some(spread.lowest)),
+                times(Some(spread.highest)),
+            ]);
+            any = true;
+        }
+        any.then(|| Titled::new(format!("{label}, ratios of requests/s"), table))
     }
 
     /// Rows whose requests fail say nothing of what succeeds.
@@ -138,13 +175,23 @@ impl Section {
         Check::at_most(format!("{}: requests that failed", self.name), failed as f64, 0.0)
     }
 
-    pub(crate) fn print_notes(&self) {
-        for row in self.rows.iter().filter(|row| row.generator_was_bottleneck) {
-            println!("  note: the load generator limited {} at {}", row.proxy, row.label);
+    pub(crate) fn print(&self) {
+        if self.tables.is_empty() {
+            println!("\n{}", self.name);
+        }
+        for Titled { title, table } in &self.tables {
+            println!("\n{}: {title}\n{table}", self.name);
         }
         for note in &self.notes {
             println!("  note: {note}");
         }
+    }
+
+    /// Says which rows show the generator's limit rather than the proxy's.
+    pub(crate) fn note_generator(&mut self) {
+        let limited = self.rows.iter().filter(|row| row.generator_was_bottleneck);
+        let note = |row: &Row| format!("the load generator limited {} at {}", row.proxy, row.label);
+        self.notes.extend(limited.map(note).collect::<Vec<_>>());
     }
 
     /// A row's figure over the reference's under the same label: the median of the rounds' ratios.

@@ -1,21 +1,25 @@
-//! Section `routes`: what 10,000 routes in 200 APIs cost against one route, and how long a one-route change takes to
-//! be served everywhere while load runs.
+//! Section `routes`: what 10,000 routes in 200 APIs, and 100,000 in 2,000, cost against one route, and how long a one-route
+//! change takes to be served everywhere while load runs, and what it does to latencies.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use turnpike_loadgen::report::{Report, show_us};
+
 use super::load::{Load, LoadGenerator};
 use super::probe::Probe;
 use super::results::{Check, Section};
-use super::rounds::{Case, interleave};
+use super::rounds::{Case, find, interleave};
 use super::stats::median;
 use super::turnpike::{Turnpike, host};
 use super::{Bench, PeerName, SectionName, skipped};
 
-const APIS: usize = 200;
+/// How many APIs of [`ROUTES_EACH`] routes, the name, and the least share of one route's requests/s.
+const TABLES: [(usize, &str, f64); 2] = [(200, "10,000 routes", 0.95), (2_000, "100,000 routes", 0.97)];
 const ROUTES_EACH: usize = 50;
 const CONNECTIONS: usize = 64;
 const LABEL: &str = "64 connections";
+const ONE: &str = "1 route";
 const CHANGES: usize = 20;
 const CHANGE_PAUSE: Duration = Duration::from_millis(200);
 const PROBE_CONNECTIONS: usize = 32;
@@ -29,24 +33,32 @@ pub(super) fn run(bench: &mut Bench) -> Result<Section, String> {
     let dir = bench.dir.path().join("routes");
     std::fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     let mut one = Turnpike::start("one-route", &bench.binaries, &dir, &bench.layout)?;
-    let mut many = Turnpike::start("many-routes", &bench.binaries, &dir, &bench.layout)?;
-    let (one_case, _) = make_case(bench, &mut one, "1 route", 1, 1)?;
-    let began = Instant::now();
-    let (many_case, api_ids) = make_case(bench, &mut many, "10,000 routes", APIS, ROUTES_EACH)?;
+    let (one_case, _) = make_case(bench, &mut one, ONE, 1, 1)?;
     let mut section = Section::new(name.name());
-    section.notes.push(format!(
-        "{} routes in {APIS} APIs were made in {:.1} s",
-        APIS * ROUTES_EACH,
-        began.elapsed().as_secs_f64()
-    ));
-    section.rows = interleave(&[one_case, many_case.clone()], bench.rounds(), &bench.generator)?;
-    if let Some(ratio) =
-        section.ratio(LABEL, "10,000 routes", "1 route", |sample| sample.report.replies_per_s)
-    {
-        section.checks.push(Check::at_least("routes: requests/s with 10,000 over one", ratio, 0.95));
+    let mut cases = vec![one_case];
+    let mut tables = Vec::new();
+    for (apis, name, _) in TABLES {
+        let began = Instant::now();
+        let mut many = Turnpike::start(&format!("{apis}-apis"), &bench.binaries, &dir, &bench.layout)?;
+        let (case, api_ids) = make_case(bench, &mut many, name, apis, ROUTES_EACH)?;
+        section
+            .notes
+            .push(format!("{name} in {apis} APIs were made in {:.1} s", began.elapsed().as_secs_f64()));
+        cases.push(case.clone());
+        tables.push((many, case, api_ids));
     }
-    change_under_load(bench, &mut many, &many_case, &api_ids[0], &mut section)?;
-    section.print_requests();
+    section.rows = interleave(&cases, bench.rounds(), &bench.generator)?;
+    for (_, name, share_min) in TABLES {
+        if let Some(ratio) = section.ratio(LABEL, name, ONE, |sample| sample.report.replies_per_s) {
+            let figure = format!("routes: requests/s with {name} over one");
+            section.checks.push(Check::at_least(figure, ratio, share_min));
+        }
+    }
+    for (many, case, api_ids) in &mut tables {
+        many.reconnect()?;
+        change_under_load(bench, many, case, &api_ids[0], &mut section)?;
+    }
+    section.tabulate_requests();
     Ok(section)
 }
 
@@ -100,11 +112,15 @@ fn change_under_load(
     section: &mut Section,
 ) -> Result<(), String> {
     let integration_id = turnpike.integration_id(api_id)?;
-    let mut probe = Probe::connect(turnpike.address, &host(api_id), PROBE_CONNECTIONS)?;
-    // The load outlasts the changes; it is what a change must not disturb.
+    let mut probe = Probe::connect(turnpike.gateway.address, &host(api_id), PROBE_CONNECTIONS)?;
+    // The load outlasts the changes; it is what a change must not disturb. At half of what this core carries, so that its
+    // tail is the gateway's and not a full queue's.
     let duration = bench.generator.duration + CHANGE_PAUSE * CHANGES as u32 * 2;
     let generator = LoadGenerator { duration, ..bench.generator.clone() };
-    let load = generator.start(&case.target, &case.load)?;
+    let peak = find(&section.rows, LABEL, &case.target.name).map(|row| row.replies_per_s / 2.0);
+    let steady = Load { rate: peak, ..case.load.clone() };
+    let quiet = generator.measure(&case.target, &steady)?.report;
+    let load = generator.start(&case.target, &steady)?;
     std::thread::sleep(generator.warmup);
     let mut times_ms = Vec::new();
     for change in 0..CHANGES {
@@ -120,14 +136,20 @@ fn change_under_load(
     let report = load.finish()?.report;
     let worst = times_ms.iter().copied().fold(0.0, f64::max);
     let typical = median(times_ms).unwrap_or(0.0);
+    let name = &case.target.name;
+    let p99 = |report: &Report| show_us(report.latency_us.p99);
     section.notes.push(format!(
-        "{CHANGES} changes under load: served everywhere {typical:.1} ms (median) after the call's return; \
-         {} requests meanwhile, {} failed",
+        "{name}, {CHANGES} changes under load: served everywhere {typical:.1} ms (median) after the call's return; \
+         {} requests meanwhile, {} failed; p99 {} with changes, {} without",
         report.replies,
-        report.failed()
+        report.failed(),
+        p99(&report),
+        p99(&quiet)
     ));
-    section.checks.push(Check::at_most("routes: a change is live after, ms (worst)", worst, CHANGE_MS_MAX));
+    let figure = format!("{name}: a change is live after, ms (worst)");
+    section.checks.push(Check::at_most(figure, worst, CHANGE_MS_MAX));
     let failed = report.failed() + report.unfinished;
-    section.checks.push(Check::at_most("routes: requests failed during changes", failed as f64, 0.0));
+    let figure = format!("{name}: requests failed during changes");
+    section.checks.push(Check::at_most(figure, failed as f64, 0.0));
     Ok(())
 }

@@ -1,51 +1,80 @@
-//! Section `shards`: the gateway on two shards against one, and how evenly connections spread over two.
+//! Section `shards`: the gateway on two shards, and on four where there are eight cores, against one; and how evenly
+//! connections spread over them.
 
 use super::layout::Layout;
-use super::load::{Load, LoadGenerator};
+use super::load::{Load, LoadGenerator, Target};
 use super::results::{Check, Section};
 use super::rounds::{Case, interleave};
 use super::turnpike::Turnpike;
 use super::{Bench, PeerName, SectionName, peers, skipped};
 
-const LABEL: &str = "256 connections";
+const ONE: &str = "one";
+const SEVERAL: &str = "several";
 const CONNECTIONS: usize = 256;
 const REQUESTS_METRIC: &str = "turnpike_shard_requests_total";
+
+/// How many, and the least ratio of their requests/s to one shard's.
+const SHARDS: [(usize, f64); 2] = [(2, 1.8), (4, 3.4)];
+const BUSIEST_OVER_MEAN_MAX: f64 = 1.15;
 
 pub(super) fn run(bench: &Bench) -> Result<Section, String> {
     let name = SectionName::Shards;
     if !bench.compares(PeerName::Turnpike) {
         return Ok(skipped(name, "Turnpike is not among --peers"));
     }
-    let Some(two) = Layout::two_proxy_cores(&bench.cores) else {
-        return Ok(skipped(name, "two shards, an origin and the load generator need four cores"));
-    };
-    // Both are measured with the same origin and generator, so both have what two shards leave over.
-    let one = Layout { proxy: two.proxy[..1].to_vec(), ..two.clone() };
-    let dir = bench.dir.path().join("shards");
-    std::fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
-    let (_origin, origin) = peers::start_origin(&dir, &two.origin)?;
-    let mut single = Turnpike::start("one-shard", &bench.binaries, &dir, &one)?;
-    let mut double = Turnpike::start("two-shards", &bench.binaries, &dir, &two)?;
-    let generator = LoadGenerator { cores: two.loadgen.clone(), ..bench.generator.clone() };
-    let mut cases = Vec::new();
-    for (turnpike, shards) in [(&mut single, "1 shard"), (&mut double, "2 shards")] {
-        let mut target = turnpike.make_default_api(origin)?;
-        target.name = shards.to_owned();
-        cases.push(Case { label: LABEL.to_owned(), target, load: Load::get("/", CONNECTIONS) });
-    }
-    let before = double.shard_metric(REQUESTS_METRIC)?;
     let mut section = Section::new(name.name());
-    section.rows = interleave(&cases, bench.rounds(), &generator)?;
-    let after = double.shard_metric(REQUESTS_METRIC)?;
+    for (shards, ratio_min) in SHARDS {
+        match Layout::proxy_cores(&bench.cores, shards) {
+            Some(layout) => measure(bench, shards, &layout, ratio_min, &mut section)?,
+            None => section.notes.push(format!(
+                "{shards} shards skipped: with an origin and the load generator they need {} cores, and {} are here",
+                2 * shards,
+                bench.cores.len()
+            )),
+        }
+    }
+    section.tabulate_requests();
+    Ok(section)
+}
+
+fn measure(
+    bench: &Bench,
+    shards: usize,
+    layout: &Layout,
+    ratio_min: f64,
+    section: &mut Section,
+) -> Result<(), String> {
+    // Both are measured with the same origin and generator, so both have what the many shards leave over.
+    let one = Layout { proxy: layout.proxy[..1].to_vec(), ..layout.clone() };
+    let dir = bench.dir.path().join(format!("shards-{shards}"));
+    std::fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    let (_origin, origin) = peers::start_origin(&dir, &layout.origin)?;
+    let mut single = Turnpike::start("one-shard", &bench.binaries, &dir, &one)?;
+    let mut several = Turnpike::start("several-shards", &bench.binaries, &dir, layout)?;
+    let generator = LoadGenerator { cores: layout.loadgen.clone(), ..bench.generator.clone() };
+    let label = format!("{CONNECTIONS} connections, {shards} shards");
+    let mut cases = Vec::new();
+    for (turnpike, name) in [(&mut single, ONE), (&mut several, SEVERAL)] {
+        let target = Target { name: name.to_owned(), ..turnpike.make_default_api(origin)? };
+        cases.push(Case { label: label.clone(), target, load: Load::get("/", CONNECTIONS) });
+    }
+    let before = several.shard_metric(REQUESTS_METRIC)?;
+    section.rows.extend(interleave(&cases, bench.rounds(), &generator)?);
+    let after = several.shard_metric(REQUESTS_METRIC)?;
     let spread = busiest_over_mean(&before, &after)
         .ok_or("the shards' request counters didn't move during the measurement")?;
-    if let Some(ratio) = section.ratio(LABEL, "2 shards", "1 shard", |sample| sample.report.replies_per_s) {
-        section.checks.push(Check::at_least("shards: requests/s of two over one", ratio, 1.8));
+    if let Some(ratio) = section.ratio(&label, SEVERAL, ONE, |sample| sample.report.replies_per_s) {
+        let figure = format!("shards: requests/s of {shards} over one");
+        section.checks.push(Check::at_least(figure, ratio, ratio_min));
     }
-    section.checks.push(Check::at_most("shards: busiest of two over their mean", spread, 1.15));
-    section.notes.push(format!("two shards, one origin core, load generator on {:?}", two.loadgen));
-    section.print_requests();
-    Ok(section)
+    let figure = format!("shards: busiest of {shards} over their mean");
+    section.checks.push(Check::at_most(figure, spread, BUSIEST_OVER_MEAN_MAX));
+    section.notes.push(format!(
+        "{shards} shards: {} origin core(s), load generator on {:?}",
+        layout.origin.len(),
+        layout.loadgen
+    ));
+    Ok(())
 }
 
 /// From counters before and after, of each shard.

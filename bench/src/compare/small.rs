@@ -6,7 +6,8 @@ use super::rounds::{Case, interleave};
 use super::{Bench, SectionName};
 
 /// Least ratio of Turnpike's requests/s to each of these.
-const GOALS: [(&str, f64); 3] = [("haproxy", 1.15), ("nginx", 1.35), ("passthrough", 0.9)];
+const GOALS: [(&str, f64); 5] =
+    [("haproxy", 1.25), ("nginx", 1.5), ("envoy", 2.0), ("pingora", 2.0), ("passthrough", 0.95)];
 
 pub(crate) fn label(connections: usize) -> String {
     format!("{connections} connections")
@@ -37,6 +38,6 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
             }
         }
     }
-    section.print_requests();
+    section.tabulate_requests();
     Ok(section)
 }

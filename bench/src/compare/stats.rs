@@ -12,13 +12,35 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     }
 }
 
+/// How the rounds' own ratios lie.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) lowest: f64,
+    pub(crate) highest: f64,
+}
+
+impl Spread {
+    /// Round by round; `None` where there is nothing to divide by.
+    pub(crate) fn of(of: &[f64], to: &[f64]) -> Option<Self> {
+        let ratios: Vec<f64> = ratios(of.iter().copied(), to.iter().copied()).collect();
+        let lowest = ratios.iter().copied().min_by(f64::total_cmp)?;
+        let highest = ratios.iter().copied().max_by(f64::total_cmp)?;
+        Some(Self { median: median(ratios)?, lowest, highest })
+    }
+}
+
+fn ratios(of: impl IntoIterator<Item = f64>, to: impl IntoIterator<Item = f64>) -> impl Iterator<Item = f64> {
+    of.into_iter().zip(to).filter(|(_, to)| *to > 0.0).map(|(of, to)| of / to)
+}
+
 /// The median of the rounds' own ratios: a machine whose speed drifts touches both sides of one round, but not of two.
 /// `None` where there is nothing to divide by.
 pub(crate) fn paired_ratio(
     of: impl IntoIterator<Item = f64>,
     to: impl IntoIterator<Item = f64>,
 ) -> Option<f64> {
-    median(of.into_iter().zip(to).filter(|(_, to)| *to > 0.0).map(|(of, to)| of / to))
+    median(ratios(of, to))
 }
 
 /// `12345.6` as `12,346`.
@@ -61,6 +83,9 @@ mod tests {
         assert_eq!(paired_ratio([3.0], [2.0]), Some(1.5));
         assert_eq!(paired_ratio([3.0], [0.0]), None);
         assert_eq!(paired_ratio([100.0, 50.0, 90.0], [80.0, 40.0, 100.0]), Some(1.25));
+        let spread = Spread { median: 1.25, lowest: 0.9, highest: 1.25 };
+        assert_eq!(Spread::of(&[100.0, 50.0, 90.0], &[80.0, 40.0, 100.0]), Some(spread));
+        assert_eq!(Spread::of(&[1.0], &[0.0]), None);
         assert_eq!((times(Some(1.234)), times(None)), ("1.23 x".into(), "-".into()));
         let figures = [0.4, 999.0, 1000.0, 1_234_567.8, -1234.0, -999.0].map(grouped);
         assert_eq!(figures, ["0", "999", "1,000", "1,234,568", "-1,234", "-999"]);

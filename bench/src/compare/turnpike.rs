@@ -10,9 +10,10 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::{Value, json};
 
 use super::child::{Child, ready_value};
+use super::gateway::{Gateway, GatewayPlan, find_binary, parse_address};
 use super::http::Client;
 use super::identity::Identity;
-use super::layout::{self, Layout};
+use super::layout::Layout;
 use super::load::Target;
 use super::sigv4::Signer;
 use super::usage::usage;
@@ -27,15 +28,24 @@ const SERVE_POLL: Duration = Duration::from_millis(5);
 /// Both processes and a connection to the management API.
 #[derive(Debug)]
 pub(crate) struct Turnpike {
-    pub(crate) address: SocketAddr,
-    /// Where HTTPS is spoken, if it was started so.
-    tls_address: Option<SocketAddr>,
-    admin: SocketAddr,
+    pub(crate) gateway: Gateway,
+    /// On the same control.
+    pub(crate) others: Vec<Gateway>,
     api: Management,
-    gateway: Child,
-    control: Child,
-    gateway_binary: PathBuf,
-    gateway_data: PathBuf,
+    control: Control,
+}
+
+/// `turnpike-control serve`, which can be started again where it was.
+#[derive(Debug)]
+struct Control {
+    name: String,
+    binary: PathBuf,
+    dir: PathBuf,
+    cores: Vec<usize>,
+    data: PathBuf,
+    environment: Vec<(String, String)>,
+    /// `None` while it is killed.
+    child: Option<Child>,
 }
 
 /// What a section wants besides the defaults.
@@ -45,8 +55,12 @@ pub(crate) struct Options<'a> {
     pub(crate) identity: Option<&'a Identity>,
     /// Arguments.
     pub(crate) gateway: &'a [&'a str],
+    /// A program that runs the gateway, with its arguments.
+    pub(crate) wrapper: &'a [&'a str],
     /// Variables of control's environment.
     pub(crate) control: &'a [(&'a str, &'a str)],
+    /// Further gateways, each with its cores.
+    pub(crate) others: &'a [Vec<usize>],
 }
 
 impl Turnpike {
@@ -63,7 +77,6 @@ impl Turnpike {
         layout: &Layout,
         options: &Options<'_>,
     ) -> Result<Self, String> {
-        let identity = options.identity;
         let data = dir.join(name);
         std::fs::create_dir_all(&data).map_err(|error| format!("{}: {error}", data.display()))?;
         let signer = Signer {
@@ -72,65 +85,56 @@ impl Turnpike {
             region: REGION.to_owned(),
             service: "apigateway".to_owned(),
         };
-        let mut command = Command::new(find_binary(binaries, "turnpike-control")?);
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(&data)
-            .env("TURNPIKE_ROOT_ACCESS_KEY_ID", &signer.access_key_id)
-            .env("TURNPIKE_ROOT_SECRET_ACCESS_KEY", &signer.secret_access_key)
-            // Above what any section makes.
-            .env("TURNPIKE_CONTROL_APIS_MAX", "2000")
-            .env("TURNPIKE_CONTROL_ROUTES_PER_API_MAX", "100000")
-            .env("TURNPIKE_CONTROL_RESOURCES_PER_API_MAX", "1000")
-            .env("TURNPIKE_CONTROL_API_KEYS_MAX", "200000")
-            // AWS's default for an account is below what is measured.
-            .env("TURNPIKE_CONTROL_ACCOUNT_THROTTLE_RATE_PER_S", "0")
-            .envs(options.control.iter().copied());
-        let (control, line) =
-            Child::start_and_wait(&format!("{name}-control"), dir, &layout.loadgen, &command)?;
+        let mut control = Control {
+            name: format!("{name}-control"),
+            binary: find_binary(binaries, "turnpike-control")?,
+            dir: dir.to_owned(),
+            cores: layout.loadgen.clone(),
+            data: data.clone(),
+            environment: environment(&signer, options),
+            child: None,
+        };
+        let line = control.start("127.0.0.1:0")?;
         let api_host = ready_value(&line, "api")?.to_owned();
-        let gateway_binary = find_binary(binaries, "turnpike-gateway")?;
-        let gateway_data = data.join("gateway");
-        let mut command = Command::new(&gateway_binary);
-        command
-            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--cores", "all"])
-            .arg("--require-io-uring")
-            .arg("--data-dir")
-            .arg(&gateway_data)
-            .args(["--publish-socket", ready_value(&line, "publish")?])
-            .args(["--tls-listen", if identity.is_some() { "127.0.0.1:0" } else { "" }])
-            .args(options.gateway);
-        if let Some(identity) = identity {
-            command.arg("--tls-certificate").arg(&identity.certificate);
-            command.arg("--tls-private-key").arg(&identity.private_key);
-        }
-        let (gateway, line) =
-            Child::start_and_wait(&format!("{name}-gateway"), dir, &layout.proxy, &command)?;
-        let shards = ready_value(&line, "shards")?;
-        if shards != layout.proxy.len().to_string() {
-            return Err(format!("the gateway has {shards} shards on cores {}", layout::list(&layout.proxy)));
-        }
+        let plan = GatewayPlan {
+            name: format!("{name}-gateway"),
+            binary: find_binary(binaries, "turnpike-gateway")?,
+            dir: dir.to_owned(),
+            data: data.join("gateway"),
+            cores: layout.proxy.clone(),
+            publish: ready_value(&line, "publish")?.to_owned(),
+            wrapper: options.wrapper.iter().map(|argument| (*argument).to_owned()).collect(),
+            arguments: options.gateway.iter().map(|argument| (*argument).to_owned()).collect(),
+        };
+        let gateway = |number: usize, cores: &[usize]| {
+            let another = GatewayPlan {
+                name: format!("{}-{number}", plan.name),
+                data: data.join(format!("gateway-{number}")),
+                cores: cores.to_vec(),
+                ..plan.clone()
+            };
+            Gateway::start(another, options.identity)
+        };
+        let others = options.others.iter().zip(2..).map(|(cores, number)| gateway(number, cores));
+        let others = others.collect::<Result<_, _>>()?;
+        let client = Client::connect(parse_address(&api_host)?)?;
         Ok(Self {
-            address: parse_address(ready_value(&line, "listen")?)?,
-            tls_address: ready_value(&line, "tls").ok().map(parse_address).transpose()?,
-            admin: parse_address(ready_value(&line, "admin")?)?,
-            api: Management { client: Client::connect(parse_address(&api_host)?)?, api_host, signer },
-            gateway,
+            gateway: Gateway::start(plan, options.identity)?,
+            others,
+            api: Management { client, api_host, signer },
             control,
-            gateway_binary,
-            gateway_data,
         })
     }
 
     /// Has a new process of the same binary take over.
     pub(crate) fn upgrade(&self) -> Result<(), String> {
-        let mut command = Command::new(&self.gateway_binary);
-        let output = command.args(["upgrade", "--data-dir"]).arg(&self.gateway_data).output();
-        let output = output.map_err(|error| format!("turnpike-gateway upgrade: {error}"))?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(self.gateway.explain(String::from_utf8_lossy(&output.stderr).trim()))
+        self.gateway.upgrade()
+    }
+
+    /// Its end comes at any instruction, and it is started again at its address.
+    pub(crate) fn kill_control(&mut self) -> Result<(), String> {
+        self.control.child = None;
+        self.control.start(&self.api.api_host.clone()).map(drop)
     }
 
     /// One signed call; an answer other than a success is an error.
@@ -153,7 +157,7 @@ impl Turnpike {
 
     /// Memory of control that is resident now.
     pub(crate) fn control_rss_bytes(&self) -> Result<u64, String> {
-        Ok(usage(self.control.group())?.rss_bytes)
+        Ok(usage(self.control.child.as_ref().map_or(0, Child::group))?.rss_bytes)
     }
 
     /// An HTTP API whose default route passes everything on to `origin`; ready to serve.
@@ -217,18 +221,12 @@ impl Turnpike {
     }
 
     pub(crate) fn target(&self, name: &str, api_id: &str) -> Target {
-        Target {
-            name: name.to_owned(),
-            origin: format!("http://{}", self.address),
-            address: self.address,
-            host: Some(host(api_id)),
-            group: self.gateway.group(),
-        }
+        self.gateway.target(name, api_id)
     }
 
     /// The same API over HTTPS.
     pub(crate) fn https(&self, target: &Target) -> Result<Target, String> {
-        let address = self.tls_address.ok_or("the gateway's ready line has no tls=")?;
+        let address = self.gateway.tls_address.ok_or("the gateway's ready line has no tls=")?;
         Ok(Target { origin: format!("https://{address}"), address, ..target.clone() })
     }
 
@@ -239,6 +237,35 @@ impl Turnpike {
 
     /// The same, of requests with these header lines.
     pub(crate) fn await_served_to(&self, api_id: &str, path: &str, lines: &str) -> Result<(), String> {
+        self.gateways().try_for_each(|gateway| gateway.await_served_to(api_id, path, lines))
+    }
+
+    pub(crate) fn gateways(&self) -> impl Iterator<Item = &Gateway> {
+        std::iter::once(&self.gateway).chain(&self.others)
+    }
+
+    /// The samples of one metric that carry a `shard` label, by shard.
+    pub(crate) fn shard_metric(&self, name: &str) -> Result<Vec<f64>, String> {
+        let values = parse_shard_metric(&self.gateway.metrics()?, name);
+        if values.is_empty() {
+            return Err(format!("the gateway's /metrics has no {name} with a shard label"));
+        }
+        Ok(values)
+    }
+}
+
+impl Gateway {
+    pub(crate) fn target(&self, name: &str, api_id: &str) -> Target {
+        Target {
+            name: name.to_owned(),
+            origin: format!("http://{}", self.address),
+            address: self.address,
+            host: Some(host(api_id)),
+            group: self.group(),
+        }
+    }
+
+    fn await_served_to(&self, api_id: &str, path: &str, lines: &str) -> Result<(), String> {
         let deadline = Instant::now() + SERVE_TIMEOUT;
         let headers = format!("host: {}\r\n{lines}", host(api_id));
         let mut client = Client::connect(self.address)?;
@@ -249,23 +276,39 @@ impl Turnpike {
             }
             if Instant::now() >= deadline {
                 let what = format!("answers {status} for {path} of API {api_id}");
-                return Err(self.gateway.explain(&what));
+                return Err(self.explain(&what));
             }
             thread::sleep(SERVE_POLL);
         }
     }
+}
 
-    /// The samples of one metric that carry a `shard` label, by shard.
-    pub(crate) fn shard_metric(&self, name: &str) -> Result<Vec<f64>, String> {
-        let mut client = Client::connect(self.admin)?;
-        let headers = format!("host: {}\r\nconnection: close\r\n", self.admin);
-        let reply = client.call("GET", "/metrics", &headers, b"")?;
-        let values = parse_shard_metric(&String::from_utf8_lossy(&reply.body), name);
-        if values.is_empty() {
-            return Err(format!("the gateway's /metrics has no {name} with a shard label"));
-        }
-        Ok(values)
+impl Control {
+    /// Its ready line.
+    fn start(&mut self, listen: &str) -> Result<String, String> {
+        let mut command = Command::new(&self.binary);
+        command.args(["serve", "--listen", listen, "--data-dir"]).arg(&self.data);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        let (child, line) = Child::start_and_wait(&self.name, &self.dir, &self.cores, &command)?;
+        self.child = Some(child);
+        Ok(line)
     }
+}
+
+fn environment(signer: &Signer, options: &Options<'_>) -> Vec<(String, String)> {
+    let common = [
+        ("TURNPIKE_ROOT_ACCESS_KEY_ID", &*signer.access_key_id),
+        ("TURNPIKE_ROOT_SECRET_ACCESS_KEY", &*signer.secret_access_key),
+        // Above what any section makes.
+        ("TURNPIKE_CONTROL_APIS_MAX", "4000"),
+        ("TURNPIKE_CONTROL_ROUTES_PER_API_MAX", "100000"),
+        ("TURNPIKE_CONTROL_RESOURCES_PER_API_MAX", "1000"),
+        ("TURNPIKE_CONTROL_API_KEYS_MAX", "200000"),
+        // AWS's default for an account is below what is measured.
+        ("TURNPIKE_CONTROL_ACCOUNT_THROTTLE_RATE_PER_S", "0"),
+    ];
+    let all = common.iter().chain(options.control);
+    all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 /// A client of the management API, on one kept connection.
@@ -310,21 +353,6 @@ fn parse_shard_metric(text: &str, name: &str) -> Vec<f64> {
         .collect()
 }
 
-fn find_binary(dir: &Path, name: &str) -> Result<PathBuf, String> {
-    let path = dir.join(name);
-    if path.is_file() {
-        return Ok(path);
-    }
-    Err(format!(
-        "{} is missing: cargo build --release -p {name}, or leave Turnpike out with --peers",
-        path.display()
-    ))
-}
-
-fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| format!("'{text}' is no address"))
-}
-
 pub(crate) fn text(value: &Value, member: &str) -> Result<String, String> {
     let found = value.get(member).and_then(Value::as_str).map(str::to_owned);
     found.ok_or_else(|| format!("the management API's answer has no {member}: {value}"))
@@ -339,11 +367,5 @@ mod tests {
         let metrics = "# TYPE a counter\na{shard=\"0\"} 10\na{shard=\"1\"} 2.5e1\nab{shard=\"0\"} 7\na 3\n";
         assert_eq!(parse_shard_metric(metrics, "a"), [10.0, 25.0]);
         assert!(parse_shard_metric(metrics, "b").is_empty());
-    }
-
-    #[test]
-    fn a_missing_binary_says_how_to_build_it() {
-        let error = find_binary(Path::new("/nonexistent"), "turnpike-gateway").unwrap_err();
-        assert!(error.contains("cargo build --release -p turnpike-gateway"), "{error}");
     }
 }

@@ -58,6 +58,19 @@ pub(super) enum TypedTask {
         #[command(flatten)]
         typed: Box<Typed>,
     },
+    /// Asks the limiter for one limit's tokens from all cores at once, as fast as they can, and prints as JSON what came of
+    /// it. For the benchmark: it serves nothing
+    #[command(hide = true)]
+    MeasureLimiter {
+        #[arg(long, value_name = "REQUESTS")]
+        rate_per_s: u32,
+        #[arg(long, value_name = "REQUESTS")]
+        burst_requests: u32,
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=60))]
+        seconds: u32,
+        #[command(flatten)]
+        typed: Box<Typed>,
+    },
 }
 
 /// Where settings come from.
@@ -307,6 +320,10 @@ pub(super) struct LowArgs {
     /// Body of a response that may be cached; larger ones pass without [default: 1048576]
     #[arg(help_heading = CACHE, long, env = "TURNPIKE_GATEWAY_CACHE_RESPONSE_BYTES_MAX", value_name = "BYTES")]
     pub(super) cache_response_bytes_max: Option<u64>,
+    /// Body of a cached response that lies in a memory file, from where plain connections get it without a copy; shorter
+    /// ones lie among the shard's other memory. 0: all do [default: 32768]
+    #[arg(help_heading = CACHE, long, env = "TURNPIKE_GATEWAY_CACHE_SENDFILE_BYTES_MIN", value_name = "BYTES")]
+    pub(super) cache_sendfile_bytes_min: Option<u64>,
     /// For another request that is fetching the same response; then a request fetches for itself [default: 5000]
     #[arg(help_heading = CACHE, long, env = "TURNPIKE_GATEWAY_CACHE_WAIT_TIMEOUT_MS", value_name = "MS")]
     pub(super) cache_wait_timeout_ms: Option<u64>,
@@ -511,7 +528,7 @@ impl LowArgs {
             upstream_head_bytes_max upstream_http2_streams_max upstream_http2_stream_window_bytes
             upstream_http2_connection_window_bytes
             upstream_header_count_max connect_timeout_ms upstream_idle_timeout_ms integration_timeout_ms_max
-            cache_bytes_max cache_response_bytes_max cache_wait_timeout_ms cache_waiting_requests_max cache_pass_ms
+            cache_bytes_max cache_response_bytes_max cache_sendfile_bytes_min cache_wait_timeout_ms cache_waiting_requests_max cache_pass_ms
             limits_max limit_leases_max limit_waiting_max limit_wait_ms rate_limit_fields
             limits_store limits_store_password_file limits_store_ca_certificate limits_store_certificate
             limits_store_private_key limits_partition limits_store_timeout_ms limits_store_lease_ms

@@ -115,7 +115,7 @@ impl TlsLink {
 }
 
 impl Sender<'_> {
-    pub(crate) async fn send(&mut self, mut bytes: &'static [u8]) -> io::Result<()> {
+    pub(crate) async fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             // As much as the session's own buffer takes.
             let taken = self.session.borrow_mut().writer().write(bytes)?;

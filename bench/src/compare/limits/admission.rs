@@ -15,11 +15,11 @@ use super::super::stats::grouped;
 
 /// Between two readings.
 const PAUSE: Duration = Duration::from_millis(20);
-const SHARE_MIN: f64 = 0.999;
+pub(super) const SHARE_MIN: f64 = 0.999;
 
 /// A reading of the origin's count; times since the first one was asked for.
 #[derive(Debug, Clone, Copy)]
-struct Reading {
+pub(super) struct Reading {
     asked: Duration,
     answered: Duration,
     count: u64,
@@ -42,15 +42,8 @@ pub(super) fn measure(
     (target, load): (&Target, &Load),
     origin: SocketAddr,
 ) -> Result<Admission, String> {
-    let over = AtomicBool::new(false);
-    let (readings, sample) = thread::scope(|scope| {
-        let watch = scope.spawn(|| watch(origin, &over));
-        let sample = generator.measure(target, load);
-        over.store(true, Relaxed);
-        (watch.join(), sample)
-    });
-    let readings = readings.map_err(|_| "the watch of the origin panicked")??;
-    let report = sample?.report;
+    let (readings, sample) = watched(origin, || generator.measure(target, load))?;
+    let report = sample.report;
     let admitted = report.status.get(&200).copied().unwrap_or(0);
     let allowed = limit.allows(report.duration_s).min(report.replies as f64);
     Ok(Admission {
@@ -59,6 +52,21 @@ pub(super) fn measure(
         replies: report.replies,
         admitted,
     })
+}
+
+/// What `load` returns, with the origin's count while it went on.
+pub(super) fn watched<T>(
+    origin: SocketAddr,
+    load: impl FnOnce() -> Result<T, String>,
+) -> Result<(Vec<Reading>, T), String> {
+    let over = AtomicBool::new(false);
+    let (readings, outcome) = thread::scope(|scope| {
+        let watch = scope.spawn(|| watch(origin, &over));
+        let outcome = load();
+        over.store(true, Relaxed);
+        (watch.join(), outcome)
+    });
+    Ok((readings.map_err(|_| "the watch of the origin panicked")??, outcome?))
 }
 
 /// Reads the origin's count until it is over, the first time at once.
@@ -80,7 +88,7 @@ fn watch(origin: SocketAddr, over: &AtomicBool) -> Result<Vec<Reading>, String> 
 
 impl Limit {
     /// By how much the worst window of all was beyond the bound; 0 if none was.
-    fn beyond(self, readings: &[Reading]) -> f64 {
+    pub(super) fn beyond(self, readings: &[Reading]) -> f64 {
         let mut worst: f64 = 0.0;
         for (index, from) in readings.iter().enumerate() {
             for to in &readings[index + 1..] {
@@ -89,6 +97,17 @@ impl Limit {
             }
         }
         worst
+    }
+
+    /// How much of the rate came through once the burst was spent, which it is after a quarter of the time, and before the
+    /// load ended.
+    pub(super) fn share_used(self, readings: &[Reading]) -> f64 {
+        let Some(end) = readings.last().map(|reading| reading.asked) else { return 0.0 };
+        let first = readings.iter().find(|reading| reading.asked >= end / 4);
+        let last = readings.iter().rfind(|reading| reading.asked <= end * 9 / 10);
+        let (Some(first), Some(last)) = (first, last) else { return 0.0 };
+        let seconds = (last.asked - first.asked).as_secs_f64();
+        (last.count - first.count) as f64 / (f64::from(self.rate_per_s) * seconds)
     }
 }
 
@@ -127,5 +146,8 @@ mod tests {
         // From the second to the third, 22 instead of 10 + 100 x 0.1.
         let burst = [reading(0, 1, 500), reading(90, 100, 505), reading(180, 190, 527)];
         assert!((limit.beyond(&burst) - 2.0).abs() < 1e-9);
+        // From the second on to the third, 22 where 9 were allowed.
+        let ended = [burst.as_slice(), &[reading(200, 201, 600)]].concat();
+        assert!((limit.share_used(&ended) - 22.0 / 9.0).abs() < 1e-9);
     }
 }

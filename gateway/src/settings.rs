@@ -174,8 +174,13 @@ pub(crate) struct Settings {
     /// Requests, per shard.
     pub(crate) limit_waiting_max: usize,
     pub(crate) limit_wait_ms: u64,
-    /// A URL that [`crate::limits::connection_info`] takes.
+    /// An address that [`crate::limits::check_store`] takes.
     pub(crate) limits_store: Option<String>,
+    pub(crate) limits_store_password_file: Option<PathBuf>,
+    /// PEM files; with TLS to the store, and only then.
+    pub(crate) limits_store_ca_certificate: Option<PathBuf>,
+    pub(crate) limits_store_certificate: Option<PathBuf>,
+    pub(crate) limits_store_private_key: Option<PathBuf>,
     pub(crate) limits_partition: Partition,
     /// Below `limits_store_lease_ms`.
     pub(crate) limits_store_timeout_ms: u64,
@@ -556,6 +561,10 @@ impl Settings {
             limit_waiting_max: count("limit_waiting_max", low.limit_waiting_max, 4_096, 1_048_576)?,
             limit_wait_ms: in_range("limit_wait_ms", low.limit_wait_ms, 50, 1, 10_000)?,
             limits_store: low.limits_store,
+            limits_store_password_file: low.limits_store_password_file,
+            limits_store_ca_certificate: low.limits_store_ca_certificate,
+            limits_store_certificate: low.limits_store_certificate,
+            limits_store_private_key: low.limits_store_private_key,
             limits_partition: low.limits_partition.map_or(Partition::Share, Partition::from),
             limits_store_timeout_ms: millis("limits_store_timeout_ms", low.limits_store_timeout_ms, 500)?,
             limits_store_lease_ms: in_range(

@@ -385,11 +385,24 @@ pub(super) struct LowArgs {
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_GATEWAY_LIMIT_WAIT_MS", value_name = "MS")]
     pub(super) limit_wait_ms: Option<u64>,
     /// Redis, or what speaks its protocol, that keeps throttles for several gateways, so that all of them together let
-    /// through what each would alone: redis://[USER@]HOST:PORT[/DB] or redis+unix:///PATH. The password is taken from
-    /// TURNPIKE_GATEWAY_LIMITS_STORE_PASSWORD alone. It must not evict keys (maxmemory-policy noeviction). Without it,
-    /// each gateway keeps its own throttles
+    /// through what each would alone: redis://[USER@]HOST:PORT[/DB] or redis+unix:///PATH; of a Redis Cluster, some of its
+    /// servers, redis://[USER@]HOST:PORT,HOST:PORT, or one, redis-cluster://[USER@]HOST:PORT. With rediss for redis, over
+    /// TLS. The password is taken from TURNPIKE_GATEWAY_LIMITS_STORE_PASSWORD, or a file. It must not evict keys
+    /// (maxmemory-policy noeviction). Without it, each gateway keeps its own throttles
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_GATEWAY_LIMITS_STORE", value_name = "URL")]
     pub(super) limits_store: Option<String>,
+    /// File with the store's password alone, for those who can't set TURNPIKE_GATEWAY_LIMITS_STORE_PASSWORD
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_GATEWAY_LIMITS_STORE_PASSWORD_FILE", value_name = "FILE")]
+    pub(super) limits_store_password_file: Option<PathBuf>,
+    /// PEM file with the authorities that the store's certificate may be of, in place of the system's
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_GATEWAY_LIMITS_STORE_CA_CERTIFICATE", value_name = "FILE")]
+    pub(super) limits_store_ca_certificate: Option<PathBuf>,
+    /// PEM file with the certificate that the store is shown, the gateway's own first
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_GATEWAY_LIMITS_STORE_CERTIFICATE", value_name = "FILE")]
+    pub(super) limits_store_certificate: Option<PathBuf>,
+    /// PEM file with the private key of --limits-store-certificate
+    #[arg(help_heading = LIMITS, long, env = "TURNPIKE_GATEWAY_LIMITS_STORE_PRIVATE_KEY", value_name = "FILE")]
+    pub(super) limits_store_private_key: Option<PathBuf>,
     /// What throttles let through while the store can't be reached: `share` divides rates and bursts by the number of
     /// gateways that were known last (nothing where it was never reached), `closed` nothing, `open` everything
     /// [default: share]
@@ -553,7 +566,8 @@ impl LowArgs {
             compression_level compression_turn_bytes compressions_max compression_waiting_bytes_max
             compression_excluded_types decompressed_bytes_max decompression_ratio_max decompressions_max
             limits_max limit_leases_max limit_waiting_max limit_wait_ms rate_limit_fields
-            limits_store limits_partition limits_store_timeout_ms limits_store_lease_ms
+            limits_store limits_store_password_file limits_store_ca_certificate limits_store_certificate
+            limits_store_private_key limits_partition limits_store_timeout_ms limits_store_lease_ms
             quota_keys_max quota_waiting_max quota_wait_ms quota_lease_requests_max quota_lease_ms
             target_group_addresses_max health_checks_in_flight_max target_metrics_max
             dns_servers dns_ttl_min_ms dns_ttl_max_ms dns_failure_ttl_ms dns_query_timeout_ms

@@ -113,7 +113,7 @@ pub(crate) fn run(
     let _ = to_main.send(message);
 }
 
-type Runtime = monoio::Runtime<monoio::time::TimeDriver<monoio::IoUringDriver>>;
+pub(crate) type Runtime = monoio::Runtime<monoio::time::TimeDriver<monoio::IoUringDriver>>;
 
 fn prepare(task: &Assignment) -> Result<Runtime, String> {
     if !core_affinity::set_for_current(core_affinity::CoreId { id: task.core }) {
@@ -125,7 +125,7 @@ fn prepare(task: &Assignment) -> Result<Runtime, String> {
 
 /// With cooperative task runs (Linux 6.0), which spare the thread an interrupt for each completion: a third more
 /// requests on one core; without them on older kernels.
-fn make_ring(entries: u32) -> io::Result<Runtime> {
+pub(crate) fn make_ring(entries: u32) -> io::Result<Runtime> {
     let builder =
         || monoio::RuntimeBuilder::<monoio::IoUringDriver>::new().with_entries(entries).enable_timer();
     let mut ring = io_uring::IoUring::builder();

@@ -79,6 +79,11 @@ impl OpenLoop {
         Self { shape: RateShape::Constant(rate_per_s), spacing: Spacing::Constant, seed: 1 }
     }
 
+    /// The same at a constant rate.
+    pub(crate) fn at(&self, rate_per_s: f64) -> Self {
+        Self { shape: RateShape::Constant(rate_per_s), ..self.clone() }
+    }
+
     /// How long the ramp or the steps last.
     pub fn duration(&self) -> Option<Duration> {
         match self.parts() {

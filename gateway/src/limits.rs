@@ -17,7 +17,7 @@ mod store;
 
 pub(crate) use held::Limits;
 pub(crate) use limiter::{LimiterFigures, LimiterLine};
-pub(crate) use store::connection_info;
+pub(crate) use store::check as check_store;
 
 #[cfg(test)]
 mod tests;

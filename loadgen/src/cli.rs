@@ -10,6 +10,7 @@ use crate::budget::{Budget, BudgetArgs};
 use crate::check::{Capture, CheckArgs, CheckList};
 use crate::compare::CompareArgs;
 use crate::output::OutputArgs;
+use crate::protocol::{Carriage, ProtocolArgs};
 use crate::request::{self, Protocol, Shape};
 use crate::scenario::{Scenario, ScenarioArgs, Target};
 use crate::schedule::{OpenLoop, PaceArgs};
@@ -21,6 +22,7 @@ use crate::target::{self, Url};
 use crate::timeline::IntervalArgs;
 use crate::tls::{TlsArgs, TlsSettings};
 use crate::view::{ViewArgs, ViewKind};
+use crate::websocket::{WebSocketArgs, WebSocketSettings};
 
 const CONNECTIONS_MAX: usize = 1_000_000;
 const DURATION_DEFAULT: Duration = Duration::from_secs(10);
@@ -176,6 +178,12 @@ pub struct Args {
     pub output: OutputArgs,
 
     #[command(flatten)]
+    pub protocol: ProtocolArgs,
+
+    #[command(flatten)]
+    pub websocket: WebSocketArgs,
+
+    #[command(flatten)]
     pub tls: TlsArgs,
 }
 
@@ -196,6 +204,10 @@ pub struct Settings {
     pub request_body_bytes: usize,
     /// A connection is closed after so many; unlimited otherwise.
     pub requests_per_connection: Option<u64>,
+    /// How connections carry requests.
+    pub carriage: Carriage,
+    /// For ws:// URLs.
+    pub websocket: Option<WebSocketSettings>,
     /// For https:// URLs.
     pub tls: Option<TlsSettings>,
     pub connections: usize,
@@ -231,7 +243,11 @@ impl Args {
             None => url.resolve()?,
         };
         let shape = self.shape()?;
-        let load = self.load(&shape, &url)?;
+        let protocol = self.protocol.protocol(&url);
+        let websocket = self.websocket.check(&url, &request::check_headers(&self.headers)?)?;
+        let carriage = self.protocol.check(&url, websocket.as_ref().and_then(|websocket| websocket.hold))?;
+        self.check_carriage(carriage)?;
+        let load = self.load(&shape, &url, protocol, websocket.as_ref())?;
         if let Load::Scenario(scenario) = load
             && open.is_some()
             && scenario.thinks()
@@ -251,9 +267,14 @@ impl Args {
             url: given.clone(),
             address,
             load,
-            request_body_bytes: shape.body.as_ref().map_or(0, Vec::len),
+            request_body_bytes: match &websocket {
+                Some(websocket) => websocket.message.len(),
+                None => shape.body.as_ref().map_or(0, Vec::len),
+            },
             requests_per_connection: self.requests_per_connection.or(per_connection),
-            tls: self.tls.check(&url)?,
+            carriage,
+            websocket,
+            tls: self.tls.check(&url)?.map(|tls| tls.speaking(protocol)),
             connections: self.connections,
             length,
             warmup: self.warmup,
@@ -267,14 +288,62 @@ impl Args {
         })
     }
 
+    /// What makes no sense on a WebSocket, or on one that only rests.
+    fn check_carriage(&self, carriage: Carriage) -> Result<(), String> {
+        let of_http = [
+            (self.method.is_some(), "--method"),
+            (self.body.is_some(), "--body"),
+            (self.body_bytes.is_some(), "--body-bytes"),
+            (self.no_keepalive, "--no-keepalive"),
+            (self.path_list.is_some(), "--path-list"),
+            (self.header_list.is_some(), "--header-list"),
+            (self.scenario.scenario.is_some(), "--scenario"),
+            (self.checks.expect_status.is_some(), "--expect-status"),
+            (!self.checks.expect_headers.is_empty(), "--expect-header"),
+        ];
+        let of_messages = [
+            (self.requests.is_some(), "--requests"),
+            (self.requests_per_connection.is_some(), "--requests-per-connection"),
+            (self.checks.expect_body_bytes.is_some(), "--expect-body-bytes"),
+            (self.checks.expect_body.is_some(), "--expect-body"),
+            (!self.checks.expect_body_contains.is_empty(), "--expect-body-contains"),
+            (self.checks.expect_body_sha256.is_some(), "--expect-body-sha256"),
+            (self.pace.rate.is_some(), "--rate"),
+            (self.pace.ramp.is_some(), "--ramp"),
+            (self.pace.steps.is_some(), "--steps"),
+        ];
+        let given = |options: &[(bool, &'static str)]| {
+            options.iter().find_map(|(given, option)| given.then_some(*option))
+        };
+        let (on_websocket, on_hold) = match carriage {
+            Carriage::Messages => (given(&of_http), None),
+            Carriage::Hold(_) => (given(&of_http), given(&of_messages)),
+            Carriage::OneByOne | Carriage::Pipeline(_) | Carriage::Streams(_) => (None, None),
+        };
+        match (on_websocket, on_hold) {
+            (Some(option), _) => Err(format!("{option} needs an http:// or https:// URL")),
+            (None, Some(option)) => Err(format!("{option} makes no sense with --hold")),
+            (None, None) => Ok(()),
+        }
+    }
+
     /// The scenario, or what the command line says of the requests.
-    fn load(&self, shape: &Shape, url: &Url) -> Result<Load, String> {
+    fn load(
+        &self,
+        shape: &Shape,
+        url: &Url,
+        protocol: Protocol,
+        websocket: Option<&WebSocketSettings>,
+    ) -> Result<Load, String> {
         let checks = self.checks.check()?;
         let captured_body_bytes_max = self.checks.captured_body_bytes_max as usize;
         let Some(file) = &self.scenario.scenario else {
             let paths = read_list("--path-list", self.path_list.as_deref(), target::parse_path_list)?;
             let fields = read_list("--header-list", self.header_list.as_deref(), request::parse_header_list)?;
-            let requests = shape.requests(Protocol::Http1, url, &paths, &fields)?;
+            let requests = match websocket {
+                Some(websocket) => websocket.requests(),
+                None => shape.requests(protocol, url, &paths, &fields)?,
+            };
             let list = || CheckList::new(checks.clone(), 0, Capture::Nothing, captured_body_bytes_max);
             let checks = (!checks.is_empty()).then(|| &*Box::leak(Box::new(list())));
             return Ok(Load::Requests { requests, checks });
@@ -284,7 +353,7 @@ impl Args {
         }
         let target = Target {
             url,
-            protocol: Protocol::Http1,
+            protocol,
             headers: &self.headers,
             checks: &checks,
             captured_body_bytes_max,

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use turnpike_loadgen::cli::{Args, Cli, Command};
+use turnpike_loadgen::cli::{Cli, Command, Settings};
 use turnpike_loadgen::compare::CompareArgs;
-use turnpike_loadgen::output;
+use turnpike_loadgen::output::{self, OutputArgs};
 use turnpike_loadgen::report::{Ending, Report};
 use turnpike_loadgen::search::{Found, SearchArgs};
 use turnpike_loadgen::self_test::SelfTestArgs;
@@ -20,7 +20,13 @@ const GOAL_MISSED: u8 = 5;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended = match cli.command {
-        None => run(&cli.run),
+        None => run(cli.run.check(), &cli.run.output),
+        Some(Command::Replay(replay)) => run(replay.check(), &replay.run.output),
+        Some(Command::ImportOpenapi(import)) => import
+            .run()
+            .and_then(|text| output::print(text.trim_end()))
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(failed),
         Some(Command::Show(show)) => show.run().map(|()| ExitCode::SUCCESS).map_err(failed),
         Some(Command::Compare(args)) => compare(&args),
         Some(Command::Search(args)) => search(&args),
@@ -67,11 +73,11 @@ fn self_test(args: &SelfTestArgs) -> Result<ExitCode, Failed> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn run(args: &Args) -> Result<ExitCode, Failed> {
-    let settings = args.check().map_err(|reason| (reason, WRONG_COMMAND_LINE))?;
+fn run(settings: Result<Settings, String>, output: &OutputArgs) -> Result<ExitCode, Failed> {
+    let settings = settings.map_err(|reason| (reason, WRONG_COMMAND_LINE))?;
     let interrupted = signals::watch().map_err(failed)?;
     let report = turnpike_loadgen::run(settings, &interrupted).map_err(failed)?;
-    args.output.write(&report).map_err(failed)?;
+    output.write(&report).map_err(failed)?;
     Ok(ExitCode::from(status(&report)))
 }
 

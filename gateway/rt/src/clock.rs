@@ -1,6 +1,6 @@
 //! Where shards read the time. Everything above takes time as a parameter.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A monotonic clock that counts from its creation, so that times fit small integers.
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +13,15 @@ impl Clock {
     #[must_use]
     pub fn start() -> Self {
         Self { origin: Instant::now() }
+    }
+
+    /// One that goes on from a reading of another, in another process, which was taken just now: it never is ahead of it.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that everyone else is told to use")]
+    #[must_use]
+    pub fn resumed(at_us: u64) -> Self {
+        let now = Instant::now();
+        // A reading that is older than the system is none.
+        Self { origin: now.checked_sub(Duration::from_micros(at_us)).unwrap_or(now) }
     }
 
     /// Microseconds since the clock started: one vDSO call, no system call.

@@ -132,10 +132,10 @@ impl World {
         (process.out, process.back) = (VecDeque::new(), VecDeque::new());
         process.waiting.iter_mut().for_each(HashMap::clear);
         self.lose_predecessor(at + 1);
-        if at > 0 {
-            if let Some(Authority::Departing(departing)) = &mut self.processes[at - 1].authority {
-                departing.lose();
-            }
+        if at > 0
+            && let Some(Authority::Departing(departing)) = &mut self.processes[at - 1].authority
+        {
+            departing.lose();
         }
     }
 

@@ -7,7 +7,7 @@ mod callers;
 mod child;
 mod churn;
 mod contenders;
-mod facts;
+pub(crate) mod facts;
 mod failure;
 mod features;
 mod gateway;
@@ -20,6 +20,7 @@ mod http2;
 mod https;
 mod identity;
 mod idle;
+pub(crate) mod instructions;
 mod layout;
 mod limits;
 mod load;
@@ -30,14 +31,14 @@ mod peers;
 mod probe;
 mod quota;
 mod rest;
-mod results;
+pub(crate) mod results;
 mod rounds;
 mod routes;
 mod shards;
 mod sigv4;
 mod small;
-mod stats;
-mod table;
+pub(crate) mod stats;
+pub(crate) mod table;
 mod turnpike;
 mod upgrade;
 mod usage;
@@ -55,6 +56,8 @@ use load::{LoadGenerator, Target};
 use peers::{Downstream, Peer, Role};
 use results::{Results, Section};
 use turnpike::Turnpike;
+
+use crate::report;
 
 /// Client connections that a peer is set up for, at the same time.
 const CONNECTIONS_MAX: usize = 4096;
@@ -89,6 +92,10 @@ pub(crate) struct Args {
     /// Writes all figures, single rounds included, to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+
+    /// Writes a self-contained page with plots to this file
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 
     /// A Python that has grpcio, for the section grpc
     #[arg(long, value_name = "FILE", default_value = "python3")]
@@ -221,7 +228,7 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
     let mut results = Results { facts, sections: Vec::new() };
     for section in bench.sections() {
         eprintln!("section {}", section.name());
-        let outcome = match section {
+        let mut outcome = match section {
             SectionName::Small => small::run(&bench)?,
             SectionName::OpenLoop => open_loop::run(&bench, &results.sections)?,
             SectionName::Features => features::run(&bench)?,
@@ -242,10 +249,19 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
             SectionName::Quota => quota::run(&bench)?,
             SectionName::Cache => cache::run(&bench)?,
         };
+        outcome.note_generator();
+        outcome.print();
         results.sections.push(outcome);
     }
     results.print_checks();
-    args.json.as_deref().map_or(Ok(()), |path| results.write_json(path))
+    let json = results.to_json()?;
+    if let Some(path) = &args.json {
+        std::fs::write(path, &json).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    match &args.html {
+        Some(path) => report::write_page(&report::parse(&json)?, path),
+        None => Ok(()),
+    }
 }
 
 impl Bench {
@@ -401,10 +417,7 @@ impl SectionName {
 
 /// An empty section that says why.
 fn skipped(name: SectionName, reason: &str) -> Section {
-    let section = Section { notes: vec![format!("skipped: {reason}")], ..Section::new(name.name()) };
-    println!("\n{}", section.name);
-    section.print_notes();
-    section
+    Section { notes: vec![format!("skipped: {reason}")], ..Section::new(name.name()) }
 }
 
 fn given<'a>(program: Option<&'a Path>, option: &str) -> Result<&'a Path, String> {

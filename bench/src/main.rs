@@ -3,6 +3,7 @@
 
 mod compare;
 mod floor;
+mod report;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,10 @@ enum Command {
     /// Runs Turnpike, nginx, HAProxy, h2o and the floors in turn and prints them side by side
     #[command(alias = "run")]
     Compare(compare::Args),
+    /// Makes a page, or the README's figures, of what `compare --json FILE` wrote
+    Report(report::Args),
+    /// Counts the instructions that the gateway executes for a request, against those that are kept
+    Instructions(compare::instructions::Args),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +37,8 @@ fn main() -> ExitCode {
         Command::Origin(args) => floor::origin::run(&args),
         Command::Passthrough(args) => floor::passthrough::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Instructions(args) => compare::instructions::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -154,8 +154,9 @@ fn start_shards(
     let crowd = Crowd::new(settings.connections_per_address_max);
     let log = services.main_log()?;
     let (arbiter, agreements) = agreement::parts(driver_choice(settings), settings.cores.len());
-    let shards = settings.cores.iter().zip(listeners).zip(bells).zip(agreements);
-    for (index, (((core, listeners), bell), agreement)) in shards.enumerate() {
+    let arenas = response_cache::arenas(settings);
+    let shards = settings.cores.iter().zip(listeners).zip(bells).zip(agreements).zip(arenas);
+    for (index, ((((core, listeners), bell), agreement), arena)) in shards.enumerate() {
         let parts = ShardParts {
             index,
             core: *core,
@@ -171,6 +172,7 @@ fn start_shards(
             clock,
             limiter: limiter.clone(),
             quotas: quotas.clone(),
+            arena,
             log_queue: services.log.queue(),
             target_events: services.target_events(),
             log: log.clone(),

@@ -5,17 +5,25 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Arc, Weak};
 
 use rustc_hash::FxHashMap;
 use turnpike_cache::{Fills, Store, Terms};
+use turnpike_rt::{Arena, Draft};
 
 use crate::mailbox::{Mailbox, ToShard};
+use crate::settings::Settings;
 use crate::table::{Stage, Table};
 
 /// Places that are looked at each tick for what is gone: a store of 100,000 is gone through in four seconds. Measured:
 /// a tick that finds all of them gone takes 80 µs, 150 µs at the 99th percentile.
 const SWEPT_PLACES_MAX: usize = 256;
+/// And given back each tick, but for one response: freeing this much of long bodies takes about as long.
+const SWEPT_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Room in an arena's file for each byte that may be kept: holes are shorter than what comes next, and a body whose
+/// length isn't known reserves the most that it may be. Takes addresses, and no memory.
+const ARENA_SHARE: u64 = 4;
 /// Messages that wait for room in another shard's mailbox; beyond, the oldest is lost, and what it is about lives on
 /// there until its time is over.
 const UNSENT_MAX: usize = 4_096;
@@ -34,6 +42,11 @@ pub(crate) struct Outdated {
 pub(crate) struct ResponseCache {
     pub(crate) store: RefCell<Store>,
     pub(crate) fills: Fills,
+    /// Where long bodies lie; `None` where they lie on the heap as others do.
+    pub(crate) arena: Option<Arena>,
+    arena_bytes_min: usize,
+    /// The operator knows that the arena can't take something.
+    complained: Cell<bool>,
     /// What the keys of requests are written in.
     key: RefCell<Vec<u8>>,
     filling_bytes: Cell<u64>,
@@ -44,10 +57,14 @@ pub(crate) struct ResponseCache {
 }
 
 impl ResponseCache {
-    pub(crate) fn new(bytes_max: u64) -> Self {
+    pub(crate) fn new(settings: &Settings, arena: Option<Arena>) -> Self {
+        let bytes_max = settings.cache_bytes_max;
         Self {
             store: RefCell::new(Store::new(bytes_max)),
             fills: Fills::default(),
+            arena,
+            arena_bytes_min: settings.cache_sendfile_bytes_min,
+            complained: Cell::new(false),
             key: RefCell::default(),
             filling_bytes: Cell::new(0),
             filling_bytes_max: bytes_max / FILLING_SHARE,
@@ -93,7 +110,7 @@ impl ResponseCache {
         self.fills.expire(now_ms);
         let mut store = self.store.borrow_mut();
         if store.count() > 0 {
-            store.sweep(now_ms, SWEPT_PLACES_MAX);
+            store.sweep(now_ms, SWEPT_PLACES_MAX, SWEPT_BYTES_MAX);
         }
         drop(store);
         let mut unsent = self.unsent.take();
@@ -121,6 +138,23 @@ impl ResponseCache {
         }
     }
 
+    /// A longer body lies in the arena.
+    pub(crate) fn heap_bytes_max(&self) -> usize {
+        if self.arena.is_some() { self.arena_bytes_min.saturating_sub(1) } else { usize::MAX }
+    }
+
+    /// A place in the arena for a body of at most so many bytes, if there is one.
+    pub(crate) fn draft(&self, bytes_max: usize) -> Option<Draft> {
+        self.arena.as_ref()?.draft(bytes_max)
+    }
+
+    /// Says once that the arena can't take a body, which then isn't kept.
+    pub(crate) fn complain(&self, error: &io::Error) {
+        if !self.complained.replace(true) {
+            report!("turnpike-gateway: no memory for a response that was to be cached: {error}");
+        }
+    }
+
     /// Room for bytes on their way into the store; false if there isn't any.
     pub(crate) fn begin_filling(&self, bytes: u64) -> bool {
         let filling_bytes = self.filling_bytes.get() + bytes;
@@ -134,4 +168,18 @@ impl ResponseCache {
     pub(crate) fn end_filling(&self, bytes: u64) {
         self.filling_bytes.set(self.filling_bytes.get() - bytes);
     }
+}
+
+/// An arena for each shard. Where the system refuses one, no shard has one, and the operator is told why.
+pub(crate) fn arenas(settings: &Settings) -> Vec<Option<Arena>> {
+    let none = || settings.cores.iter().map(|_| None).collect();
+    if settings.cache_bytes_max == 0 || settings.cache_sendfile_bytes_min == 0 {
+        return none();
+    }
+    let bytes = settings.cache_bytes_max * ARENA_SHARE;
+    let made: Result<Vec<_>, _> = settings.cores.iter().map(|_| Arena::new(bytes).map(Some)).collect();
+    made.unwrap_or_else(|refusal| {
+        report!("turnpike-gateway: long cached responses are sent with a copy, which is slower: {refusal}");
+        none()
+    })
 }

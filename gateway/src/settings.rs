@@ -147,6 +147,8 @@ pub(crate) struct Settings {
     pub(crate) cache_bytes_max: u64,
     /// A longer body isn't kept.
     pub(crate) cache_response_bytes_max: usize,
+    /// 0: no body lies in a memory file.
+    pub(crate) cache_sendfile_bytes_min: usize,
     pub(crate) cache_wait_timeout_ms: u64,
     /// Per shard.
     pub(crate) cache_waiting_requests_max: usize,
@@ -493,6 +495,13 @@ impl Settings {
                 low.cache_response_bytes_max,
                 1_048_576,
             )?,
+            cache_sendfile_bytes_min: in_range(
+                "cache_sendfile_bytes_min",
+                low.cache_sendfile_bytes_min,
+                32_768,
+                0,
+                1 << 40,
+            )? as usize,
             cache_wait_timeout_ms: millis("cache_wait_timeout_ms", low.cache_wait_timeout_ms, 5_000)?,
             cache_waiting_requests_max: in_range(
                 "cache_waiting_requests_max",

@@ -15,7 +15,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 use tokio::sync::mpsc;
-use turnpike_rt::{BellListener, CipherBuffers, Clock, Listener, Scratch};
+use turnpike_rt::{Arena, BellListener, CipherBuffers, Clock, Listener, Scratch};
 
 use crate::agreement::Agreement;
 use crate::buffers::Buffers;
@@ -64,6 +64,7 @@ pub(crate) struct ShardParts {
     pub(crate) clock: Clock,
     pub(crate) limiter: LimiterLine,
     pub(crate) quotas: QuotaLine,
+    pub(crate) arena: Option<Arena>,
     pub(crate) log_queue: AccessLogQueue,
     pub(crate) target_events: mpsc::Sender<TargetEvent>,
     /// For requests of stages without a log of their own, and of none.
@@ -191,7 +192,7 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         scratch: turnpike_rt::scratch(),
         http2_workers: Workers::default(),
         pools: Pools::default(),
-        cache: ResponseCache::new(parts.settings.cache_bytes_max),
+        cache: ResponseCache::new(parts.settings, parts.arena),
         limits: Limits::new(
             parts.index,
             parts.settings,

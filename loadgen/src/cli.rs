@@ -6,16 +6,22 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::failure::Failure;
+use crate::budget::{Budget, BudgetArgs};
+use crate::check::{Capture, CheckArgs, CheckList};
+use crate::compare::CompareArgs;
 use crate::output::OutputArgs;
-use crate::reply::Reply;
-use crate::request::{self, Protocol, Request, Shape};
+use crate::request::{self, Protocol, Shape};
+use crate::scenario::{Scenario, ScenarioArgs, Target};
+use crate::schedule::{OpenLoop, PaceArgs};
 use crate::show::ShowArgs;
+use crate::supply::Load;
 use crate::target::{self, Url};
+use crate::timeline::IntervalArgs;
 use crate::tls::{TlsArgs, TlsSettings};
+use crate::view::{ViewArgs, ViewKind};
 
 const CONNECTIONS_MAX: usize = 1_000_000;
-const RATE_MAX: f64 = 100_000_000.0;
+const DURATION_DEFAULT: Duration = Duration::from_secs(10);
 const BODY_BYTES_MAX: u64 = 1 << 30;
 
 const EXAMPLES: &str = "\
@@ -38,7 +44,15 @@ What is counted:
   again when they are lost or have carried --requests-per-connection; the time that opening one takes (connecting,
   TLS handshake) is part of the latency of the request that it is opened for, and is reported apart as well.
 
-Exit status: 0 when at least one reply was complete and as expected, 1 when none was, 2 for a wrong command line.";
+Response and service time:
+  The response time counts from when a request was intended, the service time from when it was sent. In the open loop
+  the difference is the time that a request waited for a free connection. A closed loop intends nothing before the
+  previous reply is there: its response time counts from when the connection was free, so that the two differ by the
+  time that opening a connection takes only, and a server that stalls delays the requests behind it unseen. Use --rate
+  to see that.
+
+Exit status: 0 when at least one reply was complete and as expected, 1 when none was, 2 for a wrong command line, 3 when
+the error budget was spent, 130 when a signal ended the run (Ctrl-C; the report is still written, a second one quits).";
 
 /// Sends HTTP/1.1 requests, over TLS where the URL says https, and reports throughput and the whole distribution of latencies.
 #[derive(Debug, Clone, Parser)]
@@ -55,6 +69,7 @@ pub struct Cli {
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     Show(ShowArgs),
+    Compare(CompareArgs),
 }
 
 /// A run of load.
@@ -67,7 +82,7 @@ pub struct Args {
     #[arg(short = 'c', long, default_value_t = 64, value_name = "N")]
     pub connections: usize,
 
-    /// How long to send, warm-up not included: 10s, 500ms, 2m [default: 10s]
+    /// How long to send, warm-up not included: 10s, 500ms, 2m [default: 10s, or the ramp's or steps']
     #[arg(short = 'd', long, value_parser = parse_duration, conflicts_with = "requests")]
     pub duration: Option<Duration>,
 
@@ -78,10 +93,6 @@ pub struct Args {
     /// Send for this long before counting begins
     #[arg(long, value_parser = parse_duration, default_value = "0s", value_name = "DURATION")]
     pub warmup: Duration,
-
-    /// Open loop: requests/s over all connections, sent on a fixed schedule; without it the loop is closed
-    #[arg(short = 'r', long, value_name = "R")]
-    pub rate: Option<f64>,
 
     /// Cores to run on, one pinned thread each: 0,2 or 1-3 [default: all allowed]
     #[arg(long, value_name = "LIST", conflicts_with = "threads")]
@@ -135,17 +146,27 @@ pub struct Args {
     #[arg(long, value_name = "HOST:PORT")]
     pub connect_to: Option<String>,
 
-    /// Count replies of any other status as errors
-    #[arg(long, value_name = "CODE")]
-    pub expect_status: Option<u16>,
+    #[command(flatten)]
+    pub pace: PaceArgs,
 
-    /// Count replies with a body of any other length as errors
-    #[arg(long, value_name = "N")]
-    pub expect_body_bytes: Option<u64>,
+    #[command(flatten)]
+    pub budget: BudgetArgs,
 
-    /// A progress line each second on standard error, also when that is no terminal
-    #[arg(long)]
-    pub progress: bool,
+    #[command(flatten)]
+    pub interval: IntervalArgs,
+
+    #[command(flatten)]
+    pub view: ViewArgs,
+
+    /// The intervals' response times as an HdrHistogram interval log
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub hdr_log: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub checks: CheckArgs,
+
+    #[command(flatten)]
+    pub scenario: ScenarioArgs,
 
     #[command(flatten)]
     pub output: OutputArgs,
@@ -161,32 +182,12 @@ pub enum Length {
     Requests(u64),
 }
 
-/// What a reply has to be, to count.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Expectation {
-    pub status: Option<u16>,
-    pub body_bytes: Option<u64>,
-}
-
-impl Expectation {
-    pub(crate) fn check(&self, reply: &Reply) -> Result<(), Failure> {
-        let status_fits = self.status.is_none_or(|status| status == reply.status);
-        let body_fits = self.body_bytes.is_none_or(|bytes| bytes == reply.body_bytes);
-        if status_fits && body_fits {
-            return Ok(());
-        }
-        Err(Failure::Unexpected { status: reply.status, body_bytes: reply.body_bytes })
-    }
-}
-
 /// A checked command line.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub url: String,
     pub address: SocketAddr,
-    pub requests: &'static [Request],
-    /// Names of the requests' labels, at most LABELS_MAX; where there are any, each request has one of them.
-    pub labels: Vec<String>,
+    pub load: Load,
     /// Content of each request, framing not included.
     pub request_body_bytes: usize,
     /// A connection is closed after so many; unlimited otherwise.
@@ -196,13 +197,16 @@ pub struct Settings {
     pub connections: usize,
     pub length: Length,
     pub warmup: Duration,
-    /// Requests/s of the open loop.
-    pub rate: Option<f64>,
+    /// The open loop; a closed one without it.
+    pub open: Option<OpenLoop>,
+    pub budget: Option<Budget>,
+    /// Of what is kept over time.
+    pub interval: Duration,
+    pub hdr_log: Option<PathBuf>,
     /// One reactor each; never more than connections.
     pub cores: Vec<usize>,
     pub timeout: Duration,
-    pub expectation: Expectation,
-    pub progress: bool,
+    pub view: ViewKind,
 }
 
 impl Args {
@@ -214,6 +218,8 @@ impl Args {
             return Err("a URL is missing (see turnpike-loadgen --help)".to_owned());
         };
         let url = Url::parse(given)?;
+        let open = self.pace.check()?;
+        let length = self.length(open.as_ref())?;
         let address = match &self.connect_to {
             Some(authority) => {
                 target::resolve_authority(authority).map_err(|reason| format!("--connect-to: {reason}"))?
@@ -221,30 +227,67 @@ impl Args {
             None => url.resolve()?,
         };
         let shape = self.shape()?;
-        let paths = read_list("--path-list", self.path_list.as_deref(), target::parse_path_list)?;
-        let fields = read_list("--header-list", self.header_list.as_deref(), request::parse_header_list)?;
+        let load = self.load(&shape, &url)?;
+        if let Load::Scenario(scenario) = load
+            && open.is_some()
+            && scenario.thinks()
+        {
+            return Err(
+                "--rate fixes when requests are sent: the scenario's think times need the closed loop"
+                    .to_owned(),
+            );
+        }
+        let per_connection = match load {
+            Load::Scenario(scenario) => scenario.requests_per_connection,
+            Load::Requests { .. } => (!shape.keep_alive).then_some(1),
+        };
         let mut cores = self.chosen_cores()?;
         cores.truncate(self.connections);
         Ok(Settings {
             url: given.clone(),
             address,
-            requests: shape.requests(Protocol::Http1, &url, &paths, &fields)?,
-            labels: Vec::new(),
+            load,
             request_body_bytes: shape.body.as_ref().map_or(0, Vec::len),
-            requests_per_connection: self.requests_per_connection.or((!shape.keep_alive).then_some(1)),
+            requests_per_connection: self.requests_per_connection.or(per_connection),
             tls: self.tls.check(&url)?,
             connections: self.connections,
-            length: match self.requests {
-                Some(requests) => Length::Requests(requests),
-                None => Length::Duration(self.duration.unwrap_or(Duration::from_secs(10))),
-            },
+            length,
             warmup: self.warmup,
-            rate: self.rate,
+            interval: self.interval.check(&length)?,
+            open,
+            budget: self.budget.max_errors,
+            hdr_log: self.hdr_log.clone(),
             cores,
             timeout: self.timeout,
-            expectation: Expectation { status: self.expect_status, body_bytes: self.expect_body_bytes },
-            progress: self.progress,
+            view: self.view.check(),
         })
+    }
+
+    /// The scenario, or what the command line says of the requests.
+    fn load(&self, shape: &Shape, url: &Url) -> Result<Load, String> {
+        let checks = self.checks.check()?;
+        let captured_body_bytes_max = self.checks.captured_body_bytes_max as usize;
+        let Some(file) = &self.scenario.scenario else {
+            let paths = read_list("--path-list", self.path_list.as_deref(), target::parse_path_list)?;
+            let fields = read_list("--header-list", self.header_list.as_deref(), request::parse_header_list)?;
+            let requests = shape.requests(Protocol::Http1, url, &paths, &fields)?;
+            let list = || CheckList::new(checks.clone(), 0, Capture::Nothing, captured_body_bytes_max);
+            let checks = (!checks.is_empty()).then(|| &*Box::leak(Box::new(list())));
+            return Ok(Load::Requests { requests, checks });
+        };
+        if url.path.contains('?') {
+            return Err("--scenario: the URL has a query, behind which no path can be put".to_owned());
+        }
+        let target = Target {
+            url,
+            protocol: Protocol::Http1,
+            headers: &self.headers,
+            checks: &checks,
+            captured_body_bytes_max,
+            seed: self.pace.seed,
+        };
+        let scenario = Scenario::load(file, &target)?;
+        Ok(Load::Scenario(Box::leak(Box::new(scenario))))
     }
 
     fn check_ranges(&self) -> Result<(), String> {
@@ -255,13 +298,29 @@ impl Args {
         range(self.duration != Some(Duration::ZERO), "--duration: more than 0")?;
         range(self.timeout > Duration::ZERO, "--timeout: more than 0")?;
         range(self.threads != Some(0), "--threads: at least 1")?;
-        range(
-            self.rate.is_none_or(|rate| rate > 0.0 && rate <= RATE_MAX),
-            "--rate: more than 0, up to 100000000 requests/s",
-        )?;
         range(self.body_bytes.is_none_or(|bytes| bytes <= BODY_BYTES_MAX), "--body-bytes: up to 1073741824")?;
         let has_body = self.body.is_some() || self.body_bytes.is_some();
         range(has_body || !self.chunked, "--chunked needs --body or --body-bytes")
+    }
+
+    /// A ramp and steps last as long as they say, and go on at their last rate if the run is longer.
+    fn length(&self, open: Option<&OpenLoop>) -> Result<Length, String> {
+        let planned = open.and_then(OpenLoop::duration);
+        if let Some(open) = open
+            && open.first_rate_per_s() == 0.0
+            && self.warmup > Duration::ZERO
+        {
+            return Err("--warmup sends at the first rate, which is 0: begin with another".to_owned());
+        }
+        match (self.requests, self.duration, planned) {
+            (Some(requests), ..) => Ok(Length::Requests(requests)),
+            (None, Some(duration), Some(planned)) if duration < planned => {
+                Err(format!("--duration: the ramp or steps last {} s", planned.as_secs_f64()))
+            }
+            (None, duration, planned) => {
+                Ok(Length::Duration(duration.or(planned).unwrap_or(DURATION_DEFAULT)))
+            }
+        }
     }
 
     fn shape(&self) -> Result<Shape, String> {
@@ -369,6 +428,13 @@ mod tests {
         Cli::try_parse_from(all).map_err(|error| error.to_string())?.run.check()
     }
 
+    fn first_head(settings: &Settings) -> &[u8] {
+        match &settings.load {
+            Load::Requests { requests, .. } => &requests[0].head,
+            Load::Scenario(_) => panic!("no scenario was given"),
+        }
+    }
+
     #[test]
     fn durations_need_a_unit() {
         assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1500)));
@@ -391,10 +457,10 @@ mod tests {
     fn defaults_follow_from_what_is_given() {
         let settings = check(&["--cores", "0"]).unwrap();
         assert_eq!(settings.length, Length::Duration(Duration::from_secs(10)));
-        assert!(settings.requests[0].head.starts_with(b"GET / "));
+        assert!(first_head(&settings).starts_with(b"GET / "));
         let settings = check(&["--cores", "0", "--body", "x", "-n", "5"]).unwrap();
         assert_eq!(settings.length, Length::Requests(5));
-        assert!(settings.requests[0].head.starts_with(b"POST / "));
+        assert!(first_head(&settings).starts_with(b"POST / "));
     }
 
     #[test]
@@ -404,7 +470,12 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        let cases: [(&[&str], &str); 14] = [
+        let cases: [(&[&str], &str); 19] = [
+            (&["--rate", "5", "--ramp", "1:2:1s"], "cannot be used with"),
+            (&["--ramp", "1:2:10s", "--duration", "9s"], "the ramp or steps last 10 s"),
+            (&["--ramp", "0:2:10s", "--warmup", "1s"], "first rate, which is 0"),
+            (&["--arrivals", "poisson"], "needs --rate"),
+            (&["--max-errors", "many"], "neither a number"),
             (&["--json", "http://127.0.0.1:8/"], "--json would write to a file"),
             (&["--connections", "0"], "--connections"),
             (&["--rate", "0"], "--rate"),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use crate::check::Mismatch;
 use crate::reply::Malformed;
 use crate::tls::TlsFailure;
 
@@ -56,11 +57,8 @@ pub enum Failure {
     Malformed(Malformed),
     /// The server closed before the reply was complete.
     ClosedEarly,
-    /// A complete reply, but not the one that --expect-status or --expect-body-bytes asks for.
-    Unexpected {
-        status: u16,
-        body_bytes: u64,
-    },
+    /// A complete reply that doesn't pass these checks, or has not what is to be taken out of it; never none.
+    Unexpected(Vec<Mismatch>),
 }
 
 impl Failure {
@@ -72,7 +70,7 @@ impl Failure {
             Self::Timeout => Kind::Timeout,
             Self::Malformed(_) => Kind::Malformed,
             Self::ClosedEarly => Kind::ClosedEarly,
-            Self::Unexpected { .. } => Kind::Unexpected,
+            Self::Unexpected(_) => Kind::Unexpected,
         }
     }
 }
@@ -86,9 +84,10 @@ impl fmt::Display for Failure {
             Self::Timeout => f.write_str("no complete reply within --timeout"),
             Self::Malformed(reason) => write!(f, "{reason}"),
             Self::ClosedEarly => f.write_str("the server closed before the reply was complete"),
-            Self::Unexpected { status, body_bytes } => {
-                write!(f, "a reply with status {status} and a body of {body_bytes} bytes was not expected")
-            }
+            Self::Unexpected(missed) => match missed.as_slice() {
+                [first, ..] => write!(f, "{first}"),
+                [] => f.write_str("an unexpected reply"),
+            },
         }
     }
 }

@@ -4,15 +4,22 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use turnpike_loadgen::cli::{Args, Cli, Command};
+use turnpike_loadgen::compare::CompareArgs;
+use turnpike_loadgen::output;
+use turnpike_loadgen::report::{Ending, Report};
+use turnpike_loadgen::signals;
 
 const FAILED: u8 = 1;
 const WRONG_COMMAND_LINE: u8 = 2;
+const BUDGET_SPENT: u8 = 3;
+const REGRESSION: u8 = 4;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended = match cli.command {
         None => run(&cli.run),
         Some(Command::Show(show)) => show.run().map(|()| ExitCode::SUCCESS).map_err(failed),
+        Some(Command::Compare(args)) => compare(&args),
     };
     ended.unwrap_or_else(|(reason, status)| {
         eprintln!("turnpike-loadgen: {reason}");
@@ -27,9 +34,26 @@ fn failed(reason: String) -> Failed {
     (reason, FAILED)
 }
 
+fn compare(args: &CompareArgs) -> Result<ExitCode, Failed> {
+    let (before, after) = args.check().map_err(|reason| (reason, WRONG_COMMAND_LINE))?;
+    let comparison = args.compare(before, after).map_err(failed)?;
+    output::print_as(&comparison, args.json).map_err(failed)?;
+    Ok(if comparison.regressions.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(REGRESSION) })
+}
+
 fn run(args: &Args) -> Result<ExitCode, Failed> {
     let settings = args.check().map_err(|reason| (reason, WRONG_COMMAND_LINE))?;
-    let report = turnpike_loadgen::run(settings).map_err(failed)?;
+    let interrupted = signals::watch().map_err(failed)?;
+    let report = turnpike_loadgen::run(settings, &interrupted).map_err(failed)?;
     args.output.write(&report).map_err(failed)?;
-    Ok(if report.succeeded == 0 { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+    Ok(ExitCode::from(status(&report)))
+}
+
+fn status(report: &Report) -> u8 {
+    match report {
+        Report { ended_by: Ending::Interrupted, .. } => signals::INTERRUPTED,
+        Report { budget_spent: Some(true), .. } => BUDGET_SPENT,
+        Report { succeeded: 0, .. } => FAILED,
+        _ => 0,
+    }
 }

@@ -1,9 +1,13 @@
 //! Where a report goes: as text on standard output, and in the formats and files that the command line names.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde::Serialize;
 
+use crate::csv;
+use crate::html;
 use crate::report::Report;
 
 #[derive(Debug, Clone, Default, Args)]
@@ -12,32 +16,69 @@ pub struct OutputArgs {
     /// The report as JSON; on standard output (in place of the text) without a FILE, or with '-'
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     pub json: Option<PathBuf>,
+
+    /// The intervals as CSV; on standard output with '-'
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+
+    /// The report as one page with plots, for a browser; on standard output with '-'
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
+/// A format, and where a report in it goes.
+struct Target<'a> {
+    option: &'static str,
+    file: &'a Path,
+    encode: Encode,
+}
+
+type Encode = fn(&Report) -> Result<String, String>;
+
 impl OutputArgs {
-    /// Errors are sentences for the user.
+    /// That everything can be written, before hours are spent on measuring. Errors are sentences for the user.
     pub fn check(&self) -> Result<(), String> {
-        match &self.json {
-            Some(file) if file.to_string_lossy().contains("://") => Err(format!(
-                "--json would write to a file named {}: put the URL first, or write --json=-",
-                file.display()
-            )),
-            _ => Ok(()),
+        let targets = self.targets();
+        if let Some(json) = targets.iter().find(|target| target.file.to_string_lossy().contains("://")) {
+            let (option, file) = (json.option, json.file.display());
+            return Err(format!(
+                "{option} would write to a file named {file}: put the URL first, or write {option}=-"
+            ));
         }
+        if targets.iter().filter(|target| is_stdout(target.file)).count() > 1 {
+            return Err("only one of --json, --csv and --html can go to standard output".to_owned());
+        }
+        let mut files = targets.iter().filter(|target| !is_stdout(target.file));
+        files.try_for_each(|target| try_file(target.option, target.file))
     }
 
-    /// Writes the report in every format that was asked for.
+    /// Writes the report in every format that was asked for, whatever becomes of the others; the first failure.
     pub fn write(&self, report: &Report) -> Result<(), String> {
-        let mut text = report.to_string();
-        if let Some(file) = &self.json {
-            let json = serde_json::to_string_pretty(report)
-                .map_err(|error| format!("the report can't be encoded: {error}"))?;
-            match is_stdout(file) {
-                true => text = json,
-                false => write_file("--json", file, json.as_bytes())?,
-            }
+        let mut shown = report.to_string();
+        let mut outcome = Ok(());
+        for target in self.targets() {
+            let written = (target.encode)(report).and_then(|text| {
+                if is_stdout(target.file) {
+                    shown = text;
+                    return Ok(());
+                }
+                std::fs::write(target.file, text).map_err(|error| explain(target.option, target.file, &error))
+            });
+            outcome = outcome.and(written);
         }
-        print(&text)
+        outcome.and(print(shown.trim_end()))
+    }
+
+    fn targets(&self) -> Vec<Target<'_>> {
+        let targets: [(_, _, Encode); 3] = [
+            ("--json", &self.json, to_json::<Report>),
+            ("--csv", &self.csv, |report| Ok(csv::intervals(report))),
+            ("--html", &self.html, |report| Ok(html::page(report))),
+        ];
+        targets
+            .into_iter()
+            .filter_map(|(option, file, encode)| Some(Target { option, file: file.as_deref()?, encode }))
+            .collect()
     }
 }
 
@@ -45,15 +86,33 @@ fn is_stdout(file: &Path) -> bool {
     file.as_os_str() == "-"
 }
 
-fn write_file(option: &str, file: &Path, content: &[u8]) -> Result<(), String> {
-    std::fs::write(file, content).map_err(|error| format!("{option} {}: {error}", file.display()))
+/// Makes the file where there is none, and leaves it as it is where there is one.
+fn try_file(option: &str, file: &Path) -> Result<(), String> {
+    let opened = std::fs::OpenOptions::new().create(true).append(true).open(file);
+    opened.map(drop).map_err(|error| explain(option, file, &error))
 }
 
-/// A reader that has gone away is told of by an error, not by a panic.
+fn explain(option: &str, file: &Path, error: &std::io::Error) -> String {
+    format!("{option} {}: {error}", file.display())
+}
+
+/// Prints a text on standard output. A reader that has gone away is told of by an error, not by a panic.
 fn print(text: &str) -> Result<(), String> {
     use std::io::Write;
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{text}")
         .and_then(|()| stdout.flush())
         .map_err(|error| format!("standard output: {error}"))
+}
+
+/// Prints what a command found, as text or as JSON.
+pub fn print_as<T: Serialize + Display>(found: &T, json: bool) -> Result<(), String> {
+    match json {
+        true => print(&to_json(found)?),
+        false => print(found.to_string().trim_end()),
+    }
+}
+
+fn to_json<T: Serialize>(found: &T) -> Result<String, String> {
+    serde_json::to_string_pretty(found).map_err(|error| format!("the report can't be encoded: {error}"))
 }

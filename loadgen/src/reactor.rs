@@ -1,24 +1,26 @@
 //! One pinned thread with its io_uring: opens its share of the connections, waits for the common start, then runs
 //! one task a connection until the schedule is over. Nothing is shared with other reactors but the beat.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use monoio::time::sleep;
 
+use crate::beat::Beat;
 use crate::cli::Settings;
 use crate::connection::run_connection;
 use crate::failure::Failure;
 use crate::pacer::Pacer;
 use crate::schedule::{Claim, Schedule, Ticket};
 use crate::seat::{Cut, Seat, Wake};
-use crate::source::{Rotation, Source};
+use crate::source::Source;
+use crate::supply::Supply;
 use crate::tally::{Ended, Outcome, Tally};
+use crate::timeline::{Slice, Slicer};
 use crate::tls::Connector;
 use crate::wire::{Dialer, Exchange, Opening, Wire};
 
@@ -31,26 +33,6 @@ const SWEEP_MAX: Duration = Duration::from_millis(100);
 const RING_ENTRIES_MIN: u32 = 256;
 const RING_ENTRIES_MAX: u32 = 4096;
 
-/// Counters that the progress line reads while the reactor runs.
-#[derive(Debug, Default)]
-pub(crate) struct Beat {
-    pub(crate) replies: AtomicU64,
-    pub(crate) failed: AtomicU64,
-    /// Open loop: due and not sent.
-    pub(crate) waiting: AtomicU64,
-}
-
-impl Beat {
-    /// Only its own reactor counts.
-    fn count_reply(&self) {
-        self.replies.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn count_failure(&self) {
-        self.failed.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 /// What a reactor tells the main thread.
 #[derive(Debug)]
 pub(crate) enum Message {
@@ -58,8 +40,13 @@ pub(crate) enum Message {
     Ready { opened: usize, first_failure: Option<String> },
     /// It could not even begin.
     Failed(String),
+    /// A slice of time has passed.
+    Slice(Box<Slice>),
     Done {
         tally: Box<Tally>,
+        last: Box<Slice>,
+        /// When the run ended here, in nanoseconds since the start.
+        end_ns: u64,
         /// Share of a core that the reactor used while the run lasted.
         cpu_share: f64,
     },
@@ -70,11 +57,12 @@ pub(crate) enum Message {
 pub(crate) struct Assignment {
     pub(crate) core: usize,
     pub(crate) connections: usize,
-    /// Where in the requests it begins to rotate.
-    pub(crate) first_request: usize,
+    /// Its index among the reactors.
+    pub(crate) index: usize,
     pub(crate) schedule: Schedule,
     /// When the last request may be intended, in nanoseconds since the start; `None` with --requests.
     pub(crate) end_ns: Option<u64>,
+    pub(crate) slicer: Slicer,
     pub(crate) beat: Arc<Beat>,
 }
 
@@ -98,10 +86,12 @@ pub(crate) struct Reactor {
     pub(crate) pacer_seat: Seat,
     pub(crate) dialer: Dialer,
     start: Instant,
-    end_ns: Option<u64>,
+    end_ns: Cell<Option<u64>>,
     timeout_ns: u64,
-    rotation: Rc<Rotation>,
+    supply: Supply,
+    slicer: RefCell<Slicer>,
     beat: Arc<Beat>,
+    to_main: Sender<Message>,
 }
 
 /// The body of a reactor's thread. A closed `go` means that the run was called off.
@@ -167,8 +157,8 @@ async fn drive(
     go: &Receiver<Instant>,
     to_main: &Sender<Message>,
 ) -> Result<Option<Message>, String> {
-    let pacer = settings.rate.map(|_| Pacer::new()).transpose()?;
-    let tally = Tally::new(settings.labels.len())?;
+    let pacer = settings.open.as_ref().map(|_| Pacer::new()).transpose()?;
+    let tally = Tally::new(settings.load.labels().len())?;
     let dialer = Dialer { address: settings.address, tls: settings.tls.as_ref().map(Connector::new) };
     let (wires, first_failure) = open_connections(&settings, &dialer, task.connections).await;
     let opened = wires.iter().flatten().count();
@@ -184,10 +174,12 @@ async fn drive(
         pacer_seat: Seat::new(),
         dialer,
         start,
-        end_ns: task.end_ns,
+        end_ns: Cell::new(task.end_ns),
         timeout_ns: settings.timeout.as_nanos() as u64,
-        rotation: Rc::new(Rotation::new(settings.requests, task.first_request)),
+        supply: Supply::new(settings.load, task.index, settings.cores.len()),
+        slicer: RefCell::new(task.slicer),
         beat: task.beat,
+        to_main: to_main.clone(),
         settings,
     });
     let cpu_before = cpu_time();
@@ -206,7 +198,9 @@ async fn drive(
     reactor.count_unsent();
     let cpu_share = (cpu_time() - cpu_before).as_secs_f64() / start.elapsed().as_secs_f64();
     let tally = Box::new(reactor.tally.borrow().clone());
-    Ok(Some(Message::Done { tally, cpu_share }))
+    let end_ns = reactor.end_ns.get().unwrap_or(tally.last_end_ns);
+    let last = Box::new(reactor.slicer.borrow().clone().finish());
+    Ok(Some(Message::Done { tally, last, end_ns, cpu_share }))
 }
 
 /// Opens connections a batch at a time; those that fail are `None` and are tried again when they get a request.
@@ -259,14 +253,24 @@ impl Reactor {
 
     /// What a lane sends.
     pub(crate) fn source(&self) -> Source {
-        Source::Rotation(Rc::clone(&self.rotation))
+        self.supply.source()
     }
 
     /// Lets a user think; false when the run is over first.
     pub(crate) async fn rest(&self, pause: Duration) -> bool {
-        let left_ns = self.end_ns.map_or(u64::MAX, |end_ns| end_ns.saturating_sub(self.now_ns()));
-        sleep(pause.min(Duration::from_nanos(left_ns))).await;
-        self.end_ns.is_none_or(|end_ns| self.now_ns() < end_ns)
+        let until_ns = self.now_ns().saturating_add(pause.as_nanos() as u64);
+        loop {
+            let now_ns = self.now_ns();
+            let end_ns = self.end_ns.get().unwrap_or(u64::MAX);
+            if now_ns >= end_ns {
+                return false;
+            }
+            if now_ns >= until_ns {
+                return true;
+            }
+            // In parts, so that a run that is called off needn't wait for whoever rests.
+            sleep(Duration::from_nanos(until_ns.min(end_ns) - now_ns).min(SWEEP_MAX)).await;
+        }
     }
 
     /// What a free connection does next; it is parked when that is to wait.
@@ -313,52 +317,80 @@ impl Reactor {
             sent_bytes: sent.bytes,
         };
         let outcome = match outcome {
-            Ok(Ok(exchange)) => self.judge(exchange, verdict),
+            Ok(Ok(exchange)) => Outcome::Reply {
+                reply: &exchange.reply,
+                received_bytes: exchange.received_bytes,
+                unexpected: verdict.err(),
+            },
             Ok(Err(failure)) => Outcome::Failed(failure),
             Err(Cut::Timeout) => Outcome::TimedOut,
             Err(Cut::RunOver) => Outcome::Unfinished,
         };
         self.tally.borrow_mut().end(&ended, &outcome);
-        match outcome {
-            Outcome::Reply { unexpected: None, .. } => self.beat.count_reply(),
-            Outcome::Reply { unexpected: Some(_), .. } => {
-                self.beat.count_reply();
-                self.beat.count_failure();
-            }
-            Outcome::Failed(_) | Outcome::TimedOut => self.beat.count_failure(),
-            Outcome::Unfinished => {}
+        self.beat.count(&outcome);
+        self.advance_slice(now_ns);
+        let mut slicer = self.slicer.borrow_mut();
+        if outcome.has_latency() {
+            slicer.count_latency(now_ns.saturating_sub(ticket.intended_ns));
+        }
+        if outcome.is_reply() {
+            slicer.count_reply();
+        }
+        if outcome.failure().is_some() {
+            slicer.count_error();
         }
     }
 
-    /// Whether a complete reply is the expected one.
-    fn judge<'a>(&self, exchange: &'a Exchange, verdict: Result<(), Failure>) -> Outcome<'a> {
-        let reply = &exchange.reply;
-        let unexpected = verdict.and_then(|()| self.settings.expectation.check(reply)).err();
-        Outcome::Reply { reply, received_bytes: exchange.received_bytes, unexpected }
+    /// Hands the slice over that `now_ns` has left behind.
+    fn advance_slice(&self, now_ns: u64) {
+        if let Some(slice) = self.slicer.borrow_mut().advance(now_ns) {
+            // Nobody listens any more once another reactor has failed.
+            let _ = self.to_main.send(Message::Slice(Box::new(slice)));
+        }
     }
 
     /// Ends exchanges that are past their deadline, and all of them when the grace is over.
     async fn sweep(self: Rc<Self>) {
         let interval = (self.settings.timeout / 20).clamp(SWEEP_MIN, SWEEP_MAX);
-        let over_ns = self.end_ns.map(|end_ns| end_ns + GRACE.as_nanos() as u64);
         loop {
             sleep(interval).await;
             let now_ns = self.now_ns();
-            let run_over = over_ns.is_some_and(|over_ns| now_ns >= over_ns);
+            if self.beat.is_called_off() {
+                self.end_early(now_ns);
+            }
+            self.advance_slice(now_ns);
+            let run_over = self.end_ns.get().is_some_and(|end_ns| now_ns >= end_ns + GRACE.as_nanos() as u64);
             for seat in &self.seats {
                 seat.sweep(now_ns, run_over);
             }
-            self.beat.waiting.store(self.schedule.borrow().waiting(now_ns), Ordering::Relaxed);
+            self.beat.tell_waiting(self.schedule.borrow().waiting(now_ns));
+        }
+    }
+
+    /// Nothing more is sent from now on; what is in flight has its grace.
+    fn end_early(&self, now_ns: u64) {
+        if self.end_ns.get().is_some_and(|end_ns| end_ns <= now_ns) {
+            return;
+        }
+        self.end_ns.set(Some(now_ns));
+        self.slicer.borrow_mut().end_at(now_ns);
+        let mut schedule = self.schedule.borrow_mut();
+        schedule.end_at(now_ns);
+        for connection in schedule.unpark_all() {
+            self.seats[connection].wake(Wake::RunOver);
         }
     }
 
     /// Open loop: what never found a free connection has waited since it was intended.
     fn count_unsent(&self) {
-        let Some(end_ns) = self.end_ns else { return };
-        let mut tally = self.tally.borrow_mut();
+        let Some(end_ns) = self.end_ns.get() else { return };
+        self.advance_slice(end_ns);
+        let (mut tally, mut slicer) = (self.tally.borrow_mut(), self.slicer.borrow_mut());
         while let Some(ticket) = self.schedule.borrow_mut().take_unsent() {
             if ticket.recorded {
-                tally.leave_unsent(end_ns.saturating_sub(ticket.intended_ns));
+                let waited_ns = end_ns.saturating_sub(ticket.intended_ns);
+                tally.leave_unsent(waited_ns);
+                slicer.count_latency(waited_ns);
             }
         }
     }

@@ -7,11 +7,17 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Budget;
+use crate::check::Sample;
 use crate::failure::Kind;
+use crate::machine::{Machine, shown_command};
+use crate::scenario::CheckName;
+use crate::schedule::OpenLoop;
 use crate::tally::{Counts, Tally};
-use latency::us;
-
-pub use latency::{Latency, show_us};
+use crate::timeline::{INTERVALS_MAX, Interval};
+use latency::curve;
+pub(crate) use latency::us;
+pub use latency::{Brief, Curve, Latency, show_us};
 
 /// A reactor that used more of its core than this was the bottleneck.
 const CPU_SHARE_MAX: f64 = 0.95;
@@ -21,13 +27,22 @@ const SEND_LAG_SHARE_MAX: f64 = 0.1;
 const SEND_LAG_FLOOR_US: f64 = 50.0;
 
 /// Times in microseconds unless the name says otherwise.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub url: String,
     /// `closed` or `open`.
     pub loop_kind: String,
-    /// The open loop's target.
+    /// The open loop's target; of a rate that changes, the mean over the run.
     pub rate_per_s: Option<f64>,
+    /// The open loop's schedule in words.
+    #[serde(default)]
+    pub schedule: Option<String>,
+    /// Which of its limits ended the run.
+    #[serde(default)]
+    pub ended_by: Ending,
+    /// Whether more failed than --max-errors allows; `None` without it.
+    #[serde(default)]
+    pub budget_spent: Option<bool>,
     pub connections: usize,
     pub threads: usize,
     pub duration_s: f64,
@@ -57,8 +72,58 @@ pub struct Report {
     /// What became of the requests with each label, where they have labels.
     #[serde(default)]
     pub labels: BTreeMap<String, Part>,
+    /// Checks that replies didn't pass.
+    #[serde(default)]
+    pub mismatches: Vec<Missed>,
     pub generator: Generator,
     pub warnings: Vec<String>,
+    /// The distribution of response times.
+    #[serde(default)]
+    pub latency_curve_us: Curve,
+    /// The distribution of service times.
+    #[serde(default)]
+    pub service_curve_us: Curve,
+    #[serde(default)]
+    pub interval_s: f64,
+    /// What happened when.
+    #[serde(default)]
+    pub intervals: Vec<Interval>,
+    /// As typed, without secrets in header fields.
+    #[serde(default)]
+    pub command: String,
+    #[serde(default)]
+    pub version: String,
+    #[serde(default)]
+    pub machine: Machine,
+    /// Seconds since 1970, of the start of the warm-up.
+    #[serde(default)]
+    pub started_unix_s: f64,
+    #[serde(default)]
+    pub warmup_s: f64,
+}
+
+/// What ended a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    #[default]
+    Duration,
+    Requests,
+    ErrorBudget,
+    Interrupted,
+}
+
+/// A check that replies didn't pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missed {
+    /// The request's name where requests have names.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub request: String,
+    pub check: String,
+    pub count: u64,
+    /// Of the first such reply.
+    #[serde(flatten)]
+    pub sample: Sample,
 }
 
 /// The requests with one label.
@@ -104,13 +169,22 @@ pub struct Generator {
 #[derive(Debug, Clone)]
 pub(crate) struct Circumstances {
     pub(crate) url: String,
-    pub(crate) rate_per_s: Option<f64>,
+    pub(crate) open: Option<OpenLoop>,
     pub(crate) connections: usize,
     pub(crate) request_body_bytes: usize,
     pub(crate) duration_s: f64,
+    pub(crate) warmup_s: f64,
     /// In the order of the tally's.
     pub(crate) labels: Vec<String>,
+    /// In the order of the checks' indices.
+    pub(crate) checks: Vec<CheckName>,
     pub(crate) cpu_shares: Vec<f64>,
+    pub(crate) started_unix_s: f64,
+    pub(crate) ending: Ending,
+    pub(crate) budget: Option<Budget>,
+    pub(crate) interval_s: f64,
+    pub(crate) intervals: Vec<Interval>,
+    pub(crate) intervals_left_out: u64,
 }
 
 impl Report {
@@ -120,8 +194,11 @@ impl Report {
         let replies = all.replies();
         let content = all.body_bytes + replies * run.request_body_bytes as u64;
         let mut report = Self {
-            loop_kind: if run.rate_per_s.is_some() { "open" } else { "closed" }.to_owned(),
-            rate_per_s: run.rate_per_s,
+            loop_kind: if run.open.is_some() { "open" } else { "closed" }.to_owned(),
+            rate_per_s: run.open.as_ref().map(|open| open.mean_rate_per_s(run.duration_s)),
+            schedule: run.open.as_ref().map(ToString::to_string),
+            ended_by: run.ending,
+            budget_spent: run.budget.map(|budget| budget.is_spent(all.failed(), all.ended())),
             connections: run.connections,
             threads: run.cpu_shares.len(),
             duration_s: run.duration_s,
@@ -141,14 +218,37 @@ impl Report {
             unsent: all.unsent,
             unfinished: all.unfinished,
             labels: labelled.map(|(name, counts)| (name.clone(), Part::of(counts, run.duration_s))).collect(),
+            mismatches: missed(tally, &run.checks),
             generator: Generator {
                 cpu_share_max: run.cpu_shares.iter().copied().fold(0.0, f64::max),
                 send_lag_p99_us: us(tally.send_lag.value_at_quantile(0.99)),
             },
             warnings: Vec::new(),
+            latency_curve_us: curve(&all.latency),
+            service_curve_us: curve(&all.service),
+            interval_s: run.interval_s,
+            intervals: run.intervals,
+            command: shown_command(std::env::args()),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            machine: Machine::this(),
+            started_unix_s: run.started_unix_s,
+            warmup_s: run.warmup_s,
             url: run.url,
         };
         report.warnings = report.find_warnings();
+        if let (true, Some(budget)) = (report.budget_spent == Some(true), run.budget) {
+            report.warnings.push(format!(
+                "the error budget is spent: {} of {} requests failed, --max-errors {budget}",
+                all.failed(),
+                all.ended()
+            ));
+        }
+        if run.intervals_left_out > 0 {
+            report.warnings.push(format!(
+                "{} intervals are left out: {INTERVALS_MAX} are kept; choose a longer --interval",
+                run.intervals_left_out
+            ));
+        }
         report
     }
 
@@ -205,6 +305,18 @@ impl Part {
     }
 }
 
+fn missed(tally: &Tally, names: &[CheckName]) -> Vec<Missed> {
+    let named = tally.mismatches.iter().filter_map(|(check, missed)| Some((names.get(*check)?, missed)));
+    named
+        .map(|(name, missed)| Missed {
+            request: name.label.clone(),
+            check: name.check.clone(),
+            count: missed.count,
+            sample: missed.sample.clone(),
+        })
+        .collect()
+}
+
 fn errors(counts: &Counts) -> BTreeMap<String, u64> {
     Kind::ALL.iter().map(|kind| (kind.name().to_owned(), counts.failures[*kind as usize])).collect()
 }
@@ -253,12 +365,20 @@ mod tests {
         }
         let run = Circumstances {
             url: "http://a.test/".into(),
-            rate_per_s: Some(100.0),
+            open: Some(OpenLoop::constant(100.0)),
             connections: 2,
             request_body_bytes: 10,
             duration_s: 10.0,
             labels: vec!["read".into(), "write".into()],
+            checks: Vec::new(),
             cpu_shares: vec![0.1, cpu_share],
+            started_unix_s: 1_800_000_000.5,
+            warmup_s: 1.0,
+            ending: Ending::Duration,
+            budget: Some(Budget::Count(0)),
+            interval_s: 1.0,
+            intervals: Vec::new(),
+            intervals_left_out: 0,
         };
         Report::new(&tally, run)
     }

@@ -69,7 +69,7 @@ impl Request {
     }
 
     /// The same with a head for as long as the process lives.
-    fn leak(self) -> Self {
+    pub(crate) fn leak(self) -> Self {
         Self { head: Bytes::from_static(Vec::leak(self.head.to_vec())), ..self }
     }
 }
@@ -193,7 +193,7 @@ fn is_blank(line: &str) -> bool {
     line.trim().is_empty() || line.starts_with('#')
 }
 
-fn check_header(header: &str) -> Result<(&str, &str), String> {
+pub(crate) fn check_header(header: &str) -> Result<(&str, &str), String> {
     let Some((name, value)) = header.split_once(':') else {
         return Err(format!("the header '{header}' is not of the form 'Name: value'"));
     };

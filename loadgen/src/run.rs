@@ -1,59 +1,73 @@
-//! A whole run: starts the reactors, gives them the common start, shows progress and adds up their tallies.
+//! A whole run: starts the reactors, gives them the common start, watches over it and adds up their tallies.
 
-use std::io::{IsTerminal, stderr};
+mod course;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use crate::beat::Beat;
 use crate::cli::{Length, Settings};
-use crate::reactor::{self, Assignment, Beat, Message};
+use crate::reactor::{self, Assignment, Message};
 use crate::report::{Circumstances, Report};
 use crate::schedule::{Pace, Schedule, Stop};
-use crate::tally::Tally;
+use crate::timeline::{Slicer, Slicing};
+use course::{Course, Sum};
 
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the main thread looks whether a run is to end early.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Runs to the end. Errors are sentences for the user: nothing could be measured.
-pub fn run(settings: Settings) -> Result<Report, String> {
+/// Runs to the end, which comes early when `interrupted` becomes true. Errors are sentences for the user: nothing could
+/// be measured.
+pub fn run(settings: Settings, interrupted: &AtomicBool) -> Result<Report, String> {
     let settings = Arc::new(settings);
+    let slicing = Slicing::new(settings.interval, settings.view.is_live());
     let beats: Vec<Arc<Beat>> = settings.cores.iter().map(|_| Arc::default()).collect();
     let (to_main, messages) = channel();
-    let starts = start_reactors(&settings, &beats, &to_main)?;
+    let starts = start_reactors(&settings, &slicing, &beats, &to_main)?;
     drop(to_main);
-    await_connections(&settings, &messages)?;
+    await_connections(&settings, &messages, interrupted)?;
+    let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let mut course = Course::new(&settings, slicing, &beats, started)?;
     let start = Instant::now();
     for reactor in &starts {
         reactor.send(start).map_err(|_| "a reactor ended before the start".to_owned())?;
     }
-    let (tally, cpu_shares) = collect(&settings, &messages, &beats, start)?;
-    let duration_s = match settings.length {
-        Length::Duration(duration) => duration.as_secs_f64(),
-        Length::Requests(_) => {
-            tally.last_end_ns.saturating_sub(settings.warmup.as_nanos() as u64).max(1) as f64 / 1e9
-        }
-    };
+    let ended = collect(&messages, &mut course, start, interrupted);
+    course.close_view();
+    ended?;
+    let Sum { tally, cpu_shares, intervals, intervals_left_out, duration_s, ending } = course.finish()?;
     let run = Circumstances {
         url: settings.url.clone(),
-        rate_per_s: settings.rate,
+        open: settings.open.clone(),
         connections: settings.connections,
         request_body_bytes: settings.request_body_bytes,
         duration_s,
-        labels: settings.labels.clone(),
+        warmup_s: settings.warmup.as_secs_f64(),
+        labels: settings.load.labels().to_vec(),
+        checks: settings.load.check_names(),
         cpu_shares,
+        started_unix_s: started.as_secs_f64(),
+        ending,
+        budget: settings.budget,
+        interval_s: slicing.interval_s(),
+        intervals,
+        intervals_left_out,
     };
     Ok(Report::new(&tally, run))
 }
 
 fn start_reactors(
     settings: &Arc<Settings>,
+    slicing: &Slicing,
     beats: &[Arc<Beat>],
     to_main: &Sender<Message>,
 ) -> Result<Vec<Sender<Instant>>, String> {
     let mut starts = Vec::new();
     for (index, beat) in beats.iter().enumerate() {
-        let assignment = assign(settings, index, Arc::clone(beat));
+        let assignment = assign(settings, slicing, index, Arc::clone(beat))?;
         let (start, go) = channel();
         let (settings, to_main) = (Arc::clone(settings), to_main.clone());
         thread::Builder::new()
@@ -66,7 +80,12 @@ fn start_reactors(
 }
 
 /// One reactor's share of connections, requests and rate. In the open loop the reactors' requests interleave.
-fn assign(settings: &Settings, index: usize, beat: Arc<Beat>) -> Assignment {
+fn assign(
+    settings: &Settings,
+    slicing: &Slicing,
+    index: usize,
+    beat: Arc<Beat>,
+) -> Result<Assignment, String> {
     let reactors = settings.cores.len();
     let share = |total: u64| total / reactors as u64 + u64::from((index as u64) < total % reactors as u64);
     let warmup_ns = settings.warmup.as_nanos() as u64;
@@ -77,34 +96,47 @@ fn assign(settings: &Settings, index: usize, beat: Arc<Beat>) -> Assignment {
         }
         Length::Requests(requests) => (Stop::After(share(requests)), None),
     };
-    let pace = match settings.rate {
-        Some(rate) => {
-            Pace::Open { offset_ns: 1e9 / rate * index as f64, interval_ns: 1e9 / rate * reactors as f64 }
+    let pace = match &settings.open {
+        Some(open) => {
+            Pace::Open { profile: open.profile(settings.warmup), places: open.places(index, reactors) }
         }
         None => Pace::Closed,
     };
-    Assignment {
+    Ok(Assignment {
         core: settings.cores[index],
         connections: share(settings.connections as u64) as usize,
-        first_request: settings.requests.len() * index / reactors,
+        index,
         schedule: Schedule::new(pace, stop, warmup_ns),
         end_ns,
+        slicer: Slicer::new(slicing, index, warmup_ns, end_ns)?,
         beat,
-    }
+    })
 }
 
 /// Waits until every reactor has tried to open its connections; at least one must be open.
-fn await_connections(settings: &Settings, messages: &Receiver<Message>) -> Result<(), String> {
+fn await_connections(
+    settings: &Settings,
+    messages: &Receiver<Message>,
+    interrupted: &AtomicBool,
+) -> Result<(), String> {
     let mut opened_all = 0;
     let mut first = None;
-    for _ in &settings.cores {
-        match messages.recv() {
+    let mut ready = 0;
+    while ready < settings.cores.len() {
+        match messages.recv_timeout(LOOK_INTERVAL) {
             Ok(Message::Ready { opened, first_failure }) => {
+                ready += 1;
                 opened_all += opened;
                 first = first.or(first_failure);
             }
             Ok(Message::Failed(reason)) => return Err(reason),
-            Ok(Message::Done { .. }) | Err(_) => return Err("a reactor ended before the start".to_owned()),
+            Err(RecvTimeoutError::Timeout) if interrupted.load(Ordering::Relaxed) => {
+                return Err("interrupted before the run began".to_owned());
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(_) | Err(RecvTimeoutError::Disconnected) => {
+                return Err("a reactor ended before the start".to_owned());
+            }
         }
     }
     match first {
@@ -123,49 +155,29 @@ fn await_connections(settings: &Settings, messages: &Receiver<Message>) -> Resul
     }
 }
 
-/// Gathers what the reactors counted, with a progress line each second where one is wanted.
+/// Takes what the reactors report until all are done, and looks after the run meanwhile.
 fn collect(
-    settings: &Settings,
     messages: &Receiver<Message>,
-    beats: &[Arc<Beat>],
+    course: &mut Course<'_>,
     start: Instant,
-) -> Result<(Tally, Vec<f64>), String> {
-    let show = settings.progress || stderr().is_terminal();
-    let mut sum = Tally::new(settings.labels.len())?;
-    let mut cpu_shares = Vec::new();
-    let mut replies_before = 0;
-    let mut next_line = start + PROGRESS_INTERVAL;
-    while cpu_shares.len() < settings.cores.len() {
-        match messages.recv_timeout(next_line.saturating_duration_since(Instant::now())) {
-            Ok(Message::Done { tally, cpu_share }) => {
-                sum.add(&tally)?;
-                cpu_shares.push(cpu_share);
+    interrupted: &AtomicBool,
+) -> Result<(), String> {
+    let mut next_look = start + LOOK_INTERVAL;
+    while !course.is_complete() {
+        match messages.recv_timeout(next_look.saturating_duration_since(Instant::now())) {
+            Ok(Message::Slice(slice)) => course.add_slice(&slice)?,
+            Ok(Message::Done { tally, last, end_ns, cpu_share }) => {
+                course.add_reactor(&tally, &last, end_ns, cpu_share)?;
             }
             Ok(Message::Failed(reason)) => return Err(reason),
             Ok(Message::Ready { .. }) => return Err("a reactor started twice".to_owned()),
             Err(RecvTimeoutError::Disconnected) => return Err("a reactor ended early".to_owned()),
-            Err(RecvTimeoutError::Timeout) => {
-                if show {
-                    replies_before = print_progress(beats, start.elapsed(), replies_before);
-                }
-                next_line += PROGRESS_INTERVAL;
-            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if Instant::now() >= next_look {
+            course.look(start.elapsed(), interrupted.load(Ordering::Relaxed));
+            next_look += LOOK_INTERVAL;
         }
     }
-    Ok((sum, cpu_shares))
-}
-
-fn print_progress(beats: &[Arc<Beat>], elapsed: Duration, replies_before: u64) -> u64 {
-    let total = |counter: fn(&Beat) -> &AtomicU64| -> u64 {
-        beats.iter().map(|beat| counter(beat).load(Ordering::Relaxed)).sum()
-    };
-    let replies = total(|beat| &beat.replies);
-    eprintln!(
-        "{:>4.0} s   {:>9} replies/s   errors {}   waiting {}",
-        elapsed.as_secs_f64(),
-        replies - replies_before,
-        total(|beat| &beat.failed),
-        total(|beat| &beat.waiting)
-    );
-    replies
+    Ok(())
 }

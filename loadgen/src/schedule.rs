@@ -1,20 +1,29 @@
 //! When requests are due and which connection sends them: sans-I/O, the clock is passed in.
 //!
-//! Closed loop: a free connection sends at once. Open loop: request `k` has an intended time that no reply can
-//! move, `offset + k * interval`; one that finds every connection busy waits, and its latency counts from the
-//! intended time, so a stalled server shows in the tail instead of lowering the rate.
-//! All times are nanoseconds since the run began. Invariant: `claimed <= due`, and while a request is due no
-//! connection stays parked after `release` has run.
+//! Closed loop: a free connection sends at once. Open loop: a request has an intended time that no reply can move;
+//! one that finds every connection busy waits, and its latency counts from the intended time, so a stalled server
+//! shows in the tail instead of lowering the rate.
+//! All times are nanoseconds since the run began. Invariant: while a request is due no connection stays parked after
+//! `release` has run.
+
+mod arrivals;
+mod options;
+mod profile;
 
 use std::collections::VecDeque;
 
-/// How requests are spaced.
-#[derive(Debug, Clone, Copy, PartialEq)]
+pub use arrivals::{Places, Spacing, SplitMix};
+pub(crate) use options::SEED_DEFAULT;
+pub use options::{OpenLoop, PaceArgs};
+pub use profile::{Part, Profile};
+
+/// How requests follow each other.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Pace {
     /// The next request follows the previous reply.
     Closed,
-    /// One request each `interval_ns`, the first at `offset_ns`.
-    Open { offset_ns: f64, interval_ns: f64 },
+    /// Requests are intended when the profile's count reaches their places.
+    Open { profile: Profile, places: Places },
 }
 
 /// When a reactor stops sending.
@@ -51,14 +60,23 @@ pub struct Schedule {
     pace: Pace,
     stop: Stop,
     warmup_end_ns: u64,
-    claimed: u64,
+    /// The open loop's next request, unless the profile has none left; `stop` may still forbid it.
+    next: Option<Place>,
     claimed_recorded: u64,
     parked: VecDeque<usize>,
 }
 
+/// A request of the open loop.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    count: f64,
+    intended_ns: u64,
+}
+
 impl Schedule {
-    pub fn new(pace: Pace, stop: Stop, warmup_end_ns: u64) -> Self {
-        Self { pace, stop, warmup_end_ns, claimed: 0, claimed_recorded: 0, parked: VecDeque::new() }
+    pub fn new(mut pace: Pace, stop: Stop, warmup_end_ns: u64) -> Self {
+        let next = pace.next_place();
+        Self { pace, stop, warmup_end_ns, next, claimed_recorded: 0, parked: VecDeque::new() }
     }
 
     /// For a connection that has just become free.
@@ -70,14 +88,22 @@ impl Schedule {
         if over {
             return Claim::Over;
         }
-        match self.pace {
-            Pace::Closed => Claim::Send(self.issue(now_ns)),
-            Pace::Open { .. } => match self.next_due_ns() {
-                None => Claim::Over,
-                Some(due_ns) if due_ns <= now_ns => Claim::Send(self.issue(due_ns)),
-                Some(_) => Claim::Wait,
-            },
+        if matches!(self.pace, Pace::Closed) {
+            return Claim::Send(self.issue(now_ns));
         }
+        match self.next_due_ns() {
+            None => Claim::Over,
+            Some(due_ns) if due_ns <= now_ns => Claim::Send(self.issue(due_ns)),
+            Some(_) => Claim::Wait,
+        }
+    }
+
+    /// Ends the run early: nothing is intended at or after `end_ns`.
+    pub fn end_at(&mut self, end_ns: u64) {
+        self.stop = match self.stop {
+            Stop::At(earlier_ns) => Stop::At(earlier_ns.min(end_ns)),
+            Stop::After(_) => Stop::At(end_ns),
+        };
     }
 
     /// Puts a connection that was told to wait at the end of the queue.
@@ -105,25 +131,24 @@ impl Schedule {
 
     /// When the next request of an open loop is intended; `None` when there is none, and in a closed loop.
     pub fn next_due_ns(&self) -> Option<u64> {
-        let due_ns = self.intended_ns(self.claimed)?;
+        let due_ns = self.next?.intended_ns;
         match self.stop {
             Stop::At(end_ns) => (due_ns < end_ns).then_some(due_ns),
             Stop::After(requests) => (self.claimed_recorded < requests).then_some(due_ns),
         }
     }
 
-    /// How many requests are due and not sent: the open loop's queue.
+    /// How many requests are due and not sent: the open loop's queue. Of random arrivals, how many are to be expected.
     pub fn waiting(&self, now_ns: u64) -> u64 {
-        let Pace::Open { offset_ns, interval_ns } = self.pace else { return 0 };
+        let (Pace::Open { profile, places }, Some(next)) = (&self.pace, self.next) else { return 0 };
         let limit_ns = match self.stop {
             Stop::At(end_ns) => now_ns.min(end_ns.saturating_sub(1)),
             Stop::After(_) => now_ns,
         };
-        if (limit_ns as f64) < offset_ns {
+        if limit_ns < next.intended_ns {
             return 0;
         }
-        let due = ((limit_ns as f64 - offset_ns) / interval_ns) as u64 + 1;
-        due.saturating_sub(self.claimed)
+        places.between(next.count, profile.count_at(limit_ns as f64))
     }
 
     /// Takes a request that was intended before the end but found no free connection; `None` when all are taken.
@@ -135,16 +160,17 @@ impl Schedule {
 
     fn issue(&mut self, intended_ns: u64) -> Ticket {
         let recorded = intended_ns >= self.warmup_end_ns;
-        self.claimed += 1;
         self.claimed_recorded += u64::from(recorded);
+        self.next = self.pace.next_place();
         Ticket { intended_ns, recorded }
     }
+}
 
-    fn intended_ns(&self, request: u64) -> Option<u64> {
-        match self.pace {
-            Pace::Closed => None,
-            Pace::Open { offset_ns, interval_ns } => Some((offset_ns + request as f64 * interval_ns) as u64),
-        }
+impl Pace {
+    fn next_place(&mut self) -> Option<Place> {
+        let Self::Open { profile, places } = self else { return None };
+        let count = places.take();
+        profile.time_of(count).map(|time_ns| Place { count, intended_ns: time_ns.round() as u64 })
     }
 }
 
@@ -155,8 +181,9 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn open(interval_ns: u64, end_ns: u64) -> Schedule {
-        let pace = Pace::Open { offset_ns: 0.0, interval_ns: interval_ns as f64 };
-        Schedule::new(pace, Stop::At(end_ns), 0)
+        let profile = Profile::constant(1e9 / interval_ns as f64);
+        let places = Places::new(Spacing::Constant, 0, 0, 1);
+        Schedule::new(Pace::Open { profile, places }, Stop::At(end_ns), 0)
     }
 
     /// Plays a server that answers in `service_ns`, but nothing between `stall.0` and `stall.1`, to connections
@@ -301,13 +328,46 @@ mod tests {
 
     #[test]
     fn an_open_loop_of_n_requests_ends_after_them() {
-        let pace = Pace::Open { offset_ns: 500.0, interval_ns: 1_000.0 };
-        let mut schedule = Schedule::new(pace, Stop::After(3), 0);
+        // The second of two reactors at 2,000,000 requests/s.
+        let profile = Profile::constant(2e6);
+        let places = Places::new(Spacing::Constant, 0, 1, 2);
+        let mut schedule = Schedule::new(Pace::Open { profile, places }, Stop::After(3), 0);
         let mut intended = Vec::new();
         while let Claim::Send(ticket) = schedule.claim(MS) {
             intended.push(ticket.intended_ns);
         }
         assert_eq!(intended, [500, 1_500, 2_500]);
         assert_eq!(schedule.next_due_ns(), None);
+    }
+
+    #[test]
+    fn a_run_that_is_called_off_leaves_what_was_due_before() {
+        let mut schedule = open(10 * MS, 1_000 * MS);
+        assert!(matches!(schedule.claim(0), Claim::Send(_)));
+        schedule.end_at(25 * MS);
+        assert_eq!(schedule.claim(25 * MS), Claim::Over);
+        assert_eq!(schedule.waiting(40 * MS), 2);
+        let unsent: Vec<_> =
+            std::iter::from_fn(|| schedule.take_unsent()).map(|ticket| ticket.intended_ns).collect();
+        assert_eq!(unsent, [10 * MS, 20 * MS]);
+        schedule.end_at(2_000 * MS);
+        assert_eq!(schedule.claim(26 * MS), Claim::Over, "an end is never put off");
+        let mut closed = Schedule::new(Pace::Closed, Stop::After(5), 0);
+        closed.end_at(MS);
+        assert!(matches!((closed.claim(0), closed.claim(MS)), (Claim::Send(_), Claim::Over)));
+    }
+
+    #[test]
+    fn a_profile_that_ends_at_nothing_exhausts_the_schedule() {
+        let second = std::time::Duration::from_secs(1);
+        let profile = Profile::of(&[Part { from_per_s: 4.0, to_per_s: 0.0, duration: second }]);
+        let places = Places::new(Spacing::Constant, 0, 0, 1);
+        let mut schedule = Schedule::new(Pace::Open { profile, places }, Stop::After(100), 0);
+        let sent = std::iter::from_fn(|| match schedule.claim(10_000 * MS) {
+            Claim::Send(ticket) => Some(ticket.intended_ns),
+            Claim::Wait | Claim::Over => None,
+        });
+        assert_eq!(sent.count(), 2);
+        assert_eq!((schedule.claim(10_000 * MS), schedule.next_due_ns()), (Claim::Over, None));
     }
 }

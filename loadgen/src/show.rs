@@ -19,6 +19,7 @@ pub struct ShowArgs {
 
 impl ShowArgs {
     pub fn run(&self) -> Result<(), String> {
+        self.output.check()?;
         self.output.write(&read_report(&self.file)?)
     }
 }

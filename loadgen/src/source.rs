@@ -86,7 +86,7 @@ impl Rotation {
         Self { requests, next: Cell::new(first) }
     }
 
-    fn next(&self) -> Request {
+    pub(crate) fn next(&self) -> Request {
         let index = self.next.get();
         self.next.set(if index + 1 < self.requests.len() { index + 1 } else { 0 });
         self.requests[index].clone()

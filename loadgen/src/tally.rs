@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
+use crate::check::Sample;
 use crate::failure::{Failure, Kind};
 use crate::reply::Reply;
 use crate::wire::Opening;
@@ -32,6 +33,16 @@ pub struct Tally {
     pub resumed: u64,
     /// When the last recorded request finished, in nanoseconds since the run began.
     pub last_end_ns: u64,
+    /// Checks that replies didn't pass, by their indices.
+    pub mismatches: BTreeMap<usize, Mismatches>,
+}
+
+/// One check's mismatches.
+#[derive(Debug, Clone)]
+pub struct Mismatches {
+    pub count: u64,
+    /// The first.
+    pub sample: Sample,
 }
 
 /// What became of all requests, or of those with one label.
@@ -88,6 +99,27 @@ pub enum Outcome<'a> {
     Unfinished,
 }
 
+impl Outcome<'_> {
+    /// Whether its times count: those of requests that failed at once would flatter the rest.
+    pub(crate) fn has_latency(&self) -> bool {
+        !matches!(self, Self::Failed(_))
+    }
+
+    pub(crate) fn is_reply(&self) -> bool {
+        matches!(self, Self::Reply { .. })
+    }
+
+    /// What it failed of.
+    pub(crate) fn failure(&self) -> Option<Kind> {
+        match self {
+            Self::Reply { unexpected, .. } => unexpected.as_ref().map(Failure::kind),
+            Self::Failed(failure) => Some(failure.kind()),
+            Self::TimedOut => Some(Kind::Timeout),
+            Self::Unfinished => None,
+        }
+    }
+}
+
 impl Tally {
     /// A tally of requests with so many labels.
     pub fn new(labels: usize) -> Result<Self, String> {
@@ -102,6 +134,7 @@ impl Tally {
             handshake: histogram()?,
             resumed: 0,
             last_end_ns: 0,
+            mismatches: BTreeMap::new(),
         })
     }
 
@@ -121,6 +154,16 @@ impl Tally {
         if let Some(label) = self.labels.get_mut(ended.label) {
             label.end(ended, outcome);
         }
+        if let Outcome::Reply { unexpected: Some(Failure::Unexpected(missed)), .. } = outcome {
+            for missed in missed {
+                self.miss(missed.check, 1, &missed.sample);
+            }
+        }
+    }
+
+    fn miss(&mut self, check: usize, count: u64, sample: &Sample) {
+        let sample = || Mismatches { count: 0, sample: sample.clone() };
+        self.mismatches.entry(check).or_insert_with(sample).count += count;
     }
 
     /// Counts a request of the open loop that was never sent, and for how long it had waited.
@@ -139,6 +182,9 @@ impl Tally {
         add(&mut self.handshake, &other.handshake)?;
         self.resumed += other.resumed;
         self.last_end_ns = self.last_end_ns.max(other.last_end_ns);
+        for (check, missed) in &other.mismatches {
+            self.miss(*check, missed.count, &missed.sample);
+        }
         Ok(())
     }
 }
@@ -162,7 +208,7 @@ impl Counts {
 
     fn end(&mut self, ended: &Ended, outcome: &Outcome<'_>) {
         self.sent_bytes += ended.sent_bytes;
-        if !matches!(outcome, Outcome::Failed(_)) {
+        if outcome.has_latency() {
             self.latency.saturating_record(ended.end_ns.saturating_sub(ended.intended_ns));
             self.service.saturating_record(ended.end_ns.saturating_sub(ended.sent_ns));
         }
@@ -196,6 +242,12 @@ impl Counts {
         self.status.values().sum()
     }
 
+    /// All that were sent and have ended, whatever became of them.
+    pub fn ended(&self) -> u64 {
+        let unexpected = self.failures[Kind::Unexpected as usize];
+        self.replies() + self.failed() - unexpected + self.unfinished
+    }
+
     pub fn failed(&self) -> u64 {
         self.failures.iter().sum()
     }
@@ -222,12 +274,12 @@ impl Counts {
     }
 }
 
-fn histogram() -> Result<Histogram<u64>, String> {
+pub(crate) fn histogram() -> Result<Histogram<u64>, String> {
     Histogram::new_with_bounds(1, LATENCY_MAX_NS, SIGNIFICANT_DIGITS)
         .map_err(|error| format!("the histogram can't be made: {error}"))
 }
 
-fn add(to: &mut Histogram<u64>, from: &Histogram<u64>) -> Result<(), String> {
+pub(crate) fn add(to: &mut Histogram<u64>, from: &Histogram<u64>) -> Result<(), String> {
     to.add(from).map_err(|error| format!("histograms can't be added up: {error}"))
 }
 
@@ -236,6 +288,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::check::Mismatch;
     use crate::reply::Malformed;
     use crate::wire::Handshake;
 
@@ -249,12 +302,18 @@ mod tests {
         Outcome::Reply { reply: &REPLY, received_bytes: 43, unexpected }
     }
 
+    fn mismatch() -> Mismatch {
+        let sample = Sample { wanted: "201".into(), came: "200".into() };
+        Mismatch { check: 3, name: "status".into(), sample }
+    }
+
     #[test]
     fn tallies_add_up() {
         let mut sum = Tally::new(2).unwrap();
         for latency in [1_000, 2_000] {
             let mut part = Tally::new(2).unwrap();
             part.end(&ended(1, latency), &reply(None));
+            part.end(&ended(0, latency), &reply(Some(Failure::Unexpected(vec![mismatch()]))));
             part.end(&ended(0, latency), &Outcome::Failed(&Failure::Malformed(Malformed("x"))));
             let took = Duration::from_nanos(latency);
             let handshake = Some(Handshake { took, resumed: latency > 1_000 });
@@ -262,16 +321,17 @@ mod tests {
             sum.add(&part).unwrap();
         }
         let all = &sum.all;
-        assert_eq!((all.latency.len(), all.replies(), all.failed(), sum.last_end_ns), (2, 2, 2, 2_010));
+        assert_eq!((all.latency.len(), all.replies(), all.failed(), sum.last_end_ns), (4, 4, 4, 2_010));
+        assert_eq!((sum.mismatches[&3].count, sum.mismatches[&3].sample.came.as_str()), (2, "200"));
         assert_eq!((sum.connect.len(), sum.handshake.len(), sum.resumed), (2, 2, 1));
         assert_eq!(all.first_failures[Kind::Malformed as usize].as_deref(), Some("x"));
-        assert_eq!(sum.labels.iter().map(Counts::replies).collect::<Vec<_>>(), [0, 2]);
-        assert_eq!(sum.labels.iter().map(Counts::failed).collect::<Vec<_>>(), [2, 0]);
+        assert_eq!(sum.labels.iter().map(Counts::replies).collect::<Vec<_>>(), [2, 2]);
+        assert_eq!(sum.labels.iter().map(Counts::failed).collect::<Vec<_>>(), [4, 0]);
     }
 
     #[test]
     fn what_a_request_became_decides_what_is_counted() {
-        let unexpected = || Failure::Unexpected { status: 200, body_bytes: 5 };
+        let unexpected = || Failure::Unexpected(vec![mismatch()]);
         let broken = Failure::ClosedEarly;
         // outcome, latencies, succeeded, failed, unfinished
         let cases = [

@@ -1,37 +1,16 @@
 //! What a run leaves behind: its report in the formats and files that the command line names.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener};
+mod support;
+
 use std::process::{Command, Output};
-use std::thread;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::Deserializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+use support::{hello, run};
 use turnpike_loadgen::report::Report;
-
-/// Answers every request on every connection with five bytes.
-fn start() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let stream = stream.unwrap();
-            thread::spawn(move || {
-                let mut writer = stream.try_clone().unwrap();
-                for line in BufReader::new(stream).lines() {
-                    let Ok(line) = line else { return };
-                    let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
-                    if line.is_empty() && writer.write_all(reply).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    address
-}
-
-fn run(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_turnpike-loadgen")).args(args).output().unwrap()
-}
 
 fn stdout(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -40,7 +19,7 @@ fn stdout(output: &Output) -> String {
 
 #[test]
 fn a_report_kept_as_json_is_shown_again() {
-    let url = format!("http://{}/", start());
+    let url = format!("http://{}/", hello());
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("run.json");
     let file = file.to_str().unwrap();
@@ -60,4 +39,81 @@ fn what_is_no_report_is_refused_by_name() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("is not a report"));
     assert_eq!(run(&[]).status.code(), Some(2), "a URL or a command is needed");
+}
+
+#[test]
+fn an_hdr_log_holds_every_interval() {
+    let url = format!("http://{}/", hello());
+    let dir = tempfile::tempdir().unwrap();
+    let (log, json) = (dir.path().join("run.hlog"), dir.path().join("run.json"));
+    let args = ["-t", "2", "-c", "4", "-d", "500ms", "--rate", "400", "--interval", "100ms", "--hdr-log"];
+    let mut args = [&[url.as_str()], &args[..]].concat();
+    args.extend([log.to_str().unwrap(), "--json", json.to_str().unwrap()]);
+    stdout(&run(&args));
+    let report: Report = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let log = std::fs::read(&log).unwrap();
+    let mut read = Vec::new();
+    // The line of column names, which HdrHistogram's own reader skips, is no entry to this one.
+    let lines = log
+        .split_inclusive(|byte| *byte == b'\n')
+        .filter(|line| !line.starts_with(b"\""))
+        .collect::<Vec<_>>();
+    for entry in IntervalLogIterator::new(&lines.concat()) {
+        let LogEntry::Interval(interval) = entry.unwrap() else { continue };
+        let histogram = STANDARD.decode(interval.encoded_histogram()).unwrap();
+        let histogram: Histogram<u64> = Deserializer::new().deserialize(&mut histogram.as_slice()).unwrap();
+        let start_s = interval.start_timestamp().as_secs_f64();
+        read.push((start_s, histogram.len(), histogram.value_at_quantile(0.99) as f64 / 1e3));
+    }
+    let rows = report.intervals.iter();
+    let rows: Vec<_> = rows.map(|row| (row.start_s, row.latency_us.count, row.latency_us.p99)).collect();
+    assert_eq!((read, rows.len()), (rows, 5));
+    assert_eq!(report.intervals.iter().map(|row| row.replies).sum::<u64>(), report.replies);
+}
+
+#[test]
+fn a_page_says_what_the_json_says() {
+    let url = format!("http://{}/a'b&c=<d>\"", hello());
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (html, json, csv) = (file("run.html"), file("run.json"), file("run.csv"));
+    let args = ["-t", "2", "-c", "4", "-d", "400ms", "--ramp", "100:900:400ms", "--interval", "50ms"];
+    let outputs = ["--html", &html, "--json", &json, "--csv", &csv, "-H", "x-api-key: secret<>"];
+    let text = stdout(&run(&[&[url.as_str()], &args[..], &outputs].concat()));
+    assert!(text.contains("open loop at 100 to 900 requests/s"), "{text}");
+    let page = std::fs::read_to_string(&html).unwrap();
+    assert!(!page.contains("secret") && page.contains("x-api-key: ***"));
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/check_page.py");
+    let checked = Command::new("python3").args([script, &html, &json]).output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    // Made again from the JSON report, the page is the same.
+    assert_eq!(stdout(&run(&["show", &json, "--html", "-"])).trim_end(), page.trim_end());
+    check_csv(&csv, &serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap());
+}
+
+fn check_csv(file: &str, report: &Report) {
+    let text = std::fs::read_to_string(file).unwrap();
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(lines.len(), report.intervals.len() + 1);
+    assert!(
+        lines.iter().all(|line| line.len() == 12) && lines[0][2] == "replies" && lines[0][11] == "max_us"
+    );
+    let value = |text: &str| text.parse::<f64>().unwrap();
+    for (line, interval) in lines[1..].iter().zip(&report.intervals) {
+        assert_eq!((value(line[0]), value(line[2])), (interval.start_s, interval.replies as f64));
+        assert_eq!((value(line[9]), value(line[11])), (interval.latency_us.p99, interval.latency_us.max));
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_told_before_the_run() {
+    let url = format!("http://{}/", hello());
+    for outputs in [["--csv", "/nonexistent/x", "--html", "-"], ["--csv", "-", "--html", "-"]] {
+        let output = run(&[&[url.as_str(), "-d", "60s"], &outputs[..]].concat());
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
+    }
+    let output = run(&[&url, "-t", "1", "-c", "1", "-n", "1", "--hdr-log", "/nonexistent/x"]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error.contains("--hdr-log /nonexistent/x"), "{error}");
 }

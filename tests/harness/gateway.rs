@@ -259,6 +259,12 @@ impl Gateway {
         id
     }
 
+    /// Of the process that was started.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The process, for signals and its log.
     pub const fn process(&mut self) -> &mut Process {
         &mut self.process

@@ -73,7 +73,17 @@ fn own_driver() -> String {
 
 #[test]
 fn the_seccomp_profile_allows_what_a_gateway_does() {
-    lives(&under(&deploy("seccomp-gateway.json"), &[]), &own_driver());
+    let log = lives(&under(&deploy("seccomp-gateway.json"), &[]), &own_driver());
+    assert!(!log.contains("sent with a copy"), "{log}");
+}
+
+#[test]
+fn without_memory_files_in_the_profile_a_gateway_says_so() {
+    let log = lives(&under(&deploy("seccomp-gateway.json"), &["memfd_create"]), &own_driver());
+    assert!(
+        log.contains("long cached responses are sent with a copy, which is slower: memfd_create: "),
+        "{log}"
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! holds meanwhile.
 
 use super::load::Load;
-use super::results::{Check, Section};
+use super::results::{Check, Section, Titled};
 use super::rounds::{Case, Row, interleave, labels};
 use super::stats::{mib, times};
 use super::table::Table;
@@ -32,7 +32,7 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
     let mut section = Section::new(SectionName::Bodies.name());
     section.rows = interleave(&cases, bench.rounds(), &bench.generator)?;
     check(&mut section);
-    print(&section);
+    section.tables = tables(&section);
     Ok(section)
 }
 
@@ -61,7 +61,8 @@ fn rss_growth_bytes(row: &Row) -> f64 {
     pairs.map(growth).fold(0.0, f64::max)
 }
 
-fn print(section: &Section) {
+fn tables(section: &Section) -> Vec<Titled> {
+    let mut tables = Vec::new();
     for label in labels(&section.rows) {
         let mut table = Table::new([
             "proxy",
@@ -90,7 +91,7 @@ fn print(section: &Section) {
                 times(section.ratio_of(row, "nginx", |sample| sample.report.content_bytes_per_s)),
             ]);
         }
-        println!("\n{}: {label}\n{table}", section.name);
+        tables.push(Titled::new(label, table));
     }
-    section.print_notes();
+    tables
 }

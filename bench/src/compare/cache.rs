@@ -55,7 +55,7 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
     let mut section = Section::new(name.name());
     hits(bench, &dir, &turnpike.target("turnpike", &api_id), &mut section)?;
     flushes(bench, &dir, &mut turnpike, &api_id, &mut section)?;
-    section.print_requests();
+    section.tabulate_requests();
     Ok(section)
 }
 

@@ -19,7 +19,7 @@ use signal_hook::iterator::Signals;
 use super::layout;
 
 /// How long a process may take to accept connections.
-const START_TIMEOUT: Duration = Duration::from_secs(20);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 const START_POLL: Duration = Duration::from_millis(10);
 /// Lines of a failed process's output that its error shows.
 const LOG_LINES_SHOWN: usize = 12;

@@ -31,6 +31,6 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
         }
     }
     section.checks.push(section.failures());
-    section.print_requests();
+    section.tabulate_requests();
     Ok(section)
 }

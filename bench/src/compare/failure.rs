@@ -13,7 +13,7 @@ use super::contenders::{Contenders, Protocol};
 use super::http::Client;
 use super::layout;
 use super::load::{Load, LoadGenerator, Target};
-use super::results::{Check, Section};
+use super::results::{Check, Section, Titled};
 use super::rounds::rotate;
 use super::stats::{grouped, median};
 use super::table::Table;
@@ -81,7 +81,7 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
         .map(|(target, samples)| FailureRow::new(target, &samples))
         .collect();
     check(&mut section);
-    print(&section);
+    section.tables = tables(&section);
     Ok(section)
 }
 
@@ -194,7 +194,7 @@ fn check(section: &mut Section) {
     ]);
 }
 
-fn print(section: &Section) {
+fn tables(section: &Section) -> Vec<Titled> {
     let mut table =
         Table::new(["proxy", "back after", "errors/s while gone", "slowest", "unanswered", "errors after"]);
     for row in &section.failure {
@@ -207,10 +207,6 @@ fn print(section: &Section) {
             row.relapses.to_string(),
         ]);
     }
-    println!(
-        "\n{}: {RATE_PER_S} requests/s, the origin gone for {} ms\n{table}",
-        section.name,
-        GONE.as_millis()
-    );
-    section.print_notes();
+    let title = format!("{RATE_PER_S} requests/s, the origin gone for {} ms", GONE.as_millis());
+    vec![Titled::new(title, table)]
 }

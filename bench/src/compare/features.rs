@@ -47,7 +47,7 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
     let mut section = Section::new(SectionName::Features.name());
     section.rows = interleave(&cases, bench.rounds(), &bench.generator)?;
     check(&mut section);
-    section.print_requests();
+    section.tabulate_requests();
     Ok(section)
 }
 

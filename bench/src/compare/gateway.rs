@@ -21,6 +21,8 @@ pub(crate) struct GatewayPlan {
     pub(crate) cores: Vec<usize>,
     /// Where control publishes.
     pub(crate) publish: String,
+    /// A program that runs it, with arguments; none for itself.
+    pub(crate) wrapper: Vec<String>,
     pub(crate) arguments: Vec<String>,
 }
 
@@ -100,7 +102,14 @@ impl Gateway {
 
 impl GatewayPlan {
     fn command(&self, listen: &str, admin: &str, tls: Option<&str>) -> Command {
-        let mut command = Command::new(&self.binary);
+        let mut command = match &*self.wrapper {
+            [] => Command::new(&self.binary),
+            [program, arguments @ ..] => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(&self.binary);
+                command
+            }
+        };
         command
             .args(["--listen", listen, "--admin-listen", admin, "--cores", "all"])
             .arg("--require-io-uring")

@@ -61,8 +61,6 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
     };
     section.checks.push(Check::at_most("grpc: calls failed of 100,000", report.failed as f64, 0.0));
     section.grpc = Some(report);
-    println!("\n{}", section.name);
-    section.print_notes();
     Ok(section)
 }
 

@@ -3,7 +3,7 @@
 
 use super::contenders::{Contenders, Protocol};
 use super::load::{Load, Sample};
-use super::results::{Check, Section};
+use super::results::{Check, Section, Titled};
 use super::rounds::{Case, find, interleave};
 use super::stats::{grouped, median, paired_ratio, times};
 use super::table::Table;
@@ -62,7 +62,7 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
         }
         note_other_handshakes(&mut section, kind);
     }
-    print(&section);
+    section.tables = tables(&section);
     Ok(section)
 }
 
@@ -97,7 +97,8 @@ fn note_other_handshakes(section: &mut Section, kind: &Kind) {
     section.notes.extend(notes);
 }
 
-fn print(section: &Section) {
+fn tables(section: &Section) -> Vec<Titled> {
+    let mut tables = Vec::new();
     for kind in &KINDS {
         let mut table = Table::new([
             "proxy",
@@ -125,9 +126,9 @@ fn print(section: &Section) {
                 times(section.ratio_of(row, "nginx", kind.per_s)),
             ]);
         }
-        println!("\n{}: {}, {CONNECTIONS} at a time\n{table}", section.name, kind.label);
+        tables.push(Titled::new(format!("{}, {CONNECTIONS} at a time", kind.label), table));
     }
-    section.print_notes();
+    tables
 }
 
 #[cfg(test)]

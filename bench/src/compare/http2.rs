@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::contenders::{Contenders, Protocol};
 use super::h2load::{H2Load, H2Sample};
 use super::load::Target;
-use super::results::{Check, Section};
+use super::results::{Check, Section, Titled};
 use super::rounds::{progress, rotate};
 use super::stats::{grouped, median, paired_ratio, times};
 use super::table::Table;
@@ -44,7 +44,7 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
     section.http2 =
         contenders.targets.iter().zip(samples).map(|(target, samples)| H2Row::new(target, samples)).collect();
     check(&mut section, &label);
-    print(&section, &label);
+    section.tables = vec![table(&section, &label)];
     Ok(section)
 }
 
@@ -84,7 +84,7 @@ fn check(section: &mut Section, label: &str) {
     }
 }
 
-fn print(section: &Section, label: &str) {
+fn table(section: &Section, label: &str) -> Titled {
     let mut table = Table::new(["proxy", "requests/s", "core", "errors", "/haproxy", "/nginx", "/h2o"]);
     for row in &section.http2 {
         let [haproxy, nginx, h2o] =
@@ -99,6 +99,5 @@ fn print(section: &Section, label: &str) {
             h2o,
         ]);
     }
-    println!("\n{}: {label}\n{table}", section.name);
-    section.print_notes();
+    Titled::new(label, table)
 }

@@ -33,6 +33,6 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
             section.checks.push(Check::at_least(figure, ratio, goal));
         }
     }
-    section.print_requests();
+    section.tabulate_requests();
     Ok(section)
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::contenders::{Contenders, Protocol};
 use super::hold::hold;
 use super::load::Target;
-use super::results::{Check, Section};
+use super::results::{Check, Section, Titled};
 use super::stats::{grouped, mib};
 use super::table::Table;
 use super::usage::anonymous_bytes;
@@ -53,7 +53,7 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
             section.idle.push(row);
         }
     }
-    print(&section);
+    section.tables = tables(&section);
     Ok(section)
 }
 
@@ -117,7 +117,8 @@ fn check(section: &mut Section, row: &IdleRow, wanted: usize, kib_max: f64) {
     section.checks.push(Check::at_most(figure, row.bytes_each / 1024.0, kib_max));
 }
 
-fn print(section: &Section) {
+fn tables(section: &Section) -> Vec<Titled> {
+    let mut tables = Vec::new();
     for (_, label, _) in KINDS {
         let mut table = Table::new(["proxy", "connections", "memory before", "after", "each"]);
         for row in section.idle.iter().filter(|row| row.label == label) {
@@ -129,9 +130,9 @@ fn print(section: &Section) {
                 format!("{:.2} KiB", row.bytes_each / 1024.0),
             ]);
         }
-        println!("\n{}: {label}\n{table}", section.name);
+        tables.push(Titled::new(label, table));
     }
-    section.print_notes();
+    tables
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ fn within(
     std::fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     let mut section = Section::new(name.name());
     measure(&dir, &mut section)?;
-    section.print_requests();
+    section.tabulate_requests();
     Ok(section)
 }
 

@@ -45,8 +45,6 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
     drop(small);
     let mut large = Turnpike::start("management-large", &bench.binaries, &dir, &bench.layout)?;
     carry(bench, &mut large, &mut section)?;
-    println!("\n{}", section.name);
-    section.print_notes();
     Ok(section)
 }
 

@@ -35,7 +35,7 @@ pub(super) fn run(bench: &Bench, earlier: &[Section]) -> Result<Section, String>
     let mut section = Section::new(SectionName::OpenLoop.name());
     section.rows = interleave(&cases, bench.rounds(), &bench.generator)?;
     check(&mut section);
-    section.print_requests();
+    section.tabulate_requests();
     Ok(section)
 }
 

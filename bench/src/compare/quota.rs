@@ -63,8 +63,6 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
     })?;
     let reached = origin_count(&mut client)? - before;
     let section = report(&rounds, reached, board, layout.proxy.len());
-    println!("\n{}", section.name);
-    section.print_notes();
     Ok(section)
 }
 

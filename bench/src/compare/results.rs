@@ -1,9 +1,6 @@
 //! What a comparison found: rows side by side with ratios, the figures to reach, and all of it as JSON.
 
-use std::fs;
-use std::path::Path;
-
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use turnpike_loadgen::report::show_us;
 
 use super::facts::Facts;
@@ -20,7 +17,7 @@ use super::table::Table;
 const REFERENCES: [&str; 3] = ["haproxy", "nginx", "passthrough"];
 
 /// A figure to reach.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Check {
     pub(crate) figure: String,
     pub(crate) value: f64,
@@ -43,6 +40,19 @@ impl Check {
     }
 }
 
+/// A table and what it is about.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Titled {
+    pub(crate) title: String,
+    pub(crate) table: Table,
+}
+
+impl Titled {
+    pub(crate) fn new(title: impl Into<String>, table: Table) -> Self {
+        Self { title: title.into(), table }
+    }
+}
+
 /// One section's outcome.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Section {
@@ -56,6 +66,8 @@ pub(crate) struct Section {
     pub(crate) failure: Vec<FailureRow>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) grpc: Option<GrpcReport>,
+    /// What is shown of it.
+    pub(crate) tables: Vec<Titled>,
     pub(crate) checks: Vec<Check>,
     pub(crate) notes: Vec<String>,
 }
@@ -68,9 +80,8 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    pub(crate) fn write_json(&self, path: &Path) -> Result<(), String> {
-        let json = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
-        fs::write(path, json).map_err(|error| format!("{}: {error}", path.display()))
+    pub(crate) fn to_json(&self) -> Result<String, String> {
+        serde_json::to_string_pretty(self).map_err(|error| error.to_string())
     }
 
     /// Whether all figures were reached.
@@ -98,8 +109,9 @@ impl Section {
         Self { name, ..Self::default() }
     }
 
-    /// Requests/s and latencies, with the ratios of requests/s to each reference.
-    pub(crate) fn print_requests(&self) {
+    /// Tables of requests/s and latencies, with the ratios of requests/s to each reference.
+    pub(crate) fn tabulate_requests(&mut self) {
+        let mut tables = Vec::new();
         for label in labels(&self.rows) {
             let mut table = Table::new([
                 "proxy",
@@ -130,15 +142,15 @@ impl Section {
                     passthrough,
                 ]);
             }
-            println!("\n{}: {label}\n{table}", self.name);
-            self.print_spread(label);
+            tables.push(Titled::new(label, table));
+            tables.extend(self.spread(label));
         }
-        self.print_notes();
+        self.tables.extend(tables);
     }
 
     /// Turnpike's requests/s over the others': the median of the rounds' ratios, the lowest and the highest.
-    fn print_spread(&self, label: &str) {
-        let Some(turnpike) = find(&self.rows, label, "turnpike") else { return };
+    fn spread(&self, label: &str) -> Option<Titled> {
+        let turnpike = find(&self.rows, label, "turnpike")?;
         let others = self.rows.iter().filter(|row| row.label == label && row.proxy != turnpike.proxy);
         let mut table = Table::new(["turnpike over", "median", "lowest", "highest"]);
         let mut any = false;
@@ -154,9 +166,7 @@ impl Section {
             ]);
             any = true;
         }
-        if any {
-            println!("{table}");
-        }
+        any.then(|| Titled::new(format!("{label}, ratios of requests/s"), table))
     }
 
     /// Rows whose requests fail say nothing of what succeeds.
@@ -165,13 +175,23 @@ impl Section {
         Check::at_most(format!("{}: requests that failed", self.name), failed as f64, 0.0)
     }
 
-    pub(crate) fn print_notes(&self) {
-        for row in self.rows.iter().filter(|row| row.generator_was_bottleneck) {
-            println!("  note: the load generator limited {} at {}", row.proxy, row.label);
+    pub(crate) fn print(&self) {
+        if self.tables.is_empty() {
+            println!("\n{}", self.name);
+        }
+        for Titled { title, table } in &self.tables {
+            println!("\n{}: {title}\n{table}", self.name);
         }
         for note in &self.notes {
             println!("  note: {note}");
         }
+    }
+
+    /// Says which rows show the generator's limit rather than the proxy's.
+    pub(crate) fn note_generator(&mut self) {
+        let limited = self.rows.iter().filter(|row| row.generator_was_bottleneck);
+        let note = |row: &Row| format!("the load generator limited {} at {}", row.proxy, row.label);
+        self.notes.extend(limited.map(note).collect::<Vec<_>>());
     }
 
     /// A row's figure over the reference's under the same label: the median of the rounds' ratios.

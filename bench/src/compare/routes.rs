@@ -58,7 +58,7 @@ pub(super) fn run(bench: &mut Bench) -> Result<Section, String> {
         many.reconnect()?;
         change_under_load(bench, many, case, &api_ids[0], &mut section)?;
     }
-    section.print_requests();
+    section.tabulate_requests();
     Ok(section)
 }
 

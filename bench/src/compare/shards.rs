@@ -33,7 +33,7 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
             )),
         }
     }
-    section.print_requests();
+    section.tabulate_requests();
     Ok(section)
 }
 

@@ -38,6 +38,6 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
             }
         }
     }
-    section.print_requests();
+    section.tabulate_requests();
     Ok(section)
 }

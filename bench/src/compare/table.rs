@@ -2,9 +2,12 @@
 
 use std::fmt;
 
-#[derive(Debug, Clone)]
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Table {
-    rows: Vec<Vec<String>>,
+    /// The first is the header.
+    pub(crate) rows: Vec<Vec<String>>,
 }
 
 impl Table {

@@ -55,6 +55,8 @@ pub(crate) struct Options<'a> {
     pub(crate) identity: Option<&'a Identity>,
     /// Arguments.
     pub(crate) gateway: &'a [&'a str],
+    /// A program that runs the gateway, with its arguments.
+    pub(crate) wrapper: &'a [&'a str],
     /// Variables of control's environment.
     pub(crate) control: &'a [(&'a str, &'a str)],
     /// Further gateways, each with its cores.
@@ -101,6 +103,7 @@ impl Turnpike {
             data: data.join("gateway"),
             cores: layout.proxy.clone(),
             publish: ready_value(&line, "publish")?.to_owned(),
+            wrapper: options.wrapper.iter().map(|argument| (*argument).to_owned()).collect(),
             arguments: options.gateway.iter().map(|argument| (*argument).to_owned()).collect(),
         };
         let gateway = |number: usize, cores: &[usize]| {

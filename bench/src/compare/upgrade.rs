@@ -57,7 +57,5 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
     for (kind, error) in &report.first_errors {
         section.notes.push(format!("first {kind} error: {error}"));
     }
-    println!("\n{}", section.name);
-    section.print_notes();
     Ok(section)
 }

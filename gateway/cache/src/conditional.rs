@@ -120,6 +120,7 @@ mod tests {
             lines: Box::default(),
             dated: false,
             body: Bytes::new(),
+            body_held_bytes: 0,
             freshness: Freshness::lasting(0, 1),
             etag: etag.map(|etag| etag.as_bytes().into()),
             last_modified_s,

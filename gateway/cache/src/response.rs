@@ -16,6 +16,8 @@ pub struct Response {
     pub dated: bool,
     /// Without transfer coding.
     pub body: Bytes,
+    /// What the body takes in memory, its length at least.
+    pub body_held_bytes: usize,
     pub freshness: Freshness,
     /// The entity tag as it came, quotes included.
     pub etag: Option<Box<[u8]>>,
@@ -30,7 +32,7 @@ impl Response {
     #[must_use]
     pub fn weight(&self) -> u64 {
         let tag_bytes = std::mem::size_of_val(&*self.tags);
-        let parts = self.lines.len() + self.body.len() + self.etag.as_ref().map_or(0, |etag| etag.len());
+        let parts = self.lines.len() + self.body_held_bytes + self.etag.as_ref().map_or(0, |etag| etag.len());
         (size_of::<Self>() + parts + tag_bytes) as u64
     }
 

@@ -312,8 +312,10 @@ impl Store {
         }
     }
 
-    /// Gives back the memory of what isn't found any more, looking at `places_max` places. To be called regularly.
-    pub fn sweep(&mut self, now_ms: u64, places_max: usize) {
+    /// Gives back the memory of what isn't found any more, looking at `places_max` places and no further once `bytes_max`
+    /// are given back. To be called regularly.
+    pub fn sweep(&mut self, now_ms: u64, places_max: usize, bytes_max: u64) {
+        let mut given_back_bytes = 0;
         for _ in 0..places_max.min(self.places.places.len()) {
             if self.cursor >= self.places.places.len() {
                 self.cursor = 0;
@@ -326,7 +328,11 @@ impl Store {
                 None => true,
             };
             if gone {
+                given_back_bytes += place.weight;
                 self.give_up(at);
+            }
+            if given_back_bytes >= bytes_max {
+                return;
             }
         }
     }

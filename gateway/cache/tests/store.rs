@@ -35,6 +35,7 @@ fn tagged(body_bytes: usize, tags: &[u64]) -> Rc<Response> {
         lines: (*b"X-A: 1\r\n").into(),
         dated: false,
         body: Bytes::from(vec![b'x'; body_bytes]),
+        body_held_bytes: body_bytes,
         freshness: Freshness::lasting(0, LATE_MS),
         etag: None,
         last_modified_s: None,
@@ -186,7 +187,7 @@ fn a_flush_is_at_once_and_its_memory_comes_back_in_steps() {
     assert!(put_under(&mut store, STAGE, "new", &response(100), 1));
     let mut before = store.count();
     while before > 2 {
-        store.sweep(0, 256);
+        store.sweep(0, 256, u64::MAX);
         assert!(store.count() >= before.saturating_sub(256) && store.count() < before);
         before = store.count();
     }
@@ -214,7 +215,7 @@ fn a_stage_that_is_gone_is_swept() {
     put(&mut store, STAGE, "a", &response(100));
     store.close(|stage| stage != STAGE);
     assert!(!has(&mut store, STAGE, "a"));
-    store.sweep(0, 10);
+    store.sweep(0, 10, u64::MAX);
     assert_eq!((store.count(), store.bytes()), (0, 0));
 }
 
@@ -222,9 +223,9 @@ fn a_stage_that_is_gone_is_swept() {
 fn what_is_over_is_swept() {
     let mut store = store(MIB);
     put(&mut store, STAGE, "a", &response(100));
-    store.sweep(LATE_MS - 1, 10);
+    store.sweep(LATE_MS - 1, 10, u64::MAX);
     assert_eq!(store.count(), 1);
-    store.sweep(LATE_MS, 10);
+    store.sweep(LATE_MS, 10, u64::MAX);
     assert_eq!((store.count(), store.bytes()), (0, 0));
 }
 
@@ -244,7 +245,7 @@ fn a_purge_takes_what_has_the_tag_and_was_asked_for_before() {
     assert!(!has(&mut store, STAGE, "one"), "asked for before the purge");
     put_tagged(&mut store, STAGE, "one", &[1], 1);
     assert_eq!(found(&mut store), [true, false, true, true]);
-    store.sweep(0, 10);
+    store.sweep(0, 10, u64::MAX);
     assert_eq!((found(&mut store), store.count()), ([true, false, true, true], 4));
 }
 
@@ -372,7 +373,7 @@ fn whatever_is_done_nothing_wrong_is_found_and_the_bounds_hold() {
                 store.remove(stage, name.as_bytes());
                 model.remove(&(stage, key));
             }
-            5..15 => store.sweep(0, random(20) as usize),
+            5..15 => store.sweep(0, random(20) as usize, u64::MAX),
             15..50 => {
                 let tag = store.tag(&random(4).to_le_bytes());
                 let stored = tagged(random(1_500) as usize, &[tag]);
@@ -394,6 +395,6 @@ fn whatever_is_done_nothing_wrong_is_found_and_the_bounds_hold() {
     }
     assert!(found_ever.len() > 150, "{}", found_ever.len());
     store.close(|_| false);
-    store.sweep(0, usize::MAX);
+    store.sweep(0, usize::MAX, u64::MAX);
     assert_eq!((store.count(), store.bytes()), (0, 0));
 }

@@ -11,6 +11,7 @@
 //!   caller goes on awaiting the read and learns whether the cancellation or the bytes came first;
 //! - dropping the future, only together with the whole connection.
 
+mod arena;
 mod bell;
 mod channel;
 mod child;
@@ -23,6 +24,7 @@ mod stream;
 mod tls;
 mod transport;
 
+pub use arena::{Arena, ArenaRefusal, Draft, arena_bytes};
 pub use bell::{Bell, BellListener};
 pub use channel::Channel;
 pub use child::keep_descriptors_from;

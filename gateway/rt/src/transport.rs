@@ -9,7 +9,7 @@ use std::net::{Shutdown, SocketAddr};
 use bytes::Bytes;
 
 use crate::channel::{self, Channel};
-use crate::{Cancel, Stream, TlsStream};
+use crate::{Arena, Cancel, Stream, TlsStream};
 
 /// One connection's bytes. Reading and writing may go on at once, from two futures of the shard.
 #[derive(Debug)]
@@ -114,6 +114,29 @@ impl Transport {
                 sent => Ok(sent),
             },
             Self::Channel(_) => Ok(0),
+        }
+    }
+
+    /// As [`send_both_at_once`](Self::send_both_at_once), of a client's connection. Where nothing has to be encrypted,
+    /// what of `second` lies in the arena isn't copied.
+    ///
+    /// # Errors
+    /// As `send` gives them.
+    pub fn send_both_from(&self, arena: Option<&Arena>, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        match (self, arena.and_then(|arena| arena.find(second))) {
+            (Self::Plain(stream), Some(place)) => stream.send_with_place_at_once(first, &place),
+            _ => self.send_both_at_once(first, second),
+        }
+    }
+
+    /// As [`send_shared`](Self::send_shared), and as [`send_both_from`](Self::send_both_from).
+    ///
+    /// # Errors
+    /// As `send` gives them.
+    pub async fn send_shared_from(&self, arena: Option<&Arena>, bytes: Bytes) -> io::Result<()> {
+        match (self, arena.and_then(|arena| arena.find(&bytes))) {
+            (Self::Plain(stream), Some(place)) => stream.send_place(place).await,
+            _ => self.send_shared(bytes).await,
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod hit;
 mod key;
+mod payload;
 mod refresh;
 mod tee;
 

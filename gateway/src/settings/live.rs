@@ -102,7 +102,7 @@ sort_settings! {
         listen tls_listen tls_certificate tls_private_key tls_ticket_rotation_ms proxy_protocol admin_listen listen_backlog data_dir publish_socket
         cores driver require_io_uring exit_with_parent
         connections_per_address_max
-        cache_bytes_max limits_max limit_leases_max limit_waiting_max limit_wait_ms
+        cache_bytes_max cache_sendfile_bytes_min limits_max limit_leases_max limit_waiting_max limit_wait_ms
         limits_store limits_partition limits_store_timeout_ms limits_store_lease_ms
         quota_keys_max quota_waiting_max quota_wait_ms quota_lease_requests_max quota_lease_ms
         integration_timeout_ms_max target_group_addresses_max health_checks_in_flight_max target_metrics_max

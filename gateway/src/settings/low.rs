@@ -320,6 +320,10 @@ pub(super) struct LowArgs {
     /// Body of a response that may be cached; larger ones pass without [default: 1048576]
     #[arg(help_heading = CACHE, long, env = "TURNPIKE_GATEWAY_CACHE_RESPONSE_BYTES_MAX", value_name = "BYTES")]
     pub(super) cache_response_bytes_max: Option<u64>,
+    /// Body of a cached response that lies in a memory file, from where plain connections get it without a copy; shorter
+    /// ones lie among the shard's other memory. 0: all do [default: 32768]
+    #[arg(help_heading = CACHE, long, env = "TURNPIKE_GATEWAY_CACHE_SENDFILE_BYTES_MIN", value_name = "BYTES")]
+    pub(super) cache_sendfile_bytes_min: Option<u64>,
     /// For another request that is fetching the same response; then a request fetches for itself [default: 5000]
     #[arg(help_heading = CACHE, long, env = "TURNPIKE_GATEWAY_CACHE_WAIT_TIMEOUT_MS", value_name = "MS")]
     pub(super) cache_wait_timeout_ms: Option<u64>,
@@ -511,7 +515,7 @@ impl LowArgs {
             upstream_head_bytes_max upstream_http2_streams_max upstream_http2_stream_window_bytes
             upstream_http2_connection_window_bytes
             upstream_header_count_max connect_timeout_ms upstream_idle_timeout_ms integration_timeout_ms_max
-            cache_bytes_max cache_response_bytes_max cache_wait_timeout_ms cache_waiting_requests_max cache_pass_ms
+            cache_bytes_max cache_response_bytes_max cache_sendfile_bytes_min cache_wait_timeout_ms cache_waiting_requests_max cache_pass_ms
             limits_max limit_leases_max limit_waiting_max limit_wait_ms rate_limit_fields
             limits_store limits_partition limits_store_timeout_ms limits_store_lease_ms
             quota_keys_max quota_waiting_max quota_wait_ms quota_lease_requests_max quota_lease_ms

@@ -26,6 +26,43 @@ pub struct Latency {
     pub max: f64,
 }
 
+/// The same in fewer figures: of one interval.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Brief {
+    pub count: u64,
+    pub mean: f64,
+    pub p50: f64,
+    pub p90: f64,
+    pub p99: f64,
+    pub p99_9: f64,
+    pub max: f64,
+}
+
+/// Points of a distribution's curve: the share of times up to a value, and the value in microseconds.
+pub type Curve = Vec<(f64, f64)>;
+
+/// How many points a curve has for each halving of what is left above it.
+const POINTS_PER_HALVING: u32 = 5;
+
+pub(crate) fn curve(histogram: &Histogram<u64>) -> Curve {
+    let mut points: Curve = Vec::new();
+    for step in histogram.iter_quantiles(POINTS_PER_HALVING) {
+        let point = (step.quantile(), us(step.value_iterated_to()));
+        // Ends at the last value, where the iterator goes on to repeat it for ever smaller shares.
+        if points.last().is_none_or(|last| point.1 > last.1) {
+            points.push(point);
+        }
+    }
+    points
+}
+
+impl Brief {
+    pub(crate) fn of(histogram: &Histogram<u64>) -> Self {
+        let Latency { count, mean, p50, p90, p99, p99_9, max, .. } = Latency::of(histogram);
+        Self { count, mean, p50, p90, p99, p99_9, max }
+    }
+}
+
 impl Latency {
     pub(crate) fn of(histogram: &Histogram<u64>) -> Self {
         if histogram.is_empty() {
@@ -50,7 +87,7 @@ impl Latency {
     }
 }
 
-pub(super) fn us(ns: u64) -> f64 {
+pub(crate) fn us(ns: u64) -> f64 {
     ns as f64 / 1e3
 }
 

@@ -4,11 +4,15 @@ use std::fmt;
 
 use super::latency::{Latency, show_us};
 use super::{Handshakes, Openings, Part, Report};
+use crate::timeline::Interval;
+use crate::view::sparkline;
+
+const SPARKLINE_COLUMNS: usize = 60;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pace = match self.rate_per_s {
-            Some(rate) => format!("open loop at {rate} requests/s"),
+        let pace = match &self.schedule {
+            Some(schedule) => format!("open loop at {schedule}"),
             None => "closed loop".to_owned(),
         };
         writeln!(f, "{}: {pace}, {} connections, {} threads", self.url, self.connections, self.threads)?;
@@ -23,6 +27,7 @@ impl fmt::Display for Report {
         writeln!(f, "  received     {received:>12} B {:>12.2} MB/s", rate(received))?;
         write_latencies(f, &self.latency_us, &self.service_us)?;
         writeln!(f)?;
+        self.write_over_time(f)?;
         write!(f, "{}", self.openings)?;
         for (status, count) in &self.status {
             writeln!(f, "  status {status}   {count:>12}")?;
@@ -39,6 +44,11 @@ impl fmt::Display for Report {
         for (name, part) in &self.labels {
             part.write_line(f, name)?;
         }
+        for missed in &self.mismatches {
+            let request = if missed.request.is_empty() { "" } else { ": " };
+            let (name, check, count) = (&missed.request, &missed.check, missed.count);
+            writeln!(f, "  check {name}{request}{check}   failed {count} times   first: {}", missed.sample)?;
+        }
         write!(f, "  generator    busiest core {:.0} %", self.generator.cpu_share_max * 100.0)?;
         if self.rate_per_s.is_some() {
             write!(f, ", own lag p99 {}", show_us(self.generator.send_lag_p99_us))?;
@@ -48,12 +58,32 @@ impl fmt::Display for Report {
     }
 }
 
+impl Report {
+    /// The course of the run in two lines, where there is one.
+    fn write_over_time(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.intervals.len() < 2 {
+            return Ok(());
+        }
+        let mut line = |name: &str, show: fn(f64) -> String, value: fn(&Interval) -> f64| {
+            let values: Vec<f64> = self.intervals.iter().map(value).collect();
+            let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
+            let highest = values.iter().copied().fold(0.0, f64::max);
+            let line = sparkline(&values, SPARKLINE_COLUMNS);
+            writeln!(f, "  {name:<12} {line}   {} to {}", show(lowest), show(highest))
+        };
+        line("replies/s", |rate| format!("{rate:.1}"), Interval::replies_per_s)?;
+        line("p99", show_us, |interval| interval.latency_us.p99)?;
+        writeln!(f)
+    }
+}
+
 /// Both kinds of times side by side, and how many response times lie beyond each percentile.
 fn write_latencies(f: &mut fmt::Formatter<'_>, response: &Latency, service: &Latency) -> fmt::Result {
+    writeln!(f)?;
     let mut row = |name: &str, response: String, service: String, beyond: String| {
         writeln!(f, "{}", format!("  {name:<9} {response:>15} {service:>14} {beyond:>12}").trim_end())
     };
-    row("\n  latency", "response time".into(), "service time".into(), "beyond".into())?;
+    row("latency", "response time".into(), "service time".into(), "beyond".into())?;
     let mut plain = |name: &str, value: fn(&Latency) -> f64| {
         row(name, show_us(value(response)), show_us(value(service)), String::new())
     };

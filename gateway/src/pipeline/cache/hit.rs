@@ -173,12 +173,12 @@ impl Exchange<'_> {
             begun.map_err(drop)?;
             return if body.is_empty() { Ok(()) } else { stream.send_shared(body, true).await.map_err(drop) };
         }
-        let client = self.client;
+        let (client, arena) = (self.client, self.shard.cache.arena.as_ref());
         if client.stream.tls().is_some() && body.len() <= JOINED_BYTES_MAX {
             head.extend_from_slice(&body);
             body = Bytes::new();
         }
-        let sent = match client.stream.send_both_at_once(&head, &body) {
+        let sent = match client.stream.send_both_from(arena, &head, &body) {
             Ok(sent) if sent == head.len() + body.len() && client.stream.is_flushed() => Ok(()),
             Ok(sent) => {
                 self.await_reader();
@@ -191,7 +191,7 @@ impl Exchange<'_> {
                 };
                 head = returned;
                 let result = match result {
-                    Ok(()) => client.stream.send_shared(body).await,
+                    Ok(()) => client.stream.send_shared_from(arena, body).await,
                     Err(error) => Err(error),
                 };
                 client.watch.disarm();

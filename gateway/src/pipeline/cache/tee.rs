@@ -18,6 +18,7 @@ use turnpike_rt::Clock;
 use super::super::Exchange;
 use super::super::body::Body;
 use super::super::integrate::{UpstreamFault, chunk_limits};
+use super::payload::Payload;
 use super::{Asked, Hit, key};
 use crate::response_cache::{Outdated, ResponseCache};
 
@@ -48,7 +49,7 @@ struct Gathered<'x> {
     verdict: Verdict,
     response: Response,
     body: Body,
-    payload: Vec<u8>,
+    payload: Payload<'x>,
     trailers: Vec<u8>,
     room: Room<'x>,
 }
@@ -191,13 +192,15 @@ impl<'x, 'a> Tee<'x, 'a> {
         }
         let (Some(asked), true) = (self.asked, self.filling.borrow().is_some()) else { return };
         let settings = &self.exchange.shard.settings;
+        let bytes_max = settings.cache_response_bytes_max;
+        // `None` within: not known yet.
         let length = match head.framing {
-            ResponseFraming::None => Some(0),
-            ResponseFraming::Length(length) => usize::try_from(length).ok(),
-            ResponseFraming::Chunked => Some(0),
+            ResponseFraming::None => Some(Some(0)),
+            ResponseFraming::Length(length) => usize::try_from(length).ok().map(Some),
+            ResponseFraming::Chunked => Some(None),
             ResponseFraming::UntilClose => None,
         };
-        let length = length.filter(|length| *length <= settings.cache_response_bytes_max);
+        let length = length.filter(|length| length.is_none_or(|length| length <= bytes_max));
         let arrival = self.arrival();
         let facts = facts(head, input, arrival.now_s);
         let tags = self.tags(head, input);
@@ -206,7 +209,7 @@ impl<'x, 'a> Tee<'x, 'a> {
             return self.pass(asked);
         };
         let mut room = Room { cache: &self.exchange.shard.cache, bytes: 0 };
-        if !room.grow(length) {
+        if !room.grow(length.unwrap_or(0)) {
             return self.end(Outcome::NotStored);
         }
         let (lines, dated) = lines();
@@ -217,6 +220,7 @@ impl<'x, 'a> Tee<'x, 'a> {
             lines: lines.into(),
             dated,
             body: Bytes::new(),
+            body_held_bytes: 0,
             freshness: verdict.freshness,
             etag: facts.etag.map(Into::into),
             last_modified_s: facts.last_modified_s,
@@ -226,7 +230,7 @@ impl<'x, 'a> Tee<'x, 'a> {
             verdict,
             response,
             body: Body::of_response(head.framing, limits),
-            payload: Vec::with_capacity(length),
+            payload: Payload::new(room.cache, length, bytes_max),
             trailers: Vec::new(),
             room,
         });
@@ -346,9 +350,16 @@ enum Taken {
 
 impl Gathered<'_> {
     fn take(&mut self, bytes: &[u8], bytes_max: usize) -> Taken {
-        let taken = self.body.take_payload(bytes, &mut self.payload, &mut self.trailers);
-        if taken.is_err() || !self.trailers.is_empty() || self.payload.len() > bytes_max {
-            return Taken::NotKept;
+        let (body, trailers) = (&mut self.body, &mut self.trailers);
+        let taken = self.payload.extend(|heap| body.take_payload(bytes, heap, trailers).map(drop));
+        match taken {
+            Err(_) => return Taken::NotKept,
+            Ok(_) if !self.trailers.is_empty() || self.payload.len() > bytes_max => return Taken::NotKept,
+            Ok(Err(error)) => {
+                self.room.cache.complain(&error);
+                return Taken::NoRoom;
+            }
+            Ok(Ok(())) => {}
         }
         let missing = self.payload.len().saturating_sub(self.room.bytes);
         if missing > 0 && !self.room.grow(missing.max(STEP_BYTES)) {
@@ -357,9 +368,9 @@ impl Gathered<'_> {
         Taken::Whole
     }
 
-    fn into_response(mut self) -> (Response, Verdict) {
-        self.payload.shrink_to_fit();
-        (Response { body: self.payload.into(), ..self.response }, self.verdict)
+    fn into_response(self) -> (Response, Verdict) {
+        let (body, body_held_bytes) = self.payload.finish();
+        (Response { body, body_held_bytes, ..self.response }, self.verdict)
     }
 }
 

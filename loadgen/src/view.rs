@@ -1,0 +1,108 @@
+//! What standard error shows of a run while it lasts: a live view on a terminal, plain lines where they are wanted.
+
+mod frame;
+mod lines;
+mod live;
+mod spark;
+
+use std::io::{IsTerminal, stderr};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::beat::Totals;
+use crate::cli::Settings;
+use crate::timeline::{Slice, Slicing};
+use lines::Lines;
+use live::Live;
+
+pub(crate) use spark::sparkline;
+
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Course of the run")]
+pub struct ViewArgs {
+    /// What standard error shows while the run lasts: lines, one a second, is meant without a MODE
+    #[arg(long, value_enum, value_name = "MODE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_value = "auto", default_missing_value = "lines")]
+    pub progress: Progress,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    /// Live on a terminal, nothing elsewhere
+    #[default]
+    Auto,
+    /// Redrawn in place a few times a second
+    Live,
+    /// A line each second
+    Lines,
+    Off,
+}
+
+/// What is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ViewKind {
+    Off,
+    Lines,
+    Live { colour: bool },
+}
+
+impl ViewArgs {
+    pub fn check(&self) -> ViewKind {
+        let variable = |name: &str| std::env::var_os(name).unwrap_or_default();
+        // https://no-color.org: any value but an empty one.
+        let live = ViewKind::Live { colour: variable("NO_COLOR").is_empty() };
+        match self.progress {
+            Progress::Auto if stderr().is_terminal() && variable("TERM") != "dumb" => live,
+            Progress::Auto | Progress::Off => ViewKind::Off,
+            Progress::Live => live,
+            Progress::Lines => ViewKind::Lines,
+        }
+    }
+}
+
+impl ViewKind {
+    pub(crate) fn is_live(self) -> bool {
+        matches!(self, Self::Live { .. })
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum View {
+    Off,
+    Lines(Lines),
+    Live(Box<Live>),
+}
+
+impl View {
+    pub(crate) fn new(settings: &Settings, slicing: Slicing) -> Result<Self, String> {
+        Ok(match settings.view {
+            ViewKind::Off => Self::Off,
+            ViewKind::Lines => Self::Lines(Lines::new()),
+            ViewKind::Live { colour } => Self::Live(Box::new(Live::new(settings, slicing, colour)?)),
+        })
+    }
+
+    pub(crate) fn add_slice(&mut self, slice: &Slice) -> Result<(), String> {
+        match self {
+            Self::Live(live) => live.add_slice(slice),
+            Self::Off | Self::Lines(_) => Ok(()),
+        }
+    }
+
+    /// Shows how the run goes, when it is time for it.
+    pub(crate) fn show(&mut self, elapsed: Duration, totals: &Totals) {
+        match self {
+            Self::Off => {}
+            Self::Lines(lines) => lines.show(elapsed, totals),
+            Self::Live(live) => live.show(elapsed, totals),
+        }
+    }
+
+    /// Leaves the terminal as it was.
+    pub(crate) fn close(&mut self) {
+        if let Self::Live(live) = self {
+            live.close();
+        }
+    }
+}

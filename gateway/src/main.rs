@@ -10,6 +10,7 @@ mod access_log_format;
 mod agreement;
 mod buffers;
 mod check;
+mod compression;
 mod connection;
 mod crowd;
 mod descriptors;

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use turnpike_coding::{MediaTypes, MediaTypesError};
 use turnpike_http::{PROXY_HEADER_BYTES_CEILING, PROXY_TEXT_BYTES_MAX};
 use turnpike_limits::Partition;
 use turnpike_rt::DriverChoice;
@@ -153,6 +154,19 @@ pub(crate) struct Settings {
     /// Per shard.
     pub(crate) cache_waiting_requests_max: usize,
     pub(crate) cache_pass_ms: u64,
+    /// 1 to 9.
+    pub(crate) compression_level: u32,
+    pub(crate) compression_turn_bytes: usize,
+    /// Per shard; 0 compresses nothing.
+    pub(crate) compressions_max: usize,
+    /// Per shard.
+    pub(crate) compression_waiting_bytes_max: usize,
+    pub(crate) compression_excluded_types: MediaTypes,
+    /// `u64::MAX` where the operator wrote `unlimited`.
+    pub(crate) decompressed_bytes_max: u64,
+    pub(crate) decompression_ratio_max: u64,
+    /// Per shard.
+    pub(crate) decompressions_max: usize,
     /// Throttles that are in use at once, of all shards together.
     pub(crate) limits_max: usize,
     /// Per shard.
@@ -160,8 +174,13 @@ pub(crate) struct Settings {
     /// Requests, per shard.
     pub(crate) limit_waiting_max: usize,
     pub(crate) limit_wait_ms: u64,
-    /// A URL that [`crate::limits::connection_info`] takes.
+    /// An address that [`crate::limits::check_store`] takes.
     pub(crate) limits_store: Option<String>,
+    pub(crate) limits_store_password_file: Option<PathBuf>,
+    /// PEM files; with TLS to the store, and only then.
+    pub(crate) limits_store_ca_certificate: Option<PathBuf>,
+    pub(crate) limits_store_certificate: Option<PathBuf>,
+    pub(crate) limits_store_private_key: Option<PathBuf>,
     pub(crate) limits_partition: Partition,
     /// Below `limits_store_lease_ms`.
     pub(crate) limits_store_timeout_ms: u64,
@@ -511,11 +530,41 @@ impl Settings {
                 1_000_000,
             )? as usize,
             cache_pass_ms: millis("cache_pass_ms", low.cache_pass_ms, 1_000)?,
+            compression_level: number("compression_level", low.compression_level, 2, 1, 9)?,
+            compression_turn_bytes: in_range(
+                "compression_turn_bytes",
+                low.compression_turn_bytes,
+                16_384,
+                1_024,
+                16_777_216,
+            )? as usize,
+            compressions_max: in_range("compressions_max", low.compressions_max, 256, 0, 65_536)? as usize,
+            compression_waiting_bytes_max: in_range(
+                "compression_waiting_bytes_max",
+                low.compression_waiting_bytes_max,
+                67_108_864,
+                0,
+                1 << 40,
+            )? as usize,
+            compression_excluded_types: excluded_types(low.compression_excluded_types)?,
+            decompressed_bytes_max: low.decompressed_bytes_max.map_or(10_485_760, low::BodyLimit::bytes),
+            decompression_ratio_max: in_range(
+                "decompression_ratio_max",
+                low.decompression_ratio_max,
+                100,
+                1,
+                1 << 20,
+            )?,
+            decompressions_max: count("decompressions_max", low.decompressions_max, 1_024, 65_536)?,
             limits_max: count("limits_max", low.limits_max, 1_000_000, 100_000_000)?,
             limit_leases_max: count("limit_leases_max", low.limit_leases_max, 65_536, 4_194_304)?,
             limit_waiting_max: count("limit_waiting_max", low.limit_waiting_max, 4_096, 1_048_576)?,
             limit_wait_ms: in_range("limit_wait_ms", low.limit_wait_ms, 50, 1, 10_000)?,
             limits_store: low.limits_store,
+            limits_store_password_file: low.limits_store_password_file,
+            limits_store_ca_certificate: low.limits_store_ca_certificate,
+            limits_store_certificate: low.limits_store_certificate,
+            limits_store_private_key: low.limits_store_private_key,
             limits_partition: low.limits_partition.map_or(Partition::Share, Partition::from),
             limits_store_timeout_ms: millis("limits_store_timeout_ms", low.limits_store_timeout_ms, 500)?,
             limits_store_lease_ms: in_range(
@@ -633,6 +682,17 @@ fn publish_socket_beside(data_dir: &Path) -> Result<PathBuf, SettingsError> {
         );
     }
     Ok(data_dir.with_file_name("publish.sock"))
+}
+
+/// Types that are compressed in themselves.
+const EXCLUDED_TYPES: &str = "image/avif,image/gif,image/heic,image/jpeg,image/jxl,image/png,image/webp,audio/*,\
+     video/*,font/woff,font/woff2,application/epub+zip,application/gzip,application/java-archive,application/pdf,\
+     application/vnd.openxmlformats-officedocument.*,application/vnd.rar,application/x-7z-compressed,\
+     application/x-bzip2,application/x-gzip,application/x-xz,application/zip,application/zstd";
+
+fn excluded_types(typed: Option<String>) -> Result<MediaTypes, SettingsError> {
+    let types = typed.as_deref().unwrap_or(EXCLUDED_TYPES).parse();
+    types.or_else(|error: MediaTypesError| invalid("compression_excluded_types", error.to_string()))
 }
 
 fn millis(setting: &'static str, typed: Option<u64>, default: u64) -> Result<u64, SettingsError> {

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use turnpike_loadgen::cli::{Args, Cli, Command};
+use turnpike_loadgen::cli::{Cli, Command, Settings};
 use turnpike_loadgen::compare::CompareArgs;
-use turnpike_loadgen::output;
+use turnpike_loadgen::output::{self, OutputArgs};
 use turnpike_loadgen::report::{Ending, Report};
 use turnpike_loadgen::signals;
 
@@ -17,7 +17,13 @@ const REGRESSION: u8 = 4;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended = match cli.command {
-        None => run(&cli.run),
+        None => run(cli.run.check(), &cli.run.output),
+        Some(Command::Replay(replay)) => run(replay.check(), &replay.run.output),
+        Some(Command::ImportOpenapi(import)) => import
+            .run()
+            .and_then(|text| output::print(text.trim_end()))
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(failed),
         Some(Command::Show(show)) => show.run().map(|()| ExitCode::SUCCESS).map_err(failed),
         Some(Command::Compare(args)) => compare(&args),
     };
@@ -41,11 +47,11 @@ fn compare(args: &CompareArgs) -> Result<ExitCode, Failed> {
     Ok(if comparison.regressions.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(REGRESSION) })
 }
 
-fn run(args: &Args) -> Result<ExitCode, Failed> {
-    let settings = args.check().map_err(|reason| (reason, WRONG_COMMAND_LINE))?;
+fn run(settings: Result<Settings, String>, output: &OutputArgs) -> Result<ExitCode, Failed> {
+    let settings = settings.map_err(|reason| (reason, WRONG_COMMAND_LINE))?;
     let interrupted = signals::watch().map_err(failed)?;
     let report = turnpike_loadgen::run(settings, &interrupted).map_err(failed)?;
-    args.output.write(&report).map_err(failed)?;
+    output.write(&report).map_err(failed)?;
     Ok(ExitCode::from(status(&report)))
 }
 

@@ -97,7 +97,7 @@ fn explain(option: &str, file: &Path, error: &std::io::Error) -> String {
 }
 
 /// Prints a text on standard output. A reader that has gone away is told of by an error, not by a panic.
-fn print(text: &str) -> Result<(), String> {
+pub fn print(text: &str) -> Result<(), String> {
     use std::io::Write;
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{text}")

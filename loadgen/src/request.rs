@@ -7,6 +7,7 @@ use std::cell::OnceCell;
 use bytes::Bytes;
 
 use crate::chunked;
+use crate::http2::encode_request;
 use crate::reply::is_token;
 use crate::target::{PathEntry, Url};
 
@@ -38,12 +39,18 @@ pub struct Parts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     Http1,
+    Http2 {
+        /// What :scheme says.
+        tls: bool,
+    },
+    /// A request is a message: its body.
+    WebSocket,
 }
 
 /// One request as it is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// The head, with the body behind it where that is short.
+    /// HTTP/1.1: the head, with the body behind it where that is short. HTTP/2: the header block. WebSocket: nothing.
     pub head: Bytes,
     /// The body's bytes as sent, or empty when they are in `head`.
     pub body: Bytes,
@@ -58,6 +65,13 @@ impl Protocol {
     pub fn encode(self, parts: &Parts) -> Request {
         match self {
             Self::Http1 => encode_http1(parts),
+            Self::Http2 { tls } => encode_request(if tls { "https" } else { "http" }, parts),
+            Self::WebSocket => Request {
+                head: Bytes::new(),
+                body: parts.body.clone().unwrap_or_default(),
+                head_method: false,
+                label: parts.label,
+            },
         }
     }
 }
@@ -157,13 +171,11 @@ impl Shape {
         if !is_token_text(&self.method) {
             return Err(format!("'{}' is not a method", self.method));
         }
-        let field =
-            |header: &String| check_header(header).map(|(name, value)| (name.to_owned(), value.to_owned()));
         // Leaked, so that the requests share it without counting references.
         let body = self.body.as_ref().map(|body| Bytes::from_static(Vec::leak(body.clone())));
         Ok(Parts {
             method: self.method.clone(),
-            fields: self.headers.iter().map(field).collect::<Result<_, _>>()?,
+            fields: check_headers(&self.headers)?,
             body,
             chunked: self.chunked,
             close: !self.keep_alive,
@@ -191,6 +203,13 @@ pub fn parse_header_list(text: &str) -> Result<Vec<String>, String> {
 
 fn is_blank(line: &str) -> bool {
     line.trim().is_empty() || line.starts_with('#')
+}
+
+/// The fields that `--header` gives, checked.
+pub(crate) fn check_headers(headers: &[String]) -> Result<Vec<(String, String)>, String> {
+    let field =
+        |header: &String| check_header(header).map(|(name, value)| (name.to_owned(), value.to_owned()));
+    headers.iter().map(field).collect()
 }
 
 pub(crate) fn check_header(header: &str) -> Result<(&str, &str), String> {

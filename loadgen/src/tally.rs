@@ -229,7 +229,7 @@ impl Counts {
     }
 
     /// Counts a failure and keeps the first of its kind in words.
-    fn fail(&mut self, failure: &Failure) {
+    pub(crate) fn fail(&mut self, failure: &Failure) {
         let kind = failure.kind() as usize;
         self.failures[kind] += 1;
         if self.first_failures[kind].is_none() {

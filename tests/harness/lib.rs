@@ -32,7 +32,7 @@ pub use origin::{Connection, Origin, Seen, Unreachable, refusing_url};
 pub use plane::{DataPlane, request};
 pub use process::{DEADLINE, Process, binary, run, until};
 pub use publisher::Publisher;
-pub use redis::Redis;
+pub use redis::{Redis, RedisCluster};
 pub use tap::Tap;
 pub use tls::{Authority, Leaf, TlsClient, TlsFront, client_config, resuming_config};
 pub use units::{

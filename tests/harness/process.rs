@@ -170,6 +170,11 @@ impl Process {
         self.wait();
     }
 
+    /// Whether it has ended by now.
+    pub fn has_ended(&mut self) -> bool {
+        self.ended.is_some() || self.child.try_wait().expect("an own child").is_some()
+    }
+
     /// Waits for its end.
     ///
     /// # Panics

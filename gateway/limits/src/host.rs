@@ -8,8 +8,10 @@
 //!
 //! `admitted on all hosts <= burst + rate * window`
 //!
-//! While the store can't be reached, what was lent is good until its time is over; what then is [`Partition`]'s to say.
-//! A burst more may be admitted each time that the store forgets what it knew, or that hosts go over to their shares.
+//! A store of several servers keeps each of the [`Parts`] on one of them. While a part can't be reached, what was lent is good
+//! until its time is over; what then is [`Partition`]'s to say. A burst more may be admitted each time that hosts go over to
+//! their shares. A store that may have lost what it answered has to fence all loans, and lend nothing until they are over and
+//! a burst has come back since: then the bound above holds on.
 //!
 //! The caller carries [`Report`]s to [`Host::handle`], [`Answer`]s from [`Host::poll_answer`], [`Exchange`]s from
 //! [`Host::poll_exchange`] and [`Reply`]s to [`Host::handle_reply`]. Exchanges may be lost, be doubled, or overtake
@@ -20,7 +22,7 @@ use std::collections::VecDeque;
 use rustc_hash::FxHashMap;
 
 use crate::purse::Purse;
-use crate::{Answer, Ask, Holder, Limit, LimitId, LimiterCounts, Loan, Report};
+use crate::{Answer, Ask, Holder, Limit, LimitId, LimiterCounts, Loan, Parts, Report};
 
 /// How often it speaks at least of what it holds.
 const TICK_US: u64 = 50_000;
@@ -94,8 +96,8 @@ pub struct Host {
     loans: u64,
     /// Hosts that share the store, this one among them; 0 as long as nobody has said.
     hosts: u32,
-    /// The store can't be reached.
-    apart: bool,
+    /// What of the store can't be reached.
+    cut: Parts,
     counts: LimiterCounts,
 }
 
@@ -110,7 +112,7 @@ impl Host {
             answers: VecDeque::new(),
             loans: 0,
             hosts: 0,
-            apart: false,
+            cut: Parts::NONE,
             counts: LimiterCounts::default(),
         }
     }
@@ -154,13 +156,10 @@ impl Host {
 
     /// What the store is told next.
     pub fn poll_exchange(&mut self, now_us: u64) -> Option<Exchange> {
-        if self.apart {
-            return None;
-        }
         while let Some(id) = self.wants.pop_front() {
             let Some(purse) = self.purses.get_mut(&id) else { continue };
             purse.wants = false;
-            if purse.is_asked() {
+            if purse.is_asked() || self.cut.has(id.part()) {
                 continue;
             }
             if purse.is_overdue(now_us) {
@@ -182,13 +181,23 @@ impl Host {
         self.serve(reply.id, now_us);
     }
 
-    /// The store can be reached, by so many hosts as far as it knows.
-    pub fn handle_hosts(&mut self, hosts: u32, now_us: u64) {
+    /// So many hosts reach the store, as far as it knows.
+    pub fn handle_hosts(&mut self, hosts: u32) {
         self.hosts = hosts;
-        if !std::mem::take(&mut self.apart) {
+    }
+
+    /// What of the store can't be reached now: what it was asked of that isn't answered any more.
+    pub fn handle_cut(&mut self, cut: Parts, now_us: u64) {
+        let before = std::mem::replace(&mut self.cut, cut);
+        self.come_back(&before.without(&cut), now_us);
+        self.go_apart(&cut.without(&before), now_us);
+    }
+
+    fn come_back(&mut self, parts: &Parts, now_us: u64) {
+        if parts.is_empty() {
             return;
         }
-        for (id, purse) in &mut self.purses {
+        for (id, purse) in self.purses.iter_mut().filter(|(id, _)| parts.has(id.part())) {
             if purse.apart {
                 purse.come_back(next(&mut self.loans), now_us);
             }
@@ -198,12 +207,11 @@ impl Host {
         }
     }
 
-    /// The store can't be reached: what it was asked isn't answered any more.
-    pub fn handle_partition(&mut self, now_us: u64) {
-        if std::mem::replace(&mut self.apart, true) {
+    fn go_apart(&mut self, parts: &Parts, now_us: u64) {
+        if parts.is_empty() {
             return;
         }
-        let ids: Vec<LimitId> = self.purses.keys().copied().collect();
+        let ids: Vec<LimitId> = self.purses.keys().filter(|id| parts.has(id.part())).copied().collect();
         for id in ids {
             if let Some(purse) = self.purses.get_mut(&id) {
                 purse.forget_ask();
@@ -266,7 +274,7 @@ impl Host {
         if !purse.has_to_ask() {
             return;
         }
-        if !self.apart {
+        if !self.cut.has(id.part()) {
             if !std::mem::replace(&mut purse.wants, true) {
                 self.wants.push_back(id);
             }

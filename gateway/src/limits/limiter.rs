@@ -266,11 +266,8 @@ impl StoreCounts {
     fn note(&self, message: &FromStore) {
         match message {
             FromStore::Reply(_) => {}
-            FromStore::Gateways(gateways) => {
-                self.gateways.store(u64::from(*gateways), Ordering::Relaxed);
-                self.partitioned.store(0, Ordering::Relaxed);
-            }
-            FromStore::Unreachable => self.partitioned.store(1, Ordering::Relaxed),
+            FromStore::Gateways(gateways) => self.gateways.store(u64::from(*gateways), Ordering::Relaxed),
+            FromStore::Cut(cut) => self.partitioned.store(u64::from(!cut.is_empty()), Ordering::Relaxed),
         }
     }
 }
@@ -399,8 +396,8 @@ impl Source {
         let Self::Leased(host, _) = self else { return };
         match message {
             FromStore::Reply(reply) => host.handle_reply(reply, now_us),
-            FromStore::Gateways(gateways) => host.handle_hosts(*gateways, now_us),
-            FromStore::Unreachable => host.handle_partition(now_us),
+            FromStore::Gateways(gateways) => host.handle_hosts(*gateways),
+            FromStore::Cut(cut) => host.handle_cut(*cut, now_us),
         }
     }
 

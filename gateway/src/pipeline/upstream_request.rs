@@ -8,7 +8,7 @@ use turnpike_http::{Framing, HeaderName, encode};
 use turnpike_snapshot::Protocol;
 
 use super::lines::{self, Pass};
-use super::{Exchange, forwarded};
+use super::{Exchange, decompress, forwarded};
 use crate::table::{Address, Integration, Matched, TargetPart};
 
 /// What a cache asks for instead of what the client has asked: all of it, or whether it has changed.
@@ -18,12 +18,12 @@ pub(super) struct Question<'r> {
     pub(super) conditions: Vec<Condition<'r>>,
 }
 
+/// `decoded` is how the body is framed that was taken out of its coding.
 pub(super) fn encode(
     exchange: &Exchange<'_>,
     address: &Address<'_, '_>,
-    matched: &Matched<'_, '_>,
-    integration: &Integration,
-    question: Option<&Question<'_>>,
+    (matched, integration, question): (&Matched<'_, '_>, &Integration, Option<&Question<'_>>),
+    decoded: Option<Framing>,
     out: &mut Vec<u8>,
 ) {
     out.extend_from_slice(integration.method.as_deref().unwrap_or(exchange.method()).as_bytes());
@@ -35,16 +35,18 @@ pub(super) fn encode(
     lines::copy(exchange.bytes, &exchange.head.headers, exchange.head.head_bytes, out, |header| {
         let name = header.name;
         let asked_instead = question.is_some() && is_question(header.name_span.of(exchange.bytes));
+        let is_stale = decoded.is_some() && decompress::is_of_coding(header.name_span.of(exchange.bytes));
         let passes = !header.hop_by_hop
             && !is_own(name)
             && exchange.passes_forwarding(protocol, name)
-            && !asked_instead;
+            && !asked_instead
+            && !is_stale;
         if passes { Pass::Keep } else { Pass::Drop }
     });
     for condition in question.iter().flat_map(|question| &question.conditions) {
         encode::header(out, condition.name, condition.value);
     }
-    match exchange.head.framing {
+    match decoded.unwrap_or(exchange.head.framing) {
         Framing::None => {}
         Framing::Length(length) => {
             out.extend_from_slice(b"Content-Length: ");

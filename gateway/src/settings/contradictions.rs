@@ -146,8 +146,8 @@ fn refuse_half_a_certificate(settings: &Settings) -> Result<(), SettingsError> {
 }
 
 fn refuse_bad_limits_store(settings: &Settings) -> Result<(), SettingsError> {
-    if let Some(Err(problem)) = settings.limits_store.as_deref().map(limits::connection_info) {
-        return invalid("limits_store", problem);
+    if let Err((setting, problem)) = limits::check_store(settings) {
+        return invalid(setting, problem);
     }
     if settings.limits_store_timeout_ms >= settings.limits_store_lease_ms {
         return invalid(

@@ -78,6 +78,10 @@ fn the_help_states_the_defaults_that_apply() {
         "trusted_proxies",
         "dns_servers",
         "limits_store",
+        "limits_store_password_file",
+        "limits_store_ca_certificate",
+        "limits_store_certificate",
+        "limits_store_private_key",
         "access_log",
         "access_log_format",
     ];

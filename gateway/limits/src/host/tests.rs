@@ -96,16 +96,16 @@ fn a_partition_means_what_was_chosen() {
     ] {
         let mut host = host(partition);
         if hosts > 0 {
-            host.handle_hosts(hosts, 0);
+            host.handle_hosts(hosts);
         }
         host.handle(&ask(0, 1, 20), 0);
         assert!(host.poll_exchange(0).is_some());
-        host.handle_partition(10);
+        host.handle_cut(Parts::ALL, 10);
         assert_eq!(granted(&mut host), [(0, first)], "{partition:?}");
         host.handle(&ask(1, 1, 10), 20);
         assert_eq!((granted(&mut host), host.poll_exchange(20)), (vec![(1, second)], None), "{partition:?}");
         // Back, the store decides again, of a loan that nothing was given out of.
-        host.handle_hosts(4, 30);
+        host.handle_cut(Parts::NONE, 30);
         host.handle(&ask(1, 1, 10), 30);
         let exchange = reply(&mut host, 1, 0, 30);
         assert_eq!((exchange.held, exchange.spent, exchange.number), (0, 0, 1), "{partition:?}");
@@ -114,15 +114,47 @@ fn a_partition_means_what_was_chosen() {
 }
 
 #[test]
+fn a_part_that_is_cut_off_leaves_the_others_alone() {
+    let mut host = host(Partition::Closed);
+    host.handle(&ask(0, 1, 1), 0);
+    host.handle(&ask(0, 2, 1), 0);
+    assert!(host.poll_exchange(0).is_some() && host.poll_exchange(0).is_some());
+    let mut cut = Parts::NONE;
+    cut.add(1);
+    host.handle_cut(cut, 1);
+    assert_eq!(granted(&mut host), [(0, 0)]);
+    let reply = |id, loan| Reply {
+        id: LimitId(id),
+        loan: Loan(loan),
+        number: 1,
+        granted: 1,
+        empty_us: 0,
+        fenced: false,
+    };
+    host.handle_reply(&reply(1, 1), 2);
+    host.handle_reply(&reply(2, 2), 2);
+    assert_eq!(granted(&mut host), [(0, 1)]);
+    // Of two that are cut off one after the other, one comes back.
+    cut.add(2);
+    host.handle_cut(cut, 3);
+    cut.remove(1);
+    host.handle_cut(cut, 4);
+    host.handle(&ask(1, 1, 1), 5);
+    host.handle(&ask(1, 2, 1), 5);
+    assert_eq!(host.poll_exchange(5).map(|exchange| exchange.limit.id), Some(LimitId(1)));
+    assert_eq!((granted(&mut host), host.poll_exchange(5)), (vec![(1, 0)], None));
+}
+
+#[test]
 fn a_share_isn_t_given_twice_by_a_store_that_comes_and_goes() {
     let mut host = host(Partition::Share);
-    host.handle_hosts(4, 0);
+    host.handle_hosts(4);
     let mut all = 0;
     for turn in 0..10 {
-        host.handle_partition(turn);
+        host.handle_cut(Parts::ALL, turn);
         host.handle(&ask(0, 1, 10), turn);
         all += granted(&mut host).iter().map(|(_, tokens)| tokens).sum::<u32>();
-        host.handle_hosts(4, turn);
+        host.handle_cut(Parts::NONE, turn);
     }
     assert_eq!(all, 25);
 }

@@ -1,5 +1,6 @@
--- What a host says of one limit, and what it is lent: see gateway/limits/src/host.rs. At every lease
+-- What a host says of one limit (KEYS[1]), and what it is lent: see gateway/limits/src/host.rs. At every lease
 --   tokens with hosts + tokens spent that haven't come back <= burst.
+-- KEYS[2] is the epoch of the limit's part.
 -- A bucket's parts are whole tokens and millionths of millionths of one, each exact in a double.
 local host = ARGV[1]
 local loan, number = tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -21,11 +22,10 @@ local function divide(number, by)
     return (number - rest) / by, rest
 end
 
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * MICRO + tonumber(time[2])
+local epoch, since, fills_from = epoch_of(KEYS[2], now, lease_us)
 
-local bucket = { version = version, tokens_per_s = tokens_per_s, micro_per_s = micro_per_s, burst = burst,
-    tokens = 0, pico = 0, as_of = now }
+local bucket = { epoch = epoch, version = version, tokens_per_s = tokens_per_s, micro_per_s = micro_per_s,
+    burst = burst, tokens = epoch > 1 and burst or 0, pico = 0, as_of = since }
 local hosts = {}
 local fields = redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do
@@ -39,8 +39,20 @@ for i = 1, #fields, 2 do
     end
 end
 
+if bucket.epoch ~= epoch then
+    -- What was lent, and to whom, may be more than is known.
+    local out = 0
+    for id, lent in pairs(hosts) do
+        out = out + lent.held
+        redis.call('HDEL', KEYS[1], 'h:' .. id)
+    end
+    bucket.tokens = math.max(burst, bucket.burst, bucket.tokens + out)
+    bucket.pico, bucket.epoch, bucket.as_of, hosts = 0, epoch, now, {}
+end
+
 -- What has come back since; a clock that went back took nobody's time.
-local elapsed, back = math.max(0, now - bucket.as_of), math.max(0, bucket.as_of - now)
+local elapsed = math.max(0, now - math.max(bucket.as_of, fills_from))
+local back = math.max(0, bucket.as_of - now)
 local seconds, rest_us = divide(elapsed, MICRO)
 local carry, pico = divide(bucket.micro_per_s * rest_us, MICRO)
 local whole, micro = divide(seconds * bucket.micro_per_s + bucket.tokens_per_s * rest_us + carry, MICRO)
@@ -113,15 +125,12 @@ if not mine.over then
     if granted < needed then
         local missing = out + granted + bucket.tokens + bucket.pico / TOKEN + 1 - bucket.burst
         local soonest = rate > 0 and math.ceil(missing / rate * MICRO) or EMPTY_US_MAX
+        soonest = soonest + math.max(0, fills_from - now)
         if out + granted > 0 then
             soonest = math.min(soonest, HOME_US)
         end
         empty_us = math.max(EMPTY_US_MIN, math.min(soonest, EMPTY_US_MAX))
     end
-end
-
-local function text(number)
-    return string.format('%.0f', number)
 end
 
 local out = 0

@@ -8,13 +8,14 @@
 mod network;
 mod store;
 
-use turnpike_limits::{Ask, Holder, Limit, LimitId, Loan, Partition, Rate, Report};
+use turnpike_limits::{Ask, Exchange, Holder, Limit, LimitId, Loan, Partition, Rate, Report};
 
 use crate::window::assert_holds;
 use network::{Faults, Network, host};
 use store::{LEASE_US, Store};
 
-const NO_FAULTS: Faults = Faults { lost_one_in: 0, partitions: false, crashes: false, jumps: false };
+const NO_FAULTS: Faults =
+    Faults { lost_one_in: 0, partitions: false, crashes: false, jumps: false, failovers: false };
 
 fn ask(needed: u32) -> Report {
     Report {
@@ -41,7 +42,7 @@ fn a_limit_holds_over_hosts_whatever_is_lost_cut_off_or_gone() {
         Faults { lost_one_in: 5, ..NO_FAULTS },
         Faults { partitions: true, ..NO_FAULTS },
         Faults { crashes: true, ..NO_FAULTS },
-        Faults { lost_one_in: 10, partitions: true, crashes: true, jumps: false },
+        Faults { lost_one_in: 10, partitions: true, crashes: true, ..NO_FAULTS },
     ];
     for seed in 0..60 {
         let faults = faults[seed as usize % faults.len()];
@@ -80,6 +81,41 @@ fn what_is_lent_ends_at_the_host_before_it_does_at_the_store() {
             );
         }
     }
+}
+
+#[test]
+fn a_limit_holds_over_stores_that_forget_what_they_answered_last() {
+    for seed in 300..360 {
+        let hosts = [1, 2, 3, 8][seed as usize % 4];
+        let rate = [Rate::new(5.0, 3), Rate::new(50.0, 20), Rate::new(1_000.0, 700)][seed as usize % 3];
+        let faults = [
+            Faults { failovers: true, ..NO_FAULTS },
+            Faults { failovers: true, lost_one_in: 10, partitions: true, crashes: true, jumps: false },
+        ][seed as usize % 2];
+        let mut network = network(seed, hosts, rate, 3.0, faults);
+        network.run_for_s(20.0);
+        assert_holds(&vec![(0, rate)], &network.admitted_us, &format!("{seed}, {hosts} hosts, {rate:?}"));
+        assert!(network.failovers > 0 && !network.admitted_us.is_empty(), "{seed}");
+    }
+}
+
+/// Else what the first holds to its loan's end, and what came back meanwhile, would be more than a burst.
+#[test]
+fn what_was_lent_before_a_failover_is_over_before_anything_comes_back() {
+    let (mut store, mut host) = (Store::new(Rate::new(10.0, 100), 2), host(Partition::Closed));
+    host.handle(&ask(100), 0);
+    let exchange = host.poll_exchange(0).expect("somebody waits");
+    let reply = store.handle(1, &exchange, 100).expect("it is the first");
+    host.handle_reply(&reply, 200);
+    let held = host.poll_answer().expect("it is answered");
+    assert_eq!(held.granted, 100);
+    let mut replica = Store::new(Rate::new(10.0, 100), 2);
+    replica.take_over(300);
+    let exchange = |number| Exchange { number, ..exchange };
+    let mut granted = |number, at_us| replica.handle(2, &exchange(number), at_us).map(|reply| reply.granted);
+    assert_eq!(granted(1, 300), Some(0));
+    assert_eq!(granted(2, held.valid_until_us), Some(0));
+    assert_eq!(granted(3, 300 + LEASE_US + 1_000_000), Some(10));
 }
 
 /// Each jump forward may cost as much as it skips, a burst at most; and a jump back costs nothing.

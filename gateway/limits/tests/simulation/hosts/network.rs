@@ -1,12 +1,12 @@
 //! Hosts, their clocks, a store, and a network between them that fails.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
 use turnpike_balance::Random;
 use turnpike_limits::{
-    Exchange, Holder, Host, HostRules, LeaseRules, Leases, Limit, LimitId, Partition, Rate, Reply, Report,
-    Taken,
+    Exchange, Holder, Host, HostRules, LeaseRules, Leases, Limit, LimitId, Partition, Parts, Rate, Reply,
+    Report, Taken,
 };
 
 use super::store::{LEASE_US, Store};
@@ -17,6 +17,9 @@ const SHARDS: usize = 2;
 /// How long a host waits for an answer before it takes the store to be out of reach.
 const PATIENCE_US: u64 = 50_000;
 
+/// By how much a replica may be behind.
+const REPLICATION_US_MAX: u64 = 500_000;
+
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Faults {
     /// Messages; 0: none.
@@ -25,6 +28,8 @@ pub(crate) struct Faults {
     pub(crate) crashes: bool,
     /// Of the store's clock.
     pub(crate) jumps: bool,
+    /// A replica takes the store's place, which is behind it and has another clock.
+    pub(crate) failovers: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -67,11 +72,14 @@ pub(crate) struct Network {
     events: BinaryHeap<Reverse<(u64, u64)>>,
     queued: std::collections::HashMap<u64, Event>,
     store: Store,
+    /// The store as it was, and when; with failovers.
+    past: VecDeque<(u64, Store)>,
     limit: Limit,
     store_offset_us: i64,
     members: Vec<Member>,
     pub(crate) admitted_us: Vec<u64>,
     pub(crate) jumps_forward: u32,
+    pub(crate) failovers: u32,
     pub(crate) exchanges: u64,
 }
 
@@ -88,11 +96,13 @@ impl Network {
             events: BinaryHeap::new(),
             queued: std::collections::HashMap::new(),
             store: Store::new(rate, hosts),
+            past: VecDeque::new(),
             limit: Limit { id: LimitId(7), rate },
             store_offset_us: 1 << 40,
             members,
             admitted_us: Vec::new(),
             jumps_forward: 0,
+            failovers: 0,
             exchanges: 0,
         };
         network.schedule(0, Event::Request);
@@ -128,6 +138,7 @@ impl Network {
             }
             Event::ToStore(host, process, exchange) => {
                 let store_us = self.now_us.wrapping_add_signed(self.store_offset_us);
+                self.replicate();
                 if let Some(reply) = self.store.handle(process, &exchange, store_us) {
                     self.send(host, Event::ToHost(host, process, reply));
                 }
@@ -207,9 +218,10 @@ impl Network {
             return;
         }
         let host_us = member.clock_us(self.now_us);
-        member.host.handle_partition(host_us);
+        member.host.handle_cut(Parts::ALL, host_us);
         self.serve(host);
-        self.members[host].host.handle_hosts(hosts, host_us);
+        self.members[host].host.handle_hosts(hosts);
+        self.members[host].host.handle_cut(Parts::NONE, host_us);
         self.serve(host);
     }
 
@@ -248,8 +260,30 @@ impl Network {
                 self.jumps_forward += u32::from(forward);
                 self.store_offset_us += if forward { jump_us as i64 } else { -(jump_us as i64) };
             }
+            _ if self.faults.failovers => self.fail_over(),
             _ => {}
         }
+    }
+
+    /// Keeps what a replica may still be at.
+    fn replicate(&mut self) {
+        if !self.faults.failovers {
+            return;
+        }
+        self.past.push_back((self.now_us, self.store.clone()));
+        let oldest_us = self.now_us.saturating_sub(REPLICATION_US_MAX);
+        while self.past.pop_front_if(|(at_us, _)| *at_us < oldest_us).is_some() {}
+    }
+
+    fn fail_over(&mut self) {
+        let lost = self.random.below(self.past.len() + 1);
+        if let Some((_, replica)) = self.past.get(lost) {
+            self.store = replica.clone();
+        }
+        self.past.clear();
+        self.store_offset_us += self.random.below(2_000_000) as i64 - 1_000_000;
+        self.store.take_over(self.now_us.wrapping_add_signed(self.store_offset_us));
+        self.failovers += 1;
     }
 
     fn schedule(&mut self, at_us: u64, event: Event) {
@@ -274,7 +308,7 @@ impl Member {
             answered: 0,
         };
         member.start(process);
-        member.host.handle_hosts(hosts, 0);
+        member.host.handle_hosts(hosts);
         member
     }
 

@@ -9,7 +9,7 @@ const TOKEN: i128 = 1_000_000_000_000;
 /// How long tokens are lent.
 pub(crate) const LEASE_US: u64 = 2_000_000;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Lent {
     loan: Loan,
     number: u64,
@@ -19,20 +19,29 @@ struct Lent {
     over: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Store {
     rate: Rate,
     hosts: u64,
     /// Units, at `as_of_us`.
     spent: i128,
     as_of_us: u64,
+    /// Nothing comes back before.
+    fills_from_us: u64,
     /// Of each process that was ever heard of.
     lent: BTreeMap<u64, Lent>,
 }
 
 impl Store {
     pub(crate) fn new(rate: Rate, hosts: usize) -> Self {
-        Self { rate, hosts: hosts as u64, spent: 0, as_of_us: 0, lent: BTreeMap::new() }
+        Self { rate, hosts: hosts as u64, spent: 0, as_of_us: 0, fills_from_us: 0, lent: BTreeMap::new() }
+    }
+
+    /// It may have forgotten answers: all loans are fenced off, and when they are over, a burst begins to come back.
+    pub(crate) fn take_over(&mut self, now_us: u64) {
+        self.spent = self.spent.max(i128::from(self.rate.burst_tokens()) * TOKEN);
+        self.lent.clear();
+        (self.as_of_us, self.fills_from_us) = (now_us, now_us + LEASE_US);
     }
 
     pub(crate) fn handle(&mut self, process: u64, exchange: &Exchange, now_us: u64) -> Option<Reply> {
@@ -75,7 +84,7 @@ impl Store {
     /// A clock that goes back took nobody's time: what is lent stays lent for as long as it was.
     fn advance(&mut self, now_us: u64) {
         let back_us = self.as_of_us.saturating_sub(now_us);
-        let elapsed_us = now_us.saturating_sub(self.as_of_us);
+        let elapsed_us = now_us.saturating_sub(self.as_of_us.max(self.fills_from_us));
         let refill = i128::from(self.rate.micro_tokens_per_s()) * i128::from(elapsed_us);
         self.spent = (self.spent - refill).max(0);
         self.as_of_us = now_us;

@@ -16,6 +16,8 @@ use crate::replay::ReplayArgs;
 use crate::request::{self, Protocol, Shape};
 use crate::scenario::{Scenario, ScenarioArgs, Target};
 use crate::schedule::{OpenLoop, PaceArgs};
+use crate::search::SearchArgs;
+use crate::self_test::SelfTestArgs;
 use crate::show::ShowArgs;
 use crate::supply::Load;
 use crate::target::{self, Url};
@@ -74,6 +76,8 @@ pub struct Cli {
 pub enum Command {
     Show(ShowArgs),
     Compare(CompareArgs),
+    Search(Box<SearchArgs>),
+    SelfTest(SelfTestArgs),
     ImportOpenapi(ImportArgs),
     Replay(Box<ReplayArgs>),
 }
@@ -448,11 +452,7 @@ impl Args {
     }
 
     fn chosen_cores(&self) -> Result<Vec<usize>, String> {
-        let allowed: Vec<usize> = core_affinity::get_core_ids()
-            .ok_or("the cores that this process may use can't be read (sched_getaffinity)")?
-            .iter()
-            .map(|core| core.id)
-            .collect();
+        let allowed = allowed_cores()?;
         if let Some(list) = &self.cores {
             let cores = parse_cores(list).map_err(|reason| format!("--cores {list}: {reason}"))?;
             return match cores.iter().find(|core| !allowed.contains(core)) {
@@ -479,6 +479,13 @@ fn read_list<T>(
         .map_err(|error| error.to_string())
         .and_then(|text| parse(&text))
         .map_err(|reason| format!("{option} {}: {reason}", file.display()))
+}
+
+/// The cores that this process may use; at least one.
+pub(crate) fn allowed_cores() -> Result<Vec<usize>, String> {
+    let cores = core_affinity::get_core_ids().filter(|cores| !cores.is_empty());
+    let cores = cores.ok_or("the cores that this process may use can't be read (sched_getaffinity)")?;
+    Ok(cores.iter().map(|core| core.id).collect())
 }
 
 /// `0,2` or `1-3`, each core once.

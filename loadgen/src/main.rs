@@ -7,12 +7,15 @@ use turnpike_loadgen::cli::{Cli, Command, Settings};
 use turnpike_loadgen::compare::CompareArgs;
 use turnpike_loadgen::output::{self, OutputArgs};
 use turnpike_loadgen::report::{Ending, Report};
+use turnpike_loadgen::search::{Found, SearchArgs};
+use turnpike_loadgen::self_test::SelfTestArgs;
 use turnpike_loadgen::signals;
 
 const FAILED: u8 = 1;
 const WRONG_COMMAND_LINE: u8 = 2;
 const BUDGET_SPENT: u8 = 3;
 const REGRESSION: u8 = 4;
+const GOAL_MISSED: u8 = 5;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -26,6 +29,8 @@ fn main() -> ExitCode {
             .map_err(failed),
         Some(Command::Show(show)) => show.run().map(|()| ExitCode::SUCCESS).map_err(failed),
         Some(Command::Compare(args)) => compare(&args),
+        Some(Command::Search(args)) => search(&args),
+        Some(Command::SelfTest(args)) => self_test(&args),
     };
     ended.unwrap_or_else(|(reason, status)| {
         eprintln!("turnpike-loadgen: {reason}");
@@ -45,6 +50,27 @@ fn compare(args: &CompareArgs) -> Result<ExitCode, Failed> {
     let comparison = args.compare(before, after).map_err(failed)?;
     output::print_as(&comparison, args.json).map_err(failed)?;
     Ok(if comparison.regressions.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(REGRESSION) })
+}
+
+fn search(args: &SearchArgs) -> Result<ExitCode, Failed> {
+    let search = args.check().map_err(|reason| (reason, WRONG_COMMAND_LINE))?;
+    let interrupted = signals::watch().map_err(failed)?;
+    let output = &args.run.output;
+    let found = search.run(&interrupted, |trial| output.print_step(trial)).map_err(failed)?;
+    output.write_found(&found).map_err(failed)?;
+    Ok(match found {
+        Found { interrupted: true, .. } => ExitCode::from(signals::INTERRUPTED),
+        Found { rate_per_s: None, .. } => ExitCode::from(GOAL_MISSED),
+        Found { .. } => ExitCode::SUCCESS,
+    })
+}
+
+fn self_test(args: &SelfTestArgs) -> Result<ExitCode, Failed> {
+    let cores = args.check().map_err(|reason| (reason, WRONG_COMMAND_LINE))?;
+    let interrupted = signals::watch().map_err(failed)?;
+    let found = args.run(cores, &interrupted).map_err(failed)?;
+    output::print_as(&found, args.json).map_err(failed)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn run(settings: Result<Settings, String>, output: &OutputArgs) -> Result<ExitCode, Failed> {

@@ -83,6 +83,11 @@ impl OpenLoop {
         Self { shape: RateShape::Constant(rate_per_s), spacing: Spacing::Constant, seed: 1 }
     }
 
+    /// The same at a constant rate.
+    pub(crate) fn at(&self, rate_per_s: f64) -> Self {
+        Self { shape: RateShape::Constant(rate_per_s), ..self.clone() }
+    }
+
     /// At these times since the start, which are sorted.
     pub fn recorded(times_ns: Arc<[u64]>) -> Self {
         Self { shape: RateShape::Recorded(times_ns), spacing: Spacing::Constant, seed: SEED_DEFAULT }

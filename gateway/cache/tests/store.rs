@@ -36,6 +36,8 @@ fn tagged(body_bytes: usize, tags: &[u64]) -> Rc<Response> {
         dated: false,
         body: Bytes::from(vec![b'x'; body_bytes]),
         body_held_bytes: body_bytes,
+        codable: false,
+        forms: Box::default(),
         freshness: Freshness::lasting(0, LATE_MS),
         etag: None,
         last_modified_s: None,

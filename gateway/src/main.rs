@@ -87,6 +87,12 @@ fn fail(reason: &str, predecessor: Option<&Predecessor>) -> ExitCode {
 
 fn run(settings: Settings, predecessor: Option<&Predecessor>) -> ExitCode {
     descriptors::raise(&settings);
+    if settings.huge_pages {
+        // Before there are other threads.
+        if let Err(reason) = turnpike_rt::move_code() {
+            report!("turnpike-gateway: machine code stays on small pages, which is slower: {reason}");
+        }
+    }
     match start(settings.keep(), predecessor) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => fail(&reason, predecessor),

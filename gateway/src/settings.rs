@@ -64,6 +64,7 @@ pub(crate) struct Settings {
     pub(crate) driver: DriverChoice,
     pub(crate) require_io_uring: bool,
     pub(crate) exit_with_parent: bool,
+    pub(crate) huge_pages: bool,
     pub(crate) drain_timeout_ms: u64,
     pub(crate) upgrade_timeout_ms: u64,
 
@@ -327,6 +328,7 @@ impl Settings {
             driver: low.driver.map_or(DriverChoice::Auto, DriverChoice::from),
             require_io_uring: low.require_io_uring.unwrap_or(false),
             exit_with_parent: low.exit_with_parent.unwrap_or(false),
+            huge_pages: low.huge_pages.unwrap_or(true),
             tls_certificate: low.tls_certificate,
             tls_private_key: low.tls_private_key,
             tls_handshake_timeout_ms: millis(

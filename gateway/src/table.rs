@@ -238,11 +238,13 @@ impl Table {
         self.domain(host)?.site.as_ref()
     }
 
+    /// Whether some certificate authority may come and look.
+    pub(crate) fn has_challenges(&self) -> bool {
+        !self.acme.is_empty()
+    }
+
     /// What answers a certificate authority at a host, without its port, and a normalized path.
     pub(crate) fn acme_answer(&self, host: &[u8], path: &str) -> Option<&str> {
-        if self.acme.is_empty() {
-            return None;
-        }
         let mut lowered = [0; HOST_BYTES_MAX];
         self.acme.answer(lower(host, &mut lowered)?, path)
     }

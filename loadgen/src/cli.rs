@@ -9,11 +9,15 @@ use clap::{Parser, Subcommand};
 use crate::budget::{Budget, BudgetArgs};
 use crate::check::{Capture, CheckArgs, CheckList};
 use crate::compare::CompareArgs;
+use crate::openapi::ImportArgs;
 use crate::output::OutputArgs;
 use crate::protocol::{Carriage, ProtocolArgs};
+use crate::replay::ReplayArgs;
 use crate::request::{self, Protocol, Shape};
 use crate::scenario::{Scenario, ScenarioArgs, Target};
 use crate::schedule::{OpenLoop, PaceArgs};
+use crate::search::SearchArgs;
+use crate::self_test::SelfTestArgs;
 use crate::show::ShowArgs;
 use crate::supply::Load;
 use crate::target::{self, Url};
@@ -72,6 +76,10 @@ pub struct Cli {
 pub enum Command {
     Show(ShowArgs),
     Compare(CompareArgs),
+    Search(Box<SearchArgs>),
+    SelfTest(SelfTestArgs),
+    ImportOpenapi(ImportArgs),
+    Replay(Box<ReplayArgs>),
 }
 
 /// A run of load.
@@ -221,29 +229,22 @@ pub struct Settings {
     pub view: ViewKind,
 }
 
+/// What is spoken, and how.
+#[derive(Debug)]
+pub(crate) struct Way {
+    pub(crate) protocol: Protocol,
+    pub(crate) carriage: Carriage,
+    pub(crate) websocket: Option<WebSocketSettings>,
+}
+
 impl Args {
     /// Checks everything, reads the files and resolves the address. Errors are sentences for the user.
     pub fn check(&self) -> Result<Settings, String> {
-        self.check_ranges()?;
-        self.output.check()?;
-        let Some(given) = &self.url else {
-            return Err("a URL is missing (see turnpike-loadgen --help)".to_owned());
-        };
-        let url = Url::parse(given)?;
+        let url = self.target()?;
         let open = self.pace.check()?;
         let length = self.length(open.as_ref())?;
-        let address = match &self.connect_to {
-            Some(authority) => {
-                target::resolve_authority(authority).map_err(|reason| format!("--connect-to: {reason}"))?
-            }
-            None => url.resolve()?,
-        };
-        let shape = self.shape()?;
-        let protocol = self.protocol.protocol(&url);
-        let websocket = self.websocket.check(&url, &request::check_headers(&self.headers)?)?;
-        let carriage = self.protocol.check(&url, websocket.as_ref().and_then(|websocket| websocket.hold))?;
-        self.check_carriage(carriage)?;
-        let load = self.load(&shape, &url, protocol, websocket.as_ref())?;
+        let way = self.way(&url)?;
+        let load = self.load(&self.shape()?, &url, &way)?;
         if let Load::Scenario(scenario) = load
             && open.is_some()
             && scenario.thinks()
@@ -253,24 +254,62 @@ impl Args {
                     .to_owned(),
             );
         }
+        self.settings(&url, way, load, open, length)
+    }
+
+    /// Where requests go.
+    pub(crate) fn target(&self) -> Result<Url, String> {
+        match &self.url {
+            Some(given) => Url::parse(given),
+            None => Err("a URL is missing (see turnpike-loadgen --help)".to_owned()),
+        }
+    }
+
+    /// What is spoken.
+    pub(crate) fn way(&self, url: &Url) -> Result<Way, String> {
+        let protocol = self.protocol.protocol(url);
+        let websocket = self.websocket.check(url, &request::check_headers(&self.headers)?)?;
+        let carriage = self.protocol.check(url, websocket.as_ref().and_then(|websocket| websocket.hold))?;
+        self.check_carriage(carriage)?;
+        Ok(Way { protocol, carriage, websocket })
+    }
+
+    /// The settings of a run that sends this, then.
+    pub(crate) fn settings(
+        &self,
+        url: &Url,
+        way: Way,
+        load: Load,
+        open: Option<OpenLoop>,
+        length: Length,
+    ) -> Result<Settings, String> {
+        self.check_ranges()?;
+        self.output.check()?;
+        let shape = self.shape()?;
+        let address = match &self.connect_to {
+            Some(authority) => {
+                target::resolve_authority(authority).map_err(|reason| format!("--connect-to: {reason}"))?
+            }
+            None => url.resolve()?,
+        };
         let per_connection = match load {
             Load::Scenario(scenario) => scenario.requests_per_connection,
-            Load::Requests { .. } => (!shape.keep_alive).then_some(1),
+            Load::Requests { .. } | Load::Recorded { .. } => (!shape.keep_alive).then_some(1),
         };
         let mut cores = self.chosen_cores()?;
         cores.truncate(self.connections);
         Ok(Settings {
-            url: given.clone(),
+            url: self.url.clone().unwrap_or_default(),
             address,
             load,
-            request_body_bytes: match &websocket {
+            request_body_bytes: match &way.websocket {
                 Some(websocket) => websocket.message.len(),
                 None => shape.body.as_ref().map_or(0, Vec::len),
             },
             requests_per_connection: self.requests_per_connection.or(per_connection),
-            carriage,
-            websocket,
-            tls: self.tls.check(&url)?.map(|tls| tls.speaking(protocol)),
+            carriage: way.carriage,
+            websocket: way.websocket,
+            tls: self.tls.check(url)?.map(|tls| tls.speaking(way.protocol)),
             connections: self.connections,
             length,
             warmup: self.warmup,
@@ -324,32 +363,24 @@ impl Args {
     }
 
     /// The scenario, or what the command line says of the requests.
-    fn load(
-        &self,
-        shape: &Shape,
-        url: &Url,
-        protocol: Protocol,
-        websocket: Option<&WebSocketSettings>,
-    ) -> Result<Load, String> {
+    fn load(&self, shape: &Shape, url: &Url, way: &Way) -> Result<Load, String> {
         let checks = self.checks.check()?;
         let captured_body_bytes_max = self.checks.captured_body_bytes_max as usize;
         let Some(file) = &self.scenario.scenario else {
             let paths = read_list("--path-list", self.path_list.as_deref(), target::parse_path_list)?;
             let fields = read_list("--header-list", self.header_list.as_deref(), request::parse_header_list)?;
-            let requests = match websocket {
+            let requests = match &way.websocket {
                 Some(websocket) => websocket.requests(),
-                None => shape.requests(protocol, url, &paths, &fields)?,
+                None => shape.requests(way.protocol, url, &paths, &fields)?,
             };
-            let list = || CheckList::new(checks.clone(), 0, Capture::Nothing, captured_body_bytes_max);
-            let checks = (!checks.is_empty()).then(|| &*Box::leak(Box::new(list())));
-            return Ok(Load::Requests { requests, checks });
+            return Ok(Load::Requests { requests, checks: self.plain_checks()? });
         };
         if url.path.contains('?') {
             return Err("--scenario: the URL has a query, behind which no path can be put".to_owned());
         }
         let target = Target {
             url,
-            protocol,
+            protocol: way.protocol,
             headers: &self.headers,
             checks: &checks,
             captured_body_bytes_max,
@@ -357,6 +388,15 @@ impl Args {
         };
         let scenario = Scenario::load(file, &target)?;
         Ok(Load::Scenario(Box::leak(Box::new(scenario))))
+    }
+
+    /// The command line's checks as those of all requests.
+    pub(crate) fn plain_checks(&self) -> Result<Option<&'static CheckList>, String> {
+        let checks = self.checks.check()?;
+        let body_bytes_max = self.checks.captured_body_bytes_max as usize;
+        let list =
+            |checks| &*Box::leak(Box::new(CheckList::new(checks, 0, Capture::Nothing, body_bytes_max)));
+        Ok((!checks.is_empty()).then(|| list(checks)))
     }
 
     fn check_ranges(&self) -> Result<(), String> {
@@ -392,7 +432,7 @@ impl Args {
         }
     }
 
-    fn shape(&self) -> Result<Shape, String> {
+    pub(crate) fn shape(&self) -> Result<Shape, String> {
         let body = match (&self.body, self.body_bytes) {
             (Some(text), _) => Some(match text.strip_prefix('@') {
                 Some(file) => std::fs::read(file).map_err(|error| format!("--body @{file}: {error}"))?,
@@ -412,11 +452,7 @@ impl Args {
     }
 
     fn chosen_cores(&self) -> Result<Vec<usize>, String> {
-        let allowed: Vec<usize> = core_affinity::get_core_ids()
-            .ok_or("the cores that this process may use can't be read (sched_getaffinity)")?
-            .iter()
-            .map(|core| core.id)
-            .collect();
+        let allowed = allowed_cores()?;
         if let Some(list) = &self.cores {
             let cores = parse_cores(list).map_err(|reason| format!("--cores {list}: {reason}"))?;
             return match cores.iter().find(|core| !allowed.contains(core)) {
@@ -443,6 +479,13 @@ fn read_list<T>(
         .map_err(|error| error.to_string())
         .and_then(|text| parse(&text))
         .map_err(|reason| format!("{option} {}: {reason}", file.display()))
+}
+
+/// The cores that this process may use; at least one.
+pub(crate) fn allowed_cores() -> Result<Vec<usize>, String> {
+    let cores = core_affinity::get_core_ids().filter(|cores| !cores.is_empty());
+    let cores = cores.ok_or("the cores that this process may use can't be read (sched_getaffinity)")?;
+    Ok(cores.iter().map(|core| core.id).collect())
 }
 
 /// `0,2` or `1-3`, each core once.
@@ -500,7 +543,7 @@ mod tests {
     fn first_head(settings: &Settings) -> &[u8] {
         match &settings.load {
             Load::Requests { requests, .. } => &requests[0].head,
-            Load::Scenario(_) => panic!("no scenario was given"),
+            Load::Scenario(_) | Load::Recorded { .. } => panic!("no scenario was given"),
         }
     }
 

@@ -69,6 +69,27 @@ impl OutputArgs {
         outcome.and(print(shown.trim_end()))
     }
 
+    /// Shows a step of something long: beside the JSON where that takes standard output.
+    pub fn print_step(&self, step: &impl Display) {
+        match self.json.as_deref().is_some_and(is_stdout) {
+            true => eprintln!("{step}"),
+            false => println!("{step}"),
+        }
+    }
+
+    /// Writes what a command found, as text and where it is asked for as JSON.
+    pub fn write_found<T: Serialize + Display>(&self, found: &T) -> Result<(), String> {
+        match self.json.as_deref() {
+            Some(file) if is_stdout(file) => print_as(found, true),
+            Some(file) => {
+                let written =
+                    std::fs::write(file, to_json(found)?).map_err(|error| explain("--json", file, &error));
+                written.and(print_as(found, false))
+            }
+            None => print_as(found, false),
+        }
+    }
+
     fn targets(&self) -> Vec<Target<'_>> {
         let targets: [(_, _, Encode); 3] = [
             ("--json", &self.json, to_json::<Report>),
@@ -97,7 +118,7 @@ fn explain(option: &str, file: &Path, error: &std::io::Error) -> String {
 }
 
 /// Prints a text on standard output. A reader that has gone away is told of by an error, not by a panic.
-fn print(text: &str) -> Result<(), String> {
+pub fn print(text: &str) -> Result<(), String> {
     use std::io::Write;
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{text}")

@@ -128,7 +128,7 @@ pub(crate) fn run(
     let _ = to_main.send(message);
 }
 
-type Runtime = monoio::Runtime<monoio::time::TimeDriver<monoio::IoUringDriver>>;
+pub(crate) type Runtime = monoio::Runtime<monoio::time::TimeDriver<monoio::IoUringDriver>>;
 
 fn prepare(task: &Assignment) -> Result<Runtime, String> {
     if !core_affinity::set_for_current(core_affinity::CoreId { id: task.core }) {
@@ -140,7 +140,7 @@ fn prepare(task: &Assignment) -> Result<Runtime, String> {
 
 /// Completions wait until the thread asks for them, which spares it an interrupt for each: a third more requests on one
 /// core. Linux 6.1 defers them, 6.0 runs them cooperatively, older kernels know neither.
-fn make_ring(entries: u32) -> io::Result<Runtime> {
+pub(crate) fn make_ring(entries: u32) -> io::Result<Runtime> {
     let builder =
         || monoio::RuntimeBuilder::<monoio::IoUringDriver>::new().with_entries(entries).enable_timer();
     let mut deferred = io_uring::IoUring::builder();

@@ -97,9 +97,7 @@ fn assign(
         Length::Requests(requests) => (Stop::After(share(requests)), None),
     };
     let pace = match &settings.open {
-        Some(open) => {
-            Pace::Open { profile: open.profile(settings.warmup), places: open.places(index, reactors) }
-        }
+        Some(open) => open.pace(settings.warmup, index, reactors),
         None => Pace::Closed,
     };
     Ok(Assignment {

@@ -114,7 +114,7 @@ impl Stream {
         unsafe { &mut *self.inner.get() }
     }
 
-    fn descriptor(&self) -> Descriptor<'_> {
+    pub(crate) fn descriptor(&self) -> Descriptor<'_> {
         Descriptor { stream: self }
     }
 
@@ -366,7 +366,7 @@ impl Stream {
     }
 }
 
-struct Descriptor<'a> {
+pub(crate) struct Descriptor<'a> {
     stream: &'a Stream,
 }
 

@@ -79,6 +79,7 @@ pub(super) async fn send<'a>(
         request: head,
         whole: body.is_done(),
         reuse: true,
+        begun_us,
         give_up_ms,
         answer: None,
     };

@@ -142,6 +142,11 @@ pub(super) struct LowArgs {
     /// [default: false]
     #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_EXIT_WITH_PARENT", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
     pub(super) exit_with_parent: Option<bool>,
+    /// Keep the gateway's machine code on huge pages, of its own and not of its file: requests take some 2 % less time,
+    /// memory some 8 MiB more, and profilers and uprobes don't find its functions. Where the host has none, the gateway
+    /// says so and goes on without [default: true]
+    #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_HUGE_PAGES", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub(super) huge_pages: Option<bool>,
     /// How long a drain waits for the requests in flight before it closes their connections [default: 30000]
     #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_DRAIN_TIMEOUT_MS", value_name = "MS")]
     pub(super) drain_timeout_ms: Option<u64>,
@@ -548,7 +553,7 @@ impl LowArgs {
             listen tls_listen tls_certificate tls_private_key tls_handshake_timeout_ms
             tls_handshakes_in_flight_max tls_ticket_rotation_ms proxy_protocol proxy_protocol_from proxy_header_bytes_max proxy_header_timeout_ms
             admin_listen listen_backlog publish_socket
-            data_dir cores driver require_io_uring exit_with_parent drain_timeout_ms upgrade_timeout_ms
+            data_dir cores driver require_io_uring exit_with_parent huge_pages drain_timeout_ms upgrade_timeout_ms
             trusted_proxies trusted_proxies_field
             start_line_bytes_max header_bytes_max header_count_max body_bytes_max pipelined_requests_max
             chunk_line_bytes_max chunk_extension_bytes_max

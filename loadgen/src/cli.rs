@@ -37,6 +37,12 @@ Examples:
   turnpike-loadgen http://127.0.0.1:8080/ --connections 64 --duration 30s --rate 20000
       Open loop: 20,000 requests/s whatever the server does; a request's latency counts from the moment at which
       the schedule wanted it sent, so the time that it waits for a free connection is part of it.
+  turnpike-loadgen http://127.0.0.1:8080/ --ramp 100:20000:60s --arrivals poisson --max-errors 1% --html run.html
+      A rate that rises, arrivals at random, an end when more than 1 % fail, and a page with plots.
+  turnpike-loadgen search http://127.0.0.1:8080/ --goal 'p99<5ms' --max-errors 0.1%
+      The highest rate at which that holds.
+  turnpike-loadgen compare before*.json --against after*.json --fail-on-regression 3%
+      Whether runs that --json kept differ by more than noise.
   turnpike-loadgen http://127.0.0.1:8080/upload --method POST --body-bytes 10485760 --connections 8 --json
   turnpike-loadgen http://127.0.0.1:8080/ --path-list routes.txt --expect-status 200
   turnpike-loadgen https://127.0.0.1:8443/ --insecure --requests-per-connection 1 --tls-resumption off

@@ -143,6 +143,13 @@ pub(super) fn outcomes(report: &Report) -> String {
         let first = report.first_errors.get(kind).map(|text| format!("first: {text}")).unwrap_or_default();
         rows += &row(&format!("error {kind}"), *many, &first);
     }
+    for missed in &report.mismatches {
+        let name = match missed.request.as_str() {
+            "" => format!("check {}", missed.check),
+            request => format!("check {request}: {}", missed.check),
+        };
+        rows += &row(&name, missed.count, &format!("first: {}", missed.sample));
+    }
     for (name, many) in [("unsent", report.unsent), ("unfinished", report.unfinished)] {
         if many > 0 {
             rows += &row(name, many, "");
@@ -165,6 +172,9 @@ pub(super) fn outcomes(report: &Report) -> String {
 pub(super) fn circumstances(report: &Report) -> String {
     let (machine, generator) = (&report.machine, &report.generator);
     let mut own = format!("busiest core {:.0} %", generator.cpu_share_max * 100.0);
+    if generator.wait_share_max >= 0.005 {
+        own += &format!(", kept off it by other work for {:.0} %", generator.wait_share_max * 100.0);
+    }
     if report.schedule.is_some() {
         own += &format!(", 99 % of the requests left at most {} late", show_us(generator.send_lag_p99_us));
     }

@@ -27,6 +27,12 @@ impl Rate {
         Self { micro_tokens_per_s: tokens.saturating_mul(1_000), burst_tokens }
     }
 
+    /// Of millionths of a token a second.
+    #[must_use]
+    pub const fn of_micro(micro_tokens_per_s: u64, burst_tokens: u32) -> Self {
+        Self { micro_tokens_per_s, burst_tokens }
+    }
+
     #[must_use]
     pub const fn burst_tokens(self) -> u32 {
         self.burst_tokens

@@ -14,6 +14,13 @@ impl Clock {
         Self { origin_us: monotonic_us() }
     }
 
+    /// One that goes on from a reading of another, in another process, which was taken just now: it never is ahead of it.
+    #[must_use]
+    pub fn resumed(at_us: u64) -> Self {
+        // A reading that is older than the system is none.
+        Self { origin_us: monotonic_us().saturating_sub(at_us) }
+    }
+
     /// Microseconds since the clock started: one vDSO call, no system call.
     #[must_use]
     pub fn now_us(&self) -> u64 {

@@ -24,7 +24,7 @@ impl Shards {
         settings.cores = vec![0, 1];
         let mailboxes: Vec<Mailbox> = (0..2).map(|_| Mailbox::new(Bell::pair().unwrap().0)).collect();
         let clock = Clock::start();
-        let line = LimiterLine::new(&settings, &mailboxes, clock).unwrap();
+        let line = LimiterLine::new(&settings, &mailboxes, clock, None).unwrap();
         let limits = mailboxes.into_iter().enumerate();
         let limits =
             limits.map(|(shard, mailbox)| Limits::new(shard, &settings, line.clone(), mailbox, clock));
@@ -157,7 +157,7 @@ fn shards_that_meet_at_the_limiter_get_their_answers() {
     settings.cores = (0..SHARDS).collect();
     let mailboxes: Vec<Mailbox> = (0..SHARDS).map(|_| Mailbox::new(Bell::pair().unwrap().0)).collect();
     let clock = Clock::start();
-    let line = LimiterLine::new(&settings, &mailboxes, clock).unwrap();
+    let line = LimiterLine::new(&settings, &mailboxes, clock, None).unwrap();
     let arrived = AtomicUsize::new(0);
     let admitted: usize = std::thread::scope(|scope| {
         let shards = mailboxes.into_iter().enumerate().map(|(shard, mailbox)| {

@@ -218,6 +218,8 @@ fn insert(store: &mut Store, entry: u32) -> bool {
         etag: None,
         last_modified_s: None,
         tags: [].into(),
+        codable: false,
+        forms: Box::default(),
     };
     let stored = Stored { response: Rc::new(response), generation: 0, now_ms: 0, until_ms: LATE_MS };
     store.insert_varying(STAGE, &mut entry.to_le_bytes().to_vec(), None, stored, NO_FIELDS)

@@ -53,6 +53,10 @@ Examples:
       WebSocket: each message waits for the one that answers it. Messages count as replies, under status 101.
   turnpike-loadgen ws://127.0.0.1:8080/chat --hold --connections 10000 --connect-rate 2000 --duration 1m
       Connections that only rest: each is counted as it opens, with its time since the ramp wanted it, and as it drops.
+  turnpike-loadgen http://127.0.0.1:8080/prod --scenario shop.toml --connections 64 --duration 30s
+      What a file says: weighted requests and flows with templates, values taken out of replies, checks, think time.
+  turnpike-loadgen import-openapi api.yaml > scenario.toml
+  turnpike-loadgen replay access.log http://127.0.0.1:8080 --speed 2
 
 What is counted:
   A request belongs to the run if it began (open loop: was intended) after the warm-up and before the end. Requests
@@ -216,8 +220,6 @@ pub struct Settings {
     pub url: String,
     pub address: SocketAddr,
     pub load: Load,
-    /// Content of each request, framing not included.
-    pub request_body_bytes: usize,
     /// A connection is closed after so many; unlimited otherwise.
     pub requests_per_connection: Option<u64>,
     /// How connections carry requests.
@@ -314,10 +316,6 @@ impl Args {
             url: self.url.clone().unwrap_or_default(),
             address,
             load,
-            request_body_bytes: match &way.websocket {
-                Some(websocket) => websocket.message.len(),
-                None => shape.body.as_ref().map_or(0, Vec::len),
-            },
             requests_per_connection: self.requests_per_connection.or(per_connection),
             carriage: way.carriage,
             websocket: way.websocket,

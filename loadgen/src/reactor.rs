@@ -21,6 +21,7 @@ use crate::lanes::run_lanes;
 use crate::pacer::Pacer;
 use crate::pipeline::Pipeline;
 use crate::protocol::Carriage;
+use crate::request::Request;
 use crate::schedule::{Claim, Schedule, Ticket};
 use crate::seat::{Seat, Wake};
 use crate::source::{self, Source};
@@ -79,8 +80,17 @@ pub(crate) struct Sent {
     /// Index of its label in the settings.
     pub(crate) label: usize,
     pub(crate) bytes: u64,
+    /// Of the content alone.
+    pub(crate) content_bytes: u64,
     /// Nanoseconds since the run began.
     pub(crate) at_ns: u64,
+}
+
+impl Sent {
+    pub(crate) fn new(request: &Request, at_ns: u64) -> Self {
+        let (bytes, content_bytes) = (request.bytes() as u64, request.content_bytes as u64);
+        Self { label: request.label, bytes, content_bytes, at_ns }
+    }
 }
 
 /// How a request ended.
@@ -384,6 +394,7 @@ impl Reactor {
             sent_ns: sent.at_ns,
             end_ns: now_ns,
             sent_bytes: sent.bytes,
+            content_bytes: sent.content_bytes,
         };
         let outcome = match ending {
             Ending::Reply(exchange) => Outcome::Reply {

@@ -183,7 +183,6 @@ pub(crate) struct Circumstances {
     pub(crate) url: String,
     pub(crate) open: Option<OpenLoop>,
     pub(crate) connections: usize,
-    pub(crate) request_body_bytes: usize,
     pub(crate) duration_s: f64,
     pub(crate) warmup_s: f64,
     /// In the order of the tally's.
@@ -205,7 +204,7 @@ impl Report {
         let all = &tally.all;
         let labelled = run.labels.iter().zip(&tally.labels);
         let replies = all.replies();
-        let content = all.body_bytes + replies * run.request_body_bytes as u64;
+        let content = all.body_bytes + all.request_content_bytes;
         let mut report = Self {
             loop_kind: if run.open.is_some() { "open" } else { "closed" }.to_owned(),
             rate_per_s: run.open.as_ref().map(|open| open.mean_rate_per_s(run.duration_s)),
@@ -393,6 +392,7 @@ mod tests {
         }
         tally.send_lag.saturating_record(lag_ns);
         tally.all.status.insert(200, 1_000);
+        tally.all.request_content_bytes = 10_000;
         tally.labels[1].status.insert(200, 300);
         tally.all.unsent = unsent;
         for resumed in [false, true, true] {
@@ -403,7 +403,6 @@ mod tests {
             url: "http://a.test/".into(),
             open: Some(OpenLoop::constant(100.0)),
             connections: 2,
-            request_body_bytes: 10,
             duration_s: 10.0,
             labels: vec!["read".into(), "write".into()],
             checks: Vec::new(),

@@ -43,7 +43,6 @@ pub fn run(settings: Settings, interrupted: &AtomicBool) -> Result<Report, Strin
         url: settings.url.clone(),
         open: settings.open.clone(),
         connections: settings.connections,
-        request_body_bytes: settings.request_body_bytes,
         duration_s,
         warmup_s: settings.warmup.as_secs_f64(),
         labels: settings.load.labels().to_vec(),

@@ -2,7 +2,7 @@
 
 use super::escape::escape;
 use super::time::show_utc;
-use crate::report::{Ending, Handshakes, Latency, Report, show_us};
+use crate::report::{Ending, Handshakes, Latency, Missed, Report, show_us};
 use crate::timeline::Interval;
 
 /// Most intervals that are listed one by one.
@@ -125,6 +125,26 @@ pub(super) fn labels(report: &Report) -> String {
         .collect();
     let heads = ["request", "replies", "replies/s", "errors", "p50", "p99", "p99.9", "max"];
     format!("<h2>By request</h2>\n{}", table("labels", &heads, &rows))
+}
+
+/// Checks that replies didn't pass, if there are any.
+pub(super) fn mismatches(report: &Report) -> String {
+    if report.mismatches.is_empty() {
+        return String::new();
+    }
+    let row = |missed: &Missed| {
+        format!(
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            escape(&missed.request),
+            escape(&missed.check),
+            count(missed.count),
+            escape(&missed.sample.wanted),
+            escape(&missed.sample.came)
+        )
+    };
+    let rows: String = report.mismatches.iter().map(row).collect();
+    let heads = ["request", "check", "failed", "wanted", "came (the first)"];
+    format!("<h2>Checks that failed</h2>\n{}", table("mismatches", &heads, &rows))
 }
 
 /// Statuses, errors by kind with the first of each, and the connections opened.

@@ -89,7 +89,10 @@ impl<'a> Course<'a> {
         end_ns: u64,
         core: CoreShares,
     ) -> Result<(), String> {
-        self.add_slice(last)?;
+        self.view.add_slice(last)?;
+        self.view.end(last.reactor);
+        let closed = self.timeline.add_last(last)?;
+        closed.iter().try_for_each(|closed| self.kept.keep(closed))?;
         self.tally.add(tally)?;
         self.cores.push(core);
         self.end_ns = self.end_ns.max(end_ns);

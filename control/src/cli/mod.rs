@@ -10,6 +10,7 @@ mod canary;
 mod checked;
 mod client;
 mod completions;
+mod compression;
 mod deploy;
 mod diff;
 mod document;
@@ -41,6 +42,7 @@ use cache::CacheArgs;
 use canary::CanaryArgs;
 use client::Reach;
 use completions::CompletionsArgs;
+use compression::CompressionArgs;
 use deploy::{DeployArgs, RollbackArgs};
 use diff::DiffArgs;
 use domain::DomainArgs;
@@ -113,6 +115,8 @@ enum Command {
     Canary(CanaryArgs),
     /// Set, show and turn off what a stage's response cache does beyond AWS; flush it, or purge answers by their tags.
     Cache(CacheArgs),
+    /// Set, show and turn off payload compression of an HTTP API's stage; a REST API's is AWS's to set.
+    Compression(CompressionArgs),
     /// Make an API of an OpenAPI document, or let one become what the document says.
     ///
     /// Prints the API's id, and what of the document couldn't be taken.
@@ -174,6 +178,7 @@ impl Cli {
                 Command::Status(args) => status::run(args).await,
                 Command::Targets(args) => targets::run(args).await,
                 Command::Cache(args) => cache::run(args).await,
+                Command::Compression(args) => compression::run(args).await,
                 Command::Backup(args) => backup::write(args),
                 Command::Restore(args) => backup::restore(args),
                 Command::RotateSecretsKey(args) => secrets_key::rotate(args),

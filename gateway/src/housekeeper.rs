@@ -56,6 +56,9 @@ const LOG_FINISH_MS: u64 = 5_000;
 /// Requests of quotas that shards have left get this long to be given back to control when the shards have ended.
 const QUOTAS_FINISH: Duration = Duration::from_secs(1);
 
+/// How often a gateway that has drained looks whether its own predecessor has.
+const PREDECESSOR_POLL: Duration = Duration::from_millis(20);
+
 /// How long readiness waits for the first snapshot's names; those that are still unresolved then make
 /// their own requests wait, not the whole gateway.
 const RESOLVE_MS: u64 = 2_000;
@@ -189,6 +192,7 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
     let publish_counts = publication.counts();
     tokio::spawn(publication.free_retired());
 
+    let limits = limiter.clone();
     let gateway_id = legacy.as_ref().map_or_else(gateway_id, |legacy| legacy.gateway_id.clone());
     let link_settings = LinkSettings {
         limits: publish::limits(settings),
@@ -254,6 +258,7 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
     let upgrade_listener = upgrade_listener.map_err(|error| format!("upgrades: {error}"))?;
     let incumbent = Arc::new(Incumbent {
         sockets,
+        limiter: limits.clone(),
         data_dir: settings.data_dir.clone(),
         gateway_id,
         link: link_status,
@@ -319,13 +324,26 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
         admin_task.abort();
     }
     let time = Duration::from_millis(settings.drain_timeout_ms);
+    let is_succeeded = successor.is_some();
+    let deadline = Instant::now() + time;
     watch.drain(&mut events, &mut signals, time, successor.map(|successor| (successor, loads))).await?;
+    if is_succeeded {
+        // One that drains since before goes on asking the successor, through this process.
+        let _ = timeout_at(deadline, alone(&limits)).await;
+    }
     // What doesn't get home in time is on file, and goes home with the next start.
     let _ = timeout_at(Instant::now() + QUOTAS_FINISH, quotas.finish()).await;
     admin_task.abort();
     drop(readiness);
     finish_log(log).await;
     watch.failure.map_or(Ok(()), Err)
+}
+
+/// Waits until no process before this one is left.
+async fn alone(limits: &LimiterLine) {
+    while limits.is_preceded() {
+        tokio::time::sleep(PREDECESSOR_POLL).await;
+    }
 }
 
 /// Becomes as ready as the predecessor is, and waits for its word to go.

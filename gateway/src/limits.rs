@@ -6,18 +6,20 @@
 //! `limits_store`, the limiter is itself a holder: [`store`]'s thread carries what it tells a Redis that several gateways
 //! share, and the answers.
 //!
-//! A limiter's buckets are its process's: after a start they are full. During an upgrade there are two, until the
-//! predecessor has drained: together they admit at most twice the burst, and twice the rate for as long as both serve.
-//! With a `limits_store` that is reached, both lease from it, and neither is so.
+//! A limiter's buckets are its process's: after a start they are full. In an upgrade they are handed over, and the process
+//! before draws on its successor's until it has drained ([`succession`]), so that both together admit what one may. With a
+//! `limits_store` that is reached, both lease from it.
 
 mod held;
 mod limiter;
 pub(crate) mod measure;
 mod store;
+mod succession;
 
 pub(crate) use held::Limits;
 pub(crate) use limiter::{LimiterFigures, LimiterLine};
 pub(crate) use store::check as check_store;
+pub(crate) use succession::{Inheritance, PROTOCOL as SUCCESSION_PROTOCOL};
 
 #[cfg(test)]
 mod tests;

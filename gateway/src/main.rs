@@ -10,6 +10,7 @@ mod access_log_format;
 mod agreement;
 mod buffers;
 mod check;
+mod compression;
 mod connection;
 mod crowd;
 mod descriptors;
@@ -46,7 +47,7 @@ use turnpike_rt::{Bell, Clock, Driver, DriverChoice};
 use agreement::Agreement;
 use crowd::Crowd;
 use housekeeper::{Gateway, Services, ShardEvent};
-use limits::LimiterLine;
+use limits::{Inheritance, LimiterLine};
 use mailbox::{Loads, Mailbox};
 use quotas::QuotaLine;
 use settings::{Settings, Task};
@@ -86,6 +87,12 @@ fn fail(reason: &str, predecessor: Option<&Predecessor>) -> ExitCode {
 
 fn run(settings: Settings, predecessor: Option<&Predecessor>) -> ExitCode {
     descriptors::raise(&settings);
+    if settings.huge_pages {
+        // Before there are other threads.
+        if let Err(reason) = turnpike_rt::move_code() {
+            report!("turnpike-gateway: machine code stays on small pages, which is slower: {reason}");
+        }
+    }
     match start(settings.keep(), predecessor) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => fail(&reason, predecessor),
@@ -98,13 +105,14 @@ fn start(settings: &'static Settings, predecessor: Option<&Predecessor>) -> Resu
     let runtime = runtime.map_err(|error| format!("can't start the housekeeper: {error}"))?;
     let _entered = runtime.enter();
     let inherited = predecessor.map(|predecessor| predecessor.inherit(settings)).transpose()?;
-    let (inherited, legacy) = inherited.unzip();
+    let (inherited, mut legacy) = inherited.unzip();
+    let inheritance = legacy.as_mut().and_then(|legacy| legacy.limits.take());
     let sockets = Sockets::open(settings, inherited)?;
     let services = Services::start(settings, &sockets.lock)?;
     let (sender, events) = mpsc::unbounded_channel();
     let loads = Loads::new(settings.cores.len());
     let Shards { mailboxes, limiter, quotas, driver } =
-        start_shards(&services, sockets.shares(settings)?, &loads, &sender)?;
+        start_shards(&services, sockets.shares(settings)?, &loads, &sender, inheritance)?;
     drop(sender);
     let mut ready_line = format!(
         "turnpike-gateway ready listen={} admin={} shards={} driver={} pid={}",
@@ -135,6 +143,7 @@ fn start_shards(
     listeners: Vec<Share>,
     loads: &Loads,
     events: &mpsc::UnboundedSender<ShardEvent>,
+    inheritance: Option<Inheritance>,
 ) -> Result<Shards, String> {
     let settings = services.settings;
     let mut mailboxes = Vec::new();
@@ -144,9 +153,9 @@ fn start_shards(
         mailboxes.push(Mailbox::new(bell));
         bells.push(listener);
     }
-    let clock = Clock::start();
-    let limiter = LimiterLine::new(settings, &mailboxes, clock);
-    let limiter = limiter.map_err(|error| format!("limits_store: {error}"))?;
+    let clock = inheritance.as_ref().map_or_else(Clock::start, |inheritance| inheritance.clock);
+    let limiter = LimiterLine::new(settings, &mailboxes, clock, inheritance);
+    let limiter = limiter.map_err(|error| format!("limits: {error}"))?;
     let quotas = quotas::start(settings, mailboxes.clone(), clock);
     let quotas = quotas.map_err(|error| format!("can't begin to count quotas: {error}"))?;
     let crowd = Crowd::new(settings.connections_per_address_max);

@@ -6,6 +6,8 @@
 mod body;
 mod cache;
 mod challenge;
+mod compress;
+mod decompress;
 mod duplex;
 mod forwarded;
 mod identify;

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use turnpike_coding::{MediaTypes, MediaTypesError};
 use turnpike_http::{PROXY_HEADER_BYTES_CEILING, PROXY_TEXT_BYTES_MAX};
 use turnpike_limits::Partition;
 use turnpike_rt::DriverChoice;
@@ -63,6 +64,7 @@ pub(crate) struct Settings {
     pub(crate) driver: DriverChoice,
     pub(crate) require_io_uring: bool,
     pub(crate) exit_with_parent: bool,
+    pub(crate) huge_pages: bool,
     pub(crate) drain_timeout_ms: u64,
     pub(crate) upgrade_timeout_ms: u64,
 
@@ -153,6 +155,19 @@ pub(crate) struct Settings {
     /// Per shard.
     pub(crate) cache_waiting_requests_max: usize,
     pub(crate) cache_pass_ms: u64,
+    /// 1 to 9.
+    pub(crate) compression_level: u32,
+    pub(crate) compression_turn_bytes: usize,
+    /// Per shard; 0 compresses nothing.
+    pub(crate) compressions_max: usize,
+    /// Per shard.
+    pub(crate) compression_waiting_bytes_max: usize,
+    pub(crate) compression_excluded_types: MediaTypes,
+    /// `u64::MAX` where the operator wrote `unlimited`.
+    pub(crate) decompressed_bytes_max: u64,
+    pub(crate) decompression_ratio_max: u64,
+    /// Per shard.
+    pub(crate) decompressions_max: usize,
     /// Throttles that are in use at once, of all shards together.
     pub(crate) limits_max: usize,
     /// Per shard.
@@ -313,6 +328,7 @@ impl Settings {
             driver: low.driver.map_or(DriverChoice::Auto, DriverChoice::from),
             require_io_uring: low.require_io_uring.unwrap_or(false),
             exit_with_parent: low.exit_with_parent.unwrap_or(false),
+            huge_pages: low.huge_pages.unwrap_or(true),
             tls_certificate: low.tls_certificate,
             tls_private_key: low.tls_private_key,
             tls_handshake_timeout_ms: millis(
@@ -516,6 +532,32 @@ impl Settings {
                 1_000_000,
             )? as usize,
             cache_pass_ms: millis("cache_pass_ms", low.cache_pass_ms, 1_000)?,
+            compression_level: number("compression_level", low.compression_level, 2, 1, 9)?,
+            compression_turn_bytes: in_range(
+                "compression_turn_bytes",
+                low.compression_turn_bytes,
+                16_384,
+                1_024,
+                16_777_216,
+            )? as usize,
+            compressions_max: in_range("compressions_max", low.compressions_max, 256, 0, 65_536)? as usize,
+            compression_waiting_bytes_max: in_range(
+                "compression_waiting_bytes_max",
+                low.compression_waiting_bytes_max,
+                67_108_864,
+                0,
+                1 << 40,
+            )? as usize,
+            compression_excluded_types: excluded_types(low.compression_excluded_types)?,
+            decompressed_bytes_max: low.decompressed_bytes_max.map_or(10_485_760, low::BodyLimit::bytes),
+            decompression_ratio_max: in_range(
+                "decompression_ratio_max",
+                low.decompression_ratio_max,
+                100,
+                1,
+                1 << 20,
+            )?,
+            decompressions_max: count("decompressions_max", low.decompressions_max, 1_024, 65_536)?,
             limits_max: count("limits_max", low.limits_max, 1_000_000, 100_000_000)?,
             limit_leases_max: count("limit_leases_max", low.limit_leases_max, 65_536, 4_194_304)?,
             limit_waiting_max: count("limit_waiting_max", low.limit_waiting_max, 4_096, 1_048_576)?,
@@ -642,6 +684,17 @@ fn publish_socket_beside(data_dir: &Path) -> Result<PathBuf, SettingsError> {
         );
     }
     Ok(data_dir.with_file_name("publish.sock"))
+}
+
+/// Types that are compressed in themselves.
+const EXCLUDED_TYPES: &str = "image/avif,image/gif,image/heic,image/jpeg,image/jxl,image/png,image/webp,audio/*,\
+     video/*,font/woff,font/woff2,application/epub+zip,application/gzip,application/java-archive,application/pdf,\
+     application/vnd.openxmlformats-officedocument.*,application/vnd.rar,application/x-7z-compressed,\
+     application/x-bzip2,application/x-gzip,application/x-xz,application/zip,application/zstd";
+
+fn excluded_types(typed: Option<String>) -> Result<MediaTypes, SettingsError> {
+    let types = typed.as_deref().unwrap_or(EXCLUDED_TYPES).parse();
+    types.or_else(|error: MediaTypesError| invalid("compression_excluded_types", error.to_string()))
 }
 
 fn millis(setting: &'static str, typed: Option<u64>, default: u64) -> Result<u64, SettingsError> {

@@ -19,6 +19,7 @@ use turnpike_rt::{Arena, BellListener, CipherBuffers, Clock, Listener, Scratch};
 
 use crate::agreement::Agreement;
 use crate::buffers::Buffers;
+use crate::compression::Compression;
 use crate::connection;
 use crate::crowd::Crowd;
 use crate::entrance::{Accepted, Entrance};
@@ -86,6 +87,7 @@ pub(crate) struct Shard {
     pub(crate) http2_workers: Workers,
     pub(crate) pools: Pools,
     pub(crate) cache: ResponseCache,
+    pub(crate) compression: Compression,
     pub(crate) limits: Limits,
     pub(crate) quotas: Quotas,
     pub(crate) stats: RefCell<ShardStats>,
@@ -193,6 +195,7 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         http2_workers: Workers::default(),
         pools: Pools::default(),
         cache: ResponseCache::new(parts.settings, parts.arena),
+        compression: Compression::default(),
         limits: Limits::new(
             parts.index,
             parts.settings,

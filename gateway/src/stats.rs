@@ -106,6 +106,10 @@ pub(crate) enum RefusalKind {
     StartLineTooLong,
     HeaderTooLarge,
     BodyTooLarge,
+    /// A compressed body in a coding that can't be taken off, or not in the one that it is said to be in.
+    ContentCoding,
+    /// `decompressions_max` is reached.
+    Decompressions,
     ReadTimeout,
     /// A request's body comes below `body_rate_bytes_per_s_min`.
     BodyTooSlow,
@@ -182,11 +186,13 @@ pub(crate) enum RefusalKind {
 
 impl RefusalKind {
     /// In order of the discriminants.
-    pub(crate) const ALL: [Self; 42] = [
+    pub(crate) const ALL: [Self; 44] = [
         Self::Malformed,
         Self::StartLineTooLong,
         Self::HeaderTooLarge,
         Self::BodyTooLarge,
+        Self::ContentCoding,
+        Self::Decompressions,
         Self::ReadTimeout,
         Self::BodyTooSlow,
         Self::WriteTimeout,
@@ -234,6 +240,8 @@ impl RefusalKind {
             Self::StartLineTooLong => "start_line_too_long",
             Self::HeaderTooLarge => "header_too_large",
             Self::BodyTooLarge => "body_too_large",
+            Self::ContentCoding => "content_coding",
+            Self::Decompressions => "decompressions",
             Self::ReadTimeout => "read_timeout",
             Self::BodyTooSlow => "body_too_slow",
             Self::WriteTimeout => "write_timeout",
@@ -339,6 +347,15 @@ pub(crate) struct Counters {
     pub(crate) cache_evictions_total: u64,
     /// Requests that waited for another's response.
     pub(crate) cache_waits_total: u64,
+    /// Answers.
+    pub(crate) compressions_total: u64,
+    /// Of those, bytes before and after.
+    pub(crate) compression_in_bytes_total: u64,
+    pub(crate) compression_out_bytes_total: u64,
+    /// Answers that were left as they are since there were `compressions_max`.
+    pub(crate) compressions_crowded_total: u64,
+    /// Requests.
+    pub(crate) decompressions_total: u64,
     /// Times that the limiter was asked for tokens.
     pub(crate) limit_asks_total: u64,
     /// Of those, the ones that it gave some for.
@@ -376,6 +393,11 @@ impl Counters {
         self.upstream_retries_total += other.upstream_retries_total;
         self.cache_evictions_total += other.cache_evictions_total;
         self.cache_waits_total += other.cache_waits_total;
+        self.compressions_total += other.compressions_total;
+        self.compression_in_bytes_total += other.compression_in_bytes_total;
+        self.compression_out_bytes_total += other.compression_out_bytes_total;
+        self.compressions_crowded_total += other.compressions_crowded_total;
+        self.decompressions_total += other.decompressions_total;
         self.limit_asks_total += other.limit_asks_total;
         self.limit_grants_total += other.limit_grants_total;
         self.limit_waits_total += other.limit_waits_total;

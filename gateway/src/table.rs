@@ -35,7 +35,7 @@ pub(crate) use routes::{Matched, Routes};
 pub(crate) use rules::HeaderLines;
 pub(crate) use target_group::{GroupRules, HashBy, Member, MemberAddress, Members, TargetGroup};
 use turnpike_limits::Limit;
-use turnpike_snapshot::{HttpVersion, Protocol, Unit};
+use turnpike_snapshot::{Compression, HttpVersion, Protocol, Unit};
 pub(crate) use upstreams::UpstreamNames;
 
 use crate::access_log_format::AccessLogFormat;
@@ -121,6 +121,8 @@ pub(crate) struct Route {
     pub(crate) path: Box<str>,
     pub(crate) id: Box<str>,
     pub(crate) api_key_required: bool,
+    /// Its stage's, or the canary's.
+    pub(crate) compression: Option<Compression>,
     /// Boxed: most routes have none.
     pub(crate) cache: Option<Box<RouteCache>>,
     pub(crate) throttle: Option<Limit>,
@@ -236,11 +238,13 @@ impl Table {
         self.domain(host)?.site.as_ref()
     }
 
+    /// Whether some certificate authority may come and look.
+    pub(crate) fn has_challenges(&self) -> bool {
+        !self.acme.is_empty()
+    }
+
     /// What answers a certificate authority at a host, without its port, and a normalized path.
     pub(crate) fn acme_answer(&self, host: &[u8], path: &str) -> Option<&str> {
-        if self.acme.is_empty() {
-            return None;
-        }
         let mut lowered = [0; HOST_BYTES_MAX];
         self.acme.answer(lower(host, &mut lowered)?, path)
     }

@@ -5,10 +5,13 @@
 //!   Upgrade          ------->  starts it      ------------>
 //!                              <-------------  TakeOver      connects to the same socket
 //!                              stops following control
-//!                              Handover, descriptors ---->   loads the snapshot, builds its shards
+//!                              Handover, descriptors ---->
+//!                              <-------------  TakeLimits    on a connection of its own
+//!                              LimitsFollow ------------->   loads the snapshot, builds its shards
 //!                              <-------------  Ready | Failed
 //!                              Go  --------------------->    accepts
 //!                              <-------------  Serving
+//!                              the limiter's buckets ---->   until it has drained, grants what its predecessor asks for
 //!   Upgraded | Refused  <----  accepts no more; hangs up -->  looks whether a connection waits
 //!                              drains
 //! ```

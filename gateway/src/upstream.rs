@@ -10,6 +10,7 @@ mod group;
 mod http2;
 mod lease;
 mod pool;
+mod resting;
 mod room;
 
 use std::rc::Rc;
@@ -19,8 +20,9 @@ use turnpike_rt::{Channel, Transport};
 
 pub(crate) use group::{Adopted, Group, TargetError, Wish};
 pub(crate) use lease::{Lease, Retry};
+use pool::Pool;
 pub(crate) use pool::Pools;
-use pool::{Idle, Pool};
+use resting::Idle;
 use room::{Grant, Open};
 
 use crate::shard::Shard;
@@ -64,12 +66,13 @@ pub(crate) async fn connect(
     shard: &Rc<Shard>,
     upstream: &Arc<Upstream>,
     reuse: bool,
+    now_us: u64,
     give_up_ms: u64,
 ) -> Result<Connection, ConnectError> {
     let pool = shard.pools.of(upstream);
     // A connection that is shared and broken isn't in the pool any more.
     if (reuse || pool.is_shared())
-        && let Some(connection) = pool.take_idle(shard)
+        && let Some(connection) = pool.take_idle(shard, now_us)
     {
         shard.stats.borrow_mut().counters.upstream_reuses_total += 1;
         return Ok(Connection { reused: reuse, ..connection });

@@ -9,16 +9,22 @@ use clap::{Parser, Subcommand};
 use crate::budget::{Budget, BudgetArgs};
 use crate::check::{Capture, CheckArgs, CheckList};
 use crate::compare::CompareArgs;
+use crate::openapi::ImportArgs;
 use crate::output::OutputArgs;
+use crate::protocol::{Carriage, ProtocolArgs};
+use crate::replay::ReplayArgs;
 use crate::request::{self, Protocol, Shape};
 use crate::scenario::{Scenario, ScenarioArgs, Target};
 use crate::schedule::{OpenLoop, PaceArgs};
+use crate::search::SearchArgs;
+use crate::self_test::SelfTestArgs;
 use crate::show::ShowArgs;
 use crate::supply::Load;
 use crate::target::{self, Url};
 use crate::timeline::IntervalArgs;
 use crate::tls::{TlsArgs, TlsSettings};
 use crate::view::{ViewArgs, ViewKind};
+use crate::websocket::{WebSocketArgs, WebSocketSettings};
 
 const CONNECTIONS_MAX: usize = 1_000_000;
 const DURATION_DEFAULT: Duration = Duration::from_secs(10);
@@ -31,10 +37,20 @@ Examples:
   turnpike-loadgen http://127.0.0.1:8080/ --connections 64 --duration 30s --rate 20000
       Open loop: 20,000 requests/s whatever the server does; a request's latency counts from the moment at which
       the schedule wanted it sent, so the time that it waits for a free connection is part of it.
+  turnpike-loadgen http://127.0.0.1:8080/ --ramp 100:20000:60s --arrivals poisson --max-errors 1% --html run.html
+      A rate that rises, arrivals at random, an end when more than 1 % fail, and a page with plots.
+  turnpike-loadgen search http://127.0.0.1:8080/ --goal 'p99<5ms' --max-errors 0.1%
+      The highest rate at which that holds.
+  turnpike-loadgen compare before*.json --against after*.json --fail-on-regression 3%
+      Whether runs that --json kept differ by more than noise.
   turnpike-loadgen http://127.0.0.1:8080/upload --method POST --body-bytes 10485760 --connections 8 --json
   turnpike-loadgen http://127.0.0.1:8080/ --path-list routes.txt --expect-status 200
   turnpike-loadgen https://127.0.0.1:8443/ --insecure --requests-per-connection 1 --tls-resumption off
       Full TLS handshakes: a new connection for each request.
+  turnpike-loadgen http://127.0.0.1:8080/prod --scenario shop.toml --connections 64 --duration 30s
+      What a file says: weighted requests and flows with templates, values taken out of replies, checks, think time.
+  turnpike-loadgen import-openapi api.yaml > scenario.toml
+  turnpike-loadgen replay access.log http://127.0.0.1:8080 --speed 2
 
 What is counted:
   A request belongs to the run if it began (open loop: was intended) after the warm-up and before the end. Requests
@@ -70,6 +86,10 @@ pub struct Cli {
 pub enum Command {
     Show(ShowArgs),
     Compare(CompareArgs),
+    Search(Box<SearchArgs>),
+    SelfTest(SelfTestArgs),
+    ImportOpenapi(ImportArgs),
+    Replay(Box<ReplayArgs>),
 }
 
 /// A run of load.
@@ -172,6 +192,12 @@ pub struct Args {
     pub output: OutputArgs,
 
     #[command(flatten)]
+    pub protocol: ProtocolArgs,
+
+    #[command(flatten)]
+    pub websocket: WebSocketArgs,
+
+    #[command(flatten)]
     pub tls: TlsArgs,
 }
 
@@ -188,10 +214,12 @@ pub struct Settings {
     pub url: String,
     pub address: SocketAddr,
     pub load: Load,
-    /// Content of each request, framing not included.
-    pub request_body_bytes: usize,
     /// A connection is closed after so many; unlimited otherwise.
     pub requests_per_connection: Option<u64>,
+    /// How connections carry requests.
+    pub carriage: Carriage,
+    /// For ws:// URLs.
+    pub websocket: Option<WebSocketSettings>,
     /// For https:// URLs.
     pub tls: Option<TlsSettings>,
     pub connections: usize,
@@ -209,25 +237,22 @@ pub struct Settings {
     pub view: ViewKind,
 }
 
+/// What is spoken, and how.
+#[derive(Debug)]
+pub(crate) struct Way {
+    pub(crate) protocol: Protocol,
+    pub(crate) carriage: Carriage,
+    pub(crate) websocket: Option<WebSocketSettings>,
+}
+
 impl Args {
     /// Checks everything, reads the files and resolves the address. Errors are sentences for the user.
     pub fn check(&self) -> Result<Settings, String> {
-        self.check_ranges()?;
-        self.output.check()?;
-        let Some(given) = &self.url else {
-            return Err("a URL is missing (see turnpike-loadgen --help)".to_owned());
-        };
-        let url = Url::parse(given)?;
+        let url = self.target()?;
         let open = self.pace.check()?;
         let length = self.length(open.as_ref())?;
-        let address = match &self.connect_to {
-            Some(authority) => {
-                target::resolve_authority(authority).map_err(|reason| format!("--connect-to: {reason}"))?
-            }
-            None => url.resolve()?,
-        };
-        let shape = self.shape()?;
-        let load = self.load(&shape, &url)?;
+        let way = self.way(&url)?;
+        let load = self.load(&self.shape()?, &url, &way)?;
         if let Load::Scenario(scenario) = load
             && open.is_some()
             && scenario.thinks()
@@ -237,19 +262,58 @@ impl Args {
                     .to_owned(),
             );
         }
+        self.settings(&url, way, load, open, length)
+    }
+
+    /// Where requests go.
+    pub(crate) fn target(&self) -> Result<Url, String> {
+        match &self.url {
+            Some(given) => Url::parse(given),
+            None => Err("a URL is missing (see turnpike-loadgen --help)".to_owned()),
+        }
+    }
+
+    /// What is spoken.
+    pub(crate) fn way(&self, url: &Url) -> Result<Way, String> {
+        let protocol = self.protocol.protocol(url);
+        let websocket = self.websocket.check(url, &request::check_headers(&self.headers)?)?;
+        let carriage = self.protocol.check(url, websocket.as_ref().and_then(|websocket| websocket.hold))?;
+        self.check_carriage(carriage)?;
+        Ok(Way { protocol, carriage, websocket })
+    }
+
+    /// The settings of a run that sends this, then.
+    pub(crate) fn settings(
+        &self,
+        url: &Url,
+        way: Way,
+        load: Load,
+        open: Option<OpenLoop>,
+        length: Length,
+    ) -> Result<Settings, String> {
+        self.check_ranges()?;
+        self.output.check()?;
+        let shape = self.shape()?;
+        let address = match &self.connect_to {
+            Some(authority) => {
+                target::resolve_authority(authority).map_err(|reason| format!("--connect-to: {reason}"))?
+            }
+            None => url.resolve()?,
+        };
         let per_connection = match load {
             Load::Scenario(scenario) => scenario.requests_per_connection,
-            Load::Requests { .. } => (!shape.keep_alive).then_some(1),
+            Load::Requests { .. } | Load::Recorded { .. } => (!shape.keep_alive).then_some(1),
         };
         let mut cores = self.chosen_cores()?;
         cores.truncate(self.connections);
         Ok(Settings {
-            url: given.clone(),
+            url: self.url.clone().unwrap_or_default(),
             address,
             load,
-            request_body_bytes: shape.body.as_ref().map_or(0, Vec::len),
             requests_per_connection: self.requests_per_connection.or(per_connection),
-            tls: self.tls.check(&url)?,
+            carriage: way.carriage,
+            websocket: way.websocket,
+            tls: self.tls.check(url)?.map(|tls| tls.speaking(way.protocol)),
             connections: self.connections,
             length,
             warmup: self.warmup,
@@ -263,24 +327,64 @@ impl Args {
         })
     }
 
+    /// What makes no sense on a WebSocket, or on one that only rests.
+    fn check_carriage(&self, carriage: Carriage) -> Result<(), String> {
+        let of_http = [
+            (self.method.is_some(), "--method"),
+            (self.body.is_some(), "--body"),
+            (self.body_bytes.is_some(), "--body-bytes"),
+            (self.no_keepalive, "--no-keepalive"),
+            (self.path_list.is_some(), "--path-list"),
+            (self.header_list.is_some(), "--header-list"),
+            (self.scenario.scenario.is_some(), "--scenario"),
+            (self.checks.expect_status.is_some(), "--expect-status"),
+            (!self.checks.expect_headers.is_empty(), "--expect-header"),
+        ];
+        let of_messages = [
+            (self.requests.is_some(), "--requests"),
+            (self.requests_per_connection.is_some(), "--requests-per-connection"),
+            (self.checks.expect_body_bytes.is_some(), "--expect-body-bytes"),
+            (self.checks.expect_body.is_some(), "--expect-body"),
+            (!self.checks.expect_body_contains.is_empty(), "--expect-body-contains"),
+            (self.checks.expect_body_sha256.is_some(), "--expect-body-sha256"),
+            (self.pace.rate.is_some(), "--rate"),
+            (self.pace.ramp.is_some(), "--ramp"),
+            (self.pace.steps.is_some(), "--steps"),
+        ];
+        let given = |options: &[(bool, &'static str)]| {
+            options.iter().find_map(|(given, option)| given.then_some(*option))
+        };
+        let (on_websocket, on_hold) = match carriage {
+            Carriage::Messages => (given(&of_http), None),
+            Carriage::Hold(_) => (given(&of_http), given(&of_messages)),
+            Carriage::OneByOne | Carriage::Pipeline(_) | Carriage::Streams(_) => (None, None),
+        };
+        match (on_websocket, on_hold) {
+            (Some(option), _) => Err(format!("{option} needs an http:// or https:// URL")),
+            (None, Some(option)) => Err(format!("{option} makes no sense with --hold")),
+            (None, None) => Ok(()),
+        }
+    }
+
     /// The scenario, or what the command line says of the requests.
-    fn load(&self, shape: &Shape, url: &Url) -> Result<Load, String> {
+    fn load(&self, shape: &Shape, url: &Url, way: &Way) -> Result<Load, String> {
         let checks = self.checks.check()?;
         let captured_body_bytes_max = self.checks.captured_body_bytes_max as usize;
         let Some(file) = &self.scenario.scenario else {
             let paths = read_list("--path-list", self.path_list.as_deref(), target::parse_path_list)?;
             let fields = read_list("--header-list", self.header_list.as_deref(), request::parse_header_list)?;
-            let requests = shape.requests(Protocol::Http1, url, &paths, &fields)?;
-            let list = || CheckList::new(checks.clone(), 0, Capture::Nothing, captured_body_bytes_max);
-            let checks = (!checks.is_empty()).then(|| &*Box::leak(Box::new(list())));
-            return Ok(Load::Requests { requests, checks });
+            let requests = match &way.websocket {
+                Some(websocket) => websocket.requests(),
+                None => shape.requests(way.protocol, url, &paths, &fields)?,
+            };
+            return Ok(Load::Requests { requests, checks: self.plain_checks()? });
         };
         if url.path.contains('?') {
             return Err("--scenario: the URL has a query, behind which no path can be put".to_owned());
         }
         let target = Target {
             url,
-            protocol: Protocol::Http1,
+            protocol: way.protocol,
             headers: &self.headers,
             checks: &checks,
             captured_body_bytes_max,
@@ -288,6 +392,15 @@ impl Args {
         };
         let scenario = Scenario::load(file, &target)?;
         Ok(Load::Scenario(Box::leak(Box::new(scenario))))
+    }
+
+    /// The command line's checks as those of all requests.
+    pub(crate) fn plain_checks(&self) -> Result<Option<&'static CheckList>, String> {
+        let checks = self.checks.check()?;
+        let body_bytes_max = self.checks.captured_body_bytes_max as usize;
+        let list =
+            |checks| &*Box::leak(Box::new(CheckList::new(checks, 0, Capture::Nothing, body_bytes_max)));
+        Ok((!checks.is_empty()).then(|| list(checks)))
     }
 
     fn check_ranges(&self) -> Result<(), String> {
@@ -323,7 +436,7 @@ impl Args {
         }
     }
 
-    fn shape(&self) -> Result<Shape, String> {
+    pub(crate) fn shape(&self) -> Result<Shape, String> {
         let body = match (&self.body, self.body_bytes) {
             (Some(text), _) => Some(match text.strip_prefix('@') {
                 Some(file) => std::fs::read(file).map_err(|error| format!("--body @{file}: {error}"))?,
@@ -343,11 +456,7 @@ impl Args {
     }
 
     fn chosen_cores(&self) -> Result<Vec<usize>, String> {
-        let allowed: Vec<usize> = core_affinity::get_core_ids()
-            .ok_or("the cores that this process may use can't be read (sched_getaffinity)")?
-            .iter()
-            .map(|core| core.id)
-            .collect();
+        let allowed = allowed_cores()?;
         if let Some(list) = &self.cores {
             let cores = parse_cores(list).map_err(|reason| format!("--cores {list}: {reason}"))?;
             return match cores.iter().find(|core| !allowed.contains(core)) {
@@ -374,6 +483,13 @@ fn read_list<T>(
         .map_err(|error| error.to_string())
         .and_then(|text| parse(&text))
         .map_err(|reason| format!("{option} {}: {reason}", file.display()))
+}
+
+/// The cores that this process may use; at least one.
+pub(crate) fn allowed_cores() -> Result<Vec<usize>, String> {
+    let cores = core_affinity::get_core_ids().filter(|cores| !cores.is_empty());
+    let cores = cores.ok_or("the cores that this process may use can't be read (sched_getaffinity)")?;
+    Ok(cores.iter().map(|core| core.id).collect())
 }
 
 /// `0,2` or `1-3`, each core once.
@@ -431,7 +547,7 @@ mod tests {
     fn first_head(settings: &Settings) -> &[u8] {
         match &settings.load {
             Load::Requests { requests, .. } => &requests[0].head,
-            Load::Scenario(_) => panic!("no scenario was given"),
+            Load::Scenario(_) | Load::Recorded { .. } => panic!("no scenario was given"),
         }
     }
 

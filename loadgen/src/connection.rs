@@ -6,15 +6,15 @@ use std::time::Duration;
 use monoio::time::sleep;
 
 use crate::failure::Failure;
-use crate::reactor::{Reactor, Sent};
+use crate::reactor::{Ending, Reactor, Sent};
 use crate::request::Request;
 use crate::schedule::{Claim, Ticket};
 use crate::seat::{Cut, Wake};
-use crate::source::{Keep, Outcome};
+use crate::source::Keep;
 use crate::wire::{Exchange, Wire};
 
 /// Wait after a connection couldn't be opened, so that a server that is gone isn't hammered.
-const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wire: Option<Wire>) {
     let seat = &reactor.seats[index];
@@ -40,15 +40,20 @@ pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wire:
             },
         };
         let (request, keep) = source.next();
-        let mut sent = Sent { label: request.label, bytes: request.bytes() as u64, at_ns: now_ns };
+        let mut sent = Sent::new(&request, now_ns);
         let exchange = exchange(&reactor, &mut wire, ticket, request, keep, &mut sent);
         let outcome = seat.until(reactor.deadline_ns(now_ns), exchange).await;
         now_ns = reactor.now_ns();
-        let verdict = source.take(described(&outcome));
-        reactor.record(ticket, &sent, &outcome, verdict, now_ns);
+        let ending = match &outcome {
+            Ok(Ok(exchange)) => Ending::Reply(exchange),
+            Ok(Err(failure)) => Ending::Failed(failure),
+            Err(Cut::Timeout) => Ending::Failed(&Failure::Timeout),
+            Err(Cut::RunOver) => Ending::Unfinished,
+        };
+        reactor.finish(&mut source, ticket, &sent, ending, now_ns);
         match outcome {
             Ok(Ok(exchange)) if exchange.reply.reusable => {
-                if let Some(spent) = wire.take_if(|wire| reactor.is_spent(wire)) {
+                if let Some(spent) = wire.take_if(|wire| reactor.is_spent(wire.exchanges)) {
                     spent.close().await;
                     now_ns = reactor.now_ns();
                 }
@@ -83,14 +88,4 @@ async fn exchange(
         }
     };
     wire.exchange(request, keep).await
-}
-
-/// The outcome as its source sees it.
-fn described(outcome: &Result<Result<Exchange, Failure>, Cut>) -> Outcome<'_> {
-    match outcome {
-        Ok(Ok(exchange)) => Outcome::Reply(&exchange.reply, exchange.kept.as_deref()),
-        Ok(Err(failure)) => Outcome::Failed(failure),
-        Err(Cut::Timeout) => Outcome::Failed(&Failure::Timeout),
-        Err(Cut::RunOver) => Outcome::Unfinished,
-    }
 }

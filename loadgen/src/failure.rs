@@ -4,8 +4,10 @@ use std::fmt;
 use std::io;
 
 use crate::check::Mismatch;
+use crate::http2::ErrorCode;
 use crate::reply::Malformed;
 use crate::tls::TlsFailure;
+use crate::websocket::{CloseCode, Refusal};
 
 /// Order of the counters in a tally and of the lines in a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,17 +18,27 @@ pub enum Kind {
     Timeout,
     Malformed,
     ClosedEarly,
+    ShortBody,
+    StreamReset,
+    GoAway,
+    Upgrade,
+    WebSocketClosed,
     Unexpected,
 }
 
 impl Kind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 12] = [
         Self::Connect,
         Self::Tls,
         Self::Reset,
         Self::Timeout,
         Self::Malformed,
         Self::ClosedEarly,
+        Self::ShortBody,
+        Self::StreamReset,
+        Self::GoAway,
+        Self::Upgrade,
+        Self::WebSocketClosed,
         Self::Unexpected,
     ];
 
@@ -39,6 +51,11 @@ impl Kind {
             Self::Timeout => "timeout",
             Self::Malformed => "malformed",
             Self::ClosedEarly => "closed_early",
+            Self::ShortBody => "short_body",
+            Self::StreamReset => "stream_reset",
+            Self::GoAway => "goaway",
+            Self::Upgrade => "upgrade",
+            Self::WebSocketClosed => "websocket_closed",
             Self::Unexpected => "unexpected",
         }
     }
@@ -55,8 +72,18 @@ pub enum Failure {
     Reset(io::Error),
     Timeout,
     Malformed(Malformed),
-    /// The server closed before the reply was complete.
+    /// The server closed before the reply's head, or any message of an open WebSocket, was complete.
     ClosedEarly,
+    /// The server closed in the middle of the reply's body.
+    ShortBody,
+    /// HTTP/2: the server gave the request up (RST_STREAM).
+    StreamReset(ErrorCode),
+    /// HTTP/2: the server went away before it took the request, or in the middle of it.
+    GoAway(ErrorCode),
+    /// The server refused to open a WebSocket.
+    Upgrade(Refusal),
+    /// The server closed an open WebSocket.
+    WebSocketClosed(CloseCode),
     /// A complete reply that doesn't pass these checks, or has not what is to be taken out of it; never none.
     Unexpected(Vec<Mismatch>),
 }
@@ -70,6 +97,11 @@ impl Failure {
             Self::Timeout => Kind::Timeout,
             Self::Malformed(_) => Kind::Malformed,
             Self::ClosedEarly => Kind::ClosedEarly,
+            Self::ShortBody => Kind::ShortBody,
+            Self::StreamReset(_) => Kind::StreamReset,
+            Self::GoAway(_) => Kind::GoAway,
+            Self::Upgrade(_) => Kind::Upgrade,
+            Self::WebSocketClosed(_) => Kind::WebSocketClosed,
             Self::Unexpected(_) => Kind::Unexpected,
         }
     }
@@ -83,7 +115,12 @@ impl fmt::Display for Failure {
             Self::Reset(error) => write!(f, "the connection broke: {error}"),
             Self::Timeout => f.write_str("no complete reply within --timeout"),
             Self::Malformed(reason) => write!(f, "{reason}"),
-            Self::ClosedEarly => f.write_str("the server closed before the reply was complete"),
+            Self::ClosedEarly => f.write_str("the server closed before it replied"),
+            Self::ShortBody => f.write_str("the server closed in the middle of the reply's body"),
+            Self::StreamReset(code) => write!(f, "the server reset the stream: {code}"),
+            Self::GoAway(code) => write!(f, "the server went away: {code}"),
+            Self::Upgrade(refusal) => write!(f, "the server opened no WebSocket: {refusal}"),
+            Self::WebSocketClosed(code) => write!(f, "the server closed the WebSocket: {code}"),
             Self::Unexpected(missed) => match missed.as_slice() {
                 [first, ..] => write!(f, "{first}"),
                 [] => f.write_str("an unexpected reply"),

@@ -1,6 +1,7 @@
 //! Where a report goes: as text on standard output, and in the formats and files that the command line names.
 
 use std::fmt::Display;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -69,6 +70,28 @@ impl OutputArgs {
         outcome.and(print(shown.trim_end()))
     }
 
+    /// Shows a step of something long: beside the JSON where that takes standard output.
+    pub fn print_step(&self, step: &impl Display) {
+        // A reader that has gone is told of by what is printed at the end.
+        let _ = match self.json.as_deref().is_some_and(is_stdout) {
+            true => writeln!(std::io::stderr(), "{step}"),
+            false => writeln!(std::io::stdout(), "{step}"),
+        };
+    }
+
+    /// Writes what a command found, as text and where it is asked for as JSON.
+    pub fn write_found<T: Serialize + Display>(&self, found: &T) -> Result<(), String> {
+        match self.json.as_deref() {
+            Some(file) if is_stdout(file) => print_as(found, true),
+            Some(file) => {
+                let written =
+                    std::fs::write(file, to_json(found)?).map_err(|error| explain("--json", file, &error));
+                written.and(print_as(found, false))
+            }
+            None => print_as(found, false),
+        }
+    }
+
     fn targets(&self) -> Vec<Target<'_>> {
         let targets: [(_, _, Encode); 3] = [
             ("--json", &self.json, to_json::<Report>),
@@ -97,8 +120,7 @@ fn explain(option: &str, file: &Path, error: &std::io::Error) -> String {
 }
 
 /// Prints a text on standard output. A reader that has gone away is told of by an error, not by a panic.
-fn print(text: &str) -> Result<(), String> {
-    use std::io::Write;
+pub fn print(text: &str) -> Result<(), String> {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{text}")
         .and_then(|()| stdout.flush())

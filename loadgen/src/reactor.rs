@@ -6,22 +6,30 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use monoio::task::JoinHandle;
 use monoio::time::sleep;
 
 use crate::beat::Beat;
 use crate::cli::Settings;
 use crate::connection::run_connection;
+use crate::core_use::{CoreShares, CoreUse};
 use crate::failure::Failure;
+use crate::http2::Http2;
+use crate::lanes::run_lanes;
 use crate::pacer::Pacer;
+use crate::pipeline::Pipeline;
+use crate::protocol::Carriage;
+use crate::request::Request;
 use crate::schedule::{Claim, Schedule, Ticket};
-use crate::seat::{Cut, Seat, Wake};
-use crate::source::Source;
+use crate::seat::{Seat, Wake};
+use crate::source::{self, Source};
 use crate::supply::Supply;
 use crate::tally::{Ended, Outcome, Tally};
 use crate::timeline::{Slice, Slicer};
 use crate::tls::Connector;
+use crate::websocket::{WebSocket, hold};
 use crate::wire::{Dialer, Exchange, Opening, Wire};
 
 /// How long requests in flight may finish after the end of a run.
@@ -47,8 +55,8 @@ pub(crate) enum Message {
         last: Box<Slice>,
         /// When the run ended here, in nanoseconds since the start.
         end_ns: u64,
-        /// Share of a core that the reactor used while the run lasted.
-        cpu_share: f64,
+        /// What the reactor had of its core while the run lasted.
+        core: CoreShares,
     },
 }
 
@@ -72,8 +80,26 @@ pub(crate) struct Sent {
     /// Index of its label in the settings.
     pub(crate) label: usize,
     pub(crate) bytes: u64,
+    /// Of the content alone.
+    pub(crate) content_bytes: u64,
     /// Nanoseconds since the run began.
     pub(crate) at_ns: u64,
+}
+
+impl Sent {
+    pub(crate) fn new(request: &Request, at_ns: u64) -> Self {
+        let (bytes, content_bytes) = (request.bytes() as u64, request.content_bytes as u64);
+        Self { label: request.label, bytes, content_bytes, at_ns }
+    }
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ending<'a> {
+    Reply(&'a Exchange),
+    Failed(&'a Failure),
+    /// Cut off when the run's grace was over.
+    Unfinished,
 }
 
 /// State of a running reactor, shared by its tasks.
@@ -113,7 +139,7 @@ pub(crate) fn run(
     let _ = to_main.send(message);
 }
 
-type Runtime = monoio::Runtime<monoio::time::TimeDriver<monoio::IoUringDriver>>;
+pub(crate) type Runtime = monoio::Runtime<monoio::time::TimeDriver<monoio::IoUringDriver>>;
 
 fn prepare(task: &Assignment) -> Result<Runtime, String> {
     if !core_affinity::set_for_current(core_affinity::CoreId { id: task.core }) {
@@ -123,17 +149,22 @@ fn prepare(task: &Assignment) -> Result<Runtime, String> {
     make_ring(entries).map_err(|error| explain_ring_error(&error, entries))
 }
 
-/// With cooperative task runs (Linux 6.0), which spare the thread an interrupt for each completion: a third more
-/// requests on one core; without them on older kernels.
-fn make_ring(entries: u32) -> io::Result<Runtime> {
+/// Completions wait until the thread asks for them, which spares it an interrupt for each: a third more requests on one
+/// core. Linux 6.1 defers them, 6.0 runs them cooperatively, older kernels know neither.
+pub(crate) fn make_ring(entries: u32) -> io::Result<Runtime> {
     let builder =
         || monoio::RuntimeBuilder::<monoio::IoUringDriver>::new().with_entries(entries).enable_timer();
-    let mut ring = io_uring::IoUring::builder();
-    ring.setup_coop_taskrun().setup_single_issuer();
-    match builder().uring_builder(ring).build() {
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => builder().build(),
-        made => made,
+    let mut deferred = io_uring::IoUring::builder();
+    deferred.setup_defer_taskrun().setup_single_issuer();
+    let mut cooperative = io_uring::IoUring::builder();
+    cooperative.setup_coop_taskrun().setup_single_issuer();
+    for ring in [deferred, cooperative] {
+        match builder().uring_builder(ring).build() {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+            made => return made,
+        }
     }
+    builder().build()
 }
 
 fn explain_ring_error(error: &io::Error, entries: u32) -> String {
@@ -159,7 +190,12 @@ async fn drive(
 ) -> Result<Option<Message>, String> {
     let pacer = settings.open.as_ref().map(|_| Pacer::new()).transpose()?;
     let tally = Tally::new(settings.load.labels().len())?;
-    let dialer = Dialer { address: settings.address, tls: settings.tls.as_ref().map(Connector::new) };
+    let dialer = Dialer {
+        address: settings.address,
+        tls: settings.tls.as_ref().map(Connector::new),
+        upgrade: settings.websocket.as_ref().map(|websocket| Rc::new(websocket.upgrade.clone())),
+        buffer_bytes: settings.carriage.buffer_bytes(),
+    };
     let (wires, first_failure) = open_connections(&settings, &dialer, task.connections).await;
     let opened = wires.iter().flatten().count();
     if to_main.send(Message::Ready { opened, first_failure }).is_err() {
@@ -182,25 +218,22 @@ async fn drive(
         to_main: to_main.clone(),
         settings,
     });
-    let cpu_before = cpu_time();
+    let core_before = CoreUse::now();
     monoio::spawn(Rc::clone(&reactor).sweep());
     if let Some(pacer) = pacer {
         monoio::spawn(pacer.run(Rc::clone(&reactor)));
     }
-    let tasks: Vec<_> = wires
-        .into_iter()
-        .enumerate()
-        .map(|(index, wire)| monoio::spawn(run_connection(Rc::clone(&reactor), index, wire)))
-        .collect();
+    let tasks: Vec<_> =
+        wires.into_iter().enumerate().map(|(index, wire)| reactor.start_connection(index, wire)).collect();
     for task in tasks {
         task.await;
     }
     reactor.count_unsent();
-    let cpu_share = (cpu_time() - cpu_before).as_secs_f64() / start.elapsed().as_secs_f64();
+    let core = CoreUse::now().shares_since(&core_before, start.elapsed());
     let tally = Box::new(reactor.tally.borrow().clone());
     let end_ns = reactor.end_ns.get().unwrap_or(tally.last_end_ns);
     let last = Box::new(reactor.slicer.borrow().clone().finish());
-    Ok(Some(Message::Done { tally, last, end_ns, cpu_share }))
+    Ok(Some(Message::Done { tally, last, end_ns, core }))
 }
 
 /// Opens connections a batch at a time; those that fail are `None` and are tried again when they get a request.
@@ -211,7 +244,7 @@ async fn open_connections(
 ) -> (Vec<Option<Wire>>, Option<String>) {
     let mut wires = Vec::with_capacity(connections);
     let mut first_failure = None;
-    if settings.requests_per_connection == Some(1) {
+    if settings.requests_per_connection == Some(1) || settings.carriage.is_hold() {
         wires.resize_with(connections, || None);
         return (wires, None);
     }
@@ -237,9 +270,10 @@ async fn open_connections(
     (wires, first_failure)
 }
 
-fn cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+/// Another one for each connection of each run.
+fn seed(connection: usize) -> u64 {
+    let time_ns = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+    time_ns ^ (connection as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 impl Reactor {
@@ -249,6 +283,46 @@ impl Reactor {
 
     pub(crate) fn deadline_ns(&self, now_ns: u64) -> u64 {
         now_ns.saturating_add(self.timeout_ns)
+    }
+
+    /// Spawns the task of one connection.
+    fn start_connection(self: &Rc<Self>, index: usize, wire: Option<Wire>) -> JoinHandle<()> {
+        let reactor = Rc::clone(self);
+        let lanes = self.settings.carriage.lanes();
+        match self.settings.carriage {
+            Carriage::OneByOne => monoio::spawn(run_connection(reactor, index, wire)),
+            Carriage::Pipeline(depth) => {
+                monoio::spawn(run_lanes(reactor, index, wire, lanes, move || Pipeline::new(depth)))
+            }
+            Carriage::Streams(streams) => {
+                monoio::spawn(run_lanes(reactor, index, wire, lanes, move || Http2::new(streams)))
+            }
+            Carriage::Messages => {
+                let text = self.settings.websocket.as_ref().is_some_and(|websocket| websocket.text);
+                let make = move || WebSocket::new(text, seed(index));
+                monoio::spawn(run_lanes(reactor, index, wire, lanes, make))
+            }
+            Carriage::Hold(rate_per_s) => {
+                let interval_ns = 1e9 / rate_per_s * self.settings.cores.len() as f64;
+                monoio::spawn(hold(reactor, index, interval_ns, seed(index)))
+            }
+        }
+    }
+
+    /// When the last request may be intended.
+    pub(crate) fn end_ns(&self) -> Option<u64> {
+        self.end_ns.get()
+    }
+
+    pub(crate) fn is_recorded(&self, intended_ns: u64) -> bool {
+        u128::from(intended_ns) >= self.settings.warmup.as_nanos()
+    }
+
+    /// Counts a connection that dropped while it rested.
+    pub(crate) fn record_drop(&self, failure: &Failure) {
+        self.tally.borrow_mut().all.fail(failure);
+        self.beat.count(&Outcome::Failed(failure));
+        self.slicer.borrow_mut().count_error();
     }
 
     /// What a lane sends.
@@ -286,8 +360,8 @@ impl Reactor {
     }
 
     /// Whether a connection has carried as many requests as it may.
-    pub(crate) fn is_spent(&self, wire: &Wire) -> bool {
-        self.settings.requests_per_connection.is_some_and(|requests| wire.exchanges >= requests)
+    pub(crate) fn is_spent(&self, exchanges: u64) -> bool {
+        self.settings.requests_per_connection.is_some_and(|requests| exchanges >= requests)
     }
 
     /// Counts a connection that was opened for a request.
@@ -297,15 +371,20 @@ impl Reactor {
         }
     }
 
-    /// Counts a request that has ended; `verdict` is its source's.
-    pub(crate) fn record(
+    /// Tells a request's source what became of it, and counts it.
+    pub(crate) fn finish(
         &self,
+        source: &mut Source,
         ticket: Ticket,
         sent: &Sent,
-        outcome: &Result<Result<Exchange, Failure>, Cut>,
-        verdict: Result<(), Failure>,
+        ending: Ending<'_>,
         now_ns: u64,
     ) {
+        let verdict = source.take(match ending {
+            Ending::Reply(exchange) => source::Outcome::Reply(&exchange.reply, exchange.kept.as_deref()),
+            Ending::Failed(failure) => source::Outcome::Failed(failure),
+            Ending::Unfinished => source::Outcome::Unfinished,
+        });
         if !ticket.recorded {
             return;
         }
@@ -315,16 +394,17 @@ impl Reactor {
             sent_ns: sent.at_ns,
             end_ns: now_ns,
             sent_bytes: sent.bytes,
+            content_bytes: sent.content_bytes,
         };
-        let outcome = match outcome {
-            Ok(Ok(exchange)) => Outcome::Reply {
+        let outcome = match ending {
+            Ending::Reply(exchange) => Outcome::Reply {
                 reply: &exchange.reply,
                 received_bytes: exchange.received_bytes,
                 unexpected: verdict.err(),
             },
-            Ok(Err(failure)) => Outcome::Failed(failure),
-            Err(Cut::Timeout) => Outcome::TimedOut,
-            Err(Cut::RunOver) => Outcome::Unfinished,
+            Ending::Failed(Failure::Timeout) => Outcome::TimedOut,
+            Ending::Failed(failure) => Outcome::Failed(failure),
+            Ending::Unfinished => Outcome::Unfinished,
         };
         self.tally.borrow_mut().end(&ended, &outcome);
         self.beat.count(&outcome);

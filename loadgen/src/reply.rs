@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::chunked::{ChunkedBody, Progress};
+use crate::failure::Failure;
 use crate::source::{Field, Keep, Kept};
 
 /// Most bytes of a reply's head that are accepted (the read buffer's size).
@@ -121,6 +122,14 @@ impl ReplyReader {
         matches!(self.state, State::UntilClose).then(|| self.finish())
     }
 
+    /// Why a reply that the end of the connection doesn't complete has failed.
+    pub fn cut_short(&self) -> Failure {
+        match self.state {
+            State::Head => Failure::ClosedEarly,
+            State::Length { .. } | State::Chunked(_) | State::UntilClose => Failure::ShortBody,
+        }
+    }
+
     /// Chooses the body's framing (RFC 9112, section 6.3); true when there is no body.
     fn begin_body(&mut self, head: &Head) -> Result<bool, Malformed> {
         self.reply = Reply { status: head.status, body_bytes: 0, reusable: head.keep_alive };
@@ -220,8 +229,8 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// The fields of a head that was parsed before.
-fn head_fields(bytes: &[u8]) -> Result<Vec<Field>, Malformed> {
+/// The fields of a head.
+pub(crate) fn head_fields(bytes: &[u8]) -> Result<Vec<Field>, Malformed> {
     let mut lines = Lines { rest: &bytes[..bytes.len() - 2] };
     lines.next_line()?;
     let mut fields = Vec::new();
@@ -232,7 +241,7 @@ fn head_fields(bytes: &[u8]) -> Result<Vec<Field>, Malformed> {
     Ok(fields)
 }
 
-fn parse_status_line(line: &[u8]) -> Result<(u16, bool), Malformed> {
+pub(crate) fn parse_status_line(line: &[u8]) -> Result<(u16, bool), Malformed> {
     let http_1_1 = match line.get(..9) {
         Some(b"HTTP/1.1 ") => true,
         Some(b"HTTP/1.0 ") => false,

@@ -7,11 +7,14 @@ use std::cell::OnceCell;
 use bytes::Bytes;
 
 use crate::chunked;
+use crate::http2::encode_request;
 use crate::reply::is_token;
 use crate::target::{PathEntry, Url};
 
 /// A body up to this size is put behind its head, so that a request is one send.
 const JOINED_BODY_BYTES_MAX: usize = 4096;
+/// A head of this size is made without growing its memory.
+const HEAD_BYTES_USUAL: usize = 512;
 /// Most lines of a list of fields.
 const FIELDS_MAX: usize = 1_000_000;
 
@@ -38,12 +41,18 @@ pub struct Parts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     Http1,
+    Http2 {
+        /// What :scheme says.
+        tls: bool,
+    },
+    /// A request is a message: its body.
+    WebSocket,
 }
 
 /// One request as it is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// The head, with the body behind it where that is short.
+    /// HTTP/1.1: the head, with the body behind it where that is short. HTTP/2: the header block. WebSocket: nothing.
     pub head: Bytes,
     /// The body's bytes as sent, or empty when they are in `head`.
     pub body: Bytes,
@@ -51,6 +60,8 @@ pub struct Request {
     pub head_method: bool,
     /// Index of its label in the settings, where requests have labels.
     pub label: usize,
+    /// The content's length, framing not included.
+    pub content_bytes: usize,
 }
 
 impl Protocol {
@@ -58,7 +69,22 @@ impl Protocol {
     pub fn encode(self, parts: &Parts) -> Request {
         match self {
             Self::Http1 => encode_http1(parts),
+            Self::Http2 { tls } => encode_request(if tls { "https" } else { "http" }, parts),
+            Self::WebSocket => Request {
+                head: Bytes::new(),
+                body: parts.body.clone().unwrap_or_default(),
+                head_method: false,
+                label: parts.label,
+                content_bytes: parts.content_bytes(),
+            },
         }
+    }
+}
+
+impl Parts {
+    /// The body's length.
+    pub(crate) fn content_bytes(&self) -> usize {
+        self.body.as_ref().map_or(0, Bytes::len)
     }
 }
 
@@ -75,12 +101,13 @@ impl Request {
 }
 
 fn encode_http1(parts: &Parts) -> Request {
-    let mut head = format!("{} {} HTTP/1.1\r\n", parts.method, parts.path);
+    let mut head = String::with_capacity(HEAD_BYTES_USUAL);
+    push_all(&mut head, [&parts.method, " ", &parts.path, " HTTP/1.1\r\n"]);
     if !parts.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-        head.push_str(&format!("host: {}\r\n", parts.authority));
+        push_all(&mut head, ["host: ", &parts.authority, "\r\n", ""]);
     }
     for (name, value) in &parts.fields {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        push_all(&mut head, [name, ": ", value, "\r\n"]);
     }
     if parts.close {
         head.push_str("connection: close\r\n");
@@ -105,7 +132,12 @@ fn encode_http1(parts: &Parts) -> Request {
         body: if joined { Bytes::new() } else { body },
         head_method: parts.method == "HEAD",
         label: parts.label,
+        content_bytes: parts.content_bytes(),
     }
+}
+
+fn push_all(text: &mut String, parts: [&str; 4]) {
+    parts.iter().for_each(|part| text.push_str(part));
 }
 
 /// What the requests have in common.
@@ -157,13 +189,11 @@ impl Shape {
         if !is_token_text(&self.method) {
             return Err(format!("'{}' is not a method", self.method));
         }
-        let field =
-            |header: &String| check_header(header).map(|(name, value)| (name.to_owned(), value.to_owned()));
         // Leaked, so that the requests share it without counting references.
         let body = self.body.as_ref().map(|body| Bytes::from_static(Vec::leak(body.clone())));
         Ok(Parts {
             method: self.method.clone(),
-            fields: self.headers.iter().map(field).collect::<Result<_, _>>()?,
+            fields: check_headers(&self.headers)?,
             body,
             chunked: self.chunked,
             close: !self.keep_alive,
@@ -191,6 +221,13 @@ pub fn parse_header_list(text: &str) -> Result<Vec<String>, String> {
 
 fn is_blank(line: &str) -> bool {
     line.trim().is_empty() || line.starts_with('#')
+}
+
+/// The fields that `--header` gives, checked.
+pub(crate) fn check_headers(headers: &[String]) -> Result<Vec<(String, String)>, String> {
+    let field =
+        |header: &String| check_header(header).map(|(name, value)| (name.to_owned(), value.to_owned()));
+    headers.iter().map(field).collect()
 }
 
 pub(crate) fn check_header(header: &str) -> Result<(&str, &str), String> {

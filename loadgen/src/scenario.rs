@@ -35,7 +35,8 @@ use text::Text;
 use think::Think;
 
 pub use args::ScenarioArgs;
-pub(crate) use generator::hex;
+pub(crate) use generator::{TEXT_BYTES_MAX, hex};
+pub(crate) use text::url_encoded;
 pub use user::{Share, User};
 
 /// Largest scenario file.

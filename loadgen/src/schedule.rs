@@ -11,6 +11,7 @@ mod options;
 mod profile;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 pub use arrivals::{Places, Spacing, SplitMix};
 pub(crate) use options::SEED_DEFAULT;
@@ -24,6 +25,8 @@ pub enum Pace {
     Closed,
     /// Requests are intended when the profile's count reaches their places.
     Open { profile: Profile, places: Places },
+    /// Requests are intended at these times, of which a reactor takes each so many from one on.
+    Recorded { times_ns: Arc<[u64]>, next: usize, step: usize },
 }
 
 /// When a reactor stops sending.
@@ -140,7 +143,7 @@ impl Schedule {
 
     /// How many requests are due and not sent: the open loop's queue. Of random arrivals, how many are to be expected.
     pub fn waiting(&self, now_ns: u64) -> u64 {
-        let (Pace::Open { profile, places }, Some(next)) = (&self.pace, self.next) else { return 0 };
+        let Some(next) = self.next else { return 0 };
         let limit_ns = match self.stop {
             Stop::At(end_ns) => now_ns.min(end_ns.saturating_sub(1)),
             Stop::After(_) => now_ns,
@@ -148,7 +151,14 @@ impl Schedule {
         if limit_ns < next.intended_ns {
             return 0;
         }
-        places.between(next.count, profile.count_at(limit_ns as f64))
+        match &self.pace {
+            Pace::Closed => 0,
+            Pace::Open { profile, places } => places.between(next.count, profile.count_at(limit_ns as f64)),
+            Pace::Recorded { times_ns, step, .. } => {
+                let due = times_ns.partition_point(|time_ns| *time_ns <= limit_ns);
+                due.saturating_sub(next.count as usize).div_ceil(*step) as u64
+            }
+        }
     }
 
     /// Takes a request that was intended before the end but found no free connection; `None` when all are taken.
@@ -168,9 +178,19 @@ impl Schedule {
 
 impl Pace {
     fn next_place(&mut self) -> Option<Place> {
-        let Self::Open { profile, places } = self else { return None };
-        let count = places.take();
-        profile.time_of(count).map(|time_ns| Place { count, intended_ns: time_ns.round() as u64 })
+        match self {
+            Self::Closed => None,
+            Self::Open { profile, places } => {
+                let count = places.take();
+                profile.time_of(count).map(|time_ns| Place { count, intended_ns: time_ns.round() as u64 })
+            }
+            Self::Recorded { times_ns, next, step } => {
+                let count = *next;
+                let intended_ns = *times_ns.get(count)?;
+                *next += *step;
+                Some(Place { count: count as f64, intended_ns })
+            }
+        }
     }
 }
 
@@ -249,6 +269,23 @@ mod tests {
         }
         assert_eq!(schedule.claim(45 * MS), Claim::Wait);
         assert_eq!(schedule.waiting(45 * MS), 0);
+    }
+
+    #[test]
+    fn recorded_times_are_shared_out_and_kept() {
+        let times_ns: Arc<[u64]> = [0, 0, 5 * MS, 7 * MS, 7 * MS].into();
+        let of = |next| {
+            let pace = Pace::Recorded { times_ns: Arc::clone(&times_ns), next, step: 2 };
+            let mut schedule = Schedule::new(pace, Stop::After(if next == 0 { 3 } else { 2 }), 0);
+            assert_eq!(schedule.waiting(6 * MS), if next == 0 { 2 } else { 1 });
+            let mut intended = Vec::new();
+            while let Claim::Send(ticket) = schedule.claim(8 * MS) {
+                intended.push(ticket.intended_ns);
+            }
+            assert_eq!((schedule.claim(8 * MS), schedule.waiting(8 * MS)), (Claim::Over, 0));
+            intended
+        };
+        assert_eq!((of(0), of(1)), (vec![0, 5 * MS, 7 * MS], vec![0, 7 * MS]));
     }
 
     #[test]

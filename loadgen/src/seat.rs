@@ -3,13 +3,14 @@
 //! No timer a request: the reactor's sweep compares deadlines, and a task looks at its seat when it is polled.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use crate::schedule::Ticket;
 
-const NO_DEADLINE: u64 = u64::MAX;
+pub(crate) const NO_DEADLINE: u64 = u64::MAX;
 
 /// Why an exchange was ended from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +30,8 @@ pub(crate) enum Wake {
 #[derive(Debug)]
 pub(crate) struct Seat {
     waker: RefCell<Option<Waker>>,
-    wake: Cell<Option<Wake>>,
+    /// One for each parked lane at most.
+    wakes: RefCell<VecDeque<Wake>>,
     deadline_ns: Cell<u64>,
     cut: Cell<Option<Cut>>,
 }
@@ -38,7 +40,7 @@ impl Seat {
     pub(crate) fn new() -> Self {
         Self {
             waker: RefCell::new(None),
-            wake: Cell::new(None),
+            wakes: RefCell::new(VecDeque::new()),
             deadline_ns: Cell::new(NO_DEADLINE),
             cut: Cell::new(None),
         }
@@ -46,17 +48,40 @@ impl Seat {
 
     /// Waits, parked, for the pacer or the end of the run.
     pub(crate) async fn parked(&self) -> Wake {
-        poll_fn(|context| match self.wake.take() {
+        poll_fn(|context| match self.next_wake() {
             Some(wake) => Poll::Ready(wake),
             None => self.sleep(context),
         })
         .await
     }
 
-    /// Wakes a parked connection.
+    /// What a parked lane was woken for.
+    pub(crate) fn next_wake(&self) -> Option<Wake> {
+        self.wakes.borrow_mut().pop_front()
+    }
+
+    /// Wakes a parked connection. That the run is over needs to be said only once.
     pub(crate) fn wake(&self, wake: Wake) {
-        self.wake.set(Some(wake));
+        let mut wakes = self.wakes.borrow_mut();
+        if wake != Wake::RunOver || wakes.back() != Some(&Wake::RunOver) {
+            wakes.push_back(wake);
+        }
+        drop(wakes);
         self.rouse();
+    }
+
+    /// Says by when the connection wants to be looked at again by the sweep.
+    pub(crate) fn watch(&self, deadline_ns: u64) {
+        self.deadline_ns.set(deadline_ns);
+    }
+
+    pub(crate) fn is_watched(&self) -> bool {
+        self.deadline_ns.get() != NO_DEADLINE
+    }
+
+    /// What the sweep has found, once.
+    pub(crate) fn take_cut(&self) -> Option<Cut> {
+        self.cut.take()
     }
 
     /// Runs `exchange` until it ends or the sweep cuts it off, which drops it.
@@ -91,7 +116,8 @@ impl Seat {
         }
     }
 
-    fn sleep<T>(&self, context: &Context<'_>) -> Poll<T> {
+    /// Remembers whom to wake.
+    pub(crate) fn sleep<T>(&self, context: &Context<'_>) -> Poll<T> {
         let mut waker = self.waker.borrow_mut();
         if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
             *waker = Some(context.waker().clone());
@@ -99,7 +125,7 @@ impl Seat {
         Poll::Pending
     }
 
-    fn rouse(&self) {
+    pub(crate) fn rouse(&self) {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
         }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::check::{CheckList, ReplyView};
 use crate::failure::Failure;
+use crate::replay::{Recorded, RecordedPart};
 use crate::request::Request;
 use crate::scenario::{CheckName, Scenario, Share, User};
 use crate::source::{Keep, Outcome, Rotation, Script, Source};
@@ -17,13 +18,18 @@ pub enum Load {
         checks: Option<&'static CheckList>,
     },
     Scenario(&'static Scenario),
+    /// A log's, each reply checked where there are checks.
+    Recorded {
+        recorded: &'static Recorded,
+        checks: Option<&'static CheckList>,
+    },
 }
 
 impl Load {
     /// Names of the requests' labels.
     pub fn labels(&self) -> &'static [String] {
         match self {
-            Self::Requests { .. } => &[],
+            Self::Requests { .. } | Self::Recorded { .. } => &[],
             Self::Scenario(scenario) => &scenario.labels,
         }
     }
@@ -31,7 +37,7 @@ impl Load {
     /// What the checks are called, in the order of their indices.
     pub fn check_names(&self) -> Vec<CheckName> {
         match self {
-            Self::Requests { checks, .. } => {
+            Self::Requests { checks, .. } | Self::Recorded { checks, .. } => {
                 let names = checks.iter().flat_map(|checks| checks.names());
                 names.map(|check| CheckName { label: String::new(), check }).collect()
             }
@@ -45,6 +51,7 @@ impl Load {
 pub(crate) enum Supply {
     Rotation(Rc<Rotation>, Option<&'static CheckList>),
     Scenario(&'static Scenario, Rc<Share>),
+    Recorded(Rc<RecordedPart>, Option<&'static CheckList>),
 }
 
 impl Supply {
@@ -54,6 +61,9 @@ impl Supply {
             Load::Requests { requests, checks } => {
                 let first = requests.len() * index / reactors;
                 Self::Rotation(Rc::new(Rotation::new(requests, first)), checks)
+            }
+            Load::Recorded { recorded, checks } => {
+                Self::Recorded(Rc::new(RecordedPart::new(recorded, index, reactors)), checks)
             }
             Load::Scenario(scenario) => {
                 Self::Scenario(scenario, Rc::new(Share::new(scenario, index, reactors)))
@@ -65,8 +75,12 @@ impl Supply {
     pub(crate) fn source(&self) -> Source {
         match self {
             Self::Rotation(rotation, None) => Source::Rotation(Rc::clone(rotation)),
-            Self::Rotation(rotation, Some(checks)) => {
-                Source::Script(Box::new(Checked { rotation: Rc::clone(rotation), checks }))
+            Self::Rotation(rotation, Some(checks)) => Source::Script(Box::new(Checked {
+                feed: Feed::Rotation(Rc::clone(rotation)),
+                checks: Some(checks),
+            })),
+            Self::Recorded(part, checks) => {
+                Source::Script(Box::new(Checked { feed: Feed::Recorded(Rc::clone(part)), checks: *checks }))
             }
             Self::Scenario(scenario, share) => {
                 Source::Script(Box::new(User::new(scenario, Rc::clone(share))))
@@ -75,25 +89,34 @@ impl Supply {
     }
 }
 
-/// A rotation whose replies are checked.
+/// Preformatted requests whose replies are checked where there are checks.
 #[derive(Debug)]
 struct Checked {
-    rotation: Rc<Rotation>,
-    checks: &'static CheckList,
+    feed: Feed,
+    checks: Option<&'static CheckList>,
+}
+
+#[derive(Debug)]
+enum Feed {
+    Rotation(Rc<Rotation>),
+    Recorded(Rc<RecordedPart>),
 }
 
 impl Script for Checked {
     fn next(&mut self) -> Request {
-        self.rotation.next()
+        match &self.feed {
+            Feed::Rotation(rotation) => rotation.next(),
+            Feed::Recorded(part) => part.next(),
+        }
     }
 
     fn keep(&self) -> Keep {
-        self.checks.keep()
+        self.checks.map_or_else(Keep::default, CheckList::keep)
     }
 
     fn take(&mut self, outcome: Outcome<'_>) -> Result<(), Failure> {
-        let Outcome::Reply(reply, kept) = outcome else { return Ok(()) };
-        let missed = self.checks.judge(&ReplyView::new(reply.status, reply.body_bytes, kept));
+        let (Outcome::Reply(reply, kept), Some(checks)) = (outcome, self.checks) else { return Ok(()) };
+        let missed = checks.judge(&ReplyView::new(reply.status, reply.body_bytes, kept));
         if missed.is_empty() { Ok(()) } else { Err(Failure::Unexpected(missed)) }
     }
 }

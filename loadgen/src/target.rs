@@ -7,11 +7,13 @@ use std::time::Duration;
 pub const PATHS_MAX: usize = 1_000_000;
 const CONNECT_PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A parsed `http[s]://host[:port][/path][?query]`.
+/// A parsed `http[s]://host[:port][/path][?query]`, or one with `ws[s]://`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {
-    /// https://
+    /// https:// or wss://
     pub tls: bool,
+    /// ws:// or wss://
+    pub websocket: bool,
     /// Without brackets.
     pub host: String,
     pub port: u16,
@@ -23,10 +25,17 @@ pub struct Url {
 
 impl Url {
     pub fn parse(url: &str) -> Result<Self, String> {
-        let (tls, rest) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
-            (Some(rest), _) => (false, rest),
-            (None, Some(rest)) => (true, rest),
-            (None, None) => return Err(format!("'{url}' doesn't start with http:// or https://")),
+        let schemes = [
+            ("http://", false, false),
+            ("https://", true, false),
+            ("ws://", false, true),
+            ("wss://", true, true),
+        ];
+        let scheme = schemes.iter().find_map(|(scheme, tls, websocket)| {
+            url.strip_prefix(scheme).map(|rest| (*tls, *websocket, rest))
+        });
+        let Some((tls, websocket, rest)) = scheme else {
+            return Err(format!("'{url}' doesn't start with http://, https://, ws:// or wss://"));
         };
         let rest = rest.split('#').next().unwrap_or_default();
         let path_at = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -38,7 +47,7 @@ impl Url {
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
         check_path(&path).map_err(|reason| format!("'{url}': {reason}"))?;
         let port = port.unwrap_or(if tls { 443 } else { 80 });
-        Ok(Self { tls, host, port, authority: authority.to_owned(), path })
+        Ok(Self { tls, websocket, host, port, authority: authority.to_owned(), path })
     }
 
     /// The address to connect to: of several, the first that answers.

@@ -14,6 +14,8 @@ use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 
+use crate::http2;
+use crate::request::Protocol;
 pub use failure::TlsFailure;
 pub use options::{Switch, TlsArgs, TlsVersion};
 pub(crate) use session::{Receiver, Sender, TlsLink};
@@ -26,6 +28,19 @@ pub struct TlsSettings {
     /// Sent as SNI, unless it is an address, and what the certificate must be for.
     pub name: ServerName<'static>,
     pub resumption: bool,
+    /// The server must choose HTTP/2.
+    pub http2: bool,
+}
+
+impl TlsSettings {
+    /// For connections that carry `protocol`, which the server must agree to (ALPN).
+    pub(crate) fn speaking(mut self, protocol: Protocol) -> Self {
+        if let Protocol::Http2 { .. } = protocol {
+            self.config.alpn_protocols = vec![http2::ALPN.to_vec()];
+            self.http2 = true;
+        }
+        self
+    }
 }
 
 /// How the server's sessions are opened, and the sessions that can be resumed: one reactor's own.
@@ -33,6 +48,7 @@ pub struct TlsSettings {
 pub(crate) struct Connector {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
+    http2: bool,
 }
 
 impl Connector {
@@ -43,6 +59,6 @@ impl Connector {
         } else {
             Resumption::disabled()
         };
-        Self { config: Arc::new(config), name: settings.name.clone() }
+        Self { config: Arc::new(config), name: settings.name.clone(), http2: settings.http2 }
     }
 }

@@ -7,22 +7,23 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use monoio::buf::IoBufMut;
-use monoio::io::{AsyncReadRent, AsyncWriteRent, OwnedReadHalf, OwnedWriteHalf, Splitable};
+use monoio::io::{
+    AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable,
+};
 use monoio::net::TcpStream;
 
 use crate::failure::Failure;
-use crate::reply::{HEAD_BYTES_MAX, Malformed, Reply, ReplyReader};
+use crate::reply::{Malformed, Reply, ReplyReader};
 use crate::request::Request;
 use crate::source::{Keep, Kept};
 use crate::tls::{self, Connector, TlsLink};
-
-/// Read buffer of a connection: holds the largest head. Pages that no reply reaches stay untouched.
-const READ_BUFFER_BYTES: usize = HEAD_BYTES_MAX;
+use crate::websocket::Upgrade;
 
 /// A complete exchange.
 #[derive(Debug)]
@@ -38,6 +39,10 @@ pub(crate) struct Exchange {
 pub(crate) struct Dialer {
     pub(crate) address: SocketAddr,
     pub(crate) tls: Option<Connector>,
+    /// For ws:// URLs.
+    pub(crate) upgrade: Option<Rc<Upgrade>>,
+    /// Read buffer of a connection. Pages that no reply reaches stay untouched.
+    pub(crate) buffer_bytes: usize,
 }
 
 /// What opening a connection took.
@@ -70,11 +75,20 @@ enum Link {
 }
 
 impl Dialer {
+    /// An open connection, ready for requests or messages.
     pub(crate) async fn open(&self) -> Result<(Wire, Opening), Failure> {
+        let (mut wire, opening) = self.link().await?;
+        if let Some(upgrade) = &self.upgrade {
+            upgrade.open(&mut wire).await?;
+        }
+        Ok((wire, opening))
+    }
+
+    async fn link(&self) -> Result<(Wire, Opening), Failure> {
         let began = Instant::now();
         let stream = self.connect().await.map_err(Failure::Connect)?;
         let connect = began.elapsed();
-        let mut buffer = Vec::with_capacity(READ_BUFFER_BYTES);
+        let mut buffer = Vec::with_capacity(self.buffer_bytes);
         let Some(connector) = &self.tls else {
             let (reader, writer) = stream.into_split();
             let wire = Wire { link: Link::Plain { reader, writer }, buffer, exchanges: 0 };
@@ -114,6 +128,12 @@ impl Wire {
         settle(sent, reply)
     }
 
+    /// The halves for those who read and write at once, and what was read already.
+    pub(crate) fn split(&mut self) -> (Sender<'_>, Receiver<'_>, &mut Vec<u8>) {
+        let (sender, receiver) = self.link.split();
+        (sender, receiver, &mut self.buffer)
+    }
+
     /// Closes a connection that could carry more, as its protocol wants it.
     pub(crate) async fn close(self) {
         if let Link::Tls(mut link) = self.link {
@@ -135,28 +155,39 @@ impl Link {
     }
 }
 
-enum Sender<'a> {
+pub(crate) enum Sender<'a> {
     Plain(&'a mut OwnedWriteHalf<TcpStream>),
     Tls(tls::Sender<'a>),
 }
 
 impl Sender<'_> {
-    async fn send(&mut self, bytes: Bytes) -> io::Result<()> {
+    pub(crate) async fn send(&mut self, bytes: Bytes) -> io::Result<()> {
         match self {
             Self::Plain(writer) => write_all(writer, bytes).await,
             Self::Tls(sender) => sender.send(&bytes).await,
         }
     }
+
+    /// Sends all, and gives the buffer back.
+    pub(crate) async fn send_owned(&mut self, bytes: Vec<u8>) -> (io::Result<()>, Vec<u8>) {
+        match self {
+            Self::Plain(writer) => {
+                let (sent, bytes) = writer.write_all(bytes).await;
+                (sent.map(|_| ()), bytes)
+            }
+            Self::Tls(sender) => (sender.send(&bytes).await, bytes),
+        }
+    }
 }
 
-enum Receiver<'a> {
+pub(crate) enum Receiver<'a> {
     Plain(&'a mut OwnedReadHalf<TcpStream>),
     Tls(tls::Receiver<'a>),
 }
 
 impl Receiver<'_> {
-    /// Appends to the buffer; 0 at the end of the stream.
-    async fn receive(&mut self, buffer: &mut Vec<u8>) -> Result<usize, Failure> {
+    /// Appends to the buffer, which has room; 0 at the end of the stream.
+    pub(crate) async fn receive(&mut self, buffer: &mut Vec<u8>) -> Result<usize, Failure> {
         match self {
             Self::Plain(reader) => read(reader, buffer).await.map_err(Failure::Reset),
             Self::Tls(receiver) => receiver.receive(buffer).await,
@@ -235,7 +266,7 @@ impl Replies<'_> {
         loop {
             let received = self.receiver.receive(self.buffer).await?;
             if received == 0 {
-                let reply = reader.close().ok_or(Failure::ClosedEarly)?;
+                let reply = reader.close().ok_or_else(|| reader.cut_short())?;
                 return Ok(Exchange { reply, received_bytes, kept: kept_of(reader, keep) });
             }
             received_bytes += received as u64;

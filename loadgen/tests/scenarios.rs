@@ -241,5 +241,30 @@ fn the_example_scenarios_are_right() {
             parsed += 1;
         }
     }
-    assert_eq!(parsed, 3);
+    assert_eq!(parsed, 4);
+}
+
+#[test]
+fn an_imported_document_is_a_scenario_that_runs() {
+    let echo = Echo::start();
+    let document = echo.write(
+        "api.yaml",
+        "openapi: 3.1.0\ninfo: {title: Pets, version: 1}\npaths:\n  /pets/{id}:\n    get:\n      operationId: pet\n      \
+         parameters: [{name: id, in: path, required: true, schema: {type: integer, minimum: 5, maximum: 5}}]\n      \
+         responses: {'200': {description: ok}}\n",
+    );
+    let import = |args: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_turnpike-loadgen"))
+            .arg("import-openapi")
+            .args(args)
+            .output()
+            .unwrap()
+    };
+    let imported = import(&[&document, "--base-url", &echo.url]);
+    let scenario = echo.write("api.toml", std::str::from_utf8(&imported.stdout).unwrap());
+    let report = echo.report(&["-c", "1", "-n", "3", "--scenario", &scenario]);
+    assert_eq!((report.succeeded, report.labels["pet"].replies), (3, 3));
+    assert!(echo.seen().iter().all(|seen| text(seen, "/path") == "/pets/5"));
+    let error = import(&[&scenario]).stderr;
+    assert!(String::from_utf8_lossy(&error).contains("api.toml: "), "{}", String::from_utf8_lossy(&error));
 }

@@ -206,7 +206,7 @@ fn broken_replies_are_errors_of_their_kind() {
         ("malformed", |stream, seen| {
             answer_all(stream, seen, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\ntoo long");
         }),
-        ("closed_early", |stream, _| {
+        ("short_body", |stream, _| {
             let mut reader = BufReader::new(stream.try_clone().unwrap());
             read_request(&mut reader);
             (&stream).write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").unwrap();

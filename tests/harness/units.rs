@@ -6,11 +6,11 @@ use std::path::Path;
 
 use ring::digest::{SHA256, digest};
 use turnpike_snapshot::{
-    AccessLog, AccountUnit, ApiKey, ApiKeysUnit, Balancing, CacheKeyPart, Canary, CircuitBreaker, Domain,
-    DomainTls, Endpoint, Freshness, HeaderCondition, HeaderMatch, HealthCheck, HttpProxy, HttpVersion,
-    Integration, IntegrationKind, Invalidation, Mapping, OutlierEjection, PlanStage, Probe, Protocol,
-    RetryPolicy, Route, RouteCache, RouteSettings, RoutingRule, Scheme, StageCache, StageUnit, Target,
-    TargetGroupUnit, TargetPart, Throttle, TlsVersion, Unit, UpstreamTls, UsagePlanUnit,
+    AccessLog, AccountUnit, ApiKey, ApiKeysUnit, Balancing, CacheKeyPart, Canary, CircuitBreaker,
+    Compression, Domain, DomainTls, Endpoint, Freshness, HeaderCondition, HeaderMatch, HealthCheck,
+    HttpProxy, HttpVersion, Integration, IntegrationKind, Invalidation, Mapping, OutlierEjection, PlanStage,
+    Probe, Protocol, RetryPolicy, Route, RouteCache, RouteSettings, RoutingRule, Scheme, StageCache,
+    StageUnit, Target, TargetGroupUnit, TargetPart, Throttle, TlsVersion, Unit, UpstreamTls, UsagePlanUnit,
 };
 
 /// The region of every test's account.
@@ -165,6 +165,7 @@ impl StageBuilder {
                 routes: Vec::new(),
                 canary: None,
                 cache: None,
+                compression: None,
             },
         }
     }
@@ -276,8 +277,16 @@ impl StageBuilder {
     /// Serves so many of 10,000 clients with what `trial` has.
     #[must_use]
     pub fn canary(mut self, clients_per_10_000: u16, trial: Self) -> Self {
-        let StageUnit { deployment_id, integrations, routes, .. } = trial.unit;
-        self.unit.canary = Some(Canary { clients_per_10_000, deployment_id, integrations, routes });
+        let StageUnit { deployment_id, integrations, routes, compression, .. } = trial.unit;
+        self.unit.canary =
+            Some(Canary { clients_per_10_000, deployment_id, integrations, routes, compression });
+        self
+    }
+
+    /// Bodies of at least so many bytes are compressed, and decompressed.
+    #[must_use]
+    pub fn compressed(mut self, bytes_min: u32) -> Self {
+        self.unit.compression = Some(Compression { bytes_min });
         self
     }
 

@@ -237,3 +237,25 @@ fn the_soft_limit_on_open_files_is_raised_to_the_hard_one() {
     assert_eq!(line.split_whitespace().nth(3), Some("1000"), "{line}");
     gateway.process().wait_for_log("may have 1000 files open, and connections_max may need");
 }
+
+/// How many KiB of the gateway's code lie on huge pages.
+fn code_kib_on_huge_pages(gateway: &mut Gateway) -> u64 {
+    let maps = std::fs::read_to_string(format!("/proc/{}/smaps", gateway.process().id())).unwrap();
+    let Some(code) = maps.split_once("turnpike-code").map(|(_, behind)| behind) else { return 0 };
+    let line = code.lines().find(|line| line.starts_with("ShmemPmdMapped:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn code_lies_on_huge_pages_or_the_gateway_says_why_not() {
+    const WHY: &str = "machine code stays on small pages, which is slower: ";
+    let mut gateway = Gateway::start(&Options::new());
+    let kib = code_kib_on_huge_pages(&mut gateway);
+    let log = gateway.process().log();
+    assert_eq!(kib == 0, log.contains(WHY), "{kib} KiB, and the log has: {log}");
+    assert_eq!(gateway.admin("GET", "/healthz").status, 200);
+
+    let mut gateway = Gateway::start(&Options::new().set("huge_pages", false));
+    assert_eq!(code_kib_on_huge_pages(&mut gateway), 0);
+    assert!(!gateway.process().log().contains(WHY));
+}

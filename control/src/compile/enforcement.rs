@@ -118,7 +118,6 @@ const HTTP_ROUTE: &[HttpLine] = &[
 ];
 
 const REST_API: &[Line<RestApi>] = &[
-    ("minimumCompressionSize", |api| api.compression_bytes_min.is_some()),
     ("securityPolicy", |api| api.security_policy.is_some()),
     ("endpointAccessMode", |api| api.endpoint_access_mode.is_some()),
 ];

@@ -45,6 +45,7 @@ pub fn http_stage(
         routes,
         canary: None,
         cache: cache::of_http_stage(stage),
+        compression: None,
     })
 }
 

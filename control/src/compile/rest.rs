@@ -1,7 +1,7 @@
 //! A stage of a REST API.
 
 use turnpike_snapshot::{
-    Canary, Integration, IntegrationKind, Protocol, Route, RouteSettings, StageUnit, TargetPart,
+    Canary, Compression, Integration, IntegrationKind, Protocol, Route, RouteSettings, StageUnit, TargetPart,
 };
 
 use super::enforcement::{RestAsked, refused_method};
@@ -38,6 +38,7 @@ pub fn rest_stage(
         integrations,
         routes,
         cache: cache::of_rest_stage(stage),
+        compression: compression(content),
         canary: trial.map_or(Ok(None), |content| canary(api, stage, content, upstreams))?,
     })
 }
@@ -55,7 +56,12 @@ fn canary(
         deployment_id: content.deployment_id.clone(),
         integrations,
         routes,
+        compression: compression(content),
     }))
+}
+
+fn compression(content: &RestContent) -> Option<Compression> {
+    content.compression_bytes_min.map(|bytes_min| Compression { bytes_min })
 }
 
 /// A deployment with the stage's variables.

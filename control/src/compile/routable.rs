@@ -85,6 +85,7 @@ fn unit(protocol: Protocol, routes: &[(String, String)]) -> Unit {
         routes: routes.iter().map(route).collect(),
         canary: None,
         cache: None,
+        compression: None,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use turnpike_snapshot::{HttpProxy, StageUnit, TargetPart, Unit};
+use turnpike_snapshot::{Compression, HttpProxy, StageUnit, TargetPart, Unit};
 
 use super::*;
 use crate::model::*;
@@ -194,6 +194,22 @@ fn what_a_deployment_froze_of_the_api_refuses_its_methods() {
     assert!(refused(&open, &RestContent { endpoint_type: private(), ..frozen() }));
     assert!(refused(&RestApi { policy: policy(), ..open.clone() }, &frozen()));
     assert!(refused(&RestApi { endpoint_type: private(), ..open.clone() }, &frozen()));
+}
+
+#[test]
+fn a_deployment_compresses_as_the_api_did_then() {
+    let api = RestApi {
+        compression_bytes_min: Some(5),
+        ..RestApi::new("rest1".to_owned(), "rest".to_owned(), "root".to_owned(), 0)
+    };
+    let stage = RestStage::new("prod".to_owned(), "dep1".to_owned(), 0);
+    let compiled = |compression_bytes_min| {
+        let content =
+            RestContent { deployment_id: "dep1".to_owned(), compression_bytes_min, ..RestContent::default() };
+        rest_stage(&api, &stage, &content, None, &Upstreams::default()).expect("compiles").compression
+    };
+    assert_eq!(compiled(None), None);
+    assert_eq!(compiled(Some(7)), Some(Compression { bytes_min: 7 }));
 }
 
 #[test]

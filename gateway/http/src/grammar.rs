@@ -69,6 +69,11 @@ pub(crate) fn is_unreserved_byte(byte: u8) -> bool {
     CLASSES[byte as usize] & UNRESERVED != 0
 }
 
+/// As [`is_unreserved_byte`] of all, without a branch a byte.
+pub(crate) fn are_unreserved(bytes: &[u8]) -> bool {
+    bytes.iter().fold(UNRESERVED, |common, byte| common & CLASSES[*byte as usize]) != 0
+}
+
 /// Cuts SP and HTAB off both ends (OWS, RFC 9110 5.6.3); other whitespace stays.
 pub(crate) fn trim_ows(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = bytes {

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 /// `host[:port]` without the port; an IPv6 address keeps its brackets. For values that a head has accepted.
 pub fn host_name(host: &[u8]) -> &[u8] {
-    match host.iter().rposition(|byte| *byte == b':') {
+    match memchr::memrchr(b':', host) {
         Some(colon) if host.last() != Some(&b']') => &host[..colon],
         _ => host,
     }
@@ -21,7 +21,7 @@ pub(crate) fn is_host(host: &[u8]) -> bool {
             None => return false,
         },
         _ => {
-            let name_len = host.iter().position(|byte| *byte == b':').unwrap_or(host.len());
+            let name_len = memchr::memchr(b':', host).unwrap_or(host.len());
             (is_registered_name(&host[..name_len]), &host[name_len..])
         }
     };
@@ -29,7 +29,7 @@ pub(crate) fn is_host(host: &[u8]) -> bool {
 }
 
 fn is_registered_name(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().all(|byte| crate::grammar::is_unreserved_byte(*byte))
+    !name.is_empty() && crate::grammar::are_unreserved(name)
 }
 
 fn is_ipv6(address: &[u8]) -> bool {

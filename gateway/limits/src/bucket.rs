@@ -25,7 +25,7 @@
 //! change admits no more than the larger burst, and each rate for as long as it was in force.
 
 use crate::rate::TOKEN;
-use crate::{Limit, LimitId, Rate};
+use crate::{Handed, Limit, LimitId, Rate};
 
 /// How long an empty bucket makes holders wait at most for more than one token, so that a flood at a high rate is
 /// answered in batches.
@@ -50,6 +50,24 @@ pub(crate) struct Bucket {
 impl Bucket {
     pub(crate) fn full(limit: Limit, version: u64) -> Self {
         Self { id: limit.id, version, rate: limit.rate, spent: 0, spent_as_of_us: 0, outstanding: 0 }
+    }
+
+    /// As another limiter had it, by a configuration that isn't this one's, but for what is with holders.
+    pub(crate) fn handed(handed: &Handed) -> Self {
+        let Handed { limit, spent, spent_as_of_us, .. } = *handed;
+        Self { id: limit.id, version: 0, rate: limit.rate, spent, spent_as_of_us, outstanding: 0 }
+    }
+
+    /// What was spent of another bucket of the limit was spent of this one.
+    pub(crate) fn absorb(&mut self, handed: &Handed) {
+        self.advance(handed.spent_as_of_us);
+        self.spent += handed.spent;
+    }
+
+    /// For another limiter, but for what is with holders.
+    pub(crate) fn hand_over(&self) -> Handed {
+        let Self { id, rate, spent, spent_as_of_us, .. } = *self;
+        Handed { limit: Limit { id, rate }, spent, spent_as_of_us, held: Vec::new() }
     }
 
     /// Tokens that may be leased.

@@ -10,35 +10,38 @@ const RENEWED_TOKENS: u32 = 8;
 /// A bucket that is refilled faster than this must hear of what was spent before the tick.
 const PROMPT_US: u64 = 40_000;
 
+/// What is looked at with each request lies on one line of the core's cache.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Lease {
-    pub(crate) limit: Limit,
     pub(crate) version: u64,
+    valid_until_us: u64,
+    spent_us: u64,
     /// Tokens that may be spent.
     pub(crate) in_hand: u32,
-    /// Of those in hand.
-    loan: Loan,
-    valid_until_us: u64,
     /// Spent, and the authority wasn't told.
     unreported: u32,
-    spent_us: u64,
     /// So many unreported are reported at once.
     report_at: u32,
     /// More is asked for when so many are left; 0: not ahead of need.
     renew_at: u32,
-    pub(crate) empty_until_us: u64,
-    /// That is from a newer configuration than the lease's, which may have another rate.
-    empty_as_of_newer: bool,
-    /// An ask is on its way.
-    pub(crate) asked: bool,
-    /// Requests that lacked a token since it was asked.
-    pub(crate) lacking: u32,
     /// Requests since the last tick, and in the time between the two before.
     seen: u32,
     seen_before: u32,
+    /// An ask is on its way.
+    pub(crate) asked: bool,
+    /// `empty_until_us` is from a newer configuration than the lease's, which may have another rate.
+    empty_as_of_newer: bool,
+    /// Requests that lacked a token since it was asked.
+    pub(crate) lacking: u32,
+
+    pub(crate) limit: Limit,
+    /// Of those in hand.
+    loan: Loan,
+    pub(crate) empty_until_us: u64,
     pub(crate) line: Line,
     /// Index among those in use.
-    pub(crate) place: usize,
+    pub(crate) place: u32,
 }
 
 /// What has to be told after a token was spent.
@@ -50,7 +53,7 @@ pub(crate) enum Spent {
 }
 
 impl Lease {
-    pub(crate) fn new(limit: Limit, version: u64, holders: usize, place: usize) -> Self {
+    pub(crate) fn new(limit: Limit, version: u64, holders: usize, place: u32) -> Self {
         Self {
             limit,
             version,
@@ -81,6 +84,11 @@ impl Lease {
             self.empty_until_us = 0;
             self.report_at = report_at(limit, holders);
         }
+    }
+
+    /// Whether there is one to spend, of a configuration that isn't older than the request's.
+    pub(crate) fn has_token(&self, version: u64, now_us: u64) -> bool {
+        self.in_hand > 0 && self.version >= version && now_us < self.valid_until_us
     }
 
     pub(crate) fn see(&mut self) {

@@ -4,7 +4,7 @@
 //! message, no allocation. Otherwise it waits for the authority, `wait_us` at most; and not at all where the authority
 //! has said that nothing is left yet. Tokens that weren't needed since the tick before go home at the next.
 //!
-//! Bounded: `leases_max` limits at once (about 110 bytes each), `waiting_max` requests that wait, and one ask
+//! Bounded: `leases_max` limits at once (about 150 bytes each), `waiting_max` requests that wait, and one ask
 //! under way for each limit.
 
 use std::collections::VecDeque;
@@ -144,6 +144,9 @@ impl Leases {
     /// # Panics
     /// There are more than [`LIMITS_PER_REQUEST_MAX`].
     pub fn take(&mut self, limits: &[Limit], version: u64, now_us: u64) -> Taken {
+        if self.take_in_hand(limits, version, now_us) {
+            return Taken::Admitted;
+        }
         match self.attempt(limits, version, now_us, true) {
             Attempt::Admitted => Taken::Admitted,
             Attempt::Refused(refused) => Taken::Refused(refused),
@@ -154,6 +157,12 @@ impl Leases {
     /// A request that waits has gone away.
     pub fn leave(&mut self, ticket: Ticket) {
         self.waiters.leave(ticket);
+    }
+
+    /// Whether nobody is to be told anything.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.reports.is_empty() && self.asks.is_empty() && self.verdicts.is_empty()
     }
 
     /// What the authority is to be told next.
@@ -216,6 +225,23 @@ impl Leases {
         for slot in &self.live {
             self.reports.extend(self.leases[*slot as usize].empty(self.rules.holder));
         }
+    }
+
+    /// What most requests come to: all tokens are in hand, of leases that need no other look. Otherwise nothing is
+    /// touched.
+    fn take_in_hand(&mut self, limits: &[Limit], version: u64, now_us: u64) -> bool {
+        let mut slots = [0; LIMITS_PER_REQUEST_MAX];
+        for (slot, limit) in slots.iter_mut().zip(limits) {
+            match self.index.get(&limit.id) {
+                Some(found) if self.leases[*found as usize].has_token(version, now_us) => *slot = *found,
+                _ => return false,
+            }
+        }
+        for slot in &slots[..limits.len()] {
+            self.leases[*slot as usize].see();
+            self.spend(*slot, now_us);
+        }
+        true
     }
 
     fn attempt(&mut self, limits: &[Limit], version: u64, now_us: u64, is_new: bool) -> Attempt {
@@ -375,7 +401,7 @@ impl Leases {
         if self.index.len() >= self.rules.leases_max && !self.make_room(kept) {
             return None;
         }
-        let lease = Lease::new(limit, version, self.rules.holders, self.live.len());
+        let lease = Lease::new(limit, version, self.rules.holders, self.live.len() as u32);
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.leases[slot as usize] = lease;
@@ -411,8 +437,8 @@ impl Leases {
 
     fn forget(&mut self, slot: u32) {
         let Lease { place, limit, .. } = self.leases[slot as usize];
-        self.live.swap_remove(place);
-        if let Some(moved) = self.live.get(place) {
+        self.live.swap_remove(place as usize);
+        if let Some(moved) = self.live.get(place as usize) {
             self.leases[*moved as usize].place = place;
         }
         self.index.remove(&limit.id);

@@ -17,6 +17,7 @@
 //! those who hold its tokens say nothing of where they run.
 
 mod bucket;
+mod handover;
 mod host;
 mod lease;
 mod leases;
@@ -27,6 +28,7 @@ mod purse;
 mod rate;
 mod waiters;
 
+pub use handover::{Arriving, Departing, Handed, ToPredecessor, ToSuccessor};
 pub use host::{Exchange, Host, HostRules, Reply};
 pub use leases::{LIMITS_PER_REQUEST_MAX, LeaseCounts, LeaseRules, Leases, Refused, Taken, Why};
 pub use limiter::{Limiter, LimiterCounts, LimiterRules};

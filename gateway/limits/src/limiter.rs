@@ -7,7 +7,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::bucket::Bucket;
-use crate::{Answer, Ask, Holder, LimitId, Loan, Report};
+use crate::{Answer, Ask, Handed, Holder, LimitId, Loan, Report};
 
 /// Buckets that are looked at for one to forget, when there are as many as may be.
 const LOOKS_MAX: usize = 64;
@@ -40,6 +40,8 @@ pub struct Limiter {
     buckets: Vec<Bucket>,
     /// Tokens of each bucket with each holder: `outstanding`, told apart.
     held: Vec<u32>,
+    /// Holders that are there, among which what is left is shared.
+    sharing: usize,
     /// The bucket to be looked at next.
     hand: usize,
     counts: LimiterCounts,
@@ -53,9 +55,15 @@ impl Limiter {
             index: FxHashMap::default(),
             buckets: Vec::new(),
             held: Vec::new(),
+            sharing: rules.holders,
             hand: 0,
             counts: LimiterCounts::default(),
         }
+    }
+
+    #[must_use]
+    pub fn holders(&self) -> usize {
+        self.rules.holders
     }
 
     /// Limits that are known.
@@ -102,6 +110,63 @@ impl Limiter {
         }
     }
 
+    /// As [`Self::end`], of this holder and all after it; none of them comes back.
+    pub(crate) fn end_from(&mut self, first: Holder, now_us: u64) {
+        self.sharing = usize::from(first.0).clamp(1, self.rules.holders);
+        for (bucket, held) in self.buckets.iter_mut().zip(self.held.chunks_exact_mut(self.rules.holders)) {
+            let gone = &mut held[usize::from(first.0)..];
+            let tokens = gone.iter_mut().map(std::mem::take).sum();
+            if tokens > 0 {
+                bucket.spend(tokens, now_us);
+            }
+        }
+    }
+
+    pub(crate) fn knows(&self, id: LimitId) -> bool {
+        self.index.contains_key(&id)
+    }
+
+    /// One that is known, if any is.
+    pub(crate) fn last(&self) -> Option<LimitId> {
+        self.buckets.last().map(|bucket| bucket.id)
+    }
+
+    /// Forgets a limit: what was known of it, if it isn't as new.
+    pub(crate) fn take_out(&mut self, id: LimitId, now_us: u64) -> Option<Handed> {
+        let slot = *self.index.get(&id)? as usize;
+        let bucket = &self.buckets[slot];
+        let mut handed = (!bucket.is_full(now_us)).then(|| bucket.hand_over());
+        if let Some(handed) = &mut handed {
+            let held = &self.held[slot * self.rules.holders..][..self.rules.holders];
+            let held = held.iter().zip(0..).filter(|(tokens, _)| **tokens > 0);
+            handed.held.extend(held.map(|(tokens, holder)| (Holder(holder), *tokens)));
+        }
+        self.forget(slot);
+        handed
+    }
+
+    /// Knows of a limit what another limiter did. It is one more than there may be, at worst: what it has admitted counts.
+    pub(crate) fn put_in(&mut self, handed: &Handed) {
+        let slot = match self.index.get(&handed.limit.id) {
+            Some(slot) => {
+                let slot = *slot as usize;
+                self.buckets[slot].absorb(handed);
+                slot
+            }
+            None => self.add(Bucket::handed(handed)),
+        };
+        for (holder, tokens) in &handed.held {
+            // Of one that isn't there, nothing more is heard.
+            let there = usize::from(holder.0) < self.rules.holders;
+            self.buckets[slot].lease(*tokens);
+            if there {
+                *self.held_mut(slot, *holder) += tokens;
+            } else {
+                self.buckets[slot].spend(*tokens, handed.spent_as_of_us);
+            }
+        }
+    }
+
     /// Tokens that a holder has of a limit.
     #[must_use]
     pub fn held(&self, id: LimitId, holder: Holder) -> u32 {
@@ -123,11 +188,15 @@ impl Limiter {
         if self.buckets.len() >= self.rules.limits_max && !(0..LOOKS_MAX).any(|_| self.look(now_us)) {
             return None;
         }
+        Some(self.add(Bucket::full(report.limit, report.version)))
+    }
+
+    fn add(&mut self, bucket: Bucket) -> usize {
         let slot = self.buckets.len();
-        self.index.insert(report.limit.id, slot as u32);
-        self.buckets.push(Bucket::full(report.limit, report.version));
+        self.index.insert(bucket.id, slot as u32);
+        self.buckets.push(bucket);
         self.held.resize(self.held.len() + self.rules.holders, 0);
-        Some(slot)
+        slot
     }
 
     /// What was spent and what comes back.
@@ -149,7 +218,7 @@ impl Limiter {
     /// needed as the bucket empties, and no holder sits on what others need.
     fn grant(&mut self, slot: usize, holder: Holder, ask: Ask, now_us: u64) -> Answer {
         let room = self.buckets[slot].room(now_us);
-        let share = room.saturating_sub(ask.needed) / (2 * self.rules.holders as u32);
+        let share = room.saturating_sub(ask.needed) / (2 * self.sharing as u32);
         let granted = room.min(ask.needed.saturating_add(ask.liked.min(share)));
         self.buckets[slot].lease(granted);
         *self.held_mut(slot, holder) += granted;

@@ -50,6 +50,12 @@ impl Rate {
         self.partition
     }
 
+    /// Of millionths of a token a second; the host's own rule decides in a partition.
+    #[must_use]
+    pub const fn of_micro(micro_tokens_per_s: u64, burst_tokens: u32) -> Self {
+        Self { micro_tokens_per_s, burst_tokens, partition: None }
+    }
+
     #[must_use]
     pub const fn burst_tokens(self) -> u32 {
         self.burst_tokens

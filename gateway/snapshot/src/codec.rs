@@ -5,7 +5,7 @@
 //! | offset | bytes | field                                                        |
 //! | -----: | ----: | ------------------------------------------------------------ |
 //! |      0 |     8 | magic, `TURNPIKE`                                            |
-//! |      8 |     2 | format version: 4; 3 is read too                             |
+//! |      8 |     2 | format version: 5; 3 and 4 are read too                      |
 //! |     10 |     1 | kind: `U` is a unit, `R` is a root                           |
 //! |     11 |     1 | zero                                                         |
 //! |     12 |     4 | length of the archive in bytes                               |
@@ -14,7 +14,7 @@
 //! |     32 |     … | the archive, to the end                                      |
 //!
 //! The checksum tells damage from a bad writer; what a unit is trusted by is its SHA-256. The format
-//! version changes with every change to an archived type that changes a byte of what it was: a test pins the bytes of a sample. The one before is read as
+//! version changes with every change to an archived type that changes what its bytes were: a test pins the bytes of a sample. Those before are read as
 //! well, so that gateways can be upgraded before control, and start from what is on their disks.
 
 use rkyv::Archive;
@@ -30,7 +30,7 @@ use crate::past;
 use crate::unit::{Root, Unit, UnitHash};
 
 /// The format that this build writes, and the newest that it reads.
-pub const FORMAT_VERSION: u16 = 4;
+pub const FORMAT_VERSION: u16 = 5;
 
 /// Length of the envelope in front of the archive, in bytes.
 pub const ENVELOPE_BYTES: usize = 32;
@@ -60,14 +60,15 @@ pub fn encode_root(root: &Root) -> Result<Vec<u8>, EncodeError> {
     seal(Kind::Root, &archive)
 }
 
-/// Decodes what [`encode_unit`] wrote, of this build or of the format before; `bytes` need no alignment. The unit that comes out can be served.
+/// Decodes what [`encode_unit`] wrote, of this build or of a format before; `bytes` need no alignment. The unit that comes out can be served.
 ///
 /// # Errors
 /// The first thing that is wrong with `bytes`.
 pub fn decode_unit(bytes: &[u8], limits: &Limits) -> Result<Unit, DecodeError> {
     let (version, archive) = open(Kind::Unit, bytes, limits.unit_bytes_max)?;
     let unit = match version {
-        past::FORMAT_VERSION => read::<past::Unit>(archive)?.into(),
+        past::v3::FORMAT_VERSION => read::<past::v3::Unit>(archive)?.into(),
+        past::v4::FORMAT_VERSION => read::<past::v4::Unit>(archive)?.into(),
         _ => read::<Unit>(archive)?,
     };
     check_unit(&unit, limits)?;
@@ -150,9 +151,9 @@ fn open(kind: Kind, bytes: &[u8], bytes_max: usize) -> Result<(u16, &[u8]), Deco
 
 fn check_version(found: u16) -> Result<(), DecodeError> {
     match found {
-        past::FORMAT_VERSION..=FORMAT_VERSION => Ok(()),
+        past::OLDEST_VERSION..=FORMAT_VERSION => Ok(()),
         0 => Err(DecodeError::Malformed("format version 0 was never written".to_owned())),
-        1..past::FORMAT_VERSION => Err(DecodeError::PastFormat { found, supported: past::FORMAT_VERSION }),
+        1..past::OLDEST_VERSION => Err(DecodeError::PastFormat { found, supported: past::OLDEST_VERSION }),
         _ => Err(DecodeError::FutureFormat { found, supported: FORMAT_VERSION }),
     }
 }

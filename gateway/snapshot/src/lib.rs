@@ -27,8 +27,8 @@ pub use hash::{ParseUnitHashError, hash};
 pub use limits::{Limits, VARIABLES_PER_ROUTE_MAX};
 pub use unit::{
     AccessLog, AccountUnit, AcmeChallenge, ApiKey, ApiKeysUnit, Balancing, CacheKeyPart, Canary,
-    CertificateUnit, CircuitBreaker, Domain, DomainTls, Endpoint, Freshness, HeaderCondition, HeaderMatch,
-    HealthCheck, HttpProxy, HttpVersion, Integration, IntegrationKind, Invalidation, Mapping,
+    CertificateUnit, CircuitBreaker, Compression, Domain, DomainTls, Endpoint, Freshness, HeaderCondition,
+    HeaderMatch, HealthCheck, HttpProxy, HttpVersion, Integration, IntegrationKind, Invalidation, Mapping,
     OutlierEjection, Partition, PlanRoute, PlanStage, Probe, Protocol, Quota, QuotaPeriod, RetryPolicy, Root,
     Route, RouteCache, RouteSettings, RoutingRule, Scheme, StageCache, StageUnit, TagPurge, Target,
     TargetGroupUnit, TargetPart, Throttle, TlsVersion, TrustStoreUnit, Unauthorized, Unit, UnitHash, UnitRef,

@@ -53,6 +53,8 @@ pub struct Limits {
     pub target_parts_max: usize,
     /// Why a route is refused.
     pub reason_bytes_max: usize,
+    /// The smallest body that a stage compresses. AWS's bound.
+    pub compression_bytes_min_max: u32,
     /// An integration's timeout. AWS's ceilings (29 or 30 s) are control's to apply; this one only keeps
     /// a mistake from holding a connection for weeks, and 15 minutes is an arbitrary choice.
     pub timeout_ms_max: u32,
@@ -106,6 +108,7 @@ impl Default for Limits {
             target_bytes_max: 16 << 10,
             target_parts_max: 256,
             reason_bytes_max: 1 << 10,
+            compression_bytes_min_max: 10_485_760,
             timeout_ms_max: 900_000,
         }
     }

@@ -435,6 +435,17 @@ pub struct StageUnit {
     pub canary: Option<Canary>,
     /// Where routes with a cache keep their answers.
     pub cache: Option<StageCache>,
+    /// `None` leaves bodies as they are.
+    pub compression: Option<Compression>,
+}
+
+/// Answers' bodies are compressed for clients that take them so, and requests' compressed bodies are decompressed (AWS:
+/// payload compression for REST APIs).
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub struct Compression {
+    /// Smaller bodies are left alone, either way; 0 to [`crate::Limits::compression_bytes_min_max`].
+    pub bytes_min: u32,
 }
 
 /// A stage's response cache; each shard of a gateway has one of its own.
@@ -490,6 +501,8 @@ pub struct Canary {
     pub integrations: Vec<Integration>,
     /// Their integrations are the canary's.
     pub routes: Vec<Route>,
+    /// Instead of the stage's.
+    pub compression: Option<Compression>,
 }
 
 #[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]

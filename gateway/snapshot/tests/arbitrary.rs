@@ -5,9 +5,10 @@ mod sample;
 
 use proptest::prelude::*;
 use turnpike_snapshot::{
-    AccountUnit, Domain, ENVELOPE_BYTES, HttpProxy, HttpVersion, Integration, IntegrationKind, Limits,
-    Mapping, Partition, Protocol, Root, Route, RouteSettings, Scheme, StageUnit, TargetPart, Throttle, Unit,
-    UnitHash, UnitRef, check_root, check_unit, decode_root, decode_unit, encode_root, encode_unit,
+    AccountUnit, Compression, Domain, ENVELOPE_BYTES, HttpProxy, HttpVersion, Integration, IntegrationKind,
+    Limits, Mapping, Partition, Protocol, Root, Route, RouteSettings, Scheme, StageUnit, TargetPart,
+    Throttle, Unit, UnitHash, UnitRef, check_root, check_unit, decode_root, decode_unit, encode_root,
+    encode_unit,
 };
 
 fn target() -> impl Strategy<Value = Vec<TargetPart>> {
@@ -77,6 +78,7 @@ prop_compose! {
         rest in any::<bool>(),
         stage in "[A-Za-z0-9_-]{1,20}",
         execute_api_endpoint_disabled in any::<bool>(),
+        bytes_min in prop::option::of(0..=10_485_760_u32),
     ) -> Unit {
         Unit::Stage(StageUnit {
             api_id,
@@ -89,6 +91,7 @@ prop_compose! {
             routes,
             canary: None,
             cache: None,
+            compression: bytes_min.map(|bytes_min| Compression { bytes_min }),
         })
     }
 }

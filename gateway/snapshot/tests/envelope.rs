@@ -29,54 +29,66 @@ fn what_is_encoded_comes_back() {
 fn the_format_is_the_pinned_one() {
     let names: Vec<_> = sample::units().iter().map(|u| encode_unit(u).unwrap().0.to_string()).collect();
     let root = hash(&encode_root(&sample::root()).unwrap()).to_string();
-    assert_eq!(FORMAT_VERSION, 4);
+    assert_eq!(FORMAT_VERSION, 5);
     assert_eq!(
         names,
         [
-            "e05390abf0ec6725dd8b271472745dc8141a470826815799816d9a0451d79b70",
-            "a29cee866f55d2392b1646015ef5c539d7d79f7a8d5f6fd9de1cb48990afa397",
-            "71553d6ddfac5a8285230e119f2d5344d34f15586a56040a3840ce178a1cd506",
-            "a02ffb0fcba0f669f8f3e4d366947b262c56653db67fbaa130ee268740160ce9",
-            "7e6a8472a12958c3d369f50b7ca9165830d53a224dbc2f0e95e353e93cd749af",
-            "a91c80bae0e661bc47ae71b527c8dd2fbf49338d04fdbab6a7f79c540430abe6",
-            "5b3e3e60ee1b795c5883fc7dcd16446412120dd9a3fd1159fb706b1184d8ac0f",
-            "0b77be2e637f7ac90b25c9a4a2853536d179ab33822d535fdc03725c5ea1e3e7",
-            "b6ba9511b1806af2e1cbc481c4843ebf602cdc255a40505c6a40a91721b8f393",
-            "61c6dd11a8b825ddb7a75b128c5079cf919a7714f8f02aeb4f25dcb7445e6aea",
-            "83ac22be254356d20689606a592851bad2a1e02607ca61914629375cb05201f9",
+            "36dab8c4dc2a87f4ca81a28cfd040568c37c8ea383587f34c14a27a6f97791da",
+            "1e5cba3b4e5687ffba40def435fb331f5b429ce2b2656fb4eaea6d2ba7c8136b",
+            "742f4b1035f22e59bd7e55ed5317f7816a8df69f91379f04d94528b96d8221d5",
+            "de7706a1c892019c94a17a66c7848121707933ef99df21a5f8c1f9a2f7a3be57",
+            "365a2209a0a3cdc478b8a7ee325d28fdae763c7be386d1f1d35ffa1edf2f3aaf",
+            "d6046d75cbbcf0d35d368e82547f12177e69d1fa83eca399a0774067453da2cc",
+            "919e93a977169cd5201cec4161303f65cf3adc89ded8e9103d679ca5712e3f80",
+            "82353e3205766ecaf08e90e4a0f90723a11e270f54823d5689d4e7aa7fac8744",
+            "def1e79d7a49540515f76dbfe820fde0d7a25fef578f4e163c1f8e4dd2f47456",
+            "ad03cbbd7577060d78820f6cb2a57695be558d260da43cfce4f77c1f5ee83c90",
+            "cfd5c36b1b098356338dfa892031b45c07e90e7b49a3d5b918e0ca0b903928b1",
         ]
     );
-    assert_eq!(root, "6e449d05a968ea949a383e0403fd0d3735dc3dc4e7244ab1184dd38e4d0a33a8");
+    assert_eq!(root, "7d732625eab0819921693da3d3447dd66b2080bf4c4b88a4009f655cd09c6a9d");
 }
 
-/// What the build before wrote, which gateways have on their disks.
+/// What builds before wrote, which gateways have on their disks.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test reads its own files")]
-fn the_format_before_is_read() {
+fn formats_before_are_read() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     let bytes = |name: &str| std::fs::read(folder.join(name)).unwrap();
     let limits = Limits::default();
-    let mut account = sample::account();
-    account.throttle = None;
-    let mut expected = sample::units();
-    expected[0] = Unit::Account(account);
-    // Those after these are of things that format 3 hasn't.
-    for (n, unit) in expected.into_iter().take(8).enumerate() {
-        let bytes = bytes(&format!("unit/good-format-3-{n}"));
-        assert_eq!(bytes[8], 3);
-        assert_eq!(decode_unit(&bytes, &limits), Ok(unit), "unit-{n}");
-        for at in 8..bytes.len() {
-            let mut damaged = bytes.clone();
-            damaged[at] ^= 0x81;
-            assert!(decode_unit(&damaged, &limits).is_err(), "unit-{n} at {at}");
+    // Format 3 hasn't what those after the first eight are of.
+    for (format, count) in [(3, 8), (4, sample::units().len())] {
+        for (n, unit) in sample::units().into_iter().take(count).enumerate() {
+            let bytes = bytes(&format!("unit/good-format-{format}-{n}"));
+            assert_eq!(bytes[8], format);
+            assert_eq!(decode_unit(&bytes, &limits), Ok(in_format(format, unit)), "unit-{n} of {format}");
+            for at in 8..bytes.len() {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= 0x81;
+                assert!(decode_unit(&damaged, &limits).is_err(), "unit-{n} of {format} at {at}");
+            }
         }
+        let root = bytes(&format!("root/good-format-{format}"));
+        assert_eq!(decode_root(&root, &limits), Ok(sample::root()));
     }
-    assert_eq!(decode_root(&bytes("root/good-format-3"), &limits), Ok(sample::root()));
     let mut older = unit_bytes();
     older[8] = 2;
     let error = decode_unit(&older, &limits).unwrap_err();
     assert_eq!(error, DecodeError::PastFormat { found: 2, supported: 3 });
     assert_eq!(error.blame(), Blame::Operator);
+}
+
+/// A unit without what a format can't say.
+fn in_format(format: u8, mut unit: Unit) -> Unit {
+    match &mut unit {
+        Unit::Account(account) if format < 4 => account.throttle = None,
+        Unit::Stage(stage) => {
+            stage.compression = None;
+            stage.canary.iter_mut().for_each(|canary| canary.compression = None);
+        }
+        _ => {}
+    }
+    unit
 }
 
 #[test]
@@ -142,7 +154,7 @@ fn a_future_version_says_so() {
     assert_eq!(error.blame(), Blame::Operator);
     assert_eq!(
         error.to_string(),
-        "it has format version 9, this build reads up to 4: upgrade the reader first"
+        "it has format version 9, this build reads up to 5: upgrade the reader first"
     );
 }
 

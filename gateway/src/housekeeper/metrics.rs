@@ -245,7 +245,7 @@ fn stage_labels(name: &StageName) -> [(&'static str, &str); 2] {
 type CounterOf = fn(&Counters) -> u64;
 type GaugeOf = fn(&Gauges) -> u64;
 
-const SHARD_COUNTERS: [(&str, &str, CounterOf); 24] = [
+const SHARD_COUNTERS: [(&str, &str, CounterOf); 29] = [
     ("turnpike_shard_connections_accepted_total", "Client connections accepted.", |c| {
         c.connections_accepted_total
     }),
@@ -307,6 +307,19 @@ const SHARD_COUNTERS: [(&str, &str, CounterOf); 24] = [
     ("turnpike_shard_cache_waits_total", "Requests that waited for another's response.", |c| {
         c.cache_waits_total
     }),
+    ("turnpike_shard_compressions_total", "Answers that were compressed.", |c| c.compressions_total),
+    ("turnpike_shard_compression_in_bytes_total", "Bytes of those answers' bodies before.", |c| {
+        c.compression_in_bytes_total
+    }),
+    ("turnpike_shard_compression_out_bytes_total", "Bytes of those answers' bodies after.", |c| {
+        c.compression_out_bytes_total
+    }),
+    (
+        "turnpike_shard_compressions_crowded_total",
+        "Answers that were left as they are since as many were being compressed as may be.",
+        |c| c.compressions_crowded_total,
+    ),
+    ("turnpike_shard_decompressions_total", "Requests that were decompressed.", |c| c.decompressions_total),
     ("turnpike_shard_limit_asks_total", "Times that the limiter was asked for tokens.", |c| {
         c.limit_asks_total
     }),

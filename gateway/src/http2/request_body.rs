@@ -24,6 +24,8 @@ pub(crate) struct RequestBody {
     /// Once there is something to wait for.
     watch: Option<Rc<Watch>>,
     chunked: bool,
+    /// Lines, where nothing frames the body that they could come behind.
+    trailers: Vec<u8>,
     done: bool,
     /// Payload so far.
     payload_bytes: u64,
@@ -46,10 +48,21 @@ impl RequestBody {
             stream: Rc::clone(stream),
             watch: None,
             chunked: framing == Framing::Chunked,
+            trailers: Vec::new(),
             done: false,
             payload_bytes: 0,
             unreleased_bytes: 0,
         }
+    }
+
+    /// As its bytes come.
+    pub(crate) fn unframed(stream: &Rc<Stream>) -> Self {
+        Self::new(stream, Framing::None)
+    }
+
+    /// Behind an unframed body.
+    pub(crate) fn trailers(&self) -> &[u8] {
+        &self.trailers
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -126,6 +139,8 @@ impl RequestBody {
                                 fields::trailer_lines(&trailers, piece);
                             }
                             piece.extend_from_slice(b"\r\n");
+                        } else if let Some(trailers) = trailers {
+                            fields::trailer_lines(&trailers, &mut self.trailers);
                         }
                         self.release();
                         return Poll::Ready(Ok(()));

@@ -55,20 +55,21 @@ impl Limits {
         Self { leases, seats: RefCell::default(), shard, line, mailbox, clock }
     }
 
-    /// Takes a token of each limit, the broadest first, or none; waits for the limiter where it has to.
-    pub(crate) async fn take(&self, limits: &[Limit], version: u64) -> Result<(), Refused> {
-        let taken = self.leases.borrow_mut().take(limits, version, self.clock.now_us());
-        match taken {
-            Taken::Admitted => {
-                self.converse();
-                Ok(())
-            }
-            Taken::Refused(refused) => {
-                self.converse();
-                Err(refused)
-            }
-            Taken::Waits(ticket) => self.seat(ticket).await,
+    /// Takes a token of each limit, the broadest first, or none; it has to wait for the limiter where it says so.
+    pub(crate) fn take(&self, limits: &[Limit], version: u64) -> Take<'_> {
+        let mut leases = self.leases.borrow_mut();
+        let taken = leases.take(limits, version, self.clock.now_us());
+        let is_silent = leases.is_silent();
+        drop(leases);
+        let told = match taken {
+            Taken::Admitted => Ok(()),
+            Taken::Refused(refused) => Err(refused),
+            Taken::Waits(ticket) => return Take::Waits(self.seat(ticket)),
+        };
+        if !is_silent {
+            self.converse();
         }
+        Take::Told(told)
     }
 
     /// Whether the limiter has answered.
@@ -176,9 +177,28 @@ impl Seat {
     }
 }
 
+/// What becomes of a request.
+#[derive(Debug)]
+#[must_use = "a request that isn't awaited leaves the line"]
+pub(crate) enum Take<'l> {
+    Told(Result<(), Refused>),
+    Waits(Wait<'l>),
+}
+
+impl Future for Take<'_> {
+    type Output = Result<(), Refused>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Told(told) => Poll::Ready(*told),
+            Self::Waits(wait) => Pin::new(wait).poll(context),
+        }
+    }
+}
+
 /// A request that waits for its verdict; dropped, it leaves the line.
 #[derive(Debug)]
-struct Wait<'l> {
+pub(crate) struct Wait<'l> {
     limits: &'l Limits,
     ticket: Ticket,
     seat: Rc<Seat>,

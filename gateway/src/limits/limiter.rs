@@ -9,17 +9,20 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 use crossbeam::queue::ArrayQueue;
-use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::{self, Receiver, Sender};
 use turnpike_limits::{
-    Answer, Exchange, Holder, Host, HostRules, Limiter, LimiterCounts, LimiterRules, Report,
+    Answer, Arriving, Departing, Exchange, Holder, Host, HostRules, Limiter, LimiterCounts, LimiterRules,
+    Report, ToPredecessor, ToSuccessor,
 };
 use turnpike_rt::Clock;
 
 use super::store::{self, FromStore};
+use super::succession::{self, FromSuccession, Inheritance};
 use crate::mailbox::Mailbox;
 use crate::settings::Settings;
 
@@ -31,6 +34,8 @@ const PASS_MESSAGES_MAX: usize = 256;
 /// How often it is looked for throttles that can be forgotten, and at how many: at a million in ten seconds.
 const SWEEP_EVERY_US: u64 = 10_000;
 const SWEEP_LIMITS: usize = 1_000;
+/// What a successor hasn't been told yet, before shards are heard again.
+const BACKLOG_MESSAGES_MAX: usize = 4_096;
 /// Of one who has the limiter and isn't a shard.
 const NO_SHARD: usize = usize::MAX;
 
@@ -41,6 +46,7 @@ enum ToLimiter {
     /// Nothing more comes of this shard.
     Ended(Holder),
     Store(FromStore),
+    Succession(FromSuccession),
 }
 
 /// Where shards meet the limiter.
@@ -69,6 +75,18 @@ struct Shared {
     clock: Clock,
     figures: [AtomicU64; 4],
     store: StoreCounts,
+    succession: SuccessionState,
+}
+
+#[derive(Debug)]
+struct SuccessionState {
+    shards: usize,
+    /// Of the limiter; 0 where a store has the limits.
+    holders: usize,
+    /// Buckets are yet to come.
+    arriving: AtomicBool,
+    /// There is a predecessor.
+    preceded: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -80,22 +98,39 @@ struct StoreCounts {
 }
 
 impl LimiterLine {
-    /// For the shards with these mailboxes.
+    /// For the shards with these mailboxes; the buckets are inherited, or full.
     ///
     /// # Errors
-    /// The store's connection can't be prepared.
-    pub(crate) fn new(settings: &Settings, mailboxes: &[Mailbox], clock: Clock) -> io::Result<Self> {
+    /// The store's connection can't be prepared, or the system has no thread left.
+    pub(crate) fn new(
+        settings: &Settings,
+        mailboxes: &[Mailbox],
+        clock: Clock,
+        inheritance: Option<Inheritance>,
+    ) -> io::Result<Self> {
         let (store, exchanges) = store::prepare(settings)?.unzip();
+        let shards = mailboxes.len();
+        let preceded = inheritance.is_some();
+        let holders = shards + inheritance.as_ref().map_or(0, |inheritance| inheritance.holders);
+        let succession = SuccessionState {
+            shards,
+            holders: if exchanges.is_some() { 0 } else { holders },
+            arriving: AtomicBool::new(preceded),
+            preceded: AtomicBool::new(preceded),
+        };
         let shared = Shared {
             queue: ArrayQueue::new(QUEUE_MESSAGES_MAX),
             authority: ArrayQueue::new(1),
             clock,
             figures: Default::default(),
             store: StoreCounts::default(),
+            succession,
         };
+        let (predecessor, following) = inheritance.map(Predecessor::new).unzip();
         shared.put_back(Box::new(Authority {
-            source: Source::new(settings, mailboxes.len(), exchanges),
+            source: Source::new(settings, (shards, holders), exchanges),
             answers: mailboxes.iter().cloned().map(Answers::new).collect(),
+            predecessor,
             unsent: Vec::new(),
             swept_us: 0,
         }));
@@ -103,7 +138,45 @@ impl LimiterLine {
         if let Some(store) = store {
             store.start(line.clone())?;
         }
+        if let Some((stream, says)) = following {
+            succession::follow_predecessor(stream, says, line.clone())?;
+        }
         Ok(line)
+    }
+
+    /// The clock's reading and the holders, for one who takes over; `None` where a store has the limits.
+    pub(crate) fn estate(&self) -> Option<(u64, usize)> {
+        let SuccessionState { shards, holders, preceded, .. } = &self.0.succession;
+        // Those of a predecessor that is gone have nothing.
+        let holders = if preceded.load(Ordering::Acquire) { *holders } else { (*holders).min(*shards) };
+        (holders > 0).then(|| (self.0.clock.now_us(), holders))
+    }
+
+    /// Whether buckets are yet to come, so that they can't be handed over.
+    pub(crate) fn is_arriving(&self) -> bool {
+        self.0.succession.arriving.load(Ordering::Acquire)
+    }
+
+    /// Whether a process before this one draws on its limiter.
+    pub(crate) fn is_preceded(&self) -> bool {
+        self.0.succession.preceded.load(Ordering::Acquire)
+    }
+
+    /// All buckets go to who is at the other end.
+    ///
+    /// # Errors
+    /// The stream can't be used, or the system has no thread left.
+    pub(crate) fn depart(&self, stream: UnixStream) -> io::Result<()> {
+        let (sender, says) = mpsc::channel(succession::MESSAGES_MAX);
+        succession::follow_successor(stream, says, self.clone())?;
+        let mut message = FromSuccession::Depart(sender);
+        while let Err(unsaid) = self.tell_of_succession(message) {
+            message = unsaid;
+            self.attend_outside();
+            std::thread::yield_now();
+        }
+        self.attend_outside();
+        Ok(())
     }
 
     /// Gives the report back if the limiter is too far behind; to be followed by [`attend`](Self::attend).
@@ -163,6 +236,20 @@ impl LimiterLine {
 
     /// As [`attend`](Self::attend), with every shard's bell.
     pub(super) fn attend_for_store(&self) {
+        self.attend_outside();
+    }
+
+    /// Gives the message back where the limiter is too far behind; to be followed by
+    /// [`attend_outside`](Self::attend_outside).
+    pub(super) fn tell_of_succession(&self, message: FromSuccession) -> Result<(), FromSuccession> {
+        match self.0.queue.push(ToLimiter::Succession(message)) {
+            Err(ToLimiter::Succession(message)) => Err(message),
+            _ => Ok(()),
+        }
+    }
+
+    /// For threads that aren't shards.
+    pub(super) fn attend_outside(&self) {
         self.0.attend(NO_SHARD);
     }
 
@@ -195,16 +282,18 @@ impl Shared {
             let Some(mut authority) = self.authority.pop() else { return };
             // Behind by a pass at most, which only makes buckets fill later.
             let now_us = self.clock.now_us();
-            heard += authority.hear(&self.queue, &self.store, now_us);
+            let now_heard = authority.hear(&self.queue, &self.store, now_us);
             authority.lease(now_us);
             authority.deliver(shard);
             authority.sweep(now_us);
-            self.publish_figures(&authority.source);
+            self.publish_figures(&authority);
             self.put_back(authority);
             fence(Ordering::SeqCst);
-            if self.queue.is_empty() {
+            // One that can't hear is heard by who makes room.
+            if self.queue.is_empty() || now_heard == 0 {
                 return;
             }
+            heard += now_heard;
         }
     }
 
@@ -213,8 +302,13 @@ impl Shared {
         let _ = self.authority.push(authority);
     }
 
-    fn publish_figures(&self, source: &Source) {
-        let (limits, counts) = source.counts();
+    fn publish_figures(&self, authority: &Authority) {
+        let SuccessionState { arriving, preceded, .. } = &self.succession;
+        if preceded.load(Ordering::Relaxed) {
+            arriving.store(authority.source.is_arriving(), Ordering::Release);
+            preceded.store(authority.predecessor.is_some(), Ordering::Release);
+        }
+        let (limits, counts) = authority.source.counts();
         let figures = [limits as u64, counts.granted_tokens, counts.empty, counts.crowded];
         for (published, figure) in self.figures.iter().zip(figures) {
             published.store(figure, Ordering::Relaxed);
@@ -227,24 +321,61 @@ impl Shared {
 enum Source {
     /// This gateway keeps its own throttles.
     Alone(Limiter),
+    /// The same, while there is a process that it succeeds.
+    Arriving(Box<Arriving>),
+    /// A process that succeeds this one keeps them.
+    Departing(Box<Departing>, Sender<ToSuccessor>),
     /// A store does, for several.
     Leased(Box<Host>, Sender<Exchange>),
 }
 
 impl Source {
-    fn new(settings: &Settings, holders: usize, exchanges: Option<Sender<Exchange>>) -> Self {
+    fn new(
+        settings: &Settings,
+        (shards, holders): (usize, usize),
+        exchanges: Option<Sender<Exchange>>,
+    ) -> Self {
         let limits_max = settings.limits_max;
         let Some(exchanges) = exchanges else {
-            return Self::Alone(Limiter::new(LimiterRules { holders, limits_max }));
+            let limiter = Limiter::new(LimiterRules { holders, limits_max });
+            return if holders > shards {
+                Self::Arriving(Box::new(Arriving::new(limiter, shards as u16, limits_max)))
+            } else {
+                Self::Alone(limiter)
+            };
         };
         let (lease_us, partition) = (settings.limits_store_lease_ms * 1_000, settings.limits_partition);
         let host = Host::new(HostRules { holders, limits_max, lease_us, partition });
         Self::Leased(Box::new(host), exchanges)
     }
 
+    /// The limiter that it has, if it has one that is whole.
+    fn take_limiter(&mut self) -> Option<Limiter> {
+        let nothing = Self::Alone(Limiter::new(LimiterRules { holders: 1, limits_max: 0 }));
+        match std::mem::replace(self, nothing) {
+            Self::Alone(limiter) => Some(limiter),
+            Self::Arriving(arriving) if arriving.is_over() => Some(arriving.into_limiter()),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+
+    fn is_arriving(&self) -> bool {
+        matches!(self, Self::Arriving(arriving) if !arriving.is_over())
+    }
+
+    /// Whether its successor has to be told what it was told before it hears more.
+    fn is_behind(&self) -> bool {
+        matches!(self, Self::Departing(departing, _) if departing.backlog() >= BACKLOG_MESSAGES_MAX)
+    }
+
     fn handle(&mut self, report: &Report, now_us: u64) -> Option<Answer> {
         match self {
             Self::Alone(limiter) => limiter.handle(report, now_us),
+            Self::Arriving(arriving) => arriving.handle(report, now_us),
+            Self::Departing(departing, _) => departing.handle(report, now_us),
             Self::Leased(host, _) => {
                 host.handle(report, now_us);
                 None
@@ -255,6 +386,8 @@ impl Source {
     fn end(&mut self, holder: Holder, now_us: u64) {
         match self {
             Self::Alone(limiter) => limiter.end(holder, now_us),
+            Self::Arriving(arriving) => arriving.end(holder, now_us),
+            Self::Departing(departing, _) => departing.end(holder),
             Self::Leased(host, _) => host.end(holder, now_us),
         }
     }
@@ -271,7 +404,8 @@ impl Source {
     /// The next answer that wasn't given at once.
     fn poll_answer(&mut self) -> Option<Answer> {
         match self {
-            Self::Alone(_) => None,
+            Self::Alone(_) | Self::Departing(..) => None,
+            Self::Arriving(arriving) => arriving.poll_answer(),
             Self::Leased(host, _) => host.poll_answer(),
         }
     }
@@ -286,15 +420,28 @@ impl Source {
         }
     }
 
+    /// Tells the successor what there is to tell, as far as it has room.
+    fn tell_successor(&mut self, now_us: u64) {
+        let Self::Departing(departing, successor) = self else { return };
+        while let Ok(permit) = successor.try_reserve() {
+            let Some(said) = departing.poll(now_us) else { return };
+            permit.send(said);
+        }
+    }
+
     fn sweep(&mut self, now_us: u64) {
-        if let Self::Alone(limiter) = self {
-            limiter.sweep(SWEEP_LIMITS, now_us);
+        match self {
+            Self::Alone(limiter) => limiter.sweep(SWEEP_LIMITS, now_us),
+            Self::Arriving(arriving) => arriving.sweep(SWEEP_LIMITS, now_us),
+            Self::Departing(..) | Self::Leased(..) => {}
         }
     }
 
     fn counts(&self) -> (usize, LimiterCounts) {
         match self {
             Self::Alone(limiter) => (limiter.len(), limiter.counts()),
+            Self::Arriving(arriving) => (arriving.limiter().len(), arriving.limiter().counts()),
+            Self::Departing(departing, _) => (departing.len(), departing.counts()),
             Self::Leased(host, _) => (host.len(), host.counts()),
         }
     }
@@ -304,6 +451,8 @@ impl Source {
 struct Authority {
     source: Source,
     answers: Vec<Answers>,
+    /// Until it has drained.
+    predecessor: Option<Predecessor>,
     /// Shards that are to be told something.
     unsent: Vec<usize>,
     swept_us: u64,
@@ -314,6 +463,7 @@ impl Authority {
     fn hear(&mut self, queue: &ArrayQueue<ToLimiter>, counts: &StoreCounts, now_us: u64) -> usize {
         let mut heard = 0;
         while heard < PASS_MESSAGES_MAX
+            && !self.source.is_behind()
             && let Some(message) = queue.pop()
         {
             heard += 1;
@@ -331,14 +481,74 @@ impl Authority {
                     self.source.hear_store(&message, now_us);
                     counts.note(&message);
                 }
+                ToLimiter::Succession(message) => self.hear_succession(message, now_us),
             }
         }
         heard
     }
 
-    /// Tells the store what there is to tell, and the shards what it has answered.
+    fn hear_succession(&mut self, message: FromSuccession, now_us: u64) {
+        match (message, &mut self.source) {
+            (FromSuccession::Predecessor(said), Source::Arriving(arriving)) => {
+                arriving.handle_predecessor(said, now_us);
+            }
+            (FromSuccession::Predecessor(said), Source::Departing(departing, _)) => {
+                if let Some(answer) = departing.handle_predecessor(&said, now_us) {
+                    self.answer(answer);
+                }
+            }
+            (FromSuccession::PredecessorGone, _) => self.lose_predecessor(now_us),
+            (FromSuccession::Depart(successor), _) => self.depart(successor),
+            (FromSuccession::Successor(ToPredecessor::Answer(answer)), Source::Departing(..)) => {
+                self.answer(answer);
+            }
+            (FromSuccession::Successor(ToPredecessor::Want(id)), Source::Departing(departing, _)) => {
+                departing.handle_want(id, now_us);
+            }
+            (FromSuccession::SuccessorGone, Source::Departing(departing, _)) => departing.lose(),
+            // Of a process that is gone.
+            _ => {}
+        }
+    }
+
+    /// Without a limiter of its own to hand over, the successor is hung up on.
+    fn depart(&mut self, successor: Sender<ToSuccessor>) {
+        self.lease_answers();
+        let own = self.answers.len() as u16;
+        if let Some(limiter) = self.source.take_limiter() {
+            self.source = Source::Departing(Box::new(Departing::new(limiter, own)), successor);
+        }
+    }
+
+    fn lose_predecessor(&mut self, now_us: u64) {
+        match &mut self.source {
+            Source::Arriving(arriving) => {
+                arriving.lose(now_us);
+                self.lease_answers();
+                if let Some(limiter) = self.source.take_limiter() {
+                    self.source = Source::Alone(limiter);
+                }
+            }
+            Source::Departing(departing, _) => departing.lose_predecessor(),
+            Source::Alone(_) | Source::Leased(..) => {}
+        }
+        self.predecessor = None;
+    }
+
+    /// Tells the store and other processes what there is to tell, and the shards what was answered.
     fn lease(&mut self, now_us: u64) {
         self.source.tell_store(now_us);
+        self.lease_answers();
+        self.source.tell_successor(now_us);
+        if let (Some(predecessor), Source::Arriving(arriving)) = (&mut self.predecessor, &mut self.source) {
+            predecessor.kept.extend(std::iter::from_fn(|| arriving.poll_want()).map(ToPredecessor::Want));
+        }
+        if let Some(predecessor) = &mut self.predecessor {
+            predecessor.deliver();
+        }
+    }
+
+    fn lease_answers(&mut self) {
         while let Some(answer) = self.source.poll_answer() {
             self.answer(answer);
         }
@@ -346,7 +556,14 @@ impl Authority {
 
     fn answer(&mut self, answer: Answer) {
         let shard = usize::from(answer.holder.0);
-        let answers = &mut self.answers[shard];
+        let Some(answers) = self.answers.get_mut(shard) else {
+            let own = self.answers.len() as u16;
+            let said = ToPredecessor::answer(answer, own);
+            return self
+                .predecessor
+                .iter_mut()
+                .for_each(|predecessor| predecessor.kept.push_back(said.clone()));
+        };
         if answers.kept.is_empty() {
             self.unsent.push(shard);
         }
@@ -362,6 +579,30 @@ impl Authority {
         if now_us.saturating_sub(self.swept_us) >= SWEEP_EVERY_US {
             self.swept_us = now_us;
             self.source.sweep(now_us);
+        }
+    }
+}
+
+/// What the process before this one is to be told.
+#[derive(Debug)]
+struct Predecessor {
+    says: Sender<ToPredecessor>,
+    /// At most an answer for each of its leases, and a wish for each limit that is waited for.
+    kept: VecDeque<ToPredecessor>,
+}
+
+impl Predecessor {
+    fn new(inheritance: Inheritance) -> (Self, (UnixStream, Receiver<ToPredecessor>)) {
+        let (says, receiver) = mpsc::channel(succession::MESSAGES_MAX);
+        (Self { says, kept: VecDeque::new() }, (inheritance.stream, receiver))
+    }
+
+    fn deliver(&mut self) {
+        while !self.kept.is_empty()
+            && let Ok(permit) = self.says.try_reserve()
+            && let Some(said) = self.kept.pop_front()
+        {
+            permit.send(said);
         }
     }
 }

@@ -64,7 +64,7 @@ fn measure(settings: &Settings, load: Load) -> std::io::Result<Measured> {
     let (bells, _listeners): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
     let mailboxes: Vec<Mailbox> = bells.into_iter().map(Mailbox::new).collect();
     let clock = Clock::start();
-    let line = LimiterLine::new(settings, &mailboxes, clock)?;
+    let line = LimiterLine::new(settings, &mailboxes, clock, None)?;
     let begin_us = clock.now_us() + START_US;
     let limit = Limit { id: LimitId(1), rate: Rate::new(f64::from(load.rate_per_s), load.burst_requests) };
     let asked: Vec<Asked> = thread::scope(|scope| {

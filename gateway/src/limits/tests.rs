@@ -24,7 +24,7 @@ impl Shards {
         settings.cores = vec![0, 1];
         let mailboxes: Vec<Mailbox> = (0..2).map(|_| Mailbox::new(Bell::pair().unwrap().0)).collect();
         let clock = Clock::start();
-        let line = LimiterLine::new(&settings, &mailboxes, clock).unwrap();
+        let line = LimiterLine::new(&settings, &mailboxes, clock, None).unwrap();
         let limits = mailboxes.into_iter().enumerate();
         let limits =
             limits.map(|(shard, mailbox)| Limits::new(shard, &settings, line.clone(), mailbox, clock));
@@ -34,7 +34,7 @@ impl Shards {
     /// What a request is told, which it is at once.
     fn take(&self, shard: usize, limit: Limit) -> Result<(), Refused> {
         let limits = [limit];
-        let mut taken = pin!(self.limits[shard].take(&limits, 1));
+        let mut taken = pin!(async { self.limits[shard].take(&limits, 1).await });
         match taken.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(told) => told,
             Poll::Pending => panic!("nobody else has the limiter"),
@@ -65,7 +65,7 @@ fn requests_of_all_shards_share_a_burst() {
 fn what_another_shard_has_to_hear_is_heard_by_who_has_the_limiter() {
     let shards = Shards::start();
     let asked = [limit(1)];
-    let mut taken = pin!(shards.limits[0].take(&asked, 1));
+    let mut taken = pin!(async { shards.limits[0].take(&asked, 1).await });
     let mut poll = || taken.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     assert!(shards.line.while_away(&mut poll).is_pending());
     assert_eq!(shards.limits[0].waiting(), 1);
@@ -92,7 +92,7 @@ fn who_finds_the_queue_full_has_the_limiter_hear_of_it_and_waits() {
     };
     shards.line.while_away(|| while shards.line.report(1, report).is_ok() {});
     let asked = [limit(4)];
-    let mut taken = pin!(shards.limits[0].take(&asked, 1));
+    let mut taken = pin!(async { shards.limits[0].take(&asked, 1).await });
     let mut poll = || taken.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     assert!(poll().is_pending(), "it is asked for, behind all that is there");
     spin("answer", || {
@@ -107,7 +107,7 @@ fn who_goes_away_while_waiting_leaves_nothing_behind() {
     let limits = &shards.limits[0];
     shards.line.while_away(|| {
         let asked = [limit(1)];
-        let mut taken = pin!(limits.take(&asked, 1));
+        let mut taken = pin!(async { limits.take(&asked, 1).await });
         assert!(taken.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         assert_eq!((limits.waiting(), limits.leases()), (1, 1));
     });
@@ -138,7 +138,7 @@ fn who_waits_is_told_by_the_tick_when_it_was_too_long() {
     let shards = Shards::with(settings);
     let limits = &shards.limits[0];
     let asked = [limit(1)];
-    let mut taken = pin!(limits.take(&asked, 1));
+    let mut taken = pin!(async { limits.take(&asked, 1).await });
     let mut poll = || taken.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     shards.line.while_away(|| {
         assert!(poll().is_pending());
@@ -157,7 +157,7 @@ fn shards_that_meet_at_the_limiter_get_their_answers() {
     settings.cores = (0..SHARDS).collect();
     let mailboxes: Vec<Mailbox> = (0..SHARDS).map(|_| Mailbox::new(Bell::pair().unwrap().0)).collect();
     let clock = Clock::start();
-    let line = LimiterLine::new(&settings, &mailboxes, clock).unwrap();
+    let line = LimiterLine::new(&settings, &mailboxes, clock, None).unwrap();
     let arrived = AtomicUsize::new(0);
     let admitted: usize = std::thread::scope(|scope| {
         let shards = mailboxes.into_iter().enumerate().map(|(shard, mailbox)| {
@@ -181,7 +181,7 @@ fn shards_that_meet_at_the_limiter_get_their_answers() {
 /// Waits as a shard does that hears its bell, without a tick.
 fn is_admitted(limits: &Limits, id: LimitId) -> bool {
     let asked = [Limit { id, ..limit(2) }];
-    let mut taken = pin!(limits.take(&asked, 1));
+    let mut taken = pin!(async { limits.take(&asked, 1).await });
     let mut told = None;
     spin("answer", || {
         limits.hear();

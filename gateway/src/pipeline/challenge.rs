@@ -9,7 +9,9 @@ use super::{Exchange, Record};
 /// What answers, if a challenge is open for this host and path.
 pub(super) fn look_up<'a>(exchange: &Exchange<'a>, path: &str) -> Option<&'a str> {
     match exchange.head.method {
-        Method::Get | Method::Head => exchange.table.acme_answer(exchange.host(), path),
+        Method::Get | Method::Head if exchange.table.has_challenges() => {
+            exchange.table.acme_answer(exchange.host(), path)
+        }
         _ => None,
     }
 }

@@ -1,8 +1,10 @@
 //! A request's body as it comes from the client, framed as its head says, whatever carries it.
 
 use turnpike_http::Framing;
+use turnpike_snapshot::Compression;
 
 use super::body::Body;
+use super::decompress::{self, Decoded};
 use super::integrate::chunk_limits;
 use super::{Exchange, Failure, Refusal, Wire};
 use crate::http2::{BodyEnd, RequestBody};
@@ -14,16 +16,28 @@ pub(super) enum Incoming {
     Http1(Body),
     /// On a stream; it is framed as it comes. Boxed: it is several times the size of the other.
     Http2(Box<RequestBody>),
+    /// Compressed, and sent on decompressed. Boxed likewise.
+    Decoded(Box<Decoded>),
 }
 
 impl Incoming {
-    /// The body, and how many of the bytes that came with the head were part of it.
-    pub(super) fn begin(exchange: &Exchange<'_>) -> Result<(Self, usize), Failure> {
+    /// The body, and how many of the bytes that came with the head were part of it. `compression` is its route's.
+    pub(super) fn begin(
+        exchange: &Exchange<'_>,
+        compression: Option<Compression>,
+    ) -> Result<(Self, usize), Failure> {
         let settings = &exchange.shard.settings;
         let framing = exchange.head.framing;
+        let coding = match compression {
+            Some(compression) => decompress::wanted(exchange, compression)?,
+            None => None,
+        };
         if let Wire::Http2(stream) = exchange.wire {
             if matches!(framing, Framing::Length(length) if length > settings.body_bytes_max) {
                 return Err(Refusal::BodyTooLarge.into());
+            }
+            if let Some(coding) = coding {
+                return Decoded::begin(exchange, coding, Body::Length(0), b"").map(Self::decoded);
             }
             return Ok(match framing {
                 Framing::None => (Self::Http1(Body::Length(0)), 0),
@@ -39,11 +53,18 @@ impl Incoming {
         if body.exceeds(settings.body_bytes_max) {
             return Err(Refusal::BodyTooLarge.into());
         }
+        if let Some(coding) = coding {
+            return Decoded::begin(exchange, coding, body, exchange.buffered()).map(Self::decoded);
+        }
         let body_bytes = body.take(exchange.buffered()).map_err(Refusal::Chunk)?;
         if matches!(body, Body::Chunked(_)) && body.exceeds(settings.body_bytes_max) {
             return Err(Refusal::BodyTooLarge.into());
         }
         Ok((Self::Http1(body), body_bytes))
+    }
+
+    fn decoded((decoded, body_bytes): (Decoded, usize)) -> (Self, usize) {
+        (Self::Decoded(Box::new(decoded)), body_bytes)
     }
 
     /// Appends what has arrived on a stream meanwhile, so that a short request is sent in one piece.
@@ -52,14 +73,9 @@ impl Incoming {
         exchange: &Exchange<'_>,
         request: &mut Vec<u8>,
     ) -> Result<(), Failure> {
-        let Self::Http2(body) = self else { return Ok(()) };
-        match body.take_arrived(request).await {
-            Ok(()) if body.payload_bytes() > exchange.shard.settings.body_bytes_max => {
-                Err(Refusal::BodyTooLarge.into())
-            }
-            Ok(()) => Ok(()),
-            Err(BodyEnd::TimedOut) => Err(Refusal::ReadTimeout.into()),
-            Err(BodyEnd::Left | BodyEnd::Stopped) => Err(Failure::ClientGone),
+        match self {
+            Self::Http2(body) => take_arrived(body, exchange, request).await,
+            Self::Http1(_) | Self::Decoded(_) => Ok(()),
         }
     }
 
@@ -67,6 +83,22 @@ impl Incoming {
         match self {
             Self::Http1(body) => body.is_done(),
             Self::Http2(body) => body.is_done(),
+            Self::Decoded(body) => body.is_done(),
         }
+    }
+}
+
+pub(super) async fn take_arrived(
+    body: &mut RequestBody,
+    exchange: &Exchange<'_>,
+    arrived: &mut Vec<u8>,
+) -> Result<(), Failure> {
+    match body.take_arrived(arrived).await {
+        Ok(()) if body.payload_bytes() > exchange.shard.settings.body_bytes_max => {
+            Err(Refusal::BodyTooLarge.into())
+        }
+        Ok(()) => Ok(()),
+        Err(BodyEnd::TimedOut) => Err(Refusal::ReadTimeout.into()),
+        Err(BodyEnd::Left | BodyEnd::Stopped) => Err(Failure::ClientGone),
     }
 }

@@ -8,7 +8,8 @@ mod attempt;
 mod balanced;
 mod fault;
 
-use turnpike_http::{ChunkLimits, Method, encode};
+use turnpike_http::{ChunkLimits, Framing, Method, encode};
+use turnpike_snapshot::Compression;
 
 use attempt::Attempt;
 pub(crate) use fault::UpstreamFault;
@@ -29,6 +30,8 @@ pub(super) struct Sent<'a> {
     pub(super) integration: &'a Integration,
     /// What was sent; decides how the answer's body is framed.
     pub(super) method: Method,
+    /// The route's.
+    pub(super) compression: Option<Compression>,
     pub(super) connection: Connection,
     /// The answer's first bytes, if the request was sent whole.
     pub(super) answer: Option<Vec<u8>>,
@@ -47,10 +50,22 @@ pub(super) async fn send<'a>(
 ) -> Result<Sent<'a>, Failure> {
     let shard = exchange.shard;
     let Selected { matched, integration } = selected;
-    let (mut body, body_bytes) = Incoming::begin(exchange)?;
+    let (mut body, body_bytes) = Incoming::begin(exchange, matched.route.compression)?;
     let mut head = shard.buffers.small();
-    upstream_request::encode(exchange, address, matched, integration, question, &mut head);
-    head.extend_from_slice(&exchange.buffered()[..body_bytes]);
+    if let Incoming::Decoded(decoded) = &mut body {
+        let mut plain = Vec::new();
+        let framing = decoded.begin_upload(exchange, &mut plain, record).await;
+        let framing = framing.inspect_err(|_| shard.buffers.give(std::mem::take(&mut head)))?;
+        let request = (matched, *integration, question);
+        upstream_request::encode(exchange, address, request, Some(framing), &mut head);
+        match framing {
+            Framing::Chunked => encode::chunk(&mut head, &plain),
+            Framing::Length(_) | Framing::None => head.extend_from_slice(&plain),
+        }
+    } else {
+        upstream_request::encode(exchange, address, (matched, integration, question), None, &mut head);
+        head.extend_from_slice(&exchange.buffered()[..body_bytes]);
+    }
     if let Err(failure) = body.take_arrived(exchange, &mut head).await {
         shard.buffers.give(head);
         return Err(failure);
@@ -64,6 +79,7 @@ pub(super) async fn send<'a>(
         request: head,
         whole: body.is_done(),
         reuse: true,
+        begun_us,
         give_up_ms,
         answer: None,
     };
@@ -82,6 +98,7 @@ pub(super) async fn send<'a>(
     Ok(Sent {
         integration,
         method: sent_method(exchange, integration),
+        compression: matched.route.compression,
         connection,
         answer,
         upload,

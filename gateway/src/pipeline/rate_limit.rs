@@ -114,7 +114,7 @@ mod tests {
     #[track_caller]
     fn assert_fields(limits: &[(Level, Limit)], empty: Level, retry_after_s: Option<u64>, fields: &str) {
         let mut out = Vec::new();
-        encode_fields(&Applied::of(limits.iter().copied()).unwrap(), empty, retry_after_s, &mut out);
+        encode_fields(&Applied::of(limits), empty, retry_after_s, &mut out);
         assert_eq!(String::from_utf8(out).unwrap().replace("\r\n", "\n"), fields);
     }
 

@@ -26,6 +26,10 @@ pub(crate) enum Refusal {
     Chunk(ChunkError),
     UpgradeNotSupported,
     BodyTooLarge,
+    /// The body isn't in the coding that it is said to be in, or that can't be taken off.
+    ContentCoding,
+    /// `decompressions_max`
+    Decompressions,
     ReadTimeout,
     /// HTTP without TLS came to a listener for HTTPS.
     NotTls,
@@ -116,6 +120,13 @@ impl Refusal {
                 response_type: "REQUEST_TOO_LARGE",
                 protocol: None,
             },
+            Self::ContentCoding => Terms {
+                response_type: "UNSUPPORTED_MEDIA_TYPE",
+                ..bad_request(RefusalKind::ContentCoding, 415, "Unsupported Media Type")
+            },
+            Self::Decompressions => {
+                Terms { protocol: None, ..unavailable(RefusalKind::Decompressions, Rest) }
+            }
             Self::ReadTimeout => bad_request(RefusalKind::ReadTimeout, 408, "Request Timeout"),
             Self::NotTls => bad_request(
                 RefusalKind::Malformed,

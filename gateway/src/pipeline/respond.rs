@@ -11,10 +11,11 @@ use turnpike_http::{
     ChunkError, HeadLimits, Header, HeaderName, Method, Progress, ResponseFraming, ResponseHead, Version,
     encode,
 };
-use turnpike_snapshot::Protocol;
+use turnpike_snapshot::{Compression, Protocol};
 
 use super::body::Body;
 use super::cache::{Hit, Tee};
+use super::compress::{Edits, Planned};
 use super::integrate::{Sent, UpstreamFault, chunk_limits};
 use super::lines::{self, Pass};
 use super::pieces::{self, Pace};
@@ -43,6 +44,7 @@ pub(super) async fn relay<'a>(
         protocol: address.stage.protocol,
         integration: sent.integration,
         method: sent.method,
+        compression: sent.compression,
         tee,
         began: &began,
         uploaded: &uploaded,
@@ -67,11 +69,12 @@ pub(super) enum Fault {
 /// Passing one answer.
 #[derive(Debug)]
 pub(super) struct Download<'x, 't, 'a> {
-    exchange: &'x Exchange<'a>,
+    pub(super) exchange: &'x Exchange<'a>,
     protocol: Protocol,
     pub(super) integration: &'x Integration,
     /// As sent upstream.
     method: Method,
+    compression: Option<Compression>,
     /// What a cache keeps of it.
     tee: Option<&'x Tee<'t, 'a>>,
     /// Set once a byte of the final answer may have been sent.
@@ -221,6 +224,17 @@ impl Download<'_, '_, '_> {
     ) -> Result<bool, Fault> {
         let shard = self.exchange.shard;
         let settings = &shard.settings;
+        let edits = match self.compression {
+            None => Edits::default(),
+            Some(Compression { bytes_min }) => match self.plan(bytes_min, head, input) {
+                Planned::Compressed(plan, encoder) => {
+                    // Boxed: several times the size of the rest.
+                    let relayed = self.relay_compressed(connection, input, head, (plan, encoder), record);
+                    return Box::pin(relayed).await;
+                }
+                Planned::Plain(edits) => edits,
+            },
+        };
         let mut body = Body::of_response(
             head.framing,
             chunk_limits(settings, settings.upstream_head_bytes_max, settings.upstream_header_count_max),
@@ -228,10 +242,8 @@ impl Download<'_, '_, '_> {
         let coding = self.coding(head);
         let kept = self.exchange.keeps() && !self.ends_with_close(head);
         let mut out = shard.buffers.small();
-        self.encode_head(head, input, coding, kept, &mut out);
-        if let Some(tee) = self.tee {
-            tee.begin(head, input, || self.kept_lines(head, input));
-        }
+        self.encode_head(head, input, coding, kept, edits, &mut out);
+        self.tee_begins(head, input);
         let (taken, out) = self.pass(&mut body, coding, &input[head.head_bytes..], out, record)?;
         let mut extra = input.len() > head.head_bytes + taken;
         self.began.set(true);
@@ -245,6 +257,13 @@ impl Download<'_, '_, '_> {
             self.begin(out, true, record).await?;
         }
         Ok(kept)
+    }
+
+    /// The cache hears of a head that is passed on.
+    pub(super) fn tee_begins(&self, head: &ResponseHead, input: &[u8]) {
+        if let Some(tee) = self.tee {
+            tee.begin(head, input, || self.kept_lines(head, input));
+        }
     }
 
     /// What a cache has for the client instead of this answer.
@@ -283,7 +302,7 @@ impl Download<'_, '_, '_> {
         answered.map(|answered| answered.kept).map_err(|_| Fault::ClientGone)
     }
 
-    fn finish(&self, connection: Connection, head: &ResponseHead, body: &Body, extra: bool) {
+    pub(super) fn finish(&self, connection: Connection, head: &ResponseHead, body: &Body, extra: bool) {
         if head.keep_alive && body.is_done() && !extra && self.uploaded.get() {
             connection.release(self.exchange.shard);
         }
@@ -314,15 +333,9 @@ impl Download<'_, '_, '_> {
                 Some(received) => (received, false),
                 None => self.await_piece(connection, input, piece_bytes_max).await,
             };
-            match received {
-                // Nobody can tell whether that was all of it: it isn't kept.
-                Ok(0) if !timed_out && matches!(body, Body::UntilClose) => {
-                    self.end(coding, record).await?;
-                    return Ok(false);
-                }
-                Ok(count) if count > 0 => {}
-                _ if timed_out => return Err(Fault::Upstream(UpstreamFault::TimedOut)),
-                _ => return Err(Fault::Upstream(UpstreamFault::Closed)),
+            if self.has_ended(body, received, timed_out)? {
+                self.end(coding, record).await?;
+                return Ok(false);
             }
             let taken = if coding == Coding::Same {
                 self.forward(body, input, record).await?
@@ -337,8 +350,24 @@ impl Download<'_, '_, '_> {
         }
     }
 
+    /// Whether a body has come to the end that only a close says: nobody can tell whether that was all of it, so
+    /// that it isn't kept.
+    pub(super) fn has_ended(
+        &self,
+        body: &Body,
+        received: std::io::Result<usize>,
+        timed_out: bool,
+    ) -> Result<bool, Fault> {
+        match received {
+            Ok(0) if !timed_out && matches!(body, Body::UntilClose) => Ok(true),
+            Ok(count) if count > 0 => Ok(false),
+            _ if timed_out => Err(Fault::Upstream(UpstreamFault::TimedOut)),
+            _ => Err(Fault::Upstream(UpstreamFault::Closed)),
+        }
+    }
+
     /// Waits for the next piece; true if the wait was too long.
-    async fn await_piece(
+    pub(super) async fn await_piece(
         &self,
         connection: &Connection,
         input: &mut Vec<u8>,
@@ -410,7 +439,7 @@ impl Download<'_, '_, '_> {
     }
 
     /// Lets the cache have bytes of the body, framed as they came.
-    fn keep(&self, bytes: &[u8], body: &Body) {
+    pub(super) fn keep(&self, bytes: &[u8], body: &Body) {
         if let Some(tee) = self.tee {
             tee.add(bytes, body.is_done());
         }
@@ -442,9 +471,38 @@ impl Download<'_, '_, '_> {
             && matches!(head.framing, ResponseFraming::Chunked | ResponseFraming::UntilClose)
     }
 
-    fn encode_head(&self, head: &ResponseHead, input: &[u8], coding: Coding, kept: bool, out: &mut Vec<u8>) {
+    /// The head of an answer whose body is framed anew.
+    pub(super) fn encode_edited_head(
+        &self,
+        head: &ResponseHead,
+        input: &[u8],
+        chunked: bool,
+        kept: bool,
+        edits: Edits,
+        out: &mut Vec<u8>,
+    ) {
+        let coding = if chunked { Coding::Enchunk } else { Coding::Dechunk };
+        self.encode_head(head, input, coding, kept, edits, out);
+    }
+
+    fn encode_head(
+        &self,
+        head: &ResponseHead,
+        input: &[u8],
+        coding: Coding,
+        kept: bool,
+        edits: Edits,
+        out: &mut Vec<u8>,
+    ) {
         encode::status_line(out, head.status);
-        let dated = self.copy_lines(head, input, self.passes_length(head), out, |_| false);
+        let dated = if edits.are_none() {
+            self.copy_lines(head, input, self.passes_length(head), out, |_| false)
+        } else {
+            let passes_length = self.passes_length(head) && !edits.replaces_length;
+            let dated = self.copy_lines(head, input, passes_length, out, |line| edits.drop(line, input));
+            edits.encode(head, input, out);
+            dated
+        };
         match (head.framing, coding) {
             (_, Coding::Enchunk) | (ResponseFraming::Chunked, Coding::Same | Coding::Discard) => {
                 encode::header(out, "Transfer-Encoding", b"chunked");
@@ -509,14 +567,19 @@ impl Download<'_, '_, '_> {
     }
 
     /// Sends the head, and what there is of the body.
-    async fn begin(&self, out: Vec<u8>, last: bool, record: &mut Record<'_>) -> Result<(), Fault> {
+    pub(super) async fn begin(&self, out: Vec<u8>, last: bool, record: &mut Record<'_>) -> Result<(), Fault> {
         let Wire::Http2(stream) = self.exchange.wire else { return self.send(out, record).await };
         let sent = stream.begin(&out, last).await;
         self.given(out, sent, record)
     }
 
     /// Sends a piece of a body whose framing is taken off or put on.
-    async fn send_piece(&self, out: Vec<u8>, last: bool, record: &mut Record<'_>) -> Result<(), Fault> {
+    pub(super) async fn send_piece(
+        &self,
+        out: Vec<u8>,
+        last: bool,
+        record: &mut Record<'_>,
+    ) -> Result<(), Fault> {
         let Wire::Http2(stream) = self.exchange.wire else { return self.send(out, record).await };
         let sent = stream.send(&out, last).await;
         self.given(out, sent, record)

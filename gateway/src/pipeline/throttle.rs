@@ -6,7 +6,7 @@
 //! left it is refused with AWS's 429. (AWS: throttle requests to your REST APIs, your HTTP
 //! APIs; usage plans.)
 
-use turnpike_limits::{Limit, Why};
+use turnpike_limits::{Limit, LimitId, Rate, Why};
 
 use super::route::Selected;
 use super::{Exchange, Failure, Refusal};
@@ -34,6 +34,8 @@ pub(crate) enum Level {
 }
 
 const LEVELS: usize = 4;
+/// Behind those that there are.
+const NO_LIMIT: Limit = Limit { id: LimitId(0), rate: Rate::per_1000_s(0, 0) };
 
 /// The limits that a request comes under.
 pub(super) struct Applied {
@@ -62,24 +64,28 @@ pub(super) async fn check(
 
 impl Applied {
     pub(super) fn to(exchange: &Exchange<'_>, route: &Route, caller: Option<Caller<'_>>) -> Option<Self> {
-        let all = [
-            (Level::Account, exchange.table.throttle),
-            (Level::Route, route.throttle),
-            (Level::Plan, caller.and_then(|caller| caller.throttle())),
-            (Level::PlanRoute, caller.and_then(|caller| caller.route_throttle(route))),
-        ];
-        Self::of(all.into_iter().filter_map(|(level, limit)| Some((level, limit?))))
+        let mut applied = Self { limits: [NO_LIMIT; LEVELS], levels: [Level::Account; LEVELS], count: 0 };
+        applied.add(Level::Account, exchange.table.throttle);
+        applied.add(Level::Route, route.throttle);
+        if let Some(caller) = caller {
+            applied.add(Level::Plan, caller.throttle());
+            applied.add(Level::PlanRoute, caller.route_throttle(route));
+        }
+        (applied.count > 0).then_some(applied)
     }
 
-    pub(super) fn of(mut there: impl Iterator<Item = (Level, Limit)>) -> Option<Self> {
-        let (level, limit) = there.next()?;
-        let mut applied = Self { limits: [limit; LEVELS], levels: [level; LEVELS], count: 1 };
-        for (level, limit) in there {
-            applied.limits[applied.count] = limit;
-            applied.levels[applied.count] = level;
-            applied.count += 1;
-        }
-        Some(applied)
+    fn add(&mut self, level: Level, limit: Option<Limit>) {
+        let Some(limit) = limit else { return };
+        self.limits[self.count] = limit;
+        self.levels[self.count] = level;
+        self.count += 1;
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(limits: &[(Level, Limit)]) -> Self {
+        let mut applied = Self { limits: [NO_LIMIT; LEVELS], levels: [Level::Account; LEVELS], count: 0 };
+        limits.iter().for_each(|(level, limit)| applied.add(*level, Some(*limit)));
+        applied
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Level, Limit)> {

@@ -14,8 +14,8 @@ use super::body::Body;
 use super::incoming::Incoming;
 use super::patience::Patience;
 use super::pieces::{self, Pace};
-use super::{Exchange, Refusal};
-use crate::http2::BodyEnd;
+use super::{Exchange, Failure, Refusal};
+use crate::http2::{BodyEnd, RequestBody};
 use crate::shard::Shard;
 use crate::table::Integration;
 use crate::upstream::Connection;
@@ -25,13 +25,20 @@ use crate::wheel::{OnExpiry, Watch};
 #[derive(Debug)]
 pub(super) struct Upload {
     shard: Rc<Shard>,
-    client: Rc<Transport>,
-    /// Deadlines of reading from the client, apart from those of answering it.
-    client_watch: Rc<Watch>,
+    client: ClientBytes,
     upstream: Rc<Transport>,
     upstream_watch: Rc<Watch>,
     timeout_ms: u64,
     body: Incoming,
+}
+
+/// What comes from a client, and how long it is waited for.
+#[derive(Debug)]
+pub(super) struct ClientBytes {
+    shard: Rc<Shard>,
+    stream: Rc<Transport>,
+    /// Deadlines of reading, apart from those of answering.
+    watch: Rc<Watch>,
     patience: Patience,
 }
 
@@ -82,19 +89,17 @@ impl Upload {
         connection.watch.disarm();
         Self {
             shard: Rc::clone(exchange.shard),
-            client: Rc::clone(&exchange.client.stream),
-            client_watch: Watch::new(Rc::clone(&exchange.client.stream)),
+            client: ClientBytes::new(exchange),
             upstream: Rc::clone(&connection.stream),
             upstream_watch: Watch::new(Rc::clone(&connection.stream)),
             timeout_ms: integration.timeout_ms,
             body,
-            patience: Patience::for_body(&exchange.shard.settings),
         }
     }
 
     pub(super) fn control(&self) -> UploadControl {
         UploadControl {
-            client_watch: Rc::clone(&self.client_watch),
+            client_watch: Rc::clone(&self.client.watch),
             upstream: Rc::clone(&self.upstream),
             stopped: Rc::default(),
         }
@@ -123,7 +128,7 @@ impl Upload {
                 Ok(()) => {}
             }
         };
-        self.client_watch.disarm();
+        self.client.rest();
         self.shard.buffers.give(piece);
         uploaded
     }
@@ -139,70 +144,25 @@ impl Upload {
         if control.stopped.get() {
             return Err(Uploaded::Stopped);
         }
+        let is_stopped = || control.stopped.get();
         match &mut self.body {
             Incoming::Http1(body) => {
-                let left = body.left().map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
-                self.receive_bytes(piece, left, pace, control, bytes_in).await?;
+                let came = self.client.receive(piece, body.left(), pace, is_stopped).await?;
+                bytes_in.set(bytes_in.get() + came as u64);
                 let taken = self.take(piece).map_err(Uploaded::Refused)?;
                 Ok(piece.split_off(taken))
             }
             Incoming::Http2(body) => {
-                let timeout_ms = self.shard.settings.read_body_timeout_ms.min(self.patience.left_ms());
-                let since_ms = self.shard.wheel.now_ms();
-                let filled = body.fill(&self.shard, timeout_ms, piece, || control.stopped.get()).await;
-                bytes_in.set(bytes_in.get() + piece.len() as u64);
-                self.patience.waited(self.shard.wheel.now_ms() - since_ms);
-                match filled {
-                    Ok(()) => self.patience.came(piece.len()),
-                    Err(BodyEnd::Left) => return Err(Uploaded::ClientGone),
-                    Err(BodyEnd::TimedOut) => return Err(Uploaded::Refused(self.impatience())),
-                    Err(BodyEnd::Stopped) => return Err(Uploaded::Stopped),
-                }
-                let fits = body.payload_bytes() <= self.shard.settings.body_bytes_max;
-                if fits { Ok(Vec::new()) } else { Err(Uploaded::Refused(Refusal::BodyTooLarge)) }
+                let came = self.client.fill(body, piece, is_stopped).await?;
+                bytes_in.set(bytes_in.get() + came as u64);
+                Ok(Vec::new())
+            }
+            Incoming::Decoded(decoded) => {
+                let came = decoded.next(&mut self.client, pace, piece, is_stopped).await?;
+                bytes_in.set(bytes_in.get() + came);
+                Ok(if decoded.is_done() { std::mem::take(&mut decoded.ahead) } else { Vec::new() })
             }
         }
-    }
-
-    async fn receive_bytes(
-        &mut self,
-        piece: &mut Vec<u8>,
-        left: usize,
-        pace: &mut Pace,
-        control: &UploadControl,
-        bytes_in: &Cell<u64>,
-    ) -> Result<(), Uploaded> {
-        let received = match pace.receive(&self.client, piece, left).await {
-            Some(received) => received,
-            None => self.await_piece(piece, left).await,
-        };
-        match received {
-            Ok(count) if count > 0 => {
-                bytes_in.set(bytes_in.get() + count as u64);
-                self.patience.came(count);
-                Ok(())
-            }
-            _ if control.stopped.get() => Err(Uploaded::Stopped),
-            Err(_) if self.client_watch.has_expired() => Err(Uploaded::Refused(self.impatience())),
-            _ => Err(Uploaded::ClientGone),
-        }
-    }
-
-    async fn await_piece(&mut self, piece: &mut Vec<u8>, bytes_max: usize) -> io::Result<usize> {
-        let timeout_ms = self.shard.settings.read_body_timeout_ms.min(self.patience.left_ms());
-        let since_ms = self.shard.wheel.now_ms();
-        self.shard.wheel.arm(&self.client_watch, timeout_ms, OnExpiry::TakeBuffer);
-        let cancel = &self.client_watch.cancel;
-        let (received, returned) =
-            self.client.recv_cancelable_at_most(std::mem::take(piece), bytes_max, cancel).await;
-        *piece = returned;
-        self.patience.waited(self.shard.wheel.now_ms() - since_ms);
-        received
-    }
-
-    /// Why the client is waited for no longer.
-    fn impatience(&self) -> Refusal {
-        if self.patience.left_ms() == 0 { Refusal::BodyTooSlow } else { Refusal::ReadTimeout }
     }
 
     fn take(&mut self, piece: &[u8]) -> Result<usize, Refusal> {
@@ -213,5 +173,100 @@ impl Upload {
             return Err(Refusal::BodyTooLarge);
         }
         Ok(taken)
+    }
+}
+
+impl ClientBytes {
+    pub(super) fn new(exchange: &Exchange<'_>) -> Self {
+        Self {
+            shard: Rc::clone(exchange.shard),
+            stream: Rc::clone(&exchange.client.stream),
+            watch: Watch::new(Rc::clone(&exchange.client.stream)),
+            patience: Patience::for_body(&exchange.shard.settings),
+        }
+    }
+
+    /// Appends the next bytes on a connection of its own, at most as many as are left; how many.
+    pub(super) async fn receive(
+        &mut self,
+        piece: &mut Vec<u8>,
+        left: Option<u64>,
+        pace: &mut Pace,
+        is_stopped: impl Fn() -> bool,
+    ) -> Result<usize, Uploaded> {
+        let bytes_max = left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+        let received = match pace.receive(&self.stream, piece, bytes_max).await {
+            Some(received) => received,
+            None => self.await_piece(piece, bytes_max).await,
+        };
+        match received {
+            Ok(count) if count > 0 => {
+                self.patience.came(count);
+                Ok(count)
+            }
+            _ if is_stopped() => Err(Uploaded::Stopped),
+            Err(_) if self.watch.has_expired() => Err(Uploaded::Refused(self.impatience())),
+            _ => Err(Uploaded::ClientGone),
+        }
+    }
+
+    async fn await_piece(&mut self, piece: &mut Vec<u8>, bytes_max: usize) -> io::Result<usize> {
+        let timeout_ms = self.shard.settings.read_body_timeout_ms.min(self.patience.left_ms());
+        let since_ms = self.shard.wheel.now_ms();
+        self.shard.wheel.arm(&self.watch, timeout_ms, OnExpiry::TakeBuffer);
+        let cancel = &self.watch.cancel;
+        let (received, returned) =
+            self.stream.recv_cancelable_at_most(std::mem::take(piece), bytes_max, cancel).await;
+        *piece = returned;
+        self.patience.waited(self.shard.wheel.now_ms() - since_ms);
+        received
+    }
+
+    /// Appends the next bytes of a body that comes on a stream; how many.
+    pub(super) async fn fill(
+        &mut self,
+        body: &mut RequestBody,
+        piece: &mut Vec<u8>,
+        is_stopped: impl Fn() -> bool,
+    ) -> Result<usize, Uploaded> {
+        let timeout_ms = self.shard.settings.read_body_timeout_ms.min(self.patience.left_ms());
+        let (since_ms, before) = (self.shard.wheel.now_ms(), piece.len());
+        let filled = body.fill(&self.shard, timeout_ms, piece, is_stopped).await;
+        self.patience.waited(self.shard.wheel.now_ms() - since_ms);
+        let came = piece.len() - before;
+        match filled {
+            Ok(()) => self.patience.came(came),
+            Err(BodyEnd::Left) => return Err(Uploaded::ClientGone),
+            Err(BodyEnd::TimedOut) => return Err(Uploaded::Refused(self.impatience())),
+            Err(BodyEnd::Stopped) => return Err(Uploaded::Stopped),
+        }
+        let fits = body.payload_bytes() <= self.shard.settings.body_bytes_max;
+        if fits { Ok(came) } else { Err(Uploaded::Refused(Refusal::BodyTooLarge)) }
+    }
+
+    pub(super) fn shard(&self) -> &Rc<Shard> {
+        &self.shard
+    }
+
+    /// No more is read for now.
+    pub(super) fn rest(&self) {
+        self.watch.disarm();
+    }
+
+    /// Why the client is waited for no longer.
+    fn impatience(&self) -> Refusal {
+        if self.patience.left_ms() == 0 { Refusal::BodyTooSlow } else { Refusal::ReadTimeout }
+    }
+}
+
+impl From<Uploaded> for Failure {
+    /// Of an upload that hasn't begun.
+    fn from(ended: Uploaded) -> Self {
+        match ended {
+            Uploaded::Refused(refusal) => Self::Refused(refusal),
+            Uploaded::Whole(_) | Uploaded::UpstreamEnded | Uploaded::ClientGone | Uploaded::Stopped => {
+                Self::ClientGone
+            }
+        }
     }
 }

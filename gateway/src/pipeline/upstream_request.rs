@@ -8,7 +8,7 @@ use turnpike_http::{Framing, HeaderName, encode};
 use turnpike_snapshot::Protocol;
 
 use super::lines::{self, Pass};
-use super::{Exchange, forwarded};
+use super::{Exchange, decompress, forwarded};
 use crate::table::{Address, Integration, Matched, TargetPart};
 
 /// What a cache asks for instead of what the client has asked: all of it, or whether it has changed.
@@ -16,14 +16,23 @@ use crate::table::{Address, Integration, Matched, TargetPart};
 pub(super) struct Question<'r> {
     /// None asks for all of it.
     pub(super) conditions: Vec<Condition<'r>>,
+    /// What comes is compressed here, for each client as it takes it.
+    pub(super) uncoded: bool,
 }
 
+impl Question<'_> {
+    /// Whether a field isn't passed on.
+    fn replaces(&self, name: &[u8]) -> bool {
+        is_question(name) || self.uncoded && name.eq_ignore_ascii_case(b"accept-encoding")
+    }
+}
+
+/// `decoded` is how the body is framed that was taken out of its coding.
 pub(super) fn encode(
     exchange: &Exchange<'_>,
     address: &Address<'_, '_>,
-    matched: &Matched<'_, '_>,
-    integration: &Integration,
-    question: Option<&Question<'_>>,
+    (matched, integration, question): (&Matched<'_, '_>, &Integration, Option<&Question<'_>>),
+    decoded: Option<Framing>,
     out: &mut Vec<u8>,
 ) {
     out.extend_from_slice(integration.method.as_deref().unwrap_or(exchange.method()).as_bytes());
@@ -34,17 +43,20 @@ pub(super) fn encode(
     let protocol = address.stage.protocol;
     lines::copy(exchange.bytes, &exchange.head.headers, exchange.head.head_bytes, out, |header| {
         let name = header.name;
-        let asked_instead = question.is_some() && is_question(header.name_span.of(exchange.bytes));
+        let asked_instead =
+            question.is_some_and(|question| question.replaces(header.name_span.of(exchange.bytes)));
+        let is_stale = decoded.is_some() && decompress::is_of_coding(header.name_span.of(exchange.bytes));
         let passes = !header.hop_by_hop
             && !is_own(name)
             && exchange.passes_forwarding(protocol, name)
-            && !asked_instead;
+            && !asked_instead
+            && !is_stale;
         if passes { Pass::Keep } else { Pass::Drop }
     });
     for condition in question.iter().flat_map(|question| &question.conditions) {
         encode::header(out, condition.name, condition.value);
     }
-    match exchange.head.framing {
+    match decoded.unwrap_or(exchange.head.framing) {
         Framing::None => {}
         Framing::Length(length) => {
             out.extend_from_slice(b"Content-Length: ");

@@ -97,10 +97,12 @@ sort_settings! {
         upstream_connections_max upstream_pending_requests_max upstream_idle_connections_max
         upstream_head_bytes_max upstream_header_count_max upstream_http2_streams_max
         upstream_http2_stream_window_bytes upstream_http2_connection_window_bytes connect_timeout_ms upstream_idle_timeout_ms
-        cache_response_bytes_max cache_wait_timeout_ms cache_waiting_requests_max cache_pass_ms rate_limit_fields;
+        cache_response_bytes_max cache_wait_timeout_ms cache_waiting_requests_max cache_pass_ms rate_limit_fields
+        compression_level compression_turn_bytes compressions_max compression_waiting_bytes_max
+        compression_excluded_types decompressed_bytes_max decompression_ratio_max decompressions_max;
     fixed:
         listen tls_listen tls_certificate tls_private_key tls_ticket_rotation_ms proxy_protocol admin_listen listen_backlog data_dir publish_socket
-        cores driver require_io_uring exit_with_parent
+        cores driver require_io_uring exit_with_parent huge_pages
         connections_per_address_max
         cache_bytes_max cache_sendfile_bytes_min limits_max limit_leases_max limit_waiting_max limit_wait_ms
         limits_store limits_store_password_file limits_store_ca_certificate limits_store_certificate

@@ -9,7 +9,8 @@ use std::sync::{Arc, Weak};
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 use turnpike_snapshot::{
-    AccountUnit, HttpProxy, HttpVersion, IntegrationKind, Scheme, StageUnit, Unit, UnitHash, UpstreamTls,
+    AccountUnit, Compression, HttpProxy, HttpVersion, IntegrationKind, Scheme, StageUnit, Unit, UnitHash,
+    UpstreamTls,
 };
 
 use super::acme::Challenges;
@@ -224,6 +225,7 @@ impl Compiler {
             deployment_id: &unit.deployment_id,
             routes: &unit.routes,
             integrations: &unit.integrations,
+            compression: unit.compression,
         };
         let canary = match (&unit.canary, slots.canary) {
             (Some(canary), Some(slot)) => {
@@ -231,6 +233,7 @@ impl Compiler {
                     deployment_id: &canary.deployment_id,
                     routes: &canary.routes,
                     integrations: &canary.integrations,
+                    compression: canary.compression,
                 };
                 let release = self.release(unit, &deployed, tls_units)?;
                 Some(Box::new(Canary::new(unit, canary.clients_per_10_000, release, slot)))
@@ -257,7 +260,8 @@ impl Compiler {
         deployed: &Deployed<'_>,
         tls_units: &TlsUnits<'_>,
     ) -> Result<Release, CompileError> {
-        let routes: Vec<Route> = deployed.routes.iter().map(|route| compile_route(unit, route)).collect();
+        let routes: Vec<Route> =
+            deployed.routes.iter().map(|route| compile_route(unit, route, deployed.compression)).collect();
         let refused = deployed.refused(&routes);
         let routes = Routes::compile(unit.protocol, deployed.routes, routes).map_err(|error| {
             CompileError::Route { api_id: unit.api_id.clone(), stage: unit.stage.clone(), error }
@@ -394,6 +398,7 @@ struct Deployed<'u> {
     deployment_id: &'u str,
     routes: &'u [turnpike_snapshot::Route],
     integrations: &'u [turnpike_snapshot::Integration],
+    compression: Option<Compression>,
 }
 
 impl Deployed<'_> {
@@ -469,12 +474,17 @@ fn account_of(units: &[(UnitHash, Arc<Unit>)]) -> Result<&AccountUnit, CompileEr
     }
 }
 
-fn compile_route(stage: &StageUnit, route: &turnpike_snapshot::Route) -> Route {
+fn compile_route(
+    stage: &StageUnit,
+    route: &turnpike_snapshot::Route,
+    compression: Option<Compression>,
+) -> Route {
     Route {
         key: Route::key_of(&route.method, &route.path),
         path: route.path.as_str().into(),
         id: route.id.as_str().into(),
         api_key_required: route.settings.api_key_required,
+        compression,
         cache: RouteCache::compile(stage.cache.as_ref(), route),
         throttle: route.settings.throttle.map(|throttle| {
             let stage_path = Stage::path_of(&stage.api_id, &stage.stage);

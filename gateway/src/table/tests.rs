@@ -74,6 +74,7 @@ pub(super) fn stage_of(api_id: &str, protocol: Protocol, name: &str, routes: &[&
         routes: routes.iter().enumerate().map(route).collect(),
         canary: None,
         cache: None,
+        compression: None,
     }
 }
 

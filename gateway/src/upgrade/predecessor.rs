@@ -11,12 +11,15 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use turnpike_rt::Clock;
+
 use super::SUCCEEDS;
 use super::wire::{
-    FromRunning, HandedGroup, Handover, LEADING_DESCRIPTORS, PROTOCOL, ToRunning, receive,
+    FromRunning, HandedGroup, HandedLimits, Handover, LEADING_DESCRIPTORS, PROTOCOL, ToRunning, receive,
     receive_descriptors, receive_now, send, send_now,
 };
 use crate::housekeeper::vault::Lock;
+use crate::limits::{Inheritance, SUCCESSION_PROTOCOL};
 use crate::settings::Settings;
 use crate::sockets::{Admin, Group, Sockets};
 
@@ -27,6 +30,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Predecessor {
     stream: UnixStream,
+    path: PathBuf,
 }
 
 /// What it left, but for the sockets.
@@ -39,6 +43,8 @@ pub(crate) struct Legacy {
     pub(crate) gateway_id: String,
     /// 0 if it serves nothing.
     pub(crate) serving_version: u64,
+    /// Until the limiter has it.
+    pub(crate) limits: Option<Inheritance>,
 }
 
 impl Predecessor {
@@ -52,7 +58,7 @@ impl Predecessor {
         let met = UnixStream::connect(&path).and_then(|stream| {
             stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
             send_now(&stream, &ToRunning::TakeOver { protocol: PROTOCOL })?;
-            Ok(Some(Self { stream }))
+            Ok(Some(Self { stream, path: path.clone() }))
         });
         met.map_err(|error| {
             format!(
@@ -76,6 +82,7 @@ impl Predecessor {
             Err(error) => return Err(format!("nothing can be heard of the gateway to succeed: {error}")),
         };
         check(&handover, settings)?;
+        let limits = handover.limits.and_then(|handed| self.inherit_limits(handed, settings));
         report!("turnpike-gateway: taking over from process {}", handover.pid);
         let failed = |error: io::Error| format!("can't take over the sockets: {error}");
         let mut descriptors = receive_descriptors(&self.stream, handover.descriptors()).map_err(failed)?;
@@ -94,8 +101,48 @@ impl Predecessor {
             process: process.map_err(|error| failed(error.into()))?,
             gateway_id: handover.gateway_id,
             serving_version: handover.serving_version,
+            limits,
         };
         Ok((sockets, legacy))
+    }
+
+    /// Nothing where throttles are in a store from now on, or where they begin anew, which is said.
+    fn inherit_limits(&self, handed: HandedLimits, settings: &Settings) -> Option<Inheritance> {
+        let clock = Clock::resumed(handed.clock_us);
+        if settings.limits_store.is_some() {
+            return None;
+        }
+        match self.ask_for_limits(handed, settings) {
+            Ok(stream) => Some(Inheritance { stream, holders: handed.holders, clock }),
+            Err(reason) => {
+                report!("turnpike-gateway: throttles begin full, as after a start: {reason}");
+                None
+            }
+        }
+    }
+
+    fn ask_for_limits(&self, handed: HandedLimits, settings: &Settings) -> Result<UnixStream, String> {
+        if handed.protocol != SUCCESSION_PROTOCOL {
+            return Err(format!(
+                "the running gateway hands them over in version {}, and this binary takes them over in version \
+                 {SUCCESSION_PROTOCOL}",
+                handed.protocol
+            ));
+        }
+        if handed.holders + settings.cores.len() > usize::from(u16::MAX) {
+            return Err(format!("both processes together have more than {} shards", u16::MAX));
+        }
+        let asked = UnixStream::connect(&self.path).and_then(|stream| {
+            stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+            send_now(&stream, &ToRunning::TakeLimits)?;
+            Ok((receive_now(&stream)?, stream))
+        });
+        match asked {
+            Ok((FromRunning::LimitsFollow, stream)) => Ok(stream),
+            Ok((FromRunning::Refused { reason }, _)) => Err(reason),
+            Ok((other, _)) => Err(format!("the running gateway said {other:?} where they were asked for")),
+            Err(error) => Err(format!("the running gateway can't be asked for them: {error}")),
+        }
     }
 
     /// Says why this process can't serve.

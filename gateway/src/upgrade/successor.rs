@@ -15,8 +15,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::SUCCEEDS;
-use super::wire::{FromRunning, HandedGroup, Handover, PROTOCOL, ToRunning, receive, send, send_descriptors};
+use super::wire::{
+    FromRunning, HandedGroup, HandedLimits, Handover, PROTOCOL, ToRunning, receive, send, send_descriptors,
+};
 use crate::housekeeper::link::{LinkStatus, Order};
+use crate::limits::{LimiterLine, SUCCESSION_PROTOCOL};
 use crate::notify;
 use crate::sockets::{Sockets, UPGRADE_SOCKET};
 
@@ -26,6 +29,8 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 const GO_TIMEOUT: Duration = Duration::from_secs(5);
 /// For what a process has said before its end.
 const LAST_WORDS: Duration = Duration::from_millis(200);
+/// How often it is looked whether all buckets of the process before have come.
+const LOOK: Duration = Duration::from_millis(2);
 /// After a failed accept.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -33,6 +38,7 @@ const RETRY: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Incumbent {
     pub(crate) sockets: Sockets,
+    pub(crate) limiter: LimiterLine,
     pub(crate) data_dir: PathBuf,
     pub(crate) gateway_id: String,
     pub(crate) link: watch::Receiver<LinkStatus>,
@@ -58,6 +64,8 @@ pub(crate) struct Underway {
     /// Of the successor, once it is started.
     pid: Option<u32>,
     arrivals: mpsc::Sender<UnixStream>,
+    /// Over which it takes the limiter's buckets.
+    limits: Option<UnixStream>,
 }
 
 /// Answers at the socket until dropped; an upgrade that is under way then is given up.
@@ -89,6 +97,10 @@ async fn converse(incumbent: Arc<Incumbent>, mut stream: UnixStream) {
         Ok(Ok(ToRunning::TakeOver { protocol })) => {
             let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok());
             incumbent.introduce(stream, pid, protocol).await;
+        }
+        Ok(Ok(ToRunning::TakeLimits)) => {
+            let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok());
+            incumbent.promise_limits(stream, pid).await;
         }
         // Anything else, or nothing, is no part of the conversation.
         _ => {}
@@ -126,10 +138,11 @@ impl Incumbent {
     async fn upgrade(&self, binary: Option<PathBuf>) -> Result<Handed, String> {
         let arrivals = self.begin().await?;
         let outcome = self.hand_over(binary, arrivals).await;
-        if outcome.is_err() {
-            self.link_orders.send_replace(Order::Follow);
+        let underway = self.underway.lock().await.take();
+        match &outcome {
+            Ok(_) => self.hand_limits_over(underway.and_then(|underway| underway.limits)),
+            Err(_) => _ = self.link_orders.send_replace(Order::Follow),
         }
-        *self.underway.lock().await = None;
         outcome
     }
 
@@ -143,8 +156,29 @@ impl Incumbent {
             ));
         }
         let (sender, arrivals) = mpsc::channel(1);
-        *underway = Some(Underway { since: Instant::now(), pid: None, arrivals: sender });
+        *underway = Some(Underway { since: Instant::now(), pid: None, arrivals: sender, limits: None });
         Ok(arrivals)
+    }
+
+    /// The successor serves: nothing is granted here any more, but by it.
+    fn hand_limits_over(&self, stream: Option<UnixStream>) {
+        // One that doesn't take them has said why.
+        let Some(stream) = stream else { return };
+        if let Err(error) = stream.into_std().and_then(|stream| self.limiter.depart(stream)) {
+            report!("turnpike-gateway: throttles can't be handed over: {error}");
+        }
+    }
+
+    /// Somebody says that it is the successor, and wants the buckets.
+    async fn promise_limits(&self, mut stream: UnixStream, pid: Option<u32>) {
+        let mut underway = self.underway.lock().await;
+        let known = underway.as_mut().filter(|underway| pid.is_some() && underway.pid == pid);
+        // Who doesn't wait for the answer doesn't need it.
+        if let Some(underway) = known
+            && send(&mut stream, &FromRunning::LimitsFollow).await.is_ok()
+        {
+            underway.limits = Some(stream);
+        }
     }
 
     /// Somebody says that it is the successor.
@@ -195,6 +229,7 @@ impl Incumbent {
         let stream = successor.before_its_end(arrivals.recv()).await?;
         let mut stream = stream.ok_or("the upgrade was given up")?;
         self.pause_link(successor).await?;
+        successor.before_its_end(self.all_buckets_here()).await?;
         let handed = async {
             let sent = match send(&mut stream, &FromRunning::Handover(self.handover())).await {
                 Ok(()) => send_descriptors(&stream, &self.descriptors()).await,
@@ -239,6 +274,13 @@ impl Incumbent {
         }
     }
 
+    /// What is still on its way from the process before this one can't be handed over.
+    async fn all_buckets_here(&self) {
+        while self.limiter.is_arriving() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     fn handover(&self) -> Handover {
         let groups = self.sockets.groups.iter().map(|group| HandedGroup {
             wanted: group.wanted,
@@ -254,6 +296,11 @@ impl Incumbent {
             serving_version: self.link.borrow().serving_version,
             admin: self.sockets.admin.wanted,
             groups: groups.collect(),
+            limits: self.limiter.estate().map(|(clock_us, holders)| HandedLimits {
+                protocol: SUCCESSION_PROTOCOL,
+                holders,
+                clock_us,
+            }),
         }
     }
 

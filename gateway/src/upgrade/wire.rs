@@ -32,6 +32,8 @@ pub(super) enum ToRunning {
     Upgrade { binary: Option<PathBuf> },
     /// From the process that was started for it.
     TakeOver { protocol: u32 },
+    /// From the same: over this connection it takes the limiter's buckets, once it serves.
+    TakeLimits,
     /// It would accept connections now.
     Ready,
     /// It won't.
@@ -52,6 +54,8 @@ pub(super) enum FromRunning {
     },
     /// Followed by descriptors: the lock's, the upgrade socket's, the admin socket's, and each group's.
     Handover(Handover),
+    /// The buckets will come.
+    LimitsFollow,
     Go,
 }
 
@@ -65,6 +69,18 @@ pub(super) struct Handover {
     pub(super) serving_version: u64,
     pub(super) admin: SocketAddr,
     pub(super) groups: Vec<HandedGroup>,
+    /// `None` of a version that keeps its limiter's buckets to itself, and of a gateway whose limits are in a store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) limits: Option<HandedLimits>,
+}
+
+/// What it takes to take a limiter's buckets over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct HandedLimits {
+    pub(super) protocol: u32,
+    pub(super) holders: usize,
+    /// Of the gateway's clock, as this is sent.
+    pub(super) clock_us: u64,
 }
 
 /// The sockets of one address.

@@ -14,7 +14,8 @@ use arc_swap::cache::Cache;
 use turnpike_balance::{Budget, Target, Unavailable};
 
 use super::lease::Lease;
-use super::pool::{Idle, Pool};
+use super::pool::Pool;
+use super::resting::Idle;
 use super::room::{Grant, Line, Open, Room};
 use super::{ConnectError, Connection, establish};
 use crate::housekeeper::targets::{Change, TargetEvent};
@@ -239,7 +240,7 @@ impl Group {
         let pool = seated.pool(upstream);
         // A connection that is shared and broken isn't in the pool any more.
         if (reuse || pool.is_shared())
-            && let Some(connection) = pool.take_idle(shard)
+            && let Some(connection) = pool.take_idle(shard, shard.clock.now_us())
         {
             shard.stats.borrow_mut().counters.upstream_reuses_total += 1;
             return Some(Ok(Connection { reused: reuse, ..connection }.leased(lease)));

@@ -9,6 +9,7 @@ use rustls::ClientConfig;
 use super::Connection;
 use super::group::Groups;
 use super::http2;
+use super::resting::{Idle, Resting};
 use super::room::{Line, Lines, Room};
 use crate::shard::Shard;
 use crate::table::{Member, Upstream};
@@ -23,7 +24,7 @@ pub(super) struct Pool {
     served: Weak<Upstream>,
     /// Where it leads, if not to the upstream's host.
     pub(super) member: Option<Arc<Member>>,
-    pub(super) idle: RefCell<Vec<Idle>>,
+    pub(super) idle: RefCell<Resting>,
     /// Over HTTP/2, all that are open.
     pub(super) shared: http2::Shared,
     pub(super) room: Rc<Room>,
@@ -31,12 +32,6 @@ pub(super) struct Pool {
     pub(super) turn: Cell<usize>,
     /// With the sessions that new connections go on from.
     pub(super) tls: Option<Arc<ClientConfig>>,
-}
-
-#[derive(Debug)]
-pub(super) struct Idle {
-    pub(super) connection: Connection,
-    pub(super) since_ms: u64,
 }
 
 /// All upstreams of a shard.
@@ -119,26 +114,28 @@ impl Pool {
 
     /// Whether [`take_idle`](Self::take_idle) would find one.
     pub(super) fn has_idle(&self, shard: &Shard) -> bool {
-        if self.is_shared() { http2::has_room(shard, self) } else { !self.idle.borrow().is_empty() }
+        if self.is_shared() { http2::has_room(shard, self) } else { self.idle.borrow().len() > 0 }
     }
 
     /// Ends a connection that rests, if there is one.
     pub(super) fn evict(&self, shard: &Shard) -> bool {
-        if self.is_shared() { http2::evict(self) } else { self.take_idle(shard).is_some() }
+        if self.is_shared() {
+            http2::evict(self)
+        } else {
+            self.take_idle(shard, shard.clock.now_us()).is_some()
+        }
     }
 
-    pub(super) fn take_idle(&self, shard: &Shard) -> Option<Connection> {
+    pub(super) fn take_idle(&self, shard: &Shard, now_us: u64) -> Option<Connection> {
         if self.is_shared() {
             return http2::take(shard, self);
         }
-        loop {
-            let mut idle = self.idle.borrow_mut().pop()?;
-            shard.stats.borrow_mut().gauges.upstream_connections_idle -= 1;
-            if idle.connection.stream.is_quiet() {
-                idle.connection.reused = true;
-                return Some(idle.connection);
-            }
-        }
+        // What is dropped may let a request in that waits: after the pool is let go of.
+        let mut gone = Vec::new();
+        let taken = self.idle.borrow_mut().take(now_us, Idle::stream, &mut gone);
+        let fewer = gone.len() + usize::from(taken.is_some());
+        shard.stats.borrow_mut().gauges.upstream_connections_idle -= fewer as u64;
+        taken.map(|idle| Connection { reused: true, ..idle.connection })
     }
 
     /// Moves what shouldn't rest any longer to `dropped`.
@@ -146,11 +143,11 @@ impl Pool {
         http2::sweep(shard, self, unneeded);
         let idle_timeout_ms = shard.settings.upstream_idle_timeout_ms;
         let now_ms = shard.wheel.now_ms();
-        let kept = |idle: &mut Idle| {
-            !unneeded
-                && now_ms.saturating_sub(idle.since_ms) < idle_timeout_ms
-                && idle.connection.stream.is_quiet()
+        let is_over = |idle: &mut Idle| {
+            unneeded
+                || now_ms.saturating_sub(idle.since_ms) >= idle_timeout_ms
+                || !idle.connection.stream.is_quiet()
         };
-        dropped.extend(self.idle.borrow_mut().extract_if(.., |idle| !kept(idle)));
+        self.idle.borrow_mut().sweep(is_over, dropped);
     }
 }

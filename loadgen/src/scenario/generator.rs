@@ -11,7 +11,7 @@ const LINES_MAX: usize = 1_000_000;
 /// Largest file that values are taken from.
 const LIST_BYTES_MAX: u64 = 256 << 20;
 /// Longest random text.
-const TEXT_BYTES_MAX: u64 = 1 << 20;
+pub(crate) const TEXT_BYTES_MAX: u64 = 1 << 20;
 
 const FUNCTIONS: &str = "sequence(first, last), user_sequence(first, last), integer(least, most), pick(a, b, …), \
      pick_line(file), next_line(file), uuid(), string(length[, alphabet]), env(NAME), braces()";

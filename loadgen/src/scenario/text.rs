@@ -103,11 +103,9 @@ fn filtered(value: Value, filters: &[Filter], values: &mut impl Values) -> Strin
 
 pub(super) fn apply(filters: &[Filter], mut text: String) -> String {
     for filter in filters {
-        let mut out = String::with_capacity(text.len() + 16);
+        let mut out = String::new();
         match filter {
-            Filter::Url => {
-                encode(&text, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte), &mut out);
-            }
+            Filter::Url => out = url_encoded(&text),
             Filter::Json => {
                 let quoted = serde_json::Value::String(text).to_string();
                 out.push_str(&quoted[1..quoted.len() - 1]);
@@ -117,6 +115,13 @@ pub(super) fn apply(filters: &[Filter], mut text: String) -> String {
         text = out;
     }
     text
+}
+
+/// Percent-encoded but for RFC 3986's unreserved characters.
+pub(crate) fn url_encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    encode(text, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte), &mut out);
+    out
 }
 
 /// A value as it may stand in a path and query.

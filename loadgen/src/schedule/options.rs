@@ -1,10 +1,12 @@
 //! The open loop's rate as the command line says it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 
+use super::Pace;
 use super::arrivals::{Places, Spacing};
 use super::profile::{PIECES_MAX, Part, Profile};
 use crate::cli::parse_duration;
@@ -49,6 +51,8 @@ enum RateShape {
     Constant(f64),
     Ramp(Part),
     Steps(Vec<Part>),
+    /// Of a log, sorted.
+    Recorded(Arc<[u64]>),
 }
 
 impl PaceArgs {
@@ -79,6 +83,29 @@ impl OpenLoop {
         Self { shape: RateShape::Constant(rate_per_s), spacing: Spacing::Constant, seed: 1 }
     }
 
+    /// The same at a constant rate.
+    pub(crate) fn at(&self, rate_per_s: f64) -> Self {
+        Self { shape: RateShape::Constant(rate_per_s), ..self.clone() }
+    }
+
+    /// At these times since the start, which are sorted.
+    pub fn recorded(times_ns: Arc<[u64]>) -> Self {
+        Self { shape: RateShape::Recorded(times_ns), spacing: Spacing::Constant, seed: SEED_DEFAULT }
+    }
+
+    /// One reactor's requests.
+    pub fn pace(&self, warmup: Duration, reactor: usize, reactors: usize) -> Pace {
+        match &self.shape {
+            RateShape::Recorded(times_ns) => {
+                Pace::Recorded { times_ns: Arc::clone(times_ns), next: reactor, step: reactors }
+            }
+            _ => Pace::Open {
+                profile: self.profile(warmup),
+                places: Places::new(self.spacing, self.seed, reactor, reactors),
+            },
+        }
+    }
+
     /// How long the ramp or the steps last.
     pub fn duration(&self) -> Option<Duration> {
         match self.parts() {
@@ -92,13 +119,20 @@ impl OpenLoop {
         match &self.shape {
             RateShape::Constant(rate) => *rate,
             RateShape::Ramp(_) | RateShape::Steps(_) => self.parts()[0].from_per_s,
+            RateShape::Recorded(times_ns) => recorded_rate_per_s(times_ns),
         }
+    }
+
+    /// Whether the rate is the same all the time.
+    pub fn is_steady(&self) -> bool {
+        matches!(self.shape, RateShape::Constant(_))
     }
 
     /// Of the first so many seconds, warm-up not included.
     pub fn mean_rate_per_s(&self, duration_s: f64) -> f64 {
         match &self.shape {
             RateShape::Constant(rate) => *rate,
+            RateShape::Recorded(times_ns) => recorded_rate_per_s(times_ns),
             RateShape::Ramp(_) | RateShape::Steps(_) => {
                 self.profile(Duration::ZERO).count_at(duration_s * 1e9) / duration_s
             }
@@ -117,14 +151,9 @@ impl OpenLoop {
         Profile::of(&parts)
     }
 
-    /// Of one of so many reactors.
-    pub fn places(&self, reactor: usize, reactors: usize) -> Places {
-        Places::new(self.spacing, self.seed, reactor, reactors)
-    }
-
     fn parts(&self) -> &[Part] {
         match &self.shape {
-            RateShape::Constant(_) => &[],
+            RateShape::Constant(_) | RateShape::Recorded(_) => &[],
             RateShape::Ramp(part) => std::slice::from_ref(part),
             RateShape::Steps(parts) => parts,
         }
@@ -135,6 +164,7 @@ impl fmt::Display for OpenLoop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.shape {
             RateShape::Constant(rate) => write!(f, "{rate} requests/s")?,
+            RateShape::Recorded(times_ns) => write!(f, "the recorded times of {} requests", times_ns.len())?,
             RateShape::Ramp(Part { from_per_s, to_per_s, duration }) => {
                 write!(f, "{from_per_s} to {to_per_s} requests/s over {} s", duration.as_secs_f64())?;
             }
@@ -150,6 +180,12 @@ impl fmt::Display for OpenLoop {
             Spacing::Poisson => write!(f, ", Poisson arrivals with seed {}", self.seed),
         }
     }
+}
+
+/// The mean over the times, of which the last is the end.
+fn recorded_rate_per_s(times_ns: &[u64]) -> f64 {
+    let last_ns = times_ns.last().copied().unwrap_or_default().max(1);
+    times_ns.len() as f64 / (last_ns as f64 / 1e9)
 }
 
 fn parse_ramp(text: &str) -> Result<Part, String> {

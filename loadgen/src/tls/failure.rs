@@ -12,6 +12,8 @@ pub enum TlsFailure {
     Io(io::Error),
     /// The server closed in the middle of the handshake.
     Closed,
+    /// The server did not choose HTTP/2 (ALPN).
+    NoHttp2,
 }
 
 impl fmt::Display for TlsFailure {
@@ -19,6 +21,7 @@ impl fmt::Display for TlsFailure {
         match self {
             Self::Protocol(error) => write!(f, "TLS: {error}"),
             Self::Io(error) => write!(f, "the connection broke during the TLS handshake: {error}"),
+            Self::NoHttp2 => f.write_str("the server does not speak HTTP/2 (no 'h2' by ALPN)"),
             Self::Closed => f.write_str("the server closed during the TLS handshake"),
         }
     }

@@ -65,6 +65,7 @@ impl TlsArgs {
             name: ServerName::try_from(name.to_owned())
                 .map_err(|_| format!("'{name}' is neither a host name nor an address: see --sni"))?,
             resumption: self.tls_resumption != Some(Switch::Off),
+            http2: false,
         }))
     }
 

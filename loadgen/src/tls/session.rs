@@ -13,6 +13,7 @@ use rustls::{ClientConnection, HandshakeKind};
 
 use super::{Connector, TlsFailure};
 use crate::failure::Failure;
+use crate::http2;
 
 /// Ciphertext that is read at a time: four records of full size.
 const CIPHER_BUFFER_BYTES: usize = 64 * 1024;
@@ -67,6 +68,9 @@ impl TlsLink {
             ended: false,
         };
         match link.shake_hands(plain).await {
+            Ok(()) if connector.http2 && link.session.borrow().alpn_protocol() != Some(http2::ALPN) => {
+                Err(TlsFailure::NoHttp2)
+            }
             Ok(()) => Ok(link),
             Err(failure) => {
                 // The server should learn why, if it still listens; the cause is what counts.

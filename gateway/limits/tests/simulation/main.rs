@@ -3,6 +3,7 @@
 
 mod arbitrary;
 mod exactness;
+mod handover;
 mod hosts;
 mod use_of_limits;
 mod window;

@@ -7,7 +7,8 @@ use super::{
 };
 use crate::limits::Limits;
 use crate::unit::{
-    Canary, HttpProxy, Integration, IntegrationKind, Protocol, Route, Scheme, StageUnit, TargetPart,
+    Canary, Compression, HttpProxy, Integration, IntegrationKind, Protocol, Route, Scheme, StageUnit,
+    TargetPart,
 };
 
 /// All of a stage's clients.
@@ -27,6 +28,7 @@ fn check_stage(stage: &StageUnit, limits: &Limits) -> Checked {
     text::id("deployment id", &stage.deployment_id, limits.id_bytes_max)?;
     stage.access_log.as_ref().map_or(Ok(()), access_log::check)?;
     stage.cache.as_ref().map_or(Ok(()), |cache| cache::check(cache, limits))?;
+    check_compression(stage.compression, limits)?;
     let own = Served {
         protocol: stage.protocol,
         has_cache: stage.cache.is_some(),
@@ -46,7 +48,18 @@ fn check_canary(canary: &Canary, served: &Served<'_>, limits: &Limits) -> Checke
         return Err(wrong("clients per 10,000", problem));
     }
     text::id("deployment id", &canary.deployment_id, limits.id_bytes_max)?;
+    check_compression(canary.compression, limits)?;
     served.check(limits)
+}
+
+fn check_compression(compression: Option<Compression>, limits: &Limits) -> Checked {
+    let (min, max) = (0, limits.compression_bytes_min_max);
+    match compression.map(|compression| compression.bytes_min) {
+        Some(found) if found > max => {
+            Err(wrong("smallest body to compress", Problem::OutOfBounds { found, min, max }))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What a stage, or its canary, serves.

@@ -3,8 +3,8 @@
 
 use turnpike_snapshot::{
     AccessLog, AccountUnit, AcmeChallenge, ApiKey, ApiKeysUnit, Balancing, CacheKeyPart, Canary,
-    CertificateUnit, CircuitBreaker, Domain, DomainTls, Endpoint, Freshness, HeaderCondition, HeaderMatch,
-    HealthCheck, HttpProxy, HttpVersion, Integration, IntegrationKind, Invalidation, Mapping,
+    CertificateUnit, CircuitBreaker, Compression, Domain, DomainTls, Endpoint, Freshness, HeaderCondition,
+    HeaderMatch, HealthCheck, HttpProxy, HttpVersion, Integration, IntegrationKind, Invalidation, Mapping,
     OutlierEjection, PlanRoute, PlanStage, Probe, Protocol, Quota, QuotaPeriod, RetryPolicy, Root, Route,
     RouteCache, RouteSettings, RoutingRule, Scheme, StageCache, StageUnit, TagPurge, Target, TargetGroupUnit,
     TargetPart, Throttle, TlsVersion, TrustStoreUnit, Unauthorized, Unit, UnitHash, UnitRef, UpstreamTls,
@@ -37,6 +37,7 @@ pub(crate) fn stage() -> StageUnit {
         ],
         canary: None,
         cache: None,
+        compression: None,
     }
 }
 
@@ -51,6 +52,7 @@ pub(crate) fn canary_stage() -> StageUnit {
         deployment_id: "d2".to_owned(),
         integrations: vec![refused("i3"), integration("i0", vec![TargetPart::RequestPath])],
         routes: vec![route("GET", "/", 1), route("PUT", "/pets/{id}", 0)],
+        compression: Some(Compression { bytes_min: 0 }),
     });
     stage
 }
@@ -213,6 +215,7 @@ pub(crate) fn cached_stage() -> StageUnit {
         freshness: Freshness::Origin,
         coalesced: true,
     });
+    stage.compression = Some(Compression { bytes_min: 1_024 });
     let part = |make: fn(String) -> CacheKeyPart, name: &str| make(name.to_owned());
     stage.routes[1].settings = RouteSettings {
         api_key_required: true,

@@ -94,6 +94,7 @@ pub(crate) fn stage(api: &str, deployment: u32) -> Unit {
         }],
         canary: None,
         cache: None,
+        compression: None,
     })
 }
 

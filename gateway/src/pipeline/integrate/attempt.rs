@@ -15,7 +15,8 @@ pub(super) struct Attempt<'a> {
     /// Nothing of the body is missing.
     pub(super) whole: bool,
     pub(super) reuse: bool,
-    /// On the shard's clock.
+    /// On the shard's clock, as `give_up_ms`.
+    pub(super) begun_us: u64,
     pub(super) give_up_ms: u64,
     /// The answer's first bytes, while tries at a target group go on.
     pub(super) answer: Option<Vec<u8>>,
@@ -30,7 +31,9 @@ impl Attempt<'_> {
         }
         loop {
             let upstream = &self.integration.upstream;
-            let mut connection = upstream::connect(shard, upstream, self.reuse, self.give_up_ms).await?;
+            // Only what comes first is taken from a pool, at the time when the attempt begins.
+            let mut connection =
+                upstream::connect(shard, upstream, self.reuse, self.begun_us, self.give_up_ms).await?;
             // A pooled connection took no time.
             let left_ms = if connection.reused {
                 self.integration.timeout_ms

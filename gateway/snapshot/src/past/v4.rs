@@ -1,0 +1,81 @@
+//! Format 4: stages without compression.
+
+use rkyv::{Archive, Deserialize, Serialize};
+
+use crate::unit::{
+    self, AccessLog, AccountUnit, ApiKeysUnit, CertificateUnit, Integration, Protocol, Route, StageCache,
+    TargetGroupUnit, TrustStoreUnit, UsagePlanUnit,
+};
+
+pub(crate) const FORMAT_VERSION: u16 = 4;
+
+#[derive(Archive, Serialize, Deserialize, Debug)]
+pub(crate) enum Unit {
+    Stage(StageUnit),
+    Account(AccountUnit),
+    Certificate(CertificateUnit),
+    TrustStore(TrustStoreUnit),
+    TargetGroup(TargetGroupUnit),
+    UsagePlan(UsagePlanUnit),
+    ApiKeys(ApiKeysUnit),
+}
+
+#[derive(Archive, Serialize, Deserialize, Debug)]
+pub(crate) struct StageUnit {
+    api_id: String,
+    protocol: Protocol,
+    stage: String,
+    deployment_id: String,
+    execute_api_endpoint_disabled: bool,
+    access_log: Option<AccessLog>,
+    integrations: Vec<Integration>,
+    routes: Vec<Route>,
+    canary: Option<Canary>,
+    cache: Option<StageCache>,
+}
+
+#[derive(Archive, Serialize, Deserialize, Debug)]
+pub(crate) struct Canary {
+    clients_per_10_000: u16,
+    deployment_id: String,
+    integrations: Vec<Integration>,
+    routes: Vec<Route>,
+}
+
+impl From<Unit> for unit::Unit {
+    fn from(past: Unit) -> Self {
+        match past {
+            Unit::Stage(stage) => Self::Stage(stage.into()),
+            Unit::Account(account) => Self::Account(account),
+            Unit::Certificate(certificate) => Self::Certificate(certificate),
+            Unit::TrustStore(store) => Self::TrustStore(store),
+            Unit::TargetGroup(group) => Self::TargetGroup(group),
+            Unit::UsagePlan(plan) => Self::UsagePlan(plan),
+            Unit::ApiKeys(keys) => Self::ApiKeys(keys),
+        }
+    }
+}
+
+impl From<StageUnit> for unit::StageUnit {
+    fn from(past: StageUnit) -> Self {
+        Self {
+            api_id: past.api_id,
+            protocol: past.protocol,
+            stage: past.stage,
+            deployment_id: past.deployment_id,
+            execute_api_endpoint_disabled: past.execute_api_endpoint_disabled,
+            access_log: past.access_log,
+            integrations: past.integrations,
+            routes: past.routes,
+            canary: past.canary.map(Into::into),
+            cache: past.cache,
+            compression: None,
+        }
+    }
+}
+
+impl From<Canary> for unit::Canary {
+    fn from(Canary { clients_per_10_000, deployment_id, integrations, routes }: Canary) -> Self {
+        Self { clients_per_10_000, deployment_id, integrations, routes, compression: None }
+    }
+}

@@ -1,0 +1,490 @@
+//! Compress: what a client takes compressed is compressed while it passes.
+//!
+//! An answer whose length isn't known is held back until as much of it is there as its API compresses from, or all of
+//! it (AWS decides by size); then nothing is: what the upstream has sent so far is flushed whenever the next piece of
+//! it has to be waited for. A whole answer gets its length, others are chunked. After `compression_turn_bytes`, others
+//! get their turn. What may be compressed says so to caches (`Vary`), whether it is this time or not.
+//! (AWS: Receive an API response with a compressed payload; RFC 9110 8.4, 8.8.3, 12.5.3.)
+
+use turnpike_coding::{ContentCoding, choose, forbids_transforming, is_transformable, varies_by_coding};
+use turnpike_http::{Header, HeaderName, Method, ResponseFraming, ResponseHead, Version, encode};
+
+use super::body::Body;
+use super::integrate::{UpstreamFault, chunk_limits};
+use super::pieces::Pace;
+use super::respond::{Download, Fault};
+use super::{Exchange, Record, Wire};
+use crate::buffers::Buffers;
+use crate::compression::LentEncoder;
+use crate::upstream::Connection;
+
+/// An answer that is all there is compressed before its head is sent, and so gets a length, up to this size; what it
+/// comes to is held for as long.
+const WHOLE_BYTES_MAX: usize = 256 * 1024;
+/// What is sent at once, while the upstream has more.
+const PIECE_BYTES: usize = 32 * 1024;
+
+/// What is done with an answer.
+#[derive(Debug)]
+pub(super) enum Planned<'s> {
+    /// It is compressed, or may turn out to be.
+    Compressed(Plan, LentEncoder<'s>),
+    /// Its body stays as it is.
+    Plain(Edits),
+}
+
+/// What may be done with an answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan {
+    bytes_min: u64,
+    /// What the client takes.
+    coding: Option<ContentCoding>,
+    /// `Vary` doesn't say so yet.
+    adds_vary: bool,
+}
+
+/// What is different in a head from how it came.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Edits {
+    adds_vary: bool,
+    /// The entity tag doesn't stand for the same bytes.
+    weakens: bool,
+    /// The body is in it, or would be.
+    coding: Option<ContentCoding>,
+    /// The length that came isn't the body's.
+    pub(super) replaces_length: bool,
+    length: Option<u64>,
+}
+
+impl Plan {
+    /// `None` where the answer stays as it is, for every client.
+    fn of(exchange: &Exchange<'_>, bytes_min: u32, head: &ResponseHead, input: &[u8]) -> Option<Self> {
+        let lines = || head.headers.iter().map(|line| (line.name_span.of(input), line.value_span.of(input)));
+        let whole = head.status >= 200 && !matches!(head.status, 204 | 206);
+        if !whole || !is_transformable(lines(), &exchange.shard.settings.compression_excluded_types) {
+            return None;
+        }
+        if exchange.field(b"cache-control").any(forbids_transforming) {
+            return None;
+        }
+        let varies =
+            lines().any(|(name, value)| name.eq_ignore_ascii_case(b"vary") && varies_by_coding(value));
+        Some(Self {
+            bytes_min: bytes_min.into(),
+            coding: choose(exchange.field(b"accept-encoding")),
+            adds_vary: !varies,
+        })
+    }
+
+    /// What the head of an answer gets that has no body, or whose body isn't compressed.
+    fn edits(&self, method: Method, head: &ResponseHead, input: &[u8]) -> Edits {
+        let plain = Edits { adds_vary: self.adds_vary, ..Edits::default() };
+        if head.status == 304 {
+            // What the client has may be either form: a weak tag is right for both (RFC 9110 8.8.3.2).
+            return Edits { weakens: self.coding.is_some(), ..plain };
+        }
+        let length = match head.framing {
+            ResponseFraming::Length(length) => Some(length),
+            ResponseFraming::None => announced(head, input),
+            ResponseFraming::Chunked | ResponseFraming::UntilClose => None,
+        };
+        // RFC 9110 9.3.2: what GET would bring, as far as that is known without doing it.
+        match length {
+            Some(length) if method == Method::Head && self.compresses(length) => {
+                Edits { replaces_length: true, ..self.coded(None) }
+            }
+            _ => plain,
+        }
+    }
+
+    fn compresses(&self, length: u64) -> bool {
+        self.coding.is_some() && length > 0 && length >= self.bytes_min
+    }
+
+    fn coded(&self, length: Option<u64>) -> Edits {
+        let (adds_vary, coding) = (self.adds_vary, self.coding);
+        Edits { adds_vary, weakens: true, coding, replaces_length: true, length }
+    }
+
+    /// A compressor, if the body is to be compressed, or may turn out to be.
+    fn encoder<'s>(&self, exchange: &'s Exchange<'_>, head: &ResponseHead) -> Option<LentEncoder<'s>> {
+        let has_body = match head.framing {
+            ResponseFraming::None => false,
+            ResponseFraming::Length(length) => self.compresses(length),
+            ResponseFraming::Chunked | ResponseFraming::UntilClose => true,
+        };
+        let coding = self.coding.filter(|_| has_body && exchange.head.method != Method::Head)?;
+        let shard = exchange.shard;
+        let encoder = shard.compression.encoder(coding, &shard.settings);
+        if encoder.is_none() {
+            shard.stats.borrow_mut().counters.compressions_crowded_total += 1;
+        }
+        encoder
+    }
+}
+
+/// The length of a body that isn't there.
+fn announced(head: &ResponseHead, input: &[u8]) -> Option<u64> {
+    let length = head.headers.iter().find(|line| line.name == HeaderName::ContentLength)?;
+    std::str::from_utf8(length.value_span.of(input)).ok()?.parse().ok()
+}
+
+impl Edits {
+    pub(super) fn are_none(&self) -> bool {
+        !self.adds_vary && !self.weakens && !self.replaces_length
+    }
+
+    /// Whether a line isn't the same any more.
+    pub(super) fn drop(&self, line: &Header, input: &[u8]) -> bool {
+        let is = |known: &str| line.name_span.of(input).eq_ignore_ascii_case(known.as_bytes());
+        self.weakens && is("etag") || self.coding.is_some() && is("accept-ranges")
+    }
+
+    /// Appends what is new, or different.
+    pub(super) fn encode(&self, head: &ResponseHead, input: &[u8], out: &mut Vec<u8>) {
+        if self.weakens {
+            let is_tag = |line: &&Header| line.name_span.of(input).eq_ignore_ascii_case(b"etag");
+            for tag in head.headers.iter().filter(is_tag) {
+                encode_weak_tag(tag.value_span.of(input), out);
+            }
+        }
+        if let Some(coding) = self.coding {
+            encode::header(out, "Content-Encoding", coding.name().as_bytes());
+        }
+        if let Some(length) = self.length {
+            out.extend_from_slice(b"Content-Length: ");
+            encode::decimal(out, length);
+            out.extend_from_slice(b"\r\n");
+        }
+        if self.adds_vary {
+            encode::header(out, "Vary", b"Accept-Encoding");
+        }
+    }
+}
+
+fn encode_weak_tag(tag: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(if tag.starts_with(b"W/") { b"ETag: " } else { b"ETag: W/" });
+    out.extend_from_slice(tag);
+    out.extend_from_slice(b"\r\n");
+}
+
+impl<'a> Exchange<'a> {
+    /// The values of a field, whose name is in lower case.
+    pub(super) fn field(&self, name: &'static [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let (head, bytes) = (self.head, self.bytes);
+        let named =
+            head.headers.iter().filter(move |line| line.name_span.of(bytes).eq_ignore_ascii_case(name));
+        named.map(|line| line.value_span.of(bytes))
+    }
+}
+
+/// A buffer of the shard's, which goes back to it.
+#[derive(Debug)]
+struct Lent<'s> {
+    buffers: &'s Buffers,
+    /// Without capacity until it is needed.
+    bytes: Vec<u8>,
+}
+
+impl<'s> Lent<'s> {
+    fn small(buffers: &'s Buffers) -> Self {
+        Self { buffers, bytes: buffers.small() }
+    }
+
+    /// A large one, once it is needed.
+    fn later(buffers: &'s Buffers) -> Self {
+        Self { buffers, bytes: Vec::new() }
+    }
+
+    fn bytes(&mut self) -> &mut Vec<u8> {
+        if self.bytes.capacity() == 0 {
+            self.bytes = self.buffers.large();
+        }
+        &mut self.bytes
+    }
+
+    /// To be given back by whom it goes to.
+    fn take(&mut self) -> Vec<u8> {
+        std::mem::take(self.bytes())
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if self.bytes.capacity() > 0 {
+            self.buffers.give(std::mem::take(&mut self.bytes));
+        }
+    }
+}
+
+/// An answer's body on its way.
+#[derive(Debug)]
+struct Flow<'s> {
+    body: Body,
+    /// The upstream's close has ended it.
+    closed: bool,
+    /// Bytes came behind its end.
+    extra: bool,
+    pace: Pace,
+    /// As it came.
+    piece: Lent<'s>,
+    /// Without framing, to be compressed.
+    payload: Lent<'s>,
+    trailers: Vec<u8>,
+    /// `None`: it isn't compressed after all.
+    encoder: Option<LentEncoder<'s>>,
+    /// Compressed, to be framed.
+    coded: Lent<'s>,
+    /// To be sent, once its head is in it.
+    out: Lent<'s>,
+    decided: bool,
+    begun: bool,
+    chunked: bool,
+}
+
+impl<'s> Flow<'s> {
+    fn new(body: Body, encoder: LentEncoder<'s>, buffers: &'s Buffers) -> Self {
+        Self {
+            body,
+            closed: false,
+            extra: false,
+            pace: Pace::default(),
+            piece: Lent::later(buffers),
+            payload: Lent::small(buffers),
+            trailers: Vec::new(),
+            encoder: Some(encoder),
+            coded: Lent::small(buffers),
+            out: Lent::small(buffers),
+            decided: false,
+            begun: false,
+            chunked: false,
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.closed || self.body.is_done()
+    }
+
+    /// Takes what came; the upstream is at fault if it isn't as it was announced.
+    fn take(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
+        let taken = self.body.take_payload(bytes, self.payload.bytes(), &mut self.trailers);
+        let taken = taken.map_err(|_| Fault::Upstream(UpstreamFault::Malformed))?;
+        self.extra |= taken < bytes.len();
+        Ok(taken)
+    }
+
+    /// Frames what there is.
+    fn frame(&mut self, last: bool, record: &mut Record<'_>) {
+        let out = self.out.bytes();
+        let before = out.len();
+        match self.chunked {
+            true => encode::chunk(out, &self.coded.bytes),
+            false => out.extend_from_slice(&self.coded.bytes),
+        }
+        self.coded.bytes.clear();
+        if last && self.chunked {
+            out.extend_from_slice(b"0\r\n");
+            out.extend_from_slice(&self.trailers);
+            out.extend_from_slice(b"\r\n");
+        }
+        record.body_bytes_out += (out.len() - before) as u64;
+    }
+}
+
+impl<'x> Download<'x, '_, '_> {
+    /// What becomes of an answer of a route that compresses bodies from so many bytes on.
+    pub(super) fn plan(&self, bytes_min: u32, head: &ResponseHead, input: &[u8]) -> Planned<'x> {
+        let exchange = self.exchange;
+        let Some(plan) = Plan::of(exchange, bytes_min, head, input) else {
+            return Planned::Plain(Edits::default());
+        };
+        match plan.encoder(exchange, head) {
+            Some(encoder) => Planned::Compressed(plan, encoder),
+            None => Planned::Plain(plan.edits(exchange.head.method, head, input)),
+        }
+    }
+
+    /// As [`Download::relay`], of a body that is compressed, or may turn out to be.
+    pub(super) async fn relay_compressed(
+        &self,
+        mut connection: Connection,
+        input: &[u8],
+        head: &ResponseHead,
+        (plan, encoder): (Plan, LentEncoder<'_>),
+        record: &mut Record<'_>,
+    ) -> Result<bool, Fault> {
+        let (shard, settings) = (self.exchange.shard, &self.exchange.shard.settings);
+        let limits =
+            chunk_limits(settings, settings.upstream_head_bytes_max, settings.upstream_header_count_max);
+        let mut flow = Flow::new(Body::of_response(head.framing, limits), encoder, &shard.buffers);
+        self.tee_begins(head, input);
+        let taken = flow.take(&input[head.head_bytes..])?;
+        self.keep(&input[head.head_bytes..][..taken], &flow.body);
+        self.look_ahead(&mut connection, head, &plan, &mut flow, record).await?;
+        let kept = self.decide(head, input, &plan, &mut flow).await;
+        while !flow.is_done() {
+            self.compress(&mut flow).await;
+            if flow.coded.bytes.len() >= PIECE_BYTES {
+                self.send_framed(&mut flow, false, record).await?;
+            }
+            self.receive(&mut connection, &mut flow, record).await?;
+        }
+        // The connection is free for the next request before the rest of this answer is even sent.
+        self.finish(connection, head, &flow.body, flow.extra);
+        self.compress(&mut flow).await;
+        self.send_framed(&mut flow, true, record).await?;
+        Ok(kept)
+    }
+
+    /// Waits until it is known whether a body is large enough.
+    async fn look_ahead(
+        &self,
+        connection: &mut Connection,
+        head: &ResponseHead,
+        plan: &Plan,
+        flow: &mut Flow<'_>,
+        record: &mut Record<'_>,
+    ) -> Result<(), Fault> {
+        if let ResponseFraming::Length(_) = head.framing {
+            return Ok(());
+        }
+        let shard = self.exchange.shard;
+        let mut waiting = shard.compression.waiting();
+        while !flow.is_done() && (flow.payload.bytes.len() as u64) < plan.bytes_min {
+            if !waiting.grow(flow.payload.bytes.len(), shard.settings.compression_waiting_bytes_max) {
+                break;
+            }
+            self.receive(connection, flow, record).await?;
+        }
+        let came = flow.payload.bytes.len() as u64;
+        if came < plan.bytes_min || came == 0 && flow.is_done() {
+            flow.encoder = None;
+        }
+        Ok(())
+    }
+
+    /// Writes the head; whether the client's connection goes on.
+    async fn decide(&self, head: &ResponseHead, input: &[u8], plan: &Plan, flow: &mut Flow<'_>) -> bool {
+        let whole = flow.is_done() && flow.trailers.is_empty() && flow.payload.bytes.len() <= WHOLE_BYTES_MAX;
+        if flow.encoder.is_some() {
+            self.exchange.shard.stats.borrow_mut().counters.compressions_total += 1;
+        }
+        let length = match whole {
+            true => {
+                self.compress(flow).await;
+                Some(flow.coded.bytes.len() as u64)
+            }
+            false => None,
+        };
+        let version = self.exchange.head.version;
+        flow.chunked = !whole && version == Version::Http11;
+        let kept = self.exchange.keeps() && (whole || version != Version::Http10);
+        let edits = match flow.encoder {
+            Some(_) => plan.coded(length),
+            None => Edits { coding: None, weakens: false, ..plan.coded(length) },
+        };
+        self.encode_edited_head(head, input, flow.chunked, kept, edits, flow.out.bytes());
+        flow.decided = true;
+        kept
+    }
+
+    /// Compresses what came, and at its end what is left, in turns.
+    async fn compress(&self, flow: &mut Flow<'_>) {
+        let (payload, coded) = (&mut flow.payload.bytes, flow.coded.bytes());
+        let done = flow.closed || flow.body.is_done();
+        let Some(lent) = &mut flow.encoder else {
+            coded.append(payload);
+            return;
+        };
+        let before = coded.len();
+        let turn_bytes = self.exchange.shard.settings.compression_turn_bytes;
+        for turn in payload.chunks(turn_bytes) {
+            lent.encoder().encode(turn, coded);
+            if turn.len() == turn_bytes {
+                turnpike_rt::yield_now().await;
+            }
+        }
+        if done {
+            lent.finish(coded);
+        }
+        let mut stats = self.exchange.shard.stats.borrow_mut();
+        stats.counters.compression_in_bytes_total += payload.len() as u64;
+        stats.counters.compression_out_bytes_total += (coded.len() - before) as u64;
+        payload.clear();
+    }
+
+    /// The next piece. If it has to be waited for, the client gets all that came before it.
+    async fn receive(
+        &self,
+        connection: &mut Connection,
+        flow: &mut Flow<'_>,
+        record: &mut Record<'_>,
+    ) -> Result<(), Fault> {
+        let piece_bytes_max = match self.exchange.wire {
+            Wire::Http1 => usize::MAX,
+            Wire::Http2(stream) => {
+                if flow.begun {
+                    stream.await_room().await.map_err(|_| Fault::ClientGone)?;
+                }
+                self.exchange.shard.settings.http2_send_buffer_bytes_max
+            }
+        };
+        flow.piece.bytes().clear();
+        let at_once = flow.pace.receive(&connection.stream, flow.piece.bytes(), piece_bytes_max).await;
+        let (received, timed_out) = match at_once {
+            Some(received) => (received, false),
+            None => {
+                self.flush(flow, record).await?;
+                self.await_piece(connection, flow.piece.bytes(), piece_bytes_max).await
+            }
+        };
+        flow.closed = self.has_ended(&flow.body, received, timed_out)?;
+        let piece = std::mem::take(&mut flow.piece.bytes);
+        let taken = flow.take(&piece);
+        if let Ok(taken) = taken {
+            self.keep(&piece[..taken], &flow.body);
+        }
+        flow.piece.bytes = piece;
+        taken.map(drop)
+    }
+
+    /// Sends all that came, once it is known what becomes of it.
+    async fn flush(&self, flow: &mut Flow<'_>, record: &mut Record<'_>) -> Result<(), Fault> {
+        if !flow.decided {
+            return Ok(());
+        }
+        if let Some(lent) = &mut flow.encoder
+            && lent.encoder().holds_back()
+        {
+            let coded = flow.coded.bytes();
+            let before = coded.len();
+            lent.encoder().flush(coded);
+            let flushed = (coded.len() - before) as u64;
+            self.exchange.shard.stats.borrow_mut().counters.compression_out_bytes_total += flushed;
+        }
+        if flow.coded.bytes.is_empty() && flow.out.bytes.is_empty() {
+            return Ok(());
+        }
+        self.send_framed(flow, false, record).await
+    }
+
+    async fn send_framed(
+        &self,
+        flow: &mut Flow<'_>,
+        last: bool,
+        record: &mut Record<'_>,
+    ) -> Result<(), Fault> {
+        flow.frame(last, record);
+        if let Wire::Http2(stream) = self.exchange.wire
+            && last
+        {
+            stream.add_trailers(&flow.trailers);
+        }
+        self.began.set(true);
+        let out = flow.out.take();
+        match std::mem::replace(&mut flow.begun, true) {
+            false => self.begin(out, last, record).await,
+            true => self.send_piece(out, last, record).await,
+        }
+    }
+}

@@ -14,7 +14,8 @@ pub(crate) struct Ids {
 pub(crate) struct RequestId([u64; 2]);
 
 const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
-const HEX: &[u8; 16] = b"0123456789abcdef";
+/// The two digits of each byte.
+const HEX: [[u8; 2]; 256] = hex_of_bytes();
 const BASE64_URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 impl Ids {
@@ -47,25 +48,41 @@ impl RequestId {
         let bits = bits & !(0xf << 76) | (0x4 << 76);
         let bits = bits & !(0x3 << 62) | (0x2 << 62);
         let mut text = [b'-'; 36];
-        let mut nibble = 128;
-        for (index, byte) in text.iter_mut().enumerate() {
-            if !matches!(index, 8 | 13 | 18 | 23) {
-                nibble -= 4;
-                *byte = HEX[((bits >> nibble) & 0xf) as usize];
-            }
+        for (byte, at) in bits.to_be_bytes().into_iter().zip(DIGITS_AT) {
+            text[at..at + 2].copy_from_slice(&HEX[usize::from(byte)]);
         }
         text
     }
 
     /// As HTTP APIs write it, and REST APIs their extended id: fifteen characters and an equals sign.
     pub(crate) fn short(self) -> [u8; 16] {
-        let bits = (u128::from(self.0[0]) << 64) | u128::from(self.0[1]);
+        let [high, low] = self.0;
         let mut text = [b'='; 16];
-        for (index, byte) in text[..15].iter_mut().enumerate() {
-            *byte = BASE64_URL[((bits >> (6 * index)) & 0x3f) as usize];
-        }
+        write_base64(&mut text[..10], low);
+        write_base64(&mut text[10..15], (high << 4) | (low >> 60));
         text
     }
+}
+
+/// Six bits each, the lowest first.
+fn write_base64(text: &mut [u8], bits: u64) {
+    for (index, byte) in text.iter_mut().enumerate() {
+        *byte = BASE64_URL[(bits >> (6 * index) & 0x3f) as usize];
+    }
+}
+
+/// Where the digits of a UUID's bytes stand.
+const DIGITS_AT: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+
+const fn hex_of_bytes() -> [[u8; 2]; 256] {
+    let digits = b"0123456789abcdef";
+    let mut table = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = [digits[byte >> 4], digits[byte & 0xf]];
+        byte += 1;
+    }
+    table
 }
 
 #[cfg(test)]
@@ -84,6 +101,13 @@ mod tests {
             assert_eq!(uuid.as_bytes()[14], b'4', "{uuid}");
             assert!(b"89ab".contains(&uuid.as_bytes()[19]), "{uuid}");
         }
+    }
+
+    #[test]
+    fn all_bits_are_written_where_they_belong() {
+        let id = RequestId([0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210]);
+        assert_eq!(&id.uuid(), b"01234567-89ab-4def-bedc-ba9876543210");
+        assert_eq!(&id.short(), b"QIDV2hpuc7_7Nva=");
     }
 
     #[test]

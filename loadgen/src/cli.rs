@@ -47,6 +47,12 @@ Examples:
   turnpike-loadgen http://127.0.0.1:8080/ --path-list routes.txt --expect-status 200
   turnpike-loadgen https://127.0.0.1:8443/ --insecure --requests-per-connection 1 --tls-resumption off
       Full TLS handshakes: a new connection for each request.
+  turnpike-loadgen https://127.0.0.1:8443/ --insecure --http2 --streams 32 --connections 8
+      HTTP/2, 256 requests at a time. Without TLS the server must know that HTTP/2 comes.
+  turnpike-loadgen ws://127.0.0.1:8080/chat --message hello --connections 100 --rate 5000
+      WebSocket: each message waits for the one that answers it. Messages count as replies, under status 101.
+  turnpike-loadgen ws://127.0.0.1:8080/chat --hold --connections 10000 --connect-rate 2000 --duration 1m
+      Connections that only rest: each is counted as it opens, with its time since the ramp wanted it, and as it drops.
   turnpike-loadgen http://127.0.0.1:8080/prod --scenario shop.toml --connections 64 --duration 30s
       What a file says: weighted requests and flows with templates, values taken out of replies, checks, think time.
   turnpike-loadgen import-openapi api.yaml > scenario.toml
@@ -70,7 +76,7 @@ Response and service time:
 Exit status: 0 when at least one reply was complete and as expected, 1 when none was, 2 for a wrong command line, 3 when
 the error budget was spent, 130 when a signal ended the run (Ctrl-C; the report is still written, a second one quits).";
 
-/// Sends HTTP/1.1 requests, over TLS where the URL says https, and reports throughput and the whole distribution of latencies.
+/// Sends HTTP requests or WebSocket messages, and reports throughput and the whole distribution of latencies.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "turnpike-loadgen", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct Cli {
@@ -95,7 +101,7 @@ pub enum Command {
 /// A run of load.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Where to send requests: http://host[:port][/path][?query], or https://
+    /// Where to send requests: http://host[:port][/path][?query], or https://, ws://, wss://
     pub url: Option<String>,
 
     /// Connections, spread over the threads

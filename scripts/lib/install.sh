@@ -42,8 +42,9 @@ need_origins() {
 
 # curl and nghttp2's tools, which the suites of HTTP/2 drive.
 need_http2_clients() {
-    command -v curl >/dev/null && command -v nghttp >/dev/null && command -v h2load >/dev/null ||
-        install_packages curl nghttp2-client
+    command -v curl >/dev/null && command -v nghttp >/dev/null && command -v h2load >/dev/null &&
+        { [ -x /usr/sbin/nghttpd ] || command -v nghttpd >/dev/null; } ||
+        install_packages curl nghttp2-client nghttp2-server
 }
 
 # OpenSSL's client and testssl.sh, which the suite of TLS drives.

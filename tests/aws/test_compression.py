@@ -8,6 +8,8 @@ import zlib
 
 import pytest
 
+from test_command_line import control  # noqa: F401, a fixture
+
 BODY = json.dumps([{"id": number, "type": "dog", "price": 249.99} for number in range(200)])
 
 
@@ -83,3 +85,21 @@ def test_a_change_takes_a_deployment(turnpike, v1, proxied):
 
 def test_it_isnt_listed_as_without_effect(turnpike, v1, proxied):
     assert not any("minimumCompressionSize" in line for line in turnpike.status_lines())
+
+
+def test_an_http_apis_stage_is_told_by_a_command(turnpike, v2, origin, control):
+    api_id = v2.create_api(Name="compressed-http", ProtocolType="HTTP", Target=origin.url)["ApiId"]
+    turnpike.wait_for(api_id, "/", lambda reply: reply.status == 200 and reply.headers["Vary"] is None)
+    assert json.loads(control("compression", "set", "compressed-http", "$default", 0)) == {"minimumCompressionSize": 0}
+    turnpike.wait_for(api_id, "/", lambda reply: reply.headers["Vary"] == "Accept-Encoding")
+    host = f"{api_id}.execute-api.us-east-1.localhost"
+    connection = http.client.HTTPConnection(turnpike.listen, timeout=30)
+    connection.request("POST", "/", gzip.compress(b"abc"), {
+        "Host": host, "Content-Encoding": "gzip", "Accept-Encoding": "gzip"})
+    response = connection.getresponse()
+    assert (response.status, response.headers["Content-Encoding"]) == (200, "gzip")
+    assert json.loads(gzip.decompress(response.read()))["body"] == "abc"
+    connection.close()
+    assert "turned compression off" in control("compression", "delete", api_id, "$default")
+    turnpike.wait_for(api_id, "/", lambda reply: reply.headers["Vary"] is None)
+    v2.delete_api(ApiId=api_id)

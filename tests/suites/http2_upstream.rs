@@ -1,5 +1,10 @@
 //! HTTP/2 towards integrations that ask for it, from clients of either version.
 
+use std::io::{ErrorKind, Read, Write as _};
+
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
 use serde_json::Value;
 use turnpike_tests::{
     Curl, DataPlane, Options, Process, Reply, StageBuilder, host, http_api, python_script, request,
@@ -212,5 +217,46 @@ fn an_origin_that_speaks_http1_alone_is_a_bad_gateway() {
     let origin = turnpike_tests::Origin::echo();
     let plane = DataPlane::serving(&[http_api("a1").route_http2("$default", &origin.url("/"))]);
     assert_eq!(plane.exchange(request("GET", "a1", "/")).status, 502);
+    plane.assert_at_rest();
+}
+
+#[test]
+fn bodies_are_compressed_and_decompressed_on_their_way() {
+    let origin = Origin::start(0);
+    let plane = DataPlane::serving(&[origin.stage().compressed(0)]);
+    let asking = |method: &str, target: &str, fields: &str, body: &[u8]| {
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n{fields}\r\n", host("a1"));
+        plane.exchange([head.as_bytes(), body].concat())
+    };
+    let decoded = |mut reply: Reply| {
+        assert_eq!(reply.headers.one("content-encoding"), Some("gzip"), "{:?}", reply.headers);
+        let mut body = Vec::new();
+        MultiGzDecoder::new(&*reply.body).read_to_end(&mut body).unwrap();
+        reply.body = body;
+        reply
+    };
+    for bytes in [3, 300_000] {
+        let body: String =
+            (0..).map(|n| format!("{n} ")).flat_map(String::into_bytes).take(bytes).map(char::from).collect();
+        let mut coded = GzEncoder::new(Vec::new(), Compression::fast());
+        coded.write_all(body.as_bytes()).unwrap();
+        let coded = coded.finish().unwrap();
+        let fields =
+            format!("Accept-Encoding: gzip\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n", coded.len());
+        let echo = decoded(asking("POST", "/x", &fields, &coded)).echo();
+        assert!(echo.body == body && !echo.headers.has("content-encoding"), "{bytes}");
+    }
+    let large = decoded(asking("GET", "/large", "Accept-Encoding: gzip\r\n", b""));
+    assert_eq!(large.body.len(), 10 << 20);
+    let with_trailers = decoded(asking("GET", "/trailers", "Accept-Encoding: gzip\r\n", b""));
+    assert!(!with_trailers.trailers.0.is_empty());
+    let mut client = plane.connect();
+    client.send(format!("GET /reset HTTP/1.1\r\nHost: {}\r\nAccept-Encoding: gzip\r\n\r\n", host("a1")));
+    match client.try_reply(false) {
+        // Whether anything of it was sent before depends on when the reset comes.
+        Ok(reply) => assert_eq!(reply.status, 502),
+        Err(error) => assert!(matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset)),
+    }
+    drop(client);
     plane.assert_at_rest();
 }

@@ -10,6 +10,7 @@ mod canary;
 mod checked;
 mod client;
 mod completions;
+mod compression;
 mod deploy;
 mod diff;
 mod document;
@@ -42,6 +43,7 @@ use cache::CacheArgs;
 use canary::CanaryArgs;
 use client::Reach;
 use completions::CompletionsArgs;
+use compression::CompressionArgs;
 use deploy::{DeployArgs, RollbackArgs};
 use diff::DiffArgs;
 use domain::DomainArgs;
@@ -117,6 +119,8 @@ enum Command {
     Cache(CacheArgs),
     /// Choose what throttles let through at gateways that can't reach the store which they share them in.
     Limits(LimitsArgs),
+    /// Set, show and turn off payload compression of an HTTP API's stage; a REST API's is AWS's to set.
+    Compression(CompressionArgs),
     /// Make an API of an OpenAPI document, or let one become what the document says.
     ///
     /// Prints the API's id, and what of the document couldn't be taken.
@@ -179,6 +183,7 @@ impl Cli {
                 Command::Targets(args) => targets::run(args).await,
                 Command::Cache(args) => cache::run(args).await,
                 Command::Limits(args) => limits::run(args).await,
+                Command::Compression(args) => compression::run(args).await,
                 Command::Backup(args) => backup::write(args),
                 Command::Restore(args) => backup::restore(args),
                 Command::RotateSecretsKey(args) => secrets_key::rotate(args),

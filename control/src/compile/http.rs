@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use turnpike_snapshot::{
-    AccessLog, Integration, IntegrationKind, Protocol, Route, RouteSettings, StageUnit, TargetPart, Throttle,
+    AccessLog, Compression, Integration, IntegrationKind, Protocol, Route, RouteSettings, StageUnit,
+    TargetPart, Throttle,
 };
 
 use super::enforcement::{HttpAsked, refused_route};
@@ -45,7 +46,7 @@ pub fn http_stage(
         routes,
         canary: None,
         cache: cache::of_http_stage(stage),
-        compression: None,
+        compression: stage.compression_bytes_min.map(|bytes_min| Compression { bytes_min }),
     })
 }
 

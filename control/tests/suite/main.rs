@@ -31,5 +31,6 @@ mod routing_rule_calls;
 mod routing_rules;
 mod shared_store;
 mod stage_cache;
+mod stage_compression;
 mod support;
 mod upstream_tls;

@@ -5,7 +5,7 @@
 //! [`Store::sweep`], so that no call takes long however much is kept. Keys are compared whole; the hash is keyed, so
 //! that nobody outside can choose keys that fall together.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
@@ -353,7 +353,11 @@ impl Store {
     }
 
     fn hash(&self, stage: u32, key: &[u8]) -> u64 {
-        self.hasher.hash_one((stage, key))
+        // Without the length that a slice's own hash has in front: nothing follows the key.
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u32(stage);
+        hasher.write(key);
+        hasher.finish()
     }
 
     fn make_room(&mut self, stage: u32, weight: u64) -> bool {

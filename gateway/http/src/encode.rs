@@ -11,6 +11,9 @@ pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// `HTTP/1.1 200 OK` and CRLF; a status without a known reason keeps the space before it (RFC 9112 4).
 pub fn status_line(out: &mut Vec<u8>, status: u16) {
     debug_assert!((100..600).contains(&status), "not a status: {status}");
+    if status == 200 {
+        return out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    }
     out.extend_from_slice(b"HTTP/1.1 ");
     decimal(out, u64::from(status));
     out.push(b' ');

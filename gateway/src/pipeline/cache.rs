@@ -101,10 +101,9 @@ pub(super) async fn serve<'a>(
 
 /// Whether an answer may come from the cache, or go into it.
 fn may_be_kept(exchange: &Exchange<'_>, rules: &RouteCache) -> bool {
-    let method = exchange.method();
     let has_body = !matches!(exchange.head.framing, Framing::None | Framing::Length(0));
     let keeps = rules.stores && exchange.shard.settings.cache_bytes_max > 0;
-    keeps && !has_body && (!rules.gets_only || matches!(method, "GET" | "HEAD"))
+    keeps && !has_body && (!rules.gets_only || matches!(exchange.head.method, Method::Get | Method::Head))
 }
 
 /// Reads what a request says, and writes its key.
@@ -142,7 +141,10 @@ fn ask<'a>(
         }
     }
     let path = key::Path { address, variables: selected.matched.variables.as_ref() };
-    let method = if exchange.head.method == Method::Head { "GET" } else { exchange.method() };
+    let method = match exchange.head.method {
+        Method::Get | Method::Head => "GET",
+        _ => exchange.method(),
+    };
     key::write(&mut asked.key, exchange, &path, rules, method, record.canary.is_some(), facts.authorization);
     asked.primary_bytes = asked.key.len();
     Ok(asked)

@@ -6,8 +6,6 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use monoio::time::sleep;
-
 use super::session::{STATUS, WebSocket};
 use crate::crew::Crew;
 use crate::failure::Failure;
@@ -23,7 +21,9 @@ use crate::wire::Exchange;
 pub(crate) async fn hold(reactor: Rc<Reactor>, index: usize, interval_ns: f64, seed: u64) {
     let due_ns = (index as f64 * interval_ns) as u64;
     let Some(end_ns) = reactor.end_ns().filter(|end_ns| due_ns < *end_ns) else { return };
-    sleep(Duration::from_nanos(due_ns.saturating_sub(reactor.now_ns()))).await;
+    if !reactor.rest(Duration::from_nanos(due_ns.saturating_sub(reactor.now_ns()))).await {
+        return;
+    }
     let ticket = Ticket { intended_ns: due_ns, recorded: reactor.is_recorded(due_ns) };
     let began_ns = reactor.now_ns();
     let seat = &reactor.seats[index];

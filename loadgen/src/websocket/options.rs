@@ -11,6 +11,9 @@ use crate::target::Url;
 const MESSAGE_BYTES_MAX: u64 = 16 << 20;
 const CONNECT_RATE_MAX: f64 = 1_000_000.0;
 const CONNECT_RATE: f64 = 1_000.0;
+/// What the handshake says by itself. No extension is spoken.
+const OWN_FIELDS: [&str; 4] =
+    ["upgrade", "sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions"];
 const DEFAULT_MESSAGE: &str = "ping";
 
 /// What `--message-type` takes.
@@ -66,6 +69,10 @@ impl WebSocketArgs {
         }
         if self.hold && (self.message.is_some() || self.message_bytes.is_some()) {
             return Err("--hold sends no --message".to_owned());
+        }
+        let own = |name: &str| OWN_FIELDS.iter().any(|own| name.eq_ignore_ascii_case(own));
+        if let Some((name, _)) = fields.iter().find(|(name, _)| own(name)) {
+            return Err(format!("the header '{name}' is the opening handshake's own"));
         }
         let rate = self.connect_rate.unwrap_or(CONNECT_RATE);
         if !(rate > 0.0 && rate <= CONNECT_RATE_MAX) {
@@ -148,6 +155,9 @@ mod tests {
         assert!(check("ws://a.test/", both).unwrap_err().contains("--hold sends no"));
         let still = WebSocketArgs { connect_rate: Some(0.0), ..hold };
         assert!(check("ws://a.test/", still).unwrap_err().contains("--connect-rate"));
+        let fields = [("Sec-WebSocket-Key".to_owned(), "x".to_owned())];
+        let own = WebSocketArgs::default().check(&Url::parse("ws://a.test/").unwrap(), &fields);
+        assert!(own.unwrap_err().contains("the opening handshake's own"));
         let long = WebSocketArgs { message_bytes: Some(1 << 40), ..WebSocketArgs::default() };
         assert!(check("ws://a.test/", long).unwrap_err().contains("too long"));
     }

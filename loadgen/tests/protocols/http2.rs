@@ -361,3 +361,30 @@ fn a_server_that_takes_no_stream_times_out() {
     let (_, report) = run("http", address, &args);
     assert!(report.errors["timeout"] >= 1, "{:?}", report.errors);
 }
+
+#[test]
+fn a_scenarios_users_have_a_stream_each() {
+    let (seen, paths) = channel();
+    // The first request of a flow gets a value, in its body and in a field, that the second has to send.
+    let address = serve(move |stream| {
+        let Some(mut peer) = Peer::greet(stream, &[]) else { return };
+        while let Some(Frame { stream, payload, .. }) = peer.next(HEADERS) {
+            // Characters that Huffman's code would make longer stand as they are.
+            let second = payload.windows(4).any(|part| part == b"<{00");
+            let _ = seen.send(second);
+            let head = [OK, b"\x00\x03tag\x08", format!("<{{{stream:04}}}>").as_bytes()].concat();
+            peer.send(HEADERS, END_HEADERS, stream, &head);
+            peer.send(DATA, END_STREAM, stream, b"{\"id\": 7}");
+        }
+    });
+    let scenario = tempfile::NamedTempFile::new().unwrap();
+    let text = "[[flow]]\nname = 'shop'\n\
+        [[flow.step]]\nurl = '/new'\nextract = { cart = { json = '/id' }, tag = { header = 'tag' } }\n\
+        expect = { status = 200, body_contains = 'id' }\n\
+        [[flow.step]]\nurl = '/cart-{{cart}}'\nheaders = { tag = '{{tag}}' }\nexpect = { header_present = ['tag'] }\n";
+    std::fs::write(scenario.path(), text).unwrap();
+    let file = scenario.path().to_str().unwrap();
+    let args = ["-n", "40", "-c", "1", "--http2", "--streams", "4", "--scenario", file];
+    assert_eq!(succeeded("http", address, &args).replies, 40);
+    assert_eq!(paths.try_iter().filter(|second| *second).count(), 20);
+}

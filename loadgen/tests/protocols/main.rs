@@ -2,6 +2,7 @@
 
 mod http2;
 mod pipelining;
+mod real_peers;
 #[path = "../support/mod.rs"]
 mod support;
 mod websocket;

@@ -2,13 +2,16 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::process::Stdio;
 use std::sync::mpsc::channel;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use rustix::process::{Pid, Signal, kill_process};
+use turnpike_loadgen::report::{Ending, Report};
 
-use crate::support::serve;
+use crate::support::{command, serve};
 use crate::{all_failed, run, succeeded};
 
 const TEXT: u8 = 1;
@@ -260,6 +263,28 @@ fn resting_connections_are_counted_as_they_open_and_as_they_drop() {
     let (status, report) = run("ws", dropping, &args);
     assert_eq!((status, report.replies, report.errors["websocket_closed"]), (Some(0), 10, 10));
     assert!(report.first_errors["websocket_closed"].contains("1001 (going away)"));
+}
+
+#[test]
+fn ctrl_c_ends_a_ramp_of_resting_connections() {
+    let (seen, opened) = channel();
+    let address = serve(move |stream| {
+        let Some((mut peer, _)) = Peer::accept(stream) else { return };
+        let _ = seen.send(());
+        if let Some((CLOSE, code)) = peer.read() {
+            peer.send(0x80 | CLOSE, &code);
+        }
+    });
+    let url = format!("ws://{address}/");
+    // The second connection is due in hours.
+    let args = [&url, "-t", "1", "-d", "9h", "-c", "2", "--hold", "--connect-rate", "0.0001", "--json"];
+    let child = command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    opened.recv().unwrap();
+    kill_process(Pid::from_raw(child.id() as i32).unwrap(), Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let report: Report = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), report.ended_by), (Some(130), Ending::Interrupted));
+    assert_eq!((report.replies, report.failed()), (1, 0), "{:?}", report.first_errors);
 }
 
 #[test]

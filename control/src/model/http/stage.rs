@@ -38,6 +38,9 @@ pub struct HttpStage {
     /// Without it, nothing is kept.
     #[serde(default, skip_serializing_if = "is_default")]
     pub caching: Option<HttpCaching>,
+    /// Bodies from this size on are compressed; `None` compresses none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub compression_bytes_min: Option<u32>,
     pub tags: Tags,
     pub created_at_s: i64,
     pub updated_at_s: i64,
@@ -75,6 +78,7 @@ impl HttpStage {
             client_certificate_id: None,
             cache: StageCache::new(now_s),
             caching: None,
+            compression_bytes_min: None,
             tags: Tags::new(),
             created_at_s: now_s,
             updated_at_s: now_s,

@@ -224,7 +224,7 @@ impl Table {
             return domain.address(path, headers);
         }
         let below = path.strip_prefix(EXECUTE_API_PREFIX).ok_or(AddressError::ApiUnknown)?;
-        let (api_id, path) = below.split_at(below.find('/').unwrap_or(below.len()));
+        let (api_id, path) = below.split_at(memchr::memchr(b'/', below.as_bytes()).unwrap_or(below.len()));
         self.default_form(api_id, path)
     }
 
@@ -263,14 +263,14 @@ impl Table {
 
     fn api_id_in<'h>(&self, host: &'h str) -> Option<&'h str> {
         let api_id = host.strip_suffix(&*self.host_suffix)?;
-        (!self.host_suffix.is_empty() && !api_id.contains('.')).then_some(api_id)
+        (!self.host_suffix.is_empty() && !api_id.bytes().any(|byte| byte == b'.')).then_some(api_id)
     }
 
     /// `/{stage}/…`, or `/…` for a `$default` stage; AWS looks for a named stage first.
     fn default_form<'p>(&self, api_id: &str, path: &'p str) -> Result<Address<'_, 'p>, AddressError> {
         let api = self.apis.get(api_id).ok_or(AddressError::ApiUnknown)?;
         let below = path.strip_prefix('/').unwrap_or(path);
-        let (name, rest) = below.split_at(below.find('/').unwrap_or(below.len()));
+        let (name, rest) = below.split_at(memchr::memchr(b'/', below.as_bytes()).unwrap_or(below.len()));
         let name = if name == DEFAULT_STAGE_ESCAPED { DEFAULT_STAGE } else { name };
         let named = if api.has_named(name) { api.stages.get(name) } else { None };
         let (stage, path) = match (named, &api.default) {

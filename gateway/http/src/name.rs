@@ -182,7 +182,44 @@ impl HeaderName {
 }
 
 /// Whether a token is `known`, which is in lower case and as long: setting bit 5 lowers letters, and no byte of
-/// a token but a letter's upper case becomes a letter, a digit or `-` by it. Without a branch per byte.
+/// a token but a letter's upper case becomes a letter, a digit or `-` by it. Eight bytes at a time, the last of them
+/// looked at twice where the length is no multiple.
 fn is_same_token(token: &[u8], known: &[u8]) -> bool {
+    let mut at = 0;
+    while let (Some(some), Some(same)) = (chunk(token, at), chunk(known, at)) {
+        if some | LOWERED != same {
+            return false;
+        }
+        match token.len() - at {
+            8 => return true,
+            left => at += (left - 8).min(8),
+        }
+    }
     token.iter().zip(known).fold(0, |differing, (byte, known)| differing | ((byte | 0x20) ^ known)) == 0
+}
+
+const LOWERED: u64 = u64::from_ne_bytes([0x20; 8]);
+
+#[inline]
+fn chunk(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..)?.first_chunk().map(|chunk| u64::from_ne_bytes(*chunk))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_compared_to_their_last_byte_in_any_case() {
+        let known: Vec<u8> = (0..40).map(|index| b"abz09-"[index % 6]).collect();
+        for length in 0..known.len() {
+            let known = &known[..length];
+            assert!(is_same_token(known, known) && is_same_token(&known.to_ascii_uppercase(), known));
+            for differing in 0..length {
+                let mut token = known.to_vec();
+                token[differing] = b'x';
+                assert!(!is_same_token(&token, known), "byte {differing} of {length}");
+            }
+        }
+    }
 }

@@ -214,7 +214,7 @@ pub(super) fn encode_for_http(exchange: &Exchange<'_>, out: &mut Vec<u8>) {
     let host = exchange.head.host.of(exchange.bytes);
     if !host.is_empty() {
         // A port makes it no token (RFC 7239 4).
-        let quote: &[u8] = if host.contains(&b':') { b"\"" } else { b"" };
+        let quote: &[u8] = if memchr::memchr(b':', host).is_some() { b"\"" } else { b"" };
         for part in [b";host=", quote, host, quote] {
             out.extend_from_slice(part);
         }

@@ -37,10 +37,20 @@ Examples:
   turnpike-loadgen http://127.0.0.1:8080/ --connections 64 --duration 30s --rate 20000
       Open loop: 20,000 requests/s whatever the server does; a request's latency counts from the moment at which
       the schedule wanted it sent, so the time that it waits for a free connection is part of it.
+  turnpike-loadgen http://127.0.0.1:8080/ --ramp 100:20000:60s --arrivals poisson --max-errors 1% --html run.html
+      A rate that rises, arrivals at random, an end when more than 1 % fail, and a page with plots.
+  turnpike-loadgen search http://127.0.0.1:8080/ --goal 'p99<5ms' --max-errors 0.1%
+      The highest rate at which that holds.
+  turnpike-loadgen compare before*.json --against after*.json --fail-on-regression 3%
+      Whether runs that --json kept differ by more than noise.
   turnpike-loadgen http://127.0.0.1:8080/upload --method POST --body-bytes 10485760 --connections 8 --json
   turnpike-loadgen http://127.0.0.1:8080/ --path-list routes.txt --expect-status 200
   turnpike-loadgen https://127.0.0.1:8443/ --insecure --requests-per-connection 1 --tls-resumption off
       Full TLS handshakes: a new connection for each request.
+  turnpike-loadgen http://127.0.0.1:8080/prod --scenario shop.toml --connections 64 --duration 30s
+      What a file says: weighted requests and flows with templates, values taken out of replies, checks, think time.
+  turnpike-loadgen import-openapi api.yaml > scenario.toml
+  turnpike-loadgen replay access.log http://127.0.0.1:8080 --speed 2
 
 What is counted:
   A request belongs to the run if it began (open loop: was intended) after the warm-up and before the end. Requests
@@ -204,8 +214,6 @@ pub struct Settings {
     pub url: String,
     pub address: SocketAddr,
     pub load: Load,
-    /// Content of each request, framing not included.
-    pub request_body_bytes: usize,
     /// A connection is closed after so many; unlimited otherwise.
     pub requests_per_connection: Option<u64>,
     /// How connections carry requests.
@@ -302,10 +310,6 @@ impl Args {
             url: self.url.clone().unwrap_or_default(),
             address,
             load,
-            request_body_bytes: match &way.websocket {
-                Some(websocket) => websocket.message.len(),
-                None => shape.body.as_ref().map_or(0, Vec::len),
-            },
             requests_per_connection: self.requests_per_connection.or(per_connection),
             carriage: way.carriage,
             websocket: way.websocket,

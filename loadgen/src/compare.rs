@@ -211,6 +211,9 @@ fn notes(before: &[Report], after: &[Report], rows: &[Row]) -> Vec<String> {
     differ("machine", |report| {
         format!("{} with {} cores, {}", report.machine.processor, report.machine.cores, report.machine.kernel)
     });
+    if all().any(|report| report.rate_changes) {
+        notes.push("the rate changes over a run: what changes with it counts as noise".to_owned());
+    }
     let limited = all().filter(|report| report.generator_was_bottleneck()).count();
     if limited > 0 {
         notes.push(format!("in {limited} of the runs the generator was the limit, not the target"));

@@ -40,7 +40,7 @@ pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wire:
             },
         };
         let (request, keep) = source.next();
-        let mut sent = Sent { label: request.label, bytes: request.bytes() as u64, at_ns: now_ns };
+        let mut sent = Sent::new(&request, now_ns);
         let exchange = exchange(&reactor, &mut wire, ticket, request, keep, &mut sent);
         let outcome = seat.until(reactor.deadline_ns(now_ns), exchange).await;
         now_ns = reactor.now_ns();

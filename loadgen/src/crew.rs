@@ -135,7 +135,7 @@ impl Crew {
     /// The lane's next request, which is in flight from now on.
     pub(crate) fn depart(&mut self, lane: usize, ticket: Ticket, now_ns: u64) -> (Request, Keep) {
         let (request, keep) = self.lanes[lane].source.next();
-        let sent = Sent { label: request.label, bytes: request.bytes() as u64, at_ns: now_ns };
+        let sent = Sent::new(&request, now_ns);
         let deadline_ns = self.reactor.deadline_ns(now_ns);
         if self.in_flight == 0 {
             self.seat().watch(deadline_ns);

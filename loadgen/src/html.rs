@@ -37,6 +37,7 @@ pub(crate) fn page(report: &Report) -> String {
         page.push_str(&tables::intervals(&report.intervals));
     }
     page.push_str(&tables::labels(report));
+    page.push_str(&tables::mismatches(report));
     page.push_str("<h2>Replies and errors</h2>\n");
     page.push_str(&tables::outcomes(report));
     page.push_str("<h2>How it was measured</h2>\n");

@@ -14,6 +14,7 @@ pub mod chunked;
 pub mod cli;
 pub mod compare;
 mod connection;
+mod core_use;
 mod crew;
 mod csv;
 pub mod failure;

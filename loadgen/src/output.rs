@@ -1,6 +1,7 @@
 //! Where a report goes: as text on standard output, and in the formats and files that the command line names.
 
 use std::fmt::Display;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -71,10 +72,11 @@ impl OutputArgs {
 
     /// Shows a step of something long: beside the JSON where that takes standard output.
     pub fn print_step(&self, step: &impl Display) {
-        match self.json.as_deref().is_some_and(is_stdout) {
-            true => eprintln!("{step}"),
-            false => println!("{step}"),
-        }
+        // A reader that has gone is told of by what is printed at the end.
+        let _ = match self.json.as_deref().is_some_and(is_stdout) {
+            true => writeln!(std::io::stderr(), "{step}"),
+            false => writeln!(std::io::stdout(), "{step}"),
+        };
     }
 
     /// Writes what a command found, as text and where it is asked for as JSON.
@@ -119,7 +121,6 @@ fn explain(option: &str, file: &Path, error: &std::io::Error) -> String {
 
 /// Prints a text on standard output. A reader that has gone away is told of by an error, not by a panic.
 pub fn print(text: &str) -> Result<(), String> {
-    use std::io::Write;
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{text}")
         .and_then(|()| stdout.flush())

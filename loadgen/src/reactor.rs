@@ -14,12 +14,14 @@ use monoio::time::sleep;
 use crate::beat::Beat;
 use crate::cli::Settings;
 use crate::connection::run_connection;
+use crate::core_use::{CoreShares, CoreUse};
 use crate::failure::Failure;
 use crate::http2::Http2;
 use crate::lanes::run_lanes;
 use crate::pacer::Pacer;
 use crate::pipeline::Pipeline;
 use crate::protocol::Carriage;
+use crate::request::Request;
 use crate::schedule::{Claim, Schedule, Ticket};
 use crate::seat::{Seat, Wake};
 use crate::source::{self, Source};
@@ -53,8 +55,8 @@ pub(crate) enum Message {
         last: Box<Slice>,
         /// When the run ended here, in nanoseconds since the start.
         end_ns: u64,
-        /// Share of a core that the reactor used while the run lasted.
-        cpu_share: f64,
+        /// What the reactor had of its core while the run lasted.
+        core: CoreShares,
     },
 }
 
@@ -78,8 +80,17 @@ pub(crate) struct Sent {
     /// Index of its label in the settings.
     pub(crate) label: usize,
     pub(crate) bytes: u64,
+    /// Of the content alone.
+    pub(crate) content_bytes: u64,
     /// Nanoseconds since the run began.
     pub(crate) at_ns: u64,
+}
+
+impl Sent {
+    pub(crate) fn new(request: &Request, at_ns: u64) -> Self {
+        let (bytes, content_bytes) = (request.bytes() as u64, request.content_bytes as u64);
+        Self { label: request.label, bytes, content_bytes, at_ns }
+    }
 }
 
 /// How a request ended.
@@ -207,7 +218,7 @@ async fn drive(
         to_main: to_main.clone(),
         settings,
     });
-    let cpu_before = cpu_time();
+    let core_before = CoreUse::now();
     monoio::spawn(Rc::clone(&reactor).sweep());
     if let Some(pacer) = pacer {
         monoio::spawn(pacer.run(Rc::clone(&reactor)));
@@ -218,11 +229,11 @@ async fn drive(
         task.await;
     }
     reactor.count_unsent();
-    let cpu_share = (cpu_time() - cpu_before).as_secs_f64() / start.elapsed().as_secs_f64();
+    let core = CoreUse::now().shares_since(&core_before, start.elapsed());
     let tally = Box::new(reactor.tally.borrow().clone());
     let end_ns = reactor.end_ns.get().unwrap_or(tally.last_end_ns);
     let last = Box::new(reactor.slicer.borrow().clone().finish());
-    Ok(Some(Message::Done { tally, last, end_ns, cpu_share }))
+    Ok(Some(Message::Done { tally, last, end_ns, core }))
 }
 
 /// Opens connections a batch at a time; those that fail are `None` and are tried again when they get a request.
@@ -263,11 +274,6 @@ async fn open_connections(
 fn seed(connection: usize) -> u64 {
     let time_ns = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
     time_ns ^ (connection as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-fn cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 impl Reactor {
@@ -388,6 +394,7 @@ impl Reactor {
             sent_ns: sent.at_ns,
             end_ns: now_ns,
             sent_bytes: sent.bytes,
+            content_bytes: sent.content_bytes,
         };
         let outcome = match ending {
             Ending::Reply(exchange) => Outcome::Reply {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::Budget;
 use crate::check::Sample;
+use crate::core_use::CoreShares;
 use crate::failure::Kind;
 use crate::machine::{Machine, shown_command};
 use crate::scenario::CheckName;
@@ -19,8 +20,10 @@ use latency::curve;
 pub(crate) use latency::us;
 pub use latency::{Brief, Curve, Latency, show_us};
 
-/// A reactor that used more of its core than this was the bottleneck.
-const CPU_SHARE_MAX: f64 = 0.95;
+/// A reactor that was idle for less than the rest was the bottleneck.
+const OCCUPIED_SHARE_MAX: f64 = 0.95;
+/// Waiting for longer than this share of the time, because of other work on its core, shows in what a reactor measures.
+const WAIT_SHARE_MAX: f64 = 0.05;
 /// The generator's own lag must stay below this part of the latencies that it measures, at the 99th percentile.
 const SEND_LAG_SHARE_MAX: f64 = 0.1;
 /// Lags below this are noise, in microseconds.
@@ -37,6 +40,9 @@ pub struct Report {
     /// The open loop's schedule in words.
     #[serde(default)]
     pub schedule: Option<String>,
+    /// Whether that rate changes over the run.
+    #[serde(default)]
+    pub rate_changes: bool,
     /// Which of its limits ended the run.
     #[serde(default)]
     pub ended_by: Ending,
@@ -161,6 +167,12 @@ pub struct Handshakes {
 pub struct Generator {
     /// Share of its core that the busiest reactor used.
     pub cpu_share_max: f64,
+    /// Share of the time that a reactor was ready to run and other work was on its core.
+    #[serde(default)]
+    pub wait_share_max: f64,
+    /// Share of the time that the busiest reactor was not idle: on its core, or waiting for it.
+    #[serde(default)]
+    pub occupied_share_max: f64,
     /// Open loop: how late requests left although a connection was free, 99th percentile.
     pub send_lag_p99_us: f64,
 }
@@ -171,14 +183,14 @@ pub(crate) struct Circumstances {
     pub(crate) url: String,
     pub(crate) open: Option<OpenLoop>,
     pub(crate) connections: usize,
-    pub(crate) request_body_bytes: usize,
     pub(crate) duration_s: f64,
     pub(crate) warmup_s: f64,
     /// In the order of the tally's.
     pub(crate) labels: Vec<String>,
     /// In the order of the checks' indices.
     pub(crate) checks: Vec<CheckName>,
-    pub(crate) cpu_shares: Vec<f64>,
+    /// What each reactor had of its core.
+    pub(crate) cores: Vec<CoreShares>,
     pub(crate) started_unix_s: f64,
     pub(crate) ending: Ending,
     pub(crate) budget: Option<Budget>,
@@ -192,15 +204,16 @@ impl Report {
         let all = &tally.all;
         let labelled = run.labels.iter().zip(&tally.labels);
         let replies = all.replies();
-        let content = all.body_bytes + replies * run.request_body_bytes as u64;
+        let content = all.body_bytes + all.request_content_bytes;
         let mut report = Self {
             loop_kind: if run.open.is_some() { "open" } else { "closed" }.to_owned(),
             rate_per_s: run.open.as_ref().map(|open| open.mean_rate_per_s(run.duration_s)),
             schedule: run.open.as_ref().map(ToString::to_string),
+            rate_changes: run.open.as_ref().is_some_and(|open| !open.is_steady()),
             ended_by: run.ending,
             budget_spent: run.budget.map(|budget| budget.is_spent(all.failed(), all.ended())),
             connections: run.connections,
-            threads: run.cpu_shares.len(),
+            threads: run.cores.len(),
             duration_s: run.duration_s,
             replies,
             replies_per_s: replies as f64 / run.duration_s,
@@ -220,7 +233,9 @@ impl Report {
             labels: labelled.map(|(name, counts)| (name.clone(), Part::of(counts, run.duration_s))).collect(),
             mismatches: missed(tally, &run.checks),
             generator: Generator {
-                cpu_share_max: run.cpu_shares.iter().copied().fold(0.0, f64::max),
+                cpu_share_max: greatest(&run.cores, |core| core.used),
+                wait_share_max: greatest(&run.cores, |core| core.waited),
+                occupied_share_max: greatest(&run.cores, |core| core.used + core.waited),
                 send_lag_p99_us: us(tally.send_lag.value_at_quantile(0.99)),
             },
             warnings: Vec::new(),
@@ -261,21 +276,30 @@ impl Report {
     pub fn generator_was_bottleneck(&self) -> bool {
         let lag = self.generator.send_lag_p99_us;
         let lagged = lag > SEND_LAG_FLOOR_US && lag > SEND_LAG_SHARE_MAX * self.latency_us.p99;
-        self.generator.cpu_share_max > CPU_SHARE_MAX || lagged
+        self.generator.was_never_idle() || lagged
     }
 
     fn find_warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if self.generator.cpu_share_max > CPU_SHARE_MAX {
+        if self.generator.was_never_idle() {
             warnings.push(format!(
-                "the generator was the bottleneck: a reactor used {:.0} % of its core; give it more --cores",
-                self.generator.cpu_share_max * 100.0
+                "the generator was the bottleneck: a reactor used {:.0} % of its core, and other work kept it off for \
+                 {:.0} %; give it more or idler --cores",
+                self.generator.cpu_share_max * 100.0,
+                self.generator.wait_share_max * 100.0
             ));
         } else if self.generator_was_bottleneck() {
             warnings.push(format!(
                 "the generator lagged behind its own schedule: 1 % of the requests left {:.0} us late or more \
                  although a connection was free; give it more or idler --cores",
                 self.generator.send_lag_p99_us
+            ));
+        }
+        if self.generator.wait_share_max > WAIT_SHARE_MAX && !self.generator.was_never_idle() {
+            warnings.push(format!(
+                "other work kept the generator off its core for {:.0} % of the time, which the latencies contain; give it \
+                 idler --cores",
+                self.generator.wait_share_max * 100.0
             ));
         }
         if self.unsent > 0 {
@@ -330,6 +354,17 @@ fn first_errors(counts: &Counts) -> BTreeMap<String, String> {
     Kind::ALL.iter().filter_map(first).collect()
 }
 
+fn greatest(cores: &[CoreShares], share: fn(&CoreShares) -> f64) -> f64 {
+    cores.iter().map(share).fold(0.0, f64::max)
+}
+
+impl Generator {
+    /// It could have done no more, whatever the target did.
+    fn was_never_idle(&self) -> bool {
+        self.occupied_share_max.max(self.cpu_share_max) > OCCUPIED_SHARE_MAX
+    }
+}
+
 impl Openings {
     fn of(tally: &Tally) -> Self {
         let handshakes = Handshakes { full: tally.handshake.len() - tally.resumed, resumed: tally.resumed };
@@ -357,6 +392,7 @@ mod tests {
         }
         tally.send_lag.saturating_record(lag_ns);
         tally.all.status.insert(200, 1_000);
+        tally.all.request_content_bytes = 10_000;
         tally.labels[1].status.insert(200, 300);
         tally.all.unsent = unsent;
         for resumed in [false, true, true] {
@@ -367,11 +403,10 @@ mod tests {
             url: "http://a.test/".into(),
             open: Some(OpenLoop::constant(100.0)),
             connections: 2,
-            request_body_bytes: 10,
             duration_s: 10.0,
             labels: vec!["read".into(), "write".into()],
             checks: Vec::new(),
-            cpu_shares: vec![0.1, cpu_share],
+            cores: vec![CoreShares { used: 0.1, waited: 0.0 }, CoreShares { used: cpu_share, waited: 0.01 }],
             started_unix_s: 1_800_000_000.5,
             warmup_s: 1.0,
             ending: Ending::Duration,
@@ -424,6 +459,7 @@ mod tests {
     #[test]
     fn a_busy_or_late_generator_is_told() {
         assert!(report(0.96, 0, 0).warnings[0].contains("bottleneck"));
+        assert!(report(0.945, 0, 0).warnings[0].contains("bottleneck"), "never idle: it waited for its core");
         assert!(report(0.5, 200_000, 0).warnings[0].contains("lagged"));
         assert!(!report(0.5, 40_000, 0).generator_was_bottleneck());
         assert!(report(0.5, 0, 3).warnings[0].contains("never sent"));

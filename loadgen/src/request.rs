@@ -13,6 +13,8 @@ use crate::target::{PathEntry, Url};
 
 /// A body up to this size is put behind its head, so that a request is one send.
 const JOINED_BODY_BYTES_MAX: usize = 4096;
+/// A head of this size is made without growing its memory.
+const HEAD_BYTES_USUAL: usize = 512;
 /// Most lines of a list of fields.
 const FIELDS_MAX: usize = 1_000_000;
 
@@ -58,6 +60,8 @@ pub struct Request {
     pub head_method: bool,
     /// Index of its label in the settings, where requests have labels.
     pub label: usize,
+    /// The content's length, framing not included.
+    pub content_bytes: usize,
 }
 
 impl Protocol {
@@ -71,8 +75,16 @@ impl Protocol {
                 body: parts.body.clone().unwrap_or_default(),
                 head_method: false,
                 label: parts.label,
+                content_bytes: parts.content_bytes(),
             },
         }
+    }
+}
+
+impl Parts {
+    /// The body's length.
+    pub(crate) fn content_bytes(&self) -> usize {
+        self.body.as_ref().map_or(0, Bytes::len)
     }
 }
 
@@ -89,12 +101,13 @@ impl Request {
 }
 
 fn encode_http1(parts: &Parts) -> Request {
-    let mut head = format!("{} {} HTTP/1.1\r\n", parts.method, parts.path);
+    let mut head = String::with_capacity(HEAD_BYTES_USUAL);
+    push_all(&mut head, [&parts.method, " ", &parts.path, " HTTP/1.1\r\n"]);
     if !parts.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-        head.push_str(&format!("host: {}\r\n", parts.authority));
+        push_all(&mut head, ["host: ", &parts.authority, "\r\n", ""]);
     }
     for (name, value) in &parts.fields {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        push_all(&mut head, [name, ": ", value, "\r\n"]);
     }
     if parts.close {
         head.push_str("connection: close\r\n");
@@ -119,7 +132,12 @@ fn encode_http1(parts: &Parts) -> Request {
         body: if joined { Bytes::new() } else { body },
         head_method: parts.method == "HEAD",
         label: parts.label,
+        content_bytes: parts.content_bytes(),
     }
+}
+
+fn push_all(text: &mut String, parts: [&str; 4]) {
+    parts.iter().for_each(|part| text.push_str(part));
 }
 
 /// What the requests have in common.

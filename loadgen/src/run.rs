@@ -38,17 +38,16 @@ pub fn run(settings: Settings, interrupted: &AtomicBool) -> Result<Report, Strin
     let ended = collect(&messages, &mut course, start, interrupted);
     course.close_view();
     ended?;
-    let Sum { tally, cpu_shares, intervals, intervals_left_out, duration_s, ending } = course.finish()?;
+    let Sum { tally, cores, intervals, intervals_left_out, duration_s, ending } = course.finish()?;
     let run = Circumstances {
         url: settings.url.clone(),
         open: settings.open.clone(),
         connections: settings.connections,
-        request_body_bytes: settings.request_body_bytes,
         duration_s,
         warmup_s: settings.warmup.as_secs_f64(),
         labels: settings.load.labels().to_vec(),
         checks: settings.load.check_names(),
-        cpu_shares,
+        cores,
         started_unix_s: started.as_secs_f64(),
         ending,
         budget: settings.budget,
@@ -164,8 +163,8 @@ fn collect(
     while !course.is_complete() {
         match messages.recv_timeout(next_look.saturating_duration_since(Instant::now())) {
             Ok(Message::Slice(slice)) => course.add_slice(&slice)?,
-            Ok(Message::Done { tally, last, end_ns, cpu_share }) => {
-                course.add_reactor(&tally, &last, end_ns, cpu_share)?;
+            Ok(Message::Done { tally, last, end_ns, core }) => {
+                course.add_reactor(&tally, &last, end_ns, core)?;
             }
             Ok(Message::Failed(reason)) => return Err(reason),
             Ok(Message::Ready { .. }) => return Err("a reactor started twice".to_owned()),

@@ -68,6 +68,8 @@ pub struct Counts {
     pub received_bytes: u64,
     /// Content of complete replies.
     pub body_bytes: u64,
+    /// Content of the requests that they answered.
+    pub request_content_bytes: u64,
 }
 
 /// A request that was sent and has ended, in nanoseconds since the run began.
@@ -81,6 +83,8 @@ pub struct Ended {
     pub end_ns: u64,
     /// Size of the request.
     pub sent_bytes: u64,
+    /// Size of its content.
+    pub content_bytes: u64,
 }
 
 /// What became of a request.
@@ -201,6 +205,7 @@ impl Counts {
             unsent: 0,
             unfinished: 0,
             sent_bytes: 0,
+            request_content_bytes: 0,
             received_bytes: 0,
             body_bytes: 0,
         })
@@ -217,6 +222,7 @@ impl Counts {
                 *self.status.entry(reply.status).or_default() += 1;
                 self.received_bytes += received_bytes;
                 self.body_bytes += reply.body_bytes;
+                self.request_content_bytes += ended.content_bytes;
                 match unexpected {
                     Some(failure) => self.fail(failure),
                     None => self.succeeded += 1,
@@ -268,6 +274,7 @@ impl Counts {
         self.unsent += other.unsent;
         self.unfinished += other.unfinished;
         self.sent_bytes += other.sent_bytes;
+        self.request_content_bytes += other.request_content_bytes;
         self.received_bytes += other.received_bytes;
         self.body_bytes += other.body_bytes;
         Ok(())
@@ -295,7 +302,14 @@ mod tests {
     const REPLY: Reply = Reply { status: 200, body_bytes: 5, reusable: true };
 
     fn ended(label: usize, latency_ns: u64) -> Ended {
-        Ended { label, intended_ns: 10, sent_ns: 10 + latency_ns / 2, end_ns: 10 + latency_ns, sent_bytes: 7 }
+        Ended {
+            label,
+            intended_ns: 10,
+            sent_ns: 10 + latency_ns / 2,
+            end_ns: 10 + latency_ns,
+            sent_bytes: 7,
+            content_bytes: 2,
+        }
     }
 
     fn reply(unexpected: Option<Failure>) -> Outcome<'static> {

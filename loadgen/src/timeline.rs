@@ -23,6 +23,9 @@ use crate::tally::{add, histogram};
 /// Most intervals of which a row is kept.
 pub const INTERVALS_MAX: u64 = 100_000;
 
+/// The number of slices that a reactor has passed once it is done.
+const DONE: u64 = u64::MAX;
+
 /// One interval of a run, over all reactors. A request belongs to the interval in which it ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
@@ -76,6 +79,19 @@ impl Timeline {
 
     /// Adds a reactor's slice; the intervals that are over with it.
     pub(crate) fn add(&mut self, slice: &Slice) -> Result<Vec<Closed>, String> {
+        self.sum_up(slice)?;
+        self.passed[slice.reactor] = slice.index + 1;
+        self.close_passed()
+    }
+
+    /// Adds the last slice of a reactor, which passes everything with it: what is still open waits for the others only.
+    pub(crate) fn add_last(&mut self, slice: &Slice) -> Result<Vec<Closed>, String> {
+        self.sum_up(slice)?;
+        self.passed[slice.reactor] = DONE;
+        self.close_passed()
+    }
+
+    fn sum_up(&mut self, slice: &Slice) -> Result<(), String> {
         let interval = slice.index / self.slicing.slices_each;
         let sum = match self.open.entry(interval) {
             std::collections::btree_map::Entry::Occupied(sum) => sum.into_mut(),
@@ -84,8 +100,15 @@ impl Timeline {
         sum.replies += slice.replies;
         sum.errors += slice.errors;
         add(&mut sum.latency, &slice.latency)?;
-        self.passed[slice.reactor] = slice.index + 1;
-        let passed = self.passed.iter().min().map_or(0, |slices| slices / self.slicing.slices_each);
+        Ok(())
+    }
+
+    fn close_passed(&mut self) -> Result<Vec<Closed>, String> {
+        let passed = match self.passed.iter().min() {
+            // The last interval ends with the run: `finish` closes it.
+            None | Some(&DONE) => self.next,
+            Some(slices) => slices / self.slicing.slices_each,
+        };
         (self.next..passed).map(|_| self.close_next(None)).collect()
     }
 
@@ -148,6 +171,19 @@ mod tests {
         // A reactor that skips slices had nothing in them.
         assert_eq!(closed(&mut timeline, &slice(0, 6, &[])), []);
         assert_eq!(closed(&mut timeline, &slice(1, 5, &[9_000])), [(1.0, 1), (2.0, 1)]);
+    }
+
+    #[test]
+    fn a_reactor_that_is_done_holds_nothing_open() {
+        let mut timeline = Timeline::new(Slicing { slice_ns: 1_000_000_000, slices_each: 1 }, 2);
+        assert!(timeline.add_last(&slice(0, 0, &[1_000])).unwrap().is_empty(), "the other has not passed it");
+        assert_eq!(closed(&mut timeline, &slice(1, 1, &[2_000])), [(0.0, 1), (1.0, 1)]);
+        assert!(
+            timeline.add_last(&slice(1, 2, &[3_000])).unwrap().is_empty(),
+            "the run's end closes the last one"
+        );
+        let rest = timeline.finish(2.5).unwrap();
+        assert_eq!((rest.len(), rest[0].row.duration_s), (1, 0.5));
     }
 
     #[test]

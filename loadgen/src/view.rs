@@ -90,6 +90,13 @@ impl View {
         }
     }
 
+    /// A reactor is done, and passes everything that comes.
+    pub(crate) fn end(&mut self, reactor: usize) {
+        if let Self::Live(live) = self {
+            live.end(reactor);
+        }
+    }
+
     /// Shows how the run goes, when it is time for it.
     pub(crate) fn show(&mut self, elapsed: Duration, totals: &Totals) {
         match self {

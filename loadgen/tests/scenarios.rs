@@ -241,7 +241,7 @@ fn the_example_scenarios_are_right() {
             parsed += 1;
         }
     }
-    assert_eq!(parsed, 3);
+    assert_eq!(parsed, 4);
 }
 
 #[test]

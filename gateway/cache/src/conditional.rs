@@ -121,6 +121,8 @@ mod tests {
             dated: false,
             body: Bytes::new(),
             body_held_bytes: 0,
+            codable: false,
+            forms: Box::default(),
             freshness: Freshness::lasting(0, 1),
             etag: etag.map(|etag| etag.as_bytes().into()),
             last_modified_s,

@@ -20,6 +20,34 @@ pub fn not_modified(stored: &[u8]) -> impl Iterator<Item = &[u8]> {
     whole_lines(stored).filter(|line| !is_about_body(name_of(line)))
 }
 
+/// The lines of the same response with its body in a content coding: the entity tag doesn't stand for the same bytes
+/// (RFC 9110 8.8.3), and parts of them aren't to be had.
+#[must_use]
+pub fn coded_lines(stored: &[u8], coding: &str) -> Box<[u8]> {
+    let mut lines = Vec::with_capacity(stored.len() + 32);
+    for line in whole_lines(stored) {
+        let name = name_of(line);
+        if name.eq_ignore_ascii_case(b"etag") && !value_of(line).starts_with(b"W/") {
+            lines.extend_from_slice(b"ETag: W/");
+            lines.extend_from_slice(value_of(line));
+            lines.extend_from_slice(b"\r\n");
+        } else if !name.eq_ignore_ascii_case(b"accept-ranges") {
+            lines.extend_from_slice(line);
+        }
+    }
+    lines.extend_from_slice(format!("Content-Encoding: {coding}\r\n").as_bytes());
+    lines.into()
+}
+
+/// The lines of a response that varies by the codings that clients accept, which they say.
+#[must_use]
+pub fn varying(stored: &[u8]) -> Box<[u8]> {
+    let says_so = split_lines(stored)
+        .any(|(name, value)| name.eq_ignore_ascii_case(b"vary") && turnpike_coding::varies_by_coding(value));
+    let added: &[u8] = if says_so { b"" } else { b"Vary: Accept-Encoding\r\n" };
+    [stored, added].concat().into()
+}
+
 fn whole_lines(lines: &[u8]) -> impl Iterator<Item = &[u8]> {
     lines.split_inclusive(|byte| *byte == b'\n')
 }
@@ -71,6 +99,16 @@ mod tests {
         let expected = "Content-Type: text/plain\r\nETag: \"a\"\r\nDate: now\r\nX-A: 3\r\nX-New: y\r\n";
         assert_eq!(std::str::from_utf8(&merge(STORED, answered)).unwrap(), expected);
         assert_eq!(*merge(STORED, b""), *STORED);
+    }
+
+    #[test]
+    fn a_coded_body_has_another_head() {
+        let stored = b"A: 1\r\nAccept-Ranges: bytes\r\nETag: \"a\"\r\nVary: b\r\n";
+        let coded = "A: 1\r\nETag: W/\"a\"\r\nVary: b\r\nContent-Encoding: gzip\r\n";
+        assert_eq!(std::str::from_utf8(&coded_lines(stored, "gzip")).unwrap(), coded);
+        assert_eq!(*coded_lines(b"etag: W/\"a\"\r\n", "x"), *b"etag: W/\"a\"\r\nContent-Encoding: x\r\n");
+        assert_eq!(*varying(b"Vary: b\r\n"), *b"Vary: b\r\nVary: Accept-Encoding\r\n");
+        assert_eq!(*varying(b"vary: b, accept-ENCODING\r\n"), *b"vary: b, accept-ENCODING\r\n");
     }
 
     #[test]

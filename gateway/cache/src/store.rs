@@ -226,6 +226,21 @@ impl Store {
         self.insert(stage, key, Found::Response(response), (generation, until_ms))
     }
 
+    /// Puts the same response with one more form in its place, for as long. False if it isn't there any more, or there
+    /// is no room for it.
+    pub fn add_form(&mut self, stage: u32, key: &[u8], stored: &Rc<Response>, formed: Rc<Response>) -> bool {
+        let (hash, weight) = (self.hash(stage, key), OVERHEAD_BYTES + key.len() as u64 + formed.weight());
+        let Some(shelf) = self.shelves.get(&stage) else { return false };
+        let (number, bytes_max) = (shelf.number, shelf.terms.bytes_max.min(self.index.capacity()));
+        let place = self.index.peek(hash).and_then(|at| self.places.at(at));
+        let Some(place) = place.filter(|place| place.number == number && *place.key == *key) else {
+            return false;
+        };
+        let is_same = matches!(&place.found, Found::Response(found) if Rc::ptr_eq(found, stored));
+        let until = (place.generation, place.until_ms);
+        is_same && weight <= bytes_max && self.insert(stage, key, Found::Response(formed), until)
+    }
+
     /// What is to lie at the primary key of a response that varies. Responses that vary by different fields are told
     /// apart by all of them, so that they don't drive each other out.
     fn variants(

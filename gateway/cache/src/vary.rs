@@ -62,6 +62,14 @@ impl Vary {
         (!all.is_empty()).then(|| Self { names: all.into() })
     }
 
+    /// Without a field, in lower case.
+    #[must_use]
+    pub fn without(vary: Option<Self>, name: &[u8]) -> Option<Self> {
+        let mut all = vary?.names.into_vec();
+        all.retain(|known| **known != *name);
+        (!all.is_empty()).then(|| Self { names: all.into() })
+    }
+
     /// By all fields of both.
     pub(crate) fn and(&self, other: &Self) -> Self {
         let mut names = [&*self.names, &*other.names].concat();
@@ -145,6 +153,8 @@ mod tests {
         assert_eq!(names(Vary::with(None, true, [])), [b""]);
         assert_eq!(names(Vary::with(Some(by(&["b, a"])), true, ["b", "c"])), [&b""[..], b"a", b"b", b"c"]);
         assert_eq!(Vary::with(None, false, []), None);
+        assert_eq!(names(Vary::without(Some(by(&["b, a"])), b"b")), [b"a"]);
+        assert_eq!((Vary::without(Some(by(&["a"])), b"a"), Vary::without(None, b"a")), (None, None));
     }
 
     #[test]

@@ -36,6 +36,8 @@ fn tagged(body_bytes: usize, tags: &[u64]) -> Rc<Response> {
         dated: false,
         body: Bytes::from(vec![b'x'; body_bytes]),
         body_held_bytes: body_bytes,
+        codable: false,
+        forms: Box::default(),
         freshness: Freshness::lasting(0, LATE_MS),
         etag: None,
         last_modified_s: None,
@@ -103,6 +105,33 @@ fn weights_are_of_true_size() {
     assert!((200..1_000).contains(&empty), "{empty}");
     put(&mut store, STAGE, "ab", &response(5_000));
     assert_eq!(store.bytes(), 2 * empty + 1 + 5_000);
+}
+
+#[test]
+fn a_form_counts_with_its_response_and_goes_with_it() {
+    let mut store = store(8 * KIB);
+    let stored = response(2_000);
+    put(&mut store, STAGE, "a", &stored);
+    let before = store.bytes();
+    let form = |of: &Response, bytes| Rc::new(of.with_form("gzip", vec![b'z'; bytes].into(), bytes));
+    let formed = form(&stored, 1_000);
+    assert!(store.add_form(STAGE, b"a", &stored, Rc::clone(&formed)));
+    assert!(store.bytes() > before + 1_000 && store.bytes() < before + 1_200, "{}", store.bytes());
+    assert_eq!((store.count(), store.take_evicted(), store.of_stage(STAGE).0), (1, 0, store.bytes()));
+    let Some(Found::Response(found)) = store.find(STAGE, b"a", LATE_MS - 1) else { panic!("not found") };
+    let found = found.form("gzip").expect("the form");
+    assert_eq!((found.body.len(), &*found.lines), (1_000, &b"X-A: 1\r\nContent-Encoding: gzip\r\n"[..]));
+    assert!(formed.form("deflate").is_none());
+    // It lasts as long as the response, and belongs to no other.
+    assert!(store.find(STAGE, b"a", LATE_MS).is_none());
+    assert!(!store.add_form(STAGE, b"a", &stored, form(&stored, 1)), "it isn't there any more");
+    assert!(!store.add_form(OTHER_STAGE, b"a", &formed, form(&formed, 1)));
+    assert!(!store.add_form(STAGE, b"b", &formed, form(&formed, 1)));
+    // One that there is no room for leaves the response alone.
+    assert!(!store.add_form(STAGE, b"a", &formed, form(&formed, 8 * 1024)));
+    assert!(has(&mut store, STAGE, "a"));
+    store.remove(STAGE, b"a");
+    assert_eq!((store.bytes(), store.count()), (0, 0));
 }
 
 #[test]

@@ -1,33 +1,42 @@
 //! Bytes that many sockets send: they lie in a memory file, so that the kernel sends the file's own pages, without a
-//! copy (sendfile(2)), and who has to see them sees the same pages through a mapping.
+//! copy, and who has to see them sees the same pages through a mapping.
 //!
 //! One file and one mapping of it for each [`Arena`], both of a size that takes no memory before something is written.
 //! Invariants: a range is written before anybody sees it and never again while somebody may; when nobody does any more
 //! it is punched out of the file (fallocate(2)), which gives its memory back, and only then given out anew. Pages that a
 //! socket still has to send then belong to the socket alone, so that nothing changes them either.
 
+mod pipe;
 mod ranges;
 
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use crossbeam::queue::SegQueue;
-use rustix::fs::{FallocateFlags, MemfdFlags};
+use rustix::fs::{FallocateFlags, MemfdFlags, sendfile};
+use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Resource, getrlimit};
 
+use pipe::{PIPE_BYTES, Passed, Pipe};
 use ranges::Ranges;
+
+/// Sent before others of the shard have their turn.
+pub(crate) const BYTES_AT_ONCE: usize = PIPE_BYTES;
 
 /// A memory file that one shard writes to.
 #[derive(Debug)]
 pub struct Arena {
     memory: Arc<Memory>,
     free: RefCell<Ranges>,
+    /// Made anew after a use that has left something in it.
+    pipe: RefCell<Option<Pipe>>,
+    has_pipe: bool,
 }
 
 /// The file, for as long as anybody refers to a part of it.
@@ -62,12 +71,13 @@ struct Written {
     bytes: usize,
 }
 
-/// Where in an arena's file some bytes lie.
+/// Where in an arena some bytes lie.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
-    pub(crate) file: BorrowedFd<'a>,
-    pub(crate) start: u64,
-    pub(crate) bytes: usize,
+    arena: &'a Arena,
+    bytes: &'a [u8],
+    /// In the file.
+    start: u64,
 }
 
 /// Why there is no arena.
@@ -108,8 +118,7 @@ impl Arena {
     /// # Errors
     /// The system doesn't allow one of the calls, or has no address space left.
     pub fn new(bytes: u64) -> Result<Self, ArenaRefusal> {
-        let denied =
-            |call| move |error: rustix::io::Errno| ArenaRefusal::Denied { call, error: error.into() };
+        let denied = |call| move |error: Errno| ArenaRefusal::Denied { call, error: error.into() };
         let bytes = whole_pages(usize::try_from(bytes).unwrap_or(usize::MAX / 2));
         if let Some(limit) = getrlimit(Resource::Fsize).current.filter(|limit| *limit < bytes as u64) {
             return Err(ArenaRefusal::FileSize { limit });
@@ -118,7 +127,13 @@ impl Arena {
         rustix::fs::ftruncate(&file, bytes as u64).map_err(denied("ftruncate"))?;
         let mapping = map(&file, bytes).map_err(|error| ArenaRefusal::Denied { call: "mmap", error })?;
         let memory = Memory { file, mapping, bytes, given_up: SegQueue::new() };
-        let arena = Self { memory: Arc::new(memory), free: RefCell::new(Ranges::new(bytes as u64)) };
+        let pipe = Pipe::new().map_err(denied("pipe2"))?;
+        let arena = Self {
+            memory: Arc::new(memory),
+            free: RefCell::new(Ranges::new(bytes as u64)),
+            has_pipe: pipe.is_some(),
+            pipe: RefCell::new(pipe),
+        };
         arena.try_calls()?;
         Ok(arena)
     }
@@ -129,8 +144,9 @@ impl Arena {
         let (near, _far) = UnixStream::pair().map_err(denied("socketpair"))?;
         let file = &self.memory.file;
         rustix::io::pwrite(file, b"x", 0).map_err(|error| denied("pwrite")(error.into()))?;
-        rustix::fs::sendfile(&near, file, Some(&mut 0), 1)
-            .map_err(|error| denied("sendfile")(error.into()))?;
+        let place = Place { arena: self, bytes: self.memory.first_byte(), start: 0 };
+        place.send_from_file(&near).map_err(denied("sendfile"))?;
+        place.send_at_once(&near).map_err(denied("splice"))?;
         punch(file, 0, whole_pages(1) as u64).map_err(denied("fallocate"))
     }
 
@@ -147,17 +163,60 @@ impl Arena {
     }
 
     /// Where bytes lie, if they are in it.
-    pub(crate) fn find(&self, bytes: &[u8]) -> Option<Place<'_>> {
+    pub(crate) fn find<'a>(&'a self, bytes: &'a [u8]) -> Option<Place<'a>> {
         let start = bytes.as_ptr().addr().checked_sub(self.memory.mapping.addr().get())?;
         let is_inside = start < self.memory.bytes && !bytes.is_empty();
-        is_inside.then(|| Place { file: self.memory.file.as_fd(), start: start as u64, bytes: bytes.len() })
+        is_inside.then_some(Place { arena: self, bytes, start: start as u64 })
+    }
+
+    /// As [`Pipe::pass`]; `None` where there is no pipe.
+    fn pass(&self, socket: impl AsFd, bytes: &[u8]) -> Option<io::Result<usize>> {
+        let mut pipe = self.pipe.borrow_mut();
+        if pipe.is_none() && self.has_pipe {
+            *pipe = Pipe::new().ok()?;
+        }
+        match pipe.as_ref()?.pass(socket, bytes) {
+            Ok(Passed::All(sent)) => Some(Ok(sent)),
+            Ok(Passed::Part(sent)) => {
+                *pipe = None;
+                Some(Ok(sent))
+            }
+            Err(error) => {
+                *pipe = None;
+                Some(Err(error))
+            }
+        }
     }
 }
 
 impl Place<'_> {
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Without the first so many bytes.
     pub(crate) fn behind(self, bytes: usize) -> Self {
-        Self { start: self.start + bytes as u64, bytes: self.bytes - bytes, ..self }
+        Self { start: self.start + bytes as u64, bytes: &self.bytes[bytes..], ..self }
+    }
+
+    /// Sends what a socket takes without waiting, which its descriptor has to say, and at most [`BYTES_AT_ONCE`]. A
+    /// peer that is gone is an error: Rust's programs ignore SIGPIPE.
+    pub(crate) fn send_at_once(&self, socket: impl AsFd) -> io::Result<usize> {
+        let bytes = &self.bytes[..self.bytes.len().min(BYTES_AT_ONCE)];
+        match self.arena.pass(&socket, bytes) {
+            Some(passed) => passed,
+            None => self.send_from_file(socket),
+        }
+    }
+
+    /// As [`send_at_once`](Self::send_at_once), for a socket that takes little: nothing is begun in vain.
+    pub(crate) fn send_from_file(&self, socket: impl AsFd) -> io::Result<usize> {
+        let (mut start, bytes) = (self.start, self.bytes.len().min(BYTES_AT_ONCE));
+        match retry_on_intr(|| sendfile(&socket, &self.arena.memory.file, Some(&mut start), bytes)) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(Errno::AGAIN) => Ok(0),
+            sent => Ok(sent?),
+        }
     }
 }
 
@@ -170,7 +229,7 @@ impl Draft {
         }
         while !bytes.is_empty() {
             let at = self.range.start + self.written as u64;
-            let count = rustix::io::retry_on_intr(|| rustix::io::pwrite(&self.range.memory.file, bytes, at))?;
+            let count = retry_on_intr(|| rustix::io::pwrite(&self.range.memory.file, bytes, at))?;
             bytes = &bytes[count..];
             self.written += count;
         }
@@ -231,6 +290,17 @@ impl fmt::Debug for Memory {
     }
 }
 
+impl Memory {
+    /// Whatever is there.
+    fn first_byte(&self) -> &[u8] {
+        // SAFETY: the mapping is at least a page long, and nobody writes while an arena is being made.
+        #[expect(unsafe_code, reason = "a mapping has no type that knows its length")]
+        unsafe {
+            std::slice::from_raw_parts(self.mapping.as_ptr(), 1)
+        }
+    }
+}
+
 impl Drop for Memory {
     fn drop(&mut self) {
         // SAFETY: what `map` has mapped, of this length, is unmapped once, and every slice of it borrows from a value
@@ -246,7 +316,7 @@ fn memory_file() -> rustix::io::Result<OwnedFd> {
     let create = |flags| rustix::fs::memfd_create("turnpike", MemfdFlags::CLOEXEC | flags);
     match create(MemfdFlags::NOEXEC_SEAL) {
         // Before Linux 6.3 the flag isn't known; where it isn't given, later ones complain.
-        Err(rustix::io::Errno::INVAL) => create(MemfdFlags::empty()),
+        Err(Errno::INVAL) => create(MemfdFlags::empty()),
         made => made,
     }
 }
@@ -318,7 +388,7 @@ mod tests {
     fn places_are_those_of_its_own_bytes_only() {
         let (arena, other) = (Arena::new(1 << 20).unwrap(), Arena::new(1 << 20).unwrap());
         let (one, two) = (written(&arena, &[1; PAGE]), written(&arena, &[2; PAGE]));
-        let place = |bytes: &[u8]| arena.find(bytes).map(|place| (place.start, place.bytes));
+        let place = |bytes: &[u8]| arena.find(bytes).map(|place| (place.start, place.len()));
         assert_eq!((place(&one), place(&two[7..9])), (Some((0, PAGE)), Some((PAGE as u64 + 7, 2))));
         for foreign in [&written(&other, b"x")[..], b"static", &[0; 9][..], &one[..0]] {
             assert_eq!(place(foreign), None);
@@ -340,6 +410,54 @@ mod tests {
         drop(given_up);
         assert_eq!((memory_bytes(&arena), kept.len()), (PAGE as u64, PAGE));
         assert_eq!(arena.draft(0).unwrap().finish(), Bytes::new());
+    }
+
+    #[test]
+    fn a_full_socket_takes_a_part_and_the_next_gets_nothing_of_the_rest() {
+        use std::io::Read as _;
+        for has_pipe in [true, false] {
+            let arena = Arena { has_pipe, ..Arena::new(4 << 20).unwrap() };
+            arena.pipe.borrow_mut().take_if(|_| !has_pipe);
+            let bodies: Vec<Bytes> = (1..4)
+                .map(|n| (0..1 << 20).map(|at| (at / 1_000 * n) as u8).collect::<Vec<_>>())
+                .map(|body| written(&arena, &body))
+                .collect();
+            for body in bodies.iter().chain(&bodies) {
+                let (near, mut far) = UnixStream::pair().unwrap();
+                near.set_nonblocking(true).unwrap();
+                // Neither begins nor ends with a page.
+                let mut place = arena.find(&body[5..(1 << 20) - 7]).unwrap();
+                let mut sent_bytes = 0;
+                loop {
+                    let count = place.send_at_once(&near).unwrap();
+                    if count == 0 {
+                        break;
+                    }
+                    sent_bytes += count;
+                    place = place.behind(count);
+                }
+                drop(near);
+                let mut received = Vec::new();
+                far.read_to_end(&mut received).unwrap();
+                assert!(sent_bytes > 0 && sent_bytes < 1 << 20 && received.len() == sent_bytes);
+                assert!(received == body[5..5 + sent_bytes]);
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_socket_still_has_to_send_outlives_its_place() {
+        use std::io::Read as _;
+        let arena = Arena::new(64 << 10).unwrap();
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let old = written(&arena, &[1; 64 << 10]);
+        let sent_bytes = arena.find(&old).unwrap().send_at_once(&near).unwrap();
+        drop(old);
+        let new = written(&arena, &[2; 64 << 10]);
+        drop(near);
+        let mut received = Vec::new();
+        far.read_to_end(&mut received).unwrap();
+        assert!(sent_bytes == 64 << 10 && received == vec![1; sent_bytes] && new == vec![2; 64 << 10]);
     }
 
     #[test]

@@ -12,11 +12,9 @@ use bytes::{Buf, Bytes};
 use monoio::buf::{IoBuf, IoBufMut};
 use monoio::io::{AsyncReadRent, AsyncWriteRent, CancelHandle, CancelableAsyncReadRent, Canceller};
 use monoio::net::TcpStream;
-use rustix::fs::sendfile;
-use rustix::io::{Errno, retry_on_intr};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
-use crate::arena::Place;
+use crate::arena::{BYTES_AT_ONCE, Place};
 
 /// ECANCELED: what a cancelled read gives.
 const ECANCELED: i32 = 125;
@@ -26,9 +24,6 @@ const MSG_PEEK: i32 = 0x02;
 const MSG_DONTWAIT: i32 = 0x40;
 const MSG_NOSIGNAL: i32 = 0x4000;
 const MSG_MORE: i32 = 0x8000;
-
-/// Sent from an arena before others of the shard have their turn.
-const ARENA_BYTES_AT_ONCE: usize = 256 * 1024;
 
 /// Of Linux's `struct tcp_info`, up to `tcpi_bytes_acked`, which stands behind 8 single bytes, 24 words of 32 bits
 /// and two of 64 (linux/tcp.h).
@@ -217,26 +212,16 @@ impl Stream {
     }
 
     /// As [`send_both_at_once`](Self::send_both_at_once), without a copy of what lies in an arena. The stream has to be
-    /// an accepted one: sendfile(2) waits unless the descriptor itself says otherwise.
+    /// an accepted one: sendfile(2) and splice(2) wait unless the descriptor itself says otherwise.
     ///
     /// # Errors
     /// As `send` gives them.
     pub(crate) fn send_with_place_at_once(&self, first: &[u8], second: &Place<'_>) -> io::Result<usize> {
         let flags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE;
         match SockRef::from(&self.descriptor()).send_with_flags(first, flags) {
-            Ok(sent) if sent == first.len() => Ok(sent + self.send_place_at_once(second)?),
+            Ok(sent) if sent == first.len() => Ok(sent + second.send_at_once(self.descriptor())?),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             sent => sent,
-        }
-    }
-
-    /// Not more than [`ARENA_BYTES_AT_ONCE`]. A peer that is gone is an error: Rust's programs ignore SIGPIPE.
-    fn send_place_at_once(&self, place: &Place<'_>) -> io::Result<usize> {
-        let (mut start, bytes) = (place.start, place.bytes.min(ARENA_BYTES_AT_ONCE));
-        match retry_on_intr(|| sendfile(self.descriptor(), place.file, Some(&mut start), bytes)) {
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Err(Errno::AGAIN) => Ok(0),
-            sent => Ok(sent?),
         }
     }
 
@@ -245,9 +230,9 @@ impl Stream {
     /// # Errors
     /// As `send` gives them.
     pub(crate) async fn send_place(&self, mut place: Place<'_>) -> io::Result<()> {
-        while place.bytes > 0 {
-            let sent = self.send_place_at_once(&place)?;
-            let is_full = sent < place.bytes.min(ARENA_BYTES_AT_ONCE);
+        while place.len() > 0 {
+            let sent = place.send_from_file(self.descriptor())?;
+            let is_full = sent < place.len().min(BYTES_AT_ONCE);
             place = place.behind(sent);
             if is_full {
                 self.io().writable(false).await?;

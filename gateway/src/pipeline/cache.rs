@@ -6,6 +6,7 @@
 //! is never answered from here, nor is what it brings kept: the body is no part of the key.
 //! (AWS: Cache settings for REST APIs; RFC 9111.)
 
+mod form;
 mod hit;
 mod key;
 mod payload;
@@ -19,6 +20,7 @@ use turnpike_cache::{
     invalidation, reuse, split_lines,
 };
 use turnpike_http::{Framing, Method};
+use turnpike_snapshot::Compression;
 
 pub(super) use hit::Hit;
 pub(super) use tee::Tee;
@@ -38,6 +40,8 @@ struct Asked<'a> {
     /// Of the stage, as the request began with it.
     generation: u64,
     coalesced: bool,
+    /// The route's.
+    compression: Option<Compression>,
     /// With what the answer is known to vary by, behind the part by which all its variants are found.
     key: Vec<u8>,
     primary_bytes: usize,
@@ -78,8 +82,11 @@ pub(super) async fn serve<'a>(
         return Box::pin(pass_by(exchange, address, selected, rules, record)).await;
     }
     let mut asked = ask(exchange, address, selected, rules, record)?;
-    let step = look_up(exchange, address, &mut asked)?;
-    if let Step::Answer(hit) = &step {
+    let mut step = look_up(exchange, address, &mut asked)?;
+    if let Step::Answer(hit) = &mut step {
+        if hit.lacks_form() {
+            Box::pin(hit.make_form(exchange, &asked)).await?;
+        }
         let refreshes = hit.refreshes && exchange.head.method == Method::Get;
         if refreshes && !exchange.shard.cache.fills.is_under_way(asked.stage, &asked.key) {
             refresh::spawn(exchange);
@@ -116,6 +123,7 @@ fn ask<'a>(
         stage: address.stage.slot.0,
         generation: cache.map_or(0, |cache| cache.terms.generation),
         coalesced: cache.is_some_and(|cache| cache.coalesced),
+        compression: selected.matched.route.compression,
         key: exchange.shard.cache.key(),
         primary_bytes: 0,
         refresh: false,
@@ -203,7 +211,12 @@ async fn fetch<'a>(
         Step::Answer(hit) => return hit.answer_kept(exchange, address, record).await,
         Step::Pass { stale } => (stale, None),
         Step::Fetch { stale } => match take_turn(exchange, address, asked).await? {
-            Turned::Answer(hit) => return hit.answer_kept(exchange, address, record).await,
+            Turned::Answer(mut hit) => {
+                if hit.lacks_form() {
+                    hit.make_form(exchange, asked).await?;
+                }
+                return hit.answer_kept(exchange, address, record).await;
+            }
             Turned::Fill(filling) => (stale, Some(filling)),
             Turned::Alone => (stale, None),
         },
@@ -212,7 +225,7 @@ async fn fetch<'a>(
     let fills = filling.is_some();
     let mut tee = Tee::new(exchange, asked, filling, stale.clone());
     loop {
-        let question = fills.then(|| question(stale.as_deref()));
+        let question = fills.then(|| question(stale.as_deref(), asked.compression.is_some()));
         tee.asks_about(stale.is_some() && fills);
         let result = match integrate::send(exchange, address, selected, question.as_ref(), record).await {
             Ok(sent) => respond::relay(exchange, address, sent, Some(&tee), record).await,
@@ -269,14 +282,14 @@ async fn take_turn<'x>(
 }
 
 /// Asks whether a stale answer is still right, or for the whole of a new one.
-fn question(stale: Option<&Response>) -> Question<'_> {
+fn question(stale: Option<&Response>, uncoded: bool) -> Question<'_> {
     let conditions = stale.map(|stale| {
         let modified = split_lines(&stale.lines)
             .find(|(name, _)| name.eq_ignore_ascii_case(b"last-modified"))
             .map(|(_, value)| value);
         encode_conditions(stale, modified).collect()
     });
-    Question { conditions: conditions.unwrap_or_default() }
+    Question { conditions: conditions.unwrap_or_default(), uncoded }
 }
 
 /// Passes a request on that has nothing to do with what is kept, unless it changes that (RFC 9111 4.4).

@@ -16,6 +16,15 @@ use crate::table::{Address, Integration, Matched, TargetPart};
 pub(super) struct Question<'r> {
     /// None asks for all of it.
     pub(super) conditions: Vec<Condition<'r>>,
+    /// What comes is compressed here, for each client as it takes it.
+    pub(super) uncoded: bool,
+}
+
+impl Question<'_> {
+    /// Whether a field isn't passed on.
+    fn replaces(&self, name: &[u8]) -> bool {
+        is_question(name) || self.uncoded && name.eq_ignore_ascii_case(b"accept-encoding")
+    }
 }
 
 /// `decoded` is how the body is framed that was taken out of its coding.
@@ -34,7 +43,8 @@ pub(super) fn encode(
     let protocol = address.stage.protocol;
     lines::copy(exchange.bytes, &exchange.head.headers, exchange.head.head_bytes, out, |header| {
         let name = header.name;
-        let asked_instead = question.is_some() && is_question(header.name_span.of(exchange.bytes));
+        let asked_instead =
+            question.is_some_and(|question| question.replaces(header.name_span.of(exchange.bytes)));
         let is_stale = decoded.is_some() && decompress::is_of_coding(header.name_span.of(exchange.bytes));
         let passes = !header.hop_by_hop
             && !is_own(name)

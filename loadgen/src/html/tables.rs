@@ -2,7 +2,7 @@
 
 use super::escape::escape;
 use super::time::show_utc;
-use crate::report::{Ending, Handshakes, Latency, Report, show_us};
+use crate::report::{Ending, Handshakes, Latency, Missed, Report, show_us};
 use crate::timeline::Interval;
 
 /// Most intervals that are listed one by one.
@@ -127,6 +127,26 @@ pub(super) fn labels(report: &Report) -> String {
     format!("<h2>By request</h2>\n{}", table("labels", &heads, &rows))
 }
 
+/// Checks that replies didn't pass, if there are any.
+pub(super) fn mismatches(report: &Report) -> String {
+    if report.mismatches.is_empty() {
+        return String::new();
+    }
+    let row = |missed: &Missed| {
+        format!(
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            escape(&missed.request),
+            escape(&missed.check),
+            count(missed.count),
+            escape(&missed.sample.wanted),
+            escape(&missed.sample.came)
+        )
+    };
+    let rows: String = report.mismatches.iter().map(row).collect();
+    let heads = ["request", "check", "failed", "wanted", "came (the first)"];
+    format!("<h2>Checks that failed</h2>\n{}", table("mismatches", &heads, &rows))
+}
+
 /// Statuses, errors by kind with the first of each, and the connections opened.
 pub(super) fn outcomes(report: &Report) -> String {
     let row = |name: &str, many: u64, note: &str| {
@@ -142,6 +162,13 @@ pub(super) fn outcomes(report: &Report) -> String {
     for (kind, many) in report.errors.iter().filter(|(_, many)| **many > 0) {
         let first = report.first_errors.get(kind).map(|text| format!("first: {text}")).unwrap_or_default();
         rows += &row(&format!("error {kind}"), *many, &first);
+    }
+    for missed in &report.mismatches {
+        let name = match missed.request.as_str() {
+            "" => format!("check {}", missed.check),
+            request => format!("check {request}: {}", missed.check),
+        };
+        rows += &row(&name, missed.count, &format!("first: {}", missed.sample));
     }
     for (name, many) in [("unsent", report.unsent), ("unfinished", report.unfinished)] {
         if many > 0 {
@@ -165,6 +192,9 @@ pub(super) fn outcomes(report: &Report) -> String {
 pub(super) fn circumstances(report: &Report) -> String {
     let (machine, generator) = (&report.machine, &report.generator);
     let mut own = format!("busiest core {:.0} %", generator.cpu_share_max * 100.0);
+    if generator.wait_share_max >= 0.005 {
+        own += &format!(", kept off it by other work for {:.0} %", generator.wait_share_max * 100.0);
+    }
     if report.schedule.is_some() {
         own += &format!(", 99 % of the requests left at most {} late", show_us(generator.send_lag_p99_us));
     }

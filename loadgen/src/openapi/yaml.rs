@@ -154,6 +154,7 @@ fn plain(text: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -164,6 +165,13 @@ mod tests {
         let list = json!([1, -2.5, "3", true, null, "010", 1000.0]);
         let wanted = json!({"a": list, "b": {"c": 1, "d": "e: f"}, "g": list, "200": "h\n"});
         assert_eq!(parse(text).unwrap(), wanted);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "[-a{}:,&*<!|>'\" \\[\\]\n]{0,60}") {
+            let _ = parse(&text);
+        }
     }
 
     #[test]

@@ -50,6 +50,9 @@ impl fmt::Display for Report {
             writeln!(f, "  check {name}{request}{check}   failed {count} times   first: {}", missed.sample)?;
         }
         write!(f, "  generator    busiest core {:.0} %", self.generator.cpu_share_max * 100.0)?;
+        if self.generator.wait_share_max >= 0.005 {
+            write!(f, ", kept off it by other work for {:.0} %", self.generator.wait_share_max * 100.0)?;
+        }
         if self.rate_per_s.is_some() {
             write!(f, ", own lag p99 {}", show_us(self.generator.send_lag_p99_us))?;
         }

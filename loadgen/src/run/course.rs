@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::beat::{Beat, Totals};
 use crate::cli::{Length, Settings};
+use crate::core_use::CoreShares;
 use crate::hdr_log::HdrLog;
 use crate::report::Ending;
 use crate::tally::Tally;
@@ -17,7 +18,7 @@ pub(super) struct Course<'a> {
     beats: &'a [Arc<Beat>],
     timeline: Timeline,
     tally: Tally,
-    cpu_shares: Vec<f64>,
+    cores: Vec<CoreShares>,
     kept: Kept,
     view: View,
     /// Why the run was called off.
@@ -39,7 +40,7 @@ struct Kept {
 #[derive(Debug)]
 pub(super) struct Sum {
     pub(super) tally: Tally,
-    pub(super) cpu_shares: Vec<f64>,
+    pub(super) cores: Vec<CoreShares>,
     pub(super) intervals: Vec<Interval>,
     /// Beyond as many as are kept.
     pub(super) intervals_left_out: u64,
@@ -62,7 +63,7 @@ impl<'a> Course<'a> {
             beats,
             timeline: Timeline::new(slicing, beats.len()),
             tally: Tally::new(settings.load.labels().len())?,
-            cpu_shares: Vec::new(),
+            cores: Vec::new(),
             kept: Kept { intervals: Vec::new(), left_out: 0, log: log.transpose()? },
             view: View::new(settings, slicing)?,
             called_off: None,
@@ -71,7 +72,7 @@ impl<'a> Course<'a> {
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        self.cpu_shares.len() == self.beats.len()
+        self.cores.len() == self.beats.len()
     }
 
     pub(super) fn add_slice(&mut self, slice: &Slice) -> Result<(), String> {
@@ -86,11 +87,14 @@ impl<'a> Course<'a> {
         tally: &Tally,
         last: &Slice,
         end_ns: u64,
-        cpu_share: f64,
+        core: CoreShares,
     ) -> Result<(), String> {
-        self.add_slice(last)?;
+        self.view.add_slice(last)?;
+        self.view.end(last.reactor);
+        let closed = self.timeline.add_last(last)?;
+        closed.iter().try_for_each(|closed| self.kept.keep(closed))?;
         self.tally.add(tally)?;
-        self.cpu_shares.push(cpu_share);
+        self.cores.push(core);
         self.end_ns = self.end_ns.max(end_ns);
         Ok(())
     }
@@ -125,7 +129,7 @@ impl<'a> Course<'a> {
         }
         Ok(Sum {
             tally: self.tally,
-            cpu_shares: self.cpu_shares,
+            cores: self.cores,
             intervals: self.kept.intervals,
             intervals_left_out: self.kept.left_out,
             duration_s,

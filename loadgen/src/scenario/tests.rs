@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::reply::Reply;
 use crate::source::{Kept, Outcome, Script};
@@ -227,5 +229,22 @@ fn mistakes_are_told_with_line_and_key() {
     for (text, reason) in cases {
         let error = parse(&text).unwrap_err();
         assert!(error.contains(reason), "{text}\n  gives '{error}', not '{reason}'");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_value_breaks_out_of_its_place(
+        template in "(\\{\\{(v|uuid\\(\\)|pick\\(a, 'b \"#?ä'\\))( \\| (url|json|base64))?\\}\\}|[a-z/}]){0,8}",
+    ) {
+        let quoted = toml::Value::String(format!("/{template}")).to_string();
+        let variables = "[variables]\nv = \"x y\\t{{string(3)}}\"\n";
+        let request = format!("[[request]]\nurl = {quoted}\nbody = {quoted}\nheaders = {{ a = {quoted} }}\n");
+        let head = sent(&mut user(parse(&format!("{variables}{request}")).unwrap()));
+        let (head, _) = head.split_once("\r\n\r\n").unwrap();
+        let lines: Vec<&str> = head.split("\r\n").collect();
+        prop_assert_eq!(lines.len(), 4, "{}", head);
+        prop_assert!(lines[0].split(' ').count() == 3 && lines[0].ends_with(" HTTP/1.1"), "{}", head);
+        prop_assert!(lines[0].bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '), "{}", head);
     }
 }

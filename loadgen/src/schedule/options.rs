@@ -123,6 +123,11 @@ impl OpenLoop {
         }
     }
 
+    /// Whether the rate is the same all the time.
+    pub fn is_steady(&self) -> bool {
+        matches!(self.shape, RateShape::Constant(_))
+    }
+
     /// Of the first so many seconds, warm-up not included.
     pub fn mean_rate_per_s(&self, duration_s: f64) -> f64 {
         match &self.shape {

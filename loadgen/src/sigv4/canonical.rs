@@ -80,9 +80,10 @@ fn canonical_query(query: &str) -> String {
     pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
 }
 
-/// However it was encoded, encoded as AWS wants it.
+/// However it was encoded, encoded as AWS wants it. A `+` is the space as which services read it.
 fn recode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
+    let text = text.replace('+', "%20");
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {
         let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());

@@ -23,6 +23,8 @@ pub(crate) struct Slicer {
     warmup_end_ns: u64,
     /// What ends later, in the run's grace, belongs to the last slice.
     last_index: u64,
+    /// When the current slice is over, so that most calls need no division.
+    over_ns: u64,
     current: Slice,
 }
 
@@ -34,7 +36,8 @@ impl Slicer {
         end_ns: Option<u64>,
     ) -> Result<Self, String> {
         let current = Slice { reactor, index: 0, replies: 0, errors: 0, latency: histogram()? };
-        let mut slicer = Self { slice_ns: slicing.slice_ns, warmup_end_ns, last_index: u64::MAX, current };
+        let mut slicer =
+            Self { slice_ns: slicing.slice_ns, warmup_end_ns, last_index: u64::MAX, over_ns: 0, current };
         if let Some(end_ns) = end_ns {
             slicer.end_at(end_ns);
         }
@@ -45,11 +48,19 @@ impl Slicer {
     pub(crate) fn end_at(&mut self, end_ns: u64) {
         let last_index = end_ns.saturating_sub(self.warmup_end_ns + 1) / self.slice_ns;
         self.last_index = self.last_index.min(last_index).max(self.current.index);
+        self.over_ns = 0;
     }
 
     /// Goes on to the slice of `now_ns`; the slice that has passed with it.
     pub(crate) fn advance(&mut self, now_ns: u64) -> Option<Slice> {
+        if now_ns < self.over_ns {
+            return None;
+        }
         let index = (now_ns.saturating_sub(self.warmup_end_ns) / self.slice_ns).min(self.last_index);
+        self.over_ns = match index < self.last_index {
+            true => self.warmup_end_ns + (index + 1) * self.slice_ns,
+            false => u64::MAX,
+        };
         if index <= self.current.index {
             return None;
         }

@@ -120,7 +120,7 @@ impl Paint {
         for (style, text) in parts {
             let text: String = text.chars().filter(|c| !c.is_control()).take(left).collect();
             left -= text.chars().count();
-            if self.colour && !style.is_empty() {
+            if self.colour && !style.is_empty() && !text.is_empty() {
                 line.push_str(&format!("{style}{text}{RESET}"));
             } else {
                 line.push_str(&text);

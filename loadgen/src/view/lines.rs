@@ -1,5 +1,6 @@
 //! A plain line each second.
 
+use std::io::{Write, stderr};
 use std::time::Duration;
 
 use crate::beat::Totals;
@@ -21,7 +22,9 @@ impl Lines {
         if elapsed < self.next {
             return;
         }
-        eprintln!(
+        // Whoever read the lines may have gone; the run goes on.
+        let _ = writeln!(
+            stderr(),
             "{:>4.0} s   {:>9} replies/s   errors {}   waiting {}",
             elapsed.as_secs_f64(),
             totals.replies - self.replies_before,

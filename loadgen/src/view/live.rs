@@ -94,6 +94,10 @@ impl Live {
         self.window.iter().try_for_each(|part| add(&mut self.recent, &part.latency))
     }
 
+    pub(super) fn end(&mut self, reactor: usize) {
+        self.passed[reactor] = u64::MAX;
+    }
+
     pub(super) fn show(&mut self, elapsed: Duration, totals: &Totals) {
         if elapsed < self.next_draw || self.closed {
             return;

@@ -43,7 +43,7 @@ pub(crate) async fn hold(reactor: Rc<Reactor>, index: usize, interval_ns: f64, s
         Err(Some(failure)) => Ending::Failed(failure),
         Err(None) => Ending::Unfinished,
     };
-    let sent = Sent { label: 0, bytes: 0, at_ns: began_ns };
+    let sent = Sent { label: 0, bytes: 0, content_bytes: 0, at_ns: began_ns };
     let mut source = Source::Rotation(Rc::new(Rotation::new(&[], 0)));
     reactor.finish(&mut source, ticket, &sent, outcome, reactor.now_ns());
     let Some(mut wire) = ending else { return };

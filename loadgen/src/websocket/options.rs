@@ -4,7 +4,7 @@ use bytes::Bytes;
 use clap::ValueEnum;
 
 use super::Upgrade;
-use crate::request::Request;
+use crate::request::{Parts, Protocol, Request};
 use crate::target::Url;
 
 /// Largest message that is sent.
@@ -116,7 +116,7 @@ impl WebSocketSettings {
     /// The one request of such a run.
     pub(crate) fn requests(&self) -> &'static [Request] {
         let request =
-            Request { head: Bytes::new(), body: self.message.clone(), head_method: false, label: 0 };
+            Protocol::WebSocket.encode(&Parts { body: Some(self.message.clone()), ..Parts::default() });
         Vec::leak(vec![request])
     }
 }

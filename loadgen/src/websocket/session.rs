@@ -220,7 +220,13 @@ mod tests {
     use super::*;
 
     fn message(text: &'static [u8]) -> Request {
-        Request { head: Bytes::new(), body: Bytes::from_static(text), head_method: false, label: 0 }
+        Request {
+            head: Bytes::new(),
+            body: Bytes::from_static(text),
+            head_method: false,
+            label: 0,
+            content_bytes: text.len(),
+        }
     }
 
     /// A session that awaits a message on lane 3.

@@ -3,13 +3,16 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use turnpike_cache::{Response, Selection, WARNING, is_not_modified, not_modified, select};
+use turnpike_cache::{
+    Form, Response, Selection, WARNING, coded_lines, is_not_modified, not_modified, select,
+};
+use turnpike_coding::{ContentCoding, choose, forbids_transforming};
 use turnpike_http::{Method, encode};
 use turnpike_rt::Clock;
-use turnpike_snapshot::Protocol;
+use turnpike_snapshot::{Compression, Protocol};
 
 use super::super::{Answered, Exchange, Failure, Record, Wire, refusal};
-use super::Asked;
+use super::{Asked, form};
 use crate::table::Address;
 
 /// Bodies up to this size go into the head's buffer where they have to be encrypted, which copies them anyway: one
@@ -21,6 +24,8 @@ const JOINED_BYTES_MAX: usize = 4_096;
 pub(in crate::pipeline) struct Hit {
     response: Rc<Response>,
     gets: Gets,
+    /// What the client gets the body in, or would.
+    coding: Option<ContentCoding>,
     /// Where the origin decides what is kept (RFC 9111 5.1).
     age_s: Option<u64>,
     warns: bool,
@@ -56,8 +61,35 @@ impl Hit {
         } else {
             Gets::Of(Selection::Whole)
         };
+        let coding = asked.compression.filter(|_| response.codable);
+        let coding = coding.and_then(|compression| wanted(exchange, compression, &response, gets));
         let age_s = by_origin.then(|| response.freshness.age_s(exchange.shard.wheel.now_ms()));
-        Self { response, gets, age_s, warns: asked.warns, refreshes }
+        Self { response, gets, coding, age_s, warns: asked.warns, refreshes }
+    }
+
+    /// Whether the client is to get the body in a coding that it isn't there in.
+    pub(super) fn lacks_form(&self) -> bool {
+        let coding = self.coding.filter(|_| self.gets == Gets::Of(Selection::Whole));
+        coding.is_some_and(|coding| self.response.form(coding.name()).is_none())
+    }
+
+    /// Has the response compressed for all that take it so, unless there is too much to do.
+    pub(super) async fn make_form(
+        &mut self,
+        exchange: &Exchange<'_>,
+        asked: &Asked<'_>,
+    ) -> Result<(), Failure> {
+        if let Some(coding) = self.coding {
+            self.response = form::make(exchange, asked, &self.response, coding).await?;
+        }
+        Ok(())
+    }
+
+    /// The body's form that the client gets.
+    fn form(&self) -> Option<&Form> {
+        self.coding
+            .filter(|_| self.gets == Gets::Of(Selection::Whole))
+            .and_then(|coding| self.response.form(coding.name()))
     }
 
     pub(super) fn into_response(self) -> Rc<Response> {
@@ -97,7 +129,7 @@ impl Hit {
 
     fn body(&self) -> Bytes {
         match self.gets {
-            Gets::Of(Selection::Whole) => self.response.body.clone(),
+            Gets::Of(Selection::Whole) => self.form().map_or(&self.response.body, |form| &form.body).clone(),
             Gets::Of(Selection::Part(part)) => self.response.body.slice(part.first..=part.last),
             Gets::Of(Selection::Unsatisfiable) | Gets::NotModified => Bytes::new(),
         }
@@ -105,7 +137,8 @@ impl Hit {
 
     /// The status.
     fn encode_head(&self, exchange: &Exchange<'_>, protocol: Protocol, kept: bool, out: &mut Vec<u8>) -> u16 {
-        let (response, whole_bytes) = (&*self.response, self.response.body.len());
+        let (response, form) = (&*self.response, self.form());
+        let whole_bytes = form.map_or(&response.body, |form| &form.body).len();
         let status = match self.gets {
             Gets::Of(Selection::Whole) => response.status,
             Gets::Of(Selection::Part(_)) => 206,
@@ -114,9 +147,14 @@ impl Hit {
         };
         encode::status_line(out, status);
         match self.gets {
-            Gets::Of(Selection::Whole | Selection::Part(_)) => out.extend_from_slice(&response.lines),
+            Gets::Of(Selection::Whole | Selection::Part(_)) => {
+                out.extend_from_slice(form.map_or(&response.lines, |form| &form.lines));
+            }
             Gets::NotModified => {
-                not_modified(&response.lines).for_each(|line| out.extend_from_slice(line));
+                // What the client has may be either form.
+                let coded = self.coding.map(|coding| coded_lines(&response.lines, coding.name()));
+                let lines = coded.as_deref().unwrap_or(&response.lines);
+                not_modified(lines).for_each(|line| out.extend_from_slice(line));
             }
             Gets::Of(Selection::Unsatisfiable) => {}
         }
@@ -156,6 +194,26 @@ impl Hit {
         out.extend_from_slice(b"\r\n");
         status
     }
+}
+
+/// The coding that a client takes an answer in that may be compressed.
+fn wanted(
+    exchange: &Exchange<'_>,
+    compression: Compression,
+    response: &Response,
+    gets: Gets,
+) -> Option<ContentCoding> {
+    let length = response.body.len() as u64;
+    let is_large = length > 0 && length >= u64::from(compression.bytes_min);
+    let may_be_coded = match gets {
+        Gets::Of(Selection::Whole) => is_large,
+        Gets::NotModified => true,
+        Gets::Of(Selection::Part(_) | Selection::Unsatisfiable) => false,
+    };
+    if !may_be_coded || exchange.field(b"cache-control").any(forbids_transforming) {
+        return None;
+    }
+    choose(exchange.field(b"accept-encoding"))
 }
 
 fn encode_length(out: &mut Vec<u8>, length: usize) {

@@ -10,8 +10,9 @@ use std::rc::Rc;
 use bytes::Bytes;
 use turnpike_cache::{
     Arrival, Filling, Mode, Outcome, Response, ResponseFacts, Revalidation, Stored, Vary, Verdict, freshens,
-    judge, merge, split_lines,
+    judge, merge, split_lines, varying,
 };
+use turnpike_coding::is_transformable;
 use turnpike_http::{ResponseFraming, ResponseHead};
 use turnpike_rt::Clock;
 
@@ -56,13 +57,17 @@ struct Gathered<'x> {
 
 /// Bytes that a body on its way may take.
 #[derive(Debug)]
-struct Room<'x> {
+pub(super) struct Room<'x> {
     cache: &'x ResponseCache,
     bytes: usize,
 }
 
-impl Room<'_> {
-    fn grow(&mut self, bytes: usize) -> bool {
+impl<'x> Room<'x> {
+    pub(super) fn new(cache: &'x ResponseCache) -> Self {
+        Self { cache, bytes: 0 }
+    }
+
+    pub(super) fn grow(&mut self, bytes: usize) -> bool {
         let fits = self.cache.begin_filling(bytes as u64);
         self.bytes += if fits { bytes } else { 0 };
         fits
@@ -168,9 +173,8 @@ impl<'x, 'a> Tee<'x, 'a> {
         let renewed = Rc::new(Response {
             freshness: verdict.as_ref().map_or(stale.freshness, |verdict| verdict.freshness),
             last_modified_s: facts.last_modified_s,
-            lines,
             dated: dated || stale.dated,
-            ..stale.clone()
+            ..stale.with_lines(lines)
         });
         match verdict {
             Some(verdict) => self.store(asked, Rc::clone(&renewed), verdict),
@@ -208,16 +212,17 @@ impl<'x, 'a> Tee<'x, 'a> {
         else {
             return self.pass(asked);
         };
-        let mut room = Room { cache: &self.exchange.shard.cache, bytes: 0 };
+        let mut room = Room::new(&self.exchange.shard.cache);
         if !room.grow(length.unwrap_or(0)) {
             return self.end(Outcome::NotStored);
         }
         let (lines, dated) = lines();
+        let codable = asked.compression.is_some() && self.is_codable(head, input);
         let limits =
             chunk_limits(settings, settings.upstream_head_bytes_max, settings.upstream_header_count_max);
         let response = Response {
             status: head.status,
-            lines: lines.into(),
+            lines: if codable { varying(&lines) } else { lines.into() },
             dated,
             body: Bytes::new(),
             body_held_bytes: 0,
@@ -225,6 +230,8 @@ impl<'x, 'a> Tee<'x, 'a> {
             etag: facts.etag.map(Into::into),
             last_modified_s: facts.last_modified_s,
             tags,
+            codable,
+            forms: Box::default(),
         };
         *self.gathered.borrow_mut() = Some(Gathered {
             verdict,
@@ -276,7 +283,17 @@ impl<'x, 'a> Tee<'x, 'a> {
             let names = asked.rules.headers.iter().map(|name| &**name);
             verdict.vary = Vary::with(verdict.vary, by_caller, names);
         }
+        if asked.compression.is_some() {
+            // The origin wasn't told what clients accept.
+            verdict.vary = Vary::without(verdict.vary, b"accept-encoding");
+        }
         Some(verdict)
+    }
+
+    /// Whether the body may be compressed for those that are given it.
+    fn is_codable(&self, head: &ResponseHead, input: &[u8]) -> bool {
+        let lines = head.headers.iter().map(|line| (line.name_span.of(input), line.value_span.of(input)));
+        is_transformable(lines, &self.exchange.shard.settings.compression_excluded_types)
     }
 
     fn store(&self, asked: &Asked<'_>, response: Rc<Response>, verdict: Verdict) {

@@ -51,8 +51,9 @@ fn measure(settings: &Settings, limits: usize) -> io::Result<Measured> {
         }
     }
     let (here, there) = UnixStream::pair()?;
-    let inheritance = Inheritance { stream: there, holders: 1, clock: Clock::resumed(clock.now_us()) };
-    let (mut after, successor, _listener) = shard(settings, inheritance.clock, Some(inheritance))?;
+    let resumed = Clock::resumed(clock.now_us());
+    let inheritance = Inheritance { stream: there, holders: 1, limits, clock: resumed };
+    let (mut after, successor, _listener) = shard(settings, resumed, Some(inheritance))?;
     let begin_us = clock.now_us();
     line.depart(here)?;
     let (mut waits_us, mut refused) = (Vec::new(), 0);

@@ -16,6 +16,8 @@ use plot::{Plot, Series};
 
 /// Most points of a plot over time; of more intervals, several share a point.
 const TIME_POINTS_MAX: usize = 1_200;
+const CLOSED_LOOP_NOTE: &str = "Response time counts from when a connection was free, service time from when the request \
+    was sent. A closed loop intends nothing earlier: what a stall holds back shows in neither.";
 const STYLE: &str = include_str!("html/style.css");
 
 /// The whole page: valid HTML, and well-formed XML as well.
@@ -62,7 +64,12 @@ fn percentile_plot(report: &Report) -> String {
     let plot = Plot {
         id: "percentiles",
         title: "Latency by percentile.",
-        note: "Response time counts from when a request was intended, service time from when it was sent.",
+        note: match report.schedule {
+            Some(_) => {
+                "Response time counts from when a request was intended, service time from when it was sent."
+            }
+            None => CLOSED_LOOP_NOTE,
+        },
         x: Axis::powers(1.0, rarest),
         y: Axis::fitting(points().map(|point| point.1)),
         x_title: "percentile",

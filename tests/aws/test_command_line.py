@@ -283,3 +283,23 @@ def test_a_cache_is_set_flushed_and_purged(turnpike, control, origin, tmp_path):
     control("cache", "delete", "line-cache", "prod")
     assert "has no response cache" in control.refused("cache", "get", "line-cache", "prod")
     control("api", "delete", api_id)
+
+
+def test_what_throttles_mean_while_gateways_cant_share_them(control, origin):
+    api_id = control("api", "create", "line-limits").strip()
+    control("route", "create", api_id, "GET /pets", "--target", f"{origin.url}/animals")
+    control("stage", "create", api_id, "prod")
+    control("deploy", api_id, "prod")
+    assert json.loads(control("limits", "show", api_id, "prod")) == {"routes": {}}
+    chosen = {"partition": "CLOSED", "routes": {"GET /pets": "OPEN"}}
+    assert json.loads(control("limits", "partition", "line-limits", "prod", "closed", "--route", "GET /pets=open")) == chosen
+    assert json.loads(control("limits", "show", api_id, "prod")) == chosen
+    control("limits", "reset", api_id, "prod")
+    assert json.loads(control("limits", "show", api_id, "prod")) == {"routes": {}}
+    plan = control("plan", "create", "limits", "--stage", f"{api_id}:prod", "--rate", "1", "--burst", "1").strip()
+    assert json.loads(control("limits", "partition-plan", plan, "share")) == {"partition": "SHARE"}
+    assert json.loads(control("limits", "show-plan", plan)) == {"partition": "SHARE"}
+    control("limits", "reset-plan", plan)
+    assert json.loads(control("limits", "show-plan", plan)) == {}
+    wrong = control.run("limits", "partition", api_id, "prod", "half")
+    assert wrong.returncode == 2 and "half" in wrong.stderr and "share, closed, open" in wrong.stderr

@@ -97,7 +97,7 @@ pub fn account_with_throttle(throttle: Throttle) -> Unit {
 /// Full with `burst_requests`, and with hardly more for the time of a test: one in a quarter of an hour.
 #[must_use]
 pub const fn burst(burst_requests: u32) -> Throttle {
-    Throttle { requests_per_1000_s: 1, burst_requests }
+    Throttle::new(1, burst_requests)
 }
 
 /// A rule for whatever has all of these headers, by name and glob, and one of these base paths, which it takes off.

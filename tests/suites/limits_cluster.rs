@@ -140,7 +140,7 @@ fn assert_holds(admitted: &mut [(Instant, Instant)], throttle: Throttle) {
 #[test]
 fn a_master_that_is_killed_during_load_costs_time_and_no_token_too_many() {
     let (mut cluster, origin) = (RedisCluster::start(), origin());
-    let throttle = Throttle { requests_per_1000_s: 100_000, burst_requests: 20 };
+    let throttle = Throttle::new(100_000, 20);
     let ids: Vec<String> = (0..6).map(|number| format!("r{number}")).collect();
     let stages: Vec<StageBuilder> = ids.iter().map(|id| stage(&origin, id, throttle)).collect();
     let store = format!("redis-cluster://{}", cluster.address(0));

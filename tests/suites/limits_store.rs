@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use turnpike_snapshot::Throttle;
+use turnpike_snapshot::{Partition, Throttle};
 use turnpike_tests::{
     Client, DataPlane, Gateway, Options, Origin, Redis, StageBuilder, burst, request, rest_api, until,
 };
@@ -79,7 +79,7 @@ fn three_gateways_share_a_burst_exactly() {
 #[test]
 fn a_rate_holds_over_two_gateways_that_are_asked_for_more() {
     let (redis, origin) = (Redis::start(), Origin::replying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
-    let throttle = Throttle { requests_per_1000_s: 200_000, burst_requests: 50 };
+    let throttle = Throttle::new(200_000, 50);
     let planes = planes(2, &options(&redis), &origin, throttle);
     let begun = Instant::now();
     let admitted: usize = std::thread::scope(|scope| {
@@ -163,6 +163,42 @@ fn a_partition_that_means_share_lets_a_share_through() {
         exhaust(std::slice::from_ref(plane), 6);
     }
     assert_mended(&mut redis, &mut planes);
+}
+
+/// Two gateways whose own settings differ, and four stages, of which three choose for themselves.
+#[test]
+fn a_partition_means_what_was_chosen_for_each_throttle() {
+    let (mut redis, origin) = (Redis::start(), Origin::echo());
+    let chosen = [
+        ("unsaid", Partition::Unsaid),
+        ("share", Partition::Share),
+        ("closed", Partition::Closed),
+        ("open", Partition::Open),
+    ];
+    let stage = |(id, partition)| {
+        let throttle = Throttle { partition, ..burst(12) };
+        rest_api(id, "prod").route("GET /some", &origin.url("/some")).throttled(throttle)
+    };
+    let stages: Vec<StageBuilder> = chosen.map(stage).into();
+    let mut planes =
+        ["open", "closed"].map(|own| DataPlane::with(&options(&redis).set("limits_partition", own), &stages));
+    planes.iter().for_each(|plane| wait_for(&plane.gateway, "gateways", 2.0));
+    redis.kill();
+    for plane in &mut planes {
+        wait_for(&plane.gateway, "partitioned", 1.0);
+    }
+    let admitted = |plane: &DataPlane, id: &str| {
+        let mut client = plane.connect();
+        (0..40).filter(|_| client.exchange(request("GET", id, "/prod/some")).status == 200).count()
+    };
+    for (plane, unsaid) in planes.iter().zip([40, 0]) {
+        let all = chosen.map(|(id, _)| admitted(plane, id));
+        assert_eq!(all, [unsaid, 6, 0, 40]);
+    }
+    // Another choice holds at once, also while it lasts.
+    let stages: Vec<StageBuilder> = chosen.map(|(id, _)| stage((id, Partition::Open))).into();
+    planes[1].publish(&stages);
+    assert_eq!(chosen.map(|(id, _)| admitted(&planes[1], id)), [40; 4]);
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn told(plane: &DataPlane, request: &str) -> Reply {
 #[test]
 fn who_is_throttled_is_told_by_what_and_until_when_where_that_is_turned_on() {
     let origin = Origin::echo();
-    let throttle = Throttle { requests_per_1000_s: 10, burst_requests: 3 };
+    let throttle = Throttle::new(10, 3);
     let stages = stages(&origin, throttle);
     let silent = plane(&origin, throttle);
     let plane = DataPlane::with(&options().set("rate_limit_fields", "true"), &stages);
@@ -169,11 +169,7 @@ fn who_shows_a_key_is_told_of_its_plan_s_throttles() {
 #[test]
 fn a_rate_of_nothing_refuses_everything() {
     let origin = Origin::echo();
-    for throttle in [
-        burst(0),
-        Throttle { requests_per_1000_s: 0, burst_requests: 5 },
-        Throttle { requests_per_1000_s: 0, burst_requests: 0 },
-    ] {
+    for throttle in [burst(0), Throttle::new(0, 5), Throttle::new(0, 0)] {
         let plane = plane(&origin, throttle);
         assert_eq!(admitted(&plane, 10, &request("GET", "r1", "/prod/some")), 0, "{throttle:?}");
     }
@@ -252,7 +248,7 @@ fn a_change_counts_though_its_version_is_older() {
 #[test]
 fn a_rate_holds_while_more_is_asked_for() {
     let origin = Origin::replying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    let plane = plane(&origin, Throttle { requests_per_1000_s: 500_000, burst_requests: 50 });
+    let plane = plane(&origin, Throttle::new(500_000, 50));
     let some = request("GET", "r1", "/prod/some");
     let begun = Instant::now();
     let admitted: usize = std::thread::scope(|scope| {

@@ -142,7 +142,7 @@ fn no_window_has_more_than_the_bound_while_processes_change_under_load() {
     const RATE_PER_S: f64 = 400.0;
     const BURST: f64 = 60.0;
     let origin = Origin::replying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    let throttle = Throttle { requests_per_1000_s: 400_000, burst_requests: 60 };
+    let throttle = Throttle::new(400_000, 60);
     let mut plane = DataPlane::with(&options(), &[stage(&origin, throttle)]);
     let mut admitted = Vec::new();
     for _ in 0..3 {

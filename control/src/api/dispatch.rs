@@ -10,7 +10,7 @@ use super::operations::{Operation, Service};
 use super::prepared::Prepared;
 use super::reply::{Answer, Download};
 use super::tags;
-use super::turnpike::{apply, audit, cache, compression, diff, targets};
+use super::turnpike::{apply, audit, cache, compression, diff, limits, targets};
 use super::v1::test_invoke::Invocation;
 use super::{domains, links, v1, v2};
 use crate::change::{Change, Control, Deed, View, blocking};
@@ -389,6 +389,12 @@ fn turnpike_handler(name: &str) -> Option<Handler> {
         "DeleteStageCache" => Handler::Change(cache::delete),
         "DeleteStageCacheData" => Handler::Change(cache::flush),
         "PurgeStageCache" => Handler::Change(cache::purge),
+        "PutStageLimits" => Handler::Change(limits::put_of_stage),
+        "GetStageLimits" => Handler::Look(limits::get_of_stage),
+        "DeleteStageLimits" => Handler::Change(limits::delete_of_stage),
+        "PutUsagePlanLimits" => Handler::Change(limits::put_of_plan),
+        "GetUsagePlanLimits" => Handler::Look(limits::get_of_plan),
+        "DeleteUsagePlanLimits" => Handler::Change(limits::delete_of_plan),
         "PutStageCompression" => Handler::Change(compression::put),
         "GetStageCompression" => Handler::Look(compression::get),
         "DeleteStageCompression" => Handler::Change(compression::delete),

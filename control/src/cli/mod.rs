@@ -18,6 +18,7 @@ mod domain;
 mod gateway_child;
 mod gateways;
 mod key;
+mod limits;
 mod lookup;
 mod openapi;
 mod options;
@@ -47,6 +48,7 @@ use deploy::{DeployArgs, RollbackArgs};
 use diff::DiffArgs;
 use domain::DomainArgs;
 use key::KeyArgs;
+use limits::LimitsArgs;
 use openapi::{ExportArgs, ImportArgs};
 use options::{ServeArgs, StatusArgs, StoreArgs, UpArgs};
 use plan::PlanArgs;
@@ -115,6 +117,8 @@ enum Command {
     Canary(CanaryArgs),
     /// Set, show and turn off what a stage's response cache does beyond AWS; flush it, or purge answers by their tags.
     Cache(CacheArgs),
+    /// Choose what throttles let through at gateways that can't reach the store which they share them in.
+    Limits(LimitsArgs),
     /// Set, show and turn off payload compression of an HTTP API's stage; a REST API's is AWS's to set.
     Compression(CompressionArgs),
     /// Make an API of an OpenAPI document, or let one become what the document says.
@@ -178,6 +182,7 @@ impl Cli {
                 Command::Status(args) => status::run(args).await,
                 Command::Targets(args) => targets::run(args).await,
                 Command::Cache(args) => cache::run(args).await,
+                Command::Limits(args) => limits::run(args).await,
                 Command::Compression(args) => compression::run(args).await,
                 Command::Backup(args) => backup::write(args),
                 Command::Restore(args) => backup::restore(args),

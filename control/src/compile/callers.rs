@@ -67,20 +67,20 @@ pub fn keys_of(unit: ApiKeysUnit) -> KeysByDigest {
 pub fn usage_plan(plan: &UsagePlan) -> Unit {
     Unit::UsagePlan(UsagePlanUnit {
         id: plan.id.clone(),
-        throttle: plan.throttle.as_ref().map(throttle::of_plan),
+        throttle: plan.throttle.as_ref().map(|limits| throttle::of_plan(plan, limits)),
         quota: plan.quota.as_ref().map(quota),
-        stages: plan.stages.iter().map(plan_stage).collect(),
+        stages: plan.stages.iter().map(|stage| plan_stage(plan, stage)).collect(),
     })
 }
 
-fn plan_stage(stage: &model::PlanStage) -> PlanStage {
+fn plan_stage(plan: &UsagePlan, stage: &model::PlanStage) -> PlanStage {
     let routes = stage.throttle.iter().filter_map(|(key, limits)| {
         let (path, method) = key.rsplit_once('/')?;
         let path = if path.is_empty() { "/" } else { path };
         let route = PlanRoute {
             method: method.to_owned(),
             path: path.to_owned(),
-            throttle: throttle::of_plan(limits),
+            throttle: throttle::of_plan(plan, limits),
         };
         can_be(&route).then_some(route)
     });
@@ -110,6 +110,8 @@ fn quota(quota: &model::PlanQuota) -> Quota {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use turnpike_snapshot::Partition;
+
     use crate::model::{PlanQuota, Tags};
 
     #[test]
@@ -145,6 +147,7 @@ mod tests {
             description: None,
             stages: vec![stage],
             throttle: Some(limits(1e300)),
+            partition: Some(model::LimitsPartition::Closed),
             quota: Some(PlanQuota { requests: 5, offset_days: 3, period: Period::Week }),
             product_code: None,
             tags: Tags::new(),
@@ -159,6 +162,8 @@ mod tests {
             .iter()
             .map(|route| (&*route.method, &*route.path, route.throttle.requests_per_1000_s))
             .collect();
+        let all = unit.throttle.iter().chain(unit.stages[0].routes.iter().map(|route| &route.throttle));
+        assert!(all.map(|throttle| throttle.partition).all(|partition| partition == Partition::Closed));
         assert_eq!(routes, [("GET", "/", 500), ("ANY", "/pets/{id}", 500), ("PUT", "/x/{p+}", 500)]);
     }
 }

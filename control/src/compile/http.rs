@@ -116,8 +116,10 @@ impl<'a> Compiled<'a> {
     }
 
     fn throttle(&self, route: &HttpRoute) -> Option<Throttle> {
-        let own = self.stage.route_settings.get(&route.key.to_string());
-        throttle::of_route(own, &self.stage.default_route_settings)
+        let key = route.key.to_string();
+        let own = self.stage.route_settings.get(&key);
+        let throttle = throttle::of_route(own, &self.stage.default_route_settings);
+        throttle::partitioned(throttle, &self.stage.partitions, &key)
     }
 
     /// The index of the integration as this kind of route uses it.

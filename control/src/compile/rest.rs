@@ -93,7 +93,11 @@ fn deployed(
                 integration: index,
                 settings: RouteSettings {
                     api_key_required: method.api_key_required,
-                    throttle: stage.method_setting(&resource.path, name).and_then(throttle::of_method),
+                    throttle: throttle::partitioned(
+                        stage.method_setting(&resource.path, name).and_then(throttle::of_method),
+                        &stage.partitions,
+                        &format!("{name} {}", resource.path),
+                    ),
                     cache: cache::of_method(stage, (&resource.path, name), integration),
                 },
             });

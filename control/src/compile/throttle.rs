@@ -1,8 +1,8 @@
 //! How fast callers may be: what users wrote as buckets of tokens.
 
-use turnpike_snapshot::Throttle;
+use turnpike_snapshot::{Partition, Throttle};
 
-use crate::model::{self, MethodSetting, RouteSettings};
+use crate::model::{self, LimitsPartition, LimitsPartitions, MethodSetting, RouteSettings, UsagePlan};
 use crate::settings::AccountThrottle;
 
 /// Gateways take no more; as good as no limit.
@@ -11,11 +11,29 @@ const REQUESTS_PER_1000_S_MAX: f64 = 1e12;
 /// Of finite rates that aren't negative.
 pub(super) fn bucket(rate_per_s: f64, burst_requests: u32) -> Throttle {
     let rate = (rate_per_s * 1_000.0).clamp(0.0, REQUESTS_PER_1000_S_MAX).round();
-    Throttle { requests_per_1000_s: rate as u64, burst_requests }
+    Throttle::new(rate as u64, burst_requests)
 }
 
-pub(super) fn of_plan(throttle: &model::Throttle) -> Throttle {
-    bucket(throttle.rate_per_s, throttle.burst_requests)
+pub(super) fn of_plan(plan: &UsagePlan, throttle: &model::Throttle) -> Throttle {
+    Throttle { partition: partition(plan.partition), ..bucket(throttle.rate_per_s, throttle.burst_requests) }
+}
+
+/// With what was chosen for a route of this key.
+pub(super) fn partitioned(
+    throttle: Option<Throttle>,
+    partitions: &LimitsPartitions,
+    route_key: &str,
+) -> Option<Throttle> {
+    throttle.map(|throttle| Throttle { partition: partition(partitions.of_route(route_key)), ..throttle })
+}
+
+fn partition(chosen: Option<LimitsPartition>) -> Partition {
+    match chosen {
+        None => Partition::Unsaid,
+        Some(LimitsPartition::Share) => Partition::Share,
+        Some(LimitsPartition::Closed) => Partition::Closed,
+        Some(LimitsPartition::Open) => Partition::Open,
+    }
 }
 
 pub(super) fn of_account(throttle: AccountThrottle) -> Throttle {
@@ -41,7 +59,7 @@ mod tests {
     use super::*;
 
     fn throttle(requests_per_1000_s: u64, burst_requests: u32) -> Throttle {
-        Throttle { requests_per_1000_s, burst_requests }
+        Throttle::new(requests_per_1000_s, burst_requests)
     }
 
     #[test]

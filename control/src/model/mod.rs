@@ -16,6 +16,7 @@ mod http;
 mod iam;
 mod ids;
 mod mapping;
+mod partition;
 mod path_part;
 mod rest_api;
 mod rest_authorizer;
@@ -58,6 +59,7 @@ pub use mapping::{
     check_action_parameter, check_message_mapping, check_message_response_mapping, check_request_mapping,
     check_response_mapping, check_route_parameter, check_status,
 };
+pub use partition::{LimitsPartition, LimitsPartitions};
 pub use path_part::{PathPart, PathPartError};
 pub use rest_api::{ApiKeySource, Resource, RestApi, RestContent, RestDeployment};
 pub use rest_authorizer::{

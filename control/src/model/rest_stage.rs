@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccessLogSettings, Canary, Part, StageCache, Tags, Variables};
+use super::{AccessLogSettings, Canary, LimitsPartitions, Part, StageCache, Tags, Variables};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RestStage {
@@ -26,6 +26,8 @@ pub struct RestStage {
     /// By resource and method as the path of a patch has them, still escaped: `~1pets~1{id}/GET`, or `*/*`.
     #[serde(default)]
     pub method_settings: BTreeMap<String, MethodSetting>,
+    #[serde(default)]
+    pub partitions: LimitsPartitions,
     #[serde(default)]
     pub access_log: RestAccessLog,
     #[serde(default)]
@@ -95,6 +97,7 @@ impl RestStage {
             cache_cluster_size: None,
             cache: StageCache::new(now_s),
             method_settings: BTreeMap::new(),
+            partitions: LimitsPartitions::default(),
             access_log: RestAccessLog::default(),
             tracing_enabled: false,
             documentation_version: None,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entity, METHODS, Tags};
+use super::{Entity, LimitsPartition, METHODS, Tags};
 use crate::time::day_in_month_and_week;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,6 +16,9 @@ pub struct UsagePlan {
     pub stages: Vec<PlanStage>,
     /// Of each key, over all stages.
     pub throttle: Option<Throttle>,
+    /// Of all the plan's throttles.
+    #[serde(default)]
+    pub partition: Option<LimitsPartition>,
     /// Of each key, over all stages.
     pub quota: Option<PlanQuota>,
     pub product_code: Option<String>,

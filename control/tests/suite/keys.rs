@@ -253,9 +253,9 @@ fn a_plan_is_compiled_with_its_limits() {
         })
         .collect();
     let [plan] = &plans[..] else { panic!("{plans:?}") };
-    assert_eq!(plan.throttle, Some(Throttle { requests_per_1000_s: 12_500, burst_requests: 30 }));
+    assert_eq!(plan.throttle, Some(Throttle::new(12_500, 30)));
     assert_eq!(plan.quota, Some(Quota { requests: 1_000, period: QuotaPeriod::Week, offset_days: 2 }));
-    let throttle = Throttle { requests_per_1000_s: 250, burst_requests: 1 };
+    let throttle = Throttle::new(250, 1);
     let root = PlanRoute { method: "GET".to_owned(), path: "/".to_owned(), throttle };
     assert_eq!(plan.stages[0].routes, [root]);
 }

@@ -15,6 +15,7 @@ mod http_integrations;
 mod http_routes;
 mod http_stages;
 mod keys;
+mod limits_partition;
 mod links;
 mod openapi_http;
 mod openapi_rest;

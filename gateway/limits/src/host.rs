@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 use rustc_hash::FxHashMap;
 
 use crate::purse::Purse;
-use crate::{Answer, Ask, Holder, Limit, LimitId, LimiterCounts, Loan, Parts, Report};
+use crate::{Answer, Ask, Holder, Limit, LimitId, LimiterCounts, Loan, Partition, Parts, Report};
 
 /// How often it speaks at least of what it holds.
 const TICK_US: u64 = 50_000;
@@ -31,17 +31,6 @@ const AGAIN_US: u64 = 10_000;
 /// Of tokens that nobody counts.
 const UNCOUNTED: Loan = Loan(u64::MAX);
 
-/// What a limit means to a host that can't reach the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Partition {
-    /// Rate and burst, divided by the number of hosts that were known last; nothing before any were.
-    Share,
-    /// Nothing is admitted.
-    Closed,
-    /// Everything is admitted.
-    Open,
-}
-
 #[derive(Debug, Clone, Copy)]
 pub struct HostRules {
     /// Shards, at most 65,535.
@@ -49,6 +38,7 @@ pub struct HostRules {
     pub limits_max: usize,
     /// How long the store lends tokens; longer than an exchange may take.
     pub lease_us: u64,
+    /// Of limits that don't say.
     pub partition: Partition,
 }
 
@@ -281,13 +271,16 @@ impl Host {
             return;
         }
         if !purse.apart {
-            let share = Limit { id, rate: purse.limit.rate.divided(self.hosts) };
-            let shares = self.rules.partition == Partition::Share && self.hosts > 0;
-            purse.go_apart(next(&mut self.loans), shares.then_some(share), now_us);
+            purse.go_apart(next(&mut self.loans), now_us);
         }
+        let rate = purse.limit.rate;
+        let partition = rate.partition().unwrap_or(self.rules.partition);
         let until_us = now_us + self.rules.lease_us;
-        self.answers.extend(std::iter::from_fn(|| purse.poll_own_answer(until_us, now_us)));
-        let is_open = self.rules.partition == Partition::Open;
+        if partition == Partition::Share && self.hosts > 0 {
+            purse.share(Limit { id, rate: rate.divided(self.hosts) }, now_us);
+            self.answers.extend(std::iter::from_fn(|| purse.poll_own_answer(until_us, now_us)));
+        }
+        let is_open = partition == Partition::Open;
         while let Some((holder, ask)) = purse.poll_ask() {
             let closed = purse.answer(holder, 0, now_us + AGAIN_US);
             self.answers.push_back(if is_open { uncounted(closed, ask, until_us) } else { closed });

@@ -29,10 +29,10 @@ mod rate;
 mod waiters;
 
 pub use handover::{Arriving, Departing, Handed, ToPredecessor, ToSuccessor};
-pub use host::{Exchange, Host, HostRules, Partition, Reply};
+pub use host::{Exchange, Host, HostRules, Reply};
 pub use leases::{LIMITS_PER_REQUEST_MAX, LeaseCounts, LeaseRules, Leases, Refused, Taken, Why};
 pub use limiter::{Limiter, LimiterCounts, LimiterRules};
 pub use message::{Answer, Ask, Holder, Limit, LimitId, Loan, Report};
 pub use parts::{PARTS, Parts};
-pub use rate::Rate;
+pub use rate::{Partition, Rate};
 pub use waiters::Ticket;

@@ -94,11 +94,14 @@ impl Purse {
         self.pending.iter_mut().for_each(|pending| pending.covered = false);
     }
 
-    /// Gives tokens out by a share of the limit that is this host's own, or not at all.
-    pub(crate) fn go_apart(&mut self, loan: Loan, own: Option<Limit>, now_us: u64) {
+    /// Gives out no token of the store's any more.
+    pub(crate) fn go_apart(&mut self, loan: Loan, now_us: u64) {
         self.begin(loan, now_us);
         (self.apart, self.empty_until_us) = (true, 0);
-        let Some(own) = own else { return };
+    }
+
+    /// Apart, it gives tokens out by a share of the limit that is this host's own.
+    pub(crate) fn share(&mut self, own: Limit, now_us: u64) {
         let version = self.version;
         self.own.get_or_insert_with(|| Bucket::full(own, version)).adopt(own.rate, version, now_us);
     }

@@ -6,12 +6,24 @@ pub(crate) const TOKEN: u128 = 1_000_000_000_000;
 
 const MICRO: f64 = 1_000_000.0;
 
-/// A bucket's size and how fast it fills.
+/// A bucket's size and how fast it fills, and what is left of that while the store is out of reach that hosts share it in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rate {
     /// Also units of a bucket per microsecond.
     micro_tokens_per_s: u64,
     burst_tokens: u32,
+    partition: Option<Partition>,
+}
+
+/// What a limit means to a host that can't reach the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Partition {
+    /// Rate and burst, divided by the number of hosts that were known last; nothing before any were.
+    Share,
+    /// Nothing is admitted.
+    Closed,
+    /// Everything is admitted.
+    Open,
 }
 
 impl Rate {
@@ -19,18 +31,29 @@ impl Rate {
     #[must_use]
     pub fn new(tokens_per_s: f64, burst_tokens: u32) -> Self {
         // The cast saturates, and is 0 for NaN.
-        Self { micro_tokens_per_s: (tokens_per_s * MICRO).round() as u64, burst_tokens }
+        Self { micro_tokens_per_s: (tokens_per_s * MICRO).round() as u64, burst_tokens, partition: None }
     }
 
     #[must_use]
     pub const fn per_1000_s(tokens: u64, burst_tokens: u32) -> Self {
-        Self { micro_tokens_per_s: tokens.saturating_mul(1_000), burst_tokens }
+        Self { micro_tokens_per_s: tokens.saturating_mul(1_000), burst_tokens, partition: None }
     }
 
-    /// Of millionths of a token a second.
+    /// The same; where `partition` is nothing, the host's own rule decides.
+    #[must_use]
+    pub const fn with_partition(self, partition: Option<Partition>) -> Self {
+        Self { partition, ..self }
+    }
+
+    #[must_use]
+    pub const fn partition(self) -> Option<Partition> {
+        self.partition
+    }
+
+    /// Of millionths of a token a second; the host's own rule decides in a partition.
     #[must_use]
     pub const fn of_micro(micro_tokens_per_s: u64, burst_tokens: u32) -> Self {
-        Self { micro_tokens_per_s, burst_tokens }
+        Self { micro_tokens_per_s, burst_tokens, partition: None }
     }
 
     #[must_use]
@@ -51,6 +74,7 @@ impl Rate {
         Self {
             micro_tokens_per_s: self.micro_tokens_per_s / u64::from(by),
             burst_tokens: (self.burst_tokens / by).max(self.burst_tokens.min(1)),
+            ..self
         }
     }
 

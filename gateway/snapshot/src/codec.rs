@@ -14,7 +14,7 @@
 //! |     32 |     … | the archive, to the end                                      |
 //!
 //! The checksum tells damage from a bad writer; what a unit is trusted by is its SHA-256. The format
-//! version changes with every change to an archived type: a test pins the bytes of a sample. Those before are read as
+//! version changes with every change to an archived type that changes what its bytes were: a test pins the bytes of a sample. Those before are read as
 //! well, so that gateways can be upgraded before control, and start from what is on their disks.
 
 use rkyv::Archive;

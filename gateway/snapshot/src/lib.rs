@@ -29,8 +29,8 @@ pub use unit::{
     AccessLog, AccountUnit, AcmeChallenge, ApiKey, ApiKeysUnit, Balancing, CacheKeyPart, Canary,
     CertificateUnit, CircuitBreaker, Compression, Domain, DomainTls, Endpoint, Freshness, HeaderCondition,
     HeaderMatch, HealthCheck, HttpProxy, HttpVersion, Integration, IntegrationKind, Invalidation, Mapping,
-    OutlierEjection, PlanRoute, PlanStage, Probe, Protocol, Quota, QuotaPeriod, RetryPolicy, Root, Route,
-    RouteCache, RouteSettings, RoutingRule, Scheme, StageCache, StageUnit, TagPurge, Target, TargetGroupUnit,
-    TargetPart, Throttle, TlsVersion, TrustStoreUnit, Unauthorized, Unit, UnitHash, UnitRef, UpstreamTls,
-    UsagePlanUnit,
+    OutlierEjection, Partition, PlanRoute, PlanStage, Probe, Protocol, Quota, QuotaPeriod, RetryPolicy, Root,
+    Route, RouteCache, RouteSettings, RoutingRule, Scheme, StageCache, StageUnit, TagPurge, Target,
+    TargetGroupUnit, TargetPart, Throttle, TlsVersion, TrustStoreUnit, Unauthorized, Unit, UnitHash, UnitRef,
+    UpstreamTls, UsagePlanUnit,
 };

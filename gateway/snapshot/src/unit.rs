@@ -62,7 +62,34 @@ pub struct Throttle {
     pub requests_per_1000_s: u64,
     /// What the bucket holds; 0 refuses everything.
     pub burst_requests: u32,
+    /// In what was padding, and 0 there, in all formats before it was a member: it needed no new one.
+    pub partition: Partition,
 }
+
+impl Throttle {
+    /// With what a gateway's own setting says of partitions.
+    #[must_use]
+    pub const fn new(requests_per_1000_s: u64, burst_requests: u32) -> Self {
+        Self { requests_per_1000_s, burst_requests, partition: Partition::Unsaid }
+    }
+}
+
+/// What a throttle lets through at a gateway that can't reach the store which it shares its throttles in.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[rkyv(derive(Debug))]
+#[repr(u8)]
+pub enum Partition {
+    /// What the gateway's own setting says.
+    #[default]
+    Unsaid = 0,
+    /// Its share of rate and burst.
+    Share = 1,
+    Closed = 2,
+    Open = 3,
+}
+
+/// Alignment leaves four bytes, of which `partition` takes one.
+const _: () = assert!(size_of::<ArchivedThrottle>() == 16);
 
 /// Who may use which stages, how fast and how much.
 #[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]

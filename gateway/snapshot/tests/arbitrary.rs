@@ -6,8 +6,9 @@ mod sample;
 use proptest::prelude::*;
 use turnpike_snapshot::{
     AccountUnit, Compression, Domain, ENVELOPE_BYTES, HttpProxy, HttpVersion, Integration, IntegrationKind,
-    Limits, Mapping, Protocol, Root, Route, RouteSettings, Scheme, StageUnit, TargetPart, Throttle, Unit,
-    UnitHash, UnitRef, check_root, check_unit, decode_root, decode_unit, encode_root, encode_unit,
+    Limits, Mapping, Partition, Protocol, Root, Route, RouteSettings, Scheme, StageUnit, TargetPart,
+    Throttle, Unit, UnitHash, UnitRef, check_root, check_unit, decode_root, decode_unit, encode_root,
+    encode_unit,
 };
 
 fn target() -> impl Strategy<Value = Vec<TargetPart>> {
@@ -35,8 +36,12 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn throttle()(requests_per_1000_s in 0..=1_000_000_000_000_u64, burst_requests: u32) -> Throttle {
-        Throttle { requests_per_1000_s, burst_requests }
+    fn throttle()(
+        requests_per_1000_s in 0..=1_000_000_000_000_u64,
+        burst_requests: u32,
+        partition in prop::sample::select(vec![Partition::Unsaid, Partition::Share, Partition::Closed, Partition::Open]),
+    ) -> Throttle {
+        Throttle { requests_per_1000_s, burst_requests, partition }
     }
 }
 

@@ -359,8 +359,8 @@ impl Carrier {
             Partition::Open => "let everything through (limits_partition = open)",
         };
         let whose = match self.reported.len() {
-            PARTS => "throttles".to_owned(),
-            parts => format!("{parts} of {PARTS} parts of the throttles"),
+            PARTS => "throttles that don't say otherwise".to_owned(),
+            parts => format!("throttles in {parts} of {PARTS} parts that don't say otherwise"),
         };
         let advice = advice(error, self.store.dialer.is_cluster());
         report!(

@@ -58,6 +58,15 @@ pub(super) enum TypedTask {
         #[command(flatten)]
         typed: Box<Typed>,
     },
+    /// Hands so many limits over from one limiter to another, as an upgrade does, and prints as JSON what came of it. For
+    /// the benchmark: it serves nothing
+    #[command(hide = true)]
+    MeasureHandover {
+        #[arg(long, value_name = "LIMITS")]
+        limits: usize,
+        #[command(flatten)]
+        typed: Box<Typed>,
+    },
     /// Asks the limiter for one limit's tokens from all cores at once, as fast as they can, and prints as JSON what came of
     /// it. For the benchmark: it serves nothing
     #[command(hide = true)]
@@ -408,7 +417,8 @@ pub(super) struct LowArgs {
     /// PEM file with the private key of --limits-store-certificate
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_GATEWAY_LIMITS_STORE_PRIVATE_KEY", value_name = "FILE")]
     pub(super) limits_store_private_key: Option<PathBuf>,
-    /// What throttles let through while the store can't be reached: `share` divides rates and bursts by the number of
+    /// What throttles for which nothing else was chosen (turnpike-control limits) let through while the store can't be
+    /// reached: `share` divides rates and bursts by the number of
     /// gateways that were known last (nothing where it was never reached), `closed` nothing, `open` everything
     /// [default: share]
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_GATEWAY_LIMITS_PARTITION", value_name = "share|closed|open")]

@@ -4,7 +4,7 @@
 //! around it, and is the same at every gateway.
 
 use ring::digest::{SHA256, digest};
-use turnpike_limits::{Limit, LimitId, Rate};
+use turnpike_limits::{Limit, LimitId, Partition, Rate};
 use turnpike_snapshot::Throttle;
 
 pub(super) fn of_account(account_id: &str, throttle: Throttle) -> Limit {
@@ -36,7 +36,17 @@ pub(super) fn of_key(limit: Limit, salt: u64) -> Limit {
 }
 
 fn limit(name: &[&str], throttle: Throttle) -> Limit {
-    Limit { id: id(name), rate: Rate::per_1000_s(throttle.requests_per_1000_s, throttle.burst_requests) }
+    let rate = Rate::per_1000_s(throttle.requests_per_1000_s, throttle.burst_requests);
+    Limit { id: id(name), rate: rate.with_partition(partition(throttle.partition)) }
+}
+
+fn partition(said: turnpike_snapshot::Partition) -> Option<Partition> {
+    match said {
+        turnpike_snapshot::Partition::Unsaid => None,
+        turnpike_snapshot::Partition::Share => Some(Partition::Share),
+        turnpike_snapshot::Partition::Closed => Some(Partition::Closed),
+        turnpike_snapshot::Partition::Open => Some(Partition::Open),
+    }
 }
 
 /// The first eight bytes of a SHA-256; none of the parts can hold a line feed.
@@ -51,7 +61,7 @@ mod tests {
 
     #[test]
     fn names_stay_and_differ() {
-        let throttle = Throttle { requests_per_1000_s: 500, burst_requests: 3 };
+        let throttle = Throttle::new(500, 3);
         let route = |stage, method, path| of_route(stage, method, path, throttle).id;
         let ids = [
             of_account("000000000000", throttle).id,

@@ -8,10 +8,9 @@ use serde_json::{Value, json};
 use super::super::call::{Call, compact};
 use super::super::error::ApiError;
 use super::super::members::Members;
+use super::stage::Stage;
 use crate::change::{Change, View};
-use crate::model::{
-    ApiProtocol, HttpApi, HttpCaching, HttpStage, RestApi, RestStage, RouteCaching, StageCache,
-};
+use crate::model::{HttpCaching, RouteCaching, StageCache};
 
 /// AWS's longest time and usual one.
 const TTL_S_MAX: u32 = 3_600;
@@ -25,44 +24,15 @@ const ROUTES_MAX: usize = 1_000;
 const NAME_CHARS_MAX: usize = 128;
 /// In one call.
 const TAGS_MAX: usize = 100;
-
-/// A stage of either kind.
-enum Stage {
-    Rest(RestStage),
-    Http(HttpStage),
-}
+/// What there is none of where a stage can't have it.
+const FEATURE: &str = "response cache";
 
 impl Stage {
-    fn of(view: &View<'_>, call: &Call) -> Result<Self, ApiError> {
-        let (api_id, name) = (call.parameter(0), call.parameter(1));
-        let no_stage = || ApiError::not_found("Invalid stage identifier specified");
-        if view.tx.api::<RestApi>(api_id)?.is_some() {
-            return view.tx.part(api_id, name)?.map(Self::Rest).ok_or_else(no_stage);
-        }
-        match view.tx.api::<HttpApi>(api_id)? {
-            None => Err(ApiError::not_found(format!("Invalid API identifier specified {api_id}"))),
-            Some(api) if api.protocol == ApiProtocol::WebSocket => {
-                Err(ApiError::bad_request("A WebSocket API has no response cache"))
-            }
-            Some(_) => view.tx.part(api_id, name)?.map(Self::Http).ok_or_else(no_stage),
-        }
-    }
-
     fn cache(&mut self) -> &mut StageCache {
         match self {
             Self::Rest(stage) => &mut stage.cache,
             Self::Http(stage) => &mut stage.cache,
         }
-    }
-
-    fn keep(&self, change: &mut Change<'_>, call: &Call) -> Result<(), ApiError> {
-        let (api_id, name) = (call.parameter(0), call.parameter(1));
-        match self {
-            Self::Rest(stage) => change.tx.put_part(api_id, stage)?,
-            Self::Http(stage) => change.tx.put_part(api_id, stage)?,
-        }
-        change.recompile(api_id, name);
-        Ok(())
     }
 
     fn answer(&self) -> Result<Value, ApiError> {
@@ -95,7 +65,7 @@ impl Stage {
 }
 
 pub(in super::super) fn put(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    let mut stage = Stage::of(change, call)?;
+    let mut stage = Stage::of(change, call, FEATURE)?;
     let mut members = call.members()?;
     let freshness = members.choice("freshness", &FRESHNESS)?;
     let coalesced = members.boolean("coalesced")?.unwrap_or(true);
@@ -162,12 +132,12 @@ fn take_key(members: &mut Members) -> Result<Option<Vec<String>>, ApiError> {
 }
 
 pub(in super::super) fn get(view: &View<'_>, call: &Call) -> Result<Value, ApiError> {
-    Stage::of(view, call)?.answer()
+    Stage::of(view, call, FEATURE)?.answer()
 }
 
 /// The stage keeps nothing any more.
 pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    let mut stage = Stage::of(change, call)?;
+    let mut stage = Stage::of(change, call, FEATURE)?;
     stage.answer()?;
     match &mut stage {
         Stage::Rest(_) => {
@@ -185,7 +155,7 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
 }
 
 pub(in super::super) fn flush(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    let mut stage = Stage::of(change, call)?;
+    let mut stage = Stage::of(change, call, FEATURE)?;
     stage.cache().flush();
     stage.keep(change, call)?;
     Ok(Value::Null)
@@ -193,7 +163,7 @@ pub(in super::super) fn flush(change: &mut Change<'_>, call: &Call) -> Result<Va
 
 /// What has one of the tags is gone.
 pub(in super::super) fn purge(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
-    let mut stage = Stage::of(change, call)?;
+    let mut stage = Stage::of(change, call, FEATURE)?;
     let mut members = call.members()?;
     let tags = members.list("tags")?.unwrap_or_default();
     members.finish()?;

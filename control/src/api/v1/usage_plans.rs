@@ -38,8 +38,17 @@ pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<V
         return Err(over_quota(max, "usage plans", "usage_plans_max"));
     }
     let id = change.new_entity_id::<UsagePlan>(ID_LEN)?;
-    let mut plan =
-        UsagePlan { id, name, description, stages: Vec::new(), throttle, quota, product_code: None, tags };
+    let mut plan = UsagePlan {
+        id,
+        name,
+        description,
+        stages: Vec::new(),
+        throttle,
+        partition: None,
+        quota,
+        product_code: None,
+        tags,
+    };
     for stage in stages {
         add_stage(change, &Rivals::default(), &mut plan, stage)?;
     }
@@ -103,7 +112,7 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
 }
 
 /// One that is known to exist.
-pub(super) fn plan(view: &View<'_>, id: &str) -> Result<UsagePlan, ApiError> {
+pub(in super::super) fn plan(view: &View<'_>, id: &str) -> Result<UsagePlan, ApiError> {
     let plan = view.tx.entity("", id)?;
     plan.ok_or_else(|| ApiError::not_found("Invalid Usage Plan ID specified"))
 }

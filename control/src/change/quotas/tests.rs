@@ -23,6 +23,7 @@ impl Bench {
             description: None,
             stages: Vec::new(),
             throttle: None,
+            partition: None,
             quota,
             product_code: None,
             tags: Tags::default(),

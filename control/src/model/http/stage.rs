@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{AccessLogSettings, HttpCaching, Part, StageCache, Tags, Variables};
+use super::super::{AccessLogSettings, HttpCaching, LimitsPartitions, Part, StageCache, Tags, Variables};
 use super::{ApiProtocol, is_default};
 
 pub const LOGGING_LEVELS: [&str; 3] = ["ERROR", "INFO", "OFF"];
@@ -28,6 +28,8 @@ pub struct HttpStage {
     /// By route key.
     #[serde(default, skip_serializing_if = "is_default")]
     pub route_settings: BTreeMap<String, RouteSettings>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub partitions: LimitsPartitions,
     /// Of a WebSocket API's stage: what its upstreams are shown.
     #[serde(default, skip_serializing_if = "is_default")]
     pub client_certificate_id: Option<String>,
@@ -72,6 +74,7 @@ impl HttpStage {
             access_log: None,
             default_route_settings: RouteSettings::of_stage(protocol),
             route_settings: BTreeMap::new(),
+            partitions: LimitsPartitions::default(),
             client_certificate_id: None,
             cache: StageCache::new(now_s),
             caching: None,

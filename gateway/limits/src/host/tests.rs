@@ -114,6 +114,32 @@ fn a_partition_means_what_was_chosen() {
 }
 
 #[test]
+fn a_limit_s_own_choice_goes_before_the_host_s_and_may_change_meanwhile() {
+    let chosen = |partition, version, needed| {
+        let rate = Rate::new(1.0, 100).with_partition(partition);
+        Report { limit: Limit { id: LimitId(1), rate }, version, ..ask(0, 1, needed) }
+    };
+    let mut host = host(Partition::Closed);
+    host.handle_hosts(4);
+    host.handle_cut(Parts::ALL, 0);
+    for (version, (partition, expected)) in [
+        (Some(Partition::Open), 50),
+        (None, 0),
+        (Some(Partition::Share), 25),
+        (Some(Partition::Closed), 0),
+        // The share is used up.
+        (Some(Partition::Share), 0),
+        (Some(Partition::Open), 50),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        host.handle(&chosen(partition, 2 + version as u64, 50), 10);
+        assert_eq!(granted(&mut host), [(0, expected)], "{version} {partition:?}");
+    }
+}
+
+#[test]
 fn a_part_that_is_cut_off_leaves_the_others_alone() {
     let mut host = host(Partition::Closed);
     host.handle(&ask(0, 1, 1), 0);

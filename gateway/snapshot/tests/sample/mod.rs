@@ -200,7 +200,7 @@ pub(crate) fn tls_stage() -> StageUnit {
 }
 
 pub(crate) fn throttle(requests_per_1000_s: u64, burst_requests: u32) -> Throttle {
-    Throttle { requests_per_1000_s, burst_requests }
+    Throttle::new(requests_per_1000_s, burst_requests)
 }
 
 /// A stage whose routes are cached, throttled, and for holders of API keys.

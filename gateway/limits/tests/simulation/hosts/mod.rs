@@ -85,7 +85,7 @@ fn what_is_lent_ends_at_the_host_before_it_does_at_the_store() {
 
 #[test]
 fn a_limit_holds_over_stores_that_forget_what_they_answered_last() {
-    for seed in 300..360 {
+    for seed in 300..324 {
         let hosts = [1, 2, 3, 8][seed as usize % 4];
         let rate = [Rate::new(5.0, 3), Rate::new(50.0, 20), Rate::new(1_000.0, 700)][seed as usize % 3];
         let faults = [
@@ -116,6 +116,39 @@ fn what_was_lent_before_a_failover_is_over_before_anything_comes_back() {
     assert_eq!(granted(1, 300), Some(0));
     assert_eq!(granted(2, held.valid_until_us), Some(0));
     assert_eq!(granted(3, 300 + LEASE_US + 1_000_000), Some(10));
+}
+
+/// What each limit is worth to a host that is cut off was chosen for it, whatever the other limits' is.
+#[test]
+fn limits_of_one_host_mean_different_things_while_it_is_cut_off() {
+    let (mut refused, mut apart) = ([0; 3], [0; 3]);
+    for seed in 400..412 {
+        let hosts = [2, 3, 8][seed as usize % 3];
+        let rate = [Rate::new(50.0, 20), Rate::new(100.0, 70)][seed as usize % 2];
+        let rates = [None, Some(Partition::Share), Some(Partition::Open)].map(|p| rate.with_partition(p));
+        let load = rate.micro_tokens_per_s() as f64 / 1e6 * 9.0;
+        let faults = Faults { partitions: true, ..NO_FAULTS };
+        let mut network = Network::with(seed, hosts, &rates, load, faults);
+        network.run_for_s(20.0);
+        let [closed, share, _] = &network.outcomes[..] else { panic!("three limits") };
+        let what = format!("{seed}, {hosts} hosts, {rate:?}");
+        assert_holds(&vec![(0, rate)], &closed.admitted_us, &what);
+        for host in 0..hosts {
+            let of_host = share.apart.iter().filter(|(by, _)| *by == host).map(|(_, at_us)| *at_us);
+            // Its clock is a little fast; and what it was lent before is still good at first.
+            let own = rate.divided(hosts as u32);
+            let per_s = own.micro_tokens_per_s() as f64 / 1e6 * 1.001;
+            let own = Rate::new(per_s, own.burst_tokens() + rate.burst_tokens());
+            assert_holds(&vec![(0, own)], &of_host.collect::<Vec<_>>(), &format!("{what}, host {host}"));
+        }
+        for (index, outcome) in network.outcomes.iter().enumerate() {
+            refused[index] += outcome.refused_apart;
+            apart[index] += outcome.apart.len();
+        }
+    }
+    let [closed, share, open] = apart;
+    assert!(closed * 10 < share && share < open, "{apart:?}");
+    assert!(refused[2] * 10 < refused[1], "{refused:?}");
 }
 
 /// Each jump forward may cost as much as it skips, a burst at most; and a jump back costs nothing.

@@ -1,12 +1,12 @@
 //! Hosts, their clocks, a store, and a network between them that fails.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 
 use turnpike_balance::Random;
 use turnpike_limits::{
     Exchange, Holder, Host, HostRules, LeaseRules, Leases, Limit, LimitId, Partition, Parts, Rate, Reply,
-    Report, Taken,
+    Report, Taken, Ticket,
 };
 
 use super::store::{LEASE_US, Store};
@@ -14,6 +14,7 @@ use super::store::{LEASE_US, Store};
 const WAIT_US: u64 = 50_000;
 const TICK_US: u64 = 10_000;
 const SHARDS: usize = 2;
+const FIRST_ID: u64 = 7;
 /// How long a host waits for an answer before it takes the store to be out of reach.
 const PATIENCE_US: u64 = 50_000;
 
@@ -41,6 +42,8 @@ enum Event {
     ToHost(usize, u64, Reply),
     /// An exchange of that number isn't waited for any longer.
     Patience(usize, u64, u64),
+    /// A process reaches the store again.
+    Mend(usize, u64),
     /// Something fails.
     Fault,
 }
@@ -57,9 +60,31 @@ struct Member {
     quiet_until_us: u64,
     down_until_us: u64,
     process: u64,
+    /// It can't reach the store, and knows it.
+    apart: bool,
+    /// Which limit a request waits for.
+    waiting: HashMap<(usize, Ticket), usize>,
     /// Exchanges that were sent and answered.
     sent: u64,
     answered: u64,
+}
+
+/// A limit, and what the store has of it.
+#[derive(Debug)]
+struct Limited {
+    limit: Limit,
+    store: Store,
+    /// The store as it was, and when; with failovers.
+    past: VecDeque<(u64, Store)>,
+}
+
+/// When a limit let something through, and, while the host that did couldn't reach the store, which one it was; and
+/// what it refused meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) admitted_us: Vec<u64>,
+    pub(crate) apart: Vec<(usize, u64)>,
+    pub(crate) refused_apart: usize,
 }
 
 #[derive(Debug)]
@@ -70,14 +95,15 @@ pub(crate) struct Network {
     now_us: u64,
     sequence: u64,
     events: BinaryHeap<Reverse<(u64, u64)>>,
-    queued: std::collections::HashMap<u64, Event>,
-    store: Store,
-    /// The store as it was, and when; with failovers.
-    past: VecDeque<(u64, Store)>,
-    limit: Limit,
+    queued: HashMap<u64, Event>,
+    /// Each request comes under one of them.
+    limits: Vec<Limited>,
     store_offset_us: i64,
     members: Vec<Member>,
+    /// Of all limits together.
     pub(crate) admitted_us: Vec<u64>,
+    /// Of each limit.
+    pub(crate) outcomes: Vec<Outcome>,
     pub(crate) jumps_forward: u32,
     pub(crate) failovers: u32,
     pub(crate) exchanges: u64,
@@ -85,7 +111,16 @@ pub(crate) struct Network {
 
 impl Network {
     pub(crate) fn new(seed: u64, hosts: usize, rate: Rate, requests_per_s: f64, faults: Faults) -> Self {
+        Self::with(seed, hosts, &[rate], requests_per_s, faults)
+    }
+
+    pub(crate) fn with(seed: u64, hosts: usize, rates: &[Rate], requests_per_s: f64, faults: Faults) -> Self {
         let mut random = Random::seeded(seed);
+        let limits = rates.iter().zip(FIRST_ID..).map(|(rate, id)| Limited {
+            limit: Limit { id: LimitId(id), rate: *rate },
+            store: Store::new(*rate, hosts),
+            past: VecDeque::new(),
+        });
         let members = (0..hosts).map(|host| Member::new(host as u64, hosts as u32, &mut random)).collect();
         let mut network = Self {
             random,
@@ -94,13 +129,12 @@ impl Network {
             now_us: 0,
             sequence: 0,
             events: BinaryHeap::new(),
-            queued: std::collections::HashMap::new(),
-            store: Store::new(rate, hosts),
-            past: VecDeque::new(),
-            limit: Limit { id: LimitId(7), rate },
+            queued: HashMap::new(),
+            limits: limits.collect(),
             store_offset_us: 1 << 40,
             members,
             admitted_us: Vec::new(),
+            outcomes: rates.iter().map(|_| Outcome::default()).collect(),
             jumps_forward: 0,
             failovers: 0,
             exchanges: 0,
@@ -138,8 +172,9 @@ impl Network {
             }
             Event::ToStore(host, process, exchange) => {
                 let store_us = self.now_us.wrapping_add_signed(self.store_offset_us);
-                self.replicate();
-                if let Some(reply) = self.store.handle(process, &exchange, store_us) {
+                let limited = (exchange.limit.id.0 - FIRST_ID) as usize;
+                self.replicate(limited);
+                if let Some(reply) = self.limits[limited].store.handle(process, &exchange, store_us) {
                     self.send(host, Event::ToHost(host, process, reply));
                 }
             }
@@ -153,6 +188,7 @@ impl Network {
                 }
             }
             Event::Patience(host, process, number) => self.lose_patience(host, process, number),
+            Event::Mend(host, process) => self.mend(host, process),
             Event::Fault => self.fail(),
         }
     }
@@ -167,11 +203,27 @@ impl Network {
             return;
         }
         let host_us = member.clock_us(self.now_us);
-        let shard = &mut member.shards[self.random.below(SHARDS)];
-        if shard.take(&[self.limit], 1, host_us) == Taken::Admitted {
-            self.admitted_us.push(self.now_us);
+        let shard = self.random.below(SHARDS);
+        let limited = if self.limits.len() > 1 { self.random.below(self.limits.len()) } else { 0 };
+        match member.shards[shard].take(&[self.limits[limited].limit], 1, host_us) {
+            Taken::Admitted => self.note(host, limited, true),
+            Taken::Refused(_) => self.note(host, limited, false),
+            Taken::Waits(ticket) => {
+                member.waiting.insert((shard, ticket), limited);
+            }
         }
         self.serve(host);
+    }
+
+    fn note(&mut self, host: usize, limited: usize, admitted: bool) {
+        let (now_us, outcome, apart) = (self.now_us, &mut self.outcomes[limited], self.members[host].apart);
+        if admitted {
+            self.admitted_us.push(now_us);
+            outcome.admitted_us.push(now_us);
+            outcome.apart.extend(apart.then_some((host, now_us)));
+        } else {
+            outcome.refused_apart += usize::from(apart);
+        }
     }
 
     /// Carries what shards, host and store say to each other, within the host at once.
@@ -196,9 +248,11 @@ impl Network {
                 break;
             }
         }
-        for shard in &mut member.shards {
-            let verdicts = std::iter::from_fn(|| shard.poll_verdict());
-            self.admitted_us.extend(verdicts.filter(|(_, verdict)| verdict.is_ok()).map(|_| now_us));
+        for shard in 0..SHARDS {
+            while let Some((ticket, verdict)) = self.members[host].shards[shard].poll_verdict() {
+                let waited = self.members[host].waiting.remove(&(shard, ticket));
+                self.note(host, waited.expect("it waits"), verdict.is_ok());
+            }
         }
         while let Some(exchange) = self.members[host].host.poll_exchange(host_us) {
             self.exchanges += 1;
@@ -210,18 +264,35 @@ impl Network {
         }
     }
 
-    /// As a connection does that is closed and made anew.
+    /// As a connection does that is closed and made anew: at once, or when the network lets it.
     fn lose_patience(&mut self, host: usize, process: u64, number: u64) {
-        let hosts = self.members.len() as u32;
         let member = &mut self.members[host];
-        if member.process != process || member.answered >= number || member.down_until_us > self.now_us {
+        let gone = member.process != process || member.down_until_us > self.now_us;
+        if gone || member.answered >= number || member.apart {
             return;
         }
         let host_us = member.clock_us(self.now_us);
+        member.apart = true;
         member.host.handle_cut(Parts::ALL, host_us);
+        let until_us = member.cut_off_until_us;
         self.serve(host);
-        self.members[host].host.handle_hosts(hosts);
-        self.members[host].host.handle_cut(Parts::NONE, host_us);
+        if until_us > self.now_us {
+            self.schedule(until_us, Event::Mend(host, process));
+        } else {
+            self.mend(host, process);
+        }
+    }
+
+    fn mend(&mut self, host: usize, process: u64) {
+        let hosts = self.members.len() as u32;
+        let member = &mut self.members[host];
+        if member.process != process || member.down_until_us > self.now_us {
+            return;
+        }
+        let host_us = member.clock_us(self.now_us);
+        member.apart = false;
+        member.host.handle_hosts(hosts);
+        member.host.handle_cut(Parts::NONE, host_us);
         self.serve(host);
     }
 
@@ -266,23 +337,27 @@ impl Network {
     }
 
     /// Keeps what a replica may still be at.
-    fn replicate(&mut self) {
+    fn replicate(&mut self, limited: usize) {
         if !self.faults.failovers {
             return;
         }
-        self.past.push_back((self.now_us, self.store.clone()));
+        let Limited { store, past, .. } = &mut self.limits[limited];
+        past.push_back((self.now_us, store.clone()));
         let oldest_us = self.now_us.saturating_sub(REPLICATION_US_MAX);
-        while self.past.pop_front_if(|(at_us, _)| *at_us < oldest_us).is_some() {}
+        while past.pop_front_if(|(at_us, _)| *at_us < oldest_us).is_some() {}
     }
 
     fn fail_over(&mut self) {
-        let lost = self.random.below(self.past.len() + 1);
-        if let Some((_, replica)) = self.past.get(lost) {
-            self.store = replica.clone();
-        }
-        self.past.clear();
         self.store_offset_us += self.random.below(2_000_000) as i64 - 1_000_000;
-        self.store.take_over(self.now_us.wrapping_add_signed(self.store_offset_us));
+        let store_us = self.now_us.wrapping_add_signed(self.store_offset_us);
+        for Limited { store, past, .. } in &mut self.limits {
+            let lost = self.random.below(past.len() + 1);
+            if let Some((_, replica)) = past.get(lost) {
+                *store = replica.clone();
+            }
+            past.clear();
+            store.take_over(store_us);
+        }
         self.failovers += 1;
     }
 
@@ -304,6 +379,8 @@ impl Member {
             quiet_until_us: 0,
             down_until_us: 0,
             process,
+            apart: false,
+            waiting: HashMap::new(),
             sent: 0,
             answered: 0,
         };
@@ -315,6 +392,8 @@ impl Member {
     /// Knows nothing of what was before.
     fn start(&mut self, process: u64) {
         self.process = process;
+        self.apart = false;
+        self.waiting.clear();
         self.host = host(Partition::Closed);
         self.shards = (0..SHARDS).map(shard).collect();
     }

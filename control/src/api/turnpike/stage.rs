@@ -1,0 +1,39 @@
+//! A stage of either kind, as the operations of this extension name it: by its API's id and its name.
+
+use super::super::call::Call;
+use super::super::error::ApiError;
+use crate::change::{Change, View};
+use crate::model::{ApiProtocol, HttpApi, HttpStage, RestApi, RestStage};
+
+pub(super) enum Stage {
+    Rest(RestStage),
+    Http(HttpStage),
+}
+
+impl Stage {
+    /// Of a WebSocket API there is none: it has no `feature`.
+    pub(super) fn of(view: &View<'_>, call: &Call, feature: &str) -> Result<Self, ApiError> {
+        let (api_id, name) = (call.parameter(0), call.parameter(1));
+        let no_stage = || ApiError::not_found("Invalid stage identifier specified");
+        if view.tx.api::<RestApi>(api_id)?.is_some() {
+            return view.tx.part(api_id, name)?.map(Self::Rest).ok_or_else(no_stage);
+        }
+        match view.tx.api::<HttpApi>(api_id)? {
+            None => Err(ApiError::not_found(format!("Invalid API identifier specified {api_id}"))),
+            Some(api) if api.protocol == ApiProtocol::WebSocket => {
+                Err(ApiError::bad_request(format!("A WebSocket API has no {feature}")))
+            }
+            Some(_) => view.tx.part(api_id, name)?.map(Self::Http).ok_or_else(no_stage),
+        }
+    }
+
+    pub(super) fn keep(&self, change: &mut Change<'_>, call: &Call) -> Result<(), ApiError> {
+        let (api_id, name) = (call.parameter(0), call.parameter(1));
+        match self {
+            Self::Rest(stage) => change.tx.put_part(api_id, stage)?,
+            Self::Http(stage) => change.tx.put_part(api_id, stage)?,
+        }
+        change.recompile(api_id, name);
+        Ok(())
+    }
+}

@@ -17,7 +17,7 @@ mod store;
 mod succession;
 
 pub(crate) use held::Limits;
-pub(crate) use limiter::{LimiterFigures, LimiterLine};
+pub(crate) use limiter::{Estate, LimiterFigures, LimiterLine};
 pub(crate) use store::check as check_store;
 pub(crate) use succession::{Inheritance, PROTOCOL as SUCCESSION_PROTOCOL};
 

@@ -72,6 +72,7 @@ fn main() -> ExitCode {
     match task {
         Task::Check(output) => check::run(&settings, output),
         Task::Upgrade { binary } => upgrade::command::run(&settings, binary.as_deref()),
+        Task::MeasureHandover(limits) => limits::measure::handover::run(&settings, limits),
         Task::MeasureLimiter(load) => limits::measure::run(&settings, load),
         Task::Run => run(settings, predecessor.as_ref()),
     }

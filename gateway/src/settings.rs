@@ -37,6 +37,8 @@ pub(crate) enum Task {
     },
     Check(check::Output),
     MeasureLimiter(measure::Load),
+    /// Of so many limits.
+    MeasureHandover(usize),
 }
 
 /// Checked settings: every value is within its range and none contradicts another.
@@ -284,6 +286,7 @@ impl Settings {
             None => (Task::Run, cli.typed),
             Some(TypedTask::Check { output, typed }) => (Task::Check(output), *typed),
             Some(TypedTask::Upgrade { binary, typed }) => (Task::Upgrade { binary }, *typed),
+            Some(TypedTask::MeasureHandover { limits, typed }) => (Task::MeasureHandover(limits), *typed),
             Some(TypedTask::MeasureLimiter { rate_per_s, burst_requests, seconds, typed }) => {
                 (Task::MeasureLimiter(measure::Load { rate_per_s, burst_requests, seconds }), *typed)
             }

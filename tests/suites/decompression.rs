@@ -282,6 +282,32 @@ fn requests_follow_each_other() {
 }
 
 #[test]
+fn what_follows_a_body_that_is_long_only_when_decompressed_is_a_request_of_its_own() {
+    let (origin, body) = (Origin::echo(), "x".repeat(200_000));
+    let options = Options::new().set("decompression_ratio_max", 2_000);
+    let plane = DataPlane::with(&options, &[stage(&origin, 0)]);
+    // All of it arrives with its head.
+    let coded = gzip(body.as_bytes());
+    assert!(coded.len() < 1_000);
+    let hidden = b"GET /s/hidden HTTP/1.1\r\nHost: smuggled\r\n\r\n";
+    let next = [head(&format!("Content-Length: {}\r\n", hidden.len())), hidden.to_vec()].concat();
+    let longs =
+        [post("gzip", &coded), chunked("gzip", &[&coded], ""), chunked("gzip", &[&coded], "T: v\r\n")];
+    for long in longs {
+        // The next one whole, its head in part, and its head without its body.
+        for cut in [next.len(), 20, next.len() - hidden.len()] {
+            let mut client = plane.connect();
+            client.send([&long[..], &next[..cut]].concat());
+            assert!(client.reply().echo().body == body);
+            client.send(&next[cut..]);
+            assert_eq!(client.reply().echo().body.as_bytes(), hidden, "cut at {cut}");
+            drop(client);
+            plane.assert_at_rest();
+        }
+    }
+}
+
+#[test]
 fn a_client_that_leaves_in_the_middle_leaves_nothing() {
     let (plane, origin) = echoing(0);
     let request = post("gzip", &gzip(&noise(200_000)));

@@ -61,6 +61,16 @@ impl Limiter {
         }
     }
 
+    /// Makes room for so many limits now, so that nobody waits for it when they come.
+    #[must_use]
+    pub fn with_room_for(mut self, limits: usize) -> Self {
+        let limits = limits.min(self.rules.limits_max);
+        self.index.reserve(limits);
+        self.buckets.reserve(limits);
+        self.held.reserve(limits * self.rules.holders);
+        self
+    }
+
     #[must_use]
     pub fn holders(&self) -> usize {
         self.rules.holders

@@ -53,6 +53,16 @@ enum ToLimiter {
 #[derive(Debug, Clone)]
 pub(crate) struct LimiterLine(Arc<Shared>);
 
+/// What a limiter has to hand over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Estate {
+    /// The clock's reading just now.
+    pub(crate) clock_us: u64,
+    pub(crate) holders: usize,
+    /// About so many.
+    pub(crate) limits: usize,
+}
+
 /// What the limiter counts, for metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct LimiterFigures {
@@ -111,7 +121,9 @@ impl LimiterLine {
         let (store, exchanges) = store::prepare(settings)?.unzip();
         let shards = mailboxes.len();
         let preceded = inheritance.is_some();
-        let holders = shards + inheritance.as_ref().map_or(0, |inheritance| inheritance.holders);
+        let (inherited_holders, limits) =
+            inheritance.as_ref().map_or((0, 0), |inheritance| (inheritance.holders, inheritance.limits));
+        let holders = shards + inherited_holders;
         let succession = SuccessionState {
             shards,
             holders: if exchanges.is_some() { 0 } else { holders },
@@ -128,7 +140,7 @@ impl LimiterLine {
         };
         let (predecessor, following) = inheritance.map(Predecessor::new).unzip();
         shared.put_back(Box::new(Authority {
-            source: Source::new(settings, (shards, holders), exchanges),
+            source: Source::new(settings, (shards, holders), limits, exchanges),
             answers: mailboxes.iter().cloned().map(Answers::new).collect(),
             predecessor,
             unsent: Vec::new(),
@@ -144,12 +156,13 @@ impl LimiterLine {
         Ok(line)
     }
 
-    /// The clock's reading and the holders, for one who takes over; `None` where a store has the limits.
-    pub(crate) fn estate(&self) -> Option<(u64, usize)> {
+    /// What there is to take over; `None` where a store has the limits.
+    pub(crate) fn estate(&self) -> Option<Estate> {
         let SuccessionState { shards, holders, preceded, .. } = &self.0.succession;
         // Those of a predecessor that is gone have nothing.
         let holders = if preceded.load(Ordering::Acquire) { *holders } else { (*holders).min(*shards) };
-        (holders > 0).then(|| (self.0.clock.now_us(), holders))
+        let limits = self.0.figures[0].load(Ordering::Relaxed) as usize;
+        (holders > 0).then(|| Estate { clock_us: self.0.clock.now_us(), holders, limits })
     }
 
     /// Whether buckets are yet to come, so that they can't be handed over.
@@ -333,12 +346,14 @@ impl Source {
     fn new(
         settings: &Settings,
         (shards, holders): (usize, usize),
+        inherited_limits: usize,
         exchanges: Option<Sender<Exchange>>,
     ) -> Self {
         let limits_max = settings.limits_max;
         let Some(exchanges) = exchanges else {
             let limiter = Limiter::new(LimiterRules { holders, limits_max });
             return if holders > shards {
+                let limiter = limiter.with_room_for(inherited_limits);
                 Self::Arriving(Box::new(Arriving::new(limiter, shards as u16, limits_max)))
             } else {
                 Self::Alone(limiter)

@@ -4,6 +4,8 @@
 //! No generator on the same machine could ask so often over sockets. Nobody listens to the bells: a thread that waits looks
 //! for its answer instead.
 
+pub(crate) mod handover;
+
 use std::future::Future as _;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -47,7 +49,11 @@ struct Measured {
 }
 
 pub(crate) fn run(settings: &Settings, load: Load) -> ExitCode {
-    match measure(settings, load).and_then(|measured| serde_json::to_string(&measured).map_err(From::from)) {
+    print(measure(settings, load))
+}
+
+fn print(measured: std::io::Result<impl Serialize>) -> ExitCode {
+    match measured.and_then(|measured| serde_json::to_string(&measured).map_err(From::from)) {
         Ok(json) => {
             println!("{json}");
             ExitCode::SUCCESS

@@ -48,6 +48,8 @@ pub(crate) struct Inheritance {
     pub(crate) stream: UnixStream,
     /// Of the predecessor.
     pub(crate) holders: usize,
+    /// About so many will come.
+    pub(crate) limits: usize,
     /// Goes on from the predecessor's.
     pub(crate) clock: Clock,
 }

@@ -80,8 +80,10 @@ impl Plan {
     fn edits(&self, method: Method, head: &ResponseHead, input: &[u8]) -> Edits {
         let plain = Edits { adds_vary: self.adds_vary, ..Edits::default() };
         if head.status == 304 {
-            // What the client has may be either form: a weak tag is right for both (RFC 9110 8.8.3.2).
-            return Edits { weakens: self.coding.is_some(), ..plain };
+            // What the client has may be either form: a weak tag is right for both (RFC 9110 8.8.3.2), and no length is
+            // (8.6).
+            let may_be_coded = self.coding.is_some();
+            return Edits { weakens: may_be_coded, replaces_length: may_be_coded, ..plain };
         }
         let length = match head.framing {
             ResponseFraming::Length(length) => Some(length),

@@ -93,16 +93,10 @@ impl Decoded {
             }
             Wire::Http2(stream) => (Source::Http2(RequestBody::unframed(stream)), 0),
         };
-        let decoded = Self {
-            source,
-            decoder,
-            payload,
-            taken: 0,
-            drained: false,
-            trailers,
-            ahead: Vec::new(),
-            done: false,
-        };
+        // There is something only if the body has come whole, which may still be long when it is decompressed.
+        let ahead = arrived[body_bytes..].to_vec();
+        let decoded =
+            Self { source, decoder, payload, taken: 0, drained: false, trailers, ahead, done: false };
         Ok((decoded, body_bytes))
     }
 

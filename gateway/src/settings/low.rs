@@ -58,6 +58,15 @@ pub(super) enum TypedTask {
         #[command(flatten)]
         typed: Box<Typed>,
     },
+    /// Hands so many limits over from one limiter to another, as an upgrade does, and prints as JSON what came of it. For
+    /// the benchmark: it serves nothing
+    #[command(hide = true)]
+    MeasureHandover {
+        #[arg(long, value_name = "LIMITS")]
+        limits: usize,
+        #[command(flatten)]
+        typed: Box<Typed>,
+    },
     /// Asks the limiter for one limit's tokens from all cores at once, as fast as they can, and prints as JSON what came of
     /// it. For the benchmark: it serves nothing
     #[command(hide = true)]

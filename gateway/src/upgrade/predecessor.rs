@@ -113,7 +113,10 @@ impl Predecessor {
             return None;
         }
         match self.ask_for_limits(handed, settings) {
-            Ok(stream) => Some(Inheritance { stream, holders: handed.holders, clock }),
+            Ok(stream) => {
+                let HandedLimits { holders, limits, .. } = handed;
+                Some(Inheritance { stream, holders, limits, clock })
+            }
             Err(reason) => {
                 report!("turnpike-gateway: throttles begin full, as after a start: {reason}");
                 None

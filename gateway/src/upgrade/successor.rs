@@ -19,7 +19,7 @@ use super::wire::{
     FromRunning, HandedGroup, HandedLimits, Handover, PROTOCOL, ToRunning, receive, send, send_descriptors,
 };
 use crate::housekeeper::link::{LinkStatus, Order};
-use crate::limits::{LimiterLine, SUCCESSION_PROTOCOL};
+use crate::limits::{Estate, LimiterLine, SUCCESSION_PROTOCOL};
 use crate::notify;
 use crate::sockets::{Sockets, UPGRADE_SOCKET};
 
@@ -296,9 +296,10 @@ impl Incumbent {
             serving_version: self.link.borrow().serving_version,
             admin: self.sockets.admin.wanted,
             groups: groups.collect(),
-            limits: self.limiter.estate().map(|(clock_us, holders)| HandedLimits {
+            limits: self.limiter.estate().map(|Estate { clock_us, holders, limits }| HandedLimits {
                 protocol: SUCCESSION_PROTOCOL,
                 holders,
+                limits,
                 clock_us,
             }),
         }

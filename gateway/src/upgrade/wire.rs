@@ -79,6 +79,8 @@ pub(super) struct Handover {
 pub(super) struct HandedLimits {
     pub(super) protocol: u32,
     pub(super) holders: usize,
+    /// About so many.
+    pub(super) limits: usize,
     /// Of the gateway's clock, as this is sent.
     pub(super) clock_us: u64,
 }

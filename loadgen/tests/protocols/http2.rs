@@ -386,5 +386,7 @@ fn a_scenarios_users_have_a_stream_each() {
     let file = scenario.path().to_str().unwrap();
     let args = ["-n", "40", "-c", "1", "--http2", "--streams", "4", "--scenario", file];
     assert_eq!(succeeded("http", address, &args).replies, 40);
-    assert_eq!(paths.try_iter().filter(|second| *second).count(), 20);
+    // Each of the four users may have been cut off between two steps.
+    let seconds = paths.try_iter().filter(|second| *second).count();
+    assert!((18..=20).contains(&seconds), "{seconds}");
 }

@@ -188,6 +188,14 @@ fn no_caller_is_given_anothers_answer() {
     assert!(nobody != ann && ann != bob && bob != nobody);
     assert_eq!(get(&plane, "/me", "authorization: Bearer ann\r\n"), ann);
     assert_eq!(get(&plane, "/me", "Authorization: Bearer bob\r\n"), bob);
+    // Who shows two may have been let in for either: the answer isn't one that is kept, and isn't kept.
+    for both in [["ann", "bob"], ["bob", "ann"], ["carl", "ann"], ["", "bob"]] {
+        let fields = both.map(|of| format!("Authorization: Bearer {of}\r\n")).concat();
+        let first = get(&plane, "/me", &fields);
+        assert!(![&ann, &bob].contains(&&first), "{both:?}");
+        assert_ne!(get(&plane, "/me", &fields), first, "{both:?}");
+    }
+    assert_eq!(get(&plane, "/me", "Authorization: Bearer bob\r\n"), bob);
     assert_eq!(get(&plane, "/me", ""), nobody);
 }
 

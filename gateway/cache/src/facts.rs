@@ -15,6 +15,8 @@ pub struct RequestFacts<'a> {
     pub if_range: Option<&'a [u8]>,
     /// Conditions that only the origin can decide (RFC 9110 13.2.1), or lines that come twice and mustn't.
     pub for_origin: bool,
+    /// It shows several credentials: who checks them may look at another than whoever answers.
+    pub several_callers: bool,
 }
 
 impl<'a> RequestFacts<'a> {
@@ -29,7 +31,10 @@ impl<'a> RequestFacts<'a> {
                 6 if is("pragma") => pragma_no_cache |= value.eq_ignore_ascii_case(b"no-cache"),
                 8 if is("if-match") => facts.for_origin = true,
                 8 if is("if-range") => facts.take(value, |facts| &mut facts.if_range),
-                13 if is("authorization") => facts.take(value, |facts| &mut facts.authorization),
+                13 if is("authorization") => {
+                    facts.several_callers |= facts.authorization.is_some();
+                    facts.take(value, |facts| &mut facts.authorization);
+                }
                 13 if is("if-none-match") => facts.take(value, |facts| &mut facts.if_none_match),
                 13 if is("cache-control") => {
                     controlled = true;

@@ -159,6 +159,9 @@ fn look_up(
     address: &Address<'_, '_>,
     asked: &mut Asked<'_>,
 ) -> Result<Step, Failure> {
+    if asked.facts.several_callers {
+        return Ok(Step::Pass { stale: None });
+    }
     let now_ms = exchange.shard.wheel.now_ms();
     let fields = key::fields(exchange, asked.facts.authorization);
     asked.key.truncate(asked.primary_bytes);

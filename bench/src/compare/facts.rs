@@ -44,8 +44,10 @@ impl Facts {
         let text = String::from_utf8_lossy(&text);
         let Some(line) = text.lines().map(str::trim).find(|line| !line.is_empty()) else { return };
         let name = program.file_name().unwrap_or_default().to_string_lossy();
+        // Some begin with the path that they were called by, which is this machine's own.
+        let line = line.replace(&*program.to_string_lossy(), &name);
         let names_itself = line.to_lowercase().contains(&*name) || line.chars().any(char::is_alphabetic);
-        self.versions.push(if names_itself { line.to_owned() } else { format!("{name} {line}") });
+        self.versions.push(if names_itself { line } else { format!("{name} {line}") });
     }
 
     pub(crate) fn print(&self) {

@@ -30,8 +30,8 @@ const WARMUP_REQUESTS: u64 = 500;
 const REGRESSION_PERCENT_MAX: u64 = 3;
 /// A count this much below the one that is kept says that it's time to keep the new one.
 const PROGRESS_PERCENT_MIN: u64 = 3;
-/// Room for what valgrind needs itself: descriptors are few where it runs.
-const GATEWAY: [&str; 2] = ["--connections-max", "256"];
+/// Descriptors are few where valgrind runs, and it knows the names of code only where it was loaded.
+const GATEWAY: [&str; 3] = ["--connections-max", "256", "--huge-pages=false"];
 const FREE: Limit = Limit { rate_per_s: 10_000_000, burst_requests: 10_000_000 };
 const CACHED_BYTES: usize = 1024;
 
@@ -131,6 +131,8 @@ fn count(scenario: Scenario, binaries: &Path, dir: &Path) -> Result<u64, String>
     };
     let (_peer, origin) = peers::start_origin(&dir, &layout.origin)?;
     let mut turnpike = Turnpike::start_with("turnpike", binaries, &dir, &layout, &options)?;
+    // A start under valgrind may outlast the connection to control.
+    turnpike.reconnect()?;
     let (path, lines) = prepare(scenario, &mut turnpike, origin)?;
     let mut client = Client::connect(turnpike.gateway.address)?;
     let mut serve = |requests: u64| {

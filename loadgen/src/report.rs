@@ -389,6 +389,23 @@ mod tests {
     }
 
     #[test]
+    fn a_full_core_is_no_bottleneck_while_an_open_loop_sends_on_time() {
+        let on_time = |lag_ns, unsent| {
+            let mut report = report(0.99, lag_ns, unsent);
+            report.service_us = report.latency_us.clone();
+            report
+        };
+        let bottleneck = |report: &Report| report.find_warnings().concat().contains("was the bottleneck");
+        assert!(on_time(40_000, 0).find_warnings().is_empty());
+        assert!(!on_time(40_000, 0).generator_was_bottleneck());
+        let closed = Report { rate_per_s: None, ..on_time(40_000, 0) };
+        let waited = report(0.99, 40_000, 0);
+        for limited in [on_time(200_000, 0), on_time(40_000, 1), closed, waited] {
+            assert!(bottleneck(&limited) && limited.generator_was_bottleneck());
+        }
+    }
+
+    #[test]
     fn json_is_read_back() {
         let report = report(0.5, 0, 1);
         let json = serde_json::to_string(&report).unwrap();

@@ -298,15 +298,22 @@ impl Reactor {
                 monoio::spawn(run_lanes(reactor, index, wire, lanes, move || Http2::new(streams)))
             }
             Carriage::Messages => {
-                let text = self.settings.websocket.as_ref().is_some_and(|websocket| websocket.text);
-                let make = move || WebSocket::new(text, seed(index));
-                monoio::spawn(run_lanes(reactor, index, wire, lanes, make))
+                let make = move || reactor.websocket(index);
+                monoio::spawn(run_lanes(Rc::clone(self), index, wire, lanes, make))
             }
             Carriage::Hold(rate_per_s) => {
                 let interval_ns = 1e9 / rate_per_s * self.settings.cores.len() as f64;
-                monoio::spawn(hold(reactor, index, interval_ns, seed(index)))
+                monoio::spawn(hold(reactor, index, interval_ns))
             }
         }
+    }
+
+    /// A new session of a connection. Only ws:// runs have one.
+    pub(crate) fn websocket(&self, connection: usize) -> WebSocket {
+        let websocket = self.settings.websocket.as_ref();
+        let (text, frame_bytes_max) =
+            websocket.map_or((false, 0), |settings| (settings.text, settings.frame_bytes_max));
+        WebSocket::new(text, frame_bytes_max, seed(connection))
     }
 
     /// When the last request may be intended.

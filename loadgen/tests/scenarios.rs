@@ -8,7 +8,6 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 use turnpike_loadgen::report::Report;
-use turnpike_loadgen::request::Protocol;
 use turnpike_loadgen::scenario::{Scenario, Target};
 use turnpike_loadgen::target::Url;
 
@@ -229,14 +228,7 @@ fn the_example_scenarios_are_right() {
     for entry in std::fs::read_dir(folder).unwrap() {
         let file = entry.unwrap().path();
         if file.extension().is_some_and(|extension| extension == "toml") {
-            let target = Target {
-                url: &url,
-                protocol: Protocol::Http1,
-                headers: &[],
-                checks: &[],
-                captured_body_bytes_max: 0,
-                seed: None,
-            };
+            let target = Target::new(&url);
             Scenario::load(&file, &target).unwrap();
             parsed += 1;
         }

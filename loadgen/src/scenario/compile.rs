@@ -8,10 +8,10 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::typed::{self, line_of};
-use super::{CheckName, Plan, STEPS_MAX, Scenario, Step, Target};
+use super::{CheckName, Plan, Scenario, Step, Target};
+use crate::limits::{Limit, Limits};
 use crate::schedule::SEED_DEFAULT;
 use crate::sigv4::{Credentials, Place, Signer};
-use crate::tally::LABELS_MAX;
 use variables::Variables;
 
 pub(super) fn compile(
@@ -21,12 +21,14 @@ pub(super) fn compile(
     target: &Target<'_>,
 ) -> Result<Scenario, String> {
     let places = Places { text };
+    let limits = limits(file, target, places)?;
     let mut compiler = Compiler {
         file,
         folder,
         target,
         places,
-        variables: Variables::new(file, folder, places)?,
+        limits: &limits,
+        variables: Variables::new(file, folder, places, &limits)?,
         signers: HashMap::new(),
         labels: Vec::new(),
         check_names: Vec::new(),
@@ -55,6 +57,15 @@ pub(super) fn compile(
     })
 }
 
+/// The command line's and the file's.
+fn limits(file: &typed::Scenario, target: &Target<'_>, places: Places<'_>) -> Result<Limits, String> {
+    let mut limits = target.limits.clone();
+    for (name, value) in &file.limits {
+        limits.set(name, *value.get_ref()).map_err(|reason| places.fail(&value.span(), "limits", &reason))?;
+    }
+    Ok(limits)
+}
+
 /// Where in the file things stand.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Places<'a> {
@@ -72,6 +83,7 @@ struct Compiler<'a> {
     folder: &'a Path,
     target: &'a Target<'a>,
     places: Places<'a>,
+    limits: &'a Limits,
     variables: Variables<'a>,
     /// Indices by name.
     signers: HashMap<&'a str, usize>,
@@ -119,7 +131,7 @@ impl<'a> Compiler<'a> {
         Ok(Signer {
             service: typed.service.clone(),
             region,
-            credentials: Credentials::read(&place)?,
+            credentials: Credentials::read(&place, self.limits)?,
             unsigned_payload: typed.unsigned_payload,
         })
     }
@@ -180,10 +192,9 @@ impl<'a> Compiler<'a> {
         placed: &'a toml::Spanned<typed::Request>,
         flow: Option<&str>,
     ) -> Result<(), String> {
-        if self.steps.len() == STEPS_MAX {
-            let reason = format!("more than {STEPS_MAX} requests and steps");
-            return Err(self.places.fail(&placed.span(), "request", &reason));
-        }
+        self.limits
+            .check(Limit::Steps, self.steps.len() + 1)
+            .map_err(|reason| self.places.fail(&placed.span(), "request", &reason))?;
         let request = placed.get_ref();
         let method = request::method(request);
         let own = request.name.clone().unwrap_or_else(|| format!("{method} {}", request.url.get_ref()));
@@ -201,11 +212,10 @@ impl<'a> Compiler<'a> {
         if let Some(label) = self.labels.iter().position(|label| label == name) {
             return Ok(label);
         }
-        if self.labels.len() == LABELS_MAX {
-            let reason =
-                format!("more than {LABELS_MAX} names: give requests that belong together the same one");
-            return Err(self.places.fail(span, "name", &reason));
-        }
+        self.limits.check(Limit::Names, self.labels.len() + 1).map_err(|reason| {
+            let reason = format!("{reason}, and so do requests of the same name");
+            self.places.fail(span, "name", &reason)
+        })?;
         self.labels.push(name.to_owned());
         Ok(self.labels.len() - 1)
     }

@@ -13,14 +13,8 @@ fn parse(text: &str) -> Result<Scenario, String> {
 }
 
 fn parse_for(url: &str, headers: &[String], text: &str) -> Result<Scenario, String> {
-    let target = Target {
-        url: &Url::parse(url).unwrap(),
-        protocol: Protocol::Http1,
-        headers,
-        checks: &[],
-        captured_body_bytes_max: 1_000,
-        seed: None,
-    };
+    let url = Url::parse(url).unwrap();
+    let target = Target { headers, captured_body_bytes_max: 1_000, ..Target::new(&url) };
     Scenario::parse(text, Path::new("/nonexistent"), &target)
 }
 
@@ -162,14 +156,7 @@ fn signed_requests_carry_a_signature_of_what_is_sent() {
     let text = "[signer.api]\nservice = 'execute-api'\nregion = 'eu-west-1'\ncredentials_file = 'keys'\nprofile = 'ci'\n\
          [[request]]\nurl = '/x'\nsign = 'api'\nbody = 'b'\n";
     let url = Url::parse("http://a.test/").unwrap();
-    let target = Target {
-        url: &url,
-        protocol: Protocol::Http1,
-        headers: &[],
-        checks: &[],
-        captured_body_bytes_max: 0,
-        seed: None,
-    };
+    let target = Target::new(&url);
     let scenario = Scenario::parse(text, folder.path(), &target).unwrap();
     let head = sent(&mut user(scenario));
     assert!(head.contains("/eu-west-1/execute-api/aws4_request, SignedHeaders=host;x-amz-date, "), "{head}");
@@ -191,7 +178,25 @@ fn mistakes_are_told_with_line_and_key() {
         (request("body = '\u{e4}{{a'"), "3: body: character 5: the template"),
         (request("body = 'a'\nbody_file = 'b'"), "one of body, body_file"),
         (request("body_file = 'none'"), "3: body_file: /nonexistent/none"),
-        (request("body_random_bytes = 99999999999"), "3: body_random_bytes: up to"),
+        (request("body_random_bytes = 99999999999"), "3: body_random_bytes: more than 67108864 bytes"),
+        (
+            "[limits]\nsteps_max = 1\n[[request]]\nurl = '/'\n[[request]]\nurl = '/'\n".to_owned(),
+            "5: request: more than 1 req",
+        ),
+        ("[limits]\nsteps = 1\n".to_owned(), "2: limits: there is no limit 'steps'"),
+        ("[limits]\nlog_requests_max = 1\n".to_owned(), "2: limits: log_requests_max is no scenario's"),
+        (
+            format!("[limits]\ntemplate_bytes_max = 8\n{}", request("body = '123456789'")),
+            "5: body: more than 8 bytes",
+        ),
+        (
+            format!("[limits]\nnames_max = 1\n{}{}", request(""), request("name = 'b'")),
+            "name: more than 1 names",
+        ),
+        (
+            "[limits]\nvariables_max = 1\n[variables]\na = ''\nb = ''\n".to_owned(),
+            "1: variables: more than 1 var",
+        ),
         (request("chunked = true"), "chunked: there is no body"),
         (request("headers = { content-length = '3' }"), "3: headers.content-length: the header"),
         (request("headers = { a = \"b\\nc\" }"), "3: headers.a: a header's value"),

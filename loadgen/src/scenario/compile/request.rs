@@ -7,17 +7,16 @@ use regex_lite::Regex;
 use super::Compiler;
 use super::variables::Context;
 use crate::check::{Capture, Check, CheckList, StatusSet, parse_sha256};
+use crate::limits::Limit;
+use crate::list::read_limited;
 use crate::request::{Request, check_header};
 use crate::scenario::blueprint::{Blueprint, Body};
 use crate::scenario::extract::{Extraction, From, is_pointer};
 use crate::scenario::text::Text;
 use crate::scenario::think::Think;
 use crate::scenario::typed::{self, Placed, Status, Statuses, Texts};
-use crate::scenario::{Form, Step, read_limited};
+use crate::scenario::{Form, Step};
 use crate::target::Url;
-
-const BODY_BYTES_MAX: u64 = 1 << 30;
-const RANDOM_BODY_BYTES_MAX: u64 = 64 << 20;
 
 /// As typed, or what follows from the body.
 pub(super) fn method(request: &typed::Request) -> &str {
@@ -145,16 +144,16 @@ impl<'a> Compiler<'a> {
             (None, None, None) => Ok(Body::None),
             (Some(body), None, None) => Ok(Body::Text(self.variables.text(body, "body", Context::Body)?)),
             (None, Some(file), None) => {
-                let content = read_limited(&self.folder.join(file.get_ref()), BODY_BYTES_MAX)
+                let content = read_limited(&self.folder.join(file.get_ref()), self.limits, Limit::BodyBytes)
                     .map_err(|reason| self.places.fail(&file.span(), "body_file", &reason))?;
                 Ok(Body::Fixed(Bytes::from_static(Vec::leak(content))))
             }
-            (None, None, Some(bytes)) if *bytes.get_ref() <= RANDOM_BODY_BYTES_MAX => {
-                Ok(Body::Random(*bytes.get_ref() as usize))
-            }
             (None, None, Some(bytes)) => {
-                let reason = format!("up to {RANDOM_BODY_BYTES_MAX}");
-                Err(self.places.fail(&bytes.span(), "body_random_bytes", &reason))
+                let length = usize::try_from(*bytes.get_ref()).unwrap_or(usize::MAX);
+                self.limits
+                    .check(Limit::RandomBodyBytes, length)
+                    .map_err(|reason| self.places.fail(&bytes.span(), "body_random_bytes", &reason))?;
+                Ok(Body::Random(length))
             }
             _ => {
                 let reason = "a request has one of body, body_file and body_random_bytes";
@@ -165,10 +164,8 @@ impl<'a> Compiler<'a> {
 
     fn think(&self, request: &typed::Request) -> Result<Think, String> {
         match request.think.as_ref().or(self.file.think.as_ref()) {
-            Some(think) => think
-                .get_ref()
-                .parse()
-                .map_err(|reason: String| self.places.fail(&think.span(), "think", &reason)),
+            Some(think) => Think::parse(think.get_ref(), self.limits)
+                .map_err(|reason| self.places.fail(&think.span(), "think", &reason)),
             None => Ok(Think::Not),
         }
     }
@@ -224,8 +221,12 @@ impl<'a> Compiler<'a> {
         for (name, placed) in &request.extract {
             let from = extraction(placed.get_ref())
                 .map_err(|reason| self.places.fail(&placed.span(), &format!("extract.{name}"), &reason))?;
-            let default = placed.get_ref().default.clone();
-            extractions.push(Extraction { slot: self.variables.extract(name), from, default });
+            extractions.push(Extraction {
+                slot: self.variables.extract(name),
+                from,
+                default: placed.get_ref().default.clone(),
+                value_bytes_max: self.limits.count(Limit::ExtractedValueBytes),
+            });
         }
         Ok(extractions)
     }

@@ -172,7 +172,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub header_list: Option<PathBuf>,
 
-    /// Connect here, whatever the URL's host; the Host field and the TLS server name stay the URL's
+    /// Connect here, whatever a URL's host; the Host field and the TLS server name stay the URL's
     #[arg(long, value_name = "HOST:PORT")]
     pub connect_to: Option<String>,
 
@@ -225,7 +225,8 @@ pub enum Length {
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub url: String,
-    pub address: SocketAddr,
+    /// By the index that requests have; each connection is one for each of them.
+    pub hosts: Vec<Host>,
     pub load: Load,
     /// A connection is closed after so many; unlimited otherwise.
     pub requests_per_connection: Option<u64>,
@@ -233,8 +234,6 @@ pub struct Settings {
     pub carriage: Carriage,
     /// For ws:// URLs.
     pub websocket: Option<WebSocketSettings>,
-    /// For https:// URLs.
-    pub tls: Option<TlsSettings>,
     pub connections: usize,
     pub length: Length,
     pub warmup: Duration,
@@ -248,6 +247,14 @@ pub struct Settings {
     pub cores: Vec<usize>,
     pub timeout: Duration,
     pub view: ViewKind,
+}
+
+/// Where requests go.
+#[derive(Debug, Clone)]
+pub struct Host {
+    pub address: SocketAddr,
+    /// For https:// URLs.
+    pub tls: Option<TlsSettings>,
 }
 
 /// What is spoken, and how.
@@ -307,11 +314,9 @@ impl Args {
     ) -> Result<Settings, String> {
         self.check_ranges()?;
         self.output.check()?;
-        let address = match &self.connect_to {
-            Some(authority) => {
-                target::resolve_authority(authority).map_err(|reason| format!("--connect-to: {reason}"))?
-            }
-            None => url.resolve()?,
+        let hosts = match load {
+            Load::Scenario(scenario) => self.hosts(&scenario.hosts, &way)?,
+            Load::Requests { .. } | Load::Recorded { .. } => self.hosts(std::slice::from_ref(url), &way)?,
         };
         let per_connection = match load {
             Load::Scenario(scenario) => scenario.requests_per_connection,
@@ -321,12 +326,11 @@ impl Args {
         cores.truncate(self.connections);
         Ok(Settings {
             url: self.url.clone().unwrap_or_default(),
-            address,
+            hosts,
             load,
             requests_per_connection: self.requests_per_connection.or(per_connection),
             carriage: way.carriage,
             websocket: way.websocket,
-            tls: self.tls.check(url)?.map(|tls| tls.speaking(way.protocol)),
             connections: self.connections,
             length,
             warmup: self.warmup,
@@ -338,6 +342,26 @@ impl Args {
             timeout: self.timeout,
             view: self.view.check(),
         })
+    }
+
+    /// Addresses of the hosts, and how they are spoken to.
+    fn hosts(&self, urls: &[Url], way: &Way) -> Result<Vec<Host>, String> {
+        if let ([first, second, ..], true) = (urls, way.carriage != Carriage::OneByOne) {
+            return Err(format!(
+                "--http2 and --pipeline need a scenario of one host: what is under way on a connection goes to one, and \
+                 this scenario names {} and {}",
+                first.authority, second.authority
+            ));
+        }
+        let given = self.connect_to.as_deref().map(target::resolve_authority).transpose();
+        let given = given.map_err(|reason| format!("--connect-to: {reason}"))?;
+        let host = |(url, tls): (&Url, Option<TlsSettings>)| {
+            Ok(Host {
+                address: given.map_or_else(|| url.resolve(), Ok)?,
+                tls: tls.map(|tls| tls.speaking(way.protocol)),
+            })
+        };
+        urls.iter().zip(self.tls.check(urls)?).map(host).collect()
     }
 
     /// What makes no sense on a WebSocket, or on one that only rests.

@@ -33,6 +33,8 @@ pub struct Parts {
     pub close: bool,
     /// Index of its label in the settings, where requests have labels.
     pub label: usize,
+    /// Index of its host in the settings.
+    pub host: usize,
 }
 
 /// What is spoken on the connections.
@@ -58,6 +60,8 @@ pub struct Request {
     pub head_method: bool,
     /// Index of its label in the settings, where requests have labels.
     pub label: usize,
+    /// Index of its host in the settings.
+    pub host: usize,
     /// The content's length, framing not included.
     pub content_bytes: usize,
 }
@@ -73,6 +77,7 @@ impl Protocol {
                 body: parts.body.clone().unwrap_or_default(),
                 head_method: false,
                 label: parts.label,
+                host: parts.host,
                 content_bytes: parts.content_bytes(),
             },
         }
@@ -130,6 +135,7 @@ fn encode_http1(parts: &Parts) -> Request {
         body: if joined { Bytes::new() } else { body },
         head_method: parts.method == "HEAD",
         label: parts.label,
+        host: parts.host,
         content_bytes: parts.content_bytes(),
     }
 }

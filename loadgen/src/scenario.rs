@@ -76,6 +76,8 @@ pub struct Scenario {
     /// Names of requests; each step has one of them.
     pub labels: Vec<String>,
     pub requests_per_connection: Option<u64>,
+    /// Where requests go, in the order in which they are named; never none.
+    pub hosts: Vec<Url>,
     /// What each check of all steps is called.
     pub check_names: Vec<CheckName>,
     pub seed: u64,

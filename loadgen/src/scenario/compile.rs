@@ -12,6 +12,7 @@ use super::{CheckName, Plan, Scenario, Step, Target};
 use crate::limits::{Limit, Limits};
 use crate::schedule::SEED_DEFAULT;
 use crate::sigv4::{Credentials, Place, Signer};
+use crate::target::Url;
 use variables::Variables;
 
 pub(super) fn compile(
@@ -32,6 +33,7 @@ pub(super) fn compile(
         signers: HashMap::new(),
         labels: Vec::new(),
         check_names: Vec::new(),
+        hosts: Vec::new(),
         steps: Vec::new(),
     };
     let signers = compiler.signers()?;
@@ -46,6 +48,7 @@ pub(super) fn compile(
     Ok(Scenario {
         labels: compiler.labels,
         requests_per_connection,
+        hosts: compiler.hosts,
         check_names: compiler.check_names,
         seed: target.seed.or(file.seed).unwrap_or(SEED_DEFAULT),
         protocol: target.protocol,
@@ -89,6 +92,7 @@ struct Compiler<'a> {
     signers: HashMap<&'a str, usize>,
     labels: Vec<String>,
     check_names: Vec<CheckName>,
+    hosts: Vec<Url>,
     steps: Vec<Step>,
 }
 

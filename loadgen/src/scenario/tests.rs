@@ -141,11 +141,33 @@ fn random_bodies_differ_and_have_their_length() {
 fn absolute_urls_and_the_command_lines_headers_count() {
     let headers = ["X-Key: cli".to_owned()];
     let text = "[[request]]\nurl = 'http://A.test/x'\nheaders = { x-key = 'file', b = 'c' }\n";
-    let error = parse(text).unwrap_err();
-    assert!(error.contains("one run loads one host"), "{error}");
     let scenario = parse_for("http://a.test/base", &headers, &text.replace("A.test", "a.test:80")).unwrap();
     let head = "GET /x HTTP/1.1\r\nhost: a.test:80\r\nb: c\r\nX-Key: cli\r\n\r\n";
     assert_eq!(sent(&mut user(scenario)), head);
+}
+
+#[test]
+fn requests_name_the_hosts_that_they_go_to() {
+    let text = "[[flow]]\n[[flow.step]]\nurl = 'https://B.test/x'\n[[flow.step]]\nurl = '/y{{integer(1, 1)}}'\n\
+         [[flow.step]]\nurl = 'https://b.test:443?z'\n";
+    let scenario = parse(text).unwrap();
+    let hosts: Vec<_> = scenario.hosts.iter().map(|url| (url.host.as_str(), url.port, url.tls)).collect();
+    assert_eq!(hosts, [("B.test", 443, true), ("a.test", 81, false)], "in the order of their first uses");
+    let mut user = user(scenario);
+    let heads: Vec<_> = (0..3)
+        .map(|_| {
+            let request = user.next();
+            user.take(Outcome::Reply(&Reply { status: 200, body_bytes: 0, reusable: true }, None)).unwrap();
+            let lines: Vec<_> =
+                request.head.split(|byte| *byte == b'\r').take(2).map(<[u8]>::to_vec).collect();
+            (request.host, String::from_utf8(lines.concat()).unwrap())
+        })
+        .collect();
+    let head = |path: &str, host: &str| format!("GET {path} HTTP/1.1\nhost: {host}");
+    let wanted = [(0, head("/x", "B.test")), (1, head("/base/y1", "a.test:81")), (0, head("/?z", "B.test"))];
+    assert_eq!(heads, wanted);
+    let limited = format!("[limits]\nhosts_max = 1\n{text}");
+    assert!(parse(&limited).unwrap_err().starts_with("7: url: more than 1 hosts of a scenario"));
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub(crate) async fn hold(reactor: Rc<Reactor>, index: usize, interval_ns: f64) {
     let ticket = Ticket { intended_ns: due_ns, recorded: reactor.is_recorded(due_ns) };
     let began_ns = reactor.now_ns();
     let seat = &reactor.seats[index];
-    let opened = seat.until(reactor.deadline_ns(began_ns), reactor.dialer.open()).await;
+    let opened = seat.until(reactor.deadline_ns(began_ns), reactor.dialer(0).open()).await;
     let (result, ending) = match opened {
         Ok(Ok((wire, opening))) => {
             reactor.record_opening(ticket, &opening);

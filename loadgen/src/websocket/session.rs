@@ -227,6 +227,7 @@ mod tests {
             body: Bytes::from_static(text),
             head_method: false,
             label: 0,
+            host: 0,
             content_bytes: text.len(),
         }
     }

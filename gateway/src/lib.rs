@@ -1,4 +1,4 @@
-//! Turnpike's data plane: one shard per core, and the housekeeper on this thread.
+//! Turnpike's data plane: one shard per core, and the housekeeper on the calling thread.
 
 #![deny(clippy::print_stderr, reason = "it panics where standard error can't be written: use report!")]
 
@@ -55,7 +55,8 @@ use shard::ShardParts;
 use sockets::{Share, Sockets};
 use upgrade::predecessor::Predecessor;
 
-fn main() -> ExitCode {
+/// The whole of the program.
+pub fn main() -> ExitCode {
     let predecessor = match Predecessor::meet() {
         Ok(predecessor) => predecessor,
         Err(reason) => return fail(&reason, None),

@@ -9,9 +9,11 @@
 
 mod beat;
 pub mod budget;
+mod calendar;
 pub mod check;
 pub mod chunked;
 pub mod cli;
+mod coding;
 pub mod compare;
 mod connection;
 mod core_use;

@@ -35,8 +35,7 @@ use text::Text;
 use think::Think;
 
 pub use args::ScenarioArgs;
-pub(crate) use generator::{TEXT_BYTES_MAX, hex};
-pub(crate) use text::url_encoded;
+pub(crate) use generator::TEXT_BYTES_MAX;
 pub use user::{Share, User};
 
 /// Largest scenario file.

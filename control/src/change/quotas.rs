@@ -77,13 +77,11 @@ fn settle(
             return Ok(answer(0, QuotaVerdict::Ended));
         }
     };
-    let before = lease;
+    let mut kept = lease;
     let spent_requests = report.spent_requests.clamp(lease.spent_requests, lease.granted_requests);
     if spent_requests > lease.spent_requests {
         tx.add_quota_use(of, lease.day, spent_requests - lease.spent_requests)?;
         lease.spent_requests = spent_requests;
-        // Before anything is counted: what is spent isn't held any more.
-        tx.put_quota_lease(report.lease, of, gateway_id, &lease)?;
     }
     if report.ends {
         if report.is_late {
@@ -92,6 +90,11 @@ fn settle(
             tx.delete_quota_lease(report.lease)?;
         }
         return Ok(answer(lease.granted_requests, QuotaVerdict::Ended));
+    }
+    if lease != kept {
+        // Before anything is counted: what is spent isn't held any more.
+        tx.put_quota_lease(report.lease, of, gateway_id, &lease)?;
+        kept = lease;
     }
     let wanted_requests = report.wanted_requests.saturating_sub(lease.granted_requests);
     let mut verdict = QuotaVerdict::Open;
@@ -106,7 +109,7 @@ fn settle(
         }
     }
     // One that was refused all is kept, too: what it reports next is then no surprise.
-    if known.is_none() || lease != before {
+    if known.is_none() || lease != kept {
         tx.put_quota_lease(report.lease, of, gateway_id, &lease)?;
     }
     Ok(answer(lease.granted_requests, verdict))

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::yaml;
+use crate::coding::percent_decoded;
 
 /// Longest chain of references.
 const REFERENCES_MAX: usize = 32;
@@ -50,7 +51,7 @@ impl Document {
             };
             value = self
                 .root
-                .pointer(&percent_decoded(pointer))
+                .pointer(&String::from_utf8_lossy(&percent_decoded(pointer.as_bytes())))
                 .ok_or_else(|| format!("the reference '{reference}' leads nowhere"))?;
         }
         Err(format!("a chain of more than {REFERENCES_MAX} references"))
@@ -81,23 +82,4 @@ pub(super) fn members<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = (
 pub(super) fn one_line(text: &str) -> String {
     let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn percent_decoded(pointer: &str) -> String {
-    let mut bytes = Vec::with_capacity(pointer.len());
-    let mut rest = pointer.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let digits = after.get(..2).filter(|_| *first == b'%').and_then(|two| std::str::from_utf8(two).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

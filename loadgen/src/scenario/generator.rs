@@ -1,10 +1,10 @@
 //! The functions of templates: values made anew at each place and time. What a function needs is checked and read when
 //! the scenario is loaded, so that making a value can't fail.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use super::random::Random;
+use crate::coding::hex;
 
 /// Most lines of a file that values are taken from.
 const LINES_MAX: usize = 1_000_000;
@@ -187,26 +187,9 @@ fn append_uuid(random: &mut Random, out: &mut String) {
     let mut bytes = [random.bits().to_be_bytes(), random.bits().to_be_bytes()].concat();
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    for (index, byte) in bytes.iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            out.push('-');
-        }
-        out.extend(hex_digits(*byte));
-    }
-}
-
-/// Lowercase.
-fn hex_digits(byte: u8) -> [char; 2] {
-    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
-    [digit(byte >> 4), digit(byte & 15)]
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // A String takes everything.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let digits = hex(&bytes);
+    let groups = [0..8, 8..12, 12..16, 16..20, 20..32].map(|group| &digits[group]);
+    out.push_str(&groups.join("-"));
 }
 
 /// The first number and how many there are.

@@ -57,6 +57,8 @@ use upgrade::predecessor::Predecessor;
 
 /// The whole of the program.
 pub fn main() -> ExitCode {
+    // Before anything is written, be it to a log.
+    turnpike_rt::outlive_large_files();
     let predecessor = match Predecessor::meet() {
         Ok(predecessor) => predecessor,
         Err(reason) => return fail(&reason, None),

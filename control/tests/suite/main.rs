@@ -34,3 +34,4 @@ mod stage_cache;
 mod stage_compression;
 mod support;
 mod upstream_tls;
+mod usage;

@@ -92,6 +92,7 @@ fn look(settings: &Settings) -> Report {
     checks.extend([process::descriptors(settings), network::backlog(settings), network::shared_ports()]);
     checks.extend(network::addresses(settings, running));
     checks.extend([storage::data_dir(settings, running), storage::access_logs(settings)]);
+    checks.push(process::file_sizes());
     checks.extend([process::clock_source(), process::time()]);
     let verdict = checks.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok);
     Report { verdict, checks }

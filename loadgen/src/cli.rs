@@ -361,7 +361,7 @@ impl Args {
                 tls: tls.map(|tls| tls.speaking(way.protocol)),
             })
         };
-        urls.iter().zip(self.tls.check(urls)?).map(host).collect()
+        urls.iter().zip(self.tls.check_all(urls)?).map(host).collect()
     }
 
     /// What makes no sense on a WebSocket, or on one that only rests.

@@ -127,6 +127,15 @@ impl ApiError {
         Self { status: 503, code: "ServiceUnavailableException", message }
     }
 
+    /// What was asked for is done, and a gateway goes on with what was before it.
+    #[must_use]
+    pub fn gateway_refuses(id: &str, reason: &str) -> Self {
+        let message = format!(
+            "The change is made; the gateway {id} refuses the configuration and serves the one before it: {reason}"
+        );
+        Self { status: 503, code: "ServiceUnavailableException", message }
+    }
+
     /// No policy allows it, or one denies it.
     #[must_use]
     pub fn access_denied(message: impl Into<String>) -> Self {

@@ -234,11 +234,14 @@ async fn await_gateways(api: &Arc<Api>) -> Result<(), ApiError> {
     let version = *api.control.committed().borrow();
     let timeout_ms = api.control.settings().quotas.flush_timeout_ms;
     let late = api.publisher.acknowledged(version, Duration::from_millis(timeout_ms)).await;
-    if late.is_empty() {
-        return Ok(());
+    if !late.is_empty() {
+        let ids: Vec<String> = late.into_iter().map(|gateway| gateway.id).collect();
+        return Err(ApiError::gateways_late(&ids, timeout_ms));
     }
-    let ids: Vec<String> = late.into_iter().map(|gateway| gateway.id).collect();
-    Err(ApiError::gateways_late(&ids, timeout_ms))
+    match api.publisher.refusing(version) {
+        None => Ok(()),
+        Some((id, refusal)) => Err(ApiError::gateway_refuses(&id, &refusal.reason)),
+    }
 }
 
 /// Whether the API has a resource policy.

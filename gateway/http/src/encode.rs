@@ -16,9 +16,6 @@ pub fn status_line(out: &mut Vec<u8>, status: u16) {
         return;
     }
     debug_assert!((100..600).contains(&status), "not a status: {status}");
-    if status == 200 {
-        return out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
-    }
     out.extend_from_slice(b"HTTP/1.1 ");
     decimal(out, u64::from(status));
     out.push(b' ');

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -194,17 +194,30 @@ fn create(path: &Path, boot_id: &str, entries: &[Entry]) -> io::Result<(File, u6
 }
 
 fn inherit(path: &Path, boot_id: &str) -> io::Result<Option<(Legacy, Vec<Orphan>)>> {
-    let mut file = File::options().read(true).write(true).open(path)?;
+    take_over(path, File::options().read(true).write(true).open(path)?, boot_id)
+}
+
+/// `file` is what the path led to a moment ago. Nothing if somebody has it.
+fn take_over(path: &Path, mut file: File, boot_id: &str) -> io::Result<Option<(Legacy, Vec<Orphan>)>> {
     match file.try_lock() {
         Ok(()) => {}
         Err(fs::TryLockError::WouldBlock) => return Ok(None),
         Err(fs::TryLockError::Error(error)) => return Err(error),
+    }
+    if !leads_to(path, &file)? {
+        // Its writer has written it anew since it was opened, and lives, or had done so until now: the next look tells.
+        return Ok(None);
     }
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     let orphans = orphans(&bytes, boot_id)?;
     let leases = orphans.iter().map(|orphan| orphan.lease).collect();
     Ok(Some((Legacy { path: path.to_owned(), _file: file, leases }, orphans)))
+}
+
+fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
+    let (named, opened) = (fs::metadata(path)?, file.metadata()?);
+    Ok((named.dev(), named.ino()) == (opened.dev(), opened.ino()))
 }
 
 /// The leases that are open at the end of these bytes.
@@ -385,6 +398,20 @@ mod tests {
         assert!(found(&next).is_empty(), "its writer lives");
         drop(journal);
         assert_eq!(found(&next), [[orphan(2, 10)]]);
+    }
+
+    #[test]
+    fn a_file_that_is_written_anew_while_somebody_opens_it_stays_its_writer_s() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = Journal::begin(dir.path(), 1).unwrap();
+        journal.write(&[opened(1)], || vec![opened(1)]).unwrap();
+        let path = journal.path.clone();
+        let as_before = File::options().read(true).write(true).open(&path).unwrap();
+        journal.write_anew(&[opened(1), Entry::Out { lease: 1, out: 5 }]).unwrap();
+        assert!(take_over(&path, as_before, &journal.boot_id).unwrap().is_none());
+        let boot_id = journal.boot_id.clone();
+        drop(journal);
+        assert_eq!(inherit(&path, &boot_id).unwrap().unwrap().1, [orphan(1, 5)]);
     }
 
     #[test]

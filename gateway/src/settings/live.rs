@@ -119,7 +119,7 @@ sort_settings! {
 mod tests {
     use clap::CommandFactory;
 
-    use super::super::low::Cli;
+    use super::super::command_line::Cli;
     use super::*;
 
     #[test]

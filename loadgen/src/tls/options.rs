@@ -51,8 +51,13 @@ pub struct TlsArgs {
 }
 
 impl TlsArgs {
-    /// Reads the certificates; of each URL the settings, `None` for an http:// one. Errors are sentences for the user.
-    pub fn check(&self, urls: &[Url]) -> Result<Vec<Option<TlsSettings>>, String> {
+    /// Reads the certificates; `None` for an http:// URL. Errors are sentences for the user.
+    pub fn check(&self, url: &Url) -> Result<Option<TlsSettings>, String> {
+        Ok(self.check_all(std::slice::from_ref(url))?.pop().flatten())
+    }
+
+    /// The same for all URLs of a run, of which one may be http://.
+    pub fn check_all(&self, urls: &[Url]) -> Result<Vec<Option<TlsSettings>>, String> {
         if !urls.iter().any(|url| url.tls) {
             return match self.first_given() {
                 Some(option) => Err(format!("{option} needs an https:// URL")),
@@ -100,7 +105,7 @@ mod tests {
     use super::*;
 
     fn check(url: &str, args: TlsArgs) -> Result<Option<TlsSettings>, String> {
-        args.check(&[Url::parse(url).unwrap()]).map(|mut settings| settings.remove(0))
+        args.check(&Url::parse(url).unwrap())
     }
 
     #[test]
@@ -109,7 +114,7 @@ mod tests {
         let settings = check("https://a.test:8443/", insecure.clone()).unwrap().unwrap();
         assert_eq!((settings.name, settings.resumption), ("a.test".try_into().unwrap(), true));
         let urls = ["http://a.test/", "https://b.test/"].map(|url| Url::parse(url).unwrap());
-        let names = insecure.check(&urls).unwrap().into_iter().map(|tls| Some(tls?.name));
+        let names = insecure.check_all(&urls).unwrap().into_iter().map(|tls| Some(tls?.name));
         assert_eq!(names.collect::<Vec<_>>(), [None, Some("b.test".try_into().unwrap())]);
         let other = TlsArgs { sni: Some("b.test".into()), ..insecure };
         assert_eq!(check("https://a.test/", other).unwrap().unwrap().name, "b.test".try_into().unwrap());

@@ -146,7 +146,7 @@ pub(super) async fn handle(api: Arc<Api>, peer: Peer, request: Request) -> Respo
         Err(error) => failure(*wire, id, error),
     };
     if let Err(error) = &answered
-        && matches!(error.status, 500 | 503)
+        && error.is_logged()
     {
         log_line!("management: {} failed: {} ({id})", incoming.line(), error.message);
     }

@@ -192,7 +192,7 @@ impl Session for WebSocket {
         Ok(())
     }
 
-    fn end(&mut self, _arrivals: &mut Vec<Arrival>) -> Failure {
+    fn end(&mut self, _announced: bool, _arrivals: &mut Vec<Arrival>) -> Failure {
         match self.closed {
             Some(code) => Failure::WebSocketClosed(code),
             None if self.message.is_some() => Failure::ShortBody,

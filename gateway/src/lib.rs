@@ -8,6 +8,8 @@ mod response_cache;
 
 mod access_log_format;
 mod agreement;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod buffers;
 mod check;
 mod compression;

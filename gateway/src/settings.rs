@@ -282,7 +282,7 @@ impl Settings {
     }
 
     /// `args` begins with the program's name; `allowed_cores` yields the ids that this process may run on.
-    fn parse(
+    pub(crate) fn parse(
         args: impl IntoIterator<Item = OsString>,
         allowed_cores: impl FnOnce() -> Result<Vec<usize>, SettingsError>,
     ) -> Result<(Task, Self), SettingsError> {

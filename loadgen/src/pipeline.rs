@@ -119,6 +119,7 @@ mod tests {
             body: Bytes::new(),
             head_method: false,
             label: 0,
+            host: 0,
             content_bytes: 0,
         }
     }

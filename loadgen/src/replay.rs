@@ -121,7 +121,8 @@ impl ReplayArgs {
     fn recording(&self) -> Result<Recording, String> {
         let in_log = |reason: String| format!("{}: {reason}", self.log.display());
         let file = File::open(&self.log).map_err(|error| in_log(error.to_string()))?;
-        Recording::read(BufReader::with_capacity(1 << 20, file)).map_err(in_log)
+        let limits = self.run.limits.limits();
+        Recording::read(BufReader::with_capacity(1 << 20, file), &limits).map_err(in_log)
     }
 
     fn load(

@@ -21,6 +21,7 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct WebSocket {
     opcode: u8,
+    frame_bytes_max: u64,
     random: u64,
     awaiting: Option<(usize, Keep)>,
     message: Option<Message>,
@@ -39,8 +40,9 @@ struct Message {
 
 impl WebSocket {
     /// Its masks follow from `seed`.
-    pub(crate) fn new(text: bool, seed: u64) -> Self {
+    pub(crate) fn new(text: bool, frame_bytes_max: u64, seed: u64) -> Self {
         Self {
+            frame_bytes_max,
             opcode: if text { opcode::TEXT } else { opcode::BINARY },
             random: seed | 1,
             awaiting: None,
@@ -77,7 +79,7 @@ impl WebSocket {
             self.take_content(part);
             return Ok(self.end_frame(left - part.len() as u64, last, part.len(), arrivals));
         }
-        let Some(header) = Header::parse(input)? else { return Ok(0) };
+        let Some(header) = Header::parse(input, self.frame_bytes_max)? else { return Ok(0) };
         if header.is_control() {
             let end = header.bytes + header.payload_bytes as usize;
             let Some(payload) = input.get(header.bytes..end) else { return Ok(0) };
@@ -225,13 +227,14 @@ mod tests {
             body: Bytes::from_static(text),
             head_method: false,
             label: 0,
+            host: 0,
             content_bytes: text.len(),
         }
     }
 
     /// A session that awaits a message on lane 3.
     fn awaiting(keep: Keep) -> WebSocket {
-        let mut session = WebSocket::new(true, 7);
+        let mut session = WebSocket::new(true, 1_000, 7);
         let mut out = Vec::new();
         session.begin(3, message(b"hello"), keep, &mut out);
         assert_eq!((out.len(), out[0], session.room()), (11, 0x81, 0));
@@ -284,7 +287,7 @@ mod tests {
 
     #[test]
     fn masks_differ() {
-        let mut session = WebSocket::new(false, 0);
+        let mut session = WebSocket::new(false, 1_000, 0);
         let (a, b, c) = (session.mask(), session.mask(), session.mask());
         assert!(a != b && b != c && a != c);
     }

@@ -56,7 +56,8 @@ const REST_METHOD: &[RestLine] = &[
     ("Cognito user pools aren't asked yet", |asked| authorizes(asked, AuthorizationType::CognitoUserPools)),
     ("JWT authorizers aren't enforced yet", |asked| authorizes(asked, AuthorizationType::Jwt)),
     ("API keys aren't taken from authorizers yet", |asked| {
-        asked.method.api_key_required && asked.api.api_key_source == ApiKeySource::Authorizer
+        asked.method.api_key_required
+            && [asked.content.api_key_source, asked.api.api_key_source].contains(&ApiKeySource::Authorizer)
     }),
     ("the request validator isn't enforced yet", |asked| asked.method.request_validator_id.is_some()),
     ("integrations of the type HTTP aren't run yet", |asked| integrates(asked, RestIntegrationKind::Http)),

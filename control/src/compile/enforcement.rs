@@ -128,6 +128,12 @@ const REST_STAGE: &[Line<RestStage>] = &[
     ("canarySettings useStageCache", |stage| {
         stage.canary.as_ref().is_some_and(|canary| canary.use_stage_cache)
     }),
+    // Where it has to be permitted, what becomes of it is as for those who may not.
+    ("methodSettings requireAuthorizationForCacheControl: whom policies allow it (nobody may)", |stage| {
+        let asks =
+            |setting: &MethodSetting| setting.caching_enabled && setting.authorization_for_cache_control;
+        stage.cache_cluster_enabled && sets(stage, asks)
+    }),
     ("methodSettings cacheDataEncrypted", |stage| sets(stage, |setting| setting.cache_data_encrypted)),
     ("methodSettings logging", |stage| sets(stage, MethodSetting::logs)),
     ("methodSettings metrics", |stage| sets(stage, |setting| setting.metrics_enabled)),

@@ -201,6 +201,7 @@ pub(crate) struct Settings {
     pub(crate) quota_wait_ms: u64,
     pub(crate) quota_lease_requests_max: u64,
     pub(crate) quota_lease_ms: u64,
+    pub(crate) quota_dir: PathBuf,
 
     /// Per target group, after resolving.
     pub(crate) target_group_addresses_max: usize,

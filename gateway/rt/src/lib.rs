@@ -26,6 +26,7 @@ mod signals;
 mod stream;
 mod tls;
 mod transport;
+mod words;
 
 pub use arena::{Arena, ArenaRefusal, Draft, arena_bytes};
 pub use bell::{Bell, BellListener};
@@ -42,6 +43,7 @@ pub use signals::outlive_large_files;
 pub use stream::{Cancel, Stream, connect, connect_unix, is_canceled};
 pub use tls::{CipherBuffers, HandshakeError, TlsStream};
 pub use transport::Transport;
+pub use words::{Words, WordsRefusal};
 
 use std::future::Future;
 use std::time::Duration;

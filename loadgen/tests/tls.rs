@@ -358,8 +358,10 @@ fn an_end_that_was_not_announced_completes_no_reply() {
         stream.sock.shutdown(Shutdown::Write).unwrap();
         (1, 0)
     });
-    let report = cut.failed_report(&[&each[..], &["--insecure"]].concat());
-    assert_eq!(report.errors["closed_early"], 2, "{:?}", report.errors);
+    for depth in ["1", "2"] {
+        let report = cut.failed_report(&[&each[..], &["--insecure", "--pipeline", depth]].concat());
+        assert_eq!(report.errors["short_body"], 2, "{:?}", report.errors);
+    }
 }
 
 #[test]

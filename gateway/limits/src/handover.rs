@@ -78,7 +78,7 @@ impl Departing {
     /// What a holder says, which the successor is to hear; the answer where there is none any more.
     pub fn handle(&mut self, report: &Report, now_us: u64) -> Option<Answer> {
         if self.is_lost {
-            return report.ask.map(|_| closed(report, now_us));
+            return report.ask.map(|_| report.in_vain(now_us + AGAIN_US));
         }
         self.hand_over(report.limit.id, now_us);
         // Of a configuration that the successor doesn't have.
@@ -186,18 +186,6 @@ fn renumbered(holder: Holder, own: u16) -> Holder {
     Holder(own.saturating_add(holder.0))
 }
 
-fn closed(report: &Report, now_us: u64) -> Answer {
-    Answer {
-        holder: report.holder,
-        id: report.limit.id,
-        version: report.version,
-        granted: 0,
-        loan: Loan::default(),
-        valid_until_us: u64::MAX,
-        empty_until_us: now_us + AGAIN_US,
-    }
-}
-
 /// The successor's limiter, for as long as it has a predecessor.
 #[derive(Debug)]
 pub struct Arriving {
@@ -236,7 +224,7 @@ impl Arriving {
         report.ask?;
         if !self.waiting.contains_key(&id) {
             if self.waiting.len() >= self.limits_max {
-                return Some(closed(report, now_us));
+                return Some(report.in_vain(now_us + AGAIN_US));
             }
             self.wants.push_back(id);
         }

@@ -8,6 +8,8 @@ mod response_cache;
 
 mod access_log_format;
 mod agreement;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod buffers;
 mod check;
 mod compression;
@@ -57,6 +59,8 @@ use upgrade::predecessor::Predecessor;
 
 /// The whole of the program.
 pub fn main() -> ExitCode {
+    // Before anything is written, be it to a log.
+    turnpike_rt::outlive_large_files();
     let predecessor = match Predecessor::meet() {
         Ok(predecessor) => predecessor,
         Err(reason) => return fail(&reason, None),

@@ -201,6 +201,7 @@ pub(crate) struct Settings {
     pub(crate) quota_wait_ms: u64,
     pub(crate) quota_lease_requests_max: u64,
     pub(crate) quota_lease_ms: u64,
+    pub(crate) quota_dir: PathBuf,
 
     /// Per target group, after resolving.
     pub(crate) target_group_addresses_max: usize,
@@ -281,7 +282,7 @@ impl Settings {
     }
 
     /// `args` begins with the program's name; `allowed_cores` yields the ids that this process may run on.
-    fn parse(
+    pub(crate) fn parse(
         args: impl IntoIterator<Item = OsString>,
         allowed_cores: impl FnOnce() -> Result<Vec<usize>, SettingsError>,
     ) -> Result<(Task, Self), SettingsError> {

@@ -178,7 +178,8 @@ impl Drop for Ended {
     }
 }
 
-async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
+/// On the reactor that is to serve.
+pub(crate) fn make(parts: ShardParts) -> io::Result<(Rc<Shard>, BellListener)> {
     let mut listeners = Vec::with_capacity(parts.listeners.len());
     for (listener, entrance) in parts.listeners {
         listeners.push((Rc::new(Listener::from_std(listener)?), entrance));
@@ -226,7 +227,11 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
     });
     shard.write_date();
     shard.cache.adopt(&shard.table(), shard.mailboxes.len());
-    let bell = parts.bell;
+    Ok((shard, parts.bell))
+}
+
+async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
+    let (shard, bell) = make(parts)?;
     let heard = Rc::clone(&shard);
     turnpike_rt::spawn(async move {
         let ended = bell.listen(|| heard.open_mail()).await;

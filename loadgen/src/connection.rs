@@ -11,12 +11,13 @@ use crate::request::Request;
 use crate::schedule::{Claim, Ticket};
 use crate::seat::{Cut, Wake};
 use crate::source::Keep;
-use crate::wire::{Exchange, Wire};
+use crate::wire::{Dialer, Exchange, Wire};
 
 /// Wait after a connection couldn't be opened, so that a server that is gone isn't hammered.
 pub(crate) const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 
-pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wire: Option<Wire>) {
+/// `wires` are one for each host.
+pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wires: Vec<Option<Wire>>) {
     let seat = &reactor.seats[index];
     let mut source = reactor.source();
     let mut now_ns = reactor.now_ns();
@@ -41,7 +42,9 @@ pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wire:
         };
         let (request, keep) = source.next();
         let mut sent = Sent::new(&request, now_ns);
-        let exchange = exchange(&reactor, &mut wire, ticket, request, keep, &mut sent);
+        let dialer = reactor.dialer(request.host);
+        let wire = &mut wires[request.host];
+        let exchange = exchange(&reactor, dialer, wire, ticket, request, keep, &mut sent);
         let outcome = seat.until(reactor.deadline_ns(now_ns), exchange).await;
         now_ns = reactor.now_ns();
         let ending = match &outcome {
@@ -60,11 +63,11 @@ pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wire:
             }
             Err(Cut::RunOver) => return,
             Ok(Err(Failure::Connect(_) | Failure::Tls(_))) => {
-                wire = None;
+                *wire = None;
                 sleep(RECONNECT_PAUSE).await;
                 now_ns = reactor.now_ns();
             }
-            _ => wire = None,
+            _ => *wire = None,
         }
     }
 }
@@ -72,6 +75,7 @@ pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wire:
 /// Opens the connection first where there is none; the request is sent after that.
 async fn exchange(
     reactor: &Reactor,
+    dialer: &Dialer,
     wire: &mut Option<Wire>,
     ticket: Ticket,
     request: Request,
@@ -81,7 +85,7 @@ async fn exchange(
     let wire = match wire {
         Some(wire) => wire,
         None => {
-            let (opened, opening) = reactor.dialer.open().await?;
+            let (opened, opening) = dialer.open().await?;
             reactor.record_opening(ticket, &opening);
             sent.at_ns = reactor.now_ns();
             wire.insert(opened)

@@ -24,6 +24,8 @@ mod hdr_log;
 mod html;
 pub mod http2;
 mod lanes;
+pub mod limits;
+mod list;
 mod machine;
 pub mod openapi;
 pub mod output;

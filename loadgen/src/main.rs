@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use turnpike_loadgen::cli::{Cli, Command, Settings};
 use turnpike_loadgen::compare::CompareArgs;
+use turnpike_loadgen::limits::Listing;
 use turnpike_loadgen::output::{self, OutputArgs};
 use turnpike_loadgen::report::{Ending, Report};
 use turnpike_loadgen::search::{Found, SearchArgs};
@@ -28,12 +29,15 @@ fn main() -> ExitCode {
             .map(|()| ExitCode::SUCCESS)
             .map_err(failed),
         Some(Command::Show(show)) => show.run().map(|()| ExitCode::SUCCESS).map_err(failed),
+        Some(Command::Limits) => {
+            output::print(Listing.to_string().trim_end()).map(|()| ExitCode::SUCCESS).map_err(failed)
+        }
         Some(Command::Compare(args)) => compare(&args),
         Some(Command::Search(args)) => search(&args),
         Some(Command::SelfTest(args)) => self_test(&args),
     };
     ended.unwrap_or_else(|(reason, status)| {
-        eprintln!("turnpike-loadgen: {reason}");
+        output::tell(&reason);
         ExitCode::from(status)
     })
 }

@@ -56,7 +56,8 @@ const REST_METHOD: &[RestLine] = &[
     ("Cognito user pools aren't asked yet", |asked| authorizes(asked, AuthorizationType::CognitoUserPools)),
     ("JWT authorizers aren't enforced yet", |asked| authorizes(asked, AuthorizationType::Jwt)),
     ("API keys aren't taken from authorizers yet", |asked| {
-        asked.method.api_key_required && asked.api.api_key_source == ApiKeySource::Authorizer
+        asked.method.api_key_required
+            && [asked.content.api_key_source, asked.api.api_key_source].contains(&ApiKeySource::Authorizer)
     }),
     ("the request validator isn't enforced yet", |asked| asked.method.request_validator_id.is_some()),
     ("integrations of the type HTTP aren't run yet", |asked| integrates(asked, RestIntegrationKind::Http)),
@@ -126,6 +127,12 @@ const REST_STAGE: &[Line<RestStage>] = &[
     ("tracingEnabled", |stage| stage.tracing_enabled),
     ("canarySettings useStageCache", |stage| {
         stage.canary.as_ref().is_some_and(|canary| canary.use_stage_cache)
+    }),
+    // Where it has to be permitted, what becomes of it is as for those who may not.
+    ("methodSettings requireAuthorizationForCacheControl: whom policies allow it (nobody may)", |stage| {
+        let asks =
+            |setting: &MethodSetting| setting.caching_enabled && setting.authorization_for_cache_control;
+        stage.cache_cluster_enabled && sets(stage, asks)
     }),
     ("methodSettings cacheDataEncrypted", |stage| sets(stage, |setting| setting.cache_data_encrypted)),
     ("methodSettings logging", |stage| sets(stage, MethodSetting::logs)),

@@ -8,6 +8,7 @@ mod domains;
 pub mod enforcement;
 mod http;
 mod reference;
+mod refusal;
 mod rest;
 #[cfg(test)]
 pub(crate) mod routable;
@@ -25,6 +26,7 @@ pub use callers::{API_KEY_SLICES, KeyInPlans, KeysByDigest, api_keys, key_digest
 pub use domains::{RoutedDomain, account, certificate, mappings, trust_store};
 pub use http::http_stage;
 pub use reference::{Reference, ReferenceKind, references};
+pub use refusal::refused_stage;
 pub use rest::rest_stage;
 pub use target_group::{GroupOwner, check_targets, target_group};
 pub use trust::{

@@ -378,6 +378,12 @@ pub(super) struct LowArgs {
     /// that when control is away [default: 5000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_GATEWAY_QUOTA_LEASE_MS", value_name = "MS")]
     pub(super) quota_lease_ms: Option<u64>,
+    /// Directory for what the gateway holds and has spent of quotas, so that it gives the rest back after a crash; for this
+    /// gateway alone, made when absent. For each of quota_keys_max it takes 8 bytes, and 8 for each core, from the first
+    /// use of a quota on. On ext4, XFS or tmpfs; it needs to outlive the process, not the system, and in a tmpfs no core
+    /// ever waits for a disk. By default `quotas` in the data directory [default: turnpike-data/gateway/quotas]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_GATEWAY_QUOTA_DIR", value_name = "DIR")]
+    pub(super) quota_dir: Option<PathBuf>,
 
     /// Targets that a target group may have once its names are resolved; those beyond it aren't used
     /// [default: 1024]
@@ -505,7 +511,7 @@ impl LowArgs {
             limits_max limit_leases_max limit_waiting_max limit_wait_ms rate_limit_fields
             limits_store limits_store_password_file limits_store_ca_certificate limits_store_certificate
             limits_store_private_key limits_partition limits_store_timeout_ms limits_store_lease_ms
-            quota_keys_max quota_waiting_max quota_wait_ms quota_lease_requests_max quota_lease_ms
+            quota_keys_max quota_waiting_max quota_wait_ms quota_lease_requests_max quota_lease_ms quota_dir
             target_group_addresses_max health_checks_in_flight_max target_metrics_max
             dns_servers dns_ttl_min_ms dns_ttl_max_ms dns_failure_ttl_ms dns_query_timeout_ms
             dns_queries_in_flight_max

@@ -307,6 +307,7 @@ impl Settings {
                 1 << 32,
             )?,
             quota_lease_ms: in_range("quota_lease_ms", low.quota_lease_ms, 5_000, 1, 600_000)?,
+            quota_dir: low.quota_dir.unwrap_or_else(|| data_dir.join("quotas")),
 
             target_group_addresses_max: count(
                 "target_group_addresses_max",

@@ -24,7 +24,7 @@ pub(super) struct Payload<'x> {
 }
 
 impl<'x> Payload<'x> {
-    /// `length` is `None` where it isn't known; more than `bytes_max` isn't taken.
+    /// `length` is `None` where it isn't known; what is longer than `bytes_max` is for nothing but being counted.
     pub(super) fn new(cache: &'x ResponseCache, length: Option<usize>, bytes_max: usize) -> Self {
         let heap_bytes_max = cache.heap_bytes_max();
         let draft = length.filter(|length| *length > heap_bytes_max).and_then(|length| cache.draft(length));
@@ -36,7 +36,7 @@ impl<'x> Payload<'x> {
         self.heap.len() + self.draft.as_ref().map_or(0, Draft::written)
     }
 
-    /// Has more appended.
+    /// Has more appended. What [`len`](Self::len) says then may be too long.
     ///
     /// # Errors
     /// What `append` says, or there is no memory.
@@ -50,7 +50,8 @@ impl<'x> Payload<'x> {
             // Asked once.
             self.heap_bytes_max = usize::MAX;
         }
-        let Some(draft) = &mut self.draft else { return Ok(Ok(())) };
+        let is_short = self.len() <= self.bytes_max;
+        let Some(draft) = self.draft.as_mut().filter(|_| is_short) else { return Ok(Ok(())) };
         let appended = draft.append(&self.heap);
         self.heap.clear();
         Ok(appended)
@@ -71,5 +72,33 @@ impl<'x> Payload<'x> {
                 (heap.into(), held_bytes)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use turnpike_rt::Arena;
+
+    use super::*;
+    use crate::settings::Settings;
+
+    #[test]
+    fn a_body_that_becomes_too_long_is_counted_and_no_fault_of_the_memory() {
+        let settings = Settings { cache_sendfile_bytes_min: 10_000, ..Settings::defaults() };
+        let cache = ResponseCache::new(&settings, Some(Arena::new(1 << 20).unwrap()));
+        for bytes_max in [5_000, 20_000, 50_000] {
+            let mut payload = Payload::new(&cache, None, bytes_max);
+            for pieces in 1..=6 {
+                let appended = payload.extend(|heap| {
+                    heap.extend_from_slice(&[b'x'; 10_000]);
+                    Ok::<_, Infallible>(())
+                });
+                assert!(matches!(appended, Ok(Ok(()))), "{pieces} of {bytes_max}");
+                assert_eq!(payload.len(), 10_000 * pieces);
+            }
+        }
+        assert!(cache.draft(1 << 20).is_some(), "nothing is left behind");
     }
 }

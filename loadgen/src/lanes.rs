@@ -10,7 +10,6 @@ use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use crate::crew::Crew;
 use crate::failure::Failure;
@@ -18,10 +17,8 @@ use crate::reactor::Reactor;
 use crate::request::Request;
 use crate::seat::Cut;
 use crate::source::Keep;
-use crate::wire::{Exchange, Receiver, Sender, Wire};
+use crate::wire::{CLOSING, Exchange, Receiver, Sender, Wire};
 
-/// How long a connection may take to be closed as its protocol wants it.
-const CLOSING: Duration = Duration::from_secs(1);
 /// Most bytes that wait to be written before a session is asked for no more.
 pub(crate) const OUTGOING_BYTES_MAX: usize = 256 * 1024;
 
@@ -40,8 +37,9 @@ pub(crate) trait Session {
         out: &mut Vec<u8>,
         arrivals: &mut Vec<Arrival>,
     ) -> Result<(), Failure>;
-    /// The server has closed: why what is in flight and not among `arrivals` has failed.
-    fn end(&mut self, arrivals: &mut Vec<Arrival>) -> Failure;
+    /// The server has closed: why what is in flight and not among `arrivals` has failed. Under TLS, an end that was not
+    /// announced may have been made by anyone, and completes nothing.
+    fn end(&mut self, announced: bool, arrivals: &mut Vec<Arrival>) -> Failure;
     /// Goes on with what had no room in `out`.
     fn pump(&mut self, _out: &mut Vec<u8>) {}
     /// Gives one request up; false where that ends the connection.
@@ -203,7 +201,11 @@ impl<S: Session> Traffic<'_, S> {
 
     /// The server has closed, or the connection broke.
     fn end(&mut self, failure: Option<Failure>) -> End {
-        let failure = failure.unwrap_or_else(|| self.session.end(&mut self.arrivals));
+        let failure = match failure {
+            None => self.session.end(true, &mut self.arrivals),
+            Some(Failure::ClosedEarly) => self.session.end(false, &mut self.arrivals),
+            Some(failure) => failure,
+        };
         self.count_arrivals();
         if self.closing {
             return End::Drained(self.why.take());

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         Some(Command::SelfTest(args)) => self_test(&args),
     };
     ended.unwrap_or_else(|(reason, status)| {
-        eprintln!("turnpike-loadgen: {reason}");
+        output::tell(&reason);
         ExitCode::from(status)
     })
 }

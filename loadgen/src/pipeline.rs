@@ -87,8 +87,8 @@ impl Session for Pipeline {
         if self.ending && !self.waiting.is_empty() { Err(Failure::ClosedEarly) } else { Ok(()) }
     }
 
-    fn end(&mut self, arrivals: &mut Vec<Arrival>) -> Failure {
-        let first = self.waiting.front_mut();
+    fn end(&mut self, announced: bool, arrivals: &mut Vec<Arrival>) -> Failure {
+        let first = self.waiting.front_mut().filter(|_| announced);
         if let Some(reply) = first.and_then(|waiting| waiting.reader.close()) {
             arrivals.extend(self.waiting.pop_front().map(|waiting| waiting.complete(reply)));
         }
@@ -179,7 +179,9 @@ mod tests {
         let mut arrivals = Vec::new();
         let mut input = b"HTTP/1.1 200 OK\r\n\r\nab".to_vec();
         pipeline.receive(&mut input, &mut Vec::new(), &mut arrivals).unwrap();
-        assert!(matches!(pipeline.end(&mut arrivals), Failure::ClosedEarly));
+        assert!(matches!(pipeline.end(false, &mut arrivals), Failure::ShortBody));
+        assert!(arrivals.is_empty(), "an end that anyone may have made");
+        assert!(matches!(pipeline.end(true, &mut arrivals), Failure::ClosedEarly));
         assert_eq!(lanes(&arrivals), [(0, 2)]);
     }
 }

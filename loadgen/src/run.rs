@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::beat::Beat;
 use crate::cli::{Length, Settings};
+use crate::output;
 use crate::reactor::{self, Assignment, Message, Unopened};
 use crate::report::{Circumstances, Report};
 use crate::schedule::{Pace, Schedule, Stop};
@@ -142,11 +143,11 @@ fn await_connections(
             Err(format!("no connection to {address} could be opened: {reason}"))
         }
         Some(Unopened { address, reason }) => {
-            eprintln!(
-                "turnpike-loadgen: {} of {} connections could not be opened at once; the first to {address}: {reason}",
+            output::tell(&format!(
+                "{} of {} connections could not be opened at once; the first to {address}: {reason}",
                 wanted - opened_all,
                 wanted
-            );
+            ));
             Ok(())
         }
         None => Ok(()),

@@ -17,6 +17,7 @@ use monoio::io::{
     AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable,
 };
 use monoio::net::TcpStream;
+use monoio::time::timeout;
 
 use crate::failure::Failure;
 use crate::reply::{Malformed, Reply, ReplyReader};
@@ -24,6 +25,9 @@ use crate::request::Request;
 use crate::source::{Keep, Kept};
 use crate::tls::{self, Connector, TlsLink};
 use crate::websocket::Upgrade;
+
+/// How long a connection may take to be closed as its protocol wants it.
+pub(crate) const CLOSING: Duration = Duration::from_secs(1);
 
 /// A complete exchange.
 #[derive(Debug)]
@@ -137,8 +141,8 @@ impl Wire {
     /// Closes a connection that could carry more, as its protocol wants it.
     pub(crate) async fn close(self) {
         if let Link::Tls(mut link) = self.link {
-            // The server may have closed in the meantime, which is as good.
-            let _ = link.end().await;
+            // The server may have closed in the meantime, which is as good, or take nothing more.
+            let _ = timeout(CLOSING, link.end()).await;
         }
     }
 }
@@ -195,8 +199,8 @@ impl Receiver<'_> {
     }
 }
 
-/// A reply counts even when the request couldn't be sent whole, but then ends the connection; without a reply, the
-/// error of sending is the cause.
+/// A reply counts even when the request couldn't be sent whole, but then ends the connection. Where the server has just
+/// closed without one, the error of sending says more; a broken or a cut reply is the cause itself.
 fn settle(sent: Option<io::Result<()>>, reply: Result<Exchange, Failure>) -> Result<Exchange, Failure> {
     match (sent, reply) {
         (Some(Ok(())), reply) => reply,
@@ -204,8 +208,8 @@ fn settle(sent: Option<io::Result<()>>, reply: Result<Exchange, Failure>) -> Res
             exchange.reply.reusable = false;
             Ok(exchange)
         }
-        (Some(Err(error)), Err(_)) => Err(Failure::Reset(error)),
-        (None, Err(failure)) => Err(failure),
+        (Some(Err(error)), Err(Failure::ClosedEarly)) => Err(Failure::Reset(error)),
+        (_, Err(failure)) => Err(failure),
     }
 }
 
@@ -264,7 +268,11 @@ impl Replies<'_> {
         let mut reader = ReplyReader::keeping(head_method, keep);
         let mut received_bytes = 0;
         loop {
-            let received = self.receiver.receive(self.buffer).await?;
+            let received = match self.receiver.receive(self.buffer).await {
+                // Without a word, which completes nothing.
+                Err(Failure::ClosedEarly) => return Err(reader.cut_short()),
+                received => received?,
+            };
             if received == 0 {
                 let reply = reader.close().ok_or_else(|| reader.cut_short())?;
                 return Ok(Exchange { reply, received_bytes, kept: kept_of(reader, keep) });
@@ -302,9 +310,12 @@ mod tests {
     }
 
     #[test]
-    fn without_a_reply_the_first_cause_is_told() {
-        let broken = Some(Err(io::ErrorKind::BrokenPipe.into()));
-        assert!(matches!(settle(broken, Err(Failure::ClosedEarly)), Err(Failure::Reset(_))));
+    fn without_a_reply_the_cause_that_says_most_is_told() {
+        let broken = || Some(Err(io::ErrorKind::BrokenPipe.into()));
+        assert!(matches!(settle(broken(), Err(Failure::ClosedEarly)), Err(Failure::Reset(_))));
+        assert!(matches!(settle(broken(), Err(Failure::ShortBody)), Err(Failure::ShortBody)));
+        let malformed = Failure::Malformed(Malformed("x"));
+        assert!(matches!(settle(broken(), Err(malformed)), Err(Failure::Malformed(_))));
         assert!(matches!(settle(Some(Ok(())), Err(Failure::ClosedEarly)), Err(Failure::ClosedEarly)));
     }
 }

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 
 use bytes::Buf as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use turnpike_snapshot::frame::{self, FromGateway};
 use turnpike_snapshot::{
     CacheKeyPart, FORMAT_VERSION, Freshness, Invalidation, RouteCache, StageCache, StageUnit, Unauthorized,
@@ -99,6 +99,26 @@ fn a_stages_cache_and_its_methods_settings_are_compiled() {
     patch(&inside, &id, &[("/cacheClusterEnabled", "false")]);
     let unit = inside.stage(&id, "prod");
     assert!(unit.cache.is_none() && of_method(&unit, "POST").is_none());
+}
+
+/// No caller can be given the permission yet, which isn't passed over in silence.
+#[test]
+fn status_names_a_permission_that_nobody_has() {
+    let (_dir, inside, id) = start();
+    let is_named = || {
+        let status = inside.client.expect(200, "GET", "/_turnpike/status", "").body;
+        let named = |one: &Value| {
+            let setting = one["setting"].as_str().expect("a setting");
+            one["api_id"] == *id && setting.contains("requireAuthorizationForCacheControl")
+        };
+        status["unenforced"].as_array().expect("a list").iter().any(named)
+    };
+    patch(&inside, &id, &[("/cacheClusterEnabled", "true")]);
+    assert!(!is_named());
+    patch(&inside, &id, &[("/*/*/caching/enabled", "true")]);
+    assert!(is_named());
+    patch(&inside, &id, &[("/*/*/caching/requireAuthorizationForCacheControl", "false")]);
+    assert!(!is_named());
 }
 
 #[test]

@@ -437,7 +437,7 @@ impl Session for Http2 {
         Ok(())
     }
 
-    fn end(&mut self, arrivals: &mut Vec<Arrival>) -> Failure {
+    fn end(&mut self, _announced: bool, arrivals: &mut Vec<Arrival>) -> Failure {
         if let Some(code) = self.going {
             return Failure::GoAway(code);
         }

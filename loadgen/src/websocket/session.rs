@@ -1,6 +1,6 @@
 //! The client's side of an open WebSocket: one message at a time, and the one that answers it.
 //!
-//! A server may speak at any time: a message that comes while none is awaited is read and not counted. Pings are
+//! A server may speak at any time: a message that begins while none is awaited is read and not counted. Pings are
 //! answered, and what messages hold is not looked at.
 
 use super::close_code::CloseCode;
@@ -34,6 +34,8 @@ pub(crate) struct WebSocket {
 
 #[derive(Debug, Default)]
 struct Message {
+    /// It began while one was awaited; else it answers nothing.
+    is_answer: bool,
     body_bytes: u64,
     kept: Kept,
 }
@@ -89,10 +91,15 @@ impl WebSocket {
         match (header.opcode, &self.message) {
             (opcode::CONTINUATION, None) => return Err(Malformed("a frame continues no message")),
             (opcode::CONTINUATION, Some(_)) => {}
-            (_, None) => self.message = Some(Message::default()),
+            (_, None) => self.begin_message(),
             (_, Some(_)) => return Err(Malformed("a message begins in the middle of another")),
         }
         Ok(self.end_frame(header.payload_bytes, header.last, header.bytes, arrivals))
+    }
+
+    fn begin_message(&mut self) {
+        let is_answer = self.awaiting.is_some();
+        self.message = Some(Message { is_answer, ..Message::default() });
     }
 
     fn take_content(&mut self, part: &[u8]) {
@@ -112,7 +119,9 @@ impl WebSocket {
             && let Some(message) = self.message.take()
         {
             let received_bytes = std::mem::take(&mut self.received_bytes);
-            if let Some((lane, keep)) = self.awaiting.take() {
+            if message.is_answer
+                && let Some((lane, keep)) = self.awaiting.take()
+            {
                 let reply = Reply { status: STATUS, body_bytes: message.body_bytes, reusable: true };
                 let kept = keep.any().then(|| Box::new(message.kept));
                 arrivals.push(Arrival { lane, outcome: Ok(Exchange { reply, received_bytes, kept }) });
@@ -183,7 +192,7 @@ impl Session for WebSocket {
         Ok(())
     }
 
-    fn end(&mut self, _arrivals: &mut Vec<Arrival>) -> Failure {
+    fn end(&mut self, _announced: bool, _arrivals: &mut Vec<Arrival>) -> Failure {
         match self.closed {
             Some(code) => Failure::WebSocketClosed(code),
             None if self.message.is_some() => Failure::ShortBody,
@@ -258,6 +267,19 @@ mod tests {
             assert_eq!(exchange.kept.as_ref().unwrap().body, b"abcd");
             assert_eq!((out[0], out[1], out.len()), (0x8a, 0x82, 8), "a masked pong of two bytes");
         }
+    }
+
+    #[test]
+    fn a_message_that_began_before_the_question_is_no_answer() {
+        let mut session = WebSocket::new(true, 1_000, 7);
+        let (mut out, mut arrivals) = (Vec::new(), Vec::new());
+        session.receive(&mut vec![0x01, 2, b'a'], &mut out, &mut arrivals).unwrap();
+        session.begin(0, message(b"hello"), Keep::default(), &mut out);
+        session.receive(&mut vec![b'b', 0x80, 1, b'c'], &mut out, &mut arrivals).unwrap();
+        assert!(arrivals.is_empty() && session.room() == 0, "{arrivals:?}");
+        session.receive(&mut vec![0x81, 1, b'd'], &mut out, &mut arrivals).unwrap();
+        let [Arrival { lane: 0, outcome: Ok(exchange) }] = &arrivals[..] else { panic!("{arrivals:?}") };
+        assert_eq!((exchange.reply.body_bytes, exchange.received_bytes), (1, 3));
     }
 
     #[test]

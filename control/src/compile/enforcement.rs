@@ -7,9 +7,9 @@
 //! [`super::COMPILER_REVISION`], so that stages are compiled anew.
 
 use crate::model::{
-    ApiKeySource, ApiProtocol, AuthorizationType, GatewayResponse, HttpApi, HttpIntegration, HttpRoute,
-    HttpStage, INTEGRATION_REQUEST, Method, MethodSetting, Part, Resource, RestApi, RestContent,
-    RestIntegrationKind, RestStage, RouteAuthorization, RouteSettings,
+    API_KEY_HEADER, ApiKeySource, ApiProtocol, AuthorizationType, GatewayResponse, HttpApi, HttpContent,
+    HttpIntegration, HttpRoute, HttpStage, INTEGRATION_REQUEST, Method, MethodSetting, Part, Resource,
+    RestApi, RestContent, RestIntegrationKind, RestStage, RouteAuthorization, RouteSettings,
 };
 
 /// A method of a REST API, as a stage serves it.
@@ -29,6 +29,8 @@ pub struct RestAsked<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct HttpAsked<'a> {
     pub api: &'a HttpApi,
+    /// The deployment that is served, with what it froze of the API.
+    pub content: &'a HttpContent,
     pub stage: &'a HttpStage,
     pub route: &'a HttpRoute,
     pub integration: &'a HttpIntegration,
@@ -107,6 +109,10 @@ const HTTP_ROUTE: &[HttpLine] = &[
     }),
     ("authorizationType JWT isn't enforced yet", |asked| {
         matches!(asked.route.authorization, RouteAuthorization::Jwt { .. })
+    }),
+    ("API keys aren't taken from authorizers yet", |asked| {
+        let selection = &asked.content.api_key_selection;
+        asked.route.api_key_required && selection.as_ref().is_some_and(|from| from != API_KEY_HEADER)
     }),
     ("integrations AWS_PROXY can't be run yet", |asked| asked.integration.kind.calls_aws()),
     ("integrations HTTP and MOCK can't be run yet", |asked| !asked.integration.kind.is_proxy()),

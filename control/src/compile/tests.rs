@@ -201,6 +201,24 @@ fn what_a_deployment_froze_of_the_api_refuses_its_methods() {
 }
 
 #[test]
+fn keys_that_an_authorizer_has_are_not_taken_from_a_header() {
+    let routes = || {
+        let keyed = HttpRoute { api_key_required: true, ..route("GET /keyed", Some("i1")) };
+        vec![keyed, route("GET /open", Some("i1"))]
+    };
+    let refused = |selection: Option<&str>| {
+        let frozen = content(routes(), vec![integration("i1", "ANY", "http://h/")]);
+        let frozen = HttpContent { api_key_selection: selection.map(str::to_owned), ..frozen };
+        let unit = http_stage(&http_api(), &stage(&[]), &frozen, &Upstreams::default()).expect("compiles");
+        [0, 1].map(|route: usize| {
+            unit.integrations[unit.routes[route].integration as usize].kind.proxy().is_none()
+        })
+    };
+    assert_eq!([refused(None), refused(Some(API_KEY_HEADER))], [[false; 2]; 2]);
+    assert_eq!(refused(Some("$context.authorizer.usageIdentifierKey")), [true, false]);
+}
+
+#[test]
 fn a_deployment_compresses_as_the_api_did_then() {
     let api = RestApi {
         compression_bytes_min: Some(5),

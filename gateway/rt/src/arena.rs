@@ -89,7 +89,7 @@ pub enum ArenaRefusal {
         call: &'static str,
         error: io::Error,
     },
-    /// RLIMIT_FSIZE counts for memory files too, and writing above it kills.
+    /// RLIMIT_FSIZE counts for memory files too.
     FileSize {
         limit: u64,
     },

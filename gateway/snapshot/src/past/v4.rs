@@ -1,4 +1,5 @@
-//! Format 4: stages without compression.
+//! Format 4: stages without compression. Its writers keep no count of quotas, so that plans have none: a gateway that asked
+//! them what is left of one would refuse every request until they are upgraded.
 
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -63,7 +64,7 @@ impl From<Unit> for unit::Unit {
             Unit::Certificate(certificate) => Self::Certificate(certificate),
             Unit::TrustStore(store) => Self::TrustStore(store),
             Unit::TargetGroup(group) => Self::TargetGroup(group),
-            Unit::UsagePlan(plan) => Self::UsagePlan(plan),
+            Unit::UsagePlan(plan) => Self::UsagePlan(UsagePlanUnit { quota: None, ..plan }),
             Unit::ApiKeys(keys) => Self::ApiKeys(keys),
         }
     }

@@ -150,6 +150,19 @@ fn ctrl_c_ends_a_run_early_with_its_report() {
 }
 
 #[test]
+fn ctrl_c_before_the_run_has_its_status_as_well() {
+    let (address, first_bytes) = silent();
+    let url = format!("https://{address}/");
+    let args = [url.as_str(), "-t", "1", "-c", "1", "--insecure", "--timeout", "60s"];
+    let child = command(&args).stderr(Stdio::piped()).spawn().unwrap();
+    first_bytes.recv().unwrap();
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted before the run began"));
+}
+
+#[test]
 fn a_second_ctrl_c_quits_without_waiting_for_replies() {
     let (address, first_bytes) = silent();
     let args = [&url(address), "-t", "1", "-c", "1", "-d", "60s", "--timeout", "60s", "--progress=live"];

@@ -366,7 +366,7 @@ impl Reactor {
     pub(crate) fn record_drop(&self, failure: &Failure) {
         self.tally.borrow_mut().all.fail(failure);
         self.beat.count(&Outcome::Failed(failure));
-        self.slicer.borrow_mut().count_error();
+        self.slicer.borrow_mut().count_error(false);
     }
 
     /// What a lane sends.
@@ -461,7 +461,7 @@ impl Reactor {
             slicer.count_reply();
         }
         if outcome.failure().is_some() {
-            slicer.count_error();
+            slicer.count_error(outcome.is_reply());
         }
     }
 

@@ -15,6 +15,9 @@ use crate::wire::{Dialer, Exchange, Wire};
 
 /// Wait after a connection couldn't be opened, so that a server that is gone isn't hammered.
 pub(crate) const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
+/// A connection that rested for longer may have been closed by its server, as those do after a time: it is looked at
+/// before a request, which costs a read. Users of other clients get a new one as well, and see no error.
+const REST_UNLOOKED_AT: Duration = Duration::from_millis(20);
 
 /// `wires` are one for each host.
 pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wires: Vec<Option<Wire>>) {
@@ -56,6 +59,9 @@ pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wires
         reactor.finish(&mut source, ticket, &sent, ending, now_ns);
         match outcome {
             Ok(Ok(exchange)) if exchange.reply.reusable => {
+                if let Some(open) = wire {
+                    open.rests_since_ns = now_ns;
+                }
                 if let Some(spent) = wire.take_if(|wire| reactor.is_spent(wire.exchanges)) {
                     spent.close().await;
                     now_ns = reactor.now_ns();
@@ -72,7 +78,7 @@ pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wires
     }
 }
 
-/// Opens the connection first where there is none; the request is sent after that.
+/// Opens the connection first where there is none, or none any more; the request is sent after that.
 async fn exchange(
     reactor: &Reactor,
     dialer: &Dialer,
@@ -82,6 +88,12 @@ async fn exchange(
     keep: Keep,
     sent: &mut Sent,
 ) -> Result<Exchange, Failure> {
+    if let Some(open) = wire
+        && sent.at_ns.saturating_sub(open.rests_since_ns) > REST_UNLOOKED_AT.as_nanos() as u64
+        && open.has_ended().await
+    {
+        *wire = None;
+    }
     let wire = match wire {
         Some(wire) => wire,
         None => {

@@ -14,10 +14,12 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes};
 use monoio::buf::IoBufMut;
 use monoio::io::{
-    AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable,
+    AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, CancelableAsyncReadRent, Canceller, OwnedReadHalf,
+    OwnedWriteHalf, Splitable,
 };
 use monoio::net::TcpStream;
 use monoio::time::timeout;
+use rustix::io::Errno;
 
 use crate::failure::Failure;
 use crate::reply::{Malformed, Reply, ReplyReader};
@@ -70,6 +72,8 @@ pub(crate) struct Wire {
     buffer: Vec<u8>,
     /// Complete exchanges.
     pub(crate) exchanges: u64,
+    /// When the last one ended, in nanoseconds since the run began.
+    pub(crate) rests_since_ns: u64,
 }
 
 #[derive(Debug)]
@@ -95,12 +99,12 @@ impl Dialer {
         let mut buffer = Vec::with_capacity(self.buffer_bytes);
         let Some(connector) = &self.tls else {
             let (reader, writer) = stream.into_split();
-            let wire = Wire { link: Link::Plain { reader, writer }, buffer, exchanges: 0 };
+            let wire = Wire { link: Link::Plain { reader, writer }, buffer, exchanges: 0, rests_since_ns: 0 };
             return Ok((wire, Opening { connect, handshake: None }));
         };
         let link = TlsLink::open(stream, connector, &mut buffer).await.map_err(Failure::Tls)?;
         let handshake = Handshake { took: began.elapsed() - connect, resumed: link.resumed() };
-        let wire = Wire { link: Link::Tls(Box::new(link)), buffer, exchanges: 0 };
+        let wire = Wire { link: Link::Tls(Box::new(link)), buffer, exchanges: 0, rests_since_ns: 0 };
         Ok((wire, Opening { connect, handshake: Some(handshake) }))
     }
 
@@ -130,6 +134,13 @@ impl Wire {
         };
         let (sent, reply) = read_while_sending(send, reply).await;
         settle(sent, reply)
+    }
+
+    /// Whether a connection that rested is of no use any more: the server has closed it, or has said what nobody asked for
+    /// (some do before they close).
+    pub(crate) async fn has_ended(&mut self) -> bool {
+        let (_, receiver, buffer) = self.split();
+        !matches!(receiver.receive_ready(buffer).await, Ok(None))
     }
 
     /// The halves for those who read and write at once, and what was read already.
@@ -197,6 +208,14 @@ impl Receiver<'_> {
             Self::Tls(receiver) => receiver.receive(buffer).await,
         }
     }
+
+    /// The same for what has come already; `None` where nothing has.
+    async fn receive_ready(self, buffer: &mut Vec<u8>) -> Result<Option<usize>, Failure> {
+        match self {
+            Self::Plain(reader) => read_ready(reader, buffer).await.map_err(Failure::Reset),
+            Self::Tls(mut receiver) => receiver.receive_ready(buffer).await,
+        }
+    }
 }
 
 /// A reply counts even when the request couldn't be sent whole, but then ends the connection. Where the server has just
@@ -252,6 +271,30 @@ async fn read(reader: &mut OwnedReadHalf<TcpStream>, buffer: &mut Vec<u8>) -> io
     let (received, slice) = reader.read(free.slice_mut(begin..end)).await;
     *buffer = slice.into_inner();
     received
+}
+
+/// Appends what has come already; `None` where nothing has. The read is in the ring before what takes it back, so that
+/// the kernel looks at the connection first.
+pub(crate) async fn read_ready(
+    reader: &mut OwnedReadHalf<TcpStream>,
+    buffer: &mut Vec<u8>,
+) -> io::Result<Option<usize>> {
+    let free = std::mem::take(buffer);
+    let (begin, end) = (free.len(), free.capacity());
+    let canceller = Canceller::new();
+    let mut read = pin!(reader.cancelable_read(free.slice_mut(begin..end), canceller.handle()));
+    let (received, slice) = match poll_fn(|context| Poll::Ready(read.as_mut().poll(context))).await {
+        Poll::Ready(done) => done,
+        Poll::Pending => {
+            canceller.cancel();
+            read.await
+        }
+    };
+    *buffer = slice.into_inner();
+    match received {
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::CANCELED) => Ok(None),
+        received => received.map(Some),
+    }
 }
 
 fn kept_of(reader: ReplyReader, keep: Keep) -> Option<Box<Kept>> {

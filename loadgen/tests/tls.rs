@@ -212,6 +212,22 @@ fn a_connection_is_closed_after_its_requests() {
 }
 
 #[test]
+fn a_connection_that_rested_is_kept_unless_the_server_has_ended_it() {
+    let slow = ["-n", "3", "-c", "1", "--rate", "5"];
+    let report = Server::start(hello).report(&slow);
+    assert_eq!((report.succeeded, report.openings.connections), (3, 0), "tickets that come late end nothing");
+    let closing = Server::start(|stream| {
+        read_request(stream).unwrap();
+        stream.write_all(HELLO).unwrap();
+        stream.conn.send_close_notify();
+        stream.flush().unwrap();
+        (1, 0)
+    });
+    let report = closing.report(&slow);
+    assert_eq!((report.succeeded, report.openings.connections), (3, 2), "{:?}", report.first_errors);
+}
+
+#[test]
 fn handshakes_are_timed_as_part_of_the_request() {
     let server = Server::start(hello);
     let report = server.report(&["-n", "5", "-c", "1", "--requests-per-connection", "1"]);

@@ -1,6 +1,6 @@
 //! Stages that another compiler took and this one doesn't: gateways serve them as before or, where what they serve can't be
 //! read any more, are told to refuse them. Everything else is served all the same; whoever changes such a stage is told
-//! what is wrong with it.
+//! what is wrong with it. Certificates and trust stores of domain names stay as they were, too.
 
 use turnpike_snapshot::{Protocol, StageUnit, Unit};
 
@@ -36,17 +36,29 @@ impl Change<'_> {
         reference: &Reference,
         error: &CompileError,
     ) -> Result<Option<Encoded>, ChangeError> {
-        if let Some(unit) = self.kept(&slot_of(reference))? {
-            log_line!(
-                "upgrade: the {reference} is served as it was, since this version can't compile it: {error}. Put it anew"
-            );
-            return Ok(Some(compile::encode(&unit)?));
+        if let Some(kept) = self.shared_in_place(&slot_of(reference), reference, error)? {
+            return Ok(Some(kept));
         }
         for (api_id, stage) in self.tx.stages_referring(reference)? {
             let refused = self.refused_stage(&api_id, &stage, &format!("{reference}: {error}"))?;
             self.put_stage(&api_id, &stage, encoded(Some(refused))?)?;
         }
         Ok(None)
+    }
+
+    /// `what` fills the slot, as it was, if it can be read: a unit that others refer to and that can't be compiled because
+    /// of `error`.
+    pub(super) fn shared_in_place(
+        &self,
+        slot: &Slot,
+        what: &dyn std::fmt::Display,
+        error: &CompileError,
+    ) -> Result<Option<Encoded>, ChangeError> {
+        let Some(unit) = self.kept(slot)? else { return Ok(None) };
+        log_line!(
+            "upgrade: the {what} is served as it was, since this version can't compile it: {error}. Put it anew"
+        );
+        Ok(Some(compile::encode(&unit)?))
     }
 
     /// What fills the slot, if it can be read.

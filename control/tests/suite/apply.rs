@@ -79,3 +79,28 @@ fn documents_are_read_before_the_change_begins() {
         );
     });
 }
+
+#[test]
+fn a_quota_s_period_may_begin_on_any_day() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let inside = Inside::start(settings(dir.path().join("data")));
+    let plan = |members: Value| {
+        let mut plan = json!({"name": "p"});
+        plan.as_object_mut().expect("an object").extend(members.as_object().expect("an object").clone());
+        json!({"plans": [plan]}).to_string()
+    };
+    let quota = || inside.client.expect(200, "GET", "/usageplans", "").body["item"][0]["quota"].clone();
+    for (offset, expected) in [(json!(3), 3), (json!(6), 6), (Value::Null, 0)] {
+        let wanted = plan(json!({"quota": 100, "period": "week", "offset": offset}));
+        inside.client.expect(200, "POST", APPLY, &wanted);
+        assert_eq!(quota(), json!({"limit": 100, "offset": expected, "period": "WEEK"}));
+        let again = inside.client.expect(200, "POST", PLAN, &wanted).body;
+        assert_eq!(again["changes"], json!([]), "it is as wanted");
+    }
+    for (members, problem) in [
+        (json!({"quota": 1, "period": "week", "offset": 7}), "between 0 and 6"),
+        (json!({"offset": 1}), "offset is a quota's"),
+    ] {
+        inside.client.refused(400, "BadRequestException", problem, "POST", APPLY, &plan(members));
+    }
+}

@@ -2,10 +2,11 @@
 
 use serde_json::json;
 use turnpike_control::compile::Encoded;
-use turnpike_control::model::{Endpoint, HttpContent, HttpStage, IntegrationTargets};
+use turnpike_control::model::{Certificate, Endpoint, HttpContent, HttpStage, IntegrationTargets};
 use turnpike_control::store::{Slot, StoreError, Tx};
 use turnpike_snapshot::{IntegrationKind, StageUnit, TargetGroupUnit, Unit, UnitHash};
 
+use crate::domains;
 use crate::support::inside::{Inside, settings};
 
 /// An HTTP API with a route to this URI, deployed to `prod`; its id.
@@ -142,4 +143,23 @@ fn what_stages_refer_to_keeps_what_it_was_or_they_are_refused() {
     assert!(matches!(refused.integrations[0].kind, IntegrationKind::Refused { .. }), "{refused:?}");
     let [group] = &groups(&inside)[..] else { panic!("one group") };
     assert!(format!("{group:?}").contains("t.test"), "{group:?}");
+}
+
+#[test]
+fn a_domain_s_certificate_that_cannot_be_compiled_stays_as_it_was() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let inside = Inside::start(settings(dir.path().join("data")));
+    let arn = domains::import(&inside, &["api.example.com"], None);
+    let id = arn.rsplit('/').next().expect("an id");
+    domains::domain(&inside, "api.example.com", &json!({"certificateArn": arn}));
+    let before = inside.units();
+    let inside = upgrade(&dir, inside, |tx| {
+        let mut certificate: Certificate = tx.entity("", id)?.expect("a certificate");
+        certificate.issued.as_mut().expect("issued").chain = vec!["no PEM".to_owned()];
+        tx.put_entity(&certificate)
+    });
+    assert_eq!(inside.units(), before);
+    // Another one in its place is served.
+    domains::import(&inside, &["api.example.com"], Some(&arn));
+    assert_ne!(inside.units(), before);
 }

@@ -402,7 +402,7 @@ impl Shard {
             self.cache.tick(self.wheel.now_ms(), &self.mailboxes);
             self.limits.tick();
             self.quotas.tick(now_ms);
-            self.log_lines.tick(self);
+            self.log_lines.tick(self, now_ms);
             if now_ms - swept_ms >= SWEEP_EVERY_MS {
                 swept_ms = now_ms;
                 self.pools.sweep(self);

@@ -229,6 +229,8 @@ pub(crate) struct Settings {
     pub(crate) access_log_dir: PathBuf,
     pub(crate) access_log_queue_bytes_max: usize,
     pub(crate) access_log_files_max: usize,
+    /// How long a line may wait for others to be written with.
+    pub(crate) access_log_flush_ms: u64,
     pub(crate) access_log_reopen_check_ms: u64,
 
     pub(crate) metrics_collect_timeout_ms: u64,

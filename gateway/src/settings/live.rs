@@ -112,7 +112,7 @@ sort_settings! {
         dns_servers dns_ttl_min_ms dns_ttl_max_ms dns_failure_ttl_ms dns_query_timeout_ms dns_queries_in_flight_max
         snapshot_unit_bytes_max snapshot_units_max snapshot_bytes_max
         access_log access_log_format access_log_dir access_log_queue_bytes_max access_log_files_max
-        access_log_reopen_check_ms metrics_collect_timeout_ms;
+        access_log_flush_ms access_log_reopen_check_ms metrics_collect_timeout_ms;
 }
 
 #[cfg(test)]

@@ -456,6 +456,10 @@ pub(super) struct LowArgs {
     /// Log files that are open at once; further ones take turns, which is slow [default: 256]
     #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_ACCESS_LOG_FILES_MAX", value_name = "FILES")]
     pub(super) access_log_files_max: Option<u64>,
+    /// How long a log line may wait for others to be written with: half of this where it was made, half where it is
+    /// written. Waiting costs less of the cores' time [default: 50]
+    #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_ACCESS_LOG_FLUSH_MS", value_name = "MS")]
+    pub(super) access_log_flush_ms: Option<u64>,
     /// How often a log file is checked for having been moved or removed, and opened anew (SIGHUP does it at
     /// once) [default: 1000]
     #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_ACCESS_LOG_REOPEN_CHECK_MS", value_name = "MS")]
@@ -517,7 +521,7 @@ impl LowArgs {
             dns_queries_in_flight_max
             snapshot_unit_bytes_max snapshot_units_max snapshot_bytes_max
             access_log access_log_format access_log_dir access_log_queue_bytes_max access_log_files_max
-            access_log_reopen_check_ms metrics_collect_timeout_ms
+            access_log_flush_ms access_log_reopen_check_ms metrics_collect_timeout_ms
         }
     }
 }

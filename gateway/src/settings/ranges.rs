@@ -359,6 +359,7 @@ impl Settings {
                 1 << 34,
             )? as usize,
             access_log_files_max: count("access_log_files_max", low.access_log_files_max, 256, 65_536)?,
+            access_log_flush_ms: in_range("access_log_flush_ms", low.access_log_flush_ms, 50, 0, 10_000)?,
             access_log_reopen_check_ms: millis(
                 "access_log_reopen_check_ms",
                 low.access_log_reopen_check_ms,

@@ -15,6 +15,7 @@ use crate::wire::Exchange;
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     depth: usize,
+    head_bytes_max: usize,
     /// In the order of their requests.
     waiting: VecDeque<Waiting>,
     /// A reply has said that the connection ends.
@@ -38,8 +39,8 @@ impl Waiting {
 }
 
 impl Pipeline {
-    pub(crate) fn new(depth: usize) -> Self {
-        Self { depth, waiting: VecDeque::with_capacity(depth), ending: false }
+    pub(crate) fn new(depth: usize, head_bytes_max: usize) -> Self {
+        Self { depth, head_bytes_max, waiting: VecDeque::with_capacity(depth), ending: false }
     }
 
     /// One reply's part of `input`: how much it took; nothing where more is needed.
@@ -65,7 +66,7 @@ impl Session for Pipeline {
     fn begin(&mut self, lane: usize, request: Request, keep: Keep, out: &mut Vec<u8>) {
         out.extend_from_slice(&request.head);
         out.extend_from_slice(&request.body);
-        let reader = ReplyReader::keeping(request.head_method, keep);
+        let reader = ReplyReader::keeping(request.head_method, keep, self.head_bytes_max);
         self.waiting.push_back(Waiting { lane, reader, keep, received_bytes: 0 });
     }
 
@@ -121,7 +122,7 @@ mod tests {
 
     /// A pipeline with so many requests in flight, on lanes 0, 1, ...
     fn pipeline(in_flight: usize) -> Pipeline {
-        let mut pipeline = Pipeline::new(4);
+        let mut pipeline = Pipeline::new(4, 1_000);
         let mut out = Vec::new();
         for lane in 0..in_flight {
             pipeline.begin(lane, request(), Keep::default(), &mut out);

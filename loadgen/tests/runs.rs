@@ -115,6 +115,24 @@ fn an_error_budget_ends_a_run_with_a_word_and_a_status() {
     assert_eq!((output.status.code(), report(&output).budget_spent), (Some(0), Some(false)));
 }
 
+#[test]
+fn what_is_in_flight_at_the_end_has_its_grace() {
+    let address = serve(|mut stream| {
+        while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {
+            std::thread::sleep(Duration::from_millis(600));
+            if stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").is_err() {
+                return;
+            }
+        }
+    });
+    let url = url(address);
+    for (grace, replies) in [("30s", 1), ("0s", 0)] {
+        let args = [&url, "-t", "1", "-c", "1", "-d", "20ms", "--grace", grace, "--json"];
+        let report = report(&run(&args));
+        assert_eq!((report.replies, report.unfinished), (replies, 1 - replies), "{grace}");
+    }
+}
+
 fn interrupt(child: &Child) {
     let pid = Pid::from_raw(child.id() as i32).unwrap();
     kill_process(pid, Signal::INT).unwrap();

@@ -1,6 +1,6 @@
 //! The client's side of one HTTP/2 connection (RFC 9113).
 //!
-//! Limits: frames of 16,384 bytes, heads of 65,536 bytes (before and after decompression), and answers of 1 MiB that
+//! Limits: frames of 16,384 bytes, heads of head_bytes_max (before and after decompression), and answers of 1 MiB that
 //! the server asked for and doesn't read.
 
 use std::collections::VecDeque;
@@ -15,7 +15,7 @@ use super::frame::{self, ACK, END_HEADERS, END_STREAM, HEADER_BYTES, Header, PRI
 use super::stream::Stream;
 use crate::failure::Failure;
 use crate::lanes::{Arrival, Effects, OUTGOING_BYTES_MAX, Session};
-use crate::reply::{HEAD_BYTES_MAX, Malformed};
+use crate::reply::{LARGE_HEAD, Malformed};
 use crate::request::Request;
 use crate::source::Keep;
 
@@ -48,6 +48,7 @@ pub(crate) struct Http2 {
     next_id: u32,
     encoder: Encoder,
     decoder: Decoder,
+    head_bytes_max: usize,
     /// What the server wants.
     server_streams_max: usize,
     stream_window: i64,
@@ -72,13 +73,14 @@ struct Block {
 }
 
 impl Http2 {
-    pub(crate) fn new(streams_max: usize) -> Self {
+    pub(crate) fn new(streams_max: usize, head_bytes_max: usize) -> Self {
         Self {
             streams: FxHashMap::default(),
             streams_max,
             next_id: 1,
             encoder: Encoder::new(),
-            decoder: Decoder::new(),
+            decoder: Decoder::new(head_bytes_max),
+            head_bytes_max,
             server_streams_max: STREAMS_BEFORE_SETTINGS,
             stream_window: INITIAL_WINDOW_BYTES,
             frame_bytes_max: frame::PAYLOAD_BYTES_MAX,
@@ -177,9 +179,12 @@ impl Http2 {
         };
         self.count(header);
         block.bytes.extend_from_slice(payload);
-        // An empty one counts too, so that they can't go on without end.
-        if block.bytes.len() > HEAD_BYTES_MAX || payload.is_empty() {
-            return Err(Malformed("the reply's head is larger than 65536 bytes, or has an empty part"));
+        if block.bytes.len() > self.head_bytes_max {
+            return Err(LARGE_HEAD);
+        }
+        if payload.is_empty() {
+            // They could go on without end.
+            return Err(Malformed("the reply's head has an empty part"));
         }
         if header.has(END_HEADERS) {
             return self.take_block(block.stream, block.ends, &block.bytes, effects);
@@ -381,7 +386,7 @@ impl Session for Http2 {
         for (id, value) in [
             (setting::ENABLE_PUSH, 0),
             (setting::INITIAL_WINDOW_SIZE, RECEIVE_WINDOW_BYTES as u32),
-            (setting::MAX_HEADER_LIST_SIZE, HEAD_BYTES_MAX as u32),
+            (setting::MAX_HEADER_LIST_SIZE, self.head_bytes_max as u32),
         ] {
             settings.extend_from_slice(&u16::to_be_bytes(id));
             settings.extend_from_slice(&u32::to_be_bytes(value));

@@ -309,7 +309,7 @@ fn what_breaks_the_protocol_is_malformed() {
         ("PING frame is broken", |peer, _| peer.send(PING, 0, 0, &[0; 7])),
         ("WINDOW_UPDATE", |peer, _| peer.send(WINDOW_UPDATE, 0, 0, &[0; 4])),
         ("WINDOW_UPDATE", |peer, _| peer.send(WINDOW_UPDATE, 0, 0, &[0x7f, 0xff, 0xff, 0xff])),
-        ("65536 bytes", |peer, stream| {
+        ("the limit head_bytes_max", |peer, stream| {
             peer.send(HEADERS, 0, stream, OK)
                 && (0..5).all(|_| peer.send(CONTINUATION, 0, stream, &[0x88; 16_384]))
         }),

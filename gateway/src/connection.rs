@@ -341,7 +341,11 @@ impl Connection {
         };
         let mut record = Record::begin(self.started_us);
         shard.stats.borrow_mut().gauges.exchanges_in_flight += 1;
-        let answered = pipeline::answer(&exchange, &mut record).await;
+        let answered = match pipeline::serve(&exchange, &mut record).await {
+            Ok(answered) => answered,
+            // Boxed, and not left to `answer`: what doesn't fail shouldn't pass through it at each wake.
+            Err(failure) => Box::pin(pipeline::fail(&exchange, failure, &mut record)).await,
+        };
         shard.stats.borrow_mut().gauges.exchanges_in_flight -= 1;
         // What came behind it is the next request's, unless there is none.
         let own = if answered.kept { head.head_bytes + answered.body_bytes } else { exchange.bytes.len() };

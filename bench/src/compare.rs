@@ -194,13 +194,7 @@ struct Bench {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), String> {
-    let dir = tempfile::Builder::new()
-        .prefix("turnpike-bench-")
-        .tempdir()
-        .map_err(|error| format!("no temporary directory: {error}"))?;
-    child::clean_up_on_interrupt(dir.path().to_owned())
-        .map_err(|error| format!("signals can't be handled: {error}"))?;
-    let mut bench = Bench::start(args, dir)?;
+    let mut bench = Bench::start(args, child::work_dir()?)?;
     let mut facts = Facts::gather(bench.cores.len(), &bench.layout);
     let peers = [
         (PeerName::Haproxy, "haproxy", "-v"),
@@ -252,25 +246,20 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
         outcome.note_generator();
         outcome.print();
         results.sections.push(outcome);
+        // What was measured in an hour isn't lost with a section that can't be.
+        args.json.as_deref().map_or(Ok(()), |file| results.keep(file, false))?;
     }
     results.print_checks();
-    let json = results.to_json()?;
-    if let Some(path) = &args.json {
-        std::fs::write(path, &json).map_err(|error| format!("{}: {error}", path.display()))?;
-    }
+    args.json.as_deref().map_or(Ok(()), |file| results.keep(file, true))?;
     match &args.html {
-        Some(path) => report::write_page(&report::parse(&json)?, path),
+        Some(path) => report::write_page(&report::parse(&results.to_json()?)?, path),
         None => Ok(()),
     }
 }
 
 impl Bench {
     fn start(args: &Args, dir: tempfile::TempDir) -> Result<Self, String> {
-        let cores: Vec<usize> = core_affinity::get_core_ids()
-            .ok_or("the cores that this process may use can't be read")?
-            .iter()
-            .map(|core| core.id)
-            .collect();
+        let cores = layout::allowed_cores()?;
         let layout = Layout::one_proxy_core(&cores);
         let binaries = match &args.binaries {
             Some(dir) => dir.clone(),
@@ -306,14 +295,6 @@ impl Bench {
 
     fn start_peer(&mut self, peer: PeerName) -> Result<(), String> {
         let (dir, origin, cores) = (self.dir.path(), self.origin, &self.layout.proxy);
-        let role = Role {
-            dir,
-            core: cores[0],
-            origin,
-            downstream: Downstream::Http,
-            connections_max: CONNECTIONS_MAX,
-            cached_body_bytes: None,
-        };
         let started = match peer {
             PeerName::Turnpike => {
                 let mut turnpike = Turnpike::start("turnpike", &self.binaries, dir, &self.layout)?;
@@ -321,21 +302,45 @@ impl Bench {
                 self.turnpike = Some(turnpike);
                 return Ok(());
             }
-            PeerName::Haproxy => peers::start_haproxy(&role)?,
-            PeerName::Nginx => peers::start_nginx(&role)?,
-            PeerName::Caddy => peers::start_caddy(&role)?,
-            PeerName::Envoy => peers::start_envoy(&role, given(self.args.envoy.as_deref(), "--envoy")?)?,
-            PeerName::Pingora => {
-                peers::start_pingora(&role, given(self.args.pingora.as_deref(), "--pingora")?)?
-            }
             // Their sections start them.
             PeerName::H2o | PeerName::Varnish | PeerName::NginxLua => return Ok(()),
             PeerName::Passthrough => peers::start_floor(dir, cores, Some(origin))?,
             PeerName::Responder => peers::start_floor(dir, cores, None)?,
+            _ => self.start_proxy(peer, &self.role(dir))?,
         };
         self.targets.push(started.target.clone());
         self._peers.push(started);
         Ok(())
+    }
+
+    /// A peer's part where its section wants nothing else: plain HTTP in front of the origin of all.
+    fn role<'a>(&self, dir: &'a Path) -> Role<'a> {
+        Role {
+            dir,
+            core: self.layout.proxy[0],
+            origin: self.origin,
+            downstream: Downstream::Http,
+            connections_max: CONNECTIONS_MAX,
+            cached_body_bytes: None,
+        }
+    }
+
+    /// One of others' proxies.
+    fn start_proxy(&self, peer: PeerName, role: &Role<'_>) -> Result<Peer, String> {
+        match peer {
+            PeerName::Haproxy => peers::start_haproxy(role),
+            PeerName::Nginx => peers::start_nginx(role),
+            PeerName::H2o => peers::start_h2o(role),
+            PeerName::Varnish => peers::start_varnish(role),
+            PeerName::Caddy => peers::start_caddy(role),
+            PeerName::Envoy => peers::start_envoy(role, given(self.args.envoy.as_deref(), "--envoy")?),
+            PeerName::Pingora => {
+                peers::start_pingora(role, given(self.args.pingora.as_deref(), "--pingora")?)
+            }
+            PeerName::Turnpike | PeerName::NginxLua | PeerName::Passthrough | PeerName::Responder => {
+                Err(format!("{} is no proxy of others", peer.name()))
+            }
+        }
     }
 
     /// Whether it is among the peers wanted: those named, or all that are there.

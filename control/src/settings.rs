@@ -45,6 +45,7 @@ pub struct Settings {
     /// Without it, certificates can be imported and not requested.
     pub acme: Option<AcmeSettings>,
     pub quotas: Quotas,
+    pub usage: UsageSettings,
     pub audit: AuditSettings,
     /// One line a management request on standard error.
     pub request_log: bool,
@@ -57,7 +58,22 @@ pub struct StoreSettings {
     pub url: Option<StoreUrl>,
     /// In place of the data directory's file.
     pub secrets_key: Option<SecretsKey>,
+    pub sqlite: SqliteSettings,
     pub postgres: PostgresSettings,
+}
+
+/// How the SQLite in the data directory is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqliteSettings {
+    /// Of its write-ahead log: changes that fill it faster than it is copied into the database wait for that.
+    pub log_bytes_max: u64,
+}
+
+/// Arbitrary: many times what is copied at once, and no burden on a disk.
+impl Default for SqliteSettings {
+    fn default() -> Self {
+        Self { log_bytes_max: 64 << 20 }
+    }
 }
 
 /// How a PostgreSQL is spoken to.
@@ -146,6 +162,25 @@ pub struct AuditSettings {
 impl Default for AuditSettings {
     fn default() -> Self {
         Self { records_max: 100_000, days_max: 90, record_bytes_max: 256 << 10, record_documents_max: 1_000 }
+    }
+}
+
+/// How what callers use of usage plans' quotas is counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageSettings {
+    /// How far a gateway's clock may be off: so long before and after midnight, a quota is given out for the day before
+    /// and the next.
+    pub clock_skew_s_max: u32,
+    /// For how many days after its own what a gateway holds of a quota waits for it to come back.
+    pub leases_kept_days: u32,
+    /// How long uses are kept, a day each; 31 at least, the longest period that they are counted in.
+    pub uses_kept_days: u32,
+}
+
+impl Default for UsageSettings {
+    fn default() -> Self {
+        // As far as `GetUsage` looks back, and the longest period before that.
+        Self { clock_skew_s_max: 300, leases_kept_days: 1, uses_kept_days: 90 + 31 }
     }
 }
 

@@ -91,7 +91,12 @@ fn look(settings: &Settings) -> Report {
     let mut checks = vec![process::kernel(), process::cores(settings), rings::rings(settings)];
     checks.extend([process::descriptors(settings), network::backlog(settings), network::shared_ports()]);
     checks.extend(network::addresses(settings, running));
-    checks.extend([storage::data_dir(settings, running), storage::access_logs(settings)]);
+    checks.extend([
+        storage::data_dir(settings, running),
+        storage::access_logs(settings),
+        storage::quotas(settings),
+    ]);
+    checks.push(process::file_sizes());
     checks.extend([process::clock_source(), process::time()]);
     let verdict = checks.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok);
     Report { verdict, checks }

@@ -106,7 +106,7 @@ impl Client {
         Some(Self::new(shard, stream, watch, admitted, Some(Rc::new(client))))
     }
 
-    fn new(
+    pub(crate) fn new(
         shard: &Shard,
         stream: Rc<Transport>,
         watch: Rc<Watch>,

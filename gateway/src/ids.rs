@@ -14,8 +14,6 @@ pub(crate) struct Ids {
 pub(crate) struct RequestId([u64; 2]);
 
 const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
-/// The two digits of each byte.
-const HEX: [[u8; 2]; 256] = hex_of_bytes();
 const BASE64_URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 impl Ids {
@@ -48,9 +46,12 @@ impl RequestId {
         let bits = bits & !(0xf << 76) | (0x4 << 76);
         let bits = bits & !(0x3 << 62) | (0x2 << 62);
         let mut text = [b'-'; 36];
-        for (byte, at) in bits.to_be_bytes().into_iter().zip(DIGITS_AT) {
-            text[at..at + 2].copy_from_slice(&HEX[usize::from(byte)]);
-        }
+        let (high, low) = (hex((bits >> 64) as u64), hex(bits as u64));
+        text[..8].copy_from_slice(&high[..8]);
+        text[9..13].copy_from_slice(&high[8..12]);
+        text[14..18].copy_from_slice(&high[12..]);
+        text[19..23].copy_from_slice(&low[..4]);
+        text[24..].copy_from_slice(&low[4..]);
         text
     }
 
@@ -64,25 +65,31 @@ impl RequestId {
     }
 }
 
+/// Sixteen digits, the highest first: eight at a time, each in a byte of its own.
+fn hex(bits: u64) -> [u8; 16] {
+    let mut text = [0; 16];
+    text[..8].copy_from_slice(&hex_of_half((bits >> 32) as u32));
+    text[8..].copy_from_slice(&hex_of_half(bits as u32));
+    text
+}
+
+fn hex_of_half(bits: u32) -> [u8; 8] {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    // Apart in steps of halves: two bytes, one byte, four bits.
+    let apart = u64::from(bits);
+    let apart = (apart | apart << 16) & 0x0000_ffff_0000_ffff;
+    let apart = (apart | apart << 8) & 0x00ff_00ff_00ff_00ff;
+    let apart = (apart | apart << 4) & (EACH * 0xf);
+    // One where the digit is a letter, which stands 39 behind the figures' order.
+    let letters = ((apart + EACH * 6) >> 4) & EACH;
+    (apart + EACH * u64::from(b'0') + letters * u64::from(b'a' - b'9' - 1)).to_be_bytes()
+}
+
 /// Six bits each, the lowest first.
 fn write_base64(text: &mut [u8], bits: u64) {
     for (index, byte) in text.iter_mut().enumerate() {
         *byte = BASE64_URL[(bits >> (6 * index) & 0x3f) as usize];
     }
-}
-
-/// Where the digits of a UUID's bytes stand.
-const DIGITS_AT: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
-
-const fn hex_of_bytes() -> [[u8; 2]; 256] {
-    let digits = b"0123456789abcdef";
-    let mut table = [[0; 2]; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = [digits[byte >> 4], digits[byte & 0xf]];
-        byte += 1;
-    }
-    table
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! [`serve`] is the whole of it. Steps that a route doesn't use are not there at all: what a route needs
 //! was decided when its table was compiled. Bodies stream both ways; no step here buffers one.
 
+#[cfg(feature = "bench")]
+pub(crate) mod bench;
 mod body;
 mod cache;
 mod challenge;

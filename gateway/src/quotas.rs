@@ -1,10 +1,12 @@
 //! Quotas of usage plans: what carries their requests from control's ledger to the shards, never more than was debited.
 //!
 //! Control debits a lease before it grants it; the [`desk`]'s thread writes down what it hands to a shard before the shard
-//! has it; a shard serves one request for each that it was handed. So whatever is killed, no request is served that
-//! isn't counted. What isn't used goes home the same way when a key is at rest.
+//! has it; a shard serves one request for each that it was handed, and [counts](counts) it before. So whatever is killed,
+//! no request is served that isn't counted, and the next life gives back what wasn't spent. What isn't used goes home the
+//! same way when a key is at rest.
 
 mod account;
+mod counts;
 mod desk;
 mod held;
 mod journal;
@@ -16,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use turnpike_snapshot::Quota;
 use turnpike_snapshot::frame::{FromGateway, QuotaAnswer};
 
+use counts::SharedCounts;
 pub(crate) use held::Quotas;
 pub(crate) use thread::start;
 
@@ -53,6 +56,8 @@ pub(super) struct Hand {
     lease: u64,
     /// Counts all that the desk has given.
     number: u64,
+    /// The lease's among the counts; none where there are no counts.
+    row: Option<u32>,
 }
 
 /// What the desk is told.
@@ -107,12 +112,15 @@ enum Said {
 
 /// The way to the desk.
 #[derive(Debug, Clone)]
-pub(crate) struct QuotaLine(mpsc::Sender<ToDesk>);
+pub(crate) struct QuotaLine {
+    desk: mpsc::Sender<ToDesk>,
+    counts: SharedCounts,
+}
 
 impl QuotaLine {
     /// False if the desk is too far behind.
     fn tell(&self, message: ToDesk) -> bool {
-        self.0.try_send(message).is_ok()
+        self.desk.try_send(message).is_ok()
     }
 
     /// A shard has ended. Where the desk is too far behind to hear of it, what the shard had counts as spent.
@@ -143,7 +151,7 @@ impl QuotaLine {
 
     async fn hand(&self, message: ToDesk) {
         // The desk ends with the process.
-        let _ = self.0.send(message).await;
+        let _ = self.desk.send(message).await;
     }
 }
 

@@ -178,7 +178,8 @@ impl Drop for Ended {
     }
 }
 
-async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
+/// On the reactor that is to serve.
+pub(crate) fn make(parts: ShardParts) -> io::Result<(Rc<Shard>, BellListener)> {
     let mut listeners = Vec::with_capacity(parts.listeners.len());
     for (listener, entrance) in parts.listeners {
         listeners.push((Rc::new(Listener::from_std(listener)?), entrance));
@@ -210,7 +211,7 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
         crowd: parts.crowd,
         mailboxes: parts.mailboxes,
         ids: Ids::new(parts.id_seed),
-        log_lines: LogLines::new(parts.log_queue),
+        log_lines: LogLines::new(parts.log_queue, &clock),
         target_events: parts.target_events,
         log: parts.log,
         settings: Live::new(parts.settings),
@@ -226,7 +227,11 @@ async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
     });
     shard.write_date();
     shard.cache.adopt(&shard.table(), shard.mailboxes.len());
-    let bell = parts.bell;
+    Ok((shard, parts.bell))
+}
+
+async fn serve(parts: ShardParts, started: impl FnOnce()) -> io::Result<()> {
+    let (shard, bell) = make(parts)?;
     let heard = Rc::clone(&shard);
     turnpike_rt::spawn(async move {
         let ended = bell.listen(|| heard.open_mail()).await;
@@ -397,7 +402,7 @@ impl Shard {
             self.cache.tick(self.wheel.now_ms(), &self.mailboxes);
             self.limits.tick();
             self.quotas.tick(now_ms);
-            self.log_lines.flush(self);
+            self.log_lines.tick(self, now_ms);
             if now_ms - swept_ms >= SWEEP_EVERY_MS {
                 swept_ms = now_ms;
                 self.pools.sweep(self);

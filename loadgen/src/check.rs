@@ -113,8 +113,8 @@ impl Check {
             Self::BodyEquals(wanted) => (escape(wanted), body(reply)),
             Self::BodyContains(part) => (escape(part.needle()), body(reply)),
             Self::BodySha256(wanted) => {
-                let came = reply.whole_body().map(|body| crate::scenario::hex(&sha256(body)));
-                (crate::scenario::hex(wanted), came.unwrap_or_else(|| cut(reply)))
+                let came = reply.whole_body().map(|body| crate::coding::hex(&sha256(body)));
+                (crate::coding::hex(wanted), came.unwrap_or_else(|| cut(reply)))
             }
         };
         Sample { wanted, came }

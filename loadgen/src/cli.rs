@@ -1,7 +1,7 @@
 //! The command line as typed, and the settings that it becomes once checked.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
@@ -9,6 +9,8 @@ use clap::{Parser, Subcommand};
 use crate::budget::{Budget, BudgetArgs};
 use crate::check::{Capture, CheckArgs, CheckList};
 use crate::compare::CompareArgs;
+use crate::limits::{Limit, LimitArgs, Limits};
+use crate::list::{read_list, text_or_file};
 use crate::openapi::ImportArgs;
 use crate::output::OutputArgs;
 use crate::protocol::{Carriage, ProtocolArgs};
@@ -28,7 +30,7 @@ use crate::websocket::{WebSocketArgs, WebSocketSettings};
 
 const CONNECTIONS_MAX: usize = 1_000_000;
 const DURATION_DEFAULT: Duration = Duration::from_secs(10);
-const BODY_BYTES_MAX: u64 = 1 << 30;
+const DURATION_MAX: Duration = Duration::from_secs(7 * 86_400);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -96,6 +98,8 @@ pub enum Command {
     SelfTest(SelfTestArgs),
     ImportOpenapi(ImportArgs),
     Replay(Box<ReplayArgs>),
+    /// List the limits that --limit sets
+    Limits,
 }
 
 /// A run of load.
@@ -168,7 +172,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub header_list: Option<PathBuf>,
 
-    /// Connect here, whatever the URL's host; the Host field and the TLS server name stay the URL's
+    /// Connect here, whatever a URL's host; the Host field and the TLS server name stay the URL's
     #[arg(long, value_name = "HOST:PORT")]
     pub connect_to: Option<String>,
 
@@ -205,6 +209,9 @@ pub struct Args {
 
     #[command(flatten)]
     pub tls: TlsArgs,
+
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }
 
 /// How long a run lasts, warm-up not included.
@@ -218,7 +225,8 @@ pub enum Length {
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub url: String,
-    pub address: SocketAddr,
+    /// By the index that requests have; each connection is one for each of them.
+    pub hosts: Vec<Host>,
     pub load: Load,
     /// A connection is closed after so many; unlimited otherwise.
     pub requests_per_connection: Option<u64>,
@@ -226,8 +234,6 @@ pub struct Settings {
     pub carriage: Carriage,
     /// For ws:// URLs.
     pub websocket: Option<WebSocketSettings>,
-    /// For https:// URLs.
-    pub tls: Option<TlsSettings>,
     pub connections: usize,
     pub length: Length,
     pub warmup: Duration,
@@ -241,6 +247,14 @@ pub struct Settings {
     pub cores: Vec<usize>,
     pub timeout: Duration,
     pub view: ViewKind,
+}
+
+/// Where requests go.
+#[derive(Debug, Clone)]
+pub struct Host {
+    pub address: SocketAddr,
+    /// For https:// URLs.
+    pub tls: Option<TlsSettings>,
 }
 
 /// What is spoken, and how.
@@ -282,7 +296,8 @@ impl Args {
     /// What is spoken.
     pub(crate) fn way(&self, url: &Url) -> Result<Way, String> {
         let protocol = self.protocol.protocol(url);
-        let websocket = self.websocket.check(url, &request::check_headers(&self.headers)?)?;
+        let websocket =
+            self.websocket.check(url, &request::check_headers(&self.headers)?, &self.limits.limits())?;
         let carriage = self.protocol.check(url, websocket.as_ref().and_then(|websocket| websocket.hold))?;
         self.check_carriage(carriage)?;
         Ok(Way { protocol, carriage, websocket })
@@ -299,27 +314,23 @@ impl Args {
     ) -> Result<Settings, String> {
         self.check_ranges()?;
         self.output.check()?;
-        let shape = self.shape()?;
-        let address = match &self.connect_to {
-            Some(authority) => {
-                target::resolve_authority(authority).map_err(|reason| format!("--connect-to: {reason}"))?
-            }
-            None => url.resolve()?,
+        let hosts = match load {
+            Load::Scenario(scenario) => self.hosts(&scenario.hosts, &way)?,
+            Load::Requests { .. } | Load::Recorded { .. } => self.hosts(std::slice::from_ref(url), &way)?,
         };
         let per_connection = match load {
             Load::Scenario(scenario) => scenario.requests_per_connection,
-            Load::Requests { .. } | Load::Recorded { .. } => (!shape.keep_alive).then_some(1),
+            Load::Requests { .. } | Load::Recorded { .. } => self.no_keepalive.then_some(1),
         };
         let mut cores = self.chosen_cores()?;
         cores.truncate(self.connections);
         Ok(Settings {
             url: self.url.clone().unwrap_or_default(),
-            address,
+            hosts,
             load,
             requests_per_connection: self.requests_per_connection.or(per_connection),
             carriage: way.carriage,
             websocket: way.websocket,
-            tls: self.tls.check(url)?.map(|tls| tls.speaking(way.protocol)),
             connections: self.connections,
             length,
             warmup: self.warmup,
@@ -331,6 +342,26 @@ impl Args {
             timeout: self.timeout,
             view: self.view.check(),
         })
+    }
+
+    /// Addresses of the hosts, and how they are spoken to.
+    fn hosts(&self, urls: &[Url], way: &Way) -> Result<Vec<Host>, String> {
+        if let ([first, second, ..], true) = (urls, way.carriage != Carriage::OneByOne) {
+            return Err(format!(
+                "--http2 and --pipeline need a scenario of one host: what is under way on a connection goes to one, and \
+                 this scenario names {} and {}",
+                first.authority, second.authority
+            ));
+        }
+        let given = self.connect_to.as_deref().map(target::resolve_authority).transpose();
+        let given = given.map_err(|reason| format!("--connect-to: {reason}"))?;
+        let host = |(url, tls): (&Url, Option<TlsSettings>)| {
+            Ok(Host {
+                address: given.map_or_else(|| url.resolve(), Ok)?,
+                tls: tls.map(|tls| tls.speaking(way.protocol)),
+            })
+        };
+        urls.iter().zip(self.tls.check_all(urls)?).map(host).collect()
     }
 
     /// What makes no sense on a WebSocket, or on one that only rests.
@@ -374,11 +405,12 @@ impl Args {
 
     /// The scenario, or what the command line says of the requests.
     fn load(&self, shape: &Shape, url: &Url, way: &Way) -> Result<Load, String> {
-        let checks = self.checks.check()?;
-        let captured_body_bytes_max = self.checks.captured_body_bytes_max as usize;
+        let limits = self.limits.limits();
         let Some(file) = &self.scenario.scenario else {
-            let paths = read_list("--path-list", self.path_list.as_deref(), target::parse_path_list)?;
-            let fields = read_list("--header-list", self.header_list.as_deref(), request::parse_header_list)?;
+            let list = &self.path_list;
+            let paths = read_option("--path-list", list.as_ref(), &limits, target::parse_path_list)?;
+            let list = &self.header_list;
+            let fields = read_option("--header-list", list.as_ref(), &limits, request::parse_header_list)?;
             let requests = match &way.websocket {
                 Some(websocket) => websocket.requests(),
                 None => shape.requests(way.protocol, url, &paths, &fields)?,
@@ -392,9 +424,10 @@ impl Args {
             url,
             protocol: way.protocol,
             headers: &self.headers,
-            checks: &checks,
-            captured_body_bytes_max,
+            checks: &self.checks.check(&limits)?,
+            captured_body_bytes_max: self.checks.captured_body_bytes_max as usize,
             seed: self.pace.seed,
+            limits,
         };
         let scenario = Scenario::load(file, &target)?;
         Ok(Load::Scenario(Box::leak(Box::new(scenario))))
@@ -402,7 +435,7 @@ impl Args {
 
     /// The command line's checks as those of all requests.
     pub(crate) fn plain_checks(&self) -> Result<Option<&'static CheckList>, String> {
-        let checks = self.checks.check()?;
+        let checks = self.checks.check(&self.limits.limits())?;
         let body_bytes_max = self.checks.captured_body_bytes_max as usize;
         let list =
             |checks| &*Box::leak(Box::new(CheckList::new(checks, 0, Capture::Nothing, body_bytes_max)));
@@ -417,7 +450,6 @@ impl Args {
         range(self.duration != Some(Duration::ZERO), "--duration: more than 0")?;
         range(self.timeout > Duration::ZERO, "--timeout: more than 0")?;
         range(self.threads != Some(0), "--threads: at least 1")?;
-        range(self.body_bytes.is_none_or(|bytes| bytes <= BODY_BYTES_MAX), "--body-bytes: up to 1073741824")?;
         let has_body = self.body.is_some() || self.body_bytes.is_some();
         range(has_body || !self.chunked, "--chunked needs --body or --body-bytes")
     }
@@ -443,12 +475,18 @@ impl Args {
     }
 
     pub(crate) fn shape(&self) -> Result<Shape, String> {
+        let limits = self.limits.limits();
         let body = match (&self.body, self.body_bytes) {
-            (Some(text), _) => Some(match text.strip_prefix('@') {
-                Some(file) => std::fs::read(file).map_err(|error| format!("--body @{file}: {error}"))?,
-                None => text.clone().into_bytes(),
-            }),
-            (None, Some(bytes)) => Some(vec![b'x'; bytes as usize]),
+            (Some(text), _) => {
+                let read = text_or_file(text, &limits, Limit::BodyBytes);
+                Some(read.map_err(|reason| format!("--body {reason}"))?.0)
+            }
+            (None, Some(bytes)) => {
+                let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+                let checked = limits.check(Limit::BodyBytes, bytes);
+                checked.map_err(|reason| format!("--body-bytes: {reason}"))?;
+                Some(vec![b'x'; bytes])
+            }
             (None, None) => None,
         };
         let default_method = if body.is_some() { "POST" } else { "GET" };
@@ -479,16 +517,14 @@ impl Args {
 }
 
 /// What the lines of an option's file say; nothing without a file.
-fn read_list<T>(
+fn read_option<T>(
     option: &str,
-    file: Option<&Path>,
+    file: Option<&PathBuf>,
+    limits: &Limits,
     parse: fn(&str) -> Result<Vec<T>, String>,
 ) -> Result<Vec<T>, String> {
-    let Some(file) = file else { return Ok(Vec::new()) };
-    std::fs::read_to_string(file)
-        .map_err(|error| error.to_string())
-        .and_then(|text| parse(&text))
-        .map_err(|reason| format!("{option} {}: {reason}", file.display()))
+    let read = |file| read_list(file, limits, parse).map_err(|reason| format!("{option} {reason}"));
+    file.map_or(Ok(Vec::new()), |file| read(file))
 }
 
 /// The cores that this process may use; at least one.
@@ -521,8 +557,16 @@ pub fn parse_cores(list: &str) -> Result<Vec<usize>, String> {
     Ok(cores)
 }
 
-/// `10s`, `500ms`, `250us`, `2m`, `1h`; fractions allowed.
+/// `10s`, `500ms`, `250us`, `2m`, `1h`, up to a week; fractions allowed.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    match duration_of(text)? {
+        duration if duration <= DURATION_MAX => Ok(duration),
+        _ => Err(format!("'{text}' is longer than a week")),
+    }
+}
+
+/// The same without an end.
+pub(crate) fn duration_of(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let seconds_each = match unit {
@@ -535,10 +579,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         _ => return Err(format!("'{unit}' is not a unit of time: us, ms, s, m or h")),
     };
     let number: f64 = number.parse().map_err(|_| format!("'{number}' is not a number"))?;
-    match Duration::try_from_secs_f64(number * seconds_each) {
-        Ok(duration) if duration <= Duration::from_secs(7 * 86_400) => Ok(duration),
-        _ => Err(format!("'{text}' is longer than a week")),
-    }
+    Duration::try_from_secs_f64(number * seconds_each).map_err(|_| format!("'{text}' is no length of time"))
 }
 
 #[cfg(test)]
@@ -592,7 +633,7 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        let cases: [(&[&str], &str); 19] = [
+        let cases: [(&[&str], &str); 22] = [
             (&["--rate", "5", "--ramp", "1:2:1s"], "cannot be used with"),
             (&["--ramp", "1:2:10s", "--duration", "9s"], "the ramp or steps last 10 s"),
             (&["--ramp", "0:2:10s", "--warmup", "1s"], "first rate, which is 0"),
@@ -611,7 +652,10 @@ mod tests {
             (&["--threads", "5000"], "--threads"),
             (&["--duration", "10"], "no unit"),
             (&["--requests", "5", "--duration", "1s"], "cannot be used with"),
-            (&["--path-list", "/nonexistent/list"], "--path-list"),
+            (&["--path-list", "/nonexistent/list"], "--path-list /nonexistent/list: No such file"),
+            (&["--body", "@/nonexistent/body"], "--body /nonexistent/body: No such file"),
+            (&["--body-bytes", "99", "--limit", "body_bytes_max=98"], "--limit body_bytes_max=N allows more"),
+            (&["--limit", "body_max=98"], "no limit 'body_max'"),
         ];
         for (args, reason) in cases {
             let error = check(args).unwrap_err();

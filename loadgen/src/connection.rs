@@ -11,12 +11,16 @@ use crate::request::Request;
 use crate::schedule::{Claim, Ticket};
 use crate::seat::{Cut, Wake};
 use crate::source::Keep;
-use crate::wire::{Exchange, Wire};
+use crate::wire::{Dialer, Exchange, Wire};
 
 /// Wait after a connection couldn't be opened, so that a server that is gone isn't hammered.
 pub(crate) const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
+/// A connection that rested for longer may have been closed by its server, as those do after a time: it is looked at
+/// before a request, which costs a read. Users of other clients get a new one as well, and see no error.
+const REST_UNLOOKED_AT: Duration = Duration::from_millis(20);
 
-pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wire: Option<Wire>) {
+/// `wires` are one for each host.
+pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wires: Vec<Option<Wire>>) {
     let seat = &reactor.seats[index];
     let mut source = reactor.source();
     let mut now_ns = reactor.now_ns();
@@ -41,7 +45,9 @@ pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wire:
         };
         let (request, keep) = source.next();
         let mut sent = Sent::new(&request, now_ns);
-        let exchange = exchange(&reactor, &mut wire, ticket, request, keep, &mut sent);
+        let dialer = reactor.dialer(request.host);
+        let wire = &mut wires[request.host];
+        let exchange = exchange(&reactor, dialer, wire, ticket, request, keep, &mut sent);
         let outcome = seat.until(reactor.deadline_ns(now_ns), exchange).await;
         now_ns = reactor.now_ns();
         let ending = match &outcome {
@@ -53,6 +59,9 @@ pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wire:
         reactor.finish(&mut source, ticket, &sent, ending, now_ns);
         match outcome {
             Ok(Ok(exchange)) if exchange.reply.reusable => {
+                if let Some(open) = wire {
+                    open.rests_since_ns = now_ns;
+                }
                 if let Some(spent) = wire.take_if(|wire| reactor.is_spent(wire.exchanges)) {
                     spent.close().await;
                     now_ns = reactor.now_ns();
@@ -60,28 +69,37 @@ pub(crate) async fn run_connection(reactor: Rc<Reactor>, index: usize, mut wire:
             }
             Err(Cut::RunOver) => return,
             Ok(Err(Failure::Connect(_) | Failure::Tls(_))) => {
-                wire = None;
+                *wire = None;
                 sleep(RECONNECT_PAUSE).await;
                 now_ns = reactor.now_ns();
             }
-            _ => wire = None,
+            _ => *wire = None,
         }
     }
 }
 
-/// Opens the connection first where there is none; the request is sent after that.
+/// Opens the connection first where there is none, or none any more; the request is sent after that.
 async fn exchange(
     reactor: &Reactor,
+    dialer: &Dialer,
     wire: &mut Option<Wire>,
     ticket: Ticket,
     request: Request,
     keep: Keep,
     sent: &mut Sent,
 ) -> Result<Exchange, Failure> {
+    if let Some(open) = wire
+        && sent.at_ns.saturating_sub(open.rests_since_ns) > REST_UNLOOKED_AT.as_nanos() as u64
+    {
+        if open.has_ended().await {
+            *wire = None;
+        }
+        sent.at_ns = reactor.now_ns();
+    }
     let wire = match wire {
         Some(wire) => wire,
         None => {
-            let (opened, opening) = reactor.dialer.open().await?;
+            let (opened, opening) = dialer.open().await?;
             reactor.record_opening(ticket, &opening);
             sent.at_ns = reactor.now_ns();
             wire.insert(opened)

@@ -218,7 +218,7 @@ impl Crew {
         .await;
         let (lane, ticket) = *self.due.front()?;
         let now_ns = self.reactor.now_ns();
-        let opened = self.seat().until(self.reactor.deadline_ns(now_ns), self.reactor.dialer.open()).await;
+        let opened = self.seat().until(self.reactor.deadline_ns(now_ns), self.reactor.dialer(0).open()).await;
         let failure = match opened {
             Ok(Ok((wire, opening))) => {
                 self.reactor.record_opening(ticket, &opening);

@@ -4,7 +4,6 @@ mod axis;
 mod escape;
 mod plot;
 mod tables;
-mod time;
 
 use std::fmt::Write as _;
 

@@ -9,9 +9,11 @@
 
 mod beat;
 pub mod budget;
+mod calendar;
 pub mod check;
 pub mod chunked;
 pub mod cli;
+mod coding;
 pub mod compare;
 mod connection;
 mod core_use;
@@ -22,6 +24,8 @@ mod hdr_log;
 mod html;
 pub mod http2;
 mod lanes;
+pub mod limits;
+mod list;
 mod machine;
 pub mod openapi;
 pub mod output;

@@ -15,11 +15,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::scenario::read_limited;
+use crate::limits::{Limit, LimitArgs, Limits};
+use crate::list::read_text;
 use document::Document;
-
-/// Largest document.
-const DOCUMENT_BYTES_MAX: u64 = 32 << 20;
 
 /// Write a scenario from an OpenAPI document (3.0, 3.1 or Swagger 2; JSON or YAML) to standard output
 #[derive(Debug, Clone, Args)]
@@ -30,21 +28,24 @@ pub struct ImportArgs {
     /// Where the API is, in place of the document's server
     #[arg(long, value_name = "URL")]
     pub base_url: Option<String>,
+
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }
 
 impl ImportArgs {
     /// The scenario's text. Errors are sentences for the user.
     pub fn run(&self) -> Result<String, String> {
         let in_file = |reason: String| format!("{}: {reason}", self.file.display());
-        let content = read_limited(&self.file, DOCUMENT_BYTES_MAX)?;
-        let text = String::from_utf8(content).map_err(|_| in_file("the file isn't UTF-8".to_owned()))?;
-        import(&text, self.base_url.as_deref()).map_err(in_file)
+        let limits = self.limits.limits();
+        let text = read_text(&self.file, &limits, Limit::OpenapiBytes)?;
+        import(&text, self.base_url.as_deref(), &limits).map_err(in_file)
     }
 }
 
 /// The scenario of a document's text.
-pub fn import(text: &str, base_url: Option<&str>) -> Result<String, String> {
-    let document = Document::parse(text)?;
+pub fn import(text: &str, base_url: Option<&str>, limits: &Limits) -> Result<String, String> {
+    let document = Document::parse(text, limits)?;
     let operations = operation::operations(&document)?;
     if operations.is_empty() {
         return Err("the document has no operation".to_owned());

@@ -127,6 +127,11 @@ pub fn print(text: &str) -> Result<(), String> {
         .map_err(|error| format!("standard output: {error}"))
 }
 
+/// Tells the user something on standard error. One that nobody reads any more is no reason to panic.
+pub fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "turnpike-loadgen: {text}");
+}
+
 /// Prints what a command found, as text or as JSON.
 pub fn print_as<T: Serialize + Display>(found: &T, json: bool) -> Result<(), String> {
     match json {

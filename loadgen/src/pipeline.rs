@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use crate::failure::Failure;
-use crate::lanes::{Arrival, Session};
+use crate::lanes::{Arrival, Effects, Session};
 use crate::reply::{Malformed, Reply, ReplyReader};
 use crate::request::Request;
 use crate::source::Keep;
@@ -69,15 +69,10 @@ impl Session for Pipeline {
         self.waiting.push_back(Waiting { lane, reader, keep, received_bytes: 0 });
     }
 
-    fn receive(
-        &mut self,
-        input: &mut Vec<u8>,
-        _out: &mut Vec<u8>,
-        arrivals: &mut Vec<Arrival>,
-    ) -> Result<(), Failure> {
+    fn receive(&mut self, input: &mut Vec<u8>, effects: &mut Effects) -> Result<(), Failure> {
         let mut at = 0;
         while at < input.len() && !self.ending {
-            match self.read_one(&input[at..], arrivals)? {
+            match self.read_one(&input[at..], &mut effects.arrivals)? {
                 0 => break,
                 taken => at += taken,
             }
@@ -87,8 +82,8 @@ impl Session for Pipeline {
         if self.ending && !self.waiting.is_empty() { Err(Failure::ClosedEarly) } else { Ok(()) }
     }
 
-    fn end(&mut self, arrivals: &mut Vec<Arrival>) -> Failure {
-        let first = self.waiting.front_mut();
+    fn end(&mut self, announced: bool, arrivals: &mut Vec<Arrival>) -> Failure {
+        let first = self.waiting.front_mut().filter(|_| announced);
         if let Some(reply) = first.and_then(|waiting| waiting.reader.close()) {
             arrivals.extend(self.waiting.pop_front().map(|waiting| waiting.complete(reply)));
         }
@@ -119,6 +114,7 @@ mod tests {
             body: Bytes::new(),
             head_method: false,
             label: 0,
+            host: 0,
             content_bytes: 0,
         }
     }
@@ -146,11 +142,11 @@ mod tests {
             HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
         for at in 0..bytes.len() {
             let mut pipeline = pipeline(3);
-            let (mut input, mut arrivals) = (bytes[..at].to_vec(), Vec::new());
-            pipeline.receive(&mut input, &mut Vec::new(), &mut arrivals).unwrap();
+            let (mut input, mut effects) = (bytes[..at].to_vec(), Effects::default());
+            pipeline.receive(&mut input, &mut effects).unwrap();
             input.extend_from_slice(&bytes[at..]);
-            pipeline.receive(&mut input, &mut Vec::new(), &mut arrivals).unwrap();
-            assert_eq!(lanes(&arrivals), [(0, 3), (1, 0), (2, 5)], "split at {at}");
+            pipeline.receive(&mut input, &mut effects).unwrap();
+            assert_eq!(lanes(&effects.arrivals), [(0, 3), (1, 0), (2, 5)], "split at {at}");
             assert_eq!((pipeline.room(), input.len()), (4, 0));
         }
     }
@@ -159,26 +155,28 @@ mod tests {
     fn what_waits_behind_the_last_reply_has_failed() {
         let mut pipeline = pipeline(2);
         let mut input = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec();
-        let mut arrivals = Vec::new();
-        let failure = pipeline.receive(&mut input, &mut Vec::new(), &mut arrivals).unwrap_err();
+        let mut effects = Effects::default();
+        let failure = pipeline.receive(&mut input, &mut effects).unwrap_err();
         assert!(matches!(failure, Failure::ClosedEarly));
-        assert_eq!((lanes(&arrivals), pipeline.room()), (vec![(0, 0)], 0));
+        assert_eq!((lanes(&effects.arrivals), pipeline.room()), (vec![(0, 0)], 0));
     }
 
     #[test]
     fn a_reply_too_many_is_malformed() {
         let mut input = b"HTTP/1.1 204 No\r\n\r\nHTTP/1.1 204 No\r\n\r\n".to_vec();
-        let failure = pipeline(1).receive(&mut input, &mut Vec::new(), &mut Vec::new()).unwrap_err();
+        let failure = pipeline(1).receive(&mut input, &mut Effects::default()).unwrap_err();
         assert!(matches!(failure, Failure::Malformed(_)));
     }
 
     #[test]
     fn the_end_completes_the_one_reply_that_it_frames() {
         let mut pipeline = pipeline(2);
-        let mut arrivals = Vec::new();
+        let mut effects = Effects::default();
         let mut input = b"HTTP/1.1 200 OK\r\n\r\nab".to_vec();
-        pipeline.receive(&mut input, &mut Vec::new(), &mut arrivals).unwrap();
-        assert!(matches!(pipeline.end(&mut arrivals), Failure::ClosedEarly));
-        assert_eq!(lanes(&arrivals), [(0, 2)]);
+        pipeline.receive(&mut input, &mut effects).unwrap();
+        assert!(matches!(pipeline.end(false, &mut effects.arrivals), Failure::ShortBody));
+        assert!(effects.arrivals.is_empty(), "an end that anyone may have made");
+        assert!(matches!(pipeline.end(true, &mut effects.arrivals), Failure::ClosedEarly));
+        assert_eq!(lanes(&effects.arrivals), [(0, 2)]);
     }
 }

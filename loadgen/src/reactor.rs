@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
@@ -12,7 +13,7 @@ use monoio::task::JoinHandle;
 use monoio::time::sleep;
 
 use crate::beat::Beat;
-use crate::cli::Settings;
+use crate::cli::{Host, Settings};
 use crate::connection::run_connection;
 use crate::core_use::{CoreShares, CoreUse};
 use crate::failure::Failure;
@@ -45,7 +46,7 @@ const RING_ENTRIES_MAX: u32 = 4096;
 #[derive(Debug)]
 pub(crate) enum Message {
     /// Connections are open as far as they can be.
-    Ready { opened: usize, first_failure: Option<String> },
+    Ready { opened: usize, unopened: Option<Unopened> },
     /// It could not even begin.
     Failed(String),
     /// A slice of time has passed.
@@ -58,6 +59,13 @@ pub(crate) enum Message {
         /// What the reactor had of its core while the run lasted.
         core: CoreShares,
     },
+}
+
+/// The first connection that couldn't be opened before the start.
+#[derive(Debug)]
+pub(crate) struct Unopened {
+    pub(crate) address: SocketAddr,
+    pub(crate) reason: String,
 }
 
 /// What a reactor is started with.
@@ -110,7 +118,8 @@ pub(crate) struct Reactor {
     pub(crate) schedule: RefCell<Schedule>,
     pub(crate) tally: RefCell<Tally>,
     pub(crate) pacer_seat: Seat,
-    pub(crate) dialer: Dialer,
+    /// By host.
+    dialers: Vec<Dialer>,
     start: Instant,
     end_ns: Cell<Option<u64>>,
     timeout_ns: u64,
@@ -190,15 +199,17 @@ async fn drive(
 ) -> Result<Option<Message>, String> {
     let pacer = settings.open.as_ref().map(|_| Pacer::new()).transpose()?;
     let tally = Tally::new(settings.load.labels().len())?;
-    let dialer = Dialer {
-        address: settings.address,
-        tls: settings.tls.as_ref().map(Connector::new),
-        upgrade: settings.websocket.as_ref().map(|websocket| Rc::new(websocket.upgrade.clone())),
+    let upgrade = settings.websocket.as_ref().map(|websocket| Rc::new(websocket.upgrade.clone()));
+    let dialer = |host: &Host| Dialer {
+        address: host.address,
+        tls: host.tls.as_ref().map(Connector::new),
+        upgrade: upgrade.clone(),
         buffer_bytes: settings.carriage.buffer_bytes(),
     };
-    let (wires, first_failure) = open_connections(&settings, &dialer, task.connections).await;
-    let opened = wires.iter().flatten().count();
-    if to_main.send(Message::Ready { opened, first_failure }).is_err() {
+    let dialers: Vec<Dialer> = settings.hosts.iter().map(dialer).collect();
+    let (wires, unopened) = open_connections(&settings, &dialers, task.connections).await;
+    let opened = wires.iter().flatten().flatten().count();
+    if to_main.send(Message::Ready { opened, unopened }).is_err() {
         return Ok(None);
     }
     // Blocks the thread: nothing is in flight yet.
@@ -208,7 +219,7 @@ async fn drive(
         schedule: RefCell::new(task.schedule),
         tally: RefCell::new(tally),
         pacer_seat: Seat::new(),
-        dialer,
+        dialers,
         start,
         end_ns: Cell::new(task.end_ns),
         timeout_ns: settings.timeout.as_nanos() as u64,
@@ -224,7 +235,7 @@ async fn drive(
         monoio::spawn(pacer.run(Rc::clone(&reactor)));
     }
     let tasks: Vec<_> =
-        wires.into_iter().enumerate().map(|(index, wire)| reactor.start_connection(index, wire)).collect();
+        wires.into_iter().enumerate().map(|(index, wires)| reactor.start_connection(index, wires)).collect();
     for task in tasks {
         task.await;
     }
@@ -236,18 +247,33 @@ async fn drive(
     Ok(Some(Message::Done { tally, last, end_ns, core }))
 }
 
-/// Opens connections a batch at a time; those that fail are `None` and are tried again when they get a request.
+/// Opens each connection, to each host; those that fail are `None` and are tried again when they get a request.
 async fn open_connections(
     settings: &Settings,
-    dialer: &Dialer,
+    dialers: &[Dialer],
     connections: usize,
-) -> (Vec<Option<Wire>>, Option<String>) {
-    let mut wires = Vec::with_capacity(connections);
-    let mut first_failure = None;
-    if settings.requests_per_connection == Some(1) || settings.carriage.is_hold() {
-        wires.resize_with(connections, || None);
-        return (wires, None);
+) -> (Vec<Vec<Option<Wire>>>, Option<Unopened>) {
+    let mut unopened = None;
+    let mut all: Vec<Vec<Option<Wire>>> = Vec::new();
+    all.resize_with(connections, || Vec::with_capacity(dialers.len()));
+    for dialer in dialers {
+        let wires = match settings.requests_per_connection == Some(1) || settings.carriage.is_hold() {
+            true => std::iter::repeat_with(|| None).take(connections).collect(),
+            false => open_to(dialer, settings, connections, &mut unopened).await,
+        };
+        all.iter_mut().zip(wires).for_each(|(hosts, wire)| hosts.push(wire));
     }
+    (all, unopened)
+}
+
+/// The connections to one host, a batch at a time.
+async fn open_to(
+    dialer: &Dialer,
+    settings: &Settings,
+    connections: usize,
+    unopened: &mut Option<Unopened>,
+) -> Vec<Option<Wire>> {
+    let mut wires = Vec::with_capacity(connections);
     while wires.len() < connections {
         let batch = (connections - wires.len()).min(OPENING_MAX);
         let tasks: Vec<_> = (0..batch)
@@ -261,13 +287,19 @@ async fn open_connections(
                 Ok(opened) => opened.map(|(wire, _)| wire).map_err(|failure| failure.to_string()),
                 Err(_) => Err("timed out".to_owned()),
             };
-            wires.push(opened.map_err(|reason| first_failure.get_or_insert(reason).clone()).ok());
+            match opened {
+                Ok(wire) => wires.push(Some(wire)),
+                Err(reason) => {
+                    unopened.get_or_insert(Unopened { address: dialer.address, reason });
+                    wires.push(None);
+                }
+            }
         }
         if wires.iter().all(Option::is_none) {
             wires.resize_with(connections, || None);
         }
     }
-    (wires, first_failure)
+    wires
 }
 
 /// Another one for each connection of each run.
@@ -285,28 +317,40 @@ impl Reactor {
         now_ns.saturating_add(self.timeout_ns)
     }
 
-    /// Spawns the task of one connection.
-    fn start_connection(self: &Rc<Self>, index: usize, wire: Option<Wire>) -> JoinHandle<()> {
+    pub(crate) fn dialer(&self, host: usize) -> &Dialer {
+        &self.dialers[host]
+    }
+
+    /// Spawns the task of one connection, which is one to each host; where it has lanes, there is one host.
+    fn start_connection(self: &Rc<Self>, index: usize, wires: Vec<Option<Wire>>) -> JoinHandle<()> {
         let reactor = Rc::clone(self);
         let lanes = self.settings.carriage.lanes();
+        let only = |wires: Vec<Option<Wire>>| wires.into_iter().next().flatten();
         match self.settings.carriage {
-            Carriage::OneByOne => monoio::spawn(run_connection(reactor, index, wire)),
+            Carriage::OneByOne => monoio::spawn(run_connection(reactor, index, wires)),
             Carriage::Pipeline(depth) => {
-                monoio::spawn(run_lanes(reactor, index, wire, lanes, move || Pipeline::new(depth)))
+                monoio::spawn(run_lanes(reactor, index, only(wires), lanes, move || Pipeline::new(depth)))
             }
             Carriage::Streams(streams) => {
-                monoio::spawn(run_lanes(reactor, index, wire, lanes, move || Http2::new(streams)))
+                monoio::spawn(run_lanes(reactor, index, only(wires), lanes, move || Http2::new(streams)))
             }
             Carriage::Messages => {
-                let text = self.settings.websocket.as_ref().is_some_and(|websocket| websocket.text);
-                let make = move || WebSocket::new(text, seed(index));
-                monoio::spawn(run_lanes(reactor, index, wire, lanes, make))
+                let make = move || reactor.websocket(index);
+                monoio::spawn(run_lanes(Rc::clone(self), index, only(wires), lanes, make))
             }
             Carriage::Hold(rate_per_s) => {
                 let interval_ns = 1e9 / rate_per_s * self.settings.cores.len() as f64;
-                monoio::spawn(hold(reactor, index, interval_ns, seed(index)))
+                monoio::spawn(hold(reactor, index, interval_ns))
             }
         }
+    }
+
+    /// A new session of a connection. Only ws:// runs have one.
+    pub(crate) fn websocket(&self, connection: usize) -> WebSocket {
+        let websocket = self.settings.websocket.as_ref();
+        let (text, frame_bytes_max) =
+            websocket.map_or((false, 0), |settings| (settings.text, settings.frame_bytes_max));
+        WebSocket::new(text, frame_bytes_max, seed(connection))
     }
 
     /// When the last request may be intended.
@@ -322,7 +366,7 @@ impl Reactor {
     pub(crate) fn record_drop(&self, failure: &Failure) {
         self.tally.borrow_mut().all.fail(failure);
         self.beat.count(&Outcome::Failed(failure));
-        self.slicer.borrow_mut().count_error();
+        self.slicer.borrow_mut().count_error(false);
     }
 
     /// What a lane sends.
@@ -417,7 +461,7 @@ impl Reactor {
             slicer.count_reply();
         }
         if outcome.failure().is_some() {
-            slicer.count_error();
+            slicer.count_error(outcome.is_reply());
         }
     }
 

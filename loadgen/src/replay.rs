@@ -16,6 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::cli::{Args, Length, Settings};
+use crate::output;
 use crate::request::{Parts, Protocol, Request, check_header};
 use crate::schedule::{OpenLoop, Spacing};
 use crate::supply::Load;
@@ -82,7 +83,7 @@ impl ReplayArgs {
         let recording = self.recording()?;
         let (load, notes) = self.load(&url, way.protocol, &recording)?;
         for note in recording.notes().into_iter().chain(notes) {
-            eprintln!("turnpike-loadgen: {note}");
+            output::tell(&note);
         }
         let mut times_ns = recording.times_ns(self.speed);
         let count = (self.run.requests.unwrap_or(u64::MAX)).min(times_ns.len() as u64);
@@ -121,7 +122,8 @@ impl ReplayArgs {
     fn recording(&self) -> Result<Recording, String> {
         let in_log = |reason: String| format!("{}: {reason}", self.log.display());
         let file = File::open(&self.log).map_err(|error| in_log(error.to_string()))?;
-        Recording::read(BufReader::with_capacity(1 << 20, file)).map_err(in_log)
+        let limits = self.run.limits.limits();
+        Recording::read(BufReader::with_capacity(1 << 20, file), &limits).map_err(in_log)
     }
 
     fn load(

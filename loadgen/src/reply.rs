@@ -136,7 +136,7 @@ impl ReplyReader {
         if head.chunked && head.length.is_some() {
             return Err(Malformed("the reply has both Content-Length and Transfer-Encoding"));
         }
-        if head.status == 204 && (head.chunked || head.length.is_some()) {
+        if head.status == 204 && (head.chunked || head.length.is_some_and(|length| length > 0)) {
             return Err(Malformed("a 204 reply announces a body"));
         }
         if self.head_request || matches!(head.status, 204 | 304) {
@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn replies_are_read_however_they_are_split() {
-        let replies: [(&[u8], u16, u64, bool); 5] = [
+        let replies: [(&[u8], u16, u64, bool); 6] = [
             (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, 5, true),
             (b"HTTP/1.1 404 Not Found\r\nConnection: x, Close\r\nContent-Length: 0\r\n\r\n", 404, 0, false),
             (
@@ -310,6 +310,8 @@ mod tests {
                 true,
             ),
             (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", 200, 2, false),
+            // A server shouldn't say so (RFC 9110, section 8.6), but what it means is clear.
+            (b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", 204, 0, true),
             (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\nServer: x\r\n\r\n", 204, 0, true),
         ];
         for (bytes, status, body_bytes, reusable) in replies {

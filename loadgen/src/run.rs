@@ -10,7 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::beat::Beat;
 use crate::cli::{Length, Settings};
-use crate::reactor::{self, Assignment, Message};
+use crate::output;
+use crate::reactor::{self, Assignment, Message, Unopened};
 use crate::report::{Circumstances, Report};
 use crate::schedule::{Pace, Schedule, Stop};
 use crate::timeline::{Slicer, Slicing};
@@ -121,10 +122,10 @@ fn await_connections(
     let mut ready = 0;
     while ready < settings.cores.len() {
         match messages.recv_timeout(LOOK_INTERVAL) {
-            Ok(Message::Ready { opened, first_failure }) => {
+            Ok(Message::Ready { opened, unopened }) => {
                 ready += 1;
                 opened_all += opened;
-                first = first.or(first_failure);
+                first = first.or(unopened);
             }
             Ok(Message::Failed(reason)) => return Err(reason),
             Err(RecvTimeoutError::Timeout) if interrupted.load(Ordering::Relaxed) => {
@@ -136,16 +137,17 @@ fn await_connections(
             }
         }
     }
+    let wanted = settings.connections * settings.hosts.len();
     match first {
-        Some(reason) if opened_all == 0 => {
-            Err(format!("no connection to {} could be opened: {reason}", settings.address))
+        Some(Unopened { address, reason }) if opened_all == 0 => {
+            Err(format!("no connection to {address} could be opened: {reason}"))
         }
-        Some(reason) => {
-            eprintln!(
-                "turnpike-loadgen: {} of {} connections could not be opened at once: {reason}",
-                settings.connections - opened_all,
-                settings.connections
-            );
+        Some(Unopened { address, reason }) => {
+            output::tell(&format!(
+                "{} of {} connections could not be opened at once; the first to {address}: {reason}",
+                wanted - opened_all,
+                wanted
+            ));
             Ok(())
         }
         None => Ok(()),

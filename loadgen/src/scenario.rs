@@ -19,12 +19,12 @@ mod think;
 mod typed;
 mod user;
 
-use std::fs::File;
-use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 
 use crate::check::{Check, CheckList};
+use crate::limits::{Limit, Limits};
+use crate::list::read_limited;
 use crate::request::{Protocol, Request};
 use crate::sigv4::Signer;
 use crate::target::Url;
@@ -35,16 +35,7 @@ use text::Text;
 use think::Think;
 
 pub use args::ScenarioArgs;
-pub(crate) use generator::{TEXT_BYTES_MAX, hex};
-pub(crate) use text::url_encoded;
 pub use user::{Share, User};
-
-/// Largest scenario file.
-pub const SCENARIO_BYTES_MAX: u64 = 16 << 20;
-/// Most requests and steps of a scenario.
-pub const STEPS_MAX: usize = 10_000;
-/// Most variables of a scenario.
-pub const VARIABLES_MAX: usize = 1_000;
 
 /// What a scenario is loaded for.
 #[derive(Debug)]
@@ -60,6 +51,23 @@ pub struct Target<'a> {
     pub captured_body_bytes_max: usize,
     /// In place of the file's.
     pub seed: Option<u64>,
+    /// The command line's.
+    pub limits: Limits,
+}
+
+impl<'a> Target<'a> {
+    /// HTTP/1.1 to a URL, of which the command line says no more.
+    pub fn new(url: &'a Url) -> Self {
+        Self {
+            url,
+            protocol: Protocol::Http1,
+            headers: &[],
+            checks: &[],
+            captured_body_bytes_max: 0,
+            seed: None,
+            limits: Limits::default(),
+        }
+    }
 }
 
 /// A checked scenario.
@@ -68,6 +76,8 @@ pub struct Scenario {
     /// Names of requests; each step has one of them.
     pub labels: Vec<String>,
     pub requests_per_connection: Option<u64>,
+    /// Where requests go, in the order in which they are named; never none.
+    pub hosts: Vec<Url>,
     /// What each check of all steps is called.
     pub check_names: Vec<CheckName>,
     pub seed: u64,
@@ -122,7 +132,7 @@ struct Variable {
 impl Scenario {
     /// Reads and checks a file. Errors are sentences with the file, the line and the key.
     pub fn load(file: &Path, target: &Target<'_>) -> Result<Self, String> {
-        let text = read_limited(file, SCENARIO_BYTES_MAX)?;
+        let text = read_limited(file, &target.limits, Limit::ScenarioBytes)?;
         let text =
             String::from_utf8(text).map_err(|_| format!("{}: the file isn't UTF-8", file.display()))?;
         let folder = file.parent().unwrap_or(Path::new(""));
@@ -137,19 +147,6 @@ impl Scenario {
     /// Whether users pause between requests.
     pub fn thinks(&self) -> bool {
         self.steps.iter().any(|step| step.think != Think::Not)
-    }
-}
-
-/// The whole of a file that isn't larger than that.
-pub(crate) fn read_limited(file: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
-    let in_file = |reason: String| format!("{}: {reason}", file.display());
-    let mut content = Vec::new();
-    File::open(file)
-        .and_then(|opened| opened.take(bytes_max + 1).read_to_end(&mut content))
-        .map_err(|error| in_file(error.to_string()))?;
-    match content.len() as u64 > bytes_max {
-        true => Err(in_file(format!("the file is larger than {bytes_max} bytes"))),
-        false => Ok(content),
     }
 }
 

@@ -14,9 +14,6 @@ const LATENCY_MAX_NS: u64 = 3_600_000_000_000;
 /// Three significant digits: values are right to 0.1 %.
 const SIGNIFICANT_DIGITS: u8 = 3;
 
-/// Most labels that requests can have: each has histograms of its own, of up to 550 KB a reactor.
-pub const LABELS_MAX: usize = 256;
-
 /// Everything that a reactor counted; all of recorded requests only.
 #[derive(Debug, Clone)]
 pub struct Tally {
@@ -125,11 +122,8 @@ impl Outcome<'_> {
 }
 
 impl Tally {
-    /// A tally of requests with so many labels.
+    /// A tally of requests with so many labels, each of which has histograms of its own, of up to 550 KB.
     pub fn new(labels: usize) -> Result<Self, String> {
-        if labels > LABELS_MAX {
-            return Err(format!("{labels} labels: {LABELS_MAX} at most"));
-        }
         Ok(Self {
             all: Counts::new()?,
             labels: (0..labels).map(|_| Counts::new()).collect::<Result<_, _>>()?,

@@ -1,10 +1,8 @@
 //! Where requests go: the URL, and the list of paths that are rotated through.
 
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-/// Most lines of a path list.
-pub const PATHS_MAX: usize = 1_000_000;
 const CONNECT_PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A parsed `http[s]://host[:port][/path][?query]`, or one with `ws[s]://`.
@@ -65,10 +63,13 @@ pub fn resolve_authority(authority: &str) -> Result<SocketAddr, String> {
 }
 
 fn resolve(host: &str, port: u16) -> Result<SocketAddr, String> {
-    let addresses: Vec<SocketAddr> = (host, port)
-        .to_socket_addrs()
-        .map_err(|error| format!("the name '{host}' can't be resolved: {error}"))?
-        .collect();
+    let addresses: Vec<SocketAddr> = match is_below_localhost(host) {
+        true => vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()],
+        false => (host, port)
+            .to_socket_addrs()
+            .map_err(|error| format!("the name '{host}' can't be resolved: {error}"))?
+            .collect(),
+    };
     let answering =
         |address: &&SocketAddr| TcpStream::connect_timeout(address, CONNECT_PROBE_TIMEOUT).is_ok();
     match addresses.as_slice() {
@@ -76,6 +77,12 @@ fn resolve(host: &str, port: u16) -> Result<SocketAddr, String> {
         [only] => Ok(*only),
         several => Ok(*several.iter().find(answering).unwrap_or(&several[0])),
     }
+}
+
+/// Names under `.localhost` are this machine, whether the system knows them or not (RFC 6761, section 6.3).
+fn is_below_localhost(host: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    host.ends_with(".localhost")
 }
 
 fn split_authority(authority: &str) -> Result<(String, Option<u16>), String> {
@@ -136,9 +143,6 @@ pub fn parse_path_list(text: &str) -> Result<Vec<PathEntry>, String> {
         }
         let entry = parse_path_line(line).map_err(|reason| format!("line {}: {reason}", number + 1))?;
         entries.push(entry);
-        if entries.len() > PATHS_MAX {
-            return Err(format!("the path list has more than {PATHS_MAX} paths"));
-        }
     }
     if entries.is_empty() {
         return Err("the path list holds no path".to_owned());
@@ -201,6 +205,16 @@ mod tests {
             let error = Url::parse(url).unwrap_err();
             assert!(error.contains(reason), "{url}: {error}");
         }
+    }
+
+    #[test]
+    fn names_below_localhost_are_this_machine() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        for host in ["x.execute-api.us-east-1.localhost", "A.LocalHost."] {
+            assert_eq!(resolve(host, address.port()), Ok(address), "{host}");
+        }
+        assert!(!is_below_localhost("notlocalhost") && !is_below_localhost("a.localhost.test"));
     }
 
     #[test]

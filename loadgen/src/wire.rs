@@ -14,9 +14,12 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes};
 use monoio::buf::IoBufMut;
 use monoio::io::{
-    AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable,
+    AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, CancelableAsyncReadRent, Canceller, OwnedReadHalf,
+    OwnedWriteHalf, Splitable,
 };
 use monoio::net::TcpStream;
+use monoio::time::timeout;
+use rustix::io::Errno;
 
 use crate::failure::Failure;
 use crate::reply::{Malformed, Reply, ReplyReader};
@@ -24,6 +27,9 @@ use crate::request::Request;
 use crate::source::{Keep, Kept};
 use crate::tls::{self, Connector, TlsLink};
 use crate::websocket::Upgrade;
+
+/// How long a connection may take to be closed as its protocol wants it.
+pub(crate) const CLOSING: Duration = Duration::from_secs(1);
 
 /// A complete exchange.
 #[derive(Debug)]
@@ -66,6 +72,8 @@ pub(crate) struct Wire {
     buffer: Vec<u8>,
     /// Complete exchanges.
     pub(crate) exchanges: u64,
+    /// When the last one ended, in nanoseconds since the run began.
+    pub(crate) rests_since_ns: u64,
 }
 
 #[derive(Debug)]
@@ -91,12 +99,12 @@ impl Dialer {
         let mut buffer = Vec::with_capacity(self.buffer_bytes);
         let Some(connector) = &self.tls else {
             let (reader, writer) = stream.into_split();
-            let wire = Wire { link: Link::Plain { reader, writer }, buffer, exchanges: 0 };
+            let wire = Wire { link: Link::Plain { reader, writer }, buffer, exchanges: 0, rests_since_ns: 0 };
             return Ok((wire, Opening { connect, handshake: None }));
         };
         let link = TlsLink::open(stream, connector, &mut buffer).await.map_err(Failure::Tls)?;
         let handshake = Handshake { took: began.elapsed() - connect, resumed: link.resumed() };
-        let wire = Wire { link: Link::Tls(Box::new(link)), buffer, exchanges: 0 };
+        let wire = Wire { link: Link::Tls(Box::new(link)), buffer, exchanges: 0, rests_since_ns: 0 };
         Ok((wire, Opening { connect, handshake: Some(handshake) }))
     }
 
@@ -128,6 +136,13 @@ impl Wire {
         settle(sent, reply)
     }
 
+    /// Whether a connection that rested is of no use any more: the server has closed it, or has said what nobody asked for
+    /// (some do before they close).
+    pub(crate) async fn has_ended(&mut self) -> bool {
+        let (_, receiver, buffer) = self.split();
+        !matches!(receiver.receive_ready(buffer).await, Ok(None))
+    }
+
     /// The halves for those who read and write at once, and what was read already.
     pub(crate) fn split(&mut self) -> (Sender<'_>, Receiver<'_>, &mut Vec<u8>) {
         let (sender, receiver) = self.link.split();
@@ -137,8 +152,8 @@ impl Wire {
     /// Closes a connection that could carry more, as its protocol wants it.
     pub(crate) async fn close(self) {
         if let Link::Tls(mut link) = self.link {
-            // The server may have closed in the meantime, which is as good.
-            let _ = link.end().await;
+            // The server may have closed in the meantime, which is as good, or take nothing more.
+            let _ = timeout(CLOSING, link.end()).await;
         }
     }
 }
@@ -193,10 +208,18 @@ impl Receiver<'_> {
             Self::Tls(receiver) => receiver.receive(buffer).await,
         }
     }
+
+    /// The same for what has come already; `None` where nothing has.
+    async fn receive_ready(self, buffer: &mut Vec<u8>) -> Result<Option<usize>, Failure> {
+        match self {
+            Self::Plain(reader) => read_ready(reader, buffer).await.map_err(Failure::Reset),
+            Self::Tls(mut receiver) => receiver.receive_ready(buffer).await,
+        }
+    }
 }
 
-/// A reply counts even when the request couldn't be sent whole, but then ends the connection; without a reply, the
-/// error of sending is the cause.
+/// A reply counts even when the request couldn't be sent whole, but then ends the connection. Where the server has just
+/// closed without one, the error of sending says more; a broken or a cut reply is the cause itself.
 fn settle(sent: Option<io::Result<()>>, reply: Result<Exchange, Failure>) -> Result<Exchange, Failure> {
     match (sent, reply) {
         (Some(Ok(())), reply) => reply,
@@ -204,8 +227,8 @@ fn settle(sent: Option<io::Result<()>>, reply: Result<Exchange, Failure>) -> Res
             exchange.reply.reusable = false;
             Ok(exchange)
         }
-        (Some(Err(error)), Err(_)) => Err(Failure::Reset(error)),
-        (None, Err(failure)) => Err(failure),
+        (Some(Err(error)), Err(Failure::ClosedEarly)) => Err(Failure::Reset(error)),
+        (_, Err(failure)) => Err(failure),
     }
 }
 
@@ -250,6 +273,30 @@ async fn read(reader: &mut OwnedReadHalf<TcpStream>, buffer: &mut Vec<u8>) -> io
     received
 }
 
+/// Appends what has come already; `None` where nothing has. The read is in the ring before what takes it back, so that
+/// the kernel looks at the connection first.
+pub(crate) async fn read_ready(
+    reader: &mut OwnedReadHalf<TcpStream>,
+    buffer: &mut Vec<u8>,
+) -> io::Result<Option<usize>> {
+    let free = std::mem::take(buffer);
+    let (begin, end) = (free.len(), free.capacity());
+    let canceller = Canceller::new();
+    let mut read = pin!(reader.cancelable_read(free.slice_mut(begin..end), canceller.handle()));
+    let (received, slice) = match poll_fn(|context| Poll::Ready(read.as_mut().poll(context))).await {
+        Poll::Ready(done) => done,
+        Poll::Pending => {
+            canceller.cancel();
+            read.await
+        }
+    };
+    *buffer = slice.into_inner();
+    match received {
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::CANCELED) => Ok(None),
+        received => received.map(Some),
+    }
+}
+
 fn kept_of(reader: ReplyReader, keep: Keep) -> Option<Box<Kept>> {
     keep.any().then(|| Box::new(reader.into_kept()))
 }
@@ -264,7 +311,11 @@ impl Replies<'_> {
         let mut reader = ReplyReader::keeping(head_method, keep);
         let mut received_bytes = 0;
         loop {
-            let received = self.receiver.receive(self.buffer).await?;
+            let received = match self.receiver.receive(self.buffer).await {
+                // Without a word, which completes nothing.
+                Err(Failure::ClosedEarly) => return Err(reader.cut_short()),
+                received => received?,
+            };
             if received == 0 {
                 let reply = reader.close().ok_or_else(|| reader.cut_short())?;
                 return Ok(Exchange { reply, received_bytes, kept: kept_of(reader, keep) });
@@ -302,9 +353,12 @@ mod tests {
     }
 
     #[test]
-    fn without_a_reply_the_first_cause_is_told() {
-        let broken = Some(Err(io::ErrorKind::BrokenPipe.into()));
-        assert!(matches!(settle(broken, Err(Failure::ClosedEarly)), Err(Failure::Reset(_))));
+    fn without_a_reply_the_cause_that_says_most_is_told() {
+        let broken = || Some(Err(io::ErrorKind::BrokenPipe.into()));
+        assert!(matches!(settle(broken(), Err(Failure::ClosedEarly)), Err(Failure::Reset(_))));
+        assert!(matches!(settle(broken(), Err(Failure::ShortBody)), Err(Failure::ShortBody)));
+        let malformed = Failure::Malformed(Malformed("x"));
+        assert!(matches!(settle(broken(), Err(malformed)), Err(Failure::Malformed(_))));
         assert!(matches!(settle(Some(Ok(())), Err(Failure::ClosedEarly)), Err(Failure::ClosedEarly)));
     }
 }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -150,6 +150,19 @@ fn ctrl_c_ends_a_run_early_with_its_report() {
 }
 
 #[test]
+fn ctrl_c_before_the_run_has_its_status_as_well() {
+    let (address, first_bytes) = silent();
+    let url = format!("https://{address}/");
+    let args = [url.as_str(), "-t", "1", "-c", "1", "--insecure", "--timeout", "60s"];
+    let child = command(&args).stderr(Stdio::piped()).spawn().unwrap();
+    first_bytes.recv().unwrap();
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted before the run began"));
+}
+
+#[test]
 fn a_second_ctrl_c_quits_without_waiting_for_replies() {
     let (address, first_bytes) = silent();
     let args = [&url(address), "-t", "1", "-c", "1", "-d", "60s", "--timeout", "60s", "--progress=live"];
@@ -182,4 +195,27 @@ fn a_live_view_is_drawn_in_place_and_leaves_the_terminal_as_it_was() {
     assert!(String::from_utf8_lossy(&coloured.stderr).contains("\x1b[1m"));
     let quiet = run(&[&url, "-t", "1", "-c", "2", "-n", "10"]);
     assert_eq!(String::from_utf8_lossy(&quiet.stderr), "", "no terminal, no view");
+}
+
+#[test]
+fn a_connection_that_was_closed_while_its_user_thought_is_opened_anew() {
+    let server = serve(|mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let mut line = String::new();
+        while reader.read_line(&mut line).unwrap() > 2 {
+            line.clear();
+        }
+        // Nothing says that this is the last reply.
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").unwrap();
+    });
+    let url = url(server);
+    let report = |args: &[&str]| report(&run(&[&[url.as_str(), "--json", "-t", "1"], args].concat()));
+    let scenario = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(scenario.path(), "think = '200ms'\n[[request]]\nurl = '/'\n").unwrap();
+    let thinking = report(&["-c", "2", "-n", "6", "--scenario", scenario.path().to_str().unwrap()]);
+    assert_eq!((thinking.succeeded, thinking.failed()), (6, 0), "{:?}", thinking.first_errors);
+    assert_eq!(thinking.openings.connections, 4, "the first two were opened before the run");
+    // Without a rest nobody looks: that the server closes unsaid is an error.
+    let hasty = report(&["-c", "1", "-n", "40"]);
+    assert!(hasty.failed() > 0, "{:?}", hasty.errors);
 }

@@ -1,6 +1,8 @@
 //! Scenarios and checks against a real HTTP server of another make (Python's), which keeps what it got.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -8,7 +10,6 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 use turnpike_loadgen::report::Report;
-use turnpike_loadgen::request::Protocol;
 use turnpike_loadgen::scenario::{Scenario, Target};
 use turnpike_loadgen::target::Url;
 
@@ -216,9 +217,50 @@ fn a_wrong_scenario_is_told_with_file_line_and_key() {
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2));
     assert!(error.contains("wrong.toml:2: url: there is no variable 'id'"), "{error}");
-    let other = echo.write("other.toml", "[[request]]\nurl = 'http://b.test/'\n");
-    let error = echo.run(&["--scenario", &other]).stderr;
-    assert!(String::from_utf8_lossy(&error).contains("http://b.test is another host"));
+}
+
+#[test]
+fn a_user_has_a_connection_to_each_host() {
+    let (echo, other) = (Echo::start(), Echo::start());
+    let flow = format!(
+        "[[flow]]\n[[flow.step]]\nname = 'here'\nurl = '/a'\n[[flow.step]]\nname = 'there'\nurl = '{}/b'\n",
+        other.url
+    );
+    let scenario = echo.write("hosts.toml", &flow);
+    let report = echo.report(&["-c", "3", "-t", "1", "-n", "60", "--scenario", &scenario]);
+    assert_eq!((report.succeeded, report.connections), (60, 3), "{:?}", report.first_errors);
+    for (echo, path) in [(&echo, "/a"), (&other, "/b")] {
+        let seen = echo.seen();
+        assert!(seen.len() >= 27 && seen.iter().all(|seen| text(seen, "/path") == path), "{}", seen.len());
+        let host = &echo.url["http://".len()..];
+        assert!(seen.iter().all(|seen| text(seen, "/headers/host") == host));
+        let ports: BTreeSet<_> = seen.iter().map(|seen| seen["port"].as_i64().unwrap()).collect();
+        assert!(ports.len() <= 3, "connections are kept: {ports:?}");
+    }
+    let refused = echo.run(&["--http2", "--scenario", &scenario]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("need a scenario of one host"));
+}
+
+#[test]
+fn a_host_that_is_gone_fails_its_own_requests_only() {
+    let echo = Echo::start();
+    // Nobody listens where a listener has just been closed.
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let requests = format!(
+        "[[request]]\nname = 'here'\nurl = '/'\n[[request]]\nname = 'gone'\nurl = 'http://{gone}/'\n"
+    );
+    let scenario = echo.write("gone.toml", &requests);
+    let output = echo.run(&["-c", "2", "-n", "20", "--scenario", &scenario]);
+    let report: Report = serde_json::from_slice(&output.stdout).unwrap();
+    let (here, lost) = (&report.labels["here"], &report.labels["gone"]);
+    assert!(here.succeeded > 0 && here.errors.values().sum::<u64>() == 0, "{here:?}");
+    assert!(lost.errors["connect"] > 0 && lost.replies == 0, "{lost:?}");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        told.contains(&format!("2 of 4 connections could not be opened at once; the first to {gone}")),
+        "{told}"
+    );
 }
 
 #[test]
@@ -229,14 +271,7 @@ fn the_example_scenarios_are_right() {
     for entry in std::fs::read_dir(folder).unwrap() {
         let file = entry.unwrap().path();
         if file.extension().is_some_and(|extension| extension == "toml") {
-            let target = Target {
-                url: &url,
-                protocol: Protocol::Http1,
-                headers: &[],
-                checks: &[],
-                captured_body_bytes_max: 0,
-                seed: None,
-            };
+            let target = Target::new(&url);
             Scenario::load(&file, &target).unwrap();
             parsed += 1;
         }

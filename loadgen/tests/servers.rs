@@ -304,6 +304,14 @@ fn nobody_listening_is_one_clear_error() {
 }
 
 #[test]
+fn a_standard_error_that_nobody_reads_is_no_panic() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = Command::new(env!("CARGO_BIN_EXE_turnpike-loadgen")).stderr(writer).status().unwrap();
+    assert_eq!(status.code(), Some(2));
+}
+
+#[test]
 fn a_wrong_command_line_is_told_apart() {
     let output = Command::new(env!("CARGO_BIN_EXE_turnpike-loadgen")).arg("ftp://a.test/").output().unwrap();
     assert_eq!(output.status.code(), Some(2));

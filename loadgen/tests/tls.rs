@@ -40,11 +40,17 @@ type Serve = fn(&mut Stream) -> (usize, usize);
 
 impl Server {
     fn start(serve: Serve) -> Self {
-        let key = rcgen::generate_simple_self_signed(["a.test".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-        let config =
-            server_config(key.cert.der().clone(), key.signing_key.serialize_der().try_into().unwrap());
+        let names = ["a.test".to_owned(), "127.0.0.1".to_owned()];
+        Self::start_with(rcgen::CertificateParams::new(names).unwrap(), serve)
+    }
+
+    /// With a certificate of its own making.
+    fn start_with(parameters: rcgen::CertificateParams, serve: Serve) -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let signed = parameters.self_signed(&key).unwrap();
+        let config = server_config(signed.der().clone(), key.serialize_der().try_into().unwrap());
         let certificate = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(certificate.path(), key.cert.pem()).unwrap();
+        std::fs::write(certificate.path(), signed.pem()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (to_test, connections) = channel();
@@ -206,6 +212,22 @@ fn a_connection_is_closed_after_its_requests() {
 }
 
 #[test]
+fn a_connection_that_rested_is_kept_unless_the_server_has_ended_it() {
+    let slow = ["-n", "3", "-c", "1", "--rate", "5"];
+    let report = Server::start(hello).report(&slow);
+    assert_eq!((report.succeeded, report.openings.connections), (3, 0), "tickets that come late end nothing");
+    let closing = Server::start(|stream| {
+        read_request(stream).unwrap();
+        stream.write_all(HELLO).unwrap();
+        stream.conn.send_close_notify();
+        stream.flush().unwrap();
+        (1, 0)
+    });
+    let report = closing.report(&slow);
+    assert_eq!((report.succeeded, report.openings.connections), (3, 2), "{:?}", report.first_errors);
+}
+
+#[test]
 fn handshakes_are_timed_as_part_of_the_request() {
     let server = Server::start(hello);
     let report = server.report(&["-n", "5", "-c", "1", "--requests-per-connection", "1"]);
@@ -276,6 +298,30 @@ fn certificates_are_verified_unless_told_otherwise() {
 }
 
 #[test]
+fn a_self_signed_authority_is_trusted_for_its_names_and_dates() {
+    let parameters = || {
+        let mut parameters = rcgen::CertificateParams::new(["a.test".to_owned()]).unwrap();
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        parameters
+    };
+    let each = ["-n", "2", "-c", "1", "--requests-per-connection", "1", "--cacert"];
+    let server = Server::start_with(parameters(), hello);
+    let own = server.certificate.path().to_str().unwrap();
+    assert_eq!(server.report(&each[..6]).succeeded, 2);
+    let wrong = server.failed_report(&[&each[..], &[own, "--sni", "b.test"]].concat());
+    assert!(wrong.first_errors["tls"].contains("--sni NAME asks for another"), "{:?}", wrong.first_errors);
+    let stranger = Server::start_with(parameters(), hello);
+    let unknown = stranger.failed_report(&[&each[..], &[own]].concat());
+    assert!(unknown.first_errors["tls"].contains("--cacert FILE says whom to trust"), "{unknown:?}");
+    let mut past = parameters();
+    past.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let past = Server::start_with(past, hello);
+    let own = past.certificate.path().to_str().unwrap();
+    let expired = past.failed_report(&[&each[..], &[own]].concat());
+    assert!(expired.first_errors["tls"].contains("expired"), "{:?}", expired.first_errors);
+}
+
+#[test]
 fn a_run_that_can_open_nothing_is_one_clear_error() {
     let (server, stranger) = (Server::start(hello), Server::start(hello));
     let certificate = stranger.certificate.path().to_str().unwrap();
@@ -294,6 +340,7 @@ fn what_breaks_in_a_handshake_is_tls_and_what_breaks_before_is_not() {
         let _ = std::io::copy(&mut stream, &mut std::io::sink());
     }));
     assert_eq!(garbage.errors["tls"], 2, "{:?}", garbage.errors);
+    assert!(garbage.first_errors["tls"].contains("doesn't seem to speak TLS"), "{garbage:?}");
     let closed = report(start_plain(|mut stream| {
         stream.shutdown(Shutdown::Write).unwrap();
         let _ = std::io::copy(&mut stream, &mut std::io::sink());
@@ -327,8 +374,10 @@ fn an_end_that_was_not_announced_completes_no_reply() {
         stream.sock.shutdown(Shutdown::Write).unwrap();
         (1, 0)
     });
-    let report = cut.failed_report(&[&each[..], &["--insecure"]].concat());
-    assert_eq!(report.errors["closed_early"], 2, "{:?}", report.errors);
+    for depth in ["1", "2"] {
+        let report = cut.failed_report(&[&each[..], &["--insecure", "--pipeline", depth]].concat());
+        assert_eq!(report.errors["short_body"], 2, "{:?}", report.errors);
+    }
 }
 
 #[test]

@@ -40,6 +40,11 @@ need_origins() {
     [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
 }
 
+# A client that decodes what it has asked for in a coding.
+need_curl() {
+    command -v curl >/dev/null || install_packages curl
+}
+
 # curl and nghttp2's tools, which the suites of HTTP/2 drive.
 need_http2_clients() {
     command -v curl >/dev/null && command -v nghttp >/dev/null && command -v h2load >/dev/null &&

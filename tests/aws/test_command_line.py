@@ -236,9 +236,9 @@ def test_keys_and_plans(control, tmp_path):
     api_id = control("api", "create", "line-plans", "--type", "rest").strip()
     control("route", "create", api_id, "GET /", "--target", "http://127.0.0.1:1")
     control("deploy", api_id, "prod")
-    limits = ("--rate", "10", "--burst", "20", "--quota", "1000", "--period", "month")
+    limits = ("--rate", "10", "--burst", "20", "--quota", "1000", "--period", "month", "--offset", "2")
     plan = control("plan", "create", "gold", "--stage", f"{api_id}:prod", *limits).strip()
-    assert "10.0/s, 20 at once" in control("plan", "list") and "1000 a month" in control("plan", "show", plan)
+    assert "10.0/s, 20 at once" in control("plan", "list") and "1000 a month from day 2" in control("plan", "show", plan)
     (tmp_path / "value").write_text("a-value-of-the-command-line\n")
     made = control.json("key", "create", "line-key", "--value-file", tmp_path / "value", "--plan", plan)
     assert made["value"] == "a-value-of-the-command-line" and made["enabled"]

@@ -177,6 +177,27 @@ fn a_body_that_turns_out_to_be_wrong_is_cut_off() {
     plane.assert_at_rest();
 }
 
+#[test]
+fn a_body_is_limited_as_it_comes_too() {
+    let origin = Origin::echo();
+    let plane = DataPlane::with(&Options::new().set("body_bytes_max", 1_000), &[stage(&origin, 0)]);
+    let (long, short) = (gzip(&noise(1_100)), gzip(&noise(900)));
+    assert!(long.len() > 1_000 && short.len() <= 1_000);
+    // All of it arrives with its head.
+    for request in [
+        post("gzip", &long),
+        chunked("gzip", &[&long], ""),
+        chunked("gzip", &[&long[..990], &long[990..]], ""),
+    ] {
+        assert_eq!(plane.exchange(request).status, 413);
+    }
+    for request in [post("gzip", &short), chunked("gzip", &[&short], "")] {
+        assert_eq!(plane.exchange(request).status, 200);
+    }
+    assert_eq!(origin.seen().len(), 2);
+    plane.assert_at_rest();
+}
+
 /// What doesn't get smaller.
 fn noise(bytes: usize) -> Vec<u8> {
     let mut state = 1_u64;

@@ -1,7 +1,7 @@
 //! Throttles in a Redis Cluster, and over TLS: spread over its masters, exact through the loss of one, whatever its replica
 //! had heard of; and whose certificate, user and password are right.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use turnpike_snapshot::Throttle;
@@ -112,14 +112,15 @@ impl Drop for EndsAt<'_> {
     }
 }
 
-/// Admitted requests, when each was sent and answered; some more than the limit allows are sent.
-fn load(plane: &DataPlane, id: &str, ends: &Ends) -> Vec<(Instant, Instant)> {
+/// Admitted requests, when each was sent and answered, and counted meanwhile; some more than the limit allows are sent.
+fn load(plane: &DataPlane, id: &str, count: &AtomicUsize, ends: &Ends) -> Vec<(Instant, Instant)> {
     let mut client = plane.connect();
     let mut admitted = Vec::new();
     while !ends.0.load(Ordering::Relaxed) {
         let sent = Instant::now();
         if is_admitted(&mut client, id) {
             admitted.push((sent, Instant::now()));
+            count.fetch_add(1, Ordering::Relaxed);
         }
         std::thread::park_timeout(Duration::from_millis(4));
     }
@@ -142,6 +143,9 @@ fn assert_holds(admitted: &mut [(Instant, Instant)], throttle: Throttle) {
     }
 }
 
+/// More than a limit's burst: at the end of it, its rate is what holds.
+const SOME: usize = 40;
+
 #[test]
 fn a_master_that_is_killed_during_load_costs_time_and_no_token_too_many() {
     let (mut cluster, origin) = (RedisCluster::start(), origin());
@@ -151,6 +155,13 @@ fn a_master_that_is_killed_during_load_costs_time_and_no_token_too_many() {
     let store = format!("redis-cluster://{}", cluster.address(0));
     let planes = [0; 2].map(|_| DataPlane::with(&options(&store), &stages));
     planes.iter().for_each(|plane| wait_for(&plane.gateway, "gateways", 2.0));
+    let counts: Vec<AtomicUsize> = ids.iter().map(|_| AtomicUsize::new(0)).collect();
+    let counted = || counts.iter().map(|count| count.load(Ordering::Relaxed)).collect::<Vec<_>>();
+    let all_go_on = |before: Vec<usize>| {
+        until("requests of every limit to be admitted", || {
+            counted().iter().zip(&before).all(|(now, before)| now - before >= SOME).then_some(())
+        });
+    };
     let ends = Ends(AtomicBool::new(false));
     let mut killed_at = Instant::now();
     let mut promoted_at = killed_at;
@@ -159,14 +170,16 @@ fn a_master_that_is_killed_during_load_costs_time_and_no_token_too_many() {
         let ending = EndsAt(ends);
         let loads: Vec<_> = ids
             .iter()
-            .map(|id| {
-                planes.iter().map(move |plane| scope.spawn(move || load(plane, id, ends))).collect::<Vec<_>>()
+            .zip(&counts)
+            .map(|(id, count)| {
+                let of_one = |plane| scope.spawn(move || load(plane, id, count, ends));
+                planes.iter().map(of_one).collect::<Vec<_>>()
             })
             .collect();
         until("each master to keep limits", || {
             (cluster.nodes[..3].iter().map(limits).sum::<usize>() == ids.len()).then_some(())
         });
-        std::thread::park_timeout(Duration::from_millis(300));
+        all_go_on(vec![0; ids.len()]);
         killed_at = Instant::now();
         cluster.nodes[0].kill();
         cluster.wait_for_promotion(0);
@@ -174,8 +187,8 @@ fn a_master_that_is_killed_during_load_costs_time_and_no_token_too_many() {
         for plane in &planes {
             wait_for(&plane.gateway, "partitioned", 0.0);
         }
-        // A lease's time, and some more.
-        std::thread::park_timeout(Duration::from_secs(3));
+        // Those of the master that was lost as well, once its leases' time is over.
+        all_go_on(counted());
         drop(ending);
         let of_one = |loads: Vec<std::thread::ScopedJoinHandle<'_, Vec<_>>>| {
             loads.into_iter().flat_map(|load| load.join().expect("no request failed")).collect()

@@ -254,6 +254,20 @@ fn a_body_that_finds_no_place_in_the_file_is_kept_all_the_same() {
 }
 
 #[test]
+fn a_body_that_turns_out_to_be_too_long_passes_without_a_word() {
+    let origin = sized();
+    let options = Options::new().set("cache_response_bytes_max", 300_000);
+    let mut plane = DataPlane::with(&options, &[cached(&origin, 1)]);
+    for _ in 0..3 {
+        assert!(get(&plane, "c", LONG) == body("c", LONG));
+    }
+    assert_eq!((origin.seen().len(), file_bytes(&plane.gateway)), (3, 0));
+    let log = plane.gateway.process().log();
+    assert!(!log.contains("no memory"), "{log}");
+    plane.assert_at_rest();
+}
+
+#[test]
 fn the_size_is_settable_and_zero_turns_it_off() {
     for (setting, in_file) in [("0", 0), ("2000000", 0), ("1000", 4_096)] {
         let origin = sized();

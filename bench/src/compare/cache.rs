@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use super::http::Client;
 use super::load::{Load, LoadGenerator, Target};
-use super::peers::{self, Downstream, Peer, Role, origin_count};
+use super::peers::{Peer, Role, origin_count};
 use super::rest::STAGE;
 use super::results::{Check, Section};
 use super::rounds::{Case, interleave};
 use super::turnpike::{Options, Turnpike};
-use super::{Bench, CONNECTIONS_MAX, PeerName, SectionName, skipped};
+use super::{Bench, PeerName, SectionName, skipped};
 
 const CONNECTIONS: usize = 64;
 const SIZES: [(&str, usize); 2] = [("1 KiB", 1 << 10), ("100 KiB", 100 << 10)];
@@ -40,17 +40,7 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
     let options = Options { gateway: &GATEWAY, ..Options::default() };
     let mut turnpike = Turnpike::start_with("cache", &bench.binaries, &dir, &bench.layout, &options)?;
     let api_id = turnpike.make_rest_api(bench.origin, false)?;
-    turnpike.patch_stage(
-        &api_id,
-        &[
-            ("/cacheClusterEnabled", "true"),
-            ("/*/*/caching/enabled", "true"),
-            ("/*/*/caching/ttlInSeconds", "3600"),
-            // A setting comes with AWS's throttle for an account; the peers have none.
-            ("/*/*/throttling/rateLimit", "-1"),
-            ("/*/*/throttling/burstLimit", "-1"),
-        ],
-    )?;
+    turnpike.cache_methods(&api_id)?;
     turnpike.await_served(&api_id, &format!("/{STAGE}/small"))?;
     let mut section = Section::new(name.name());
     hits(bench, &dir, &turnpike.target("turnpike", &api_id), &mut section)?;
@@ -103,22 +93,9 @@ fn hits(bench: &Bench, dir: &Path, turnpike: &Target, section: &mut Section) -> 
 fn start_peers(bench: &Bench, dir: &Path, bytes: usize) -> Result<Vec<Peer>, String> {
     let dir = dir.join(bytes.to_string());
     std::fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
-    let role = Role {
-        dir: &dir,
-        core: bench.layout.proxy[0],
-        origin: bench.origin,
-        downstream: Downstream::Http,
-        connections_max: CONNECTIONS_MAX,
-        cached_body_bytes: Some(bytes),
-    };
-    let mut started = Vec::new();
-    if bench.compares(PeerName::Nginx) {
-        started.push(peers::start_nginx(&role)?);
-    }
-    if bench.compares(PeerName::Varnish) {
-        started.push(peers::start_varnish(&role)?);
-    }
-    Ok(started)
+    let role = Role { cached_body_bytes: Some(bytes), ..bench.role(&dir) };
+    let caches = [PeerName::Nginx, PeerName::Varnish].into_iter().filter(|peer| bench.compares(*peer));
+    caches.map(|peer| bench.start_proxy(peer, &role)).collect()
 }
 
 /// The response is kept from now on.

@@ -43,6 +43,36 @@ pub(crate) struct Board {
     /// Answered otherwise.
     failed: AtomicU64,
     cut_off: AtomicU64,
+    found_nobody: AtomicU64,
+}
+
+/// What became of calls.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tally {
+    pub(crate) served: u64,
+    pub(crate) refused: u64,
+    /// Answered otherwise.
+    pub(crate) failed: u64,
+    /// Of a connection that broke.
+    pub(crate) cut_off: u64,
+    /// There was no connection to be had.
+    pub(crate) found_nobody: u64,
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.served += other.served;
+        self.refused += other.refused;
+        self.failed += other.failed;
+        self.cut_off += other.cut_off;
+        self.found_nobody += other.found_nobody;
+    }
+}
+
+/// Why a call has no answer.
+enum Unanswered {
+    CutOff,
+    FoundNobody,
 }
 
 impl Board {
@@ -58,21 +88,25 @@ impl Board {
         self.refused.load(Relaxed)
     }
 
-    pub(crate) fn failed(&self) -> u64 {
-        self.failed.load(Relaxed)
-    }
-
-    pub(crate) fn cut_off(&self) -> u64 {
-        self.cut_off.load(Relaxed)
-    }
-
-    fn note(&self, status: u16) {
-        let count = match status {
-            200 => &self.served,
-            429 => &self.refused,
-            _ => &self.failed,
+    fn note(&self, answer: &Result<u16, Unanswered>) {
+        let count = match answer {
+            Ok(200) => &self.served,
+            Ok(429) => &self.refused,
+            Ok(_) => &self.failed,
+            Err(Unanswered::CutOff) => &self.cut_off,
+            Err(Unanswered::FoundNobody) => &self.found_nobody,
         };
         count.fetch_add(1, Relaxed);
+    }
+
+    fn tally(&self) -> Tally {
+        Tally {
+            served: self.served.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+            failed: self.failed.load(Relaxed),
+            cut_off: self.cut_off.load(Relaxed),
+            found_nobody: self.found_nobody.load(Relaxed),
+        }
     }
 }
 
@@ -82,15 +116,28 @@ impl Callers {
         &self,
         meanwhile: impl FnOnce(&Board) -> Result<T, String>,
     ) -> Result<(T, Vec<Served>), String> {
+        self.call_on(&Board::default(), meanwhile)
+    }
+
+    /// The same, with what became of all calls; none is under way any more.
+    pub(crate) fn tally<T>(
+        &self,
+        meanwhile: impl FnOnce(&Board) -> Result<T, String>,
+    ) -> Result<(T, Tally), String> {
         let board = Board::default();
+        let (outcome, _) = self.call_on(&board, meanwhile)?;
+        Ok((outcome, board.tally()))
+    }
+
+    fn call_on<T>(
+        &self,
+        board: &Board,
+        meanwhile: impl FnOnce(&Board) -> Result<T, String>,
+    ) -> Result<(T, Vec<Served>), String> {
         thread::scope(|scope| {
-            let callers: Vec<_> = (0..self.threads)
-                .map(|number| {
-                    let board = &board;
-                    scope.spawn(move || self.run(number, board))
-                })
-                .collect();
-            let outcome = meanwhile(&board);
+            let callers: Vec<_> =
+                (0..self.threads).map(|number| scope.spawn(move || self.run(number, board))).collect();
+            let outcome = meanwhile(board);
             board.over.store(true, Relaxed);
             let mut served = Vec::new();
             for caller in callers {
@@ -111,30 +158,27 @@ impl Callers {
             next = (next + self.every).max(Instant::now());
             let whither = board.whither.load(Relaxed);
             let by = if whither < clients.len() { whither } else { number % clients.len() };
-            let Some(status) = self.ask(&mut clients[by], self.addresses[by]) else {
-                board.cut_off.fetch_add(1, Relaxed);
-                thread::sleep(RETRY);
-                continue;
-            };
-            board.note(status);
-            if status == 200 {
-                served.push(Served { by, at: Instant::now() });
+            let answer = self.ask(&mut clients[by], self.addresses[by]);
+            board.note(&answer);
+            match answer {
+                Ok(200) => served.push(Served { by, at: Instant::now() }),
+                Ok(_) => {}
+                Err(_) => thread::sleep(RETRY),
             }
         }
         served
     }
 
-    /// `None` if nobody answers.
-    fn ask(&self, client: &mut Option<Client>, address: SocketAddr) -> Option<u16> {
+    fn ask(&self, client: &mut Option<Client>, address: SocketAddr) -> Result<u16, Unanswered> {
         if client.is_none() {
             *client = Client::connect(address).ok();
         }
-        let answer = client.as_mut()?.call("GET", &self.path, &self.headers, b"");
-        match answer {
-            Ok(reply) => Some(reply.status),
+        let connected = client.as_mut().ok_or(Unanswered::FoundNobody)?;
+        match connected.call("GET", &self.path, &self.headers, b"") {
+            Ok(reply) => Ok(reply.status),
             Err(_) => {
                 *client = None;
-                None
+                Err(Unanswered::CutOff)
             }
         }
     }

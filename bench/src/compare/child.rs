@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use tempfile::TempDir;
 
 use super::layout;
 
@@ -27,8 +28,19 @@ const LOG_LINES_SHOWN: usize = 12;
 /// Process groups to kill on an interrupt.
 static GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
+/// A directory for all that is started, which goes with it; on an interrupt too.
+pub(crate) fn work_dir() -> Result<TempDir, String> {
+    let dir = tempfile::Builder::new()
+        .prefix("turnpike-bench-")
+        .tempdir()
+        .map_err(|error| format!("no temporary directory: {error}"))?;
+    clean_up_on_interrupt(dir.path().to_owned())
+        .map_err(|error| format!("signals can't be handled: {error}"))?;
+    Ok(dir)
+}
+
 /// When the comparison gets SIGINT, SIGTERM or SIGHUP: kills what was started, removes `dir` and ends.
-pub(crate) fn clean_up_on_interrupt(dir: PathBuf) -> io::Result<()> {
+fn clean_up_on_interrupt(dir: PathBuf) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {

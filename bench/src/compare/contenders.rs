@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::identity::{Identity, SERVER_NAME};
 use super::load::Target;
-use super::peers::{self, Downstream, Peer, Role};
+use super::peers::{Downstream, Peer, Role};
 use super::turnpike::{Options, Turnpike, WILDCARD_HOST};
-use super::{Bench, PeerName, given};
+use super::{Bench, PeerName};
 
 /// They are killed when this is dropped.
 #[derive(Debug)]
@@ -57,8 +57,6 @@ impl Contenders {
                 continue;
             }
             let role = Role {
-                dir: &dir,
-                core: bench.layout.proxy[0],
                 origin,
                 downstream: match protocol {
                     Protocol::Http => Downstream::Http,
@@ -66,19 +64,9 @@ impl Contenders {
                     Protocol::Http2 => Downstream::Http2,
                 },
                 connections_max,
-                cached_body_bytes: None,
+                ..bench.role(&dir)
             };
-            contenders.add_peer(match name {
-                PeerName::Nginx => peers::start_nginx(&role)?,
-                PeerName::Haproxy => peers::start_haproxy(&role)?,
-                PeerName::H2o => peers::start_h2o(&role)?,
-                PeerName::Caddy => peers::start_caddy(&role)?,
-                PeerName::Envoy => peers::start_envoy(&role, given(bench.args.envoy.as_deref(), "--envoy")?)?,
-                PeerName::Pingora => {
-                    peers::start_pingora(&role, given(bench.args.pingora.as_deref(), "--pingora")?)?
-                }
-                other => return Err(format!("{} is not compared in {section}", other.name())),
-            });
+            contenders.add_peer(bench.start_proxy(*name, &role)?);
         }
         Ok(contenders)
     }

@@ -46,8 +46,8 @@ impl Facts {
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         // Some begin with the path that they were called by, which is this machine's own.
         let line = line.replace(&*program.to_string_lossy(), &name);
-        let names_itself = line.to_lowercase().contains(&*name) || line.chars().any(char::is_alphabetic);
-        self.versions.push(if names_itself { line } else { format!("{name} {line}") });
+        let is_bare = line.starts_with(|first: char| first.is_ascii_digit());
+        self.versions.push(if is_bare { format!("{name} {line}") } else { line });
     }
 
     pub(crate) fn print(&self) {

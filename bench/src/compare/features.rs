@@ -5,24 +5,38 @@
 use std::path::{Path, PathBuf};
 
 use super::load::{Load, Target};
-use super::peers::{self, Downstream, Peer, Plugins, Role};
+use super::peers::{self, Peer, Plugins};
 use super::rest::{Limit, STAGE};
 use super::results::{Check, Section};
 use super::rounds::{Case, interleave};
 use super::turnpike::{Options, Turnpike};
-use super::{Bench, CONNECTIONS_MAX, PeerName, SectionName};
+use super::{Bench, PeerName, SectionName};
 
 const CONNECTIONS: usize = 64;
 const LABEL: &str = "64 connections";
-/// What no measurement reaches.
-const FREE: Limit = Limit { rate_per_s: 10_000_000, burst_requests: 10_000_000 };
 const LUA_KEY: &str = "key-of-the-only-client-00000000";
 /// Steps of both; each has what the one before has.
-const STEPS: [&str; 4] = ["bare", "key", "throttles", "log"];
+const STEPS: [Step; 4] = [
+    Step { name: "bare", key: false, throttles: false, log: false },
+    Step { name: "key", key: true, throttles: false, log: false },
+    Step { name: "throttles", key: true, throttles: true, log: false },
+    Step { name: "log", key: true, throttles: true, log: true },
+];
 /// Least share of the bare proxy's requests/s that is left with everything on.
 const LEFT_MIN: f64 = 0.9;
 /// Least ratio of requests/s with everything on to nginx's with plugins.
 const OVER_LUA_MIN: f64 = 1.5;
+
+/// What is on.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    name: &'static str,
+    /// With its usage plan.
+    key: bool,
+    throttles: bool,
+    /// And metrics, where they aren't always on.
+    log: bool,
+}
 
 /// Killed when dropped.
 #[derive(Debug, Default)]
@@ -36,12 +50,12 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
     std::fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     let mut started = Started::default();
     let mut cases = Vec::new();
-    for (step, name) in STEPS.into_iter().enumerate() {
+    for step in STEPS {
         if bench.compares(PeerName::Turnpike) {
-            cases.push(start_turnpike(bench, &dir, step, name, &mut started)?);
+            cases.push(start_turnpike(bench, &dir, step, &mut started)?);
         }
         if bench.compares(PeerName::NginxLua) {
-            cases.push(start_lua(bench, &dir, step, name, &mut started)?);
+            cases.push(start_lua(bench, &dir, step, &mut started)?);
         }
     }
     let mut section = Section::new(SectionName::Features.name());
@@ -53,10 +67,10 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
 
 fn check(section: &mut Section) {
     let ratio = |of: &str, to: &str| section.ratio(LABEL, of, to, |sample| sample.report.replies_per_s);
-    let [first, .., last] = STEPS;
+    let [first, .., last] = STEPS.map(|step| step.name);
     let mut notes = Vec::new();
     for proxy in ["turnpike", "nginx-lua"] {
-        for step in &STEPS[1..] {
+        for Step { name: step, .. } in &STEPS[1..] {
             if let Some(left) = ratio(&format!("{proxy} {step}"), &format!("{proxy} {first}")) {
                 notes.push(format!(
                     "{proxy} with {step}: {:.1} % of its bare requests/s are left",
@@ -83,36 +97,22 @@ fn check(section: &mut Section) {
     section.checks.push(section.failures());
 }
 
-fn start_turnpike(
-    bench: &Bench,
-    dir: &Path,
-    step: usize,
-    name: &str,
-    started: &mut Started,
-) -> Result<Case, String> {
-    let [with_key, with_throttles, with_log] = [1, 2, 3].map(|needed| step >= needed);
-    let (rate, burst) = FREE.texts();
-    let account = [
-        ("TURNPIKE_CONTROL_ACCOUNT_THROTTLE_RATE_PER_S", &*rate),
-        ("TURNPIKE_CONTROL_ACCOUNT_THROTTLE_BURST_REQUESTS", &*burst),
-    ];
+fn start_turnpike(bench: &Bench, dir: &Path, step: Step, started: &mut Started) -> Result<Case, String> {
+    let Step { name, .. } = step;
+    let throttle = step.throttles.then_some(Limit::FREE);
     let log = dir.join(format!("{name}.access.log")).display().to_string();
-    let options = Options {
-        control: if with_throttles { &account } else { &[] },
-        gateway: if with_log { &["--access-log", &log] } else { &[] },
-        ..Options::default()
-    };
+    let gateway: &[&str] = if step.log { &["--access-log", &log] } else { &[] };
+    let options = Options { throttle, gateway, ..Options::default() };
     let mut turnpike = Turnpike::start_with(name, &bench.binaries, dir, &bench.layout, &options)?;
-    let api_id = turnpike.make_rest_api(bench.origin, with_key)?;
-    if with_throttles {
-        let limits = [("/*/*/throttling/rateLimit", &*rate), ("/*/*/throttling/burstLimit", &*burst)];
-        turnpike.patch_stage(&api_id, &limits)?;
+    let api_id = turnpike.make_rest_api(bench.origin, step.key)?;
+    if let Some(limit) = throttle {
+        turnpike.throttle_methods(&api_id, limit)?;
     }
     let path = format!("/{STAGE}/small");
     let mut load = Load::get(&path, CONNECTIONS);
     let mut lines = String::new();
-    if with_key {
-        let plan_id = turnpike.make_plan(&api_id, with_throttles.then_some(FREE))?;
+    if step.key {
+        let plan_id = turnpike.make_plan(&api_id, throttle)?;
         let field = format!("x-api-key: {}", turnpike.import_keys(&plan_id, 1)?[0]);
         lines = format!("{field}\r\n");
         load.header = Some(field);
@@ -123,35 +123,19 @@ fn start_turnpike(
     Ok(case(target, load))
 }
 
-fn start_lua(
-    bench: &Bench,
-    dir: &Path,
-    step: usize,
-    name: &str,
-    started: &mut Started,
-) -> Result<Case, String> {
-    let [with_key, with_throttles, with_log] = [1, 2, 3].map(|needed| step >= needed);
-    let name = format!("nginx-lua {name}");
-    let home = name.replace(' ', "-");
+fn start_lua(bench: &Bench, dir: &Path, step: Step, started: &mut Started) -> Result<Case, String> {
+    let home = format!("nginx-lua-{}", step.name);
     let log: PathBuf = dir.join(format!("{home}.access.log"));
     let plugins = Plugins {
-        key: with_key.then_some(LUA_KEY),
-        throttles: with_throttles,
-        metrics: with_log,
-        access_log: with_log.then_some(&*log),
+        key: step.key.then_some(LUA_KEY),
+        throttles: step.throttles,
+        metrics: step.log,
+        access_log: step.log.then_some(&*log),
     };
-    let role = Role {
-        dir,
-        core: bench.layout.proxy[0],
-        origin: bench.origin,
-        downstream: Downstream::Http,
-        connections_max: CONNECTIONS_MAX,
-        cached_body_bytes: None,
-    };
-    let peer = peers::start_nginx_lua(&home, &role, &plugins)?;
-    let target = Target { name, ..peer.target.clone() };
+    let peer = peers::start_nginx_lua(&home, &bench.role(dir), &plugins)?;
+    let target = Target { name: format!("nginx-lua {}", step.name), ..peer.target.clone() };
     started.peers.push(peer);
-    let header = with_key.then(|| format!("x-api-key: {LUA_KEY}"));
+    let header = step.key.then(|| format!("x-api-key: {LUA_KEY}"));
     Ok(case(target, Load { header, ..Load::get("/", CONNECTIONS) }))
 }
 

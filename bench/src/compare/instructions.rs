@@ -8,13 +8,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
 use super::http::Client;
-use super::layout::Layout;
+use super::layout::{self, Layout};
 use super::peers::{self, find_program};
 use super::rest::{Limit, STAGE};
 use super::stats::grouped;
@@ -32,7 +33,6 @@ const REGRESSION_PERCENT_MAX: u64 = 3;
 const PROGRESS_PERCENT_MIN: u64 = 3;
 /// Descriptors are few where valgrind runs, and it knows the names of code only where it was loaded.
 const GATEWAY: [&str; 3] = ["--connections-max", "256", "--huge-pages=false"];
-const FREE: Limit = Limit { rate_per_s: 10_000_000, burst_requests: 10_000_000 };
 const CACHED_BYTES: usize = 1024;
 
 /// What to do with the counts.
@@ -85,12 +85,7 @@ impl Scenario {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), String> {
-    let dir = tempfile::Builder::new()
-        .prefix("turnpike-bench-")
-        .tempdir()
-        .map_err(|error| format!("no temporary directory: {error}"))?;
-    child::clean_up_on_interrupt(dir.path().to_owned())
-        .map_err(|error| format!("signals can't be handled: {error}"))?;
+    let dir = child::work_dir()?;
     let kept = args.check.as_deref().map(read).transpose()?;
     let binaries = args.binaries.clone().map_or_else(own_dir, Ok)?;
     let mut counts = Kept::default();
@@ -107,26 +102,16 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
 }
 
 fn count(scenario: Scenario, binaries: &Path, dir: &Path) -> Result<u64, String> {
-    let cores: Vec<usize> = core_affinity::get_core_ids()
-        .ok_or("the cores that this process may use can't be read")?
-        .iter()
-        .map(|core| core.id)
-        .collect();
-    let layout = Layout::one_proxy_core(&cores);
+    let layout = Layout::one_proxy_core(&layout::allowed_cores()?);
     let dir = dir.join(scenario.name());
     fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     let counts = dir.join("callgrind.out");
     let valgrind = find_program("valgrind")?.display().to_string();
     let file = format!("--callgrind-out-file={}", counts.display());
-    let (rate, burst) = FREE.texts();
-    let account = [
-        ("TURNPIKE_CONTROL_ACCOUNT_THROTTLE_RATE_PER_S", &*rate),
-        ("TURNPIKE_CONTROL_ACCOUNT_THROTTLE_BURST_REQUESTS", &*burst),
-    ];
     let options = Options {
         wrapper: &[&valgrind, "--tool=callgrind", &file],
         gateway: &GATEWAY,
-        control: if scenario == Scenario::Features { &account } else { &[] },
+        throttle: (scenario == Scenario::Features).then_some(Limit::FREE),
         ..Options::default()
     };
     let (_peer, origin) = peers::start_origin(&dir, &layout.origin)?;
@@ -174,7 +159,7 @@ fn monitor(process: u32, command: &str) -> Result<(), String> {
 fn prepare(
     scenario: Scenario,
     turnpike: &mut Turnpike,
-    origin: std::net::SocketAddr,
+    origin: SocketAddr,
 ) -> Result<(String, String), String> {
     if scenario == Scenario::Proxy {
         let host = turnpike.make_default_api(origin)?.host.unwrap_or_default();
@@ -188,22 +173,12 @@ fn prepare(
     };
     let mut lines = String::new();
     if with_features {
-        let (rate, burst) = FREE.texts();
-        let limits = [("/*/*/throttling/rateLimit", &*rate), ("/*/*/throttling/burstLimit", &*burst)];
-        turnpike.patch_stage(&api_id, &limits)?;
-        let plan_id = turnpike.make_plan(&api_id, Some(FREE))?;
+        turnpike.throttle_methods(&api_id, Limit::FREE)?;
+        let plan_id = turnpike.make_plan(&api_id, Some(Limit::FREE))?;
         lines = format!("x-api-key: {}\r\n", turnpike.import_keys(&plan_id, 1)?[0]);
     }
     if scenario == Scenario::Hit {
-        let caching = [
-            ("/cacheClusterEnabled", "true"),
-            ("/*/*/caching/enabled", "true"),
-            ("/*/*/caching/ttlInSeconds", "3600"),
-            // A setting comes with AWS's throttle for an account.
-            ("/*/*/throttling/rateLimit", "-1"),
-            ("/*/*/throttling/burstLimit", "-1"),
-        ];
-        turnpike.patch_stage(&api_id, &caching)?;
+        turnpike.cache_methods(&api_id)?;
     }
     turnpike.await_served_to(&api_id, &path, &lines)?;
     let host = turnpike.target("turnpike", &api_id).host.unwrap_or_default();

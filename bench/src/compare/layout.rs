@@ -2,6 +2,12 @@
 
 use std::fmt;
 
+/// Those that this process may use.
+pub(crate) fn allowed_cores() -> Result<Vec<usize>, String> {
+    let cores = core_affinity::get_core_ids().ok_or("the cores that this process may use can't be read")?;
+    Ok(cores.iter().map(|core| core.id).collect())
+}
+
 /// Cores of one measurement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layout {

@@ -21,8 +21,6 @@ use super::{Bench, PeerName, SectionName, peers, skipped};
 const CONNECTIONS: usize = 64;
 const LABEL: &str = "64 connections";
 const KEYS: usize = 100_000;
-/// What no measurement reaches.
-const FREE: Limit = Limit { rate_per_s: 10_000_000, burst_requests: 10_000_000 };
 /// Each with how long it is met, in seconds: beyond what a machine carries; AWS's for an account; and a low one, for so
 /// long that 0.1 % of what it allows is more than a request.
 const ADMISSIONS: [(Limit, u64); 3] = [
@@ -102,12 +100,7 @@ fn admit(bench: &Bench, dir: &Path, section: &mut Section) -> Result<(), String>
 
 /// Throughput of one core with limits of account, route and plan that are never reached, or with a quota, against none.
 fn cost(bench: &Bench, dir: &Path, section: &mut Section) -> Result<(), String> {
-    let (rate, burst) = FREE.texts();
-    let account = [
-        ("TURNPIKE_CONTROL_ACCOUNT_THROTTLE_RATE_PER_S", &*rate),
-        ("TURNPIKE_CONTROL_ACCOUNT_THROTTLE_BURST_REQUESTS", &*burst),
-    ];
-    let options = Options { control: &account, ..Options::default() };
+    let options = Options { throttle: Some(Limit::FREE), ..Options::default() };
     let (binaries, layout) = (&bench.binaries, &bench.layout);
     let mut without = Turnpike::start("without-limits", binaries, dir, layout)?;
     let mut with = Turnpike::start_with("with-limits", binaries, dir, layout, &options)?;
@@ -117,7 +110,7 @@ fn cost(bench: &Bench, dir: &Path, section: &mut Section) -> Result<(), String> 
     let target = without.target(NO_KEY, &open);
     let mut cases = vec![Case { label: LABEL.to_owned(), target, load: Load::get(&path(), CONNECTIONS) }];
     for (turnpike, throttle, names) in
-        [(&mut without, None, [NO_LIMITS, MANY_NO_LIMITS]), (&mut with, Some(FREE), [LIMITS, MANY])]
+        [(&mut without, None, [NO_LIMITS, MANY_NO_LIMITS]), (&mut with, Some(Limit::FREE), [LIMITS, MANY])]
     {
         cases.extend(keyed(bench, dir, turnpike, throttle, names)?);
     }
@@ -151,9 +144,7 @@ fn keyed(
     turnpike.reconnect()?;
     let api_id = turnpike.make_rest_api(bench.origin, true)?;
     if let Some(limit) = throttle {
-        let (rate, burst) = limit.texts();
-        let limits = [("/*/*/throttling/rateLimit", &*rate), ("/*/*/throttling/burstLimit", &*burst)];
-        turnpike.patch_stage(&api_id, &limits)?;
+        turnpike.throttle_methods(&api_id, limit)?;
     }
     let plan_id = turnpike.make_plan(&api_id, throttle)?;
     let keys = turnpike.import_keys(&plan_id, KEYS)?;

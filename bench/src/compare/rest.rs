@@ -18,6 +18,9 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
+    /// What no measurement reaches.
+    pub(crate) const FREE: Self = Self { rate_per_s: 10_000_000, burst_requests: 10_000_000 };
+
     /// What it lets through in a window.
     pub(crate) fn allows(self, seconds: f64) -> f64 {
         f64::from(self.burst_requests) + f64::from(self.rate_per_s) * seconds
@@ -54,11 +57,31 @@ impl Turnpike {
     }
 
     /// Replaces values of the API's stage.
-    pub(crate) fn patch_stage(&mut self, api_id: &str, values: &[(&str, &str)]) -> Result<(), String> {
+    fn patch_stage(&mut self, api_id: &str, values: &[(&str, &str)]) -> Result<(), String> {
         let patch = |(path, value): &(&str, &str)| json!({"op": "replace", "path": path, "value": value});
         let patches: Vec<Value> = values.iter().map(patch).collect();
         let path = format!("/restapis/{api_id}/stages/{STAGE}");
         self.call("PATCH", &path, Some(&json!({"patchOperations": patches}))).map(|_| ())
+    }
+
+    /// Each of the stage's methods has this throttle.
+    pub(crate) fn throttle_methods(&mut self, api_id: &str, limit: Limit) -> Result<(), String> {
+        let (rate, burst) = limit.texts();
+        let values = [("/*/*/throttling/rateLimit", &*rate), ("/*/*/throttling/burstLimit", &*burst)];
+        self.patch_stage(api_id, &values)
+    }
+
+    /// The stage's methods are cached for an hour.
+    pub(crate) fn cache_methods(&mut self, api_id: &str) -> Result<(), String> {
+        let values = [
+            ("/cacheClusterEnabled", "true"),
+            ("/*/*/caching/enabled", "true"),
+            ("/*/*/caching/ttlInSeconds", "3600"),
+            // A setting comes with AWS's throttle for an account, which isn't what is measured.
+            ("/*/*/throttling/rateLimit", "-1"),
+            ("/*/*/throttling/burstLimit", "-1"),
+        ];
+        self.patch_stage(api_id, &values)
     }
 
     /// The id of a usage plan of the API; each of its keys has this rate and burst, if any.

@@ -64,6 +64,12 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// `2026-01-02`, in UTC.
+pub(crate) fn date(now: SystemTime) -> String {
+    let time = amz_time(now);
+    format!("{}-{}-{}", &time[..4], &time[4..6], &time[6..8])
+}
+
 /// `20260102T030405Z`; the calendar by counting 400-year cycles from 1 March 0000.
 fn amz_time(now: SystemTime) -> String {
     let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -101,6 +107,7 @@ mod tests {
         for (seconds, expected) in cases {
             assert_eq!(amz_time(at(seconds)), expected);
         }
+        assert_eq!(date(at(951_782_400)), "2000-02-29");
     }
 
     /// `get-vanilla` of AWS's published test suite.

@@ -15,12 +15,15 @@ use super::http::Client;
 use super::identity::Identity;
 use super::layout::Layout;
 use super::load::Target;
+use super::rest::Limit;
 use super::sigv4::Signer;
 use super::usage::usage;
 
 const REGION: &str = "us-east-1";
 /// Every API's default host.
 pub(crate) const WILDCARD_HOST: &str = "*.execute-api.us-east-1.localhost";
+const ACCOUNT_RATE: &str = "TURNPIKE_CONTROL_ACCOUNT_THROTTLE_RATE_PER_S";
+const ACCOUNT_BURST: &str = "TURNPIKE_CONTROL_ACCOUNT_THROTTLE_BURST_REQUESTS";
 /// How long a new API may take until the gateway serves it.
 const SERVE_TIMEOUT: Duration = Duration::from_secs(20);
 const SERVE_POLL: Duration = Duration::from_millis(5);
@@ -57,8 +60,8 @@ pub(crate) struct Options<'a> {
     pub(crate) gateway: &'a [&'a str],
     /// A program that runs the gateway, with its arguments.
     pub(crate) wrapper: &'a [&'a str],
-    /// Variables of control's environment.
-    pub(crate) control: &'a [(&'a str, &'a str)],
+    /// Of the account, which has none otherwise.
+    pub(crate) throttle: Option<Limit>,
     /// Further gateways, each with its cores.
     pub(crate) others: &'a [Vec<usize>],
 }
@@ -296,7 +299,7 @@ impl Control {
 }
 
 fn environment(signer: &Signer, options: &Options<'_>) -> Vec<(String, String)> {
-    let common = [
+    let variables = [
         ("TURNPIKE_ROOT_ACCESS_KEY_ID", &*signer.access_key_id),
         ("TURNPIKE_ROOT_SECRET_ACCESS_KEY", &*signer.secret_access_key),
         // Above what any section makes.
@@ -304,11 +307,13 @@ fn environment(signer: &Signer, options: &Options<'_>) -> Vec<(String, String)> 
         ("TURNPIKE_CONTROL_ROUTES_PER_API_MAX", "100000"),
         ("TURNPIKE_CONTROL_RESOURCES_PER_API_MAX", "1000"),
         ("TURNPIKE_CONTROL_API_KEYS_MAX", "200000"),
-        // AWS's default for an account is below what is measured.
-        ("TURNPIKE_CONTROL_ACCOUNT_THROTTLE_RATE_PER_S", "0"),
     ];
-    let all = common.iter().chain(options.control);
-    all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    let mut variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    // AWS's default for an account is below what is measured; a rate of 0 is none.
+    let (rate, burst) = options.throttle.map(Limit::texts).unzip();
+    variables.push((ACCOUNT_RATE.to_owned(), rate.unwrap_or_else(|| "0".to_owned())));
+    variables.extend(burst.map(|burst| (ACCOUNT_BURST.to_owned(), burst)));
+    variables
 }
 
 /// A client of the management API, on one kept connection.

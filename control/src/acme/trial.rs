@@ -109,19 +109,14 @@ impl Trial {
                 ids.join(", ")
             )));
         }
-        let gateways = self.publisher.gateways();
-        if gateways.is_empty() {
+        if self.publisher.gateways().is_empty() {
             return Err(Failure::passing(
                 "no gateway is connected, so that nothing would answer the challenge",
             ));
         }
-        for gateway in gateways {
-            if let Some(refusal) = gateway.refused.filter(|refusal| refusal.version >= version) {
-                let (id, reason) = (gateway.id, refusal.reason);
-                return Err(Failure::passing(format!(
-                    "gateway {id} refused the challenge's version: {reason}"
-                )));
-            }
+        if let Some((id, refusal)) = self.publisher.refusing(version) {
+            let reason = refusal.reason;
+            return Err(Failure::passing(format!("gateway {id} refused the challenge's version: {reason}")));
         }
         Ok(())
     }

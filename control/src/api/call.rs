@@ -10,6 +10,7 @@ use super::content::Content;
 use super::error::ApiError;
 use super::members::Members;
 use crate::hex;
+use crate::openapi::Document;
 use crate::store::Page;
 
 /// A verified call of a known operation.
@@ -22,6 +23,8 @@ pub(super) struct Call {
     /// The header of this name, empty when it isn't there.
     pub(super) accept: String,
     pub(super) content: Content,
+    /// What the body of an import says, where another operation has read it already.
+    pub(super) document: Option<Arc<Document>>,
     /// Of a call that is made of other operations, the user, who has to be allowed each of them; `None` may do all.
     pub(super) user: Option<Arc<Caller>>,
 }
@@ -34,6 +37,7 @@ impl Call {
             query: String::new(),
             accept: String::new(),
             content: Content::of(body),
+            document: None,
             user: None,
         }
     }

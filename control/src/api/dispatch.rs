@@ -31,6 +31,8 @@ enum Handler {
     Import(fn(&Settings, &Call) -> Result<Prepared, ApiError>),
     /// A change that is undone, which looks at what it would come to.
     Rehearsal(fn(&mut Change<'_>, &Call) -> Result<Value, ApiError>),
+    /// The same of an import.
+    ImportRehearsal(fn(&Settings, &Call) -> Result<Prepared, ApiError>),
     /// An answer that isn't JSON of the service's own shape.
     Download(fn(&View<'_>, &Call) -> Result<Download, ApiError>),
     /// More than a look at the configuration: it takes its time, and no transaction waits for it.
@@ -50,7 +52,7 @@ impl ReadCall {
     /// the runtime's threads.
     pub(super) async fn of(control: &Arc<Control>, operation: &Operation, call: Call) -> Self {
         match handler(operation.service, operation.name) {
-            Some(Handler::Import(read)) => {
+            Some(Handler::Import(read) | Handler::ImportRehearsal(read)) => {
                 let control = Arc::clone(control);
                 let read = move || {
                     let import = read(control.settings(), &call);
@@ -91,6 +93,11 @@ pub(super) async fn dispatch(
         Handler::Rehearsal(rehearse) => {
             control.rehearse_async(move |under_way| rehearse(under_way, &call)).await.map(Answer::Json)
         }
+        Handler::ImportRehearsal(read) => {
+            let prepared = import.unwrap_or_else(|| read(control.settings(), &call))?;
+            let put = move |under_way: &mut Change<'_>| prepared.put(under_way, &call);
+            control.rehearse_async(put).await.map(Answer::Json)
+        }
         Handler::Download(download) => {
             control.read_async(move |view| download(view, &call)).await.map(Answer::Download)
         }
@@ -124,7 +131,7 @@ pub(super) fn run_within(
         Handler::Look(look) => look(change, call),
         Handler::Change(run) => run(change, call),
         Handler::Import(read) => read(change.settings, call)?.put(change, call),
-        Handler::Rehearsal(_) | Handler::Download(_) | Handler::Invoke(_) => {
+        Handler::Rehearsal(_) | Handler::ImportRehearsal(_) | Handler::Download(_) | Handler::Invoke(_) => {
             Err(ApiError::unsupported_operation(service.name(), name))
         }
     }
@@ -142,6 +149,7 @@ pub(super) fn look_within(
         Handler::Change(_)
         | Handler::Import(_)
         | Handler::Rehearsal(_)
+        | Handler::ImportRehearsal(_)
         | Handler::Download(_)
         | Handler::Invoke(_) => Err(ApiError::unsupported_operation(service.name(), name)),
     }
@@ -382,8 +390,8 @@ fn turnpike_handler(name: &str) -> Option<Handler> {
         "DeleteIntegrationTargets" => Handler::Change(targets::delete_of_integration),
         "PutMethodTargets" => Handler::Change(targets::put_of_method),
         "GetMethodTargets" => Handler::Look(targets::get_of_method),
-        "PlanConfiguration" => Handler::Rehearsal(apply::apply),
-        "ApplyConfiguration" => Handler::Change(apply::apply),
+        "PlanConfiguration" => Handler::ImportRehearsal(apply::apply),
+        "ApplyConfiguration" => Handler::Import(apply::apply),
         "PutStageCache" => Handler::Change(cache::put),
         "GetStageCache" => Handler::Look(cache::get),
         "DeleteStageCache" => Handler::Change(cache::delete),

@@ -127,6 +127,28 @@ impl ApiError {
         Self { status: 503, code: "ServiceUnavailableException", message }
     }
 
+    /// What was asked for is done, and a gateway goes on with what was before it.
+    #[must_use]
+    pub fn gateway_refuses(id: &str, reason: &str) -> Self {
+        let message = format!(
+            "The change is made; the gateway {id} refuses the configuration and serves the one before it: {reason}"
+        );
+        Self { status: 503, code: "ServiceUnavailableException", message }
+    }
+
+    /// Whether the change was made isn't known. AWS's SDKs retry 500, 502, 503 and 504, whatever was called: what makes
+    /// something would make it twice, and whoever called would never hear that they have to look.
+    #[must_use]
+    pub fn outcome_unknown(message: String) -> Self {
+        Self { status: 409, code: "OutcomeUnknownException", message }
+    }
+
+    /// Whether it is for control's log: nothing that the caller did wrong.
+    #[must_use]
+    pub fn is_logged(&self) -> bool {
+        matches!(self.status, 500 | 503) || self.code == Self::outcome_unknown(String::new()).code
+    }
+
     /// No policy allows it, or one denies it.
     #[must_use]
     pub fn access_denied(message: impl Into<String>) -> Self {
@@ -167,6 +189,7 @@ impl From<StoreError> for ApiError {
             | StoreError::TakenOver { .. } => {
                 Self { status: 503, code: "ServiceUnavailableException", message: error.to_string() }
             }
+            StoreError::OutcomeUnknown { .. } => Self::outcome_unknown(error.to_string()),
             error => Self::internal(&error),
         }
     }
@@ -185,5 +208,26 @@ impl From<ChangeError> for ApiError {
             ChangeError::Compile(error) => error.into(),
             ChangeError::Random(error) => Self::internal(&error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_have_been_done_is_not_done_again_by_a_client_s_own_retry() {
+        let lost = || (String::from("a place"), String::from("it was closed"));
+        let (place, reason) = lost();
+        let unknown = ApiError::from(StoreError::OutcomeUnknown { place, reason });
+        assert_eq!(
+            (unknown.status, unknown.code, unknown.is_logged()),
+            (409, "OutcomeUnknownException", true)
+        );
+        assert!(unknown.message.contains("Look before repeating it"), "{unknown}");
+        let (place, reason) = lost();
+        let nothing_done = ApiError::from(StoreError::Unreachable { place, reason });
+        assert_eq!((nothing_done.status, nothing_done.is_logged()), (503, true));
+        assert!(!ApiError::conflict("theirs").is_logged());
     }
 }

@@ -1,6 +1,8 @@
 //! Running a plan of an import: each entity through its own operation's handler, all within one change, so that an
 //! import obeys every rule of the management API and happens as a whole or not at all.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::call::Call;
@@ -25,10 +27,10 @@ impl From<TooLarge> for ApiError {
 
 /// # Errors
 /// When the body isn't an OpenAPI document.
-pub(super) fn read(settings: &Settings, body: &[u8]) -> Result<Document, ApiError> {
+pub(super) fn read(settings: &Settings, body: &[u8]) -> Result<Arc<Document>, ApiError> {
     let account = &settings.account;
     let substitutes = Substitutes { account: &account.id, region: &account.region };
-    Ok(Document::read(body, settings.quotas.openapi_limits(), &substitutes)?)
+    Ok(Arc::new(Document::read(body, settings.quotas.openapi_limits(), &substitutes)?))
 }
 
 /// What is made of the base path.

@@ -27,10 +27,9 @@ impl fmt::Debug for Prepared {
 
 impl Prepared {
     pub(super) fn of_document(
-        document: Document,
+        document: Arc<Document>,
         put: fn(&mut Change<'_>, &Call, &Document) -> Result<Value, ApiError>,
     ) -> Self {
-        let document = Arc::new(document);
         let read = Arc::clone(&document);
         Self { document: Some(document), put: Box::new(move |change, call| put(change, call, &read)) }
     }

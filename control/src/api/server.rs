@@ -146,7 +146,7 @@ pub(super) async fn handle(api: Arc<Api>, peer: Peer, request: Request) -> Respo
         Err(error) => failure(*wire, id, error),
     };
     if let Err(error) = &answered
-        && matches!(error.status, 500 | 503)
+        && error.is_logged()
     {
         log_line!("management: {} failed: {} ({id})", incoming.line(), error.message);
     }
@@ -201,7 +201,8 @@ async fn answer_rest(
     let content = Content::new(body);
     let is_user = matches!(caller.who, Who::User(_));
     let user = (is_user && operation.service == Service::Turnpike).then(|| Arc::new(caller.clone()));
-    let call = Call { parameters: found.parameters.clone(), query: query.to_owned(), accept, content, user };
+    let (parameters, query_text) = (found.parameters.clone(), query.to_owned());
+    let call = Call { parameters, query: query_text, accept, content, document: None, user };
     let call = ReadCall::of(&api.control, operation, call).await;
     let members = call.call.content.read();
     let (asks, tags) = if is_user {
@@ -234,11 +235,14 @@ async fn await_gateways(api: &Arc<Api>) -> Result<(), ApiError> {
     let version = *api.control.committed().borrow();
     let timeout_ms = api.control.settings().quotas.flush_timeout_ms;
     let late = api.publisher.acknowledged(version, Duration::from_millis(timeout_ms)).await;
-    if late.is_empty() {
-        return Ok(());
+    if !late.is_empty() {
+        let ids: Vec<String> = late.into_iter().map(|gateway| gateway.id).collect();
+        return Err(ApiError::gateways_late(&ids, timeout_ms));
     }
-    let ids: Vec<String> = late.into_iter().map(|gateway| gateway.id).collect();
-    Err(ApiError::gateways_late(&ids, timeout_ms))
+    match api.publisher.refusing(version) {
+        None => Ok(()),
+        Some((id, refusal)) => Err(ApiError::gateway_refuses(&id, &refusal.reason)),
+    }
 }
 
 /// Whether the API has a resource policy.

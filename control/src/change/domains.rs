@@ -112,7 +112,14 @@ impl Change<'_> {
             changed |= self.tx.set_slot(&slot(gone), None)?;
         }
         for id in wanted.iter().filter(|id| again(id) || !listed.contains(**id)) {
-            let encoded = make(id)?.map(|unit| compile::encode(&unit)).transpose()?;
+            let made = make(id).and_then(|unit| Ok(unit.map(|unit| compile::encode(&unit)).transpose()?));
+            let encoded = match made {
+                Err(ChangeError::Compile(error)) if self.is_upgrade => {
+                    let kept = self.shared_in_place(&slot(id), &format_args!("{family} {id}"), &error)?;
+                    Some(kept.ok_or(ChangeError::Compile(error))?)
+                }
+                made => made?,
+            };
             changed |= self.tx.set_slot(&slot(id), encoded.as_ref())?;
         }
         Ok(changed)

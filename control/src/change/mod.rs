@@ -12,6 +12,7 @@ mod refused;
 mod rehearse;
 mod source;
 mod unenforced;
+mod upgrade;
 mod upstreams;
 
 pub use audit::{AuditRecord, AuditedDocument, Deed};
@@ -65,10 +66,10 @@ pub struct Control {
 
 impl Control {
     /// Takes over a store: publishes the account's unit if it changed, and compiles everything again
-    /// if another compiler made the units.
+    /// if another compiler made the units. A stage that this one can't compile doesn't keep the others from it.
     ///
     /// # Errors
-    /// The store's; or what the store holds can't be compiled.
+    /// The store's; or what it holds of the account, its domain names or usage plans can't be compiled.
     pub fn new(store: Store, settings: Settings) -> Result<Self, ChangeError> {
         let endpoint_port = AtomicU16::new(settings.account.endpoint_port);
         let endpoint_tls_port = AtomicU16::new(settings.account.endpoint_tls_port.unwrap_or(0));
@@ -281,6 +282,8 @@ pub struct Change<'a> {
     touched_callers: TouchedCallers,
     /// Whether a certificate is requested.
     requests: bool,
+    /// Whether this makes anew what another compiler has made.
+    is_upgrade: bool,
     /// APIs that may have targets which nothing leads to any more.
     trimmed: BTreeSet<String>,
 }
@@ -303,6 +306,7 @@ impl<'a> Change<'a> {
             touched: Touched::default(),
             touched_callers: TouchedCallers::default(),
             requests: false,
+            is_upgrade: false,
             trimmed: BTreeSet::new(),
         }
     }

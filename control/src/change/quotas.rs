@@ -7,21 +7,17 @@
 #[cfg(test)]
 mod tests;
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
 
 use turnpike_snapshot::frame::{QuotaAnswer, QuotaReport, QuotaVerdict};
 
 use super::Control;
 use crate::model::{UsagePlan, UsagePlanKey};
+use crate::settings::UsageSettings;
 use crate::store::{QuotaLease, QuotaOf, StoreError, Tx};
 use crate::time::day_of;
 
-/// How far a gateway's clock may be off: so long before and after midnight, the day before and the next are granted for.
-const CLOCK_SKEW_MAX_S: i64 = 300;
-/// For how many days after its own a lease waits for its gateway to come back.
-const LEASE_KEPT_DAYS: i64 = 1;
-/// How long uses are kept: longer than `GetUsage` looks back, with the longest period before it.
-const USES_KEPT_DAYS: i64 = 90 + 31;
 /// Of what is left, the part that one grant takes at most, so that other gateways get some.
 const GRANT_PART: u64 = 4;
 
@@ -36,14 +32,15 @@ impl Control {
         reports: &[QuotaReport],
         now_s: i64,
     ) -> Result<Vec<QuotaAnswer>, StoreError> {
-        let today = day_of(now_s);
+        let (today, settings) = (day_of(now_s), &self.settings.usage);
         let tidies = self.quotas_tidied_on.load(Ordering::Relaxed) != today;
         let answers: Vec<QuotaAnswer> = self.store.write(|tx| {
             if tidies {
-                tx.expire_quota_leases(today - LEASE_KEPT_DAYS)?;
-                tx.forget_quota_uses(today - USES_KEPT_DAYS)?;
+                tx.expire_quota_leases(today - i64::from(settings.leases_kept_days))?;
+                tx.forget_quota_uses(today - i64::from(settings.uses_kept_days))?;
             }
-            reports.iter().map(|report| settle(tx, gateway_id, report, now_s)).collect()
+            let days = days_about(now_s, settings);
+            reports.iter().map(|report| settle(tx, gateway_id, report, &days)).collect()
         })?;
         self.quotas_tidied_on.store(today, Ordering::Relaxed);
         if answers.iter().any(|answer| answer.verdict == QuotaVerdict::Unknown) {
@@ -59,7 +56,7 @@ fn settle(
     tx: &Tx<'_>,
     gateway_id: &str,
     report: &QuotaReport,
-    now_s: i64,
+    days: &RangeInclusive<i64>,
 ) -> Result<QuotaAnswer, StoreError> {
     let of = QuotaOf { plan_id: &report.plan_id, key_id: &report.key_id };
     let day = i64::from(report.day);
@@ -77,13 +74,11 @@ fn settle(
             return Ok(answer(0, QuotaVerdict::Ended));
         }
     };
-    let before = lease;
+    let mut kept = lease;
     let spent_requests = report.spent_requests.clamp(lease.spent_requests, lease.granted_requests);
     if spent_requests > lease.spent_requests {
         tx.add_quota_use(of, lease.day, spent_requests - lease.spent_requests)?;
         lease.spent_requests = spent_requests;
-        // Before anything is counted: what is spent isn't held any more.
-        tx.put_quota_lease(report.lease, of, gateway_id, &lease)?;
     }
     if report.ends {
         if report.is_late {
@@ -93,10 +88,15 @@ fn settle(
         }
         return Ok(answer(lease.granted_requests, QuotaVerdict::Ended));
     }
+    if lease != kept {
+        // Before anything is counted: what is spent isn't held any more.
+        tx.put_quota_lease(report.lease, of, gateway_id, &lease)?;
+        kept = lease;
+    }
     let wanted_requests = report.wanted_requests.saturating_sub(lease.granted_requests);
     let mut verdict = QuotaVerdict::Open;
     if wanted_requests > 0 {
-        if !is_about(lease.day, now_s) {
+        if !days.contains(&lease.day) {
             verdict = QuotaVerdict::Unknown;
         } else {
             let left = Counted::of(tx, of, lease.day)?.map_or(0, |counted| counted.left_requests());
@@ -106,14 +106,16 @@ fn settle(
         }
     }
     // One that was refused all is kept, too: what it reports next is then no surprise.
-    if known.is_none() || lease != before {
+    if known.is_none() || lease != kept {
         tx.put_quota_lease(report.lease, of, gateway_id, &lease)?;
     }
     Ok(answer(lease.granted_requests, verdict))
 }
 
-fn is_about(day: i64, now_s: i64) -> bool {
-    (day_of(now_s - CLOCK_SKEW_MAX_S)..=day_of(now_s + CLOCK_SKEW_MAX_S)).contains(&day)
+/// Those that it may be where a gateway is.
+fn days_about(now_s: i64, settings: &UsageSettings) -> RangeInclusive<i64> {
+    let skew_s = i64::from(settings.clock_skew_s_max);
+    day_of(now_s - skew_s)..=day_of(now_s + skew_s)
 }
 
 /// How a key's quota stands in the period that a day is in.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use turnpike_snapshot::{StageUnit, Unit};
 
 use super::{Change, ChangeError, View};
-use crate::compile::{self, COMPILER_REVISION, Reference};
+use crate::compile::{self, COMPILER_REVISION, Encoded, Reference};
 use crate::model::{ApiProtocol, HttpApi, HttpContent, HttpStage, RestApi, RestContent, RestStage, link_id};
 use crate::store::{Slot, StoreError};
 
@@ -20,6 +20,7 @@ impl Change<'_> {
         for api_id in self.tx.api_ids()? {
             self.recompile_api(&api_id)?;
         }
+        self.is_upgrade = true;
         self.referred.extend(self.view.tx.referred_in_slots()?);
         self.recompile_domains()?;
         self.recompile_callers();
@@ -49,12 +50,25 @@ impl Change<'_> {
 
     /// Whether the stage had another unit before.
     fn fill_stage(&self, api_id: &str, stage: &str) -> Result<bool, ChangeError> {
-        let unit = self.stage_unit(api_id, stage)?;
-        let references = unit.as_ref().map(compile::references);
-        let encoded = unit.map(|unit| compile::encode(&Unit::Stage(unit))).transpose()?;
+        let unit = match self.stage_unit(api_id, stage).and_then(encoded) {
+            Err(ChangeError::Compile(error)) if self.is_upgrade => {
+                encoded(Some(self.stage_in_place(api_id, stage, &error)?))?
+            }
+            unit => unit?,
+        };
+        self.put_stage(api_id, stage, unit)
+    }
+
+    /// Whether the stage had another unit before.
+    pub(super) fn put_stage(
+        &self,
+        api_id: &str,
+        stage: &str,
+        unit: Option<(Vec<Reference>, Encoded)>,
+    ) -> Result<bool, ChangeError> {
         let slot = Slot::Stage { api_id: api_id.to_owned(), stage: stage.to_owned() };
-        let changed = self.tx.set_slot(&slot, encoded.as_ref())?;
-        if let Some(references) = references.filter(|_| changed) {
+        let changed = self.tx.set_slot(&slot, unit.as_ref().map(|(_, encoded)| encoded))?;
+        if let Some((references, _)) = unit.filter(|_| changed) {
             self.tx.set_references(api_id, stage, &references)?;
         }
         Ok(changed)
@@ -64,20 +78,40 @@ impl Change<'_> {
     fn fill_referred(&self) -> Result<bool, ChangeError> {
         let wanted: BTreeSet<Reference> = self.tx.references()?.into_iter().collect();
         let present: BTreeSet<Reference> = self.tx.referred_in_slots()?.into_iter().collect();
-        let slot =
-            |Reference { kind, id }: &Reference| Slot::Shared { family: kind.family(), id: id.clone() };
         let mut changed = false;
         for gone in present.difference(&wanted) {
-            changed |= self.tx.set_slot(&slot(gone), None)?;
+            changed |= self.tx.set_slot(&slot_of(gone), None)?;
         }
         for reference in &wanted {
             if !present.contains(reference) || self.referred.contains(reference) {
-                let encoded = compile::encode(&self.referred_unit(reference)?)?;
-                changed |= self.tx.set_slot(&slot(reference), Some(&encoded))?;
+                let unit = self.referred_unit(reference);
+                let encoded = match unit.and_then(|unit| Ok(compile::encode(&unit)?)) {
+                    Err(ChangeError::Compile(error)) if self.is_upgrade => {
+                        let Some(kept) = self.referred_in_place(reference, &error)? else {
+                            // Those that referred to it are refused now, and refer to nothing.
+                            return self.fill_referred().map(|_| true);
+                        };
+                        kept
+                    }
+                    encoded => encoded?,
+                };
+                changed |= self.tx.set_slot(&slot_of(reference), Some(&encoded))?;
             }
         }
         Ok(changed)
     }
+}
+
+/// Where the unit is that stages refer to by this name.
+pub(super) fn slot_of(Reference { kind, id }: &Reference) -> Slot {
+    Slot::Shared { family: kind.family(), id: id.clone() }
+}
+
+/// A stage's unit as it is stored, after what it refers to.
+pub(super) fn encoded(unit: Option<StageUnit>) -> Result<Option<(Vec<Reference>, Encoded)>, ChangeError> {
+    let Some(unit) = unit else { return Ok(None) };
+    let references = compile::references(&unit);
+    Ok(Some((references, compile::encode(&Unit::Stage(unit))?)))
 }
 
 impl View<'_> {

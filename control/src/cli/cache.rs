@@ -3,10 +3,8 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::client::{Client, Reach, segment};
 use super::document;
-use super::output::pretty;
-use super::serve::say;
+use super::setting::{OfStage, Setting};
 
 #[derive(Debug, Args)]
 pub(super) struct CacheArgs {
@@ -22,7 +20,7 @@ enum CacheCommand {
     #[command(after_help = DOCUMENT_HELP)]
     Put {
         #[command(flatten)]
-        of: Of,
+        of: OfStage,
         /// File with the document; - reads it from standard input
         #[arg(value_name = "FILE")]
         file: String,
@@ -30,22 +28,22 @@ enum CacheCommand {
     /// Print the settings' document.
     Get {
         #[command(flatten)]
-        of: Of,
+        of: OfStage,
     },
     /// Turn the cache of an HTTP API's stage off.
     Delete {
         #[command(flatten)]
-        of: Of,
+        of: OfStage,
     },
     /// Forget every answer; done once the connected gateways have.
     Flush {
         #[command(flatten)]
-        of: Of,
+        of: OfStage,
     },
     /// Forget the answers that have one of these tags in their Cache-Tag field; done once the connected gateways have.
     Purge {
         #[command(flatten)]
-        of: Of,
+        of: OfStage,
         #[arg(value_name = "TAG", required = true)]
         tags: Vec<String>,
     },
@@ -70,52 +68,19 @@ and of an HTTP API's stage, where sizeBytes has to be there:
     }
 ";
 
-/// Whose cache, and where to ask.
-#[derive(Debug, Args)]
-struct Of {
-    /// The API's id, or its name if no other API has it
-    #[arg(value_name = "API")]
-    api: String,
-    #[arg(value_name = "STAGE")]
-    stage: String,
-    #[command(flatten)]
-    reach: Reach,
-}
-
 pub(super) async fn run(args: CacheArgs) -> Result<(), String> {
     match args.command {
         CacheCommand::Put { of, file } => {
             let document = document::read(&file)?;
-            let (client, target) = of.cache().await?;
-            say(&pretty(&client.call("PUT", &target, &document).await?))
+            of.setting("cache").await?.put(&document).await
         }
-        CacheCommand::Get { of } => {
-            let (client, target) = of.cache().await?;
-            say(&pretty(&client.get(&target).await?))
-        }
-        CacheCommand::Delete { of } => {
-            let (client, target) = of.cache().await?;
-            client.delete(&target).await?;
-            client.output.done(&Value::Null, "turned the cache off")
-        }
-        CacheCommand::Flush { of } => {
-            let (client, target) = of.cache().await?;
-            client.delete(&format!("{target}/data")).await?;
-            client.output.done(&Value::Null, "flushed")
-        }
+        CacheCommand::Get { of } => of.setting("cache").await?.show().await,
+        CacheCommand::Delete { of } => of.setting("cache").await?.delete("turned the cache off").await,
+        CacheCommand::Flush { of } => of.setting("cache/data").await?.delete("flushed").await,
         CacheCommand::Purge { of, tags } => {
-            let (client, target) = of.cache().await?;
-            client.post(&format!("{target}/purge"), &json!({"tags": tags})).await?;
+            let Setting { client, target } = of.setting("cache/purge").await?;
+            client.post(&target, &json!({"tags": tags})).await?;
             client.output.done(&Value::Null, "purged")
         }
-    }
-}
-
-impl Of {
-    async fn cache(self) -> Result<(Client, String), String> {
-        let client = self.reach.client()?;
-        let api = client.api(&self.api).await?;
-        let target = format!("/turnpike/v1/apis/{}/stages/{}/cache", segment(&api.id), segment(&self.stage));
-        Ok((client, target))
     }
 }

@@ -8,7 +8,8 @@ use crate::compile;
 use crate::publish::PublishSettings;
 use crate::secrets::SecretsKey;
 use crate::settings::{
-    Account, AccountThrottle, AcmeSettings, AuditSettings, PostgresSettings, Quotas, Settings, StoreSettings,
+    Account, AccountThrottle, AcmeSettings, AuditSettings, PostgresSettings, Quotas, Settings,
+    SqliteSettings, StoreSettings, UsageSettings,
 };
 use crate::store::UrlError;
 
@@ -20,6 +21,10 @@ const GATEWAY_TLS_LISTEN: &str = "127.0.0.1:8443";
 const ENDPOINT_TLS_PORT: u16 = 8443;
 const GATEWAY_ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 const REGION: &str = "us-east-1";
+/// Half a day: beyond it, which day it is wouldn't be known at all.
+const USAGE_CLOCK_SKEW_S_MAX_MAX: u32 = 43_200;
+/// A month's, which quotas are counted over.
+const USAGE_KEPT_DAYS_MIN: u32 = 31;
 /// hyper's smallest buffer.
 const HEAD_BYTES_MAX_MIN: usize = 8_192;
 
@@ -131,6 +136,7 @@ fn settings(low: &LowArgs) -> Result<Settings, String> {
         truststore_dir: low.truststore_dir.clone(),
         acme: acme(low)?,
         quotas: quotas(low)?,
+        usage: usage(low)?,
         audit: audit(low)?,
         request_log: low.request_log.unwrap_or(false),
     })
@@ -154,6 +160,13 @@ fn store(low: &LowArgs) -> Result<StoreSettings, String> {
     Ok(StoreSettings {
         url: low.store.as_deref().map(str::parse).transpose().map_err(|error: UrlError| error.to_string())?,
         secrets_key: SecretsKey::from_environment().map_err(|error| error.to_string())?,
+        sqlite: SqliteSettings {
+            log_bytes_max: positive(
+                "store-log-bytes-max",
+                low.store_log_bytes_max,
+                SqliteSettings::default().log_bytes_max,
+            )?,
+        },
         postgres: PostgresSettings {
             connections_max: positive("store-connections-max", connections, default.connections_max)?,
             timeout_ms: positive("store-timeout-ms", timeout, default.timeout_ms)?,
@@ -230,6 +243,21 @@ fn acme(low: &LowArgs) -> Result<Option<AcmeSettings>, String> {
         retry_s_min,
         retry_s_max,
     }))
+}
+
+fn usage(low: &LowArgs) -> Result<UsageSettings, String> {
+    let default = UsageSettings::default();
+    let clock_skew_s_max = low.usage_clock_skew_s_max.unwrap_or(default.clock_skew_s_max);
+    if clock_skew_s_max > USAGE_CLOCK_SKEW_S_MAX_MAX {
+        return Err(format!("--usage-clock-skew-s-max has to be at most {USAGE_CLOCK_SKEW_S_MAX_MAX}"));
+    }
+    let uses_kept_days = low.usage_kept_days.unwrap_or(default.uses_kept_days);
+    if uses_kept_days < USAGE_KEPT_DAYS_MIN {
+        return Err(format!("--usage-kept-days has to be at least {USAGE_KEPT_DAYS_MIN}"));
+    }
+    let leases = low.usage_leases_kept_days;
+    let leases_kept_days = positive("usage-leases-kept-days", leases, default.leases_kept_days)?;
+    Ok(UsageSettings { clock_skew_s_max, leases_kept_days, uses_kept_days })
 }
 
 fn audit(low: &LowArgs) -> Result<AuditSettings, String> {
@@ -459,7 +487,10 @@ mod tests {
         assert_eq!(settings.listen, LISTEN);
         assert_eq!(settings.publish_socket, Path::new("turnpike-data/publish.sock"));
         assert_eq!((settings.clock_skew_s_max, settings.body_bytes_max), (900, 6_291_456));
-        assert_eq!(settings.quotas, Quotas::default());
+        assert_eq!((&settings.quotas, &settings.usage), (&Quotas::default(), &UsageSettings::default()));
+        let usage = &settings.usage;
+        assert_eq!((usage.clock_skew_s_max, usage.leases_kept_days, usage.uses_kept_days), (300, 1, 121));
+        assert_eq!(settings.store.sqlite.log_bytes_max, 67_108_864);
         assert_eq!((settings.quotas.routes_per_api_max, settings.quotas.stages_per_api_max), (300, 10));
         assert_eq!(publish.gateways_max, 256);
         let gateway = up(&["--data-dir", "/d"]).expect("defaults");
@@ -506,7 +537,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let file = dir.path().join("c.toml");
         std::fs::write(&file, "lisen = '127.0.0.1:1'").expect("written");
-        let table: [(&[&str], &str); 13] = [
+        let table: [(&[&str], &str); 17] = [
             (&["--config", file.to_str().expect("UTF-8")], "lisen"),
             (&["--config", "/nonexistent/c.toml"], "/nonexistent/c.toml"),
             (&["--account-id", "12"], "--account-id"),
@@ -518,6 +549,10 @@ mod tests {
             (&["--listen", "nowhere"], "--listen"),
             (&["--store", "mysql://u@h/d"], "postgres://"),
             (&["--store-connections-max", "0"], "--store-connections-max"),
+            (&["--store-log-bytes-max", "0"], "--store-log-bytes-max"),
+            (&["--usage-clock-skew-s-max", "43201"], "at most 43200"),
+            (&["--usage-leases-kept-days", "0"], "--usage-leases-kept-days"),
+            (&["--usage-kept-days", "30"], "at least 31"),
             (&["--acme-contact", "a@example.com"], "--acme-directory-url"),
             (&["--acme-directory-url", "http://ca.example.com/dir"], "https://"),
         ];

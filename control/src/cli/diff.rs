@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::client::{Reach, segment, text};
+use super::client::{Reach, text};
 use super::options::Output;
 use super::output::{one_line, pretty};
 use super::serve::say;
@@ -22,8 +22,7 @@ pub(super) struct DiffArgs {
 pub(super) async fn run(args: DiffArgs) -> Result<(), String> {
     let client = args.reach.client()?;
     let api = client.api(&args.api).await?;
-    let target = format!("/turnpike/v1/apis/{}/stages/{}/diff", segment(&api.id), segment(&args.stage));
-    let difference = client.get(&target).await?;
+    let difference = client.get(&format!("{}/diff", api.extension_path(&args.stage))).await?;
     match client.output {
         Output::Json => say(&pretty(&difference)),
         Output::Text => {

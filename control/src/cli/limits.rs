@@ -3,9 +3,8 @@
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
-use super::client::{Client, Reach, segment};
-use super::output::pretty;
-use super::serve::say;
+use super::client::{Reach, segment};
+use super::setting::{OfStage, Setting};
 
 #[derive(Debug, Args)]
 pub(super) struct LimitsArgs {
@@ -66,17 +65,6 @@ enum Partition {
 }
 
 #[derive(Debug, Args)]
-struct OfStage {
-    /// The API's id, or its name if no other API has it
-    #[arg(value_name = "API")]
-    api: String,
-    #[arg(value_name = "STAGE")]
-    stage: String,
-    #[command(flatten)]
-    reach: Reach,
-}
-
-#[derive(Debug, Args)]
 struct OfPlan {
     /// The plan's id
     #[arg(value_name = "PLAN")]
@@ -84,6 +72,8 @@ struct OfPlan {
     #[command(flatten)]
     reach: Reach,
 }
+
+const RESET: &str = "left to the gateways' setting";
 
 pub(super) async fn run(args: LimitsArgs) -> Result<(), String> {
     match args.command {
@@ -93,29 +83,16 @@ pub(super) async fn run(args: LimitsArgs) -> Result<(), String> {
             if let Some(partition) = partition {
                 document["partition"] = partition.name().into();
             }
-            put(of.target().await?, &document).await
+            of.setting("limits").await?.put(document.to_string().as_bytes()).await
         }
         LimitsCommand::PartitionPlan { of, partition } => {
-            put(of.target()?, &json!({"partition": partition.name()})).await
+            of.setting()?.put(json!({"partition": partition.name()}).to_string().as_bytes()).await
         }
-        LimitsCommand::Show { of } => show(of.target().await?).await,
-        LimitsCommand::ShowPlan { of } => show(of.target()?).await,
-        LimitsCommand::Reset { of } => reset(of.target().await?).await,
-        LimitsCommand::ResetPlan { of } => reset(of.target()?).await,
+        LimitsCommand::Show { of } => of.setting("limits").await?.show().await,
+        LimitsCommand::ShowPlan { of } => of.setting()?.show().await,
+        LimitsCommand::Reset { of } => of.setting("limits").await?.delete(RESET).await,
+        LimitsCommand::ResetPlan { of } => of.setting()?.delete(RESET).await,
     }
-}
-
-async fn put((client, target): (Client, String), document: &Value) -> Result<(), String> {
-    say(&pretty(&client.call("PUT", &target, document.to_string().as_bytes()).await?))
-}
-
-async fn show((client, target): (Client, String)) -> Result<(), String> {
-    say(&pretty(&client.get(&target).await?))
-}
-
-async fn reset((client, target): (Client, String)) -> Result<(), String> {
-    client.delete(&target).await?;
-    client.output.done(&Value::Null, "left to the gateways' setting")
 }
 
 fn route(typed: &str) -> Result<(String, Partition), String> {
@@ -134,18 +111,9 @@ impl Partition {
     }
 }
 
-impl OfStage {
-    async fn target(self) -> Result<(Client, String), String> {
-        let client = self.reach.client()?;
-        let api = client.api(&self.api).await?;
-        let target = format!("/turnpike/v1/apis/{}/stages/{}/limits", segment(&api.id), segment(&self.stage));
-        Ok((client, target))
-    }
-}
-
 impl OfPlan {
-    fn target(self) -> Result<(Client, String), String> {
+    fn setting(self) -> Result<Setting, String> {
         let client = self.reach.client()?;
-        Ok((client, format!("/turnpike/v1/usageplans/{}/limits", segment(&self.plan))))
+        Ok(Setting { client, target: format!("/turnpike/v1/usageplans/{}/limits", segment(&self.plan)) })
     }
 }

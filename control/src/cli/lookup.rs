@@ -55,6 +55,11 @@ impl FoundApi {
     pub(super) fn stage_path(&self, stage: &str) -> String {
         format!("{}/stages/{}", self.path(), segment(stage))
     }
+
+    /// Where what Turnpike adds to the stage is.
+    pub(super) fn extension_path(&self, stage: &str) -> String {
+        format!("/turnpike/v1/apis/{}/stages/{}", segment(&self.id), segment(stage))
+    }
 }
 
 impl Client {

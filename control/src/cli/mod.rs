@@ -27,6 +27,7 @@ mod plan;
 mod route;
 mod secrets_key;
 mod serve;
+mod setting;
 mod signals;
 mod stage;
 mod status;

@@ -13,6 +13,7 @@ const STORE: &str = "Store";
 const LIMITS: &str = "Limits of the management API";
 const DOMAINS: &str = "Domain names and certificates";
 const QUOTAS: &str = "Quotas of what can be configured";
+const USAGE: &str = "Use of usage plans' quotas";
 const AUDIT: &str = "Audit log";
 const GATEWAYS: &str = "Gateways";
 const GATEWAY: &str = "The gateway beside";
@@ -106,6 +107,10 @@ pub(super) struct LowArgs {
     /// For the server to run a statement, and for other changes to end [default: 30000]
     #[arg(help_heading = STORE, long, env = "TURNPIKE_CONTROL_STORE_STATEMENT_TIMEOUT_MS", value_name = "MS")]
     pub(super) store_statement_timeout_ms: Option<u64>,
+    /// SQLite's write-ahead log; changes that fill it faster than it is copied into the database wait for that
+    /// [default: 67108864]
+    #[arg(help_heading = STORE, long, env = "TURNPIKE_CONTROL_STORE_LOG_BYTES_MAX", value_name = "BYTES")]
+    pub(super) store_log_bytes_max: Option<u64>,
 
     /// Account that the APIs belong to, twelve digits [default: 000000000000]
     #[arg(help_heading = ACCOUNT, long, env = "TURNPIKE_CONTROL_ACCOUNT_ID", value_name = "DIGITS")]
@@ -315,6 +320,18 @@ pub(super) struct LowArgs {
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_INTEGRATION_TIMEOUT_MS_MAX", value_name = "MS")]
     pub(super) integration_timeout_ms_max: Option<u32>,
 
+    /// Seconds that a gateway's clock may be off: so long before and after midnight, quotas of usage plans are given out
+    /// for both days [default: 300]
+    #[arg(help_heading = USAGE, long, env = "TURNPIKE_CONTROL_USAGE_CLOCK_SKEW_S_MAX", value_name = "S")]
+    pub(super) usage_clock_skew_s_max: Option<u32>,
+    /// Days after its own that what a gateway holds of a quota waits for it to come back; then it counts as used
+    /// [default: 1]
+    #[arg(help_heading = USAGE, long, env = "TURNPIKE_CONTROL_USAGE_LEASES_KEPT_DAYS", value_name = "DAYS")]
+    pub(super) usage_leases_kept_days: Option<u32>,
+    /// Days that it is kept what API keys have used, 31 at least; GetUsage shows as much, up to 90 [default: 121]
+    #[arg(help_heading = USAGE, long, env = "TURNPIKE_CONTROL_USAGE_KEPT_DAYS", value_name = "DAYS")]
+    pub(super) usage_kept_days: Option<u32>,
+
     /// Records of the audit log that are kept; 0 turns it off [default: 100000]
     #[arg(help_heading = AUDIT, long, env = "TURNPIKE_CONTROL_AUDIT_RECORDS_MAX", value_name = "RECORDS")]
     pub(super) audit_records_max: Option<usize>,
@@ -389,7 +406,8 @@ impl LowArgs {
     /// What the command line and the environment leave open comes from the file.
     pub(super) fn or(self, file: Self) -> Self {
         first_of!(self, file, {
-            listen data_dir store store_connections_max store_timeout_ms store_statement_timeout_ms
+            listen data_dir store store_connections_max store_timeout_ms store_statement_timeout_ms store_log_bytes_max
+            usage_clock_skew_s_max usage_leases_kept_days usage_kept_days
             publish_socket account_id region endpoint_suffix endpoint_port endpoint_tls_port
             account_throttle_rate_per_s account_throttle_burst_requests clock_skew_s_max
             connections_max connections_per_address_max idle_timeout_ms head_timeout_ms

@@ -66,6 +66,9 @@ struct CreateArgs {
     /// The quota's period
     #[arg(long, value_enum, requires = "quota")]
     period: Option<QuotaPeriod>,
+    /// Day on which a period begins: of the week (0 is Sunday, the default) or of the month (0 is the first)
+    #[arg(long, value_name = "DAYS", requires = "quota")]
+    offset: Option<u32>,
     #[command(flatten)]
     reach: Reach,
 }
@@ -143,7 +146,7 @@ async fn create(args: CreateArgs) -> Result<(), String> {
             QuotaPeriod::Week => "WEEK",
             QuotaPeriod::Month => "MONTH",
         };
-        body["quota"] = json!({"limit": limit, "period": period});
+        body["quota"] = json!({"limit": limit, "period": period, "offset": args.offset.unwrap_or(0)});
     }
     let answer = client.post("/usageplans", &body).await?;
     client.output.done(&answer, &text(&answer, "id"))
@@ -176,6 +179,13 @@ fn throttle(plan: &Value) -> String {
 fn quota(plan: &Value) -> String {
     match &plan["quota"] {
         Value::Null => String::new(),
-        quota => format!("{} a {}", text(quota, "limit"), text(quota, "period").to_lowercase()),
+        quota => {
+            let period = text(quota, "period").to_lowercase();
+            let offset = match quota["offset"].as_u64() {
+                None | Some(0) => String::new(),
+                Some(days) => format!(" from day {days} of it on"),
+            };
+            format!("{} a {period}{offset}", text(quota, "limit"))
+        }
     }
 }

@@ -7,9 +7,9 @@
 //! [`super::COMPILER_REVISION`], so that stages are compiled anew.
 
 use crate::model::{
-    ApiKeySource, ApiProtocol, AuthorizationType, GatewayResponse, HttpApi, HttpIntegration, HttpRoute,
-    HttpStage, INTEGRATION_REQUEST, Method, MethodSetting, Part, Resource, RestApi, RestContent,
-    RestIntegrationKind, RestStage, RouteAuthorization, RouteSettings,
+    API_KEY_HEADER, ApiKeySource, ApiProtocol, AuthorizationType, GatewayResponse, HttpApi, HttpContent,
+    HttpIntegration, HttpRoute, HttpStage, INTEGRATION_REQUEST, Method, MethodSetting, Part, Resource,
+    RestApi, RestContent, RestIntegrationKind, RestStage, RouteAuthorization, RouteSettings,
 };
 
 /// A method of a REST API, as a stage serves it.
@@ -29,6 +29,8 @@ pub struct RestAsked<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct HttpAsked<'a> {
     pub api: &'a HttpApi,
+    /// The deployment that is served, with what it froze of the API.
+    pub content: &'a HttpContent,
     pub stage: &'a HttpStage,
     pub route: &'a HttpRoute,
     pub integration: &'a HttpIntegration,
@@ -56,7 +58,8 @@ const REST_METHOD: &[RestLine] = &[
     ("Cognito user pools aren't asked yet", |asked| authorizes(asked, AuthorizationType::CognitoUserPools)),
     ("JWT authorizers aren't enforced yet", |asked| authorizes(asked, AuthorizationType::Jwt)),
     ("API keys aren't taken from authorizers yet", |asked| {
-        asked.method.api_key_required && asked.api.api_key_source == ApiKeySource::Authorizer
+        asked.method.api_key_required
+            && [asked.content.api_key_source, asked.api.api_key_source].contains(&ApiKeySource::Authorizer)
     }),
     ("the request validator isn't enforced yet", |asked| asked.method.request_validator_id.is_some()),
     ("integrations of the type HTTP aren't run yet", |asked| integrates(asked, RestIntegrationKind::Http)),
@@ -107,6 +110,10 @@ const HTTP_ROUTE: &[HttpLine] = &[
     ("authorizationType JWT isn't enforced yet", |asked| {
         matches!(asked.route.authorization, RouteAuthorization::Jwt { .. })
     }),
+    ("API keys aren't taken from authorizers yet", |asked| {
+        let selection = &asked.content.api_key_selection;
+        asked.route.api_key_required && selection.as_ref().is_some_and(|from| from != API_KEY_HEADER)
+    }),
     ("integrations AWS_PROXY can't be run yet", |asked| asked.integration.kind.calls_aws()),
     ("integrations HTTP and MOCK can't be run yet", |asked| !asked.integration.kind.is_proxy()),
     ("requestParameters of integrations aren't applied yet", |asked| {
@@ -126,6 +133,12 @@ const REST_STAGE: &[Line<RestStage>] = &[
     ("tracingEnabled", |stage| stage.tracing_enabled),
     ("canarySettings useStageCache", |stage| {
         stage.canary.as_ref().is_some_and(|canary| canary.use_stage_cache)
+    }),
+    // Where it has to be permitted, what becomes of it is as for those who may not.
+    ("methodSettings requireAuthorizationForCacheControl: whom policies allow it (nobody may)", |stage| {
+        let asks =
+            |setting: &MethodSetting| setting.caching_enabled && setting.authorization_for_cache_control;
+        stage.cache_cluster_enabled && sets(stage, asks)
     }),
     ("methodSettings cacheDataEncrypted", |stage| sets(stage, |setting| setting.cache_data_encrypted)),
     ("methodSettings logging", |stage| sets(stage, MethodSetting::logs)),

@@ -27,7 +27,8 @@ pub fn http_stage(
     content: &HttpContent,
     upstreams: &Upstreams,
 ) -> Result<StageUnit, CompileError> {
-    let mut compiled = Compiled { api, stage, upstreams, integrations: Vec::new(), by_use: HashMap::new() };
+    let (integrations, by_use) = (Vec::new(), HashMap::new());
+    let mut compiled = Compiled { api, stage, content, upstreams, integrations, by_use };
     let known: HashMap<&str, &HttpIntegration> =
         content.integrations.iter().map(|i| (i.id.as_str(), i)).collect();
     let mut routes = Vec::with_capacity(content.routes.len());
@@ -58,6 +59,7 @@ const TIMEOUT_MS_MIN: u32 = 1;
 struct Compiled<'a> {
     api: &'a HttpApi,
     stage: &'a HttpStage,
+    content: &'a HttpContent,
     upstreams: &'a Upstreams,
     integrations: Vec<Integration>,
     by_use: HashMap<Use<'a>, u32>,
@@ -109,7 +111,8 @@ impl<'a> Compiled<'a> {
         route: &HttpRoute,
         integration: &'a HttpIntegration,
     ) -> Result<u32, CompileError> {
-        match refused_route(&HttpAsked { api: self.api, stage: self.stage, route, integration }) {
+        let Self { api, stage, content, .. } = *self;
+        match refused_route(&HttpAsked { api, content, stage, route, integration }) {
             Some(reason) => self.refusal(&integration.id, integration.timeout_ms, reason),
             None => self.proxy(route, integration),
         }

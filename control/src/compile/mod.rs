@@ -8,6 +8,7 @@ mod domains;
 pub mod enforcement;
 mod http;
 mod reference;
+mod refusal;
 mod rest;
 #[cfg(test)]
 pub(crate) mod routable;
@@ -25,6 +26,7 @@ pub use callers::{API_KEY_SLICES, KeyInPlans, KeysByDigest, api_keys, key_digest
 pub use domains::{RoutedDomain, account, certificate, mappings, trust_store};
 pub use http::http_stage;
 pub use reference::{Reference, ReferenceKind, references};
+pub use refusal::refused_stage;
 pub use rest::rest_stage;
 pub use target_group::{GroupOwner, check_targets, target_group};
 pub use trust::{
@@ -37,7 +39,7 @@ use crate::pki::PkiError;
 
 /// Grows with every change of what this module makes of the same input: a store that was compiled by
 /// another revision is compiled again when it is opened.
-pub const COMPILER_REVISION: i64 = 12;
+pub const COMPILER_REVISION: i64 = 14;
 
 /// Why a stage can't be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -176,6 +176,7 @@ fn what_a_deployment_froze_of_the_api_refuses_its_methods() {
     let open = RestApi::new("rest1".to_owned(), "rest".to_owned(), "root".to_owned(), 0);
     let policy = || Some("{}".to_owned());
     let private = || "PRIVATE".to_owned();
+    let keyed = Method { api_key_required: true, ..Method::default() };
     let refused = |api: &RestApi, content: &RestContent| {
         let stage = RestStage::new("prod".to_owned(), "dep1".to_owned(), 0);
         let asked = enforcement::RestAsked {
@@ -184,7 +185,7 @@ fn what_a_deployment_froze_of_the_api_refuses_its_methods() {
             stage: &stage,
             resource: &open.root_resource(),
             name: "GET",
-            method: &Method::default(),
+            method: &keyed,
         };
         enforcement::refused_method(&asked).is_some()
     };
@@ -192,8 +193,29 @@ fn what_a_deployment_froze_of_the_api_refuses_its_methods() {
     assert!(!refused(&open, &frozen()));
     assert!(refused(&open, &RestContent { policy: policy(), ..frozen() }));
     assert!(refused(&open, &RestContent { endpoint_type: private(), ..frozen() }));
+    let api_key_source = ApiKeySource::Authorizer;
+    assert!(refused(&open, &RestContent { api_key_source, ..frozen() }));
+    assert!(refused(&RestApi { api_key_source, ..open.clone() }, &frozen()));
     assert!(refused(&RestApi { policy: policy(), ..open.clone() }, &frozen()));
     assert!(refused(&RestApi { endpoint_type: private(), ..open.clone() }, &frozen()));
+}
+
+#[test]
+fn keys_that_an_authorizer_has_are_not_taken_from_a_header() {
+    let routes = || {
+        let keyed = HttpRoute { api_key_required: true, ..route("GET /keyed", Some("i1")) };
+        vec![keyed, route("GET /open", Some("i1"))]
+    };
+    let refused = |selection: Option<&str>| {
+        let frozen = content(routes(), vec![integration("i1", "ANY", "http://h/")]);
+        let frozen = HttpContent { api_key_selection: selection.map(str::to_owned), ..frozen };
+        let unit = http_stage(&http_api(), &stage(&[]), &frozen, &Upstreams::default()).expect("compiles");
+        [0, 1].map(|route: usize| {
+            unit.integrations[unit.routes[route].integration as usize].kind.proxy().is_none()
+        })
+    };
+    assert_eq!([refused(None), refused(Some(API_KEY_HEADER))], [[false; 2]; 2]);
+    assert_eq!(refused(Some("$context.authorizer.usageIdentifierKey")), [true, false]);
 }
 
 #[test]

@@ -47,11 +47,13 @@ pub(super) fn of_method(setting: &MethodSetting) -> Option<Throttle> {
 }
 
 /// Of an HTTP API's route, by its own settings and, for what they don't say, those of all routes. A rate without a burst
-/// has AWS's burst of an account; a burst without a rate limits nothing that the account's doesn't.
+/// has AWS's burst of an account, and a burst without a rate AWS's rate.
 pub(super) fn of_route(own: Option<&RouteSettings>, of_all: &RouteSettings) -> Option<Throttle> {
-    let rate = own.and_then(|own| own.throttling_rate).or(of_all.throttling_rate)?;
+    let rate = own.and_then(|own| own.throttling_rate).or(of_all.throttling_rate);
     let burst = own.and_then(|own| own.throttling_burst_tokens).or(of_all.throttling_burst_tokens);
-    Some(bucket(rate, burst.unwrap_or(AccountThrottle::default().burst_requests)))
+    let account = AccountThrottle::default();
+    let is_set = rate.is_some() || burst.is_some();
+    is_set.then(|| bucket(rate.unwrap_or(account.rate_per_s.into()), burst.unwrap_or(account.burst_requests)))
 }
 
 #[cfg(test)]
@@ -107,7 +109,8 @@ mod tests {
             (Some(settings(Some(1.0), None)), &all, Some(throttle(1_000, 50))),
             (Some(settings(None, Some(2))), &all, Some(throttle(100_000, 2))),
             (Some(settings(Some(1.0), None)), &none, Some(throttle(1_000, 5_000))),
-            (Some(settings(None, Some(2))), &none, None),
+            (Some(settings(None, Some(2))), &none, Some(throttle(10_000_000, 2))),
+            (None, &settings(None, Some(3)), Some(throttle(10_000_000, 3))),
         ] {
             assert_eq!(of_route(own.as_ref(), of_all), expected, "{own:?} {of_all:?}");
         }

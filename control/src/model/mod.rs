@@ -48,10 +48,10 @@ pub use domain_access::{DomainAccess, PrivateDomain, access_id, check_vpc_endpoi
 pub use domain_name::{ApiMapping, DomainName, MutualTls, check_mapping_key, parse_domain_name};
 pub use gateway_response::{GatewayResponse, gateway_response_types};
 pub use http::{
-    ApiProtocol, AuthorizerKind, Cors, FUNCTION_AUTHORIZER_TTL_S, HttpApi, HttpAuthorizer, HttpContent,
-    HttpDeployment, HttpIntegration, HttpIntegrationResponse, HttpIntegrationType, HttpModel, HttpRoute,
-    HttpStage, JwtIssuer, LOGGING_LEVELS, RouteAuthorization, RouteResponse, RouteSettings, check_cors,
-    check_model_name, check_model_schema, check_subtype,
+    API_KEY_HEADER, ApiProtocol, AuthorizerKind, Cors, FUNCTION_AUTHORIZER_TTL_S, HttpApi, HttpAuthorizer,
+    HttpContent, HttpDeployment, HttpIntegration, HttpIntegrationResponse, HttpIntegrationType, HttpModel,
+    HttpRoute, HttpStage, JwtIssuer, LOGGING_LEVELS, RouteAuthorization, RouteResponse, RouteSettings,
+    check_cors, check_model_name, check_model_schema, check_subtype,
 };
 pub use iam::{User, UserAccessKey, UserPolicy, check_user_name, check_user_path};
 pub use ids::{IdError, new_id, new_uuid};

@@ -141,6 +141,9 @@ pub struct RestContent {
     /// Likewise; empty in a store that is older than this.
     #[serde(default)]
     pub endpoint_type: String,
+    /// Where its methods' keys were then; likewise.
+    #[serde(default)]
+    pub api_key_source: ApiKeySource,
     /// Likewise (AWS: a change of it takes a new deployment).
     #[serde(default)]
     pub compression_bytes_min: Option<u32>,

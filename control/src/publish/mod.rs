@@ -156,6 +156,16 @@ impl Publisher {
             Err(_elapsed) => self.shared.gateways.behind(version),
         }
     }
+
+    /// A connected gateway that has refused `version` or a later one and so serves what it did before, with its reason.
+    #[must_use]
+    pub fn refusing(&self, version: u64) -> Option<(String, Refusal)> {
+        let refusing = |gateway: GatewayStatus| {
+            let refusal = gateway.refused.filter(|refusal| refusal.version >= version)?;
+            Some((gateway.id, refusal))
+        };
+        self.gateways().into_iter().find_map(refusing)
+    }
 }
 
 impl Drop for Publisher {

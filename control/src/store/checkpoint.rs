@@ -13,16 +13,27 @@ use std::thread::{self, JoinHandle};
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
+use crate::settings::SqliteSettings;
+
 /// When the log is copied, in pages of 4 KiB.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LogBounds {
     /// SQLite's own default.
     pub(super) pages: c_int,
-    /// Commits that fill the log faster than it is copied wait for it from here on: 64 MiB, arbitrary.
+    /// Commits that fill the log faster than it is copied wait for it from here on.
     pub(super) pages_max: c_int,
 }
 
-pub(super) const LOG_BOUNDS: LogBounds = LogBounds { pages: 1_000, pages_max: 16_000 };
+const PAGES: c_int = 1_000;
+const PAGE_BYTES: u64 = 4 << 10;
+
+impl LogBounds {
+    /// The log may be longer by what one commit writes.
+    pub(super) fn new(settings: &SqliteSettings) -> Self {
+        let pages_max = settings.log_bytes_max / PAGE_BYTES;
+        Self { pages: PAGES, pages_max: c_int::try_from(pages_max).unwrap_or(c_int::MAX).max(1) }
+    }
+}
 
 /// The thread that copies; it ends with the connection whose commits it follows.
 #[derive(Debug)]
@@ -112,6 +123,12 @@ mod tests {
         let (_, copied) = lengths(LogBounds { pages: 2, pages_max: c_int::MAX });
         assert!(copied > 90_000, "{copied}");
         assert_eq!(lengths(LogBounds { pages: 1_000, pages_max: c_int::MAX }), (0, 0));
+    }
+
+    #[test]
+    fn a_log_has_as_many_pages_as_bytes_fit() {
+        let pages_max = |log_bytes_max| LogBounds::new(&SqliteSettings { log_bytes_max }).pages_max;
+        assert_eq!([1, 8_192, 64 << 20, u64::MAX].map(pages_max), [1, 2, 16_384, c_int::MAX]);
     }
 
     #[test]

@@ -146,7 +146,7 @@ impl Store {
 impl Backend {
     fn open(data_dir: &Path, settings: &StoreSettings) -> Result<Self, StoreError> {
         Ok(match &settings.url {
-            None => Self::Sqlite(Box::new(Sqlite::open(data_dir)?)),
+            None => Self::Sqlite(Box::new(Sqlite::open(data_dir, &settings.sqlite)?)),
             Some(url) => Self::Postgres(Box::new(Postgres::open(url, &settings.postgres)?)),
         })
     }

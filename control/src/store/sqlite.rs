@@ -6,11 +6,12 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::StoreError;
-use super::checkpoint::{Checkpoints, LOG_BOUNDS};
+use super::checkpoint::{Checkpoints, LogBounds};
 use super::group::Writer;
 use super::pool::Pool;
 use super::schema::{SCHEMA_VERSION, STEPS};
 use super::sql::Sql;
+use crate::settings::SqliteSettings;
 
 /// The name of the store's file in the data directory.
 pub(super) const FILE: &str = "control.db";
@@ -36,13 +37,14 @@ pub(super) struct Sqlite {
 
 impl Sqlite {
     /// Opens the store in `data_dir`, making it where there is none, and brings its tables up to date.
-    pub(super) fn open(data_dir: &Path) -> Result<Self, StoreError> {
+    pub(super) fn open(data_dir: &Path, settings: &SqliteSettings) -> Result<Self, StoreError> {
         let path = data_dir.join(FILE);
         let failed = |source| StoreError::Open { path: path.clone(), source };
         let mut writer = connect(&path, OpenFlags::default()).map_err(failed)?;
         while take_a_step(&mut writer, &path)? {}
         let beside = connect(&path, OpenFlags::default()).map_err(failed)?;
-        let checkpoints = Checkpoints::follow(&mut writer, beside, LOG_BOUNDS).map_err(failed)?;
+        let checkpoints =
+            Checkpoints::follow(&mut writer, beside, LogBounds::new(settings)).map_err(failed)?;
         let (writer, readers) = (Writer::new(writer), Pool::new(READERS_MAX));
         Ok(Self { writer, readers, path, _checkpoints: Some(checkpoints) })
     }

@@ -1,16 +1,23 @@
 //! The processes: ready lines, signals, the gateway that `up` keeps alive.
 
 use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
-use crate::support::process::{Control, KEY_ID, SECRET};
 use bytes::Buf as _;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use turnpike_control::pki::self_signed;
+use turnpike_control::time::now_s;
 use turnpike_snapshot::FORMAT_VERSION;
 use turnpike_snapshot::frame::{self, FromGateway};
+
+use crate::support::process::{Control, KEY_ID, SECRET};
 
 #[test]
 fn serve_says_that_it_is_ready_and_stops_when_told() {
@@ -149,6 +156,40 @@ fn up_introduces_itself_and_drains_its_gateway() {
     control.signal(Signal::INT);
     assert!(control.wait().success());
     assert_eq!(notes(dir.path()).last().map(String::as_str), Some("drained"));
+}
+
+/// An hour, if it were waited for.
+const AUTHORITY_TIMEOUT_MS: &str = "3600000";
+const STOPS_WITHIN: Duration = Duration::from_secs(20);
+
+/// One that is asked for a certificate and doesn't answer.
+#[test]
+fn a_stop_waits_for_no_authority() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let ca_file = dir.path().join("ca.pem");
+    let ca = self_signed("an authority", 0, now_s() + 86_400).expect("made");
+    std::fs::write(&ca_file, ca.certificate_pem).expect("written");
+    let authority = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let directory = format!("https://{}/dir", authority.local_addr().expect("an address"));
+    let arguments =
+        ["serve", "--acme-directory-url", &directory, "--acme-ca-file", ca_file.to_str().expect("UTF-8")];
+    let patience = ["--acme-request-timeout-ms", AUTHORITY_TIMEOUT_MS];
+    let mut control = Control::start(&[&arguments[..], &patience[..]].concat(), &dir.path().join("data"));
+    let request = json!({"DomainName": "a.example.com", "ValidationMethod": "HTTP"});
+    control.client().acm("RequestCertificate", &request);
+    let _asked = authority.accept().expect("a connection");
+    control.signal(Signal::TERM);
+    let (stopped, has_stopped) = mpsc::channel::<()>();
+    let pid = control.pid();
+    let watch = std::thread::spawn(move || {
+        if has_stopped.recv_timeout(STOPS_WITHIN) == Err(RecvTimeoutError::Timeout) {
+            kill_process(pid, Signal::KILL).expect("it runs");
+        }
+    });
+    let ended = control.wait();
+    drop(stopped);
+    watch.join().expect("no panic");
+    assert!(ended.success(), "it was waited for: {ended}");
 }
 
 /// More than the pipes between them hold, so that a pipe that isn't read would hold the gateway up.

@@ -33,4 +33,6 @@ mod shared_store;
 mod stage_cache;
 mod stage_compression;
 mod support;
+mod upgrade;
 mod upstream_tls;
+mod usage;

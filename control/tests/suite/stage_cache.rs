@@ -1,8 +1,13 @@
 //! Response caches of REST stages, up to the units that come of them.
 
-use serde_json::json;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+
+use bytes::Buf as _;
+use serde_json::{Value, json};
+use turnpike_snapshot::frame::{self, FromGateway};
 use turnpike_snapshot::{
-    CacheKeyPart, Freshness, Invalidation, RouteCache, StageCache, StageUnit, Unauthorized,
+    CacheKeyPart, FORMAT_VERSION, Freshness, Invalidation, RouteCache, StageCache, StageUnit, Unauthorized,
 };
 
 use crate::support::inside::{Inside, settings};
@@ -96,6 +101,26 @@ fn a_stages_cache_and_its_methods_settings_are_compiled() {
     assert!(unit.cache.is_none() && of_method(&unit, "POST").is_none());
 }
 
+/// No caller can be given the permission yet, which isn't passed over in silence.
+#[test]
+fn status_names_a_permission_that_nobody_has() {
+    let (_dir, inside, id) = start();
+    let is_named = || {
+        let status = inside.client.expect(200, "GET", "/_turnpike/status", "").body;
+        let named = |one: &Value| {
+            let setting = one["setting"].as_str().expect("a setting");
+            one["api_id"] == *id && setting.contains("requireAuthorizationForCacheControl")
+        };
+        status["unenforced"].as_array().expect("a list").iter().any(named)
+    };
+    patch(&inside, &id, &[("/cacheClusterEnabled", "true")]);
+    assert!(!is_named());
+    patch(&inside, &id, &[("/*/*/caching/enabled", "true")]);
+    assert!(is_named());
+    patch(&inside, &id, &[("/*/*/caching/requireAuthorizationForCacheControl", "false")]);
+    assert!(!is_named());
+}
+
 #[test]
 fn a_flush_is_a_new_generation_of_one_stage() {
     let (_dir, inside, id) = start();
@@ -112,6 +137,32 @@ fn a_flush_is_a_new_generation_of_one_stage() {
     let (root, authorizers) = (inside.root(), format!("/restapis/{id}/stages/prod/cache/authorizers"));
     inside.client.expect(202, "DELETE", &authorizers, "");
     assert_eq!(inside.root(), root);
+}
+
+/// A flush that a gateway won't hear of isn't told as done.
+#[test]
+fn a_flush_that_a_gateway_refuses_says_so() {
+    let (dir, inside, id) = start();
+    patch(&inside, &id, &[("/cacheClusterEnabled", "true")]);
+    let mut gateway = UnixStream::connect(dir.path().join("data/publish.sock")).expect("a socket");
+    let gateway_id = "gw-7".to_owned();
+    tell(
+        &mut gateway,
+        &FromGateway::Hello { gateway_id, format_version: FORMAT_VERSION, serving_version: 0 },
+    );
+    // The root comes to gateways that are known.
+    gateway.read_exact(&mut [0]).expect("a root");
+    let (version, reason) = (inside.root().version + 1, "it is too hard".to_owned());
+    tell(&mut gateway, &FromGateway::Refuse { version, reason });
+    let flush = format!("/restapis/{id}/stages/prod/cache/data");
+    let error = "the gateway gw-7 refuses the configuration and serves the one before it: it is too hard";
+    inside.client.refused(503, "ServiceUnavailableException", error, "DELETE", &flush, "");
+}
+
+fn tell(gateway: &mut UnixStream, message: &FromGateway) {
+    let mut frame = frame::encode(message).expect("a frame").into_buf();
+    let bytes = frame.copy_to_bytes(frame.remaining());
+    gateway.write_all(&bytes).expect("sent");
 }
 
 /// An HTTP API with a GET, a POST and a default route, deployed at once; its id.

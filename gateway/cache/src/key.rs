@@ -1,8 +1,21 @@
-//! What a response is found by: a stage, a method, a path, whom it is for, and what the operator chose of the request.
+//! What a response is found by: the route, whom it is for, and what the operator chose of the request.
 //!
 //! AWS finds a response by the path as requested and by those query strings, headers and path parameters that the
-//! integration names (`cacheKeyParameters`). Host and domain are no part of it, so that a stage's domains share. Each
-//! part stands with its length, and each parameter with its name, so that no two requests write the same key.
+//! integration names (`cacheKeyParameters`). Host and domain are no part of it, so that a stage's domains share. A route
+//! says which parts there are, in which order, so that a request's key is the route's name and values alone; each stands
+//! with its length, so that no two requests of a route write the same key.
+
+/// Stands for a route in its keys: a digest of all that tells it and what its keys are made of from others', so that a
+/// route that is given another key finds nothing of the old one's.
+pub type RouteName = [u8; 16];
+
+/// What else a key begins with.
+const CANARY: u8 = 1;
+const OTHER_METHOD: u8 = 2;
+/// Behind all parts, since not every request has some.
+const CREDENTIALS: u8 = 1;
+/// Most requests' method.
+const GET: &str = "GET";
 
 /// Writes a key into a buffer that is used again.
 #[derive(Debug)]
@@ -10,85 +23,37 @@ pub struct KeyWriter<'b> {
     key: &'b mut Vec<u8>,
 }
 
-/// Where a parameter is taken from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ParameterKind {
-    Header,
-    Path,
-    Query,
-}
-
-/// Marks in a key what follows.
-#[derive(Debug, Clone, Copy)]
-enum Mark {
-    Caller = 1,
-    Credentials = 2,
-    Header = 3,
-    Path = 4,
-    Query = 5,
-    WholeQuery = 6,
-}
-
 impl<'b> KeyWriter<'b> {
-    /// `release` tells a stage's deployments apart that don't share what they cache, such as a canary's from the
-    /// stage's own.
-    pub fn begin(
-        key: &'b mut Vec<u8>,
-        api: &str,
-        stage: &str,
-        release: u8,
-        method: &str,
-        path: &str,
-    ) -> Self {
+    /// A stage's deployments don't share what they cache.
+    pub fn begin(key: &'b mut Vec<u8>, route: &RouteName, of_canary: bool, method: &str) -> Self {
+        let other_method = method != GET;
+        let kind = if of_canary { CANARY } else { 0 } | if other_method { OTHER_METHOD } else { 0 };
         key.clear();
+        key.push(kind);
+        key.extend_from_slice(route);
         let mut writer = Self { key };
-        writer.key.push(release);
-        for part in [api, stage, method, path] {
-            writer.part(part.as_bytes());
+        if other_method {
+            writer.value(method.as_bytes());
         }
         writer
     }
 
-    /// Whom the response is for. Without it, it is for everybody.
-    pub fn caller(&mut self, identity: &[u8]) -> &mut Self {
-        self.marked(Mark::Caller, identity)
+    /// What each request has one of.
+    pub fn value(&mut self, value: &[u8]) -> &mut Self {
+        write_part(self.key, value);
+        self
     }
 
-    /// What an origin may tell callers by, where the gateway doesn't (RFC 9111 3.5: `Authorization`).
-    pub fn credentials(&mut self, credentials: &[u8]) -> &mut Self {
-        self.marked(Mark::Credentials, credentials)
-    }
-
-    /// The whole query string, as HTTP's own rules have it.
-    pub fn whole_query(&mut self, query: &[u8]) -> &mut Self {
-        self.marked(Mark::WholeQuery, query)
-    }
-
-    /// A parameter that the operator chose. One that is absent differs from one that is empty.
-    pub fn parameter<'v>(
-        &mut self,
-        kind: ParameterKind,
-        name: &str,
-        values: impl IntoIterator<Item = &'v [u8]>,
-    ) -> &mut Self {
-        let mark = match kind {
-            ParameterKind::Header => Mark::Header,
-            ParameterKind::Path => Mark::Path,
-            ParameterKind::Query => Mark::Query,
-        };
-        self.marked(mark, name.as_bytes());
+    /// What a request may have several of, or none. One that is absent differs from one that is empty.
+    pub fn values<'v>(&mut self, values: impl IntoIterator<Item = &'v [u8]>) -> &mut Self {
         write_values(self.key, values);
         self
     }
 
-    fn marked(&mut self, mark: Mark, part: &[u8]) -> &mut Self {
-        self.key.push(mark as u8);
-        self.part(part);
-        self
-    }
-
-    fn part(&mut self, part: &[u8]) {
-        write_part(self.key, part);
+    /// What an origin may tell callers by, where the gateway doesn't (RFC 9111 3.5: `Authorization`). The last of all.
+    pub fn credentials(&mut self, credentials: &[u8]) -> &mut Self {
+        self.key.push(CREDENTIALS);
+        self.value(credentials)
     }
 }
 
@@ -114,46 +79,46 @@ pub(crate) fn write_part(key: &mut Vec<u8>, part: &[u8]) {
 mod tests {
     use super::*;
 
+    const ROUTE: RouteName = *b"a1/prod GET pets";
+
     fn key(write: impl FnOnce(&mut KeyWriter<'_>)) -> Vec<u8> {
         let mut key = b"of the request before".to_vec();
-        write(&mut KeyWriter::begin(&mut key, "a1", "prod", 0, "GET", "/pets"));
+        write(&mut KeyWriter::begin(&mut key, &ROUTE, false, GET));
         key
     }
 
     #[test]
     fn what_differs_in_one_part_differs() {
-        let begin = |api, stage, release, method, path| {
+        let begin = |route, of_canary, method| {
             let mut key = Vec::new();
-            KeyWriter::begin(&mut key, api, stage, release, method, path);
+            KeyWriter::begin(&mut key, route, of_canary, method).value(b"/pets");
             key
         };
-        let query = |values: &[&'static [u8]]| {
+        let value = |value: &[u8]| key(|writer| _ = writer.value(value));
+        let values = |values: &[&'static [u8]]| {
             let values = values.to_vec();
-            key(|writer| _ = writer.parameter(ParameterKind::Query, "a", values))
+            key(|writer| _ = writer.value(b"/pets").values(values))
         };
         let keys = [
-            begin("a1", "prod", 0, "GET", "/pets"),
-            begin("a1p", "rod", 0, "GET", "/pets"),
-            begin("a2", "prod", 0, "GET", "/pets"),
-            begin("a1", "test", 0, "GET", "/pets"),
-            begin("a1", "prod", 1, "GET", "/pets"),
-            begin("a1", "prod", 0, "HEAD", "/pets"),
-            begin("a1", "prod", 0, "GET", "/pets/"),
-            key(|writer| _ = writer.caller(b"me")),
-            key(|writer| _ = writer.caller(b"you")),
-            key(|writer| _ = writer.caller(b"")),
-            key(|writer| _ = writer.credentials(b"me")),
-            key(|writer| _ = writer.whole_query(b"me")),
-            key(|writer| _ = writer.whole_query(b"")),
-            query(&[]),
-            query(&[b""]),
-            query(&[b"", b""]),
-            query(&[b"1"]),
-            query(&[b"1", b"2"]),
-            query(&[b"12"]),
-            key(|writer| _ = writer.parameter(ParameterKind::Query, "b", [&b"1"[..]])),
-            key(|writer| _ = writer.parameter(ParameterKind::Header, "a", [&b"1"[..]])),
-            key(|writer| _ = writer.parameter(ParameterKind::Path, "a", [&b"1"[..]])),
+            begin(&ROUTE, false, GET),
+            begin(b"a2/prod GET pets", false, GET),
+            begin(&ROUTE, true, GET),
+            begin(&ROUTE, false, "POST"),
+            begin(&ROUTE, true, "POST"),
+            begin(&ROUTE, false, ""),
+            value(b"/pets/"),
+            value(b""),
+            key(|writer| _ = writer.value(b"/pets").credentials(b"me")),
+            key(|writer| _ = writer.value(b"/pets").credentials(b"you")),
+            key(|writer| _ = writer.value(b"/pets").credentials(b"")),
+            values(&[]),
+            values(&[b""]),
+            values(&[b"", b""]),
+            values(&[b"1"]),
+            values(&[b"1", b"2"]),
+            values(&[b"12"]),
+            key(|writer| _ = writer.value(b"/pets").values([]).values([&b"1"[..]])),
+            key(|writer| _ = writer.value(b"/pets").values([&b"1"[..]]).values([])),
         ];
         for (index, one) in keys.iter().enumerate() {
             assert!(keys[..index].iter().all(|other| other != one), "{index}");
@@ -162,7 +127,7 @@ mod tests {
 
     #[test]
     fn the_same_parts_write_the_same() {
-        let one = || key(|writer| _ = writer.caller(b"me").parameter(ParameterKind::Query, "a", [&b"1"[..]]));
+        let one = || key(|writer| _ = writer.value(b"me").values([&b"1"[..]]).credentials(b"you"));
         assert_eq!(one(), one());
     }
 }

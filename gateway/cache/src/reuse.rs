@@ -40,9 +40,9 @@ pub enum Reuse {
 
 #[must_use]
 pub fn reuse(freshness: &Freshness, demand: &Demand, now_ms: u64) -> Reuse {
-    let age_ms = freshness.age_s(now_ms) * 1000;
+    let age_ms = || freshness.age_s(now_ms) * 1000;
     let accepted = !demand.refresh
-        && demand.age_ms_max.is_none_or(|age_ms_max| age_ms <= age_ms_max)
+        && demand.age_ms_max.is_none_or(|age_ms_max| age_ms() <= age_ms_max)
         && (demand.fresh_ms_min == 0 || freshness.left_ms(now_ms) >= demand.fresh_ms_min);
     if !accepted || freshness.always_validated {
         Reuse::AfterRevalidation

@@ -5,11 +5,12 @@
 //! [`Store::sweep`], so that no call takes long however much is kept. Keys are compared whole; the hash is keyed, so
 //! that nobody outside can choose keys that fall together.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 
+use crate::hash::KeyHash;
 use crate::index::{Index, Slot};
 use crate::response::Response;
 use crate::shelf::{Links, Shelf, Terms};
@@ -58,7 +59,9 @@ pub struct Stored {
 /// One core's responses.
 #[derive(Debug)]
 pub struct Store {
+    /// Of tags.
     hasher: RandomState,
+    key_hash: KeyHash,
     index: Index,
     places: Places,
     shelves: FxHashMap<u32, Shelf>,
@@ -94,8 +97,10 @@ impl Store {
     #[must_use]
     pub fn new(bytes_max: u64) -> Self {
         let count = usize::try_from((bytes_max / OVERHEAD_BYTES).min(RESERVED_MAX)).unwrap_or(usize::MAX);
+        let hasher = RandomState::new();
         Self {
-            hasher: RandomState::new(),
+            key_hash: KeyHash::new(&hasher),
+            hasher,
             index: Index::new(bytes_max, count),
             places: Places::default(),
             shelves: FxHashMap::default(),
@@ -353,11 +358,7 @@ impl Store {
     }
 
     fn hash(&self, stage: u32, key: &[u8]) -> u64 {
-        // Without the length that a slice's own hash has in front: nothing follows the key.
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write_u32(stage);
-        hasher.write(key);
-        hasher.finish()
+        self.key_hash.hash(stage, key)
     }
 
     fn make_room(&mut self, stage: u32, weight: u64) -> bool {

@@ -16,9 +16,6 @@ pub fn status_line(out: &mut Vec<u8>, status: u16) {
         return;
     }
     debug_assert!((100..600).contains(&status), "not a status: {status}");
-    if status == 200 {
-        return out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
-    }
     out.extend_from_slice(b"HTTP/1.1 ");
     decimal(out, u64::from(status));
     out.push(b' ');
@@ -39,7 +36,7 @@ pub fn header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
 
 pub fn decimal(out: &mut Vec<u8>, value: u64) {
     let mut digits = [0; 20];
-    let start = write_digits(&mut digits, value, 10);
+    let start = write_decimal(&mut digits, value);
     out.extend_from_slice(&digits[start..]);
 }
 
@@ -55,6 +52,33 @@ pub fn chunk(out: &mut Vec<u8>, data: &[u8]) {
     out.extend_from_slice(data);
     out.extend_from_slice(b"\r\n");
 }
+
+/// Fills `digits` from its end, two at a time; returns where the number starts.
+fn write_decimal(digits: &mut [u8; 20], mut value: u64) -> usize {
+    let mut start = digits.len();
+    while value >= 10 {
+        start -= 2;
+        digits[start..start + 2].copy_from_slice(&DECIMALS[(value % 100) as usize]);
+        value /= 100;
+    }
+    // One digit is left, or none; zero itself is one.
+    if value > 0 || start == digits.len() {
+        start -= 1;
+        digits[start] = b'0' + value as u8;
+    }
+    start
+}
+
+/// The two digits of each number below 100.
+const DECIMALS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
 
 /// Fills `digits` from its end; returns where the number starts.
 fn write_digits(digits: &mut [u8], mut value: u64, radix: u64) -> usize {

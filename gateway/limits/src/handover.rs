@@ -78,7 +78,7 @@ impl Departing {
     /// What a holder says, which the successor is to hear; the answer where there is none any more.
     pub fn handle(&mut self, report: &Report, now_us: u64) -> Option<Answer> {
         if self.is_lost {
-            return report.ask.map(|_| closed(report, now_us));
+            return report.ask.map(|_| report.in_vain(now_us + AGAIN_US));
         }
         self.hand_over(report.limit.id, now_us);
         // Of a configuration that the successor doesn't have.
@@ -186,18 +186,6 @@ fn renumbered(holder: Holder, own: u16) -> Holder {
     Holder(own.saturating_add(holder.0))
 }
 
-fn closed(report: &Report, now_us: u64) -> Answer {
-    Answer {
-        holder: report.holder,
-        id: report.limit.id,
-        version: report.version,
-        granted: 0,
-        loan: Loan::default(),
-        valid_until_us: u64::MAX,
-        empty_until_us: now_us + AGAIN_US,
-    }
-}
-
 /// The successor's limiter, for as long as it has a predecessor.
 #[derive(Debug)]
 pub struct Arriving {
@@ -236,7 +224,7 @@ impl Arriving {
         report.ask?;
         if !self.waiting.contains_key(&id) {
             if self.waiting.len() >= self.limits_max {
-                return Some(closed(report, now_us));
+                return Some(report.in_vain(now_us + AGAIN_US));
             }
             self.wants.push_back(id);
         }
@@ -244,7 +232,7 @@ impl Arriving {
         None
     }
 
-    /// What the predecessor says.
+    /// What the predecessor says; of holders that it never spoke of, nothing is heard.
     pub fn handle_predecessor(&mut self, said: ToSuccessor, now_us: u64) {
         match said {
             ToSuccessor::Bucket(mut handed) => {
@@ -255,10 +243,14 @@ impl Arriving {
             }
             ToSuccessor::Nothing(id) => self.release(id, now_us),
             ToSuccessor::Report(report) => {
-                let report = Report { holder: renumbered(report.holder, self.own), ..report };
-                self.answers.extend(self.limiter.handle(&report, now_us));
+                let Some(holder) = self.known(report.holder) else { return };
+                self.answers.extend(self.limiter.handle(&Report { holder, ..report }, now_us));
             }
-            ToSuccessor::Ended(holder) => self.limiter.end(renumbered(holder, self.own), now_us),
+            ToSuccessor::Ended(holder) => {
+                if let Some(holder) = self.known(holder) {
+                    self.limiter.end(holder, now_us);
+                }
+            }
             ToSuccessor::Over => self.release_all(now_us),
         }
     }
@@ -306,6 +298,11 @@ impl Arriving {
         self.limiter
     }
 
+    /// One of the predecessor's holders, as this limiter numbers it.
+    fn known(&self, holder: Holder) -> Option<Holder> {
+        Some(renumbered(holder, self.own)).filter(|holder| usize::from(holder.0) < self.limiter.holders())
+    }
+
     fn release(&mut self, id: LimitId, now_us: u64) {
         for report in self.waiting.remove(&id).unwrap_or_default() {
             self.answers.extend(self.limiter.handle(&report, now_us));
@@ -318,5 +315,43 @@ impl Arriving {
         for report in std::mem::take(&mut self.waiting).into_values().flatten() {
             self.answers.extend(self.limiter.handle(&report, now_us));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Ask, LimiterRules, Rate};
+
+    #[test]
+    fn holders_that_were_never_spoken_of_change_nothing() {
+        let limit = Limit { id: LimitId(1), rate: Rate::new(1.0, 10) };
+        let limiter = Limiter::new(LimiterRules { holders: 3, limits_max: 10 });
+        let mut arriving = Arriving::new(limiter, 2, 10);
+        let report = |holder, spent, needed| Report {
+            holder: Holder(holder),
+            limit,
+            version: 0,
+            spent,
+            spent_us: 0,
+            returned: 0,
+            loan: Loan::default(),
+            ask: Some(Ask { needed, liked: 0 }),
+        };
+        let held = [0, 1, 65_535].map(|holder| (Holder(holder), 2)).to_vec();
+        let handed = Handed { limit, spent: 0, spent_as_of_us: 0, held };
+        arriving.handle_predecessor(ToSuccessor::Bucket(handed), 0);
+        for holder in [1, 65_533, 65_535] {
+            arriving.handle_predecessor(ToSuccessor::Report(report(holder, 2, 1)), 0);
+            arriving.handle_predecessor(ToSuccessor::Ended(Holder(holder)), 0);
+            assert_eq!(arriving.poll_answer(), None);
+        }
+        assert_eq!(arriving.limiter().held(LimitId(1), Holder(2)), 2);
+        arriving.handle_predecessor(ToSuccessor::Report(report(0, 2, 9)), 0);
+        // What the others had counts as spent.
+        assert_eq!(
+            arriving.poll_answer().map(|answer| (answer.holder, answer.granted)),
+            Some((Holder(2), 4))
+        );
     }
 }

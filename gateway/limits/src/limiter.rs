@@ -252,15 +252,7 @@ impl Limiter {
     fn crowd_out(&mut self, report: &Report, now_us: u64) -> Answer {
         self.counts.asks += 1;
         self.counts.crowded += 1;
-        Answer {
-            holder: report.holder,
-            id: report.limit.id,
-            version: report.version,
-            granted: 0,
-            loan: Loan::default(),
-            valid_until_us: u64::MAX,
-            empty_until_us: now_us + CROWDED_US,
-        }
+        report.in_vain(now_us + CROWDED_US)
     }
 
     /// Looks at the next bucket; whether it was forgotten.

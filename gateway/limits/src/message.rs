@@ -49,6 +49,21 @@ pub struct Ask {
     pub liked: u32,
 }
 
+impl Report {
+    /// Its answer, where there is nothing to be had until then.
+    pub(crate) fn in_vain(&self, empty_until_us: u64) -> Answer {
+        Answer {
+            holder: self.holder,
+            id: self.limit.id,
+            version: self.version,
+            granted: 0,
+            loan: Loan::default(),
+            valid_until_us: u64::MAX,
+            empty_until_us,
+        }
+    }
+}
+
 /// What becomes of an [`Ask`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer {

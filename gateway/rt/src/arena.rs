@@ -4,7 +4,9 @@
 //! One file and one mapping of it for each [`Arena`], both of a size that takes no memory before something is written.
 //! Invariants: a range is written before anybody sees it and never again while somebody may; when nobody does any more
 //! it is punched out of the file (fallocate(2)), which gives its memory back, and only then given out anew. Pages that a
-//! socket still has to send then belong to the socket alone, so that nothing changes them either.
+//! socket still has to send then belong to the socket alone, so that nothing changes them either. That holds for small
+//! pages: of a huge one that a socket has to send, the kernel clears a part in place, and keeps it in the file. So a
+//! host that puts shared memory on huge pages has no arena, and what doesn't go when it is punched out isn't given out.
 
 mod pipe;
 mod ranges;
@@ -19,7 +21,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crossbeam::queue::SegQueue;
-use rustix::fs::{FallocateFlags, MemfdFlags, sendfile};
+use rustix::fs::{FallocateFlags, MemfdFlags, SeekFrom, sendfile};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Resource, getrlimit};
 
@@ -87,7 +89,7 @@ pub enum ArenaRefusal {
         call: &'static str,
         error: io::Error,
     },
-    /// RLIMIT_FSIZE counts for memory files too, and writing above it kills.
+    /// RLIMIT_FSIZE counts for memory files too.
     FileSize {
         limit: u64,
     },
@@ -142,12 +144,20 @@ impl Arena {
     fn try_calls(&self) -> Result<(), ArenaRefusal> {
         let denied = |call| move |error| ArenaRefusal::Denied { call, error };
         let (near, _far) = UnixStream::pair().map_err(denied("socketpair"))?;
-        let file = &self.memory.file;
-        rustix::io::pwrite(file, b"x", 0).map_err(|error| denied("pwrite")(error.into()))?;
+        let (file, page_bytes) = (&self.memory.file, whole_pages(1) as u64);
+        // As much as would come to lie on a huge page, where there are any.
+        let written = rustix::io::pwrite(file, &vec![b'x'; BYTES_AT_ONCE.min(self.memory.bytes)], 0)
+            .map_err(|error| denied("pwrite")(error.into()))?;
         let place = Place { arena: self, bytes: self.memory.first_byte(), start: 0 };
         place.send_from_file(&near).map_err(denied("sendfile"))?;
         place.send_at_once(&near).map_err(denied("splice"))?;
-        punch(file, 0, whole_pages(1) as u64).map_err(denied("fallocate"))
+        // The first page alone, while the socket has it, and then the rest.
+        for (start, bytes) in [(0, page_bytes), (page_bytes, (whole_pages(written) as u64) - page_bytes)] {
+            if bytes > 0 {
+                punch(file, start, bytes).map_err(denied("fallocate"))?;
+            }
+        }
+        Ok(())
     }
 
     /// A part of it for at most so many bytes; `None` if there is none as long.
@@ -341,9 +351,27 @@ fn map(file: &OwnedFd, bytes: usize) -> io::Result<NonNull<u8>> {
     NonNull::new(mapped.cast()).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
 }
 
+/// # Errors
+/// The kernel can't do it, or hasn't: its page is a huge one that somebody has.
 fn punch(file: &OwnedFd, start: u64, bytes: u64) -> io::Result<()> {
     let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    Ok(rustix::fs::fallocate(file, flags, start, bytes)?)
+    rustix::fs::fallocate(file, flags, start, bytes)?;
+    if is_hole(file, start, bytes)? {
+        return Ok(());
+    }
+    Err(io::Error::other(
+        "pages stay in the file (shared memory is on huge pages: /sys/kernel/mm/transparent_hugepage/shmem_enabled)",
+    ))
+}
+
+/// Whether the file has no page there. Its position, which this moves, is nobody's.
+fn is_hole(file: &OwnedFd, start: u64, bytes: u64) -> io::Result<bool> {
+    match rustix::fs::seek(file, SeekFrom::Data(start)) {
+        Ok(data) => Ok(data >= start + bytes),
+        // There is none up to the end.
+        Err(Errno::NXIO) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn whole_pages(bytes: usize) -> usize {
@@ -382,6 +410,21 @@ mod tests {
         drop(two);
         assert_eq!(memory_bytes(&arena), 0);
         assert!(arena.draft(1 << 20).is_some(), "all of it is free again");
+    }
+
+    #[test]
+    fn pages_that_are_there_are_no_hole() {
+        let arena = Arena::new(4 * PAGE as u64).unwrap();
+        let hole = |page: usize, pages: usize| {
+            is_hole(&arena.memory.file, (page * PAGE) as u64, (pages * PAGE) as u64).unwrap()
+        };
+        assert!(hole(0, 4), "what was tried is gone");
+        let (one, two) = (written(&arena, &[1; PAGE]), written(&arena, &[2; PAGE]));
+        assert!(!hole(0, 1) && !hole(1, 1) && !hole(1, 3) && hole(2, 2));
+        drop(one);
+        assert!(hole(0, 1) && !hole(0, 2) && hole(3, 1));
+        drop(two);
+        assert!(hole(0, 4));
     }
 
     #[test]

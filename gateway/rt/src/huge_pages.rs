@@ -80,7 +80,7 @@ fn text_and_pages(
 /// A file with what the pages are to hold: the text, and zeroes around it.
 fn copy(text: &Range<usize>, pages: &Range<usize>) -> io::Result<File> {
     if getrlimit(Resource::Fsize).current.is_some_and(|bytes_max| bytes_max < pages.len() as u64) {
-        // To write beyond it would end the process.
+        // Known before half of it is written.
         return Err(io::Error::other(
             "the limit on the size of files is too low (ulimit -f, LimitFSIZE= in systemd)",
         ));

@@ -25,9 +25,11 @@ mod huge_pages;
 mod listener;
 mod poll;
 mod quiet;
+mod signals;
 mod stream;
 mod tls;
 mod transport;
+mod words;
 
 pub use arena::{Arena, ArenaRefusal, Draft, arena_bytes};
 pub use bell::{Bell, BellListener};
@@ -40,9 +42,11 @@ pub use huge_pages::move_code;
 pub use listener::{Listener, bind_shared, set_backlog};
 pub use poll::{Observer, PollTransport, Scratch, Turn, poll_transport, scratch};
 pub use quiet::{QUIET_LOOKS_MAX, are_quiet};
+pub use signals::outlive_large_files;
 pub use stream::{Cancel, Stream, connect, connect_unix, is_canceled};
 pub use tls::{CipherBuffers, HandshakeError, TlsStream};
 pub use transport::Transport;
+pub use words::{Words, WordsRefusal};
 
 use std::future::Future;
 use std::time::Duration;

@@ -14,8 +14,9 @@
 //! |     32 |     … | the archive, to the end                                      |
 //!
 //! The checksum tells damage from a bad writer; what a unit is trusted by is its SHA-256. The format
-//! version changes with every change to an archived type that changes what its bytes were: a test pins the bytes of a sample. Those before are read as
-//! well, so that gateways can be upgraded before control, and start from what is on their disks.
+//! version changes with every change to an archived type that changes what its bytes were: a test pins the bytes of a
+//! sample. Those before are read as well, so that gateways can be upgraded before control, and start from what is on their
+//! disks.
 
 use rkyv::Archive;
 use rkyv::api::high::{HighDeserializer, HighValidator};
@@ -60,14 +61,15 @@ pub fn encode_root(root: &Root) -> Result<Vec<u8>, EncodeError> {
     seal(Kind::Root, &archive)
 }
 
-/// Decodes what [`encode_unit`] wrote, of this build or of a format before; `bytes` need no alignment. The unit that comes out can be served.
+/// Decodes what [`encode_unit`] wrote, of this build or of a format before; `bytes` need no alignment. The unit that comes
+/// out can be served.
 ///
 /// # Errors
 /// The first thing that is wrong with `bytes`.
 pub fn decode_unit(bytes: &[u8], limits: &Limits) -> Result<Unit, DecodeError> {
     let (version, archive) = open(Kind::Unit, bytes, limits.unit_bytes_max)?;
     let unit = match version {
-        past::v3::FORMAT_VERSION => read::<past::v3::Unit>(archive)?.into(),
+        past::v3::FORMAT_VERSION => past::v4::Unit::from(read::<past::v3::Unit>(archive)?).into(),
         past::v4::FORMAT_VERSION => read::<past::v4::Unit>(archive)?.into(),
         _ => read::<Unit>(archive)?,
     };

@@ -1,7 +1,9 @@
 //! How large a configuration may be. Both sides hold one: control refuses to publish, and a
 //! gateway refuses to load, what passes it.
 
-use crate::frame::{HEADER_BYTES, QUOTA_ANSWERS_BYTES_MAX, QUOTA_REPORTS_BYTES_MAX, REASON_BYTES_MAX};
+use crate::frame::{
+    HEADER_BYTES, QUOTA_ANSWERS_BYTES_MAX, QUOTA_ID_BYTES_MAX, QUOTA_REPORTS_BYTES_MAX, REASON_BYTES_MAX,
+};
 
 /// Upper bounds on what is decoded. Each is inclusive: a value equal to its limit is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +105,8 @@ impl Default for Limits {
             plans_per_key_max: 1_000,
             cache_key_parts_max: 100,
             cache_purges_max: 1_000,
-            id_bytes_max: 256,
+            // A longer plan's or key's would be in no report of its quota.
+            id_bytes_max: QUOTA_ID_BYTES_MAX,
             path_bytes_max: 8 << 10,
             target_bytes_max: 16 << 10,
             target_parts_max: 256,

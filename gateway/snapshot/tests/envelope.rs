@@ -86,6 +86,7 @@ fn in_format(format: u8, mut unit: Unit) -> Unit {
             stage.compression = None;
             stage.canary.iter_mut().for_each(|canary| canary.compression = None);
         }
+        Unit::UsagePlan(plan) => plan.quota = None,
         _ => {}
     }
     unit

@@ -1,5 +1,6 @@
 //! The kernel, the cores, open files and time.
 
+use rustix::process::{Resource, getrlimit};
 use rustix::system::uname;
 
 use super::Finding;
@@ -67,6 +68,18 @@ pub(super) fn descriptors(settings: &Settings) -> Finding {
         limit if limit < need.clients => Finding::error(NAME, found, MEND),
         limit if limit < need.all => Finding::warning(NAME, found, MEND),
         _ => Finding::ok(NAME, found),
+    }
+}
+
+pub(super) fn file_sizes() -> Finding {
+    const NAME: &str = "file sizes";
+    match getrlimit(Resource::Fsize).current {
+        None => Finding::ok(NAME, "without limit"),
+        Some(bytes_max) => Finding::warning(
+            NAME,
+            format!("{bytes_max} bytes at most; access logs beyond it are lost, and snapshots can't be kept"),
+            "lift the limit (ulimit -f unlimited, LimitFSIZE=infinity in systemd)",
+        ),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The data directory and the access logs.
+//! The data directory, the access logs, and what is noted of quotas.
 
 #![expect(clippy::disallowed_methods, reason = "no shard runs in a check")]
 
@@ -7,6 +7,7 @@ use std::io;
 use std::path::Path;
 
 use rustix::fs::{Access, access, statvfs};
+use turnpike_rt::Words;
 
 use super::Finding;
 use crate::settings::{LogDestination, Settings};
@@ -71,6 +72,30 @@ pub(super) fn access_logs(settings: &Settings) -> Finding {
     Finding::ok(NAME, format!("{} can be written", shown.join(" and ")))
 }
 
+pub(super) fn quotas(settings: &Settings) -> Finding {
+    const NAME: &str = "quotas";
+    let shown = settings.quota_dir.display();
+    let place = match writable(&settings.quota_dir) {
+        Ok(place) => place,
+        Err(error) => {
+            return Finding::error(
+                NAME,
+                format!("{shown} can't be written: {error}"),
+                "give it to this user (chown), or name another with --quota-dir",
+            );
+        }
+    };
+    match Words::check_directory(place) {
+        Ok(()) => Finding::ok(NAME, format!("{shown} can be written")),
+        Err(refusal) => Finding::warning(
+            NAME,
+            format!("{shown} can't have counts: {refusal}"),
+            "name a directory in another file system with --quota-dir: without counts, what cores have of quotas when the \
+             gateway is killed counts as used",
+        ),
+    }
+}
+
 /// The path, or, if it is absent, the directory that it can be made in.
 fn writable(path: &Path) -> io::Result<&Path> {
     let mut place = path;
@@ -108,6 +133,16 @@ mod tests {
         let absent = directory.path().join("a/b");
         assert_eq!(data_dir(&settings(&absent), false).verdict, Verdict::Ok);
         assert!(!absent.exists() && !directory.path().join("a").exists());
+    }
+
+    #[test]
+    fn a_directory_for_counts_can_be_made_and_is_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let within =
+            |path: &Path| quotas(&Settings { quota_dir: path.to_owned(), ..Settings::defaults() }).verdict;
+        assert_eq!(within(&directory.path().join("a/b")), Verdict::Ok);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(within(&file.path().join("quotas")), Verdict::Error);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::io::{self, Read};
 
-use rustix::process::Signal as Signals;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -26,9 +25,6 @@ pub(super) fn listen(exit_with_parent: bool) -> io::Result<mpsc::UnboundedReceiv
         let (mut signals, sender) = (signal(kind)?, sender.clone());
         tokio::spawn(async move { while signals.recv().await.is_some() && sender.send(meaning).is_ok() {} });
     }
-    // Only heard, so that a write beyond a limit on file sizes fails with a reason instead of ending the process.
-    let mut file_too_large = signal(SignalKind::from_raw(Signals::XFSZ.as_raw()))?;
-    tokio::spawn(async move { while file_too_large.recv().await.is_some() {} });
     if exit_with_parent {
         std::thread::Builder::new().name("parent".into()).spawn(move || {
             let mut ignored = [0; 64];

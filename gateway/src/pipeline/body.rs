@@ -84,12 +84,16 @@ impl Body {
         }
     }
 
-    /// Whether more than `bytes_max` of payload have passed, or are announced to.
-    pub(super) fn exceeds(&self, bytes_max: u64) -> bool {
+    /// Whether more than `bytes_max` of payload are announced, before any has passed.
+    pub(super) fn announces_more_than(&self, bytes_max: u64) -> bool {
+        self.left().is_some_and(|left| left > bytes_max)
+    }
+
+    /// Whether more than `bytes_max` of payload have passed that weren't announced.
+    pub(super) fn has_outgrown(&self, bytes_max: u64) -> bool {
         match self {
-            Self::Length(left) => *left > bytes_max,
             Self::Chunked(decoder) => decoder.data_bytes() > bytes_max,
-            Self::UntilClose => false,
+            Self::Length(_) | Self::UntilClose => false,
         }
     }
 }
@@ -137,9 +141,9 @@ mod tests {
     fn limits_count_payload() {
         let mut body = chunked();
         body.take(CHUNKED).unwrap();
-        assert!(body.exceeds(6) && !body.exceeds(7));
+        assert!(body.has_outgrown(6) && !body.has_outgrown(7));
         let announced = Body::of_request(Framing::Length(8), ChunkLimits::default());
-        assert!(announced.exceeds(7) && !announced.exceeds(8));
+        assert!(announced.announces_more_than(7) && !announced.announces_more_than(8));
     }
 
     #[test]

@@ -23,6 +23,7 @@ use turnpike_http::{Framing, Method};
 use turnpike_snapshot::Compression;
 
 pub(super) use hit::Hit;
+use hit::Written;
 pub(super) use tee::Tee;
 
 use super::route::Selected;
@@ -70,6 +71,14 @@ enum Step {
     },
 }
 
+/// What a look into the cache comes to.
+enum Begun<'a> {
+    /// It is answered from there.
+    Written(Written),
+    Asked(Box<Asked<'a>>, Step),
+    PassesBy,
+}
+
 pub(super) async fn serve<'a>(
     exchange: &Exchange<'a>,
     address: &Address<'a, '_>,
@@ -77,26 +86,62 @@ pub(super) async fn serve<'a>(
     rules: &'a RouteCache,
     record: &mut Record<'a>,
 ) -> Result<Answered, Failure> {
+    // What isn't a hit is boxed: several times the size of what is.
+    match begin(exchange, address, selected, rules, record)? {
+        Begun::Written(written) => written.send(exchange).await.map_err(|()| Failure::ClientGone),
+        Begun::Asked(asked, step) => {
+            Box::pin(go_on(exchange, address, selected, (asked, step), record)).await
+        }
+        Begun::PassesBy => Box::pin(pass_by(exchange, address, selected, rules, record)).await,
+    }
+}
+
+/// All that a hit takes but for sending it.
+fn begin<'a>(
+    exchange: &Exchange<'a>,
+    address: &Address<'a, '_>,
+    selected: &Selected<'a, '_>,
+    rules: &'a RouteCache,
+    record: &mut Record<'a>,
+) -> Result<Begun<'a>, Failure> {
     if !may_be_kept(exchange, rules) {
         record.cached = rules.stores.then_some(false);
-        return Box::pin(pass_by(exchange, address, selected, rules, record)).await;
+        return Ok(Begun::PassesBy);
     }
     let mut asked = ask(exchange, address, selected, rules, record)?;
-    let mut step = look_up(exchange, address, &mut asked)?;
-    if let Step::Answer(hit) = &mut step {
-        if hit.lacks_form() {
-            Box::pin(hit.make_form(exchange, &asked)).await?;
+    match look_up(exchange, address, &mut asked)? {
+        Step::Answer(hit) if !hit.lacks_form() => {
+            refresh_behind(exchange, &asked, &hit);
+            give_back(exchange, asked);
+            Ok(Begun::Written(hit.write_kept(exchange, address, record)))
         }
-        let refreshes = hit.refreshes && exchange.head.method == Method::Get;
-        if refreshes && !exchange.shard.cache.fills.is_under_way(asked.stage, &asked.key) {
-            refresh::spawn(exchange);
-        }
-        give_back(exchange, asked);
-        return hit.answer_kept(exchange, address, record).await;
+        step => Ok(Begun::Asked(Box::new(asked), step)),
     }
-    let fetched = Box::pin(fetch(exchange, address, selected, &mut asked, step, record)).await;
-    give_back(exchange, asked);
-    fetched
+}
+
+/// A request that can't be answered at once.
+async fn go_on<'a>(
+    exchange: &Exchange<'a>,
+    address: &Address<'a, '_>,
+    selected: &Selected<'a, '_>,
+    (mut asked, mut step): (Box<Asked<'a>>, Step),
+    record: &mut Record<'a>,
+) -> Result<Answered, Failure> {
+    if let Step::Answer(hit) = &mut step {
+        hit.make_form(exchange, &asked).await?;
+        refresh_behind(exchange, &asked, hit);
+    }
+    let answered = fetch(exchange, address, selected, &mut asked, step, record).await;
+    give_back(exchange, *asked);
+    answered
+}
+
+/// A hit that is stale is asked for anew meanwhile, unless it is already.
+fn refresh_behind(exchange: &Exchange<'_>, asked: &Asked<'_>, hit: &Hit) {
+    let refreshes = hit.refreshes && exchange.head.method == Method::Get;
+    if refreshes && !exchange.shard.cache.fills.is_under_way(asked.stage, &asked.key) {
+        refresh::spawn(exchange);
+    }
 }
 
 /// Whether an answer may come from the cache, or go into it.

@@ -89,6 +89,9 @@ impl Decoded {
             Wire::Http1 => {
                 let taken =
                     body.take_payload(arrived, &mut payload, &mut trailers).map_err(Refusal::Chunk)?;
+                if body.has_outgrown(settings.body_bytes_max) {
+                    return Err(Refusal::BodyTooLarge.into());
+                }
                 (Source::Http1(body), taken)
             }
             Wire::Http2(stream) => (Source::Http2(RequestBody::unframed(stream)), 0),
@@ -198,8 +201,7 @@ impl Decoded {
         let taken = body.take_payload(&coded, &mut self.payload, &mut self.trailers);
         self.ahead.extend_from_slice(&coded[taken.unwrap_or(0)..]);
         client.shard().buffers.give(coded);
-        let too_large =
-            matches!(body, Body::Chunked(_)) && body.exceeds(client.shard().settings.body_bytes_max);
+        let too_large = body.has_outgrown(client.shard().settings.body_bytes_max);
         match (came, taken) {
             (Err(ended), _) => Err(ended),
             (Ok(_), Err(error)) => Err(Uploaded::Refused(Refusal::Chunk(error))),

@@ -50,14 +50,14 @@ impl Incoming {
             framing,
             chunk_limits(settings, settings.header_bytes_max, settings.header_count_max),
         );
-        if body.exceeds(settings.body_bytes_max) {
+        if body.announces_more_than(settings.body_bytes_max) {
             return Err(Refusal::BodyTooLarge.into());
         }
         if let Some(coding) = coding {
             return Decoded::begin(exchange, coding, body, exchange.buffered()).map(Self::decoded);
         }
         let body_bytes = body.take(exchange.buffered()).map_err(Refusal::Chunk)?;
-        if matches!(body, Body::Chunked(_)) && body.exceeds(settings.body_bytes_max) {
+        if body.has_outgrown(settings.body_bytes_max) {
             return Err(Refusal::BodyTooLarge.into());
         }
         Ok((Self::Http1(body), body_bytes))

@@ -4,7 +4,6 @@ use crate::access_log_format::AccessRecord;
 use crate::stats::RefusalKind;
 use crate::table::{Canary, Route, Stage};
 use turnpike_http::{HeaderName, Version};
-use turnpike_rt::Clock;
 use turnpike_snapshot::Protocol;
 
 use super::Exchange;
@@ -157,15 +156,13 @@ impl<'a> Record<'a> {
     }
 
     fn log(&self, exchange: &Exchange<'_>, log: &crate::table::StageLog, latency_us: u64) {
-        let (uuid, short) = (exchange.id.uuid(), exchange.id.short());
-        let (uuid, short) = (ascii(&uuid), ascii(&short));
         let rest = self.stage.is_none_or(|stage| stage.protocol == Protocol::Rest);
         let release = self.stage.map(|stage| self.canary.map_or(&stage.release, |canary| &canary.release));
         let user_agent = exchange.head.headers.iter().find(|header| header.name == HeaderName::UserAgent);
         let record = AccessRecord {
-            request_id: if rest { uuid } else { short },
-            extended_request_id: short,
-            request_time_ms: Clock::unix_ms().saturating_sub(latency_us / 1000),
+            id: exchange.id,
+            is_rest: rest,
+            request_time_ms: exchange.shard.log_lines.unix_ms(self.started_us),
             http_method: exchange.head.method_span.of(exchange.bytes),
             path: exchange.head.path.of(exchange.bytes),
             protocol: match exchange.head.version {
@@ -202,9 +199,4 @@ impl<'a> Record<'a> {
         };
         exchange.shard.log_lines.append(exchange.shard, log, &record);
     }
-}
-
-/// Ids are written in ASCII.
-pub(super) fn ascii(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap_or_default()
 }

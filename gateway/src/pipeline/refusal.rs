@@ -354,8 +354,12 @@ pub(super) fn encode_ids(protocol: Option<Protocol>, id: RequestId, out: &mut Ve
     match protocol {
         Some(Protocol::Http) => encode::header(out, "apigw-requestid", &id.short()),
         Some(Protocol::Rest) => {
-            encode::header(out, "x-amzn-RequestId", &id.uuid());
-            encode::header(out, "x-amz-apigw-id", &id.short());
+            // In one piece: most answers have it.
+            let mut lines = *b"x-amzn-RequestId: 00000000-0000-0000-0000-000000000000\r\n\
+                x-amz-apigw-id: 000000000000000=\r\n";
+            lines[18..54].copy_from_slice(&id.uuid());
+            lines[72..88].copy_from_slice(&id.short());
+            out.extend_from_slice(&lines);
         }
         None => encode::header(out, "x-amzn-RequestId", &id.uuid()),
     }

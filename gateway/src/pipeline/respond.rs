@@ -5,6 +5,9 @@
 //! body from a cut one. Over HTTP/2, the head goes as fields and the body without framing. A connection goes back to its pool when the answer ended where its framing said,
 //! nothing came behind it, and the request was sent whole.
 
+#[cfg(feature = "bench")]
+pub(super) mod bench;
+
 use std::cell::Cell;
 
 use turnpike_http::{

@@ -10,7 +10,6 @@ use std::rc::Rc;
 
 use turnpike_rt::Transport;
 
-use super::body::Body;
 use super::incoming::Incoming;
 use super::patience::Patience;
 use super::pieces::{self, Pace};
@@ -168,11 +167,11 @@ impl Upload {
     fn take(&mut self, piece: &[u8]) -> Result<usize, Refusal> {
         let Incoming::Http1(body) = &mut self.body else { return Ok(piece.len()) };
         let taken = body.take(piece).map_err(Refusal::Chunk)?;
-        // A length was checked when the request began.
-        if matches!(body, Body::Chunked(_)) && body.exceeds(self.shard.settings.body_bytes_max) {
-            return Err(Refusal::BodyTooLarge);
+        if body.has_outgrown(self.shard.settings.body_bytes_max) {
+            Err(Refusal::BodyTooLarge)
+        } else {
+            Ok(taken)
         }
-        Ok(taken)
     }
 }
 

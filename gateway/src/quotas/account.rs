@@ -28,6 +28,8 @@ pub(super) struct Lease {
     pub(super) ending: bool,
     /// Control doesn't know it any more.
     pub(super) void: bool,
+    /// Where shards count what they spend of it.
+    pub(super) row: Option<u32>,
 }
 
 /// A shard that has some, or waits for some.
@@ -38,6 +40,8 @@ pub(super) struct Holder {
     pub(super) open: bool,
     /// The number of what it was given last.
     pub(super) number: u64,
+    /// `open` and `number` before that.
+    pub(super) before: (bool, u64),
     /// Of those, what it may not have spent yet.
     pub(super) unspent: u64,
     pub(super) waiting: Option<u32>,
@@ -59,7 +63,7 @@ pub(super) struct Account {
 }
 
 impl Lease {
-    pub(super) fn new(id: u64, day: u32) -> Self {
+    pub(super) fn new(id: u64, day: u32, row: Option<u32>) -> Self {
         Self {
             id,
             day,
@@ -72,6 +76,7 @@ impl Lease {
             unanswered: false,
             ending: false,
             void: false,
+            row,
         }
     }
 
@@ -89,7 +94,9 @@ impl Lease {
 impl Account {
     pub(super) fn holder(&mut self, shard: usize) -> &mut Holder {
         let at = self.holders.iter().position(|holder| holder.shard == shard).unwrap_or_else(|| {
-            let holder = Holder { shard, open: false, number: 0, unspent: 0, waiting: None, recalled: false };
+            let (open, number) = (false, 0);
+            let before = (open, number);
+            let holder = Holder { shard, open, number, before, unspent: 0, waiting: None, recalled: false };
             self.holders.push(holder);
             self.holders.len() - 1
         });

@@ -15,6 +15,7 @@ use turnpike_snapshot::frame::{
 };
 
 use super::account::{Account, Holder, LEASE_REQUESTS_MIN, Lease};
+use super::counts::Rows;
 use super::journal::{Entry, Orphan};
 use super::{FromDesk, Hand, QuotaName, QuotaRefusal, Said};
 
@@ -58,6 +59,7 @@ pub(super) struct Desk {
     rules: DeskRules,
     /// Yields a new lease's number.
     ids: Box<dyn FnMut() -> u64 + Send>,
+    rows: Rows,
     accounts: FxHashMap<Arc<QuotaName>, Account>,
     names: FxHashMap<u64, Arc<QuotaName>>,
     /// Leases of earlier lives, which are yet to be ended.
@@ -86,10 +88,11 @@ enum Sent {
 }
 
 impl Desk {
-    pub(super) fn new(rules: DeskRules, ids: Box<dyn FnMut() -> u64 + Send>) -> Self {
+    pub(super) fn new(rules: DeskRules, ids: Box<dyn FnMut() -> u64 + Send>, rows: Rows) -> Self {
         Self {
             rules,
             ids,
+            rows,
             accounts: FxHashMap::default(),
             names: FxHashMap::default(),
             orphans: FxHashMap::default(),
@@ -149,7 +152,8 @@ impl Desk {
         let leases = self.accounts.iter().filter_map(|(name, account)| Some((name, account.lease.as_ref()?)));
         leases
             .flat_map(|(name, lease)| {
-                let opened = Entry::Opened { lease: lease.id, day: lease.day, name: Arc::clone(name) };
+                let name = Arc::clone(name);
+                let opened = Entry::Opened { lease: lease.id, day: lease.day, row: lease.row, name };
                 [opened, Entry::Out { lease: lease.id, out: lease.out }]
             })
             .collect()
@@ -235,6 +239,29 @@ impl Desk {
         account.renew |= stale;
         let lease = account.lease.as_mut().filter(|lease| lease.id == hand.lease && !lease.ending);
         if let Some(lease) = lease {
+            lease.out = lease.out.saturating_sub(tokens.into());
+            self.changed.insert(lease.id);
+        }
+        self.settle(name, now);
+    }
+
+    /// A shard hasn't heard of what it was to be given last: it has what it had before.
+    pub(super) fn withdraw(
+        &mut self,
+        shard: usize,
+        name: &Arc<QuotaName>,
+        hand: Hand,
+        tokens: u32,
+        now: Now,
+    ) {
+        let Some(account) = self.accounts.get_mut(name) else { return };
+        let holder = account.holders.iter_mut().find(|holder| holder.shard == shard);
+        if let Some(holder) = holder.filter(|holder| holder.number == hand.number) {
+            (holder.open, holder.number) = holder.before;
+            holder.unspent = holder.unspent.saturating_sub(tokens.into());
+        }
+        account.drop_idle_holders();
+        if let Some(lease) = account.lease.as_mut().filter(|lease| lease.id == hand.lease) {
             lease.out = lease.out.saturating_sub(tokens.into());
             self.changed.insert(lease.id);
         }
@@ -415,6 +442,9 @@ impl Desk {
         if let Some(lease) = account.lease.take() {
             self.names.remove(&lease.id);
             self.changed.remove(&lease.id);
+            if let Some(row) = lease.row {
+                self.rows.give_back(row);
+            }
             self.entries.push(Entry::Closed { lease: lease.id });
         }
         if account.is_idle(now.ms) {
@@ -441,9 +471,10 @@ impl Desk {
             lease.out += u64::from(tokens);
             holder.unspent += u64::from(tokens);
             self.gives += 1;
+            holder.before = (holder.open, holder.number);
             (holder.open, holder.number, holder.waiting) = (true, self.gives, None);
             self.changed.insert(lease.id);
-            let hand = Hand { lease: lease.id, number: self.gives };
+            let hand = Hand { lease: lease.id, number: self.gives, row: lease.row };
             let said = Said::Give { hand, day: lease.day, tokens };
             self.said.push((holder.shard, FromDesk { name: Arc::clone(name), said }));
         }
@@ -458,10 +489,11 @@ impl Desk {
             return;
         }
         if account.lease.is_none() {
-            let lease = Lease::new((self.ids)(), now.day);
-            self.names.insert(lease.id, Arc::clone(name));
+            let id = (self.ids)();
+            let lease = Lease::new(id, now.day, self.rows.take(id));
+            self.names.insert(id, Arc::clone(name));
             let name = Arc::clone(name);
-            self.entries.push(Entry::Opened { lease: lease.id, day: lease.day, name });
+            self.entries.push(Entry::Opened { lease: id, day: lease.day, row: lease.row, name });
             account.lease = Some(lease);
         }
         let Some(lease) = &mut account.lease else { return };

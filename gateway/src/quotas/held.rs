@@ -64,6 +64,8 @@ struct State {
     day: u32,
     tokens: u32,
     hand: Hand,
+    /// Some of it may be left: all was not given back since.
+    open: bool,
     /// They were recalled while the desk was too far behind to have them back.
     recalled: bool,
     batch: u32,
@@ -160,6 +162,7 @@ impl Quotas {
             let mut state = held.state.borrow_mut();
             // Where the desk is too far behind for it, it counts as spent when the shard has ended.
             self.give_back(&held.name, &mut state, false);
+            state.open = false;
             let seats = std::mem::take(&mut state.seats);
             drop(state);
             seats.iter().for_each(|seat| self.end(seat, Err(QuotaRefusal::Unknown)));
@@ -195,7 +198,7 @@ impl Quotas {
             return Some(Err(QuotaRefusal::Crowded));
         }
         if state.tokens > 0 {
-            state.tokens -= 1;
+            self.spend(&mut state);
             // One that has only what it needs now leaves the rest to others.
             if state.batch >= 4 && state.tokens < state.batch / 2 && !state.asked {
                 self.ask(held, &mut state, now_ms);
@@ -222,6 +225,7 @@ impl Quotas {
         state.asked = false;
         // The desk gives nothing of a new lease before it has all of the old one.
         state.hand = given.hand;
+        state.open = true;
         state.tokens += given.tokens;
         let is_refused = std::mem::take(&mut state.refuses_next);
         if (given.day == day && !is_refused) || self.give_back(&held.name, &mut state, false) {
@@ -235,7 +239,7 @@ impl Quotas {
             && let Some(seat) = state.seats.pop_front()
         {
             if !seat.abandoned.get() {
-                state.tokens -= 1;
+                self.spend(&mut state);
                 seat.lease.set(state.hand.lease);
                 self.end(&seat, Ok(()));
             }
@@ -243,6 +247,26 @@ impl Quotas {
         if !state.seats.is_empty() && !self.ask(held, &mut state, now_ms) {
             self.refuse_all(state, QuotaRefusal::Crowded);
         }
+    }
+
+    /// Takes one of what is held. It is counted before its request goes on.
+    fn spend(&self, state: &mut State) {
+        if let (Some(row), Some(counts)) = (state.hand.row, self.line.counts.get()) {
+            counts.count(self.shard, row);
+        }
+        state.tokens -= 1;
+    }
+
+    /// One that was spent on a request that didn't want it any more.
+    fn restore(&self, state: &mut State, lease: u64) {
+        // Given back with the rest, it stays spent: its lease may be over, and its row another's.
+        if !state.open || state.hand.lease != lease {
+            return;
+        }
+        if let (Some(row), Some(counts)) = (state.hand.row, self.line.counts.get()) {
+            counts.take_off(self.shard, row);
+        }
+        state.tokens += 1;
     }
 
     fn refuse_all(&self, mut state: RefMut<'_, State>, refusal: QuotaRefusal) {
@@ -274,7 +298,7 @@ impl Quotas {
             self.line.tell(ToDesk::Return { shard: self.shard, name: Arc::clone(name), hand, tokens, stale });
         if told {
             state.tokens = 0;
-            state.recalled = false;
+            (state.open, state.recalled) = (false, false);
         }
         told
     }
@@ -352,6 +376,7 @@ impl State {
             day,
             tokens: 0,
             hand: Hand::default(),
+            open: false,
             recalled: false,
             batch: 1,
             asked: false,
@@ -395,11 +420,7 @@ impl Drop for Wait<'_> {
         self.quotas.waiting.set(self.quotas.waiting.get() - 1);
         self.seat.abandoned.set(true);
         if self.seat.verdict.take() == Some(Ok(())) {
-            let mut state = self.held.state.borrow_mut();
-            // That of a lease which is over stays spent.
-            if state.hand.lease == self.seat.lease.get() {
-                state.tokens += 1;
-            }
+            self.quotas.restore(&mut self.held.state.borrow_mut(), self.seat.lease.get());
         }
     }
 }

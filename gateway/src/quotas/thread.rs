@@ -5,6 +5,7 @@
 //! request may wait.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 use std::{io, thread};
 
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 use turnpike_rt::Clock;
 use turnpike_snapshot::frame::FromGateway;
 
+use super::counts::{Rows, SharedCounts};
 use super::desk::{Desk, DeskRules, Now, Returned};
 use super::journal::{Journal, Legacy};
 use super::{FromDesk, QuotaLine, QuotaRefusal, Said, ToDesk, day_at};
@@ -42,15 +44,19 @@ pub(crate) fn start(settings: &Settings, mailboxes: Vec<Mailbox>, clock: Clock) 
         lease_requests_max: settings.quota_lease_requests_max,
         ahead_ms: settings.quota_lease_ms,
     };
-    let journal = Journal::begin(&settings.data_dir, random_number()?)?;
+    let journal = Journal::begin(&settings.quota_dir, random_number()?)?;
+    let counts = SharedCounts::default();
+    let rows = Rows::new(Arc::clone(&counts));
+    let line = QuotaLine { desk: sender, counts: Arc::clone(&counts) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let mails = mailboxes.into_iter().map(|mailbox| Mails { mailbox, kept: VecDeque::new() }).collect();
     thread::Builder::new().name("quotas".to_owned()).spawn(move || {
         let mut ids = Ids::default();
-        let desk = Desk::new(rules, Box::new(move || ids.next()));
+        let desk = Desk::new(rules, Box::new(move || ids.next()), rows);
         let counter = Counter {
             desk,
             journal,
+            counts: Some((counts, rules)),
             legacies: Vec::new(),
             mails,
             link: None,
@@ -61,7 +67,7 @@ pub(crate) fn start(settings: &Settings, mailboxes: Vec<Mailbox>, clock: Clock) 
         };
         runtime.block_on(counter.run(messages));
     })?;
-    Ok(QuotaLine(sender))
+    Ok(line)
 }
 
 /// Below 2^63.
@@ -88,6 +94,8 @@ impl Ids {
 struct Counter {
     desk: Desk,
     journal: Journal,
+    /// Where the counts are put, once; then nothing.
+    counts: Option<(SharedCounts, DeskRules)>,
     legacies: Vec<Legacy>,
     mails: Vec<Mails>,
     link: Option<mpsc::Sender<FromGateway>>,
@@ -162,7 +170,10 @@ impl Counter {
 
     fn handle(&mut self, message: ToDesk, now: Now) {
         match message {
-            ToDesk::Ask { shard, name, held, wanted } => self.desk.ask(shard, &name, held, wanted, now),
+            ToDesk::Ask { shard, name, held, wanted } => {
+                self.begin_files();
+                self.desk.ask(shard, &name, held, wanted, now);
+            }
             ToDesk::Return { shard, name, hand, tokens, stale } => {
                 self.desk.take_back(shard, &name, Returned { hand, tokens, stale }, now);
             }
@@ -187,6 +198,24 @@ impl Counter {
         }
     }
 
+    /// A gateway without quotas has none.
+    fn begin_files(&mut self) {
+        // That the journal can't be written is said when it has to be, and tried again.
+        if self.counts.is_none() || self.journal.open().is_err() {
+            return;
+        }
+        let Some((shared, rules)) = self.counts.take() else { return };
+        match self.journal.make_counts(rules.shards, rules.keys_max) {
+            // It is empty: this comes but once.
+            Ok(counts) => drop(shared.set(counts)),
+            Err(refusal) => report!(
+                "turnpike-gateway: quotas: there is no file to count in, so what cores have in hand counts as used if this \
+                 process is killed ({}): {refusal}",
+                self.journal.counts_path().display()
+            ),
+        }
+    }
+
     /// Writes what shards are about to be given; what can't be written isn't given.
     fn write(&mut self, now: Now) {
         let entries = self.desk.take_entries();
@@ -206,7 +235,7 @@ impl Counter {
         for (shard, FromDesk { name, said }) in said {
             let said = match said {
                 Said::Give { hand, tokens, .. } => {
-                    self.desk.take_back(shard, &name, Returned { hand, tokens, stale: false }, now);
+                    self.desk.withdraw(shard, &name, hand, tokens, now);
                     Said::Refuse(QuotaRefusal::Unknown)
                 }
                 other => other,

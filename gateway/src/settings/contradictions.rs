@@ -74,6 +74,7 @@ fn refuse_bad_paths(settings: &Settings) -> Result<(), SettingsError> {
         ("data_dir", &settings.data_dir),
         ("publish_socket", &settings.publish_socket),
         ("access_log_dir", &settings.access_log_dir),
+        ("quota_dir", &settings.quota_dir),
     ];
     for (setting, path) in named {
         if path.as_os_str().is_empty() {

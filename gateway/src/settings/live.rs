@@ -107,19 +107,19 @@ sort_settings! {
         cache_bytes_max cache_sendfile_bytes_min limits_max limit_leases_max limit_waiting_max limit_wait_ms
         limits_store limits_store_password_file limits_store_ca_certificate limits_store_certificate
         limits_store_private_key limits_partition limits_store_timeout_ms limits_store_lease_ms
-        quota_keys_max quota_waiting_max quota_wait_ms quota_lease_requests_max quota_lease_ms
+        quota_keys_max quota_waiting_max quota_wait_ms quota_lease_requests_max quota_lease_ms quota_dir
         integration_timeout_ms_max target_group_addresses_max health_checks_in_flight_max target_metrics_max
         dns_servers dns_ttl_min_ms dns_ttl_max_ms dns_failure_ttl_ms dns_query_timeout_ms dns_queries_in_flight_max
         snapshot_unit_bytes_max snapshot_units_max snapshot_bytes_max
         access_log access_log_format access_log_dir access_log_queue_bytes_max access_log_files_max
-        access_log_reopen_check_ms metrics_collect_timeout_ms;
+        access_log_flush_ms access_log_reopen_check_ms metrics_collect_timeout_ms;
 }
 
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 
-    use super::super::low::Cli;
+    use super::super::command_line::Cli;
     use super::*;
 
     #[test]

@@ -3,94 +3,16 @@
 //! Nothing is checked here beyond the shape of a value, and an absent setting is `None`: defaults
 //! belong to [`super::Settings`], where a test holds them to what the help below says.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 
+use clap::Args;
 use clap::builder::BoolishValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
-use serde::de::{self, Deserializer, Visitor};
 
 use super::cores::CoreChoice;
-use crate::check::Output;
+use super::values::{Addresses, BodyLimit, DriverName, ForwardedField, LogDestination, PartitionName};
 use crate::networks::Network;
-use turnpike_limits::Partition;
-use turnpike_rt::DriverChoice;
-
-/// Turnpike's data plane: serves the APIs that turnpike-control publishes.
-///
-/// Every setting may be given as a flag, as an environment variable, or as a key of the file that --config
-/// names; a flag wins over the environment, and the environment over the file. A key is the flag's name with
-/// `_` for `-`: `--header-bytes-max 16384`, `TURNPIKE_GATEWAY_HEADER_BYTES_MAX=16384` and
-/// `header_bytes_max = 16384` say the same. Sizes are in bytes, times in milliseconds.
-#[derive(Parser, Debug)]
-#[command(name = "turnpike-gateway", version, max_term_width = 110, args_conflicts_with_subcommands = true)]
-pub(super) struct Cli {
-    #[command(flatten)]
-    pub(super) typed: Typed,
-    /// Without one, the gateway runs.
-    #[command(subcommand)]
-    pub(super) task: Option<TypedTask>,
-}
-
-/// What a gateway can be told to do other than to run.
-#[derive(Subcommand, Debug)]
-pub(super) enum TypedTask {
-    /// Says what this host allows a gateway with these settings, and what to change. Ends with status 1 if it
-    /// couldn't start, or couldn't hold what the settings promise
-    Check {
-        /// A table for people, or JSON for programs
-        #[arg(long, value_name = "table|json", default_value = "table", value_enum)]
-        output: Output,
-        #[command(flatten)]
-        typed: Box<Typed>,
-    },
-    /// Has the running gateway of this data directory start a new process, hand its sockets over to it, and drain:
-    /// no connection is refused and no request fails. The new process gets the arguments and the environment that the
-    /// running one was started with, and reads its settings file anew. Ends with status 1, and says why, if the new
-    /// process doesn't become ready; the running one then goes on
-    Upgrade {
-        /// Binary to start [default: the one that the running gateway was started as]
-        #[arg(long, value_name = "PATH")]
-        binary: Option<PathBuf>,
-        #[command(flatten)]
-        typed: Box<Typed>,
-    },
-    /// Hands so many limits over from one limiter to another, as an upgrade does, and prints as JSON what came of it. For
-    /// the benchmark: it serves nothing
-    #[command(hide = true)]
-    MeasureHandover {
-        #[arg(long, value_name = "LIMITS")]
-        limits: usize,
-        #[command(flatten)]
-        typed: Box<Typed>,
-    },
-    /// Asks the limiter for one limit's tokens from all cores at once, as fast as they can, and prints as JSON what came of
-    /// it. For the benchmark: it serves nothing
-    #[command(hide = true)]
-    MeasureLimiter {
-        #[arg(long, value_name = "REQUESTS")]
-        rate_per_s: u32,
-        #[arg(long, value_name = "REQUESTS")]
-        burst_requests: u32,
-        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=60))]
-        seconds: u32,
-        #[command(flatten)]
-        typed: Box<Typed>,
-    },
-}
-
-/// Where settings come from.
-#[derive(Args, Debug)]
-pub(super) struct Typed {
-    /// TOML file with settings; an unknown key in it is an error.
-    #[arg(long, value_name = "FILE", env = "TURNPIKE_GATEWAY_CONFIG")]
-    pub(super) config: Option<PathBuf>,
-    #[command(flatten)]
-    pub(super) low: LowArgs,
-}
 
 /// One field per setting, each as typed.
 #[derive(Args, Deserialize, Debug, Default, Clone)]
@@ -461,6 +383,12 @@ pub(super) struct LowArgs {
     /// that when control is away [default: 5000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_GATEWAY_QUOTA_LEASE_MS", value_name = "MS")]
     pub(super) quota_lease_ms: Option<u64>,
+    /// Directory for what the gateway holds and has spent of quotas, so that it gives the rest back after a crash; for this
+    /// gateway alone, made when absent. For each of quota_keys_max it takes 8 bytes, and 8 for each core, from the first
+    /// use of a quota on. On ext4, XFS or tmpfs; it needs to outlive the process, not the system, and in a tmpfs no core
+    /// ever waits for a disk. By default `quotas` in the data directory [default: turnpike-data/gateway/quotas]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_GATEWAY_QUOTA_DIR", value_name = "DIR")]
+    pub(super) quota_dir: Option<PathBuf>,
 
     /// Targets that a target group may have once its names are resolved; those beyond it aren't used
     /// [default: 1024]
@@ -533,6 +461,10 @@ pub(super) struct LowArgs {
     /// Log files that are open at once; further ones take turns, which is slow [default: 256]
     #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_ACCESS_LOG_FILES_MAX", value_name = "FILES")]
     pub(super) access_log_files_max: Option<u64>,
+    /// How long a log line may wait for others to be written with: half of this where it was made, half where it is
+    /// written. Waiting costs less of the cores' time [default: 50]
+    #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_ACCESS_LOG_FLUSH_MS", value_name = "MS")]
+    pub(super) access_log_flush_ms: Option<u64>,
     /// How often a log file is checked for having been moved or removed, and opened anew (SIGHUP does it at
     /// once) [default: 1000]
     #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_ACCESS_LOG_REOPEN_CHECK_MS", value_name = "MS")]
@@ -588,162 +520,13 @@ impl LowArgs {
             limits_max limit_leases_max limit_waiting_max limit_wait_ms rate_limit_fields
             limits_store limits_store_password_file limits_store_ca_certificate limits_store_certificate
             limits_store_private_key limits_partition limits_store_timeout_ms limits_store_lease_ms
-            quota_keys_max quota_waiting_max quota_wait_ms quota_lease_requests_max quota_lease_ms
+            quota_keys_max quota_waiting_max quota_wait_ms quota_lease_requests_max quota_lease_ms quota_dir
             target_group_addresses_max health_checks_in_flight_max target_metrics_max
             dns_servers dns_ttl_min_ms dns_ttl_max_ms dns_failure_ttl_ms dns_query_timeout_ms
             dns_queries_in_flight_max
             snapshot_unit_bytes_max snapshot_units_max snapshot_bytes_max
             access_log access_log_format access_log_dir access_log_queue_bytes_max access_log_files_max
-            access_log_reopen_check_ms metrics_collect_timeout_ms
-        }
-    }
-}
-
-/// Addresses, possibly none.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub(super) struct Addresses(pub(super) Vec<SocketAddr>);
-
-impl FromStr for Addresses {
-    type Err = String;
-
-    fn from_str(typed: &str) -> Result<Self, String> {
-        let addresses = typed.split(',').filter(|address| !address.is_empty()).map(|address| {
-            address.parse().map_err(|_| format!("`{address}` is no ADDR:PORT, such as 127.0.0.1:8443"))
-        });
-        addresses.collect::<Result<_, _>>().map(Self)
-    }
-}
-
-/// Where the gateway's own access log goes.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) enum LogDestination {
-    Stdout,
-    File(PathBuf),
-}
-
-impl FromStr for LogDestination {
-    type Err = String;
-
-    fn from_str(typed: &str) -> Result<Self, String> {
-        match typed {
-            "" => Err("name a file, or `-` for standard output".into()),
-            "-" => Ok(Self::Stdout),
-            path => Ok(Self::File(path.into())),
-        }
-    }
-}
-
-impl TryFrom<String> for LogDestination {
-    type Error = String;
-
-    fn try_from(typed: String) -> Result<Self, String> {
-        typed.parse()
-    }
-}
-
-/// A number of bytes, or no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BodyLimit {
-    Bytes(u64),
-    Unlimited,
-}
-
-impl BodyLimit {
-    pub(super) fn bytes(self) -> u64 {
-        match self {
-            Self::Bytes(bytes) => bytes,
-            Self::Unlimited => u64::MAX,
-        }
-    }
-}
-
-impl FromStr for BodyLimit {
-    type Err = String;
-
-    fn from_str(typed: &str) -> Result<Self, String> {
-        if typed == "unlimited" {
-            return Ok(Self::Unlimited);
-        }
-        typed
-            .parse()
-            .map(Self::Bytes)
-            .map_err(|_| format!("`{typed}` is neither a number of bytes nor `unlimited`"))
-    }
-}
-
-impl<'de> Deserialize<'de> for BodyLimit {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(BodyLimitVisitor)
-    }
-}
-
-struct BodyLimitVisitor;
-
-impl Visitor<'_> for BodyLimitVisitor {
-    type Value = BodyLimit;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number of bytes or \"unlimited\"")
-    }
-
-    fn visit_str<E: de::Error>(self, typed: &str) -> Result<BodyLimit, E> {
-        typed.parse().map_err(E::custom)
-    }
-
-    fn visit_i64<E: de::Error>(self, typed: i64) -> Result<BodyLimit, E> {
-        match u64::try_from(typed) {
-            Ok(bytes) => Ok(BodyLimit::Bytes(bytes)),
-            Err(_) => Err(E::invalid_value(de::Unexpected::Signed(typed), &self)),
-        }
-    }
-}
-
-/// The family of fields that trusted proxies write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum ForwardedField {
-    #[value(name = "x-forwarded")]
-    XForwarded,
-    Forwarded,
-}
-
-/// What a partition means, as it is typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum PartitionName {
-    Share,
-    Closed,
-    Open,
-}
-
-impl From<PartitionName> for Partition {
-    fn from(name: PartitionName) -> Self {
-        match name {
-            PartitionName::Share => Self::Share,
-            PartitionName::Closed => Self::Closed,
-            PartitionName::Open => Self::Open,
-        }
-    }
-}
-
-/// A driver as it is typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum DriverName {
-    Auto,
-    #[value(name = "io_uring")]
-    IoUring,
-    Epoll,
-}
-
-impl From<DriverName> for DriverChoice {
-    fn from(name: DriverName) -> Self {
-        match name {
-            DriverName::Auto => Self::Auto,
-            DriverName::IoUring => Self::IoUring,
-            DriverName::Epoll => Self::Epoll,
+            access_log_flush_ms access_log_reopen_check_ms metrics_collect_timeout_ms
         }
     }
 }

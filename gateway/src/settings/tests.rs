@@ -1,4 +1,5 @@
 use std::io::Write as _;
+use std::path::Path;
 use std::process::Command;
 
 use clap::CommandFactory;
@@ -159,6 +160,7 @@ fn a_file_takes_every_shape_of_value() {
     assert_eq!(settings.access_log, Some(LogDestination::Stdout));
     assert_eq!(settings.publish_socket, Path::new("/srv/publish.sock"));
     assert_eq!(settings.access_log_dir, Path::new("/srv/gate/access-logs"));
+    assert_eq!(settings.quota_dir, Path::new("/srv/gate/quotas"));
     assert_eq!(parse_file("cores = 2\nbody_bytes_max = 0").unwrap().cores, [0, 1]);
 }
 
@@ -243,7 +245,7 @@ fn contradictions_are_refused_with_both_settings() {
 
 #[test]
 fn an_empty_path_is_refused() {
-    for setting in ["data_dir", "publish_socket", "access_log_dir"] {
+    for setting in ["data_dir", "publish_socket", "access_log_dir", "quota_dir"] {
         let error = parse_file(&format!("{setting} = ''")).unwrap_err().to_string();
         assert!(error.contains(setting), "{error}");
     }

@@ -1,8 +1,9 @@
 //! Response caches as a snapshot has them: what a stage may keep and what of it is gone, and what of a request tells a
 //! route's answers apart.
 
-use turnpike_cache::{Mode, OriginRules, Terms, TtlRules, Unpermitted};
-use turnpike_snapshot::{Freshness, Invalidation, Unauthorized};
+use ring::digest::{Context, SHA256};
+use turnpike_cache::{Mode, OriginRules, RouteName, Terms, TtlRules, Unpermitted};
+use turnpike_snapshot::{CacheKeyPart, Freshness, Invalidation, StageUnit, Unauthorized};
 
 /// A stage's cache; each shard has its share of it.
 #[derive(Debug)]
@@ -22,7 +23,8 @@ pub(crate) struct RouteCache {
     pub(crate) stores: bool,
     /// Of a route for any method, what is safe to ask twice.
     pub(crate) gets_only: bool,
-    pub(crate) namespace: Box<str>,
+    /// Of what its keys begin with.
+    pub(crate) name: RouteName,
     pub(crate) key: Box<[KeyPart]>,
     /// Fields that are part of the key, in lower case. Answers vary by them where the origin decides what is kept.
     pub(crate) headers: Box<[Box<str>]>,
@@ -55,16 +57,13 @@ impl StageCache {
 
 impl RouteCache {
     /// `None` where a route's requests have nothing to do with its stage's cache.
-    pub(super) fn compile(
-        stage: Option<&turnpike_snapshot::StageCache>,
-        route: &turnpike_snapshot::Route,
-    ) -> Option<Box<Self>> {
-        let stage = stage?;
-        let by_origin = stage.freshness == Freshness::Origin;
+    pub(super) fn compile(stage: &StageUnit, route: &turnpike_snapshot::Route) -> Option<Box<Self>> {
+        let by_origin = stage.cache.as_ref()?.freshness == Freshness::Origin;
         match &route.settings.cache {
             Some(cache) if cache.ttl_s > 0 => {
                 let gets_only = by_origin || route.method == "ANY";
-                Some(Box::new(Self::storing(cache, by_origin, gets_only)))
+                let name = name(stage, cache, by_origin);
+                Some(Box::new(Self::storing(cache, name, by_origin, gets_only)))
             }
             _ if by_origin && !matches!(&*route.method, "GET" | "HEAD" | "OPTIONS") => {
                 Some(Box::new(Self::invalidating()))
@@ -73,8 +72,13 @@ impl RouteCache {
         }
     }
 
-    fn storing(cache: &turnpike_snapshot::RouteCache, by_origin: bool, gets_only: bool) -> Self {
-        use turnpike_snapshot::CacheKeyPart as Part;
+    fn storing(
+        cache: &turnpike_snapshot::RouteCache,
+        name: RouteName,
+        by_origin: bool,
+        gets_only: bool,
+    ) -> Self {
+        use CacheKeyPart as Part;
         let ttl_ms = u64::from(cache.ttl_s) * 1_000;
         let mode = if by_origin {
             Mode::Origin(OriginRules {
@@ -99,7 +103,7 @@ impl RouteCache {
             mode,
             stores: true,
             gets_only,
-            namespace: cache.namespace.as_str().into(),
+            name,
             key: parts.collect(),
             headers: headers.collect(),
             permission: match cache.invalidation {
@@ -116,7 +120,7 @@ impl RouteCache {
             mode: Mode::Ttl(TtlRules { ttl_ms: 0 }),
             stores: false,
             gets_only: false,
-            namespace: Box::default(),
+            name: RouteName::default(),
             key: Box::default(),
             headers: Box::default(),
             permission: None,
@@ -126,4 +130,30 @@ impl RouteCache {
     pub(crate) fn by_origin(&self) -> bool {
         matches!(self.mode, Mode::Origin(_))
     }
+}
+
+/// Of all that a route's keys don't say of it: the same at every shard and for as long as nothing of it changes. 128 bits
+/// are enough for names that nobody outside chooses.
+fn name(stage: &StageUnit, cache: &turnpike_snapshot::RouteCache, by_origin: bool) -> RouteName {
+    let mut context = Context::new(&SHA256);
+    let mut add = |kind: u8, text: &str| {
+        context.update(&[kind]);
+        context.update(&(text.len() as u64).to_le_bytes());
+        context.update(text.as_bytes());
+    };
+    for text in [&stage.api_id, &stage.stage, &cache.namespace] {
+        add(u8::from(by_origin), text);
+    }
+    // Where the origin decides, keys are made of the path and the whole query.
+    for part in cache.key.iter().filter(|_| !by_origin) {
+        match part {
+            CacheKeyPart::Path => add(2, ""),
+            CacheKeyPart::PathParameter(name) => add(3, name),
+            CacheKeyPart::Query(name) => add(4, name),
+            CacheKeyPart::Header(name) => add(5, name),
+        }
+    }
+    let mut name = RouteName::default();
+    name.copy_from_slice(&context.finish().as_ref()[..size_of::<RouteName>()]);
+    name
 }

@@ -485,7 +485,7 @@ fn compile_route(
         id: route.id.as_str().into(),
         api_key_required: route.settings.api_key_required,
         compression,
-        cache: RouteCache::compile(stage.cache.as_ref(), route),
+        cache: RouteCache::compile(stage, route),
         throttle: route.settings.throttle.map(|throttle| {
             let stage_path = Stage::path_of(&stage.api_id, &stage.stage);
             throttles::of_route(&stage_path, &route.method, &route.path, throttle)

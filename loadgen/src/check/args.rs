@@ -4,6 +4,8 @@ use clap::Args;
 use memchr::memmem::Finder;
 
 use super::{Check, StatusSet, parse_sha256};
+use crate::limits::{Limit, Limits};
+use crate::list::text_or_file;
 
 const CAPTURED_BODY_BYTES_MAX: u64 = 16 << 20;
 const CAPTURED_BODY_BYTES_CEILING: u64 = 1 << 30;
@@ -42,7 +44,7 @@ pub struct CheckArgs {
 
 impl CheckArgs {
     /// The checks, files read.
-    pub fn check(&self) -> Result<Vec<Check>, String> {
+    pub fn check(&self, limits: &Limits) -> Result<Vec<Check>, String> {
         if self.captured_body_bytes_max > CAPTURED_BODY_BYTES_CEILING {
             return Err(format!("--captured-body-bytes-max: up to {CAPTURED_BODY_BYTES_CEILING}"));
         }
@@ -53,12 +55,8 @@ impl CheckArgs {
             checks.push(field_check(header).map_err(|reason| format!("--expect-header: {reason}"))?);
         }
         if let Some(body) = &self.expect_body {
-            checks.push(Check::BodyEquals(match body.strip_prefix('@') {
-                Some(file) => {
-                    std::fs::read(file).map_err(|error| format!("--expect-body @{file}: {error}"))?
-                }
-                None => body.clone().into_bytes(),
-            }));
+            let read = text_or_file(body, limits, Limit::BodyBytes);
+            checks.push(Check::BodyEquals(read.map_err(|reason| format!("--expect-body {reason}"))?.0));
         }
         for part in &self.expect_body_contains {
             checks.push(Check::BodyContains(Finder::new(part).into_owned()));
@@ -99,7 +97,8 @@ mod tests {
     }
 
     fn check(args: &[&str]) -> Result<Vec<Check>, String> {
-        Line::try_parse_from(["x"].iter().chain(args)).map_err(|error| error.to_string())?.checks.check()
+        let line = Line::try_parse_from(["x"].iter().chain(args)).map_err(|error| error.to_string())?;
+        line.checks.check(&Limits::default())
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The page's tables. Each figure is a `data` element with the value as the JSON report has it.
 
 use super::escape::escape;
-use super::time::show_utc;
+use crate::calendar::Moment;
 use crate::report::{Ending, Handshakes, Latency, Missed, Report, show_us};
 use crate::timeline::Interval;
 
@@ -25,7 +25,7 @@ pub(super) fn headline(report: &Report) -> String {
         report.connections,
         report.threads,
         number(report.duration_s),
-        show_utc(report.started_unix_s)
+        Moment::of(report.started_unix_s.max(0.0) as u64)
     );
     if !report.warnings.is_empty() {
         let warnings: String =

@@ -49,6 +49,7 @@ pub(crate) fn encode_request(scheme: &str, parts: &Parts) -> Request {
         body: parts.body.clone().unwrap_or_default(),
         head_method: parts.method == "HEAD",
         label: parts.label,
+        host: parts.host,
         content_bytes: parts.content_bytes(),
     }
 }

@@ -3,14 +3,14 @@
 use serde_json::Value;
 
 use super::yaml;
-
-/// Longest chain of references.
-const REFERENCES_MAX: usize = 32;
+use crate::coding::percent_decoded;
+use crate::limits::{Limit, Limits};
 
 #[derive(Debug)]
 pub(super) struct Document {
     pub(super) root: Value,
     pub(super) version: Version,
+    pub(super) limits: Limits,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,10 +20,10 @@ pub(super) enum Version {
 }
 
 impl Document {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str, limits: &Limits) -> Result<Self, String> {
         let root: Value = match text.trim_start().starts_with('{') {
             true => serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))?,
-            false => yaml::parse(text)?,
+            false => yaml::parse(text, limits)?,
         };
         let version = match (text_of(&root, "/openapi"), text_of(&root, "/swagger")) {
             (Some(version), _) if version.starts_with("3.0") || version.starts_with("3.1") => {
@@ -35,13 +35,13 @@ impl Document {
             _ if root.get("swagger").and_then(Value::as_f64) == Some(2.0) => Version::Swagger2,
             _ => return Err("neither an OpenAPI document nor a Swagger 2 one".to_owned()),
         };
-        Ok(Self { root, version })
+        Ok(Self { root, version, limits: limits.clone() })
     }
 
     /// What a value stands for: itself, or what it refers to.
     pub(super) fn resolve<'a>(&'a self, value: &'a Value) -> Result<&'a Value, String> {
         let mut value = value;
-        for _ in 0..REFERENCES_MAX {
+        for _ in 0..self.limits.of(Limit::OpenapiReferences) {
             let Some(reference) = value.get("$ref").and_then(Value::as_str) else { return Ok(value) };
             let Some(pointer) = reference.strip_prefix('#') else {
                 return Err(format!(
@@ -50,10 +50,10 @@ impl Document {
             };
             value = self
                 .root
-                .pointer(&percent_decoded(pointer))
+                .pointer(&String::from_utf8_lossy(&percent_decoded(pointer.as_bytes())))
                 .ok_or_else(|| format!("the reference '{reference}' leads nowhere"))?;
         }
-        Err(format!("a chain of more than {REFERENCES_MAX} references"))
+        Err(self.limits.refusal(Limit::OpenapiReferences))
     }
 
     /// A line for people: title and version.
@@ -81,23 +81,4 @@ pub(super) fn members<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = (
 pub(super) fn one_line(text: &str) -> String {
     let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn percent_decoded(pointer: &str) -> String {
-    let mut bytes = Vec::with_capacity(pointer.len());
-    let mut rest = pointer.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let digits = after.get(..2).filter(|_| *first == b'%').and_then(|two| std::str::from_utf8(two).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

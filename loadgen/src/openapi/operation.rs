@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::document::{Document, Version, items, members, one_line, text_of};
 use super::sample::{Samples, literal, scalar, template};
 use super::security::{self, Credential};
+use crate::coding::percent_encoded;
 
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
@@ -245,12 +246,12 @@ fn form_encoded(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(open) = rest.find("{{") {
-        out.push_str(&crate::scenario::url_encoded(&rest[..open]));
+        out.push_str(&percent_encoded(&rest[..open]));
         let end = rest[open..].find("}}").map_or(rest.len(), |end| open + end + 2);
         out.push_str(&rest[open..end]);
         rest = &rest[end..];
     }
-    out + &crate::scenario::url_encoded(rest)
+    out + &percent_encoded(rest)
 }
 
 fn form_text(value: &Value) -> String {

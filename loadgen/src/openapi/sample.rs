@@ -3,21 +3,22 @@
 use serde_json::{Map, Value};
 
 use super::document::{Document, items, members};
-
-/// Deepest nesting of a made value; optional members below are left out.
-const DEPTH_MAX: usize = 8;
-/// Most values of a made value.
-const VALUES_MAX: usize = 2_000;
+use crate::limits::Limit;
 
 /// Makes values, of one budget.
 pub(super) struct Samples<'a> {
     document: &'a Document,
     values: usize,
+    values_max: usize,
+    /// Optional members below are left out.
+    depth_max: usize,
 }
 
 impl<'a> Samples<'a> {
     pub(super) fn new(document: &'a Document) -> Self {
-        Self { document, values: 0 }
+        let limit = |limit| document.limits.count(limit);
+        let (values_max, depth_max) = (limit(Limit::OpenapiSampleValues), limit(Limit::OpenapiSampleDepth));
+        Self { document, values: 0, values_max, depth_max }
     }
 
     /// A value for a schema, all of it.
@@ -31,7 +32,7 @@ impl<'a> Samples<'a> {
         if let Some(given) = given(schema) {
             return Ok(escaped(given));
         }
-        if depth > DEPTH_MAX || self.values > VALUES_MAX {
+        if depth > self.depth_max || self.values > self.values_max {
             return Ok(Value::Null);
         }
         if !items(schema, "allOf").is_empty() {
@@ -48,7 +49,7 @@ impl<'a> Samples<'a> {
             Some("object") => self.object(schema, depth),
             None if schema.get("properties").is_some() => self.object(schema, depth),
             Some("array") => match schema.get("items") {
-                Some(item) if depth < DEPTH_MAX => Ok(Value::Array(vec![self.make(item, depth + 1)?])),
+                Some(item) if depth < self.depth_max => Ok(Value::Array(vec![self.make(item, depth + 1)?])),
                 _ => Ok(Value::Array(Vec::new())),
             },
             Some("boolean") => Ok(Value::Bool(true)),
@@ -65,7 +66,7 @@ impl<'a> Samples<'a> {
             let needed = required.iter().any(|required| required.as_str() == Some(name));
             let member = self.document.resolve(member)?;
             let read_only = member.get("readOnly").and_then(Value::as_bool) == Some(true);
-            if read_only || (!needed && depth + 1 >= DEPTH_MAX) {
+            if read_only || (!needed && depth + 1 >= self.depth_max) {
                 continue;
             }
             object.insert(literal(name), self.make(member, depth + 1)?);
@@ -185,7 +186,7 @@ fn text(schema: &Value) -> String {
             let bound = |key: &str| schema.get(key).and_then(Value::as_u64);
             let least = bound("minLength").unwrap_or(1).max(1);
             let length = 8.clamp(least, bound("maxLength").unwrap_or(u64::MAX).max(least));
-            format!("{{{{string({})}}}}", length.min(crate::scenario::TEXT_BYTES_MAX))
+            format!("{{{{string({})}}}}", length.min(Limit::RandomTextBytes.rule().default))
         }
     }
 }

@@ -3,20 +3,13 @@
 use std::path::Path;
 
 use super::import;
-use crate::request::Protocol;
+use crate::limits::Limits;
 use crate::scenario::{Scenario, Target};
 use crate::target::Url;
 
 fn loaded(text: &str) -> Scenario {
     let url = Url::parse("http://a.test/v1").unwrap();
-    let target = Target {
-        url: &url,
-        protocol: Protocol::Http1,
-        headers: &[],
-        checks: &[],
-        captured_body_bytes_max: 0,
-        seed: None,
-    };
+    let target = Target::new(&url);
     Scenario::parse(text, Path::new(""), &target).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
@@ -84,7 +77,7 @@ components:
 
 #[test]
 fn an_openapi_3_document_becomes_a_scenario() {
-    let text = import(PETS, None).unwrap();
+    let text = import(PETS, None, &Limits::default()).unwrap();
     assert_has(
         &text,
         &[
@@ -118,7 +111,7 @@ fn an_openapi_3_document_becomes_a_scenario() {
     );
     assert_eq!(scenario.labels.len(), 5);
     assert!(
-        import(PETS, Some("http://127.0.0.1:8080/x"))
+        import(PETS, Some("http://127.0.0.1:8080/x"), &Limits::default())
             .unwrap()
             .contains("loadgen http://127.0.0.1:8080/x --sc")
     );
@@ -153,7 +146,7 @@ fn a_swagger_2_document_becomes_a_scenario() {
             "x-own": {}
         }
     }"##;
-    let written = import(text, None).unwrap();
+    let written = import(text, None, &Limits::default()).unwrap();
     assert_has(
         &written,
         &[
@@ -181,12 +174,12 @@ fn what_can_not_be_imported_is_told() {
             "GET /a: the reference 'b.yaml#/x'",
         ),
         ("openapi: 3.1.0\npaths: {/a: {$ref: '#/nowhere'}}", "leads nowhere"),
-        ("openapi: 3.1.0\npaths: {/a: {$ref: '#/paths/~1a'}}", "chain of more than"),
+        ("openapi: 3.1.0\npaths: {/a: {$ref: '#/paths/~1a'}}", "more than 32 references in a chain"),
         ("openapi: 3.1.0\nsecurity: [{x: []}]\npaths: {/a: {get: {}}}", "'x' isn't defined"),
     ];
     for (text, reason) in cases {
-        let error = import(text, None).unwrap_err();
+        let error = import(text, None, &Limits::default()).unwrap_err();
         assert!(error.contains(reason), "{text}: {error}");
     }
-    assert!(import(PETS, Some("pets")).unwrap_err().contains("--base-url"));
+    assert!(import(PETS, Some("pets"), &Limits::default()).unwrap_err().contains("--base-url"));
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::document::{Document, one_line};
 use super::operation::{Operation, Place};
 use super::security;
-use crate::scenario::url_encoded;
+use crate::coding::percent_encoded;
 
 /// The scenario; it can be loaded as it is.
 pub(super) fn scenario(document: &Document, operations: &[Operation], base_url: Option<&str>) -> String {
@@ -89,7 +89,7 @@ fn request(operation: &Operation, variables: &mut Variables) -> String {
                 path = path.replace(&format!("{{{}}}", parameter.name), &format!("\u{0}{name} | url\u{1}"));
                 path = path.replace(&format!("{{{}+}}", parameter.name), &format!("\u{0}{name}\u{1}"));
             }
-            Place::Query => query.push(format!("{}={{{{{name} | url}}}}", url_encoded(&parameter.name))),
+            Place::Query => query.push(format!("{}={{{{{name} | url}}}}", percent_encoded(&parameter.name))),
             Place::Header => headers.push((parameter.name.clone(), format!("{{{{{name}}}}}"))),
             Place::Cookie => cookies.push(format!("{}={{{{{name} | url}}}}", parameter.name)),
         }
@@ -102,7 +102,7 @@ fn request(operation: &Operation, variables: &mut Variables) -> String {
         let name = variables.name(&credential.scheme, "CHANGE-ME", Some(comment));
         let (own, prefix, filter) = (&credential.name, credential.prefix, credential.filter);
         match credential.place {
-            Place::Query => query.push(format!("{}={{{{{name} | url}}}}", url_encoded(own))),
+            Place::Query => query.push(format!("{}={{{{{name} | url}}}}", percent_encoded(own))),
             Place::Cookie => cookies.push(format!("{own}={{{{{name}}}}}")),
             Place::Path | Place::Header => {
                 headers.push((own.clone(), format!("{prefix}{{{{{name}{filter}}}}}")));
@@ -154,7 +154,7 @@ fn path_text(path: &str) -> String {
             '\u{1}' => out.push_str("}}"),
             c if c.is_ascii_graphic() && !"{}#?".contains(c) => out.push(c),
             ' ' if out.rfind("{{") > out.rfind("}}") => out.push(' '),
-            c => out.push_str(&url_encoded(c.encode_utf8(&mut [0; 4]))),
+            c => out.push_str(&percent_encoded(c.encode_utf8(&mut [0; 4]))),
         }
     }
     out

@@ -6,13 +6,11 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 use serde_json::{Map, Number, Value};
 
-/// Deepest nesting.
-const DEPTH_MAX: usize = 100;
-/// Most values once every alias is unfolded.
-const VALUES_MAX: usize = 2_000_000;
+use crate::limits::{Limit, Limits};
 
-pub(super) fn parse(text: &str) -> Result<Value, String> {
-    let mut reader = Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), values: 0 };
+pub(super) fn parse(text: &str, limits: &Limits) -> Result<Value, String> {
+    let mut reader =
+        Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), values: 0, limits };
     let mut document = None;
     while let Some(event) = reader.next()? {
         match event.0 {
@@ -32,6 +30,7 @@ struct Reader<'a> {
     /// Values, and how many they hold.
     anchors: HashMap<usize, (Value, usize)>,
     values: usize,
+    limits: &'a Limits,
 }
 
 impl<'a> Reader<'a> {
@@ -45,16 +44,11 @@ impl<'a> Reader<'a> {
 
     fn spend(&mut self, values: usize, span: &Span) -> Result<(), String> {
         self.values += values;
-        match self.values > VALUES_MAX {
-            true => Err(at(span, &format!("more than {VALUES_MAX} values"))),
-            false => Ok(()),
-        }
+        self.limits.check(Limit::OpenapiValues, self.values).map_err(|reason| at(span, &reason))
     }
 
     fn node(&mut self, (event, span): (Event<'a>, Span), depth: usize) -> Result<Value, String> {
-        if depth > DEPTH_MAX {
-            return Err(at(&span, &format!("nested deeper than {DEPTH_MAX}")));
-        }
+        self.limits.check(Limit::OpenapiDepth, depth).map_err(|reason| at(&span, &reason))?;
         let before = self.values;
         self.spend(1, &span)?;
         let (value, anchor) = match event {
@@ -159,6 +153,10 @@ mod tests {
 
     use super::*;
 
+    fn parse(text: &str) -> Result<Value, String> {
+        super::parse(text, &Limits::default())
+    }
+
     #[test]
     fn yaml_becomes_json() {
         let text = "a: &x [1, -2.5, '3', true, ~, 010, 1e3]\nb:\n  <<: {c: 1, d: 2}\n  d: \"e: f\"\ng: *x\n200: |\n  h\n";
@@ -183,7 +181,7 @@ mod tests {
             ("", "empty"),
             ("a: 1\n---\nb: 2", "several"),
             ("[a]: 1", "isn't a text"),
-            (&deep, "nested deeper"),
+            (&deep, "--limit openapi_depth_max=N"),
         ];
         for (text, reason) in cases {
             let error = parse(text).unwrap_err();
@@ -194,6 +192,6 @@ mod tests {
             let before = format!("*a{}, ", level - 1).repeat(9);
             laughs.push_str(&format!("a{level}: &a{level} [{}]\n", before.trim_end_matches(", ")));
         }
-        assert!(parse(&laughs).unwrap_err().contains("more than 2000000 values"));
+        assert!(parse(&laughs).unwrap_err().contains("more than 2000000 values of a YAML"));
     }
 }

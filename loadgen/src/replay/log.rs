@@ -5,13 +5,8 @@ use std::io::BufRead;
 
 use super::line;
 use crate::check::escape;
+use crate::limits::{Limit, Limits};
 
-/// Most requests of a log: 12 bytes each.
-pub(super) const REQUESTS_MAX: usize = 50_000_000;
-/// Most distinct requests of a log.
-pub(super) const ENTRIES_MAX: usize = 1_000_000;
-/// Longest line; a longer one can't be read.
-const LINE_BYTES_MAX: usize = 64 * 1024;
 const SECOND_NS: i128 = 1_000_000_000;
 
 /// A distinct request.
@@ -49,18 +44,19 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    pub(super) fn read(mut log: impl BufRead) -> Result<Self, String> {
+    pub(super) fn read(mut log: impl BufRead, limits: &Limits) -> Result<Self, String> {
+        let line_bytes_max = limits.count(Limit::LogLineBytes);
         let mut recording = Self::default();
         let mut indices: HashMap<Entry, u32> = HashMap::new();
         let mut found: Vec<(i128, u32)> = Vec::new();
         let mut bytes = Vec::new();
         let mut number = 0u64;
-        while read_line(&mut log, &mut bytes).map_err(|error| error.to_string())? {
+        while read_line(&mut log, &mut bytes, line_bytes_max).map_err(|error| error.to_string())? {
             number += 1;
             if bytes.trim_ascii().is_empty() {
                 continue;
             }
-            let logged = match parse(&bytes) {
+            let logged = match parse(&bytes, line_bytes_max) {
                 Ok(logged) => logged,
                 Err(reason) => {
                     recording.unread += 1;
@@ -75,11 +71,8 @@ impl Recording {
                 next
             });
             found.push((logged.at_ns, index));
-            if found.len() > REQUESTS_MAX || recording.entries.len() > ENTRIES_MAX {
-                return Err(format!(
-                    "the log has more than {REQUESTS_MAX} requests or {ENTRIES_MAX} distinct ones: replay a part of it"
-                ));
-            }
+            limits.check(Limit::LogRequests, found.len())?;
+            limits.check(Limit::LogDistinctRequests, recording.entries.len())?;
         }
         recording.place(found)?;
         Ok(recording)
@@ -143,16 +136,16 @@ impl Recording {
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<line::Logged, String> {
-    if bytes.len() > LINE_BYTES_MAX {
-        return Err(format!("longer than {LINE_BYTES_MAX} bytes"));
+fn parse(bytes: &[u8], bytes_max: usize) -> Result<line::Logged, String> {
+    if bytes.len() > bytes_max {
+        return Err(format!("longer than {bytes_max} bytes; --limit log_line_bytes_max=N allows more"));
     }
     let text = std::str::from_utf8(bytes).map_err(|_| "it isn't UTF-8".to_owned())?;
     line::parse(text.trim()).map_err(|reason| format!("{reason} (in: {})", escape(text.trim().as_bytes())))
 }
 
 /// The next line, cut off beyond the limit, so that a file without lines isn't read into memory; false at the end.
-fn read_line(log: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<bool> {
+fn read_line(log: &mut impl BufRead, line: &mut Vec<u8>, bytes_max: usize) -> std::io::Result<bool> {
     line.clear();
     let mut any = false;
     loop {
@@ -163,7 +156,7 @@ fn read_line(log: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<bool
         any = true;
         let end = memchr::memchr(b'\n', part);
         let taken = end.unwrap_or(part.len());
-        let room = (LINE_BYTES_MAX + 1).saturating_sub(line.len());
+        let room = (bytes_max + 1).saturating_sub(line.len());
         line.extend_from_slice(&part[..taken.min(room)]);
         log.consume(end.map_or(taken, |end| end + 1));
         if end.is_some() {
@@ -175,9 +168,15 @@ fn read_line(log: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<bool
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{LimitArgs, Setting};
 
     fn line(second: &str, path: &str) -> String {
         format!("h - - [30/Aug/2015:12:36:{second} +0000] \"GET {path} HTTP/1.1\" 200 1\n")
+    }
+
+    fn read(log: &str, setting: &str) -> Result<Recording, String> {
+        let settings = vec![Setting::parse(setting).unwrap()];
+        Recording::read(log.as_bytes(), &LimitArgs { settings }.limits())
     }
 
     fn placed(recording: &Recording) -> Vec<(u64, &str)> {
@@ -190,7 +189,7 @@ mod tests {
         let log =
             [line("02", "/c"), line("00", "/a"), line("00", "/b"), "rubbish\n".into(), line("02", "/a")]
                 .concat();
-        let recording = Recording::read(log.as_bytes()).unwrap();
+        let recording = read(&log, "log_requests_max=50").unwrap();
         assert_eq!(placed(&recording), [(0, "/a"), (500, "/b"), (2_000, "/c"), (2_500, "/a")]);
         assert_eq!(recording.entries.len(), 3);
         assert_eq!(recording.times_ns(2.0)[3], 1_250_000_000);
@@ -207,17 +206,22 @@ mod tests {
             )
         };
         let log = at(5, "/b") + &at(1, "/a") + "\n" + &at(5, "/c");
-        let recording = Recording::read(log.as_bytes()).unwrap();
+        let recording = read(&log, "log_requests_max=50").unwrap();
         assert_eq!(placed(&recording), [(0, "/a"), (4, "/b"), (4, "/c")]);
         assert!(recording.notes().is_empty());
     }
 
     #[test]
     fn logs_that_hold_nothing_are_refused_and_long_lines_skipped() {
-        assert!(Recording::read(&b""[..]).unwrap_err().contains("it is empty"));
-        assert!(Recording::read(&b"x\n"[..]).unwrap_err().contains("line 1: neither"));
-        let long = "x".repeat(LINE_BYTES_MAX * 3) + "\n" + &line("00", "/a");
-        let recording = Recording::read(long.as_bytes()).unwrap();
-        assert!(recording.requests.len() == 1 && recording.notes()[0].contains("longer than 65536"));
+        assert!(read("", "log_requests_max=1").unwrap_err().contains("it is empty"));
+        assert!(read("x\n", "log_requests_max=1").unwrap_err().contains("line 1: neither"));
+        let long = "x".repeat(300) + "\n" + &line("00", "/a");
+        let recording = read(&long, "log_line_bytes_max=100").unwrap();
+        assert!(recording.requests.len() == 1 && recording.notes()[0].contains("longer than 100"));
+        let two = line("00", "/a") + &line("01", "/b");
+        for setting in ["log_requests_max=1", "log_distinct_requests_max=1"] {
+            let name = setting.trim_end_matches("=1");
+            assert!(read(&two, setting).unwrap_err().contains(name), "{name}");
+        }
     }
 }

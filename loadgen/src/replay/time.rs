@@ -1,5 +1,7 @@
 //! Times in access logs, as nanoseconds since 1970.
 
+use crate::calendar;
+
 const NS: i128 = 1_000_000_000;
 
 /// `10/Oct/2000:13:55:36 -0700`
@@ -61,16 +63,8 @@ fn seconds(year: i64, month: i64, day: i64, clock: &str) -> Option<i128> {
         return None;
     }
     let fraction = number(&format!("{fraction:0<9}"))?;
-    let second = days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
+    let second = calendar::days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
     Some(i128::from(second) * NS + i128::from(fraction))
-}
-
-/// Since 1970; years are taken to begin in March, so that the leap day is their last.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let shifted_month = (month + 9) % 12;
-    let day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
-    year * 365 + year / 4 - year / 100 + year / 400 + day_of_year - 719_468
 }
 
 /// `Z`, `+0100`, `-07:00`

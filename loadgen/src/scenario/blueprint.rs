@@ -9,6 +9,8 @@ use crate::request::Parts;
 #[derive(Debug)]
 pub(super) struct Blueprint {
     pub(super) method: String,
+    /// Index among the scenario's.
+    pub(super) host: usize,
     pub(super) authority: String,
     pub(super) path: Text,
     pub(super) fields: Vec<(String, Text)>,
@@ -47,6 +49,7 @@ impl Blueprint {
             fields: self.fields.iter().map(field).collect::<Option<_>>()?,
             body,
             chunked: self.chunked,
+            host: self.host,
             ..Parts::default()
         })
     }
@@ -69,6 +72,7 @@ impl Blueprint {
             value.render(values, &mut field.1);
         }
         parts.chunked = self.chunked;
+        parts.host = self.host;
         parts.body = match &self.body {
             Body::None | Body::Random(_) => None,
             Body::Fixed(body) => Some(body.clone()),

@@ -8,10 +8,11 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::typed::{self, line_of};
-use super::{CheckName, Plan, STEPS_MAX, Scenario, Step, Target};
+use super::{CheckName, Plan, Scenario, Step, Target};
+use crate::limits::{Limit, Limits};
 use crate::schedule::SEED_DEFAULT;
 use crate::sigv4::{Credentials, Place, Signer};
-use crate::tally::LABELS_MAX;
+use crate::target::Url;
 use variables::Variables;
 
 pub(super) fn compile(
@@ -21,15 +22,18 @@ pub(super) fn compile(
     target: &Target<'_>,
 ) -> Result<Scenario, String> {
     let places = Places { text };
+    let limits = limits(file, target, places)?;
     let mut compiler = Compiler {
         file,
         folder,
         target,
         places,
-        variables: Variables::new(file, folder, places)?,
+        limits: &limits,
+        variables: Variables::new(file, folder, places, &limits)?,
         signers: HashMap::new(),
         labels: Vec::new(),
         check_names: Vec::new(),
+        hosts: Vec::new(),
         steps: Vec::new(),
     };
     let signers = compiler.signers()?;
@@ -44,6 +48,7 @@ pub(super) fn compile(
     Ok(Scenario {
         labels: compiler.labels,
         requests_per_connection,
+        hosts: compiler.hosts,
         check_names: compiler.check_names,
         seed: target.seed.or(file.seed).unwrap_or(SEED_DEFAULT),
         protocol: target.protocol,
@@ -53,6 +58,15 @@ pub(super) fn compile(
         generators,
         signers,
     })
+}
+
+/// The command line's and the file's.
+fn limits(file: &typed::Scenario, target: &Target<'_>, places: Places<'_>) -> Result<Limits, String> {
+    let mut limits = target.limits.clone();
+    for (name, value) in &file.limits {
+        limits.set(name, *value.get_ref()).map_err(|reason| places.fail(&value.span(), "limits", &reason))?;
+    }
+    Ok(limits)
 }
 
 /// Where in the file things stand.
@@ -72,11 +86,13 @@ struct Compiler<'a> {
     folder: &'a Path,
     target: &'a Target<'a>,
     places: Places<'a>,
+    limits: &'a Limits,
     variables: Variables<'a>,
     /// Indices by name.
     signers: HashMap<&'a str, usize>,
     labels: Vec<String>,
     check_names: Vec<CheckName>,
+    hosts: Vec<Url>,
     steps: Vec<Step>,
 }
 
@@ -119,7 +135,7 @@ impl<'a> Compiler<'a> {
         Ok(Signer {
             service: typed.service.clone(),
             region,
-            credentials: Credentials::read(&place)?,
+            credentials: Credentials::read(&place, self.limits)?,
             unsigned_payload: typed.unsigned_payload,
         })
     }
@@ -180,10 +196,9 @@ impl<'a> Compiler<'a> {
         placed: &'a toml::Spanned<typed::Request>,
         flow: Option<&str>,
     ) -> Result<(), String> {
-        if self.steps.len() == STEPS_MAX {
-            let reason = format!("more than {STEPS_MAX} requests and steps");
-            return Err(self.places.fail(&placed.span(), "request", &reason));
-        }
+        self.limits
+            .check(Limit::Steps, self.steps.len() + 1)
+            .map_err(|reason| self.places.fail(&placed.span(), "request", &reason))?;
         let request = placed.get_ref();
         let method = request::method(request);
         let own = request.name.clone().unwrap_or_else(|| format!("{method} {}", request.url.get_ref()));
@@ -201,11 +216,10 @@ impl<'a> Compiler<'a> {
         if let Some(label) = self.labels.iter().position(|label| label == name) {
             return Ok(label);
         }
-        if self.labels.len() == LABELS_MAX {
-            let reason =
-                format!("more than {LABELS_MAX} names: give requests that belong together the same one");
-            return Err(self.places.fail(span, "name", &reason));
-        }
+        self.limits.check(Limit::Names, self.labels.len() + 1).map_err(|reason| {
+            let reason = format!("{reason}, and so do requests of the same name");
+            self.places.fail(span, "name", &reason)
+        })?;
         self.labels.push(name.to_owned());
         Ok(self.labels.len() - 1)
     }

@@ -6,15 +6,14 @@ use serde_json::Value;
 
 use crate::check::ReplyView;
 
-/// Longest value that is kept.
-pub(super) const VALUE_BYTES_MAX: usize = 1 << 20;
-
 #[derive(Debug)]
 pub(super) struct Extraction {
     /// Index of the variable.
     pub(super) slot: usize,
     pub(super) from: From,
     pub(super) default: Option<String>,
+    /// A longer value isn't taken.
+    pub(super) value_bytes_max: usize,
 }
 
 #[derive(Debug)]
@@ -68,8 +67,12 @@ impl Extraction {
             }
             (found, _) => found,
         }?;
-        if out.len() > VALUE_BYTES_MAX {
-            return Err(format!("a value of {} bytes; {VALUE_BYTES_MAX} at most are kept", out.len()));
+        if out.len() > self.value_bytes_max {
+            let (bytes, most) = (out.len(), self.value_bytes_max);
+            out.clear();
+            return Err(format!(
+                "a value of {bytes} bytes; extracted_value_bytes_max is {most} (see --limit)"
+            ));
         }
         match one_line && out.bytes().any(|byte| byte.is_ascii_control()) {
             true => Err("a value with control characters, which can't go into a URL or a header".to_owned()),
@@ -132,7 +135,8 @@ mod tests {
     use super::*;
 
     fn take(from: From, default: Option<&str>, one_line: bool, body: &str) -> Result<String, String> {
-        let extraction = Extraction { slot: 0, from, default: default.map(str::to_owned) };
+        let extraction =
+            Extraction { slot: 0, from, default: default.map(str::to_owned), value_bytes_max: 9 };
         let fields = [(b"ETag".to_vec(), b"\"x\"".to_vec())];
         let body_bytes = body.len() as u64;
         let reply = ReplyView { status: 200, fields: &fields, body: body.as_bytes(), body_bytes };
@@ -167,6 +171,7 @@ mod tests {
         let cases = [
             (json("/none"), "JSON body without it", body),
             (json("/id"), "control characters", body),
+            (json("/id"), "extracted_value_bytes_max is 9", r#"{"id": "0123456789"}"#),
             (json("/id"), "isn't JSON", "<html>"),
             (From::Field("location".into()), "no such header", body),
             (regex("x(y)?", 1), "doesn't match", "x"),

@@ -1,17 +1,12 @@
 //! The functions of templates: values made anew at each place and time. What a function needs is checked and read when
 //! the scenario is loaded, so that making a value can't fail.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use super::random::Random;
-
-/// Most lines of a file that values are taken from.
-const LINES_MAX: usize = 1_000_000;
-/// Largest file that values are taken from.
-const LIST_BYTES_MAX: u64 = 256 << 20;
-/// Longest random text.
-pub(crate) const TEXT_BYTES_MAX: u64 = 1 << 20;
+use crate::coding::hex;
+use crate::limits::{Limit, Limits};
+use crate::list::read_list;
 
 const FUNCTIONS: &str = "sequence(first, last), user_sequence(first, last), integer(least, most), pick(a, b, …), \
      pick_line(file), next_line(file), uuid(), string(length[, alphabet]), env(NAME), braces()";
@@ -74,7 +69,12 @@ impl Turns {
 
 impl Generator {
     /// Checks a call. Files are looked for in `folder`.
-    pub(super) fn new(function: &str, arguments: &[String], folder: &Path) -> Result<Self, String> {
+    pub(super) fn new(
+        function: &str,
+        arguments: &[String],
+        folder: &Path,
+        limits: &Limits,
+    ) -> Result<Self, String> {
         let texts: Vec<&str> = arguments.iter().map(String::as_str).collect();
         match (function, texts.as_slice()) {
             ("sequence", [first, last]) => Self::sequence(first, last, Turn::Run),
@@ -84,11 +84,11 @@ impl Generator {
                 Ok(Self::Integer { least, numbers })
             }
             ("pick", [_, ..]) => Ok(Self::Pick(texts.iter().map(|text| (*text).into()).collect())),
-            ("pick_line", [file]) => Ok(Self::Pick(lines(&folder.join(file))?)),
-            ("next_line", [file]) => Ok(Self::Lines(lines(&folder.join(file))?)),
+            ("pick_line", [file]) => Ok(Self::Pick(read_list(&folder.join(file), limits, lines)?)),
+            ("next_line", [file]) => Ok(Self::Lines(read_list(&folder.join(file), limits, lines)?)),
             ("uuid", []) => Ok(Self::Uuid),
-            ("string", [length]) => Self::text(length, "alphanumeric"),
-            ("string", [length, alphabet]) => Self::text(length, alphabet),
+            ("string", [length]) => Self::text(length, "alphanumeric", limits),
+            ("string", [length, alphabet]) => Self::text(length, alphabet, limits),
             ("env", [name]) => match std::env::var(name) {
                 Ok(value) => Ok(Self::Fixed(value)),
                 Err(std::env::VarError::NotPresent) => Err(format!("the environment has no {name}")),
@@ -109,11 +109,11 @@ impl Generator {
         Ok(Self::Sequence { first, numbers, of })
     }
 
-    fn text(length: &str, alphabet: &str) -> Result<Self, String> {
-        let length = match length.parse::<u64>() {
-            Ok(length) if (1..=TEXT_BYTES_MAX).contains(&length) => length as usize,
-            _ => return Err(format!("the length '{length}' is not a number from 1 to {TEXT_BYTES_MAX}")),
+    fn text(length: &str, alphabet: &str, limits: &Limits) -> Result<Self, String> {
+        let Ok(length @ 1..) = length.parse::<usize>() else {
+            return Err(format!("the length '{length}' is not a number from 1 on"));
         };
+        limits.check(Limit::RandomTextBytes, length)?;
         let alphabet: Vec<u8> = match alphabet {
             "alphanumeric" => (b'0'..=b'9').chain(b'A'..=b'Z').chain(b'a'..=b'z').collect(),
             "hex" => b"0123456789abcdef".to_vec(),
@@ -187,26 +187,9 @@ fn append_uuid(random: &mut Random, out: &mut String) {
     let mut bytes = [random.bits().to_be_bytes(), random.bits().to_be_bytes()].concat();
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    for (index, byte) in bytes.iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            out.push('-');
-        }
-        out.extend(hex_digits(*byte));
-    }
-}
-
-/// Lowercase.
-fn hex_digits(byte: u8) -> [char; 2] {
-    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
-    [digit(byte >> 4), digit(byte & 15)]
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // A String takes everything.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let digits = hex(&bytes);
+    let groups = [0..8, 8..12, 12..16, 16..20, 20..32].map(|group| &digits[group]);
+    out.push_str(&groups.join("-"));
 }
 
 /// The first number and how many there are.
@@ -219,17 +202,15 @@ fn range(first: &str, last: &str) -> Result<(i64, u64), String> {
     }
 }
 
-fn lines(file: &Path) -> Result<Vec<Box<str>>, String> {
-    let text = super::read_limited(file, LIST_BYTES_MAX)?;
-    let in_file = |reason: String| format!("{}: {reason}", file.display());
-    let text = String::from_utf8(text).map_err(|_| in_file("the file isn't UTF-8".to_owned()))?;
+/// Values, one a line.
+fn lines(text: &str) -> Result<Vec<Box<str>>, String> {
     let lines: Vec<Box<str>> = text.lines().filter(|line| !line.is_empty()).map(Into::into).collect();
-    if lines.is_empty() || lines.len() > LINES_MAX {
-        return Err(in_file(format!("the file must hold 1 to {LINES_MAX} lines that aren't empty")));
+    if lines.is_empty() {
+        return Err("the file holds no line that isn't empty".to_owned());
     }
     match lines.iter().position(|line| line.chars().any(|c| c.is_control() && c != '\t')) {
         // The line itself may be a key.
-        Some(at) => Err(in_file(format!("value {} holds a control character", at + 1))),
+        Some(at) => Err(format!("value {} holds a control character", at + 1)),
         None => Ok(lines),
     }
 }
@@ -240,7 +221,7 @@ mod tests {
 
     fn generator(function: &str, arguments: &[&str]) -> Result<Generator, String> {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        Generator::new(function, &arguments, Path::new("/nonexistent"))
+        Generator::new(function, &arguments, Path::new("/nonexistent"), &Limits::default())
     }
 
     fn values(generator: &Generator, reactor: (usize, usize), count: usize) -> Vec<String> {
@@ -289,23 +270,27 @@ mod tests {
     fn lines_of_a_file_are_taken_in_turn() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("keys"), "a\n\nb\r\nc").unwrap();
-        let new = |function| Generator::new(function, &["keys".to_owned()], folder.path()).unwrap();
+        let new =
+            |function| Generator::new(function, &["keys".to_owned()], folder.path(), &Limits::default());
+        let new = |function| new(function).unwrap();
         assert_eq!(values(&new("next_line"), (1, 2), 3), ["b", "a", "c"]);
         assert!(values(&new("pick_line"), (0, 1), 50).contains(&"c".to_owned()));
         std::fs::write(folder.path().join("keys"), "a\nse\x01cret\n").unwrap();
-        let error = Generator::new("next_line", &["keys".to_owned()], folder.path()).unwrap_err();
+        let error =
+            Generator::new("next_line", &["keys".to_owned()], folder.path(), &Limits::default()).unwrap_err();
         assert!(error.contains("value 2") && !error.contains("cret"), "{error}");
     }
 
     #[test]
     fn calls_that_make_no_sense_are_refused() {
-        let cases: [(&str, &[&str], &str); 9] = [
+        let cases: [(&str, &[&str], &str); 10] = [
             ("sequence", &["1"], "no function sequence with 1"),
             ("sequence", &["5", "1"], "holds nothing"),
             ("integer", &["a", "1"], "'a' is not a whole number"),
             ("pick", &[], "no function pick with 0"),
             ("rand", &[], "there are sequence"),
-            ("string", &["0"], "from 1 to"),
+            ("string", &["0"], "from 1 on"),
+            ("string", &["9999999"], "--limit random_text_bytes_max=N"),
             ("string", &["4", "greek"], "no alphabet"),
             ("env", &["TURNPIKE_SURELY_UNSET"], "environment has no"),
             ("next_line", &["keys"], "/nonexistent/keys"),

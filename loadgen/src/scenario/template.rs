@@ -3,9 +3,6 @@
 
 use std::fmt;
 
-/// Most bytes of one template.
-pub const TEMPLATE_BYTES_MAX: usize = 16 << 20;
-
 /// A part of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
@@ -54,10 +51,6 @@ impl fmt::Display for TemplateError {
 
 /// Takes a text apart.
 pub fn parse(text: &str) -> Result<Vec<Part>, TemplateError> {
-    if text.len() > TEMPLATE_BYTES_MAX {
-        let reason = format!("the text is longer than {TEMPLATE_BYTES_MAX} bytes");
-        return Err(TemplateError { at: 0, reason });
-    }
     let mut parts = Vec::new();
     let mut at = 0;
     while let Some(open) = text[at..].find("{{").map(|offset| at + offset) {

@@ -13,14 +13,8 @@ fn parse(text: &str) -> Result<Scenario, String> {
 }
 
 fn parse_for(url: &str, headers: &[String], text: &str) -> Result<Scenario, String> {
-    let target = Target {
-        url: &Url::parse(url).unwrap(),
-        protocol: Protocol::Http1,
-        headers,
-        checks: &[],
-        captured_body_bytes_max: 1_000,
-        seed: None,
-    };
+    let url = Url::parse(url).unwrap();
+    let target = Target { headers, captured_body_bytes_max: 1_000, ..Target::new(&url) };
     Scenario::parse(text, Path::new("/nonexistent"), &target)
 }
 
@@ -147,11 +141,33 @@ fn random_bodies_differ_and_have_their_length() {
 fn absolute_urls_and_the_command_lines_headers_count() {
     let headers = ["X-Key: cli".to_owned()];
     let text = "[[request]]\nurl = 'http://A.test/x'\nheaders = { x-key = 'file', b = 'c' }\n";
-    let error = parse(text).unwrap_err();
-    assert!(error.contains("one run loads one host"), "{error}");
     let scenario = parse_for("http://a.test/base", &headers, &text.replace("A.test", "a.test:80")).unwrap();
     let head = "GET /x HTTP/1.1\r\nhost: a.test:80\r\nb: c\r\nX-Key: cli\r\n\r\n";
     assert_eq!(sent(&mut user(scenario)), head);
+}
+
+#[test]
+fn requests_name_the_hosts_that_they_go_to() {
+    let text = "[[flow]]\n[[flow.step]]\nurl = 'https://B.test/x'\n[[flow.step]]\nurl = '/y{{integer(1, 1)}}'\n\
+         [[flow.step]]\nurl = 'https://b.test:443?z'\n";
+    let scenario = parse(text).unwrap();
+    let hosts: Vec<_> = scenario.hosts.iter().map(|url| (url.host.as_str(), url.port, url.tls)).collect();
+    assert_eq!(hosts, [("B.test", 443, true), ("a.test", 81, false)], "in the order of their first uses");
+    let mut user = user(scenario);
+    let heads: Vec<_> = (0..3)
+        .map(|_| {
+            let request = user.next();
+            user.take(Outcome::Reply(&Reply { status: 200, body_bytes: 0, reusable: true }, None)).unwrap();
+            let lines: Vec<_> =
+                request.head.split(|byte| *byte == b'\r').take(2).map(<[u8]>::to_vec).collect();
+            (request.host, String::from_utf8(lines.concat()).unwrap())
+        })
+        .collect();
+    let head = |path: &str, host: &str| format!("GET {path} HTTP/1.1\nhost: {host}");
+    let wanted = [(0, head("/x", "B.test")), (1, head("/base/y1", "a.test:81")), (0, head("/?z", "B.test"))];
+    assert_eq!(heads, wanted);
+    let limited = format!("[limits]\nhosts_max = 1\n{text}");
+    assert!(parse(&limited).unwrap_err().starts_with("7: url: more than 1 hosts of a scenario"));
 }
 
 #[test]
@@ -162,14 +178,7 @@ fn signed_requests_carry_a_signature_of_what_is_sent() {
     let text = "[signer.api]\nservice = 'execute-api'\nregion = 'eu-west-1'\ncredentials_file = 'keys'\nprofile = 'ci'\n\
          [[request]]\nurl = '/x'\nsign = 'api'\nbody = 'b'\n";
     let url = Url::parse("http://a.test/").unwrap();
-    let target = Target {
-        url: &url,
-        protocol: Protocol::Http1,
-        headers: &[],
-        checks: &[],
-        captured_body_bytes_max: 0,
-        seed: None,
-    };
+    let target = Target::new(&url);
     let scenario = Scenario::parse(text, folder.path(), &target).unwrap();
     let head = sent(&mut user(scenario));
     assert!(head.contains("/eu-west-1/execute-api/aws4_request, SignedHeaders=host;x-amz-date, "), "{head}");
@@ -191,7 +200,25 @@ fn mistakes_are_told_with_line_and_key() {
         (request("body = '\u{e4}{{a'"), "3: body: character 5: the template"),
         (request("body = 'a'\nbody_file = 'b'"), "one of body, body_file"),
         (request("body_file = 'none'"), "3: body_file: /nonexistent/none"),
-        (request("body_random_bytes = 99999999999"), "3: body_random_bytes: up to"),
+        (request("body_random_bytes = 99999999999"), "3: body_random_bytes: more than 67108864 bytes"),
+        (
+            "[limits]\nsteps_max = 1\n[[request]]\nurl = '/'\n[[request]]\nurl = '/'\n".to_owned(),
+            "5: request: more than 1 req",
+        ),
+        ("[limits]\nsteps = 1\n".to_owned(), "2: limits: there is no limit 'steps'"),
+        ("[limits]\nlog_requests_max = 1\n".to_owned(), "2: limits: log_requests_max is no scenario's"),
+        (
+            format!("[limits]\ntemplate_bytes_max = 8\n{}", request("body = '123456789'")),
+            "5: body: more than 8 bytes",
+        ),
+        (
+            format!("[limits]\nnames_max = 1\n{}{}", request(""), request("name = 'b'")),
+            "name: more than 1 names",
+        ),
+        (
+            "[limits]\nvariables_max = 1\n[variables]\na = ''\nb = ''\n".to_owned(),
+            "1: variables: more than 1 var",
+        ),
         (request("chunked = true"), "chunked: there is no body"),
         (request("headers = { content-length = '3' }"), "3: headers.content-length: the header"),
         (request("headers = { a = \"b\\nc\" }"), "3: headers.a: a header's value"),

@@ -1,7 +1,11 @@
 //! Compiled templates: literals, and places at which a value is written.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::generator::Generator;
 use super::template::Filter;
+use crate::coding::{is_unreserved, percent_encoded, percent_encoded_but};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Text(pub(super) Vec<Piece>);
@@ -105,60 +109,26 @@ pub(super) fn apply(filters: &[Filter], mut text: String) -> String {
     for filter in filters {
         let mut out = String::new();
         match filter {
-            Filter::Url => out = url_encoded(&text),
+            Filter::Url => out = percent_encoded(&text),
             Filter::Json => {
                 let quoted = serde_json::Value::String(text).to_string();
                 out.push_str(&quoted[1..quoted.len() - 1]);
             }
-            Filter::Base64 => append_base64(text.as_bytes(), &mut out),
+            Filter::Base64 => STANDARD.encode_string(text, &mut out),
         }
         text = out;
     }
     text
 }
 
-/// Percent-encoded but for RFC 3986's unreserved characters.
-pub(crate) fn url_encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    encode(text, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte), &mut out);
-    out
-}
-
 /// A value as it may stand in a path and query.
 pub(super) fn encode_path(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    encode(text, is_path_byte, &mut out);
-    out
+    percent_encoded_but(text.as_bytes(), is_path_byte)
 }
 
 /// What RFC 3986 lets stand in a path and its query.
 fn is_path_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte)
-}
-
-fn encode(text: &str, keep: impl Fn(u8) -> bool, out: &mut String) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in text.bytes() {
-        if keep(byte) {
-            out.push(char::from(byte));
-        } else {
-            let digits = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
-            out.extend(['%', char::from(digits[0]), char::from(digits[1])]);
-        }
-    }
-}
-
-/// RFC 4648, section 4.
-fn append_base64(bytes: &[u8], out: &mut String) {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for chunk in bytes.chunks(3) {
-        let group =
-            chunk.iter().fold(0u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for index in 0..4 {
-            let six = (group >> (18 - 6 * index)) & 63;
-            out.push(if index <= chunk.len() { char::from(ALPHABET[six as usize]) } else { '=' });
-        }
-    }
+    is_unreserved(byte) || b"!$&'()*+,;=:@/?%".contains(&byte)
 }
 
 #[cfg(test)]

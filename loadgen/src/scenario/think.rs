@@ -1,10 +1,10 @@
 //! Think time: what a user waits between a reply and the next request. The engine's timers round up to a millisecond.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use super::random::Random;
-use crate::cli::parse_duration;
+use crate::cli::duration_of;
+use crate::limits::{Limit, Limits};
 
 /// A distribution of pauses.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,15 +27,17 @@ impl Think {
     }
 }
 
-impl FromStr for Think {
-    type Err = String;
-
+impl Think {
     /// `100ms`, `50ms..150ms`, `exponential(100ms)`; `0s` is none.
-    fn from_str(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str, limits: &Limits) -> Result<Self, String> {
         let explain = |reason: String| {
             format!("{reason}; a think time is like '100ms', '50ms..150ms' or 'exponential(100ms)'")
         };
-        let duration = |text: &str| parse_duration(text.trim()).map_err(explain);
+        let duration = |text: &str| {
+            let duration = duration_of(text.trim()).map_err(explain)?;
+            limits.check(Limit::ThinkSeconds, duration.as_secs_f64().ceil() as usize)?;
+            Ok::<_, String>(duration)
+        };
         if let Some(mean) = text.strip_prefix("exponential(").and_then(|rest| rest.strip_suffix(')')) {
             return Ok(Self::Exponential { mean: duration(mean)? });
         }
@@ -56,11 +58,15 @@ impl FromStr for Think {
 mod tests {
     use super::*;
 
+    fn parse(text: &str) -> Result<Think, String> {
+        Think::parse(text, &Limits::default())
+    }
+
     #[test]
     fn pauses_follow_their_distribution() {
         let mut random = Random::new(1, 1);
         let mut mean_ms = |think: &str| {
-            let think: Think = think.parse().unwrap();
+            let think = parse(think).unwrap();
             let sum: Duration = (0..10_000).map(|_| think.pause(&mut random)).sum();
             sum.as_secs_f64() / 10.0
         };
@@ -68,14 +74,15 @@ mod tests {
         assert!((mean_ms("10ms") - 10.0).abs() < 1e-6);
         assert!((mean_ms("10ms..30ms") - 20.0).abs() < 0.5);
         assert!((mean_ms("exponential(20ms)") - 20.0).abs() < 1.0);
-        let least = "10ms..30ms".parse::<Think>().unwrap().pause(&mut Random::new(2, 2));
+        let least = parse("10ms..30ms").unwrap().pause(&mut Random::new(2, 2));
         assert!(least >= Duration::from_millis(10));
     }
 
     #[test]
     fn what_is_no_think_time_is_explained() {
         for wrong in ["", "10", "30ms..10ms", "normal(1s)", "exponential(x)"] {
-            assert!(wrong.parse::<Think>().unwrap_err().contains("a think time is like"), "{wrong}");
+            assert!(parse(wrong).unwrap_err().contains("a think time is like"), "{wrong}");
         }
+        assert!(parse("1s..169h").unwrap_err().contains("--limit think_seconds_max=N"));
     }
 }

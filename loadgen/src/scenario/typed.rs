@@ -13,6 +13,9 @@ pub(super) type Placed = Spanned<String>;
 pub(super) struct Scenario {
     pub(super) seed: Option<u64>,
     pub(super) requests_per_connection: Option<Spanned<u64>>,
+    /// By name.
+    #[serde(default)]
+    pub(super) limits: BTreeMap<String, Spanned<u64>>,
     /// For requests that say nothing else.
     pub(super) think: Option<Placed>,
     /// Of every request.

@@ -1,5 +1,6 @@
 //! A request in the form that is signed: whoever checks the signature makes the same of what arrived.
 
+use crate::coding::{is_unreserved, percent_decoded, percent_encoded_but};
 use crate::request::Parts;
 
 /// Fields that a proxy adds, drops or changes, and the signature's own.
@@ -18,7 +19,7 @@ const UNSIGNED_FIELDS: [&str; 8] = [
 /// its dots and empty segments, and is encoded once more than it is sent.
 pub(super) fn request(parts: &Parts, payload: &str, normalize: bool) -> (String, String) {
     let (path, query) = parts.path.split_once('?').unwrap_or((&parts.path, ""));
-    let path = if normalize { encode(&normalized(path), true) } else { path.to_owned() };
+    let path = if normalize { encoded_path(&normalized(path)) } else { path.to_owned() };
     let (names, lines) = fields(parts);
     let request =
         format!("{}\n{path}\n{}\n{lines}\n{names}\n{payload}", parts.method, canonical_query(query));
@@ -67,6 +68,10 @@ fn normalized(path: &str) -> String {
     format!("/{}{end}", segments.join("/"))
 }
 
+fn encoded_path(path: &str) -> String {
+    percent_encoded_but(path.as_bytes(), |byte| is_unreserved(byte) || byte == b'/')
+}
+
 fn canonical_query(query: &str) -> String {
     let mut pairs: Vec<(String, String)> = query
         .split('&')
@@ -82,38 +87,5 @@ fn canonical_query(query: &str) -> String {
 
 /// However it was encoded, encoded as AWS wants it. A `+` is the space as which services read it.
 fn recode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let text = text.replace('+', "%20");
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) if *first == b'%' => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    encode_bytes(&bytes, false)
-}
-
-fn encode(text: &str, keep_slash: bool) -> String {
-    encode_bytes(text.as_bytes(), keep_slash)
-}
-
-/// Percent-encodes all but RFC 3986's unreserved characters.
-fn encode_bytes(bytes: &[u8], keep_slash: bool) -> String {
-    let mut text = String::with_capacity(bytes.len() + 16);
-    for byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) || (keep_slash && *byte == b'/') {
-            text.push(char::from(*byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    text
+    percent_encoded_but(&percent_decoded(text.replace('+', "%20").as_bytes()), is_unreserved)
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Largest file of credentials.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+use crate::limits::{Limit, Limits};
+use crate::list::read_text;
 
 /// An access key. Its debugging form shows its id only.
 #[derive(Clone, PartialEq, Eq)]
@@ -38,12 +38,11 @@ impl Credentials {
         Ok(Self { access_key_id, secret_access_key: secret, session_token })
     }
 
-    pub fn read(place: &Place) -> Result<Self, String> {
+    pub fn read(place: &Place, limits: &Limits) -> Result<Self, String> {
         match place {
             Place::Environment => Self::from_variables(|name| std::env::var(name).ok()),
             Place::File { path, profile } => {
-                let text = crate::scenario::read_limited(path, FILE_BYTES_MAX)?;
-                let text = String::from_utf8(text).map_err(|_| format!("{} isn't UTF-8", path.display()))?;
+                let text = read_text(path, limits, Limit::CredentialsBytes)?;
                 Self::from_profile(&text, profile, path)
             }
         }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use rustls::SupportedProtocolVersion;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, SupportedProtocolVersion};
 
 use super::{TlsSettings, trust};
 use crate::target::Url;
@@ -53,20 +53,31 @@ pub struct TlsArgs {
 impl TlsArgs {
     /// Reads the certificates; `None` for an http:// URL. Errors are sentences for the user.
     pub fn check(&self, url: &Url) -> Result<Option<TlsSettings>, String> {
-        if !url.tls {
+        Ok(self.check_all(std::slice::from_ref(url))?.pop().flatten())
+    }
+
+    /// The same for all URLs of a run, of which one may be http://.
+    pub fn check_all(&self, urls: &[Url]) -> Result<Vec<Option<TlsSettings>>, String> {
+        if !urls.iter().any(|url| url.tls) {
             return match self.first_given() {
                 Some(option) => Err(format!("{option} needs an https:// URL")),
-                None => Ok(None),
+                None => Ok(urls.iter().map(|_| None).collect()),
             };
         }
+        let config = trust::client_config(&self.versions(), self.cacert.as_deref(), self.insecure)?;
+        let of = |url: &Url| url.tls.then(|| self.settings(url, config.clone())).transpose();
+        urls.iter().map(of).collect()
+    }
+
+    fn settings(&self, url: &Url, config: ClientConfig) -> Result<TlsSettings, String> {
         let name = self.sni.as_deref().unwrap_or(&url.host);
-        Ok(Some(TlsSettings {
-            config: trust::client_config(&self.versions(), self.cacert.as_deref(), self.insecure)?,
+        Ok(TlsSettings {
+            config,
             name: ServerName::try_from(name.to_owned())
                 .map_err(|_| format!("'{name}' is neither a host name nor an address: see --sni"))?,
             resumption: self.tls_resumption != Some(Switch::Off),
             http2: false,
-        }))
+        })
     }
 
     fn first_given(&self) -> Option<&'static str> {
@@ -102,6 +113,9 @@ mod tests {
         let insecure = TlsArgs { insecure: true, ..TlsArgs::default() };
         let settings = check("https://a.test:8443/", insecure.clone()).unwrap().unwrap();
         assert_eq!((settings.name, settings.resumption), ("a.test".try_into().unwrap(), true));
+        let urls = ["http://a.test/", "https://b.test/"].map(|url| Url::parse(url).unwrap());
+        let names = insecure.check_all(&urls).unwrap().into_iter().map(|tls| Some(tls?.name));
+        assert_eq!(names.collect::<Vec<_>>(), [None, Some("b.test".try_into().unwrap())]);
         let other = TlsArgs { sni: Some("b.test".into()), ..insecure };
         assert_eq!(check("https://a.test/", other).unwrap().unwrap().name, "b.test".try_into().unwrap());
     }

@@ -14,6 +14,7 @@ use rustls::{ClientConnection, HandshakeKind};
 use super::{Connector, TlsFailure};
 use crate::failure::Failure;
 use crate::http2;
+use crate::wire::read_ready;
 
 /// Ciphertext that is read at a time: four records of full size.
 const CIPHER_BUFFER_BYTES: usize = 64 * 1024;
@@ -165,6 +166,22 @@ impl Receiver<'_> {
                 return Ok(plain.len() - before);
             }
         }
+    }
+
+    /// The same for what has come already; `None` where nothing has, or nothing that is for the reader (tickets).
+    pub(crate) async fn receive_ready(&mut self, plain: &mut Vec<u8>) -> Result<Option<usize>, Failure> {
+        if *self.ended {
+            return Ok(Some(0));
+        }
+        match read_ready(self.reader, self.received).await.map_err(Failure::Reset)? {
+            None => return Ok(None),
+            Some(0) => return Ok(Some(0)),
+            Some(_) => {}
+        }
+        let before = plain.len();
+        self.decrypt(plain).map_err(|error| Failure::Tls(TlsFailure::Protocol(error)))?;
+        let came = plain.len() - before;
+        Ok((came > 0 || *self.ended).then_some(came))
     }
 
     /// Reads ciphertext; 0 at the end of the stream.

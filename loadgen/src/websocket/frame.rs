@@ -1,9 +1,9 @@
 //! Frames: the client's are masked, the server's are not (RFC 6455, section 5).
 
+use std::ops::RangeInclusive;
+
 use crate::reply::Malformed;
 
-/// Largest payload of a frame that is accepted; content passes through without being gathered.
-pub(super) const PAYLOAD_BYTES_MAX: u64 = 1 << 30;
 /// Largest payload of a control frame.
 pub(super) const CONTROL_BYTES_MAX: u64 = 125;
 
@@ -30,8 +30,9 @@ impl Header {
         self.opcode >= opcode::CLOSE
     }
 
-    /// Reads a header from a server, where all of it is there.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Option<Self>, Malformed> {
+    /// Reads a header from a server, where all of it is there. Content passes through without being gathered, so that
+    /// `payload_bytes_max` bounds nothing but the time that a frame may take.
+    pub(super) fn parse(bytes: &[u8], payload_bytes_max: u64) -> Result<Option<Self>, Malformed> {
         let Some([first, second]) = bytes.first_chunk::<2>() else { return Ok(None) };
         if first & 0x70 != 0 {
             return Err(Malformed("a frame uses an extension that was not agreed on"));
@@ -50,19 +51,19 @@ impl Header {
         };
         let header =
             Self { last: first & 0x80 != 0, opcode: first & 0xf, payload_bytes, bytes: header_bytes };
-        header.check(least)?;
+        header.check(least..=payload_bytes_max)?;
         Ok(Some(header))
     }
 
-    fn check(&self, payload_bytes_min: u64) -> Result<(), Malformed> {
+    fn check(&self, payload_bytes: RangeInclusive<u64>) -> Result<(), Malformed> {
         if !matches!(self.opcode, 0..=2 | 8..=10) {
             return Err(Malformed("a frame has an unknown opcode"));
         }
-        if self.payload_bytes < payload_bytes_min {
+        if self.payload_bytes < *payload_bytes.start() {
             return Err(Malformed("a frame's length is written in more bytes than it needs"));
         }
-        if self.payload_bytes > PAYLOAD_BYTES_MAX {
-            return Err(Malformed("a frame is larger than 1073741824 bytes"));
+        if self.payload_bytes > *payload_bytes.end() {
+            return Err(Malformed("a frame is larger than the limit frame_bytes_max (see --limit)"));
         }
         if self.is_control() && (!self.last || self.payload_bytes > CONTROL_BYTES_MAX) {
             return Err(Malformed("a control frame is fragmented or larger than 125 bytes"));
@@ -111,14 +112,17 @@ mod tests {
 
     #[test]
     fn lengths_are_read_from_their_shortest_form_only() {
-        let header =
-            |bytes: &[u8]| Header::parse(bytes).map(|header| header.map(|header| header.payload_bytes));
+        let header = |bytes: &[u8]| {
+            Header::parse(bytes, 1 << 30).map(|header| header.map(|header| header.payload_bytes))
+        };
         assert_eq!(header(&[0x81, 125]), Ok(Some(125)));
         assert_eq!(header(&[0x82, 126, 0, 126]), Ok(Some(126)));
         assert_eq!(header(&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]), Ok(Some(65_536)));
         for part in [&[0x81][..], &[0x82, 126, 0], &[0x82, 127, 0, 0, 0, 0, 0, 1, 0]] {
             assert_eq!(header(part), Ok(None));
         }
+        let of_200 = [0x82, 126, 0, 200];
+        assert!(Header::parse(&of_200, 200).is_ok() && Header::parse(&of_200, 199).is_err());
         for wrong in [
             &[0x82, 126, 0, 125][..],
             &[0x82, 127, 0, 0, 0, 0, 0, 0, 255, 255],
@@ -133,7 +137,7 @@ mod tests {
         for wrong in [[0xc1, 0], [0x81, 0x80], [0x83, 0], [0x8b, 0], [0x08, 0], [0x89, 126]] {
             let mut bytes = wrong.to_vec();
             bytes.extend([0, 126]);
-            assert!(Header::parse(&bytes).is_err(), "{wrong:?}");
+            assert!(Header::parse(&bytes, 1 << 30).is_err(), "{wrong:?}");
         }
     }
 

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::session::{STATUS, WebSocket};
+use super::session::STATUS;
 use crate::crew::Crew;
 use crate::failure::Failure;
 use crate::lanes::{End, carry};
@@ -18,7 +18,7 @@ use crate::source::{Rotation, Source};
 use crate::wire::Exchange;
 
 /// One connection, the `index`th of its reactor, which opens one each `interval_ns`.
-pub(crate) async fn hold(reactor: Rc<Reactor>, index: usize, interval_ns: f64, seed: u64) {
+pub(crate) async fn hold(reactor: Rc<Reactor>, index: usize, interval_ns: f64) {
     let due_ns = (index as f64 * interval_ns) as u64;
     let Some(end_ns) = reactor.end_ns().filter(|end_ns| due_ns < *end_ns) else { return };
     if !reactor.rest(Duration::from_nanos(due_ns.saturating_sub(reactor.now_ns()))).await {
@@ -27,7 +27,7 @@ pub(crate) async fn hold(reactor: Rc<Reactor>, index: usize, interval_ns: f64, s
     let ticket = Ticket { intended_ns: due_ns, recorded: reactor.is_recorded(due_ns) };
     let began_ns = reactor.now_ns();
     let seat = &reactor.seats[index];
-    let opened = seat.until(reactor.deadline_ns(began_ns), reactor.dialer.open()).await;
+    let opened = seat.until(reactor.deadline_ns(began_ns), reactor.dialer(0).open()).await;
     let (result, ending) = match opened {
         Ok(Ok((wire, opening))) => {
             reactor.record_opening(ticket, &opening);
@@ -50,7 +50,7 @@ pub(crate) async fn hold(reactor: Rc<Reactor>, index: usize, interval_ns: f64, s
     let mut crew = Crew::new(Rc::clone(&reactor), index, 0);
     crew.held_until_ns = Some(end_ns);
     seat.watch(end_ns);
-    match carry(&mut crew, &mut wire, WebSocket::new(true, seed)).await {
+    match carry(&mut crew, &mut wire, reactor.websocket(index)).await {
         End::Drained(None) | End::RunOver => wire.close().await,
         End::Drained(Some(failure)) | End::Broken(failure) => reactor.record_drop(&failure),
     }

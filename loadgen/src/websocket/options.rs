@@ -4,11 +4,11 @@ use bytes::Bytes;
 use clap::ValueEnum;
 
 use super::Upgrade;
+use crate::limits::{Limit, Limits};
+use crate::list::text_or_file;
 use crate::request::{Parts, Protocol, Request};
 use crate::target::Url;
 
-/// Largest message that is sent.
-const MESSAGE_BYTES_MAX: u64 = 16 << 20;
 const CONNECT_RATE_MAX: f64 = 1_000_000.0;
 const CONNECT_RATE: f64 = 1_000.0;
 /// What the handshake says by itself. No extension is spoken.
@@ -56,11 +56,18 @@ pub struct WebSocketSettings {
     /// Connections opened in a second, where they only rest.
     pub(crate) hold: Option<f64>,
     pub(crate) message: Bytes,
+    /// Of a frame that comes.
+    pub(crate) frame_bytes_max: u64,
 }
 
 impl WebSocketArgs {
     /// `None` for an http:// URL. `fields` are those of the opening handshake. Errors are sentences for the user.
-    pub fn check(&self, url: &Url, fields: &[(String, String)]) -> Result<Option<WebSocketSettings>, String> {
+    pub fn check(
+        &self,
+        url: &Url,
+        fields: &[(String, String)],
+        limits: &Limits,
+    ) -> Result<Option<WebSocketSettings>, String> {
         if !url.websocket {
             return match self.first_given() {
                 Some(option) => Err(format!("{option} needs a ws:// or wss:// URL")),
@@ -78,32 +85,38 @@ impl WebSocketArgs {
         if !(rate > 0.0 && rate <= CONNECT_RATE_MAX) {
             return Err("--connect-rate: more than 0, up to 1000000 connections/s".to_owned());
         }
-        let (message, is_text) = self.content()?;
+        let (message, is_text) = self.content(limits)?;
         let text = self.message_type.map_or(is_text, |kind| kind == MessageType::Text);
         if text && std::str::from_utf8(&message).is_err() {
             return Err("--message-type text: the message is not UTF-8".to_owned());
         }
         let upgrade = Upgrade::new(&url.authority, &url.path, fields);
-        Ok(Some(WebSocketSettings { upgrade, text, hold: self.hold.then_some(rate), message }))
+        Ok(Some(WebSocketSettings {
+            upgrade,
+            text,
+            hold: self.hold.then_some(rate),
+            message,
+            frame_bytes_max: limits.of(Limit::FrameBytes),
+        }))
     }
 
     /// The message, and whether it is text unless something else is said.
-    fn content(&self) -> Result<(Bytes, bool), String> {
+    fn content(&self, limits: &Limits) -> Result<(Bytes, bool), String> {
+        let check = |bytes: usize| limits.check(Limit::MessageBytes, bytes);
         let (content, is_text) = match (self.message.as_deref(), self.message_bytes) {
-            (Some(text), _) => match text.strip_prefix('@') {
-                Some(file) => {
-                    (std::fs::read(file).map_err(|error| format!("--message @{file}: {error}"))?, false)
-                }
-                None => (text.as_bytes().to_vec(), true),
-            },
-            (None, Some(bytes)) if bytes > MESSAGE_BYTES_MAX => (Vec::new(), false),
-            (None, Some(bytes)) => (vec![b'x'; bytes as usize], false),
+            (Some(text), _) => {
+                let read = text_or_file(text, limits, Limit::MessageBytes);
+                let (content, is_file) = read.map_err(|reason| format!("--message {reason}"))?;
+                check(content.len()).map_err(|reason| format!("--message: {reason}"))?;
+                (content, !is_file)
+            }
+            (None, Some(bytes)) => {
+                let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+                check(bytes).map_err(|reason| format!("--message-bytes: {reason}"))?;
+                (vec![b'x'; bytes], false)
+            }
             (None, None) => (DEFAULT_MESSAGE.into(), true),
         };
-        let bytes = self.message_bytes.unwrap_or(content.len() as u64);
-        if bytes > MESSAGE_BYTES_MAX {
-            return Err(format!("a message of {bytes} bytes is too long: up to {MESSAGE_BYTES_MAX}"));
-        }
         Ok((Bytes::from_static(Vec::leak(content)), is_text))
     }
 
@@ -133,7 +146,7 @@ mod tests {
     use super::*;
 
     fn check(url: &str, args: WebSocketArgs) -> Result<Option<WebSocketSettings>, String> {
-        args.check(&Url::parse(url).unwrap(), &[])
+        args.check(&Url::parse(url).unwrap(), &[], &Limits::default())
     }
 
     #[test]
@@ -156,9 +169,10 @@ mod tests {
         let still = WebSocketArgs { connect_rate: Some(0.0), ..hold };
         assert!(check("ws://a.test/", still).unwrap_err().contains("--connect-rate"));
         let fields = [("Sec-WebSocket-Key".to_owned(), "x".to_owned())];
-        let own = WebSocketArgs::default().check(&Url::parse("ws://a.test/").unwrap(), &fields);
+        let own =
+            WebSocketArgs::default().check(&Url::parse("ws://a.test/").unwrap(), &fields, &Limits::default());
         assert!(own.unwrap_err().contains("the opening handshake's own"));
         let long = WebSocketArgs { message_bytes: Some(1 << 40), ..WebSocketArgs::default() };
-        assert!(check("ws://a.test/", long).unwrap_err().contains("too long"));
+        assert!(check("ws://a.test/", long).unwrap_err().contains("--limit message_bytes_max=N"));
     }
 }

@@ -323,6 +323,26 @@ fn what_breaks_the_protocol_is_malformed() {
 }
 
 #[test]
+fn a_malformed_reply_fails_its_own_stream_only() {
+    let answers: [fn(&mut Peer, u32) -> bool; 3] = [
+        |peer, stream| peer.send(DATA, 0, stream, b"before its head"),
+        |peer, stream| peer.send(HEADERS, END_HEADERS | END_STREAM, stream, b"\0\x01a\x01b"),
+        |peer, stream| peer.send(HEADERS, END_HEADERS | END_STREAM, stream, b"\x88\x0f\x0d\x019"),
+    ];
+    for answer in answers {
+        let address = each_request(&[], move |peer, stream| match stream {
+            // Two are in flight by then.
+            1 => true,
+            3 => peer.reply(stream) && answer(peer, 1),
+            _ => peer.reply(stream),
+        });
+        let (_, report) = run("http", address, &["-n", "8", "-c", "1", "--http2", "--streams", "2"]);
+        assert_eq!((report.succeeded, report.errors["malformed"]), (7, 1), "{:?}", report.first_errors);
+        assert_eq!(report.openings.connections, 0, "the connection goes on");
+    }
+}
+
+#[test]
 fn a_server_that_speaks_http1_is_told_apart() {
     let address = serve(|mut stream| {
         let _ = stream.read(&mut [0; 1024]);

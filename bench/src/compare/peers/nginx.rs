@@ -17,19 +17,36 @@ const DESCRIPTORS_SPARE: usize = 1024;
 /// Of cached bodies that are worth a call of their own.
 const SENDFILE_BYTES_MIN: usize = 16 * 1024;
 
+/// Lines of the configuration for what a proxy doesn't do by itself.
+#[derive(Debug, Default)]
+pub(super) struct Additions {
+    pub(super) modules: String,
+    /// In place of logging nothing.
+    pub(super) access_log: Option<String>,
+    pub(super) http: String,
+    pub(super) location: String,
+}
+
 pub(crate) fn start_nginx(role: &Role<'_>) -> Result<Peer, String> {
+    start_with("nginx", role, &Additions::default())
+}
+
+/// `name` is the peer's, and that of its directory.
+pub(super) fn start_with(name: &str, role: &Role<'_>, additions: &Additions) -> Result<Peer, String> {
     let address = free_address()?;
-    let home = role.dir.join("nginx");
-    let config = write_config(&home, "nginx.conf", &config(&home, address, role))?;
+    let home = role.dir.join(name);
+    let config = write_config(&home, "nginx.conf", &config(&home, address, role, additions))?;
     let mut command = Command::new(find_program("nginx")?);
     command.arg("-p").arg(&home).arg("-c").arg(&config).args(["-e", "stderr"]);
-    let mut child = Child::start("nginx", role.dir, &[role.core], &command)?;
+    let mut child = Child::start(name, role.dir, &[role.core], &command)?;
     child.await_listening(address)?;
-    Ok(Peer::new("nginx", role.downstream.scheme(), address, child))
+    Ok(Peer::new(name, role.downstream.scheme(), address, child))
 }
 
 /// Bodies stream through memory in both directions, as they do in the other proxies: no temporary files.
-fn config(home: &Path, address: SocketAddr, role: &Role<'_>) -> String {
+fn config(home: &Path, address: SocketAddr, role: &Role<'_>, additions: &Additions) -> String {
+    let Additions { modules, access_log, http, location } = additions;
+    let access_log = access_log.as_deref().unwrap_or("    access_log off;\n");
     let mask = format!("1{}", "0".repeat(role.core));
     // Started as root, the worker would run as nobody and couldn't reach its directory.
     let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
@@ -40,7 +57,7 @@ fn config(home: &Path, address: SocketAddr, role: &Role<'_>) -> String {
     let (zone, keep) = role.cached_body_bytes.map(|bytes| cache(home, bytes)).unwrap_or_default();
     let (home, origin) = (home.display(), role.origin);
     format!(
-        "daemon off;
+        "{modules}daemon off;
 {user}worker_processes 1;
 worker_cpu_affinity {mask};
 worker_rlimit_nofile {descriptors};
@@ -53,8 +70,7 @@ events {{
     accept_mutex off;
 }}
 http {{
-    access_log off;
-    keepalive_timeout 600s;
+{access_log}    keepalive_timeout 600s;
     keepalive_requests 1000000000;
     tcp_nodelay on;
     client_max_body_size 0;
@@ -71,7 +87,7 @@ http {{
     proxy_buffer_size 8k;
     proxy_buffers 16 64k;
     proxy_busy_buffers_size 256k;
-{tls}{zone}    upstream origin {{
+{tls}{zone}{http}    upstream origin {{
         server {origin};
         keepalive 256;
         keepalive_requests 1000000000;
@@ -81,7 +97,7 @@ http {{
         listen {address} reuseport backlog=4096{listen};
         location / {{
             proxy_pass http://origin;
-{keep}        }}
+{keep}{location}        }}
     }}
 }}
 "
@@ -147,9 +163,13 @@ mod tests {
         }
     }
 
+    fn plain(home: &Path, role: &Role<'_>) -> String {
+        config(home, "127.0.0.1:81".parse().unwrap(), role, &Additions::default())
+    }
+
     #[test]
     fn the_configuration_names_core_and_addresses() {
-        let text = config(Path::new("/tmp/x"), "127.0.0.1:81".parse().unwrap(), &role(Downstream::Http));
+        let text = plain(Path::new("/tmp/x"), &role(Downstream::Http));
         for part in
             ["worker_cpu_affinity 1000;", "listen 127.0.0.1:81 ", "server 127.0.0.1:82;", "pid /tmp/x/"]
         {
@@ -161,7 +181,7 @@ mod tests {
     #[test]
     fn responses_are_kept_where_the_role_says_so() {
         let caching = Role { cached_body_bytes: Some(1024), ..role(Downstream::Http) };
-        let text = config(Path::new("/tmp/x"), "127.0.0.1:81".parse().unwrap(), &caching);
+        let text = plain(Path::new("/tmp/x"), &caching);
         for part in ["proxy_cache_path /tmp/x/cache ", "proxy_cache cache;", "proxy_cache_valid 200 1h;"] {
             assert!(text.contains(part), "{part}");
         }
@@ -171,10 +191,9 @@ mod tests {
     fn the_listener_speaks_what_its_role_says() {
         let dir = tempfile::tempdir().unwrap();
         let identity = Identity::make(dir.path(), &["a.test"]).unwrap();
-        let address = "127.0.0.1:81".parse().unwrap();
-        let https = config(dir.path(), address, &role(Downstream::Https(&identity)));
+        let https = plain(dir.path(), &role(Downstream::Https(&identity)));
         assert!(https.contains("backlog=4096 ssl;\n") && https.contains("ssl_certificate_key"), "{https}");
-        let http2 = config(dir.path(), address, &role(Downstream::Http2));
+        let http2 = plain(dir.path(), &role(Downstream::Http2));
         assert!(http2.contains("backlog=4096 http2;\n"), "{http2}");
     }
 }

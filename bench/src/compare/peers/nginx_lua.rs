@@ -2,12 +2,10 @@
 //! in dictionaries in shared memory, counters and latencies as their Prometheus plugins keep them, and nginx's own access log
 //! as JSON. One worker on one core, so that no lock is ever contended.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use super::{Downstream, Peer, Role, find_program, write_config};
-use crate::compare::child::{Child, free_address};
+use super::nginx::{Additions, start_with};
+use super::{Downstream, Peer, Role};
 
 /// Where Debian and its like keep nginx's modules.
 const MODULES: &str = "/usr/lib/nginx/modules";
@@ -28,14 +26,12 @@ pub(crate) fn start_nginx_lua(name: &str, role: &Role<'_>, plugins: &Plugins<'_>
     if !matches!(role.downstream, Downstream::Http) {
         return Err("nginx with Lua is compared without TLS and HTTP/2 only".to_owned());
     }
-    let address = free_address()?;
-    let home = role.dir.join(name);
-    let config = write_config(&home, "nginx.conf", &config(&home, address, role, plugins)?)?;
-    let mut command = Command::new(find_program("nginx")?);
-    command.arg("-p").arg(&home).arg("-c").arg(&config).args(["-e", "stderr"]);
-    let mut child = Child::start(name, role.dir, &[role.core], &command)?;
-    child.await_listening(address)?;
-    Ok(Peer::new(name, role.downstream.scheme(), address, child))
+    let access_log = plugins
+        .access_log
+        .map(|file| format!("{LOG_FORMAT}    access_log {} turnpike buffer=64k flush=1s;\n", file.display()));
+    let additions =
+        Additions { modules: modules()?, access_log, http: http(plugins), location: location(plugins) };
+    start_with(name, role, &additions)
 }
 
 fn modules() -> Result<String, String> {
@@ -47,70 +43,6 @@ fn modules() -> Result<String, String> {
     MODULE_FILES.into_iter().map(load).collect()
 }
 
-fn config(
-    home: &Path,
-    address: SocketAddr,
-    role: &Role<'_>,
-    plugins: &Plugins<'_>,
-) -> Result<String, String> {
-    let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
-    let mask = format!("1{}", "0".repeat(role.core));
-    let log = plugins.access_log.map_or_else(
-        || "access_log off;".to_owned(),
-        |file| format!("{LOG_FORMAT}    access_log {} turnpike buffer=64k flush=1s;", file.display()),
-    );
-    let init = init(plugins);
-    let access = if plugins.key.is_some() || plugins.throttles { access(plugins) } else { String::new() };
-    let metrics = if plugins.metrics { METRICS } else { "" };
-    let (modules, home, origin, connections) =
-        (modules()?, home.display(), role.origin, role.connections_max * 2);
-    Ok(format!(
-        "{modules}daemon off;
-{user}worker_processes 1;
-worker_cpu_affinity {mask};
-worker_rlimit_nofile {connections};
-pid {home}/nginx.pid;
-error_log stderr error;
-events {{
-    use epoll;
-    worker_connections {connections};
-    multi_accept on;
-    accept_mutex off;
-}}
-http {{
-    {log}
-    keepalive_timeout 600s;
-    keepalive_requests 1000000000;
-    tcp_nodelay on;
-    client_body_temp_path {home}/client_body;
-    proxy_temp_path {home}/proxy;
-    fastcgi_temp_path {home}/fastcgi;
-    uwsgi_temp_path {home}/uwsgi;
-    scgi_temp_path {home}/scgi;
-    proxy_http_version 1.1;
-    proxy_set_header Connection \"\";
-    lua_shared_dict keys 64m;
-    lua_shared_dict buckets 64m;
-    lua_shared_dict counters 16m;
-    init_by_lua_block {{
-{init}    }}
-    upstream origin {{
-        server {origin};
-        keepalive 256;
-        keepalive_requests 1000000000;
-        keepalive_timeout 600s;
-    }}
-    server {{
-        listen {address} reuseport backlog=4096;
-        location / {{
-{access}            proxy_pass http://origin;
-{metrics}        }}
-    }}
-}}
-"
-    ))
-}
-
 /// What Turnpike's default format has.
 const LOG_FORMAT: &str =
     "log_format turnpike escape=json '{\"requestId\":\"$request_id\",\"ip\":\"$remote_addr\",\
@@ -118,9 +50,22 @@ const LOG_FORMAT: &str =
 \"protocol\":\"$server_protocol\",\"responseLength\":\"$body_bytes_sent\",\"latency\":\"$request_time\"}';
 ";
 
-fn init(plugins: &Plugins<'_>) -> String {
+fn http(plugins: &Plugins<'_>) -> String {
     let key = plugins.key.map(|key| format!("        ngx.shared.keys:set(\"{key}\", \"plan\")\n"));
-    key.unwrap_or_default()
+    format!(
+        "    lua_shared_dict keys 64m;
+    lua_shared_dict buckets 64m;
+    lua_shared_dict counters 16m;
+    init_by_lua_block {{
+{}    }}
+",
+        key.unwrap_or_default()
+    )
+}
+
+fn location(plugins: &Plugins<'_>) -> String {
+    let access = if plugins.key.is_some() || plugins.throttles { access(plugins) } else { String::new() };
+    access + if plugins.metrics { METRICS } else { "" }
 }
 
 /// A bucket is two numbers: what it held, and when.
@@ -166,10 +111,12 @@ mod tests {
     #[test]
     fn plugins_are_there_where_they_are_wanted() {
         let all = Plugins { key: Some("k1"), throttles: true, metrics: true, access_log: None };
-        assert!(init(&all).contains("ngx.shared.keys:set(\"k1\", \"plan\")"));
-        let lines = access(&all);
+        assert!(http(&all).contains("ngx.shared.keys:set(\"k1\", \"plan\")"));
+        let lines = location(&all);
         assert!(lines.contains("http_x_api_key") && lines.contains("take(key, "), "{lines}");
-        let throttled = access(&Plugins { throttles: true, ..Plugins::default() });
+        assert!(lines.contains("log_by_lua_block"), "{lines}");
+        assert_eq!(location(&Plugins::default()), "");
+        let throttled = location(&Plugins { throttles: true, ..Plugins::default() });
         assert!(
             !throttled.contains("http_x_api_key") && throttled.contains("take(\"anybody\""),
             "{throttled}"

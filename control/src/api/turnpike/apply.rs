@@ -18,21 +18,39 @@ use super::super::call::Call;
 use super::super::dispatch::{look_within, run_within};
 use super::super::error::ApiError;
 use super::super::exports::all_items;
+use super::super::imports;
 use super::super::members::Members;
 use super::super::operations::{Match, Operations, Service};
+use super::super::prepared::Prepared;
 use crate::change::Change;
 use crate::model::RestApi;
 use crate::openapi::Document;
+use crate::settings::Settings;
 
+/// The member that is an API's OpenAPI document.
+const DOCUMENT: &str = "document";
 /// Of names and the like; what they are of has limits of its own.
 const TEXT_CHARS_MAX: usize = 2_048;
 
-pub(in super::super) fn apply(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
+/// The OpenAPI documents, in the order of their APIs: read before the change begins, which others wait for.
+struct Documents(Vec<Arc<Document>>);
+
+pub(in super::super) fn apply(settings: &Settings, call: &Call) -> Result<Prepared, ApiError> {
+    let apis = call.members()?.objects("apis")?.unwrap_or_default();
+    let read = |mut api: Members| {
+        let document = api.required(DOCUMENT, settings.body_bytes_max)?;
+        imports::read(settings, document.as_bytes())
+    };
+    let documents = apis.into_iter().map(read).collect::<Result<_, _>>()?;
+    Ok(Prepared::of(Documents(documents), put))
+}
+
+fn put(change: &mut Change<'_>, call: &Call, Documents(read): &Documents) -> Result<Value, ApiError> {
     let mut members = call.members()?;
     let user = call.user.as_ref().map(|user| (Arc::clone(user), Operations::load()));
     let mut apply = Apply { change, user, apis: BTreeMap::new(), changes: Vec::new() };
-    for api in members.objects("apis")?.unwrap_or_default() {
-        apply.api(api)?;
+    for (api, document) in members.objects("apis")?.unwrap_or_default().into_iter().zip(read) {
+        apply.api(api, document)?;
     }
     for domain in members.objects("domains")?.unwrap_or_default() {
         apply.domain(domain)?;
@@ -78,35 +96,22 @@ impl Apply<'_, '_> {
         parameters: &[&str],
         body: &Value,
     ) -> Result<Value, ApiError> {
-        self.run_call(service, operation, &Call::inner(parameters, body), None)
+        self.run_call(service, operation, &Call::inner(parameters, body))
     }
 
-    /// `document` is what the body of an import says.
-    fn run_call(
-        &mut self,
-        service: Service,
-        operation: &str,
-        call: &Call,
-        document: Option<&Document>,
-    ) -> Result<Value, ApiError> {
-        self.permit(service, operation, call, document)?;
+    fn run_call(&mut self, service: Service, operation: &str, call: &Call) -> Result<Value, ApiError> {
+        self.permit(service, operation, call)?;
         run_within(self.change, service, operation, call)
     }
 
     fn look(&self, service: Service, operation: &str, parameters: &[&str]) -> Result<Value, ApiError> {
         let call = Call::inner(parameters, &Value::Null);
-        self.permit(service, operation, &call, None)?;
+        self.permit(service, operation, &call)?;
         look_within(self.change, service, operation, &call)
     }
 
     /// Refuses what the user couldn't do by a call of its own.
-    fn permit(
-        &self,
-        service: Service,
-        operation: &str,
-        call: &Call,
-        document: Option<&Document>,
-    ) -> Result<(), ApiError> {
+    fn permit(&self, service: Service, operation: &str, call: &Call) -> Result<(), ApiError> {
         let Some((user, operations)) = &self.user else { return Ok(()) };
         let named = operations.named(service, operation);
         let operation = named.ok_or_else(|| ApiError::unsupported_operation(service.name(), operation))?;
@@ -117,7 +122,8 @@ impl Apply<'_, '_> {
         };
         let of_policy = overwrites(operation, &call.query) && policy()?;
         let (account, members) = (&self.change.settings.account, call.content.read());
-        let (asks, tags) = asked_of_user(account, &found, (members, &call.query), document, of_policy);
+        let (asks, tags) =
+            asked_of_user(account, &found, (members, &call.query), call.document.as_deref(), of_policy);
         authorize(account, user, &asks, &tags, self.change.now_s)
     }
 
@@ -146,7 +152,7 @@ impl Apply<'_, '_> {
         parameters: &[&str],
         query: &str,
     ) -> Result<Vec<Value>, ApiError> {
-        self.permit(service, operation, &Call::inner(parameters, &Value::Null), None)?;
+        self.permit(service, operation, &Call::inner(parameters, &Value::Null))?;
         all_items(self.change, service, operation, parameters, query)
     }
 

@@ -5,37 +5,21 @@ use serde_json::{Value, json};
 
 use super::super::call::Call;
 use super::super::error::ApiError;
+use super::stage::{Stage, http_stage};
 use crate::change::{Change, View};
-use crate::model::{ApiProtocol, HttpApi, HttpStage, RestApi};
+use crate::model::{HttpStage, RestApi};
 
 /// AWS's.
 const BYTES_MIN_MAX: u32 = 10_485_760;
 const MEMBER: &str = "minimumCompressionSize";
 
 fn stage_of(view: &View<'_>, call: &Call) -> Result<HttpStage, ApiError> {
-    let (api_id, name) = (call.parameter(0), call.parameter(1));
-    if view.tx.api::<RestApi>(api_id)?.is_some() {
+    if view.tx.api::<RestApi>(call.parameter(0))?.is_some() {
         return Err(ApiError::bad_request(
             "The compression of a REST API is set by UpdateRestApi (/minimumCompressionSize)",
         ));
     }
-    match view.tx.api::<HttpApi>(api_id)? {
-        None => Err(ApiError::not_found(format!("Invalid API identifier specified {api_id}"))),
-        Some(api) if api.protocol == ApiProtocol::WebSocket => {
-            Err(ApiError::bad_request("A WebSocket API has no payload compression"))
-        }
-        Some(_) => {
-            let stage = view.tx.part(api_id, name)?;
-            stage.ok_or_else(|| ApiError::not_found("Invalid stage identifier specified"))
-        }
-    }
-}
-
-fn keep(change: &mut Change<'_>, call: &Call, stage: &HttpStage) -> Result<(), ApiError> {
-    let (api_id, name) = (call.parameter(0), call.parameter(1));
-    change.tx.put_part(api_id, stage)?;
-    change.recompile(api_id, name);
-    Ok(())
+    http_stage(view, call, "payload compression")
 }
 
 pub(in super::super) fn put(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
@@ -49,7 +33,7 @@ pub(in super::super) fn put(change: &mut Change<'_>, call: &Call) -> Result<Valu
         )));
     };
     stage.compression_bytes_min = Some(bytes_min);
-    keep(change, call, &stage)?;
+    Stage::Http(stage).keep(change, call)?;
     Ok(json!({ MEMBER: bytes_min }))
 }
 
@@ -65,6 +49,6 @@ pub(in super::super) fn delete(change: &mut Change<'_>, call: &Call) -> Result<V
     if stage.compression_bytes_min.take().is_none() {
         return Err(ApiError::not_found("The stage has no payload compression"));
     }
-    keep(change, call, &stage)?;
+    Stage::Http(stage).keep(change, call)?;
     Ok(Value::Null)
 }

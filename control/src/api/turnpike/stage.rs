@@ -14,17 +14,10 @@ impl Stage {
     /// Of a WebSocket API there is none: it has no `feature`.
     pub(super) fn of(view: &View<'_>, call: &Call, feature: &str) -> Result<Self, ApiError> {
         let (api_id, name) = (call.parameter(0), call.parameter(1));
-        let no_stage = || ApiError::not_found("Invalid stage identifier specified");
         if view.tx.api::<RestApi>(api_id)?.is_some() {
             return view.tx.part(api_id, name)?.map(Self::Rest).ok_or_else(no_stage);
         }
-        match view.tx.api::<HttpApi>(api_id)? {
-            None => Err(ApiError::not_found(format!("Invalid API identifier specified {api_id}"))),
-            Some(api) if api.protocol == ApiProtocol::WebSocket => {
-                Err(ApiError::bad_request(format!("A WebSocket API has no {feature}")))
-            }
-            Some(_) => view.tx.part(api_id, name)?.map(Self::Http).ok_or_else(no_stage),
-        }
+        http_stage(view, call, feature).map(Self::Http)
     }
 
     pub(super) fn keep(&self, change: &mut Change<'_>, call: &Call) -> Result<(), ApiError> {
@@ -36,4 +29,20 @@ impl Stage {
         change.recompile(api_id, name);
         Ok(())
     }
+}
+
+/// Of an API that is no REST API.
+pub(super) fn http_stage(view: &View<'_>, call: &Call, feature: &str) -> Result<HttpStage, ApiError> {
+    let (api_id, name) = (call.parameter(0), call.parameter(1));
+    match view.tx.api::<HttpApi>(api_id)? {
+        None => Err(ApiError::not_found(format!("Invalid API identifier specified {api_id}"))),
+        Some(api) if api.protocol == ApiProtocol::WebSocket => {
+            Err(ApiError::bad_request(format!("A WebSocket API has no {feature}")))
+        }
+        Some(_) => view.tx.part(api_id, name)?.ok_or_else(no_stage),
+    }
+}
+
+fn no_stage() -> ApiError {
+    ApiError::not_found("Invalid stage identifier specified")
 }

@@ -132,6 +132,7 @@ fn freeze(view: &View<'_>, api: &RestApi, deployment_id: &str) -> Result<RestCon
         deployment_id: deployment_id.to_owned(),
         policy: api.policy.clone(),
         endpoint_type: api.endpoint_type.clone(),
+        api_key_source: api.api_key_source,
         compression_bytes_min: api.compression_bytes_min,
         resources,
         authorizers: view.tx.parts(api_id)?,

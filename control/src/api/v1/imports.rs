@@ -1,6 +1,7 @@
 //! `RestApi` from OpenAPI: import, and put into an API that there is, by merging or overwriting.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -31,9 +32,10 @@ const PARAMETERS: [&str; 7] = [
 ];
 
 /// The body's document.
-fn read(settings: &Settings, call: &Call) -> Result<Document, ApiError> {
+fn read(settings: &Settings, call: &Call) -> Result<Arc<Document>, ApiError> {
     Asked::take(call)?;
-    imports::read(settings, call.content.bytes())
+    let read = call.document.as_ref().map(|read| Ok(Arc::clone(read)));
+    read.unwrap_or_else(|| imports::read(settings, call.content.bytes()))
 }
 
 pub(in super::super) fn import(settings: &Settings, call: &Call) -> Result<Prepared, ApiError> {

@@ -11,14 +11,14 @@ use super::{
     DESCRIPTION_CHARS_MAX, EXPRESSION_CHARS_MAX, NAME_CHARS_MAX, PAGING, VERSION_CHARS_MAX, api, cors, not_on,
 };
 use crate::change::{Change, View};
-use crate::model::{ApiProtocol, HttpApi, check_selection, new_id};
+use crate::model::{API_KEY_HEADER, ApiProtocol, HttpApi, check_selection, new_id};
 use crate::time::iso8601;
 
 const API_ID_LEN: usize = 10;
 /// The one route selection of HTTP APIs, in both of the ways in which it may be written.
 const ROUTE_SELECTIONS: [&str; 2] = ["$request.method $request.path", "${request.method} ${request.path}"];
 /// Where API keys may be; the first is the default.
-const API_KEY_SELECTIONS: [&str; 2] = ["$request.header.x-api-key", "$context.authorizer.usageIdentifierKey"];
+const API_KEY_SELECTIONS: [&str; 2] = [API_KEY_HEADER, "$context.authorizer.usageIdentifierKey"];
 
 pub(in super::super) fn create(change: &mut Change<'_>, call: &Call) -> Result<Value, ApiError> {
     let mut members = call.members()?;

@@ -1,5 +1,7 @@
 //! `Api` from and to OpenAPI 3: import, reimport, export.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::super::call::Call;
@@ -15,7 +17,10 @@ use crate::openapi::{Document, HttpPlan, Place, Planned, PlannedRoute, plan_http
 use crate::settings::Settings;
 
 /// The document that the body holds as text.
-fn read(settings: &Settings, call: &Call) -> Result<Document, ApiError> {
+fn read(settings: &Settings, call: &Call) -> Result<Arc<Document>, ApiError> {
+    if let Some(read) = &call.document {
+        return Ok(Arc::clone(read));
+    }
     let mut members = call.members()?;
     let body = members.required("body", settings.body_bytes_max)?;
     members.finish()?;

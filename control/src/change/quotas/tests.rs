@@ -1,5 +1,3 @@
-use std::ops::RangeInclusive;
-
 use super::*;
 use crate::model::{Granted, Period, PlanQuota, Tags};
 use crate::store::Store;
@@ -44,7 +42,8 @@ impl Bench {
     }
 
     fn settle_at(&self, report: &QuotaReport, now_s: i64) -> (u64, QuotaVerdict) {
-        let settled = self.store.write::<_, StoreError>(|tx| settle(tx, "gw", report, now_s));
+        let days = days_about(now_s, &UsageSettings::default());
+        let settled = self.store.write::<_, StoreError>(|tx| settle(tx, "gw", report, &days));
         let answer = settled.expect("settled");
         assert_eq!(answer.lease, report.lease);
         (answer.granted_requests, answer.verdict)

@@ -65,6 +65,8 @@ struct PlanSettings {
     burst: Option<u32>,
     quota: Option<u32>,
     period: Option<String>,
+    /// Days into the week or the month on which a period begins.
+    offset: Option<u32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -207,6 +209,7 @@ fn plan_body(name: String, plan: PlanSettings, named: Named<'_>) -> Result<Value
     body.insert("burst".to_owned(), json!(plan.burst));
     body.insert("quota".to_owned(), json!(plan.quota));
     body.insert("period".to_owned(), json!(plan.period));
+    body.insert("offset".to_owned(), json!(plan.offset));
     Ok(Value::Object(body))
 }
 

@@ -24,6 +24,9 @@ pub use route::{HttpRoute, RouteAuthorization, RouteResponse};
 pub use stage::{HttpStage, LOGGING_LEVELS, RouteSettings};
 pub use subtypes::check_subtype;
 
+/// Where API keys are unless an API says otherwise.
+pub const API_KEY_HEADER: &str = "$request.header.x-api-key";
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpApi {
     pub id: String,
@@ -37,7 +40,7 @@ pub struct HttpApi {
     /// Of a WebSocket API: what of a message selects its route. HTTP APIs have but one.
     #[serde(default, skip_serializing_if = "is_default")]
     pub route_selection: Option<String>,
-    /// Where callers have their API key, unless it is where AWS's default says.
+    /// Where callers have their API key; `None` is [`API_KEY_HEADER`].
     #[serde(default, skip_serializing_if = "is_default")]
     pub api_key_selection: Option<String>,
     #[serde(default, skip_serializing_if = "is_default")]

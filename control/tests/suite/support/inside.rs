@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use turnpike_control::api::{Api, BoundedListener};
 use turnpike_control::change::Control;
 use turnpike_control::publish::{PublishSettings, Publisher, UnitSource};
-use turnpike_control::settings::{Account, AccountThrottle, AuditSettings, Quotas, Settings};
+use turnpike_control::settings::{Account, AccountThrottle, AuditSettings, Quotas, Settings, UsageSettings};
 use turnpike_control::sigv4::AccessKey;
 use turnpike_control::store::{LockError, Store, StoreError};
 use turnpike_snapshot::{Limits, Root, StageUnit, Unit, check_snapshot, decode_root, decode_unit};
@@ -55,6 +55,7 @@ pub(crate) fn settings(data_dir: PathBuf) -> Settings {
         truststore_dir: None,
         acme: None,
         quotas: Quotas::default(),
+        usage: UsageSettings::default(),
         audit: AuditSettings::default(),
         request_log: false,
     }

@@ -1,7 +1,8 @@
-//! Format 3.
+//! Format 3: accounts without throttles, stages without caches, routes without settings.
 
 use rkyv::{Archive, Deserialize, Serialize};
 
+use super::v4;
 use crate::unit::{
     self, AccessLog, AcmeChallenge, CertificateUnit, Domain, Integration, Protocol, TargetGroupUnit,
     TrustStoreUnit,
@@ -37,15 +38,7 @@ pub(crate) struct StageUnit {
     access_log: Option<AccessLog>,
     integrations: Vec<Integration>,
     routes: Vec<Route>,
-    canary: Option<Canary>,
-}
-
-#[derive(Archive, Serialize, Deserialize, Debug)]
-pub(crate) struct Canary {
-    clients_per_10_000: u16,
-    deployment_id: String,
-    integrations: Vec<Integration>,
-    routes: Vec<Route>,
+    canary: Option<v4::Canary<Route>>,
 }
 
 #[derive(Archive, Serialize, Deserialize, Debug)]
@@ -56,7 +49,7 @@ pub(crate) struct Route {
     integration: u32,
 }
 
-impl From<Unit> for unit::Unit {
+impl From<Unit> for v4::Unit {
     fn from(past: Unit) -> Self {
         match past {
             Unit::Stage(stage) => Self::Stage(stage.into()),
@@ -75,7 +68,7 @@ impl From<AccountUnit> for unit::AccountUnit {
     }
 }
 
-impl From<StageUnit> for unit::StageUnit {
+impl From<StageUnit> for v4::StageUnit {
     fn from(past: StageUnit) -> Self {
         Self {
             api_id: past.api_id,
@@ -86,17 +79,9 @@ impl From<StageUnit> for unit::StageUnit {
             access_log: past.access_log,
             integrations: past.integrations,
             routes: past.routes.into_iter().map(Into::into).collect(),
-            canary: past.canary.map(Into::into),
+            canary: past.canary.map(|canary| canary.map_routes(Into::into)),
             cache: None,
-            compression: None,
         }
-    }
-}
-
-impl From<Canary> for unit::Canary {
-    fn from(Canary { clients_per_10_000, deployment_id, integrations, routes }: Canary) -> Self {
-        let routes = routes.into_iter().map(Into::into).collect();
-        Self { clients_per_10_000, deployment_id, integrations, routes, compression: None }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Format 4: stages without compression.
+//! Format 4: stages without compression. Its writers keep no count of quotas, so that plans have none: a gateway that asked
+//! them what is left of one would refuse every request until they are upgraded.
 
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -22,24 +23,37 @@ pub(crate) enum Unit {
 
 #[derive(Archive, Serialize, Deserialize, Debug)]
 pub(crate) struct StageUnit {
-    api_id: String,
-    protocol: Protocol,
-    stage: String,
-    deployment_id: String,
-    execute_api_endpoint_disabled: bool,
-    access_log: Option<AccessLog>,
-    integrations: Vec<Integration>,
-    routes: Vec<Route>,
-    canary: Option<Canary>,
-    cache: Option<StageCache>,
+    pub(super) api_id: String,
+    pub(super) protocol: Protocol,
+    pub(super) stage: String,
+    pub(super) deployment_id: String,
+    pub(super) execute_api_endpoint_disabled: bool,
+    pub(super) access_log: Option<AccessLog>,
+    pub(super) integrations: Vec<Integration>,
+    pub(super) routes: Vec<Route>,
+    pub(super) canary: Option<Canary<Route>>,
+    pub(super) cache: Option<StageCache>,
 }
 
+/// Of format 3 as well, whose routes are others.
 #[derive(Archive, Serialize, Deserialize, Debug)]
-pub(crate) struct Canary {
+pub(crate) struct Canary<R> {
     clients_per_10_000: u16,
     deployment_id: String,
     integrations: Vec<Integration>,
-    routes: Vec<Route>,
+    routes: Vec<R>,
+}
+
+impl<R> Canary<R> {
+    pub(super) fn map_routes<N>(self, map: impl Fn(R) -> N) -> Canary<N> {
+        let Self { clients_per_10_000, deployment_id, integrations, routes } = self;
+        Canary {
+            clients_per_10_000,
+            deployment_id,
+            integrations,
+            routes: routes.into_iter().map(map).collect(),
+        }
+    }
 }
 
 impl From<Unit> for unit::Unit {
@@ -50,7 +64,7 @@ impl From<Unit> for unit::Unit {
             Unit::Certificate(certificate) => Self::Certificate(certificate),
             Unit::TrustStore(store) => Self::TrustStore(store),
             Unit::TargetGroup(group) => Self::TargetGroup(group),
-            Unit::UsagePlan(plan) => Self::UsagePlan(plan),
+            Unit::UsagePlan(plan) => Self::UsagePlan(UsagePlanUnit { quota: None, ..plan }),
             Unit::ApiKeys(keys) => Self::ApiKeys(keys),
         }
     }
@@ -74,8 +88,8 @@ impl From<StageUnit> for unit::StageUnit {
     }
 }
 
-impl From<Canary> for unit::Canary {
-    fn from(Canary { clients_per_10_000, deployment_id, integrations, routes }: Canary) -> Self {
+impl From<Canary<Route>> for unit::Canary {
+    fn from(Canary { clients_per_10_000, deployment_id, integrations, routes }: Canary<Route>) -> Self {
         Self { clients_per_10_000, deployment_id, integrations, routes, compression: None }
     }
 }

@@ -33,6 +33,18 @@ pub(in crate::pipeline) struct Hit {
     pub(super) refreshes: bool,
 }
 
+/// An answer that is yet to be sent.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// The head, and a short body.
+    out: Vec<u8>,
+    /// A body that others may be sending too.
+    behind: Bytes,
+    kept: bool,
+    /// Of the request.
+    body_bytes: usize,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Gets {
     Of(Selection),
@@ -103,8 +115,8 @@ impl Hit {
         address: &Address<'_, '_>,
         record: &mut Record<'_>,
     ) -> Result<Answered, Failure> {
-        record.cached = Some(true);
-        self.answer(exchange, address.stage.protocol, record).await.map_err(|()| Failure::ClientGone)
+        let written = self.write_kept(exchange, address, record);
+        written.send(exchange).await.map_err(|()| Failure::ClientGone)
     }
 
     /// # Errors
@@ -115,23 +127,50 @@ impl Hit {
         protocol: Protocol,
         record: &mut Record<'_>,
     ) -> Result<Answered, ()> {
+        self.write(exchange, protocol, record).send(exchange).await
+    }
+
+    /// As [`write`](Self::write), and counts it.
+    pub(super) fn write_kept(
+        &self,
+        exchange: &Exchange<'_>,
+        address: &Address<'_, '_>,
+        record: &mut Record<'_>,
+    ) -> Written {
+        record.cached = Some(true);
+        self.write(exchange, address.stage.protocol, record)
+    }
+
+    /// Into a buffer of the shard's.
+    fn write(&self, exchange: &Exchange<'_>, protocol: Protocol, record: &mut Record<'_>) -> Written {
         let body_bytes = exchange.whole_body();
         let kept = exchange.keeps() && body_bytes.is_some();
         let mut out = exchange.shard.buffers.small();
         let status = self.encode_head(exchange, protocol, kept, &mut out);
-        let body = if exchange.head.method == Method::Head { Bytes::new() } else { self.body() };
         record.answered(status);
+        let body = if exchange.head.method == Method::Head { &[] } else { self.body() };
         record.bytes_out += (out.len() + body.len()) as u64;
         record.body_bytes_out += body.len() as u64;
-        exchange.send_with(out, body).await?;
-        Ok(Answered { kept, unread: !kept, body_bytes: body_bytes.unwrap_or(0), ahead: None })
+        let mut behind = Bytes::new();
+        if body.len() <= JOINED_BYTES_MAX && matches!(exchange.wire, Wire::Http1) {
+            out.extend_from_slice(body);
+        } else {
+            behind = self.whole().slice_ref(body);
+        }
+        Written { out, behind, kept, body_bytes: body_bytes.unwrap_or(0) }
     }
 
-    fn body(&self) -> Bytes {
+    /// All of the body, in the form that the client gets.
+    fn whole(&self) -> &Bytes {
+        self.form().map_or(&self.response.body, |form| &form.body)
+    }
+
+    /// What of it the client gets.
+    fn body(&self) -> &[u8] {
         match self.gets {
-            Gets::Of(Selection::Whole) => self.form().map_or(&self.response.body, |form| &form.body).clone(),
-            Gets::Of(Selection::Part(part)) => self.response.body.slice(part.first..=part.last),
-            Gets::Of(Selection::Unsatisfiable) | Gets::NotModified => Bytes::new(),
+            Gets::Of(Selection::Whole) => self.whole(),
+            Gets::Of(Selection::Part(part)) => &self.response.body[part.first..=part.last],
+            Gets::Of(Selection::Unsatisfiable) | Gets::NotModified => &[],
         }
     }
 
@@ -222,20 +261,31 @@ fn encode_length(out: &mut Vec<u8>, length: usize) {
     out.extend_from_slice(b"\r\n");
 }
 
+impl Written {
+    /// # Errors
+    /// The client has left.
+    pub(super) async fn send(self, exchange: &Exchange<'_>) -> Result<Answered, ()> {
+        let Self { out, behind, kept, body_bytes } = self;
+        match exchange.wire {
+            Wire::Http1 if behind.is_empty() => exchange.send_joined(out).await?,
+            Wire::Http1 => exchange.send_with(out, behind).await?,
+            Wire::Http2(stream) => {
+                let begun = stream.begin(&out, behind.is_empty()).await;
+                exchange.shard.buffers.give(out);
+                begun.map_err(drop)?;
+                if !behind.is_empty() {
+                    stream.send_shared(behind, true).await.map_err(drop)?;
+                }
+            }
+        }
+        Ok(Answered { kept, unread: !kept, body_bytes, ahead: None })
+    }
+}
+
 impl Exchange<'_> {
-    /// Sends a head from a buffer of the shard's, and a body that others may be sending too.
+    /// Sends a head from a buffer of the shard's over HTTP/1.1, and a body that others may be sending too.
     async fn send_with(&self, mut head: Vec<u8>, mut body: Bytes) -> Result<(), ()> {
-        if let Wire::Http2(stream) = self.wire {
-            let begun = stream.begin(&head, body.is_empty()).await;
-            self.shard.buffers.give(head);
-            begun.map_err(drop)?;
-            return if body.is_empty() { Ok(()) } else { stream.send_shared(body, true).await.map_err(drop) };
-        }
         let (client, arena) = (self.client, self.shard.cache.arena.as_ref());
-        if body.len() <= JOINED_BYTES_MAX {
-            head.extend_from_slice(&body);
-            return self.send_joined(head).await;
-        }
         let sent = match client.stream.send_both_from(arena, &head, &body) {
             Ok(sent) if sent == head.len() + body.len() && client.stream.is_flushed() => Ok(()),
             Ok(sent) => {

@@ -5,7 +5,7 @@
 //! fields, and the caller where the origin doesn't say that an answer is for all, come as what the answer varies by.
 
 use matchit::Params;
-use turnpike_cache::{KeyWriter, ParameterKind};
+use turnpike_cache::KeyWriter;
 
 use super::super::Exchange;
 use crate::table::{Address, KeyPart, RouteCache};
@@ -26,27 +26,25 @@ pub(super) fn write(
     of_canary: bool,
     authorization: Option<&[u8]>,
 ) {
-    let stage = path.address.stage;
     let query = exchange.head.query.map(|query| query.of(exchange.bytes)).unwrap_or_default();
-    let mut writer =
-        KeyWriter::begin(key, &stage.api_id, &stage.name, u8::from(of_canary), method, &rules.namespace);
+    let mut writer = KeyWriter::begin(key, &rules.name, of_canary, method);
     if rules.by_origin() {
-        writer.parameter(ParameterKind::Path, "", [path.address.path.as_bytes()]).whole_query(query);
+        writer.value(path.address.path.as_bytes()).value(query);
         return;
     }
     for part in &rules.key {
         match part {
-            KeyPart::Path => writer.parameter(ParameterKind::Path, "", [path.address.path.as_bytes()]),
+            KeyPart::Path => writer.value(path.address.path.as_bytes()),
             KeyPart::PathParameter(name) => {
                 let value = path.variables.and_then(|variables| variables.get(name));
-                writer.parameter(ParameterKind::Path, name, value.map(str::as_bytes))
+                writer.values(value.map(str::as_bytes))
             }
-            KeyPart::Query(name) => writer.parameter(ParameterKind::Query, name, query_values(query, name)),
+            KeyPart::Query(name) => writer.values(query_values(query, name)),
         };
     }
     for name in &rules.headers {
         let lines = exchange.header_lines().filter(|(of, _)| of.eq_ignore_ascii_case(name.as_bytes()));
-        writer.parameter(ParameterKind::Header, name, lines.map(|(_, value)| value));
+        writer.values(lines.map(|(_, value)| value));
     }
     if let Some(authorization) = authorization {
         writer.credentials(authorization);

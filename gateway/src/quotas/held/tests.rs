@@ -4,6 +4,8 @@ use std::pin::pin;
 use tokio::sync::mpsc;
 use turnpike_snapshot::QuotaPeriod;
 
+use super::super::counts::tests::Place;
+use super::super::counts::{Rows, SharedCounts};
 use super::*;
 
 const DAY: u32 = 20_000;
@@ -16,9 +18,18 @@ struct Bench {
 
 impl Bench {
     fn new(places: usize) -> Self {
-        let (sender, told) = mpsc::channel(places);
+        Self::with(places, SharedCounts::default())
+    }
+
+    /// What is given is of these counts' row 0.
+    fn counted(counts: &SharedCounts) -> Self {
+        Self::with(10, Arc::clone(counts))
+    }
+
+    fn with(places: usize, counts: SharedCounts) -> Self {
+        let (desk, told) = mpsc::channel(places);
         let settings = Settings { quota_waiting_max: 2, quota_keys_max: 2, ..Settings::defaults() };
-        Self { quotas: Quotas::new(3, &settings, QuotaLine(sender)), told }
+        Self { quotas: Quotas::new(3, &settings, QuotaLine { desk, counts }), told }
     }
 
     fn told(&mut self) -> Vec<ToDesk> {
@@ -41,7 +52,8 @@ impl Bench {
     }
 
     fn give(&self, tokens: u32, now_ms: u64, day: u32) {
-        let hand = Hand { lease: 1, number: 1 };
+        let row = self.quotas.line.counts.get().map(|_| 0);
+        let hand = Hand { lease: 1, number: 1, row };
         self.quotas.hear(FromDesk { name: name(), said: Said::Give { hand, day, tokens } }, now_ms, day);
     }
 
@@ -160,4 +172,64 @@ fn a_desk_that_is_behind_refuses_and_loses_nothing() {
     bench.told();
     bench.quotas.tick(1_000 + CHECK_MS);
     assert_eq!(bench.returned(), (3, false), "as soon as there is room");
+}
+
+/// Whoever is killed at any of these instants, the next life sees what was let through by then, and no less.
+#[test]
+fn requests_are_counted_before_they_are_let_through() {
+    let mut place = Place::new();
+    let counts = place.begin(4, 2);
+    assert_eq!(Rows::new(Arc::clone(&counts)).take(1), Some(0));
+    let spent = || place.left().spent(1, 0, 100);
+    let bench = Bench::counted(&counts);
+    let mut waits = Box::pin(bench.take(1_000));
+    assert_eq!((poll(waits.as_mut()), spent()), (None, Some(0)));
+    bench.give(3, 1_000, DAY);
+    assert_eq!(spent(), Some(1), "before it is woken");
+    assert_eq!((poll(waits.as_mut()), spent()), (Some(Ok(())), Some(1)));
+    assert_eq!((bench.taken(TERMS, 1_000, DAY), spent()), (Some(Ok(())), Some(2)));
+    assert_eq!((bench.taken(TERMS, 1_000, DAY), spent()), (Some(Ok(())), Some(3)));
+    assert_eq!((bench.taken(TERMS, 1_000, DAY), spent()), (None, Some(3)));
+    // The key rests, is let go of and comes back within the same lease: the count goes on.
+    bench.quotas.close();
+    assert_eq!(bench.taken(TERMS, 1_000, DAY), None);
+    bench.give(1, 1_000, DAY);
+    assert_eq!((bench.taken(TERMS, 1_000, DAY), spent()), (Some(Ok(())), Some(4)));
+}
+
+#[test]
+fn what_somebody_who_left_was_given_is_taken_off_while_its_lease_is_in_hand() {
+    let mut place = Place::new();
+    let counts = place.begin(4, 1);
+    let mut rows = Rows::new(Arc::clone(&counts));
+    assert_eq!(rows.take(1), Some(0));
+    let spent = |lease| place.left().spent(lease, 0, 100);
+    let mut bench = Bench::counted(&counts);
+    let mut leaves = Box::pin(bench.take(1_000));
+    assert_eq!(poll(leaves.as_mut()), None);
+    bench.give(2, 1_000, DAY);
+    assert_eq!(spent(1), Some(1));
+    drop(leaves);
+    assert_eq!(spent(1), Some(0));
+    assert_eq!(bench.taken(TERMS, 1_000, DAY), Some(Ok(())));
+    assert_eq!(bench.taken(TERMS, 1_000, DAY), Some(Ok(())));
+    let mut leaves = Box::pin(bench.quotas.take(of("k", TERMS), 1_000, DAY));
+    assert_eq!((poll(leaves.as_mut()), spent(1)), (None, Some(2)));
+    let from = |said| FromDesk { name: name(), said };
+    let hand = Hand { lease: 1, number: 2, row: Some(0) };
+    bench.quotas.hear(from(Said::Give { hand, day: DAY, tokens: 2 }), 1_000, DAY);
+    while bench.told.try_recv().is_ok() {}
+    bench.quotas.hear(from(Said::Recall), 1_000, DAY);
+    assert!(matches!(bench.told.try_recv(), Ok(ToDesk::Return { tokens: 1, .. })));
+    // The shard has nothing any more, so the lease may end, and another have its row.
+    rows.give_back(0);
+    assert_eq!(rows.take(2), Some(0));
+    counts.get().unwrap().count(3, 0);
+    drop(leaves);
+    assert_eq!(
+        spent(2),
+        Some(1),
+        "that of the first lease stays spent, and the second one's count is its own"
+    );
+    assert_eq!(bench.taken(TERMS, 1_000, DAY), None);
 }

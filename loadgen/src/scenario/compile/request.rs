@@ -7,17 +7,16 @@ use regex_lite::Regex;
 use super::Compiler;
 use super::variables::Context;
 use crate::check::{Capture, Check, CheckList, StatusSet, parse_sha256};
+use crate::limits::Limit;
+use crate::list::read_limited;
 use crate::request::{Request, check_header};
 use crate::scenario::blueprint::{Blueprint, Body};
 use crate::scenario::extract::{Extraction, From, is_pointer};
 use crate::scenario::text::Text;
 use crate::scenario::think::Think;
 use crate::scenario::typed::{self, Placed, Status, Statuses, Texts};
-use crate::scenario::{Form, Step, read_limited};
+use crate::scenario::{Form, Step};
 use crate::target::Url;
-
-const BODY_BYTES_MAX: u64 = 1 << 30;
-const RANDOM_BODY_BYTES_MAX: u64 = 64 << 20;
 
 /// As typed, or what follows from the body.
 pub(super) fn method(request: &typed::Request) -> &str {
@@ -64,7 +63,8 @@ impl<'a> Compiler<'a> {
             let span = request.method.as_ref().map_or(0..0, Placed::span);
             return Err(self.places.fail(&span, "method", &format!("'{method}' is not a method")));
         }
-        let (authority, path) = self.url(&request.url)?;
+        let (host, path) = self.url(&request.url)?;
+        let authority = self.hosts[host].authority.clone();
         let body = self.body(request)?;
         if request.chunked && matches!(body, Body::None) {
             return Err(self.places.fail(&request.url.span(), "chunked", "there is no body"));
@@ -81,37 +81,44 @@ impl<'a> Compiler<'a> {
         };
         let fields = self.fields(request)?;
         let method = method.to_owned();
-        Ok(Blueprint { method, authority, path, fields, body, chunked: request.chunked, signer })
+        Ok(Blueprint { method, host, authority, path, fields, body, chunked: request.chunked, signer })
     }
 
-    /// The Host field's value, and the path.
-    fn url(&mut self, url: &Placed) -> Result<(String, Text), String> {
+    /// The host's index, and the path.
+    fn url(&mut self, url: &Placed) -> Result<(usize, Text), String> {
         let (typed, base) = (url.get_ref().as_str(), self.target.url);
         let fail = |reason: &str| self.places.fail(&url.span(), "url", reason);
-        let (authority, path) = if typed.starts_with("http://") || typed.starts_with("https://") {
+        let (host, path) = if typed.starts_with("http://") || typed.starts_with("https://") {
             let host_at = typed.find("://").map_or(0, |at| at + 3);
             let path_at = typed[host_at..].find(['/', '?']).map_or(typed.len(), |at| host_at + at);
             if typed[..path_at].contains("{{") {
-                return Err(fail("the host can't vary: one run loads one host"));
+                return Err(fail("the host can't vary: its connections are opened before the run"));
             }
-            let origin = Url::parse(&typed[..path_at]).map_err(|reason| fail(&reason))?;
-            if (origin.tls, &origin.host, origin.port) != (base.tls, &base.host, base.port) {
-                return Err(fail(&format!(
-                    "{} is another host than the command line's {}, and one run loads one host; for another name \
-                     of the same server, write the path and a header host",
-                    &typed[..path_at],
-                    base.authority
-                )));
-            }
-            (origin.authority, typed[path_at..].to_owned())
+            let (origin, path) = typed.split_at(path_at);
+            let slash = if path.starts_with('/') { "" } else { "/" };
+            (Url::parse(origin).map_err(|reason| fail(&reason))?, format!("{slash}{path}"))
         } else if typed.starts_with('/') || typed.starts_with("{{") {
             let prefix = base.path.trim_end_matches('/');
             let slash = if prefix.is_empty() || typed.starts_with('/') { "" } else { "/" };
-            (base.authority.clone(), format!("{prefix}{slash}{typed}"))
+            (base.clone(), format!("{prefix}{slash}{typed}"))
         } else {
             return Err(fail("it must be a path, which begins with '/', or begin with http:// or https://"));
         };
-        Ok((authority, self.variables.text_of(&path, &url.span(), "url", Context::Path)?))
+        let path = self.variables.text_of(&path, &url.span(), "url", Context::Path)?;
+        Ok((self.host(host).map_err(|reason| self.places.fail(&url.span(), "url", &reason))?, path))
+    }
+
+    /// The index of a host; two that differ in how they are written are one where they are the same.
+    fn host(&mut self, url: Url) -> Result<usize, String> {
+        let same = |known: &Url| {
+            (known.tls, known.port) == (url.tls, url.port) && known.host.eq_ignore_ascii_case(&url.host)
+        };
+        if let Some(host) = self.hosts.iter().position(same) {
+            return Ok(host);
+        }
+        self.limits.check(Limit::Hosts, self.hosts.len() + 1)?;
+        self.hosts.push(url);
+        Ok(self.hosts.len() - 1)
     }
 
     /// The command line's fields, then the request's own, then those of all requests; the first of a name counts.
@@ -145,16 +152,16 @@ impl<'a> Compiler<'a> {
             (None, None, None) => Ok(Body::None),
             (Some(body), None, None) => Ok(Body::Text(self.variables.text(body, "body", Context::Body)?)),
             (None, Some(file), None) => {
-                let content = read_limited(&self.folder.join(file.get_ref()), BODY_BYTES_MAX)
+                let content = read_limited(&self.folder.join(file.get_ref()), self.limits, Limit::BodyBytes)
                     .map_err(|reason| self.places.fail(&file.span(), "body_file", &reason))?;
                 Ok(Body::Fixed(Bytes::from_static(Vec::leak(content))))
             }
-            (None, None, Some(bytes)) if *bytes.get_ref() <= RANDOM_BODY_BYTES_MAX => {
-                Ok(Body::Random(*bytes.get_ref() as usize))
-            }
             (None, None, Some(bytes)) => {
-                let reason = format!("up to {RANDOM_BODY_BYTES_MAX}");
-                Err(self.places.fail(&bytes.span(), "body_random_bytes", &reason))
+                let length = usize::try_from(*bytes.get_ref()).unwrap_or(usize::MAX);
+                self.limits
+                    .check(Limit::RandomBodyBytes, length)
+                    .map_err(|reason| self.places.fail(&bytes.span(), "body_random_bytes", &reason))?;
+                Ok(Body::Random(length))
             }
             _ => {
                 let reason = "a request has one of body, body_file and body_random_bytes";
@@ -165,10 +172,8 @@ impl<'a> Compiler<'a> {
 
     fn think(&self, request: &typed::Request) -> Result<Think, String> {
         match request.think.as_ref().or(self.file.think.as_ref()) {
-            Some(think) => think
-                .get_ref()
-                .parse()
-                .map_err(|reason: String| self.places.fail(&think.span(), "think", &reason)),
+            Some(think) => Think::parse(think.get_ref(), self.limits)
+                .map_err(|reason| self.places.fail(&think.span(), "think", &reason)),
             None => Ok(Think::Not),
         }
     }
@@ -224,8 +229,12 @@ impl<'a> Compiler<'a> {
         for (name, placed) in &request.extract {
             let from = extraction(placed.get_ref())
                 .map_err(|reason| self.places.fail(&placed.span(), &format!("extract.{name}"), &reason))?;
-            let default = placed.get_ref().default.clone();
-            extractions.push(Extraction { slot: self.variables.extract(name), from, default });
+            extractions.push(Extraction {
+                slot: self.variables.extract(name),
+                from,
+                default: placed.get_ref().default.clone(),
+                value_bytes_max: self.limits.count(Limit::ExtractedValueBytes),
+            });
         }
         Ok(extractions)
     }

@@ -6,11 +6,12 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::Places;
+use crate::limits::{Limit, Limits};
+use crate::scenario::Variable;
 use crate::scenario::generator::Generator;
 use crate::scenario::template::{self, Filter, Part, Term};
 use crate::scenario::text::{Piece, Text, Value, apply, encode_path, fixed_value};
 use crate::scenario::typed::{self, Placed};
-use crate::scenario::{VARIABLES_MAX, Variable};
 
 /// Where a template's values go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,7 @@ pub(super) struct Variables<'a> {
     typed: &'a BTreeMap<String, Placed>,
     folder: &'a Path,
     places: Places<'a>,
+    limits: &'a Limits,
     slots: HashMap<&'a str, usize>,
     variables: Vec<Variable>,
     progress: Vec<Progress>,
@@ -48,15 +50,14 @@ impl<'a> Variables<'a> {
         file: &'a typed::Scenario,
         folder: &'a Path,
         places: Places<'a>,
+        limits: &'a Limits,
     ) -> Result<Self, String> {
         let steps = file.flow.iter().flat_map(|flow| &flow.get_ref().step);
         let extracted: BTreeSet<&str> =
             steps.flat_map(|step| step.get_ref().extract.keys()).map(String::as_str).collect();
         let names: BTreeSet<&str> =
             file.variables.keys().map(String::as_str).chain(extracted.iter().copied()).collect();
-        if names.len() > VARIABLES_MAX {
-            return Err(format!("1: variables: more than {VARIABLES_MAX}"));
-        }
+        limits.check(Limit::Variables, names.len()).map_err(|reason| format!("1: variables: {reason}"))?;
         let is_name = |name: &str| {
             !name.is_empty()
                 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
@@ -70,6 +71,7 @@ impl<'a> Variables<'a> {
             typed: &file.variables,
             folder,
             places,
+            limits,
             variables: names.iter().map(variable).collect(),
             progress: vec![Progress::Untouched; names.len()],
             slots: names.into_iter().enumerate().map(|(slot, name)| (name, slot)).collect(),
@@ -127,6 +129,9 @@ impl<'a> Variables<'a> {
         key: &str,
         context: Context,
     ) -> Result<Text, String> {
+        self.limits
+            .check(Limit::TemplateBytes, text.len())
+            .map_err(|reason| self.places.fail(span, key, &reason))?;
         let parts = template::parse(text).map_err(|error| {
             let character = text[..error.at].chars().count() + 1;
             self.places.fail(span, key, &format!("character {character}: {}", error.reason))
@@ -192,7 +197,8 @@ impl<'a> Variables<'a> {
     }
 
     fn call(&mut self, function: &str, arguments: &[String], filters: Vec<Filter>) -> Result<Piece, Reason> {
-        let generator = Generator::new(function, arguments, self.folder).map_err(Reason::Here)?;
+        let generator =
+            Generator::new(function, arguments, self.folder, self.limits).map_err(Reason::Here)?;
         if let Some(fixed) = fixed_value(&generator, &filters) {
             return Ok(Piece::Literal(fixed));
         }

@@ -111,12 +111,19 @@ impl Apply<'_, '_> {
             (None, None) => Value::Null,
             _ => return Err(ApiError::bad_request(format!("plan {name}: rate and burst belong together"))),
         };
-        let quota = match (members.integer("quota", 0..=u32::MAX)?, members.string("period", TEXT_CHARS_MAX)?)
-        {
-            (Some(limit), Some(period)) => {
-                json!({"limit": limit, "offset": 0, "period": period.to_uppercase()})
+        let quota = members.integer("quota", 0..=u32::MAX)?;
+        let (period, offset) =
+            (members.string("period", TEXT_CHARS_MAX)?, members.integer("offset", 0..=u32::MAX)?);
+        let quota = match (quota, period, offset) {
+            (Some(limit), Some(period), offset) => {
+                json!({"limit": limit, "offset": offset.unwrap_or(0), "period": period.to_uppercase()})
             }
-            (None, None) => Value::Null,
+            (None, None, None) => Value::Null,
+            (None, None, Some(_)) => {
+                return Err(ApiError::bad_request(format!(
+                    "plan {name}: offset is a quota's, and there is none"
+                )));
+            }
             _ => return Err(ApiError::bad_request(format!("plan {name}: quota and period belong together"))),
         };
         members.finish()?;

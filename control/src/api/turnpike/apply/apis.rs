@@ -1,24 +1,22 @@
 //! APIs of OpenAPI documents, and their stages.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::super::super::call::Call;
-use super::super::super::content::Content;
 use super::super::super::error::ApiError;
-use super::super::super::imports;
 use super::super::super::members::Members;
 use super::super::super::operations::Service;
 use super::super::diff;
 use super::state::{compared, difference};
-use super::{Apply, TEXT_CHARS_MAX, name_of, text, within};
+use super::{Apply, DOCUMENT, TEXT_CHARS_MAX, name_of, text, within};
 use crate::openapi::Document;
 
-/// A document as it was sent, and as it was read.
+/// A document as it was sent.
 struct Sent<'d> {
-    text: &'d str,
-    read: &'d Document,
+    read: &'d Arc<Document>,
     /// Whether a part that can't be taken is an error.
     strict: bool,
 }
@@ -35,8 +33,8 @@ struct Stage {
 impl Apply<'_, '_> {
     /// An API that becomes what its document says, and whose named stages serve that. One that is said to be `unchanged` is
     /// left alone, and only referred to.
-    pub(super) fn api(&mut self, mut members: Members) -> Result<(), ApiError> {
-        let document = members.required("document", self.change.settings.body_bytes_max)?;
+    pub(super) fn api(&mut self, mut members: Members, read: &Arc<Document>) -> Result<(), ApiError> {
+        members.value(DOCUMENT);
         let kind = members.choice("type", &["REST", "HTTP"])?.unwrap_or_else(|| "HTTP".to_owned());
         // A document of which a part can't be taken isn't what its owner wants, unless they say so.
         let strict = members.boolean("failOnWarnings")?.unwrap_or(true);
@@ -44,7 +42,6 @@ impl Apply<'_, '_> {
         let stages = members.objects("stages")?.unwrap_or_default();
         let stages: Vec<Stage> = stages.into_iter().map(take_stage).collect::<Result<_, _>>()?;
         members.finish()?;
-        let read = imports::read(self.change.settings, document.as_bytes())?;
         let name =
             read.title().ok_or_else(|| ApiError::bad_request("An OpenAPI document has no info.title"))?;
         if self.apis.contains_key(&name) {
@@ -57,7 +54,7 @@ impl Apply<'_, '_> {
             self.apis.insert(name, id);
             return Ok(());
         }
-        let sent = Sent { text: &document, read: &read, strict };
+        let sent = Sent { read, strict };
         let id = within("API", &name, self.import(&name, is_rest, &sent))?;
         self.apis.insert(name.clone(), id.clone());
         for stage in stages {
@@ -106,23 +103,18 @@ impl Apply<'_, '_> {
         &mut self,
         is_rest: bool,
         id: Option<&str>,
-        &Sent { text, read, strict }: &Sent<'_>,
+        &Sent { read, strict }: &Sent<'_>,
     ) -> Result<Value, ApiError> {
-        let parameters: Vec<&str> = id.into_iter().collect();
-        if !is_rest {
-            let operation = if id.is_some() { "ReimportApi" } else { "ImportApi" };
-            let body = json!({"body": text});
-            let call = Call { query: format!("failOnWarnings={strict}"), ..Call::inner(&parameters, &body) };
-            return self.run_call(Service::V2, operation, &call, Some(read));
-        }
-        let (operation, mode) =
-            if id.is_some() { ("PutRestApi", "overwrite") } else { ("ImportRestApi", "import") };
-        let call = Call {
-            query: format!("mode={mode}&failonwarnings={strict}"),
-            content: Content::new(text.as_bytes().to_vec()),
-            ..Call::inner(&parameters, &Value::Null)
+        let (service, operation, query) = match (is_rest, id) {
+            (false, None) => (Service::V2, "ImportApi", format!("failOnWarnings={strict}")),
+            (false, Some(_)) => (Service::V2, "ReimportApi", format!("failOnWarnings={strict}")),
+            (true, None) => (Service::V1, "ImportRestApi", format!("mode=import&failonwarnings={strict}")),
+            (true, Some(_)) => (Service::V1, "PutRestApi", format!("mode=overwrite&failonwarnings={strict}")),
         };
-        self.run_call(Service::V1, operation, &call, Some(read))
+        let parameters: Vec<&str> = id.into_iter().collect();
+        let document = Some(Arc::clone(read));
+        let call = Call { query, document, ..Call::inner(&parameters, &Value::Null) };
+        self.run_call(service, operation, &call)
     }
 
     fn rest_stage(&mut self, api_id: &str, full: &str, stage: Stage) -> Result<(), ApiError> {

@@ -39,7 +39,7 @@ impl Apply<'_, '_> {
     pub(super) fn http_state(&self, api_id: &str) -> Result<Value, ApiError> {
         let query = "outputType=JSON&includeExtensions=true".to_owned();
         let call = Call { query, ..Call::inner(&[api_id, "OAS30"], &Value::Null) };
-        self.permit(Service::V2, "ExportApi", &call, None)?;
+        self.permit(Service::V2, "ExportApi", &call)?;
         let document = v2::exports::export(self.change, &call)?;
         serde_json::from_slice(&document.bytes).map_err(|error| ApiError::internal(&error))
     }

@@ -515,7 +515,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "a test's peer may block")]
     fn what_a_socket_does_not_take_at_once_is_sent_and_read_to_its_last_byte() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

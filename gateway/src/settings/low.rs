@@ -305,7 +305,7 @@ pub(super) struct LowArgs {
     /// gzip or deflate comes to more than 1032 times its size [default: 100]
     #[arg(help_heading = COMPRESSION, long, env = "TURNPIKE_GATEWAY_DECOMPRESSION_RATIO_MAX", value_name = "TIMES")]
     pub(super) decompression_ratio_max: Option<u64>,
-    /// Requests' bodies that a shard decompresses at once, about 48 KiB of memory each; further requests get 503
+    /// Requests' bodies that a shard decompresses at once, up to 120 KiB of memory each; further requests get 503
     /// [default: 1024]
     #[arg(help_heading = COMPRESSION, long, env = "TURNPIKE_GATEWAY_DECOMPRESSIONS_MAX", value_name = "REQUESTS")]
     pub(super) decompressions_max: Option<u64>,

@@ -112,6 +112,8 @@ pub(crate) struct Settings {
     pub(crate) idle_buffer_release_ms: u64,
     /// Per shard.
     pub(crate) idle_buffers_max: u64,
+    /// Per shard.
+    pub(crate) idle_buffers_kept_max: u64,
 
     /// Streams of one client connection that are open at once.
     pub(crate) http2_streams_max: u32,

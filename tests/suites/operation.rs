@@ -140,7 +140,7 @@ fn connections_spread_over_the_shards() {
 #[test]
 fn idle_connections_hold_no_buffers() {
     let origin = Origin::echo();
-    let options = Options::new().set("idle_buffer_release_ms", 50);
+    let options = Options::new().set("idle_buffer_release_ms", 50).set("idle_buffers_kept_max", 0);
     let plane = DataPlane::with(&options, &[http_api("a1").route("$default", &origin.url("/"))]);
     let mut clients: Vec<_> = (0..50).map(|_| plane.connect()).collect();
     for client in &mut clients[..25] {

@@ -23,8 +23,8 @@ pub fn status_line(out: &mut Vec<u8>, status: u16) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// `name: value` and CRLF. Inlined: names are mostly constants, which need no call to be copied then.
-#[inline]
+/// `name: value` and CRLF. Inlined: names and lengths are mostly constants, which need no call to be copied then.
+#[inline(always)]
 pub fn header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     debug_assert!(is_token(name.as_bytes()), "not a header name: {name:?}");
     debug_assert!(is_field_value(value), "not a header value: {value:?}");

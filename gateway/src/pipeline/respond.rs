@@ -257,7 +257,11 @@ impl Download<'_, '_, '_> {
         } else {
             // The connection is free for the next request before this answer is even sent.
             self.finish(connection, head, &body, extra);
-            self.begin(out, true, record).await?;
+            match self.exchange.wire {
+                // Most answers: not by way of `begin`, through which each wake would pass.
+                Wire::Http1 => self.send(out, record).await?,
+                Wire::Http2(_) => self.begin(out, true, record).await?,
+            }
         }
         Ok(kept)
     }

@@ -90,7 +90,7 @@ sort_settings! {
         start_line_bytes_max header_bytes_max header_count_max body_bytes_max chunk_line_bytes_max
         chunk_extension_bytes_max pipelined_requests_max connections_max exchanges_in_flight_max
         read_head_timeout_ms read_body_timeout_ms body_rate_bytes_per_s_min body_rate_grace_ms write_timeout_ms
-        idle_timeout_ms idle_buffer_release_ms idle_buffers_max
+        idle_timeout_ms idle_buffer_release_ms idle_buffers_max idle_buffers_kept_max
         http2_streams_max http2_stream_window_bytes http2_connection_window_bytes http2_frame_bytes_max
         http2_header_list_bytes_max http2_send_buffer_bytes_max http2_control_frames_per_second_max
         http2_resets_per_second_max http2_error_resets_max

@@ -174,6 +174,11 @@ pub(super) struct LowArgs {
     /// next request one more operation [default: 1024]
     #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_IDLE_BUFFERS_MAX", value_name = "BUFFERS")]
     pub(super) idle_buffers_max: Option<u64>,
+    /// Client connections per shard that keep their buffer of 8 KiB for as long as they are idle, since a read that can
+    /// be taken back costs each request some time; further ones, and those with TLS, give theirs back after
+    /// --idle-buffer-release-ms [default: 512]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_IDLE_BUFFERS_KEPT_MAX", value_name = "BUFFERS")]
+    pub(super) idle_buffers_kept_max: Option<u64>,
 
     /// Streams that one HTTP/2 connection may have open at once; further ones are refused, to be tried again
     /// [default: 128]
@@ -300,7 +305,7 @@ pub(super) struct LowArgs {
     /// gzip or deflate comes to more than 1032 times its size [default: 100]
     #[arg(help_heading = COMPRESSION, long, env = "TURNPIKE_GATEWAY_DECOMPRESSION_RATIO_MAX", value_name = "TIMES")]
     pub(super) decompression_ratio_max: Option<u64>,
-    /// Requests' bodies that a shard decompresses at once, about 48 KiB of memory each; further requests get 503
+    /// Requests' bodies that a shard decompresses at once, up to 120 KiB of memory each; further requests get 503
     /// [default: 1024]
     #[arg(help_heading = COMPRESSION, long, env = "TURNPIKE_GATEWAY_DECOMPRESSIONS_MAX", value_name = "REQUESTS")]
     pub(super) decompressions_max: Option<u64>,
@@ -501,7 +506,7 @@ impl LowArgs {
             chunk_line_bytes_max chunk_extension_bytes_max
             connections_max connections_per_address_max exchanges_in_flight_max
             read_head_timeout_ms read_body_timeout_ms body_rate_bytes_per_s_min body_rate_grace_ms
-            write_timeout_ms idle_timeout_ms idle_buffer_release_ms idle_buffers_max
+            write_timeout_ms idle_timeout_ms idle_buffer_release_ms idle_buffers_max idle_buffers_kept_max
             http2_streams_max http2_stream_window_bytes http2_connection_window_bytes http2_frame_bytes_max
             http2_header_list_bytes_max http2_send_buffer_bytes_max http2_control_frames_per_second_max
             http2_resets_per_second_max http2_error_resets_max

@@ -115,6 +115,13 @@ impl Settings {
             idle_timeout_ms: millis("idle_timeout_ms", low.idle_timeout_ms, 60_000)?,
             idle_buffer_release_ms: millis("idle_buffer_release_ms", low.idle_buffer_release_ms, 1_000)?,
             idle_buffers_max: in_range("idle_buffers_max", low.idle_buffers_max, 1_024, 0, 1_048_576)?,
+            idle_buffers_kept_max: in_range(
+                "idle_buffers_kept_max",
+                low.idle_buffers_kept_max,
+                512,
+                0,
+                1_048_576,
+            )?,
 
             http2_streams_max: number("http2_streams_max", low.http2_streams_max, 128, 1, 65_536)?,
             http2_stream_window_bytes: number(

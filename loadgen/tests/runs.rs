@@ -133,6 +133,23 @@ fn what_is_in_flight_at_the_end_has_its_grace() {
     }
 }
 
+#[test]
+fn open_files_are_asked_for_or_their_lack_is_told() {
+    let url = url(hello());
+    let limited = |limit: &str| {
+        let line = format!("ulimit {limit}; exec \"$0\" \"$@\"");
+        let args = [url.as_str(), "-t", "1", "-c", "150", "-n", "300", "--json"];
+        let loadgen = env!("CARGO_BIN_EXE_turnpike-loadgen");
+        std::process::Command::new("sh").args(["-c", &line, loadgen]).args(args).output().unwrap()
+    };
+    let asked = report(&limited("-Sn 100"));
+    assert_eq!((asked.succeeded, asked.failed()), (300, 0), "{:?}", asked.first_errors);
+    let refused = limited("-n 100");
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(told.contains("150 connections need 218 open files, and this process may have 100"), "{told}");
+}
+
 fn interrupt(child: &Child) {
     let pid = Pid::from_raw(child.id() as i32).unwrap();
     kill_process(pid, Signal::INT).unwrap();

@@ -24,7 +24,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// be measured.
 pub fn run(settings: Settings, interrupted: &AtomicBool) -> Result<Report, String> {
     let settings = Arc::new(settings);
-    let slicing = Slicing::new(settings.interval, settings.view.is_live());
+    let slicing = Slicing::new(settings.interval, settings.view.slice());
     let beats: Vec<Arc<Beat>> = settings.cores.iter().map(|_| Arc::default()).collect();
     let (to_main, messages) = channel();
     let starts = start_reactors(&settings, &slicing, &beats, &to_main)?;

@@ -212,7 +212,23 @@ fn a_live_view_is_drawn_in_place_and_leaves_the_terminal_as_it_was() {
     let coloured = command(&args).env_remove("NO_COLOR").output().unwrap();
     assert!(String::from_utf8_lossy(&coloured.stderr).contains("\x1b[1m"));
     let quiet = run(&[&url, "-t", "1", "-c", "2", "-n", "10"]);
-    assert_eq!(String::from_utf8_lossy(&quiet.stderr), "", "no terminal, no view");
+    assert_eq!(String::from_utf8_lossy(&quiet.stderr), "", "over before a line was due");
+}
+
+#[test]
+fn without_a_terminal_a_run_tells_plain_lines() {
+    let url = url(hello());
+    let run_of = |more: &[&str]| {
+        let output = run(&[&[&url, "-t", "2", "-c", "2", "-d", "2500ms", "--rate", "100"], more].concat());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let told = run_of(&[]);
+    assert!(told.lines().count() >= 1 && !told.contains('\x1b'), "{told:?}");
+    for line in told.lines() {
+        let parts = [" s ", " replies/s   p50 ", "   p99 ", "errors none   waiting "];
+        assert!(parts.iter().all(|part| line.contains(part)), "{line}");
+    }
+    assert_eq!(run_of(&["--progress=off"]), "");
 }
 
 #[test]

@@ -25,7 +25,7 @@ use plan::Plan;
 /// An answer that is all there is compressed before its head is sent, and so gets a length, up to this size; what it
 /// comes to is held for as long.
 const WHOLE_BYTES_MAX: usize = 256 * 1024;
-/// What is sent at once, while the upstream has more.
+/// What is taken at once, and sent while the upstream has more: with it, an answer holds less than its compressor does.
 const PIECE_BYTES: usize = 32 * 1024;
 
 /// A buffer of the shard's, which goes back to it.
@@ -271,12 +271,12 @@ impl<'x> Download<'x, '_, '_> {
         record: &mut Record<'_>,
     ) -> Result<(), Fault> {
         let piece_bytes_max = match self.exchange.wire {
-            Wire::Http1 => usize::MAX,
+            Wire::Http1 => PIECE_BYTES,
             Wire::Http2(stream) => {
                 if flow.begun {
                     stream.await_room().await.map_err(|_| Fault::ClientGone)?;
                 }
-                self.exchange.shard.settings.http2_send_buffer_bytes_max
+                self.exchange.shard.settings.http2_send_buffer_bytes_max.min(PIECE_BYTES)
             }
         };
         flow.piece.bytes().clear();

@@ -2,7 +2,7 @@
 
 use crate::access_log_format::AccessRecord;
 use crate::stats::RefusalKind;
-use crate::table::{Canary, Route, Stage};
+use crate::table::{Caller, Canary, Route, Stage};
 use turnpike_http::{HeaderName, Version};
 use turnpike_snapshot::Protocol;
 
@@ -22,7 +22,7 @@ pub(crate) struct Record<'a> {
     pub(crate) canary: Option<&'a Canary>,
     pub(crate) route: Option<&'a Route>,
     /// Of whom the route asked for a key.
-    pub(crate) api_key_id: Option<&'a str>,
+    pub(crate) caller: Option<Caller<'a>>,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) body_bytes_out: u64,
@@ -56,7 +56,7 @@ impl<'a> Record<'a> {
             rule: None,
             canary: None,
             route: None,
-            api_key_id: None,
+            caller: None,
             bytes_in: 0,
             bytes_out: 0,
             body_bytes_out: 0,
@@ -173,7 +173,7 @@ impl<'a> Record<'a> {
             source_ip: exchange.source_ip,
             user_agent: user_agent.map(|header| header.value_span.of(exchange.bytes)),
             client_certificate: exchange.client.tls.as_ref().and_then(|tls| tls.certificate.as_ref()),
-            api_key_id: self.api_key_id,
+            api_key_id: self.caller.map(Caller::key_id),
             domain_name: exchange.host(),
             account_id: &exchange.table.account_id,
             api_id: self.stage.map(|stage| &*stage.api_id),

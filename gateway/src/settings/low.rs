@@ -284,7 +284,7 @@ pub(super) struct LowArgs {
     /// level 2 [default: 16384]
     #[arg(help_heading = COMPRESSION, long, env = "TURNPIKE_GATEWAY_COMPRESSION_TURN_BYTES", value_name = "BYTES")]
     pub(super) compression_turn_bytes: Option<u64>,
-    /// Answers that a shard compresses at once, about 300 KiB of memory each; further ones go as they are. 0 compresses
+    /// Answers that a shard compresses at once, about 350 KiB of memory each; further ones go as they are. 0 compresses
     /// none [default: 256]
     #[arg(help_heading = COMPRESSION, long, env = "TURNPIKE_GATEWAY_COMPRESSIONS_MAX", value_name = "ANSWERS")]
     pub(super) compressions_max: Option<u64>,

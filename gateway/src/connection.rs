@@ -440,4 +440,16 @@ mod tests {
         let bytes = future_bytes(serve);
         assert!(bytes <= 1_024, "{bytes} bytes");
     }
+
+    fn active_bytes<F: Future<Output = bool>>(_: impl Fn(&'static mut Connection) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Each busy connection holds this much more: what only few requests need is boxed where they need it, since busy
+    /// connections share the core's cache.
+    #[test]
+    fn what_serving_takes_is_small() {
+        let bytes = active_bytes(|connection| connection.be_active());
+        assert!(bytes <= 2_304, "{bytes} bytes");
+    }
 }

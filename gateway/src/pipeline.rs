@@ -116,7 +116,7 @@ pub(crate) async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) 
     let mut spelling = Vec::new();
     let path = route::path(exchange, &mut spelling)?;
     if let Some(answer) = challenge::look_up(exchange, path) {
-        return Ok(exchange.answer_challenge(answer, record).await);
+        return Ok(Box::pin(exchange.answer_challenge(answer, record)).await);
     }
     let address = route::address(exchange, path, record)?;
     let selected = route::look_up(exchange, &address, record)?;

@@ -220,6 +220,35 @@ mod tests {
         assert_eq!((text_bytes(b"/abcdefgh i", b'!'), text_bytes(b"", b'!')), (9, 0));
     }
 
+    /// Wherever any one byte stands, or any two that follow each other.
+    #[test]
+    fn every_byte_everywhere_is_read_as_the_other_way_reads_it() {
+        let heads: [&[u8]; 4] = [
+            b"GET /a?b HTTP/1.1\r\nHost: a\r\nX-A: b c\r\n\r\n",
+            b"Q http://b/ HTTP/1.0\r\nContent-Length:1\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n",
+            b"HTTP/1.0 404 \r\nTransfer-Encoding: chunked\r\n\r\n",
+        ];
+        let read =
+            |head: &[u8]| usize::from(read_request(head)) + usize::from(read_response(head, Method::Get));
+        for head in heads {
+            let mut taken = 0;
+            for at in 0..head.len() {
+                for byte in 0..=u8::MAX {
+                    let mut changed = head.to_vec();
+                    changed[at] = byte;
+                    taken += read(&changed);
+                    changed.insert(at, head[at]);
+                    taken += read(&changed);
+                    changed.remove(at + 1);
+                    changed.remove(at);
+                    taken += read(&changed);
+                }
+            }
+            assert!(taken > 1_000, "{}: {taken}", head.escape_ascii());
+        }
+    }
+
     fn head() -> impl Strategy<Value = Vec<u8>> {
         let start = prop::sample::select(vec![
             "GET / HTTP/1.1\r\n",

@@ -162,23 +162,26 @@ impl AccessLog {
     ///
     /// # Errors
     /// Lines are left when `time` is over; their thread goes on until the process ends.
-    pub(crate) async fn finish(self, time: Duration) -> Result<(), Unwritten> {
+    pub(crate) fn finish(&self, time: Duration) -> impl Future<Output = Result<(), Unwritten>> + use<> {
         let mut finishing = Vec::new();
         for lane in self.queue.lanes() {
             let (done, finished) = oneshot::channel();
             lane.tell(Message::Finish(done));
             finishing.push(finished);
         }
-        let all_finished = async {
-            for finished in finishing {
-                // An error means that the thread is gone, and so is what it would have written.
-                finished.await.ok();
+        let queue = self.queue.clone();
+        async move {
+            let all_finished = async {
+                for finished in finishing {
+                    // An error means that the thread is gone, and so is what it would have written.
+                    finished.await.ok();
+                }
+            };
+            timeout(time, all_finished).await.ok();
+            match queue.figures().queued_bytes {
+                0 => Ok(()),
+                queued_bytes => Err(Unwritten { queued_bytes }),
             }
-        };
-        timeout(time, all_finished).await.ok();
-        match self.queue.figures().queued_bytes {
-            0 => Ok(()),
-            queued_bytes => Err(Unwritten { queued_bytes }),
         }
     }
 

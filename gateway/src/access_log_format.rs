@@ -45,8 +45,8 @@ pub(crate) struct AccessRecord<'a> {
     pub(crate) client_certificate: Option<&'a ClientCertificate>,
     /// Of whom the route asked for an API key.
     pub(crate) api_key_id: Option<&'a str>,
-    /// The host that the request named, without a port.
-    pub(crate) domain_name: &'a [u8],
+    /// The host that the request named, with its port if it named one.
+    pub(crate) host: &'a [u8],
     pub(crate) account_id: &'a str,
     /// `None` where no API was found; likewise the following ones.
     pub(crate) api_id: Option<&'a str>,

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 
 use turnpike_http::encode::decimal;
+use turnpike_http::host_name;
 
 use super::{AccessRecord, CertificateField, ClfTimes, Variable};
 use crate::tls::ClientCertificate;
@@ -34,8 +35,8 @@ impl Line<'_> {
             Variable::UserAgent => self.peer(record.user_agent.unwrap_or_default()),
             Variable::ClientCertificate(field) => self.certificate(field, record.client_certificate),
             Variable::ApiKeyId => self.text_or_dash(record.api_key_id),
-            Variable::DomainName => self.peer(record.domain_name),
-            Variable::DomainPrefix => self.peer(first_label(record.domain_name)),
+            Variable::DomainName => self.peer(host_name(record.host)),
+            Variable::DomainPrefix => self.peer(first_label(host_name(record.host))),
             Variable::AccountId => self.text(record.account_id),
             Variable::ApiId => self.text_or_dash(record.api_id),
             Variable::Stage => self.text_or_dash(record.stage),
@@ -76,7 +77,14 @@ impl Line<'_> {
     }
 
     fn number(&mut self, number: u64) {
-        decimal(self.out, number);
+        match u16::try_from(number) {
+            // Statuses, and most latencies.
+            Ok(number) if number < 1_000 => {
+                let (digits, leading) = three_digits(number);
+                digits[leading..].iter().for_each(|digit| self.out.push(*digit));
+            }
+            _ => decimal(self.out, number),
+        }
     }
 
     fn number_or_dash(&mut self, number: Option<u64>) {
@@ -206,12 +214,17 @@ const fn specials() -> [u8; 256] {
     table
 }
 
+/// A number below 1,000, and how many zeros it begins with; 0 itself is one digit.
+fn three_digits(number: u16) -> ([u8; 3], usize) {
+    let digits = [number / 100, number / 10 % 10, number % 10].map(|digit| b'0' + digit as u8);
+    (digits, usize::from(number < 100) + usize::from(number < 10))
+}
+
 /// An address as text, and its length.
 fn dotted(address: Ipv4Addr) -> ([u8; 15], usize) {
     let (mut text, mut end) = ([b'.'; 15], 0);
     for octet in address.octets() {
-        let digits = [b'0' + octet / 100, b'0' + octet / 10 % 10, b'0' + octet % 10];
-        let leading = usize::from(octet < 100) + usize::from(octet < 10);
+        let (digits, leading) = three_digits(octet.into());
         let significant = &digits[leading..];
         text[end..end + significant.len()].copy_from_slice(significant);
         // And the dot after them.

@@ -13,7 +13,7 @@ fn record() -> AccessRecord<'static> {
         user_agent: Some(b"curl/8"),
         client_certificate: None,
         api_key_id: Some("k1"),
-        domain_name: b"abc.execute-api.us-east-1.localhost",
+        host: b"abc.execute-api.us-east-1.localhost:8080",
         account_id: "000000000000",
         api_id: Some("abc"),
         stage: Some("prod"),
@@ -126,6 +126,14 @@ fn an_http_api_has_one_form_of_a_request_s_id() {
     let short = String::from_utf8(record.id.short().to_vec()).unwrap();
     let expected = format!("{short} {short}");
     assert_eq!(render("$context.requestId $context.extendedRequestId", &record), expected);
+}
+
+#[test]
+fn numbers_are_written_as_they_are_everywhere() {
+    for number in [0, 7, 10, 42, 99, 100, 200, 504, 999, 1_000, 65_535, 65_536, u64::MAX] {
+        let record = AccessRecord { response_length: number, ..record() };
+        assert_eq!(render("$context.responseLength", &record), number.to_string());
+    }
 }
 
 #[test]

@@ -174,7 +174,7 @@ impl<'a> Record<'a> {
             user_agent: user_agent.map(|header| header.value_span.of(exchange.bytes)),
             client_certificate: exchange.client.tls.as_ref().and_then(|tls| tls.certificate.as_ref()),
             api_key_id: self.caller.map(Caller::key_id),
-            domain_name: exchange.host(),
+            host: exchange.head.host.of(exchange.bytes),
             account_id: &exchange.table.account_id,
             api_id: self.stage.map(|stage| &*stage.api_id),
             stage: self.stage.map(|stage| &*stage.name),

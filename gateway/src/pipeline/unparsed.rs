@@ -46,7 +46,7 @@ impl Unparsed<'_> {
             user_agent: None,
             client_certificate: None,
             api_key_id: None,
-            domain_name: b"",
+            host: b"",
             account_id: &table.account_id,
             api_id: None,
             stage: None,

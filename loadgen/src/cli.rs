@@ -108,7 +108,7 @@ pub struct Args {
     /// Where to send requests: http://host[:port][/path][?query], or https://, ws://, wss://
     pub url: Option<String>,
 
-    /// Connections, spread over the threads
+    /// Connections, spread over the threads; so many to each host where a scenario names several
     #[arg(short = 'c', long, default_value_t = 64, value_name = "N")]
     pub connections: usize,
 

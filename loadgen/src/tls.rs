@@ -43,7 +43,7 @@ impl TlsSettings {
     }
 }
 
-/// How the server's sessions are opened, and the sessions that can be resumed: one reactor's own.
+/// How one host's sessions are opened, and those that can be resumed: one reactor's own.
 #[derive(Debug, Clone)]
 pub(crate) struct Connector {
     config: Arc<ClientConfig>,

@@ -1,4 +1,4 @@
-//! The sessions of one reactor that can be resumed, all with one server.
+//! The sessions of one reactor with one host that can be resumed.
 //!
 //! A TLS 1.3 ticket is good for one handshake, so there are enough places for all connections of a reactor that end
 //! at the same time: rustls's own store keeps eight.
@@ -13,7 +13,7 @@ use rustls::pki_types::ServerName;
 /// Tickets kept; the oldest gives way.
 const TICKETS_MAX: usize = 4096;
 
-/// Server names are ignored: a run has one.
+/// Server names are ignored: a host has one, and each host sessions of its own.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     /// rustls wants it to be shareable; only one thread uses it.

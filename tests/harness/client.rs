@@ -143,6 +143,15 @@ impl Client {
         self.stream.write_all(bytes.as_ref())
     }
 
+    /// What else can send on this connection, while replies are read.
+    ///
+    /// # Panics
+    /// The system has no descriptor left.
+    #[must_use]
+    pub fn sender(&self) -> TcpStream {
+        self.stream.try_clone().expect("a second descriptor")
+    }
+
     /// Sends `chunk` again and again, `at_most` bytes in all, until no byte is taken for `patience`; returns how
     /// many were.
     pub fn send_until_stalled(&mut self, chunk: &[u8], at_most: u64, patience: Duration) -> u64 {

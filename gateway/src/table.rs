@@ -31,7 +31,7 @@ pub(crate) use compile::{Compiler, StageServices};
 use domain::Domain;
 pub(crate) use refused::Refusals;
 pub(crate) use release::{Backend, Canary, Release};
-pub(crate) use routes::{Matched, Routes};
+pub(crate) use routes::{Matched, Routes, Variables};
 pub(crate) use rules::HeaderLines;
 pub(crate) use target_group::{GroupRules, HashBy, Member, MemberAddress, Members, TargetGroup};
 use turnpike_limits::Limit;
@@ -117,8 +117,6 @@ pub(crate) struct StageLog {
 pub(crate) struct Route {
     /// `GET /pets/{id}`, `$default`
     pub(crate) key: Box<str>,
-    /// `/pets/{id}`
-    pub(crate) path: Box<str>,
     pub(crate) id: Box<str>,
     pub(crate) api_key_required: bool,
     /// Its stage's, or the canary's.
@@ -126,6 +124,12 @@ pub(crate) struct Route {
     /// Boxed: most routes have none.
     pub(crate) cache: Option<Box<RouteCache>>,
     pub(crate) throttle: Option<Limit>,
+    /// Index into the stage's backends.
+    integration: u32,
+    /// Where the path begins in the key.
+    path_at: u32,
+    /// Of its path, as the index has it.
+    shape: u8,
 }
 
 /// An HTTP_PROXY integration.
@@ -292,6 +296,20 @@ impl Stage {
 }
 
 impl Route {
+    /// `/pets/{id}`, `$default`
+    pub(crate) fn path(&self) -> &str {
+        &self.key[self.path_at as usize..]
+    }
+
+    /// That it names; of none that has a path.
+    fn method(&self) -> &str {
+        self.key.get(..(self.path_at as usize).saturating_sub(1)).unwrap_or_default()
+    }
+
+    fn path_at(method: &str, path: &str) -> u32 {
+        if path == DEFAULT_ROUTE { 0 } else { method.len() as u32 + 1 }
+    }
+
     fn key_of(method: &str, path: &str) -> Box<str> {
         if path == DEFAULT_ROUTE { path.into() } else { format!("{method} {path}").into() }
     }

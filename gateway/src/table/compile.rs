@@ -481,7 +481,7 @@ fn compile_route(
 ) -> Route {
     Route {
         key: Route::key_of(&route.method, &route.path),
-        path: route.path.as_str().into(),
+        path_at: Route::path_at(&route.method, &route.path),
         id: route.id.as_str().into(),
         api_key_required: route.settings.api_key_required,
         compression,
@@ -490,6 +490,8 @@ fn compile_route(
             let stage_path = Stage::path_of(&stage.api_id, &stage.stage);
             throttles::of_route(&stage_path, &route.method, &route.path, throttle)
         }),
+        integration: route.integration,
+        shape: 0,
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) struct Canary {
 
 impl Release {
     pub(crate) fn backend(&self, matched: &Matched<'_, '_>) -> &Backend {
-        &self.backends[matched.integration as usize]
+        &self.backends[matched.route.integration as usize]
     }
 }
 

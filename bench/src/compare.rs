@@ -246,14 +246,13 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
         outcome.note_generator();
         outcome.print();
         results.sections.push(outcome);
+        // What was measured in an hour isn't lost with a section that can't be.
+        args.json.as_deref().map_or(Ok(()), |file| results.keep(file, false))?;
     }
     results.print_checks();
-    let json = results.to_json()?;
-    if let Some(path) = &args.json {
-        std::fs::write(path, &json).map_err(|error| format!("{}: {error}", path.display()))?;
-    }
+    args.json.as_deref().map_or(Ok(()), |file| results.keep(file, true))?;
     match &args.html {
-        Some(path) => report::write_page(&report::parse(&json)?, path),
+        Some(path) => report::write_page(&report::parse(&results.to_json()?)?, path),
         None => Ok(()),
     }
 }

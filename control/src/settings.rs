@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::model::LimitsPartition;
 use crate::openapi::DocumentLimits;
 use crate::secrets::SecretsKey;
 use crate::store::StoreUrl;
@@ -113,12 +114,14 @@ pub struct Account {
 pub struct AccountThrottle {
     pub rate_per_s: u32,
     pub burst_requests: u32,
+    /// At gateways that can't reach the store which they share it in; `None` leaves it to the gateway's setting.
+    pub partition: Option<LimitsPartition>,
 }
 
 /// What AWS gives an account in most regions.
 impl Default for AccountThrottle {
     fn default() -> Self {
-        Self { rate_per_s: 10_000, burst_requests: 5_000 }
+        Self { rate_per_s: 10_000, burst_requests: 5_000, partition: None }
     }
 }
 

@@ -5,12 +5,15 @@
 //! Sources: AWS's lists of access log variables for HTTP APIs and for REST APIs.
 
 mod line;
+mod times;
 
 use std::net::IpAddr;
 
 use line::{Line, Markup};
+pub(crate) use times::ClfTimes;
 use turnpike_snapshot::ACCESS_LOG_FORMAT_BYTES_MAX;
 
+use crate::ids::RequestId;
 use crate::tls::ClientCertificate;
 
 /// The gateway's own log, where `access_log_format` is unset: every value quoted, so that each line is JSON.
@@ -26,9 +29,9 @@ pub(crate) const DEFAULT_FORMAT: &str = concat!(
 /// What is known of a finished request. Byte slices are as the peer sent them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AccessRecord<'a> {
-    pub(crate) request_id: &'a str,
-    /// The same as `request_id` for HTTP APIs.
-    pub(crate) extended_request_id: &'a str,
+    pub(crate) id: RequestId,
+    /// Of a REST API, or none: the id is written as those write it. HTTP APIs know its extended form alone.
+    pub(crate) is_rest: bool,
     /// When the request's first byte arrived, in milliseconds since 1970.
     pub(crate) request_time_ms: u64,
     pub(crate) http_method: &'a [u8],
@@ -42,8 +45,8 @@ pub(crate) struct AccessRecord<'a> {
     pub(crate) client_certificate: Option<&'a ClientCertificate>,
     /// Of whom the route asked for an API key.
     pub(crate) api_key_id: Option<&'a str>,
-    /// The host that the request named, without a port.
-    pub(crate) domain_name: &'a [u8],
+    /// The host that the request named, with its port if it named one.
+    pub(crate) host: &'a [u8],
     pub(crate) account_id: &'a str,
     /// `None` where no API was found; likewise the following ones.
     pub(crate) api_id: Option<&'a str>,
@@ -121,8 +124,8 @@ impl AccessLogFormat {
     }
 
     /// Appends one line.
-    pub(crate) fn render(&self, record: &AccessRecord<'_>, out: &mut Vec<u8>) {
-        let mut line = Line { out, markup: self.markup };
+    pub(crate) fn render(&self, record: &AccessRecord<'_>, times: &ClfTimes, out: &mut Vec<u8>) {
+        let mut line = Line { out, markup: self.markup, times };
         for part in &self.parts {
             match part {
                 Part::Literal(text) => line.out.extend_from_slice(text.as_bytes()),

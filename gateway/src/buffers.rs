@@ -25,6 +25,8 @@ pub(crate) struct Buffers {
     request_heads: RefCell<Vec<RequestHead>>,
     response_heads: RefCell<Vec<ResponseHead>>,
     in_use: Cell<u64>,
+    /// Of those in use, the ones that connections keep while they wait.
+    kept: Cell<u64>,
 }
 
 impl Buffers {
@@ -49,6 +51,17 @@ impl Buffers {
             LARGE_BYTES => keep(&mut self.large.borrow_mut(), LARGE_KEPT_MAX, buffer),
             _ => {}
         }
+    }
+
+    /// Whether a connection may keep its buffer for as long as it waits; it then says when it has waited.
+    pub(crate) fn begin_keeping(&self, kept_max: u64) -> bool {
+        let may_keep = self.kept.get() < kept_max;
+        self.kept.set(self.kept.get() + u64::from(may_keep));
+        may_keep
+    }
+
+    pub(crate) fn end_keeping(&self) {
+        self.kept.set(self.kept.get() - 1);
     }
 
     /// A head whose list of headers has been allocated for an earlier request.
@@ -105,6 +118,15 @@ mod tests {
         small.reserve(10 * SMALL_BYTES);
         buffers.give(small);
         assert_eq!((buffers.in_use(), buffers.small().capacity()), (0, SMALL_BYTES));
+    }
+
+    #[test]
+    fn so_many_may_keep_theirs_and_no_more() {
+        let buffers = Buffers::default();
+        assert_eq!([(); 3].map(|()| buffers.begin_keeping(2)), [true, true, false]);
+        buffers.end_keeping();
+        assert_eq!([buffers.begin_keeping(2), buffers.begin_keeping(2)], [true, false]);
+        assert!(!buffers.begin_keeping(0));
     }
 
     #[test]

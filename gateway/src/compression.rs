@@ -1,7 +1,7 @@
 //! What a shard compresses and decompresses with: compressors, kept for reuse, and how much may wait for them.
 //!
-//! At most `compressions_max` and `decompressions_max` are in use, and the beginnings of answers that wait until it is known whether they are
-//! compressed take at most `compression_waiting_bytes_max`.
+//! At most `compressions_max` and `decompressions_max` are in use, and the beginnings of answers that wait until it is
+//! known whether they are compressed take at most `compression_waiting_bytes_max`.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -37,7 +37,7 @@ impl Compression {
         let mut kept = self.kept.borrow_mut();
         let fits = kept.iter().rposition(|kept| kept.encoder.coding() == coding && kept.level == level);
         let kept = match fits {
-            Some(place) => kept.swap_remove(place),
+            Some(place) => kept.remove(place),
             None => Kept { encoder: Encoder::new(coding, level), level },
         };
         self.in_use.set(self.in_use.get() + 1);
@@ -90,10 +90,12 @@ impl Drop for LentEncoder<'_> {
     fn drop(&mut self) {
         self.compression.in_use.set(self.compression.in_use.get() - 1);
         let mut kept = self.compression.kept.borrow_mut();
-        if let Some(mut returned) = self.kept.take()
-            && kept.len() < KEPT_MAX
-        {
+        if let Some(mut returned) = self.kept.take() {
             returned.encoder.reset();
+            if kept.len() == KEPT_MAX {
+                // The one that was used longest ago may be of a level that isn't wanted any more.
+                kept.remove(0);
+            }
             kept.push(returned);
         }
     }
@@ -169,6 +171,22 @@ mod tests {
         let faster = Settings { compression_level: 1, ..settings };
         assert!(compression.encoder(ContentCoding::Deflate, &faster).is_some());
         assert_eq!(compression.kept.borrow().len(), 2);
+    }
+
+    #[test]
+    fn those_of_a_level_that_was_changed_make_room() {
+        let before = Settings { compression_level: 6, ..Settings::defaults() };
+        let compression = Compression::default();
+        let all: Vec<_> =
+            (0..KEPT_MAX + 1).map(|_| compression.encoder(ContentCoding::Gzip, &before).unwrap()).collect();
+        drop(all);
+        assert_eq!(compression.kept.borrow().len(), KEPT_MAX);
+        let after = Settings { compression_level: 1, ..before };
+        drop(compression.encoder(ContentCoding::Gzip, &after));
+        let levels: Vec<u32> = compression.kept.borrow().iter().map(|kept| kept.level).collect();
+        assert_eq!((levels.len(), levels.iter().filter(|level| **level == 1).count()), (KEPT_MAX, 1));
+        let _again = compression.encoder(ContentCoding::Gzip, &after);
+        assert_eq!(compression.kept.borrow().len(), KEPT_MAX - 1, "it is taken");
     }
 
     #[test]

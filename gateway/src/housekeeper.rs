@@ -335,7 +335,7 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
     let _ = timeout_at(Instant::now() + QUOTAS_FINISH, quotas.finish()).await;
     admin_task.abort();
     drop(readiness);
-    finish_log(log).await;
+    finish_log(&log).await;
     watch.failure.map_or(Ok(()), Err)
 }
 
@@ -405,13 +405,10 @@ fn gateway_id() -> String {
     format!("{host}-{}", std::process::id())
 }
 
-async fn finish_log(log: Arc<Mutex<AccessLog>>) {
-    let Ok(log) = Arc::try_unwrap(log) else {
-        // The link's task still holds it if it was in the middle of applying a snapshot; the queue's threads
-        // write what they have all the same.
-        return;
-    };
-    if let Err(unwritten) = log.into_inner().finish(Duration::from_millis(LOG_FINISH_MS)).await {
+async fn finish_log(log: &Mutex<AccessLog>) {
+    // The link's task, which isn't over yet, has to find it unlocked.
+    let finishing = log.lock().await.finish(Duration::from_millis(LOG_FINISH_MS));
+    if let Err(unwritten) = finishing.await {
         report!("turnpike-gateway: access log: {} bytes could not be written", unwritten.queued_bytes);
     }
 }

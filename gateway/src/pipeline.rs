@@ -92,24 +92,31 @@ impl Answered {
     }
 }
 
-/// Answers a request, with a refusal if need be. What can't be answered is cut off.
+/// Answers a request, with a refusal if need be.
 pub(crate) async fn answer<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) -> Answered {
     match serve(exchange, record).await {
-        Ok(answered) => return answered,
-        Err(Failure::Refused(refusal)) => return exchange.refuse(refusal, record).await,
-        Err(Failure::CutOff(fault)) => record.cut_off(fault, exchange),
-        Err(Failure::ClientGone) => record.client_gone(exchange.has_stalled(), exchange),
+        Ok(answered) => answered,
+        Err(failure) => fail(exchange, failure, record).await,
+    }
+}
+
+/// Answers a request that [`serve`] didn't, with a refusal. What can't be answered is cut off.
+pub(crate) async fn fail(exchange: &Exchange<'_>, failure: Failure, record: &mut Record<'_>) -> Answered {
+    match failure {
+        Failure::Refused(refusal) => return exchange.refuse(refusal, record).await,
+        Failure::CutOff(fault) => record.cut_off(fault, exchange),
+        Failure::ClientGone => record.client_gone(exchange.has_stalled(), exchange),
     }
     exchange.cut_off();
     Answered::closing()
 }
 
-/// Answers a request, or says why not.
-async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) -> Result<Answered, Failure> {
+/// Answers a request, or says why not, which is [`fail`]'s to tell the client.
+pub(crate) async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) -> Result<Answered, Failure> {
     let mut spelling = Vec::new();
     let path = route::path(exchange, &mut spelling)?;
     if let Some(answer) = challenge::look_up(exchange, path) {
-        return Ok(exchange.answer_challenge(answer, record).await);
+        return Ok(Box::pin(exchange.answer_challenge(answer, record)).await);
     }
     let address = route::address(exchange, path, record)?;
     let selected = route::look_up(exchange, &address, record)?;
@@ -125,8 +132,10 @@ async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) -> Result<A
 
 impl Exchange<'_> {
     pub(crate) fn method(&self) -> &str {
-        // A parsed method is a token, which is ASCII.
-        std::str::from_utf8(self.head.method_span.of(self.bytes)).unwrap_or_default()
+        self.head.method.name().unwrap_or_else(|| {
+            // A parsed method is a token, which is ASCII.
+            std::str::from_utf8(self.head.method_span.of(self.bytes)).unwrap_or_default()
+        })
     }
 
     /// Without the port.

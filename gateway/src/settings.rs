@@ -112,6 +112,8 @@ pub(crate) struct Settings {
     pub(crate) idle_buffer_release_ms: u64,
     /// Per shard.
     pub(crate) idle_buffers_max: u64,
+    /// Per shard.
+    pub(crate) idle_buffers_kept_max: u64,
 
     /// Streams of one client connection that are open at once.
     pub(crate) http2_streams_max: u32,
@@ -229,6 +231,8 @@ pub(crate) struct Settings {
     pub(crate) access_log_dir: PathBuf,
     pub(crate) access_log_queue_bytes_max: usize,
     pub(crate) access_log_files_max: usize,
+    /// How long a line may wait for others to be written with.
+    pub(crate) access_log_flush_ms: u64,
     pub(crate) access_log_reopen_check_ms: u64,
 
     pub(crate) metrics_collect_timeout_ms: u64,

@@ -211,7 +211,7 @@ pub(crate) fn make(parts: ShardParts) -> io::Result<(Rc<Shard>, BellListener)> {
         crowd: parts.crowd,
         mailboxes: parts.mailboxes,
         ids: Ids::new(parts.id_seed),
-        log_lines: LogLines::new(parts.log_queue),
+        log_lines: LogLines::new(parts.log_queue, &clock),
         target_events: parts.target_events,
         log: parts.log,
         settings: Live::new(parts.settings),
@@ -402,7 +402,7 @@ impl Shard {
             self.cache.tick(self.wheel.now_ms(), &self.mailboxes);
             self.limits.tick();
             self.quotas.tick(now_ms);
-            self.log_lines.flush(self);
+            self.log_lines.tick(self, now_ms);
             if now_ms - swept_ms >= SWEEP_EVERY_MS {
                 swept_ms = now_ms;
                 self.pools.sweep(self);

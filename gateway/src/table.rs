@@ -86,7 +86,7 @@ struct Api {
     /// `$default`
     default: Option<Arc<Stage>>,
     /// All others. Boxed: most HTTP APIs have none.
-    named: Option<Box<FxHashMap<SmolStr, Arc<Stage>>>>,
+    others: Option<Box<FxHashMap<SmolStr, Arc<Stage>>>>,
 }
 
 /// A deployed stage. What every request reads comes first, in few cache lines: of many stages, each is cold.
@@ -226,6 +226,9 @@ impl Table {
         path: &'p str,
         headers: HeaderLines<'_>,
     ) -> Result<Address<'t, 'p>, AddressError> {
+        if let Some(api) = self.api_at(host) {
+            return api.address(path);
+        }
         let mut lowered = [0; HOST_BYTES_MAX];
         let host = lower(host, &mut lowered).ok_or(AddressError::ApiUnknown)?;
         if let Some(api_id) = self.api_id_in(host) {
@@ -272,26 +275,20 @@ impl Table {
         self.wildcards.get(above)
     }
 
+    /// The API that answers at a host as nearly everybody writes it; those who write it otherwise lose time only.
+    fn api_at(&self, host: &[u8]) -> Option<&Api> {
+        let api_id =
+            host.strip_suffix(self.host_suffix.as_bytes()).filter(|_| !self.host_suffix.is_empty())?;
+        self.apis.get(std::str::from_utf8(api_id).ok()?)
+    }
+
     fn api_id_in<'h>(&self, host: &'h str) -> Option<&'h str> {
         let api_id = host.strip_suffix(&*self.host_suffix)?;
         (!self.host_suffix.is_empty() && !api_id.bytes().any(|byte| byte == b'.')).then_some(api_id)
     }
 
-    /// `/{stage}/…`, or `/…` for a `$default` stage; AWS looks for a named stage first.
     fn default_form<'p>(&self, api_id: &str, path: &'p str) -> Result<Address<'_, 'p>, AddressError> {
-        let api = self.apis.get(api_id).ok_or(AddressError::ApiUnknown)?;
-        let below = path.strip_prefix('/').unwrap_or(path);
-        let (name, rest) = below.split_at(memchr::memchr(b'/', below.as_bytes()).unwrap_or(below.len()));
-        let name = if name == DEFAULT_STAGE_ESCAPED { DEFAULT_STAGE } else { name };
-        let (stage, path) = match (api.stage(name), &api.default) {
-            (Some(stage), _) => (stage, rest),
-            (None, Some(stage)) => (stage, path),
-            (None, None) => return Err(AddressError::StageUnknown(api.protocol)),
-        };
-        if stage.execute_api_endpoint_disabled {
-            return Err(AddressError::EndpointDisabled(api.protocol));
-        }
-        Ok(Address { stage, path: rooted(path), base_path: None, rule: None, demand: None })
+        self.apis.get(api_id).ok_or(AddressError::ApiUnknown)?.address(path)
     }
 }
 
@@ -323,12 +320,37 @@ impl Route {
 }
 
 impl Api {
+    /// `/{stage}/…`, or `/…` for a `$default` stage; AWS looks for a named stage first.
+    fn address<'p>(&self, path: &'p str) -> Result<Address<'_, 'p>, AddressError> {
+        let (stage, path) = match (self.named(path), &self.default) {
+            (Some((stage, below)), _) => (stage, below),
+            (None, Some(stage)) => (stage, path),
+            (None, None) => return Err(AddressError::StageUnknown(self.protocol)),
+        };
+        if stage.execute_api_endpoint_disabled {
+            return Err(AddressError::EndpointDisabled(self.protocol));
+        }
+        Ok(Address { stage, path: rooted(path), base_path: None, rule: None, demand: None })
+    }
+
+    /// The stage that a path names first, and what is below.
+    fn named<'p>(&self, path: &'p str) -> Option<(&Arc<Stage>, &'p str)> {
+        let below = path.strip_prefix('/').unwrap_or(path);
+        // Most HTTP APIs have the one stage, whose name is hardly ever written.
+        if self.default.is_some() && self.others.is_none() && !below.starts_with(['$', '%']) {
+            return None;
+        }
+        let (name, rest) = below.split_at(memchr::memchr(b'/', below.as_bytes()).unwrap_or(below.len()));
+        let name = if name == DEFAULT_STAGE_ESCAPED { DEFAULT_STAGE } else { name };
+        self.stage(name).map(|stage| (stage, rest))
+    }
+
     fn stage(&self, name: &str) -> Option<&Arc<Stage>> {
-        if name == DEFAULT_STAGE { self.default.as_ref() } else { self.named.as_ref()?.get(name) }
+        if name == DEFAULT_STAGE { self.default.as_ref() } else { self.others.as_ref()?.get(name) }
     }
 
     fn stages(&self) -> impl Iterator<Item = &Arc<Stage>> {
-        self.default.iter().chain(self.named.iter().flat_map(|named| named.values()))
+        self.default.iter().chain(self.others.iter().flat_map(|others| others.values()))
     }
 }
 

@@ -62,7 +62,7 @@ Examples:
 
 What is counted:
   A request belongs to the run if it began (open loop: was intended) after the warm-up and before the end. Requests
-  in flight at the end get up to one second to finish. The latencies are those of complete replies of any status;
+  in flight at the end get up to --grace to finish. The latencies are those of complete replies of any status;
   requests that time out, that are unfinished then or, in the open loop, still unsent at the end are counted with the
   time that they had waited, so that what was slowest isn't left out. Connections are opened before the run, and
   again when they are lost or have carried --requests-per-connection; the time that opening one takes (connecting,
@@ -156,6 +156,10 @@ pub struct Args {
     #[arg(long, value_parser = parse_duration, default_value = "10s", value_name = "DURATION")]
     pub timeout: Duration,
 
+    /// How long requests in flight at the end may take to finish; those that take longer count as unfinished
+    #[arg(long, value_parser = parse_duration, default_value = "1s", value_name = "DURATION")]
+    pub grace: Duration,
+
     /// Close each connection after N requests; 1 is a new connection for each request
     #[arg(long, value_name = "N")]
     pub requests_per_connection: Option<u64>,
@@ -246,6 +250,10 @@ pub struct Settings {
     /// One reactor each; never more than connections.
     pub cores: Vec<usize>,
     pub timeout: Duration,
+    /// For what is in flight at the end.
+    pub grace: Duration,
+    /// Of a reply's head.
+    pub head_bytes_max: usize,
     pub view: ViewKind,
 }
 
@@ -340,6 +348,8 @@ impl Args {
             hdr_log: self.hdr_log.clone(),
             cores,
             timeout: self.timeout,
+            grace: self.grace,
+            head_bytes_max: self.limits.limits().count(Limit::HeadBytes),
             view: self.view.check(),
         })
     }

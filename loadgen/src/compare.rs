@@ -304,7 +304,7 @@ mod tests {
                 p99_9: 9.0,
                 max: 9.0,
             };
-            Interval { start_s: f64::from(index), duration_s: 1.0, replies, errors, latency_us }
+            Interval { start_s: f64::from(index), duration_s: 1.0, replies, errors, lost: 0, latency_us }
         };
         let intervals = (0..40).map(interval).collect();
         Report { interval_s: 1.0, intervals, ..Report::default() }

@@ -90,9 +90,11 @@ async fn exchange(
 ) -> Result<Exchange, Failure> {
     if let Some(open) = wire
         && sent.at_ns.saturating_sub(open.rests_since_ns) > REST_UNLOOKED_AT.as_nanos() as u64
-        && open.has_ended().await
     {
-        *wire = None;
+        if open.has_ended().await {
+            *wire = None;
+        }
+        sent.at_ns = reactor.now_ns();
     }
     let wire = match wire {
         Some(wire) => wire,

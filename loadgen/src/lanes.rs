@@ -31,12 +31,7 @@ pub(crate) trait Session {
     fn begin(&mut self, lane: usize, request: Request, keep: Keep, out: &mut Vec<u8>);
     /// Reads on; what it takes of `input` it removes. An error is the end of the connection, and of all that is in flight
     /// and not among `arrivals`.
-    fn receive(
-        &mut self,
-        input: &mut Vec<u8>,
-        out: &mut Vec<u8>,
-        arrivals: &mut Vec<Arrival>,
-    ) -> Result<(), Failure>;
+    fn receive(&mut self, input: &mut Vec<u8>, effects: &mut Effects) -> Result<(), Failure>;
     /// The server has closed: why what is in flight and not among `arrivals` has failed. Under TLS, an end that was not
     /// announced may have been made by anyone, and completes nothing.
     fn end(&mut self, announced: bool, arrivals: &mut Vec<Arrival>) -> Failure;
@@ -56,6 +51,14 @@ pub(crate) trait Session {
     fn why_ended(&self) -> Option<Failure> {
         None
     }
+}
+
+/// What comes of reading on.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    /// What is to be sent.
+    pub(crate) out: Vec<u8>,
+    pub(crate) arrivals: Vec<Arrival>,
 }
 
 /// What became of one lane's request.
@@ -107,14 +110,13 @@ pub(crate) async fn carry<S: Session>(crew: &mut Crew, wire: &mut Wire, mut sess
     let seat = &seat.seats[crew.seat_index()];
     seat.take_cut();
     let (sender, receiver, buffer) = wire.split();
-    let mut out = Vec::new();
-    session.greet(&mut out);
+    let mut effects = Effects::default();
+    session.greet(&mut effects.out);
     let traffic = RefCell::new(Traffic {
         session,
         now_ns: crew.reactor.now_ns(),
         crew,
-        out,
-        arrivals: Vec::new(),
+        effects,
         begun: 0,
         writing: false,
         closing: false,
@@ -149,8 +151,7 @@ struct Traffic<'a, S> {
     session: S,
     crew: &'a mut Crew,
     now_ns: u64,
-    out: Vec<u8>,
-    arrivals: Vec<Arrival>,
+    effects: Effects,
     /// Requests begun on this connection.
     begun: u64,
     writing: bool,
@@ -179,7 +180,7 @@ impl<S: Session> Traffic<'_, S> {
             return Some(End::Broken(Failure::Timeout));
         }
         while let Some(lane) = self.crew.expired(self.now_ns) {
-            if !self.session.cancel(lane, &mut self.out) {
+            if !self.session.cancel(lane, &mut self.effects.out) {
                 return Some(End::Broken(Failure::Timeout));
             }
             self.crew.arrive(lane, &Err(Failure::Timeout), self.now_ns);
@@ -188,13 +189,13 @@ impl<S: Session> Traffic<'_, S> {
     }
 
     fn receive(&mut self, input: &mut Vec<u8>) -> Result<(), Failure> {
-        let received = self.session.receive(input, &mut self.out, &mut self.arrivals);
+        let received = self.session.receive(input, &mut self.effects);
         self.count_arrivals();
         received
     }
 
     fn count_arrivals(&mut self) {
-        for Arrival { lane, outcome } in self.arrivals.drain(..) {
+        for Arrival { lane, outcome } in self.effects.arrivals.drain(..) {
             self.crew.arrive(lane, &outcome, self.now_ns);
         }
     }
@@ -202,8 +203,8 @@ impl<S: Session> Traffic<'_, S> {
     /// The server has closed, or the connection broke.
     fn end(&mut self, failure: Option<Failure>) -> End {
         let failure = match failure {
-            None => self.session.end(true, &mut self.arrivals),
-            Some(Failure::ClosedEarly) => self.session.end(false, &mut self.arrivals),
+            None => self.session.end(true, &mut self.effects.arrivals),
+            Some(Failure::ClosedEarly) => self.session.end(false, &mut self.effects.arrivals),
             Some(failure) => failure,
         };
         self.count_arrivals();
@@ -221,8 +222,8 @@ impl<S: Session> Traffic<'_, S> {
         if self.closing || self.write_error.is_some() {
             return;
         }
-        self.session.pump(&mut self.out);
-        while self.out.len() < OUTGOING_BYTES_MAX && !self.crew.reactor.is_spent(self.begun) {
+        self.session.pump(&mut self.effects.out);
+        while self.effects.out.len() < OUTGOING_BYTES_MAX && !self.crew.reactor.is_spent(self.begun) {
             let room = self.session.room();
             let Some((lane, ticket)) = self.crew.next(room, self.now_ns) else {
                 if room == 0 && self.crew.in_flight == 0 && !self.session.is_ending() {
@@ -232,7 +233,7 @@ impl<S: Session> Traffic<'_, S> {
                 return;
             };
             let (request, keep) = self.crew.depart(lane, ticket, self.now_ns);
-            self.session.begin(lane, request, keep, &mut self.out);
+            self.session.begin(lane, request, keep, &mut self.effects.out);
             self.begun += 1;
         }
     }
@@ -246,10 +247,10 @@ impl<S: Session> Traffic<'_, S> {
         if !self.closing {
             self.closing = true;
             self.why = self.session.why_ended();
-            self.session.close(&mut self.out);
+            self.session.close(&mut self.effects.out);
             self.crew.seat().watch(self.now_ns + CLOSING.as_nanos() as u64);
         }
-        let sent = self.out.is_empty() && !self.writing;
+        let sent = self.effects.out.is_empty() && !self.writing;
         let closed = (sent && self.session.is_closed()) || self.write_error.is_some();
         closed.then(|| End::Drained(self.why.take()))
     }
@@ -279,11 +280,12 @@ async fn read_on<S: Session>(
 async fn write_on<S: Session>(mut sender: Sender<'_>, traffic: &RefCell<Traffic<'_, S>>) -> io::Error {
     let mut spare = Vec::new();
     loop {
-        poll_fn(|_| if traffic.borrow().out.is_empty() { Poll::Pending } else { Poll::Ready(()) }).await;
+        poll_fn(|_| if traffic.borrow().effects.out.is_empty() { Poll::Pending } else { Poll::Ready(()) })
+            .await;
         let chunk = {
             let mut traffic = traffic.borrow_mut();
             traffic.writing = true;
-            std::mem::replace(&mut traffic.out, std::mem::take(&mut spare))
+            std::mem::replace(&mut traffic.effects.out, std::mem::take(&mut spare))
         };
         let (sent, mut chunk) = sender.send_owned(chunk).await;
         let mut traffic = traffic.borrow_mut();
@@ -308,6 +310,6 @@ fn poll_write<S>(
     if let Poll::Ready(error) = write.poll(context) {
         let mut traffic = traffic.borrow_mut();
         traffic.write_error = Some(error);
-        traffic.out.clear();
+        traffic.effects.out.clear();
     }
 }

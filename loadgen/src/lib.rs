@@ -19,6 +19,7 @@ mod connection;
 mod core_use;
 mod crew;
 mod csv;
+mod descriptors;
 pub mod failure;
 mod hdr_log;
 mod html;

@@ -23,6 +23,7 @@ pub enum Limit {
     RandomBodyBytes,
     CredentialsBytes,
     ScenarioBytes,
+    HeadBytes,
     MessageBytes,
     FrameBytes,
     LogRequests,
@@ -56,7 +57,7 @@ const fn rule(limit: Limit, name: &'static str, default: u64, most: u64, what: &
 }
 
 /// In the order of [`Limit`]; those of scenarios come first.
-pub const RULES: [Rule; 25] = [
+pub const RULES: [Rule; 26] = [
     rule(Limit::Steps, "steps_max", 10_000, 10_000_000, "requests and steps of a scenario"),
     rule(Limit::Variables, "variables_max", 1_000, 1_000_000, "variables of a scenario"),
     rule(
@@ -107,6 +108,13 @@ pub const RULES: [Rule; 25] = [
     rule(Limit::RandomBodyBytes, "random_body_bytes_max", 64 * MIB, 4 * GIB, "bytes of body_random_bytes"),
     rule(Limit::CredentialsBytes, "credentials_bytes_max", MIB, GIB, "bytes of a file of credentials"),
     rule(Limit::ScenarioBytes, "scenario_bytes_max", 16 * MIB, 4 * GIB, "bytes of a scenario's file"),
+    rule(
+        Limit::HeadBytes,
+        "head_bytes_max",
+        64 * 1024,
+        16 * MIB,
+        "bytes of a reply's head, before and after decompression",
+    ),
     rule(
         Limit::MessageBytes,
         "message_bytes_max",

@@ -1,6 +1,7 @@
 //! The `turnpike-loadgen` binary: command line in, report out.
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
 use turnpike_loadgen::cli::{Cli, Command, Settings};
@@ -49,6 +50,11 @@ fn failed(reason: String) -> Failed {
     (reason, FAILED)
 }
 
+/// What could not be measured: because a signal came first, or for another reason.
+fn unmeasured(reason: String, interrupted: &AtomicBool) -> Failed {
+    (reason, if interrupted.load(Ordering::Relaxed) { signals::INTERRUPTED } else { FAILED })
+}
+
 fn compare(args: &CompareArgs) -> Result<ExitCode, Failed> {
     let (before, after) = args.check().map_err(|reason| (reason, WRONG_COMMAND_LINE))?;
     let comparison = args.compare(before, after).map_err(failed)?;
@@ -60,7 +66,9 @@ fn search(args: &SearchArgs) -> Result<ExitCode, Failed> {
     let search = args.check().map_err(|reason| (reason, WRONG_COMMAND_LINE))?;
     let interrupted = signals::watch().map_err(failed)?;
     let output = &args.run.output;
-    let found = search.run(&interrupted, |trial| output.print_step(trial)).map_err(failed)?;
+    let found = search
+        .run(&interrupted, |trial| output.print_step(trial))
+        .map_err(|reason| unmeasured(reason, &interrupted))?;
     output.write_found(&found).map_err(failed)?;
     Ok(match found {
         Found { interrupted: true, .. } => ExitCode::from(signals::INTERRUPTED),
@@ -72,7 +80,7 @@ fn search(args: &SearchArgs) -> Result<ExitCode, Failed> {
 fn self_test(args: &SelfTestArgs) -> Result<ExitCode, Failed> {
     let cores = args.check().map_err(|reason| (reason, WRONG_COMMAND_LINE))?;
     let interrupted = signals::watch().map_err(failed)?;
-    let found = args.run(cores, &interrupted).map_err(failed)?;
+    let found = args.run(cores, &interrupted).map_err(|reason| unmeasured(reason, &interrupted))?;
     output::print_as(&found, args.json).map_err(failed)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -80,7 +88,8 @@ fn self_test(args: &SelfTestArgs) -> Result<ExitCode, Failed> {
 fn run(settings: Result<Settings, String>, output: &OutputArgs) -> Result<ExitCode, Failed> {
     let settings = settings.map_err(|reason| (reason, WRONG_COMMAND_LINE))?;
     let interrupted = signals::watch().map_err(failed)?;
-    let report = turnpike_loadgen::run(settings, &interrupted).map_err(failed)?;
+    let report =
+        turnpike_loadgen::run(settings, &interrupted).map_err(|reason| unmeasured(reason, &interrupted))?;
     output.write(&report).map_err(failed)?;
     Ok(ExitCode::from(status(&report)))
 }

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use crate::failure::Failure;
-use crate::lanes::{Arrival, Session};
+use crate::lanes::{Arrival, Effects, Session};
 use crate::reply::{Malformed, Reply, ReplyReader};
 use crate::request::Request;
 use crate::source::Keep;
@@ -15,6 +15,7 @@ use crate::wire::Exchange;
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     depth: usize,
+    head_bytes_max: usize,
     /// In the order of their requests.
     waiting: VecDeque<Waiting>,
     /// A reply has said that the connection ends.
@@ -38,8 +39,8 @@ impl Waiting {
 }
 
 impl Pipeline {
-    pub(crate) fn new(depth: usize) -> Self {
-        Self { depth, waiting: VecDeque::with_capacity(depth), ending: false }
+    pub(crate) fn new(depth: usize, head_bytes_max: usize) -> Self {
+        Self { depth, head_bytes_max, waiting: VecDeque::with_capacity(depth), ending: false }
     }
 
     /// One reply's part of `input`: how much it took; nothing where more is needed.
@@ -65,19 +66,14 @@ impl Session for Pipeline {
     fn begin(&mut self, lane: usize, request: Request, keep: Keep, out: &mut Vec<u8>) {
         out.extend_from_slice(&request.head);
         out.extend_from_slice(&request.body);
-        let reader = ReplyReader::keeping(request.head_method, keep);
+        let reader = ReplyReader::keeping(request.head_method, keep, self.head_bytes_max);
         self.waiting.push_back(Waiting { lane, reader, keep, received_bytes: 0 });
     }
 
-    fn receive(
-        &mut self,
-        input: &mut Vec<u8>,
-        _out: &mut Vec<u8>,
-        arrivals: &mut Vec<Arrival>,
-    ) -> Result<(), Failure> {
+    fn receive(&mut self, input: &mut Vec<u8>, effects: &mut Effects) -> Result<(), Failure> {
         let mut at = 0;
         while at < input.len() && !self.ending {
-            match self.read_one(&input[at..], arrivals)? {
+            match self.read_one(&input[at..], &mut effects.arrivals)? {
                 0 => break,
                 taken => at += taken,
             }
@@ -126,7 +122,7 @@ mod tests {
 
     /// A pipeline with so many requests in flight, on lanes 0, 1, ...
     fn pipeline(in_flight: usize) -> Pipeline {
-        let mut pipeline = Pipeline::new(4);
+        let mut pipeline = Pipeline::new(4, 1_000);
         let mut out = Vec::new();
         for lane in 0..in_flight {
             pipeline.begin(lane, request(), Keep::default(), &mut out);
@@ -147,11 +143,11 @@ mod tests {
             HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
         for at in 0..bytes.len() {
             let mut pipeline = pipeline(3);
-            let (mut input, mut arrivals) = (bytes[..at].to_vec(), Vec::new());
-            pipeline.receive(&mut input, &mut Vec::new(), &mut arrivals).unwrap();
+            let (mut input, mut effects) = (bytes[..at].to_vec(), Effects::default());
+            pipeline.receive(&mut input, &mut effects).unwrap();
             input.extend_from_slice(&bytes[at..]);
-            pipeline.receive(&mut input, &mut Vec::new(), &mut arrivals).unwrap();
-            assert_eq!(lanes(&arrivals), [(0, 3), (1, 0), (2, 5)], "split at {at}");
+            pipeline.receive(&mut input, &mut effects).unwrap();
+            assert_eq!(lanes(&effects.arrivals), [(0, 3), (1, 0), (2, 5)], "split at {at}");
             assert_eq!((pipeline.room(), input.len()), (4, 0));
         }
     }
@@ -160,28 +156,28 @@ mod tests {
     fn what_waits_behind_the_last_reply_has_failed() {
         let mut pipeline = pipeline(2);
         let mut input = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec();
-        let mut arrivals = Vec::new();
-        let failure = pipeline.receive(&mut input, &mut Vec::new(), &mut arrivals).unwrap_err();
+        let mut effects = Effects::default();
+        let failure = pipeline.receive(&mut input, &mut effects).unwrap_err();
         assert!(matches!(failure, Failure::ClosedEarly));
-        assert_eq!((lanes(&arrivals), pipeline.room()), (vec![(0, 0)], 0));
+        assert_eq!((lanes(&effects.arrivals), pipeline.room()), (vec![(0, 0)], 0));
     }
 
     #[test]
     fn a_reply_too_many_is_malformed() {
         let mut input = b"HTTP/1.1 204 No\r\n\r\nHTTP/1.1 204 No\r\n\r\n".to_vec();
-        let failure = pipeline(1).receive(&mut input, &mut Vec::new(), &mut Vec::new()).unwrap_err();
+        let failure = pipeline(1).receive(&mut input, &mut Effects::default()).unwrap_err();
         assert!(matches!(failure, Failure::Malformed(_)));
     }
 
     #[test]
     fn the_end_completes_the_one_reply_that_it_frames() {
         let mut pipeline = pipeline(2);
-        let mut arrivals = Vec::new();
+        let mut effects = Effects::default();
         let mut input = b"HTTP/1.1 200 OK\r\n\r\nab".to_vec();
-        pipeline.receive(&mut input, &mut Vec::new(), &mut arrivals).unwrap();
-        assert!(matches!(pipeline.end(false, &mut arrivals), Failure::ShortBody));
-        assert!(arrivals.is_empty(), "an end that anyone may have made");
-        assert!(matches!(pipeline.end(true, &mut arrivals), Failure::ClosedEarly));
-        assert_eq!(lanes(&arrivals), [(0, 2)]);
+        pipeline.receive(&mut input, &mut effects).unwrap();
+        assert!(matches!(pipeline.end(false, &mut effects.arrivals), Failure::ShortBody));
+        assert!(effects.arrivals.is_empty(), "an end that anyone may have made");
+        assert!(matches!(pipeline.end(true, &mut effects.arrivals), Failure::ClosedEarly));
+        assert_eq!(lanes(&effects.arrivals), [(0, 2)]);
     }
 }

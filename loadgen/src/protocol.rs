@@ -75,10 +75,10 @@ impl ProtocolArgs {
 
 impl Carriage {
     /// What a connection's read buffer holds: the largest head, or what a connection at rest may hear.
-    pub(crate) fn buffer_bytes(self) -> usize {
+    pub(crate) fn buffer_bytes(self, head_bytes_max: usize) -> usize {
         match self {
             Self::Hold(_) => RESTING_BUFFER_BYTES,
-            _ => HEAD_BYTES_MAX,
+            _ => head_bytes_max.max(HEAD_BYTES_MAX),
         }
     }
 

@@ -33,8 +33,6 @@ use crate::tls::Connector;
 use crate::websocket::{WebSocket, hold};
 use crate::wire::{Dialer, Exchange, Opening, Wire};
 
-/// How long requests in flight may finish after the end of a run.
-const GRACE: Duration = Duration::from_secs(1);
 /// Connections that are opened at a time, so that a listener's backlog holds them.
 const OPENING_MAX: usize = 64;
 const SWEEP_MIN: Duration = Duration::from_millis(5);
@@ -204,7 +202,8 @@ async fn drive(
         address: host.address,
         tls: host.tls.as_ref().map(Connector::new),
         upgrade: upgrade.clone(),
-        buffer_bytes: settings.carriage.buffer_bytes(),
+        buffer_bytes: settings.carriage.buffer_bytes(settings.head_bytes_max),
+        head_bytes_max: settings.head_bytes_max,
     };
     let dialers: Vec<Dialer> = settings.hosts.iter().map(dialer).collect();
     let (wires, unopened) = open_connections(&settings, &dialers, task.connections).await;
@@ -325,14 +324,19 @@ impl Reactor {
     fn start_connection(self: &Rc<Self>, index: usize, wires: Vec<Option<Wire>>) -> JoinHandle<()> {
         let reactor = Rc::clone(self);
         let lanes = self.settings.carriage.lanes();
+        let head_bytes_max = self.settings.head_bytes_max;
         let only = |wires: Vec<Option<Wire>>| wires.into_iter().next().flatten();
         match self.settings.carriage {
             Carriage::OneByOne => monoio::spawn(run_connection(reactor, index, wires)),
             Carriage::Pipeline(depth) => {
-                monoio::spawn(run_lanes(reactor, index, only(wires), lanes, move || Pipeline::new(depth)))
+                monoio::spawn(run_lanes(reactor, index, only(wires), lanes, move || {
+                    Pipeline::new(depth, head_bytes_max)
+                }))
             }
             Carriage::Streams(streams) => {
-                monoio::spawn(run_lanes(reactor, index, only(wires), lanes, move || Http2::new(streams)))
+                monoio::spawn(run_lanes(reactor, index, only(wires), lanes, move || {
+                    Http2::new(streams, head_bytes_max)
+                }))
             }
             Carriage::Messages => {
                 let make = move || reactor.websocket(index);
@@ -366,7 +370,7 @@ impl Reactor {
     pub(crate) fn record_drop(&self, failure: &Failure) {
         self.tally.borrow_mut().all.fail(failure);
         self.beat.count(&Outcome::Failed(failure));
-        self.slicer.borrow_mut().count_error();
+        self.slicer.borrow_mut().count_error(false);
     }
 
     /// What a lane sends.
@@ -461,7 +465,7 @@ impl Reactor {
             slicer.count_reply();
         }
         if outcome.failure().is_some() {
-            slicer.count_error();
+            slicer.count_error(outcome.is_reply());
         }
     }
 
@@ -475,6 +479,7 @@ impl Reactor {
 
     /// Ends exchanges that are past their deadline, and all of them when the grace is over.
     async fn sweep(self: Rc<Self>) {
+        let grace_ns = self.settings.grace.as_nanos() as u64;
         let interval = (self.settings.timeout / 20).clamp(SWEEP_MIN, SWEEP_MAX);
         loop {
             sleep(interval).await;
@@ -483,7 +488,7 @@ impl Reactor {
                 self.end_early(now_ns);
             }
             self.advance_slice(now_ns);
-            let run_over = self.end_ns.get().is_some_and(|end_ns| now_ns >= end_ns + GRACE.as_nanos() as u64);
+            let run_over = self.end_ns.get().is_some_and(|end_ns| now_ns >= end_ns + grace_ns);
             for seat in &self.seats {
                 seat.sweep(now_ns, run_over);
             }

@@ -9,7 +9,10 @@ use crate::chunked::{ChunkedBody, Progress};
 use crate::failure::Failure;
 use crate::source::{Field, Keep, Kept};
 
-/// Most bytes of a reply's head that are accepted (the read buffer's size).
+/// The malformed head of a server that sends too much of it.
+pub(crate) const LARGE_HEAD: Malformed =
+    Malformed("the reply's head is larger than the limit head_bytes_max (see --limit)");
+/// What is accepted of a reply's head unless the limit head_bytes_max says something else.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// A complete reply.
@@ -46,6 +49,7 @@ enum State {
 pub struct ReplyReader {
     state: State,
     head_request: bool,
+    head_bytes_max: usize,
     reply: Reply,
     keep: Keep,
     kept: Kept,
@@ -54,13 +58,13 @@ pub struct ReplyReader {
 impl ReplyReader {
     /// `head_request` when the request's method is HEAD: its reply has no body, whatever its fields say.
     pub fn new(head_request: bool) -> Self {
-        Self::keeping(head_request, Keep::default())
+        Self::keeping(head_request, Keep::default(), HEAD_BYTES_MAX)
     }
 
-    /// The same, for a reply of which more than its length matters.
-    pub fn keeping(head_request: bool, keep: Keep) -> Self {
+    /// The same, for a reply of which more than its length matters, with a head of so many bytes at most.
+    pub fn keeping(head_request: bool, keep: Keep, head_bytes_max: usize) -> Self {
         let reply = Reply { status: 0, body_bytes: 0, reusable: false };
-        Self { state: State::Head, head_request, reply, keep, kept: Kept::default() }
+        Self { state: State::Head, head_request, head_bytes_max, reply, keep, kept: Kept::default() }
     }
 
     /// What was to be kept of the reply.
@@ -77,11 +81,14 @@ impl ReplyReader {
             match &mut self.state {
                 State::Head => {
                     let Some(head_len) = memchr::memmem::find(rest, b"\r\n\r\n").map(|at| at + 4) else {
-                        if rest.len() >= HEAD_BYTES_MAX {
-                            return Err(Malformed("the reply's head is larger than 65536 bytes"));
+                        if rest.len() >= self.head_bytes_max {
+                            return Err(LARGE_HEAD);
                         }
                         return Ok((taken, None));
                     };
+                    if head_len > self.head_bytes_max {
+                        return Err(LARGE_HEAD);
+                    }
                     let head = Head::parse(&rest[..head_len])?;
                     if self.keep.head && head.status >= 200 {
                         self.kept.fields = head_fields(&rest[..head_len])?;
@@ -348,7 +355,7 @@ mod tests {
         ];
         for bytes in replies {
             for at in 0..bytes.len() {
-                let mut reader = ReplyReader::keeping(false, Keep { head: true, body_bytes_max: 4 });
+                let mut reader = ReplyReader::keeping(false, Keep { head: true, body_bytes_max: 4 }, 1_000);
                 let (taken, _) = reader.read(&bytes[..at]).unwrap();
                 assert!(reader.read(&bytes[taken..]).unwrap().1.is_some());
                 let Kept { fields, body } = reader.into_kept();
@@ -387,6 +394,12 @@ mod tests {
         for bytes in replies {
             assert!(whole(false, bytes).is_err(), "{}", String::from_utf8_lossy(bytes));
         }
-        assert!(whole(false, &[b'a'; HEAD_BYTES_MAX]).is_err());
+        assert_eq!(whole(false, &[b'a'; HEAD_BYTES_MAX]), Err(LARGE_HEAD));
+        let limited =
+            |bytes: usize| ReplyReader::keeping(false, Keep::default(), 100).read(&vec![b'a'; bytes]);
+        assert_eq!((limited(99), limited(100)), (Ok((0, None)), Err(LARGE_HEAD)));
+        let whole_head = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        let limited = |bytes| ReplyReader::keeping(false, Keep::default(), bytes).read(whole_head);
+        assert!(limited(whole_head.len()).is_ok() && limited(whole_head.len() - 1).is_err());
     }
 }

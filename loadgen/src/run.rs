@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::beat::Beat;
 use crate::cli::{Length, Settings};
+use crate::descriptors;
 use crate::output;
 use crate::reactor::{self, Assignment, Message, Unopened};
 use crate::report::{Circumstances, Report};
@@ -23,8 +24,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// Runs to the end, which comes early when `interrupted` becomes true. Errors are sentences for the user: nothing could
 /// be measured.
 pub fn run(settings: Settings, interrupted: &AtomicBool) -> Result<Report, String> {
+    descriptors::make_room(settings.connections * settings.hosts.len(), settings.cores.len())?;
     let settings = Arc::new(settings);
-    let slicing = Slicing::new(settings.interval, settings.view.is_live());
+    let slicing = Slicing::new(settings.interval, settings.view.slice());
     let beats: Vec<Arc<Beat>> = settings.cores.iter().map(|_| Arc::default()).collect();
     let (to_main, messages) = channel();
     let starts = start_reactors(&settings, &slicing, &beats, &to_main)?;

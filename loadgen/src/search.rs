@@ -14,6 +14,7 @@ use crate::budget::Budget;
 use crate::cli::{Args, Settings};
 use crate::report::{Ending, Report};
 use crate::schedule::OpenLoop;
+use crate::view::{Progress, ViewKind};
 use bracket::{Bracket, Next};
 pub use goal::Goal;
 
@@ -130,6 +131,10 @@ impl SearchArgs {
         let Some(pace) = settings.open.take() else {
             return Err("search needs the open loop".to_owned());
         };
+        if run.view.progress == Progress::Auto && settings.view == ViewKind::Lines {
+            // A trial has a line of its own.
+            settings.view = ViewKind::Off;
+        }
         settings.budget = Some(settings.budget.unwrap_or(Budget::Count(0)));
         let bracket = Bracket::new(self.start_rate, precision, self.confirmations);
         Ok(Search { settings, pace, goals: self.goal.clone(), bracket })

@@ -36,6 +36,9 @@ pub struct Interval {
     pub replies: u64,
     /// All errors, unexpected replies included.
     pub errors: u64,
+    /// Errors without a complete reply.
+    #[serde(default)]
+    pub lost: u64,
     /// Response times.
     pub latency_us: Brief,
 }
@@ -69,6 +72,7 @@ pub(crate) struct Timeline {
 struct Sum {
     replies: u64,
     errors: u64,
+    lost: u64,
     latency: Histogram<u64>,
 }
 
@@ -99,6 +103,7 @@ impl Timeline {
         };
         sum.replies += slice.replies;
         sum.errors += slice.errors;
+        sum.lost += slice.lost;
         add(&mut sum.latency, &slice.latency)?;
         Ok(())
     }
@@ -132,6 +137,7 @@ impl Timeline {
             duration_s: run_s.map_or(interval_s, |run_s| interval_s.min(run_s - start_s)),
             replies: sum.replies,
             errors: sum.errors,
+            lost: sum.lost,
             latency_us: Brief::of(&sum.latency),
         };
         Ok(Closed { row, latency: sum.latency })
@@ -140,7 +146,7 @@ impl Timeline {
 
 impl Sum {
     fn new() -> Result<Self, String> {
-        Ok(Self { replies: 0, errors: 0, latency: histogram()? })
+        Ok(Self { replies: 0, errors: 0, lost: 0, latency: histogram()? })
     }
 }
 
@@ -151,7 +157,7 @@ mod tests {
     fn slice(reactor: usize, index: u64, latencies_ns: &[u64]) -> Slice {
         let mut latency = histogram().unwrap();
         latencies_ns.iter().for_each(|ns| latency.saturating_record(*ns));
-        Slice { reactor, index, replies: latencies_ns.len() as u64, errors: index, latency }
+        Slice { reactor, index, replies: latencies_ns.len() as u64, errors: index, lost: index / 2, latency }
     }
 
     fn closed(timeline: &mut Timeline, slice: &Slice) -> Vec<(f64, u64)> {
@@ -198,7 +204,7 @@ mod tests {
             rows.iter().map(|row| (row.start_s, row.replies)).collect::<Vec<_>>(),
             [(1.0, 0), (2.0, 1)]
         );
-        assert_eq!((rows[1].duration_s, rows[1].errors), (0.25, 2));
+        assert_eq!((rows[1].duration_s, rows[1].errors, rows[1].lost), (0.25, 2, 1));
         assert!((rows[1].latency_us.p99 - 5.0).abs() < 0.01);
     }
 }

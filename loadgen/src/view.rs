@@ -1,8 +1,9 @@
-//! What standard error shows of a run while it lasts: a live view on a terminal, plain lines where they are wanted.
+//! What standard error shows of a run while it lasts: a live view on a terminal, plain lines elsewhere.
 
 mod frame;
 mod lines;
 mod live;
+mod recent;
 mod spark;
 
 use std::io::{IsTerminal, stderr};
@@ -29,7 +30,7 @@ pub struct ViewArgs {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Progress {
-    /// Live on a terminal, nothing elsewhere
+    /// Live on a terminal, lines elsewhere
     #[default]
     Auto,
     /// Redrawn in place a few times a second
@@ -54,23 +55,28 @@ impl ViewArgs {
         let live = ViewKind::Live { colour: variable("NO_COLOR").is_empty() };
         match self.progress {
             Progress::Auto if stderr().is_terminal() && variable("TERM") != "dumb" => live,
-            Progress::Auto | Progress::Off => ViewKind::Off,
+            Progress::Off => ViewKind::Off,
             Progress::Live => live,
-            Progress::Lines => ViewKind::Lines,
+            Progress::Auto | Progress::Lines => ViewKind::Lines,
         }
     }
 }
 
 impl ViewKind {
-    pub(crate) fn is_live(self) -> bool {
-        matches!(self, Self::Live { .. })
+    /// How often the view has something new to show.
+    pub(crate) fn slice(self) -> Option<Duration> {
+        match self {
+            Self::Off => None,
+            Self::Lines => Some(Duration::from_secs(1)),
+            Self::Live { .. } => Some(Duration::from_millis(250)),
+        }
     }
 }
 
 #[derive(Debug)]
 pub(crate) enum View {
     Off,
-    Lines(Lines),
+    Lines(Box<Lines>),
     Live(Box<Live>),
 }
 
@@ -78,7 +84,7 @@ impl View {
     pub(crate) fn new(settings: &Settings, slicing: Slicing) -> Result<Self, String> {
         Ok(match settings.view {
             ViewKind::Off => Self::Off,
-            ViewKind::Lines => Self::Lines(Lines::new()),
+            ViewKind::Lines => Self::Lines(Box::new(Lines::new(settings, slicing)?)),
             ViewKind::Live { colour } => Self::Live(Box::new(Live::new(settings, slicing, colour)?)),
         })
     }
@@ -86,14 +92,17 @@ impl View {
     pub(crate) fn add_slice(&mut self, slice: &Slice) -> Result<(), String> {
         match self {
             Self::Live(live) => live.add_slice(slice),
-            Self::Off | Self::Lines(_) => Ok(()),
+            Self::Lines(lines) => lines.add_slice(slice),
+            Self::Off => Ok(()),
         }
     }
 
     /// A reactor is done, and passes everything that comes.
     pub(crate) fn end(&mut self, reactor: usize) {
-        if let Self::Live(live) = self {
-            live.end(reactor);
+        match self {
+            Self::Live(live) => live.end(reactor),
+            Self::Lines(lines) => lines.end(reactor),
+            Self::Off => {}
         }
     }
 

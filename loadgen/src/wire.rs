@@ -49,6 +49,8 @@ pub(crate) struct Dialer {
     pub(crate) upgrade: Option<Rc<Upgrade>>,
     /// Read buffer of a connection. Pages that no reply reaches stay untouched.
     pub(crate) buffer_bytes: usize,
+    /// Of a reply's head.
+    pub(crate) head_bytes_max: usize,
 }
 
 /// What opening a connection took.
@@ -70,6 +72,7 @@ pub(crate) struct Wire {
     link: Link,
     /// Empty between exchanges.
     buffer: Vec<u8>,
+    pub(crate) head_bytes_max: usize,
     /// Complete exchanges.
     pub(crate) exchanges: u64,
     /// When the last one ended, in nanoseconds since the run began.
@@ -97,14 +100,22 @@ impl Dialer {
         let stream = self.connect().await.map_err(Failure::Connect)?;
         let connect = began.elapsed();
         let mut buffer = Vec::with_capacity(self.buffer_bytes);
+        let head_bytes_max = self.head_bytes_max;
         let Some(connector) = &self.tls else {
             let (reader, writer) = stream.into_split();
-            let wire = Wire { link: Link::Plain { reader, writer }, buffer, exchanges: 0, rests_since_ns: 0 };
+            let wire = Wire {
+                link: Link::Plain { reader, writer },
+                buffer,
+                head_bytes_max,
+                exchanges: 0,
+                rests_since_ns: 0,
+            };
             return Ok((wire, Opening { connect, handshake: None }));
         };
         let link = TlsLink::open(stream, connector, &mut buffer).await.map_err(Failure::Tls)?;
         let handshake = Handshake { took: began.elapsed() - connect, resumed: link.resumed() };
-        let wire = Wire { link: Link::Tls(Box::new(link)), buffer, exchanges: 0, rests_since_ns: 0 };
+        let wire =
+            Wire { link: Link::Tls(Box::new(link)), buffer, head_bytes_max, exchanges: 0, rests_since_ns: 0 };
         Ok((wire, Opening { connect, handshake: Some(handshake) }))
     }
 
@@ -121,7 +132,7 @@ impl Wire {
     pub(crate) async fn exchange(&mut self, request: Request, keep: Keep) -> Result<Exchange, Failure> {
         self.exchanges += 1;
         let (mut sender, receiver) = self.link.split();
-        let mut replies = Replies { receiver, buffer: &mut self.buffer };
+        let mut replies = Replies { receiver, buffer: &mut self.buffer, head_bytes_max: self.head_bytes_max };
         let reply = replies.read_one(request.head_method, keep);
         if request.body.is_empty() {
             let sent = sender.send(request.head).await;
@@ -304,11 +315,12 @@ fn kept_of(reader: ReplyReader, keep: Keep) -> Option<Box<Kept>> {
 struct Replies<'a> {
     receiver: Receiver<'a>,
     buffer: &'a mut Vec<u8>,
+    head_bytes_max: usize,
 }
 
 impl Replies<'_> {
     async fn read_one(&mut self, head_method: bool, keep: Keep) -> Result<Exchange, Failure> {
-        let mut reader = ReplyReader::keeping(head_method, keep);
+        let mut reader = ReplyReader::keeping(head_method, keep, self.head_bytes_max);
         let mut received_bytes = 0;
         loop {
             let received = match self.receiver.receive(self.buffer).await {

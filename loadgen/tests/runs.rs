@@ -115,6 +115,41 @@ fn an_error_budget_ends_a_run_with_a_word_and_a_status() {
     assert_eq!((output.status.code(), report(&output).budget_spent), (Some(0), Some(false)));
 }
 
+#[test]
+fn what_is_in_flight_at_the_end_has_its_grace() {
+    let address = serve(|mut stream| {
+        while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {
+            std::thread::sleep(Duration::from_millis(600));
+            if stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").is_err() {
+                return;
+            }
+        }
+    });
+    let url = url(address);
+    for (grace, replies) in [("30s", 1), ("0s", 0)] {
+        let args = [&url, "-t", "1", "-c", "1", "-d", "20ms", "--grace", grace, "--json"];
+        let report = report(&run(&args));
+        assert_eq!((report.replies, report.unfinished), (replies, 1 - replies), "{grace}");
+    }
+}
+
+#[test]
+fn open_files_are_asked_for_or_their_lack_is_told() {
+    let url = url(hello());
+    let limited = |limit: &str| {
+        let line = format!("ulimit {limit}; exec \"$0\" \"$@\"");
+        let args = [url.as_str(), "-t", "1", "-c", "150", "-n", "300", "--json"];
+        let loadgen = env!("CARGO_BIN_EXE_turnpike-loadgen");
+        std::process::Command::new("sh").args(["-c", &line, loadgen]).args(args).output().unwrap()
+    };
+    let asked = report(&limited("-Sn 100"));
+    assert_eq!((asked.succeeded, asked.failed()), (300, 0), "{:?}", asked.first_errors);
+    let refused = limited("-n 100");
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(told.contains("150 connections need 218 open files, and this process may have 100"), "{told}");
+}
+
 fn interrupt(child: &Child) {
     let pid = Pid::from_raw(child.id() as i32).unwrap();
     kill_process(pid, Signal::INT).unwrap();
@@ -150,6 +185,19 @@ fn ctrl_c_ends_a_run_early_with_its_report() {
 }
 
 #[test]
+fn ctrl_c_before_the_run_has_its_status_as_well() {
+    let (address, first_bytes) = silent();
+    let url = format!("https://{address}/");
+    let args = [url.as_str(), "-t", "1", "-c", "1", "--insecure", "--timeout", "60s"];
+    let child = command(&args).stderr(Stdio::piped()).spawn().unwrap();
+    first_bytes.recv().unwrap();
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted before the run began"));
+}
+
+#[test]
 fn a_second_ctrl_c_quits_without_waiting_for_replies() {
     let (address, first_bytes) = silent();
     let args = [&url(address), "-t", "1", "-c", "1", "-d", "60s", "--timeout", "60s", "--progress=live"];
@@ -181,7 +229,23 @@ fn a_live_view_is_drawn_in_place_and_leaves_the_terminal_as_it_was() {
     let coloured = command(&args).env_remove("NO_COLOR").output().unwrap();
     assert!(String::from_utf8_lossy(&coloured.stderr).contains("\x1b[1m"));
     let quiet = run(&[&url, "-t", "1", "-c", "2", "-n", "10"]);
-    assert_eq!(String::from_utf8_lossy(&quiet.stderr), "", "no terminal, no view");
+    assert_eq!(String::from_utf8_lossy(&quiet.stderr), "", "over before a line was due");
+}
+
+#[test]
+fn without_a_terminal_a_run_tells_plain_lines() {
+    let url = url(hello());
+    let run_of = |more: &[&str]| {
+        let output = run(&[&[&url, "-t", "2", "-c", "2", "-d", "2500ms", "--rate", "100"], more].concat());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let told = run_of(&[]);
+    assert!(told.lines().count() >= 1 && !told.contains('\x1b'), "{told:?}");
+    for line in told.lines() {
+        let parts = [" s ", " replies/s   p50 ", "   p99 ", "errors none   waiting "];
+        assert!(parts.iter().all(|part| line.contains(part)), "{line}");
+    }
+    assert_eq!(run_of(&["--progress=off"]), "");
 }
 
 #[test]

@@ -42,6 +42,7 @@ rate = 10
 burst = 20
 quota = 1000
 period = "month"
+offset = 3
 [plans.apply-silver]
 stages = ["rest:prod"]
 
@@ -92,7 +93,8 @@ def test_a_folder_is_applied_and_then_there_is_nothing_to_do(turnpike, control, 
     [key] = control.json("key", "list", "--name", "apply-mobile")
     shown = control.json("key", "show", key["id"], "--value")
     assert shown["value"] == "the-value-of-the-mobile-key"
-    assert [plan["name"] for plan in v1.get_usage_plans(keyId=key["id"])["items"]] == ["apply-gold"]
+    [plan] = v1.get_usage_plans(keyId=key["id"])["items"]
+    assert (plan["name"], plan["quota"]) == ("apply-gold", {"limit": 1000, "offset": 3, "period": "MONTH"})
 
     # What is changed in the folder is changed on the server, and nothing else.
     deployments = len(v2.get_deployments(ApiId=http)["Items"])

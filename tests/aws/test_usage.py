@@ -5,6 +5,8 @@ import datetime
 import http.client
 import os
 import random
+import signal
+import subprocess
 import threading
 import time
 
@@ -12,7 +14,7 @@ import pytest
 
 from conftest import client
 from test_rest_api import proxy, rest_api
-from turnpike import DEADLINE_S, Origin, Turnpike, ask, wait_for
+from turnpike import BINARIES, DEADLINE_S, Origin, Turnpike, ask, fields, wait_for
 
 KEY = "x-api-key"
 
@@ -337,6 +339,43 @@ def test_where_nothing_tells_what_was_spent_all_that_cores_had_counts_as_used(ow
     served = load.count(200)
     # A core has 64 at most and what it asked for meanwhile.
     wait_for(keyed.usage, lambda usage: served <= usage[0] <= served + 128 and sum(usage) == 1_000)
+
+
+def test_a_gateway_and_its_successor_count_beside_each_other_and_both_can_be_killed(own_turnpike, origin):
+    # Of so much that neither has to wait for what the other has.
+    limit = 100_000
+    keyed = Keyed(own_turnpike, origin.url, limit).live()
+    first, data_dir = own_turnpike.gateway, own_turnpike.directory / "gateway"
+    host = {"host": f"{keyed.api_id}.execute-api.us-east-1.localhost", KEY: keyed.value}
+    kept = [http.client.HTTPConnection(own_turnpike.listen, timeout=DEADLINE_S) for _ in range(2)]
+
+    def ask_first(connection):
+        connection.request("GET", "/prod", headers=host)
+        response = connection.getresponse()
+        response.read()
+        return response.status
+
+    try:
+        # What it was asked for by then, and more, is in its core's hand.
+        assert [ask_first(connection) for connection in kept for _ in range(20)] == [200] * 40
+        subprocess.run([BINARIES / "turnpike-gateway", "upgrade", "--data-dir", data_dir], check=True, timeout=DEADLINE_S)
+        successor = int(fields(first.line("turnpike-gateway ready "))["pid"])
+        assert successor != first.child.pid
+        # Over its kept connection the predecessor serves on, while its successor has leases of its own.
+        assert [keyed.status() for _ in range(20)] + [ask_first(kept[0])] == [200] * 21
+        first.child.kill()
+        first.child.wait(DEADLINE_S)
+        keyed.wait_for_usage(61, limit - 61)
+        assert [keyed.status() for _ in range(20)] == [200] * 20
+    finally:
+        os.killpg(first.child.pid, signal.SIGKILL)
+        for connection in kept:
+            connection.close()
+    first.kill()
+    own_turnpike.start_gateway()
+    keyed.wait_for_usage(81, limit - 81)
+    assert keyed.status() == 200
+    keyed.wait_for_usage(82, limit - 82)
 
 
 def test_a_gateway_that_is_stopped_leaves_its_count(own_turnpike, origin):

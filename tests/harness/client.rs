@@ -4,6 +4,7 @@ use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::message::{BodyLength, Fields, Head, Reader, invalid};
@@ -30,6 +31,23 @@ impl Reply {
     #[must_use]
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("a body of text")
+    }
+
+    /// The body as text, without the coding that it came in.
+    ///
+    /// # Panics
+    /// When it is none of gzip's or deflate's, or is broken.
+    #[must_use]
+    pub fn decoded(&self) -> String {
+        let mut body = String::new();
+        let read = match self.headers.one("content-encoding") {
+            Some("gzip") => MultiGzDecoder::new(&*self.body).read_to_string(&mut body),
+            Some("deflate") => ZlibDecoder::new(&*self.body).read_to_string(&mut body),
+            None => (&*self.body).read_to_string(&mut body),
+            Some(other) => panic!("the coding {other}"),
+        };
+        read.expect("text in its coding");
+        body
     }
 
     /// The body as JSON: what an echoing origin saw, or an error's body.

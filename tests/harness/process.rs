@@ -1,7 +1,7 @@
 //! A child process that can't outlive the test: own process group, killed by id when dropped (a panic drops
-//! too), and told by the end of its standard input when the test itself is killed.
+//! too), and told by the end of its standard input when the test itself is killed, or killed then by the kernel.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -75,7 +75,7 @@ impl Process {
         arguments: impl IntoIterator<Item = A>,
         environment: &[(String, String)],
     ) -> Self {
-        let name = program.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let name = name_of(program);
         let mut child = Command::new(program)
             .args(arguments)
             .envs(environment.iter().map(|(key, value)| (key, value)))
@@ -113,6 +113,21 @@ impl Process {
             ended: None,
             successors: Vec::new(),
         }
+    }
+
+    /// As [`Self::start`], for a program that doesn't mind the end of its standard input: the kernel kills it with the
+    /// thread that calls this, however that ends. What it starts itself isn't.
+    pub fn start_bound<A: AsRef<OsStr>>(
+        program: &Path,
+        arguments: impl IntoIterator<Item = A>,
+        environment: &[(String, String)],
+    ) -> Self {
+        let launched = ["--pdeathsig", "KILL", "--"].map(OsString::from).into_iter();
+        let launched = launched.chain([program.into()]);
+        let arguments = arguments.into_iter().map(|argument| argument.as_ref().to_owned());
+        let mut process = Self::start(Path::new("setpriv"), launched.chain(arguments), environment);
+        process.name = name_of(program);
+        process
     }
 
     /// The next line of standard output that begins with `prefix`; other lines are passed over.
@@ -277,6 +292,10 @@ impl Drop for Process {
     }
 }
 
+fn name_of(program: &Path) -> String {
+    program.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
 fn has_ended(process: &OwnedFd) -> bool {
     let at_once = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
     let mut ended = [PollFd::new(process, PollFlags::IN)];
@@ -308,5 +327,25 @@ fn collect(mut from: impl Read, into: &Mutex<String>) {
                 .expect("only whole strings are pushed")
                 .push_str(&String::from_utf8_lossy(&chunk[..length])),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_bound_ends_with_its_thread() {
+        let thread = std::thread::spawn(|| {
+            let mut process = Process::start_bound(Path::new("sh"), ["-c", "echo up; exec sleep 1000"], &[]);
+            process.line("up");
+            let pid = Pid::from_raw(process.id().cast_signed()).expect("not zero");
+            let process_of_kernel = pidfd_open(pid, PidfdFlags::empty()).expect("a process");
+            // As the test that is killed itself leaves it.
+            std::mem::forget(process);
+            process_of_kernel
+        });
+        let process = thread.join().expect("no panic");
+        until("its end", || has_ended(&process).then_some(()));
     }
 }

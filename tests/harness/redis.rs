@@ -102,10 +102,7 @@ impl Redis {
 
     fn launch(&mut self) {
         let _ = std::fs::remove_file(socket(self.directory.path()));
-        // Ends with the test, however that ends.
-        let words = ["--pdeathsig", "KILL", "redis-server"].map(str::to_owned);
-        let process = Process::start(Path::new("setpriv"), words.iter().chain(&self.arguments), &[]);
-        self.process = Some(process);
+        self.process = Some(Process::start_bound(Path::new("redis-server"), &self.arguments, &[]));
     }
 
     /// False if it ends.

@@ -2,9 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+
+use crate::gateway::Gateway;
+use crate::process::until;
 
 /// Listens in place of the server; ends its connections and threads when dropped.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub struct Tap {
 #[derive(Debug, Default)]
 struct Shared {
     stopping: AtomicBool,
+    /// Connections that the gateway has closed, and all whose bytes are kept.
+    ended: AtomicUsize,
     /// What came over each connection.
     sent: Mutex<Vec<Vec<u8>>>,
     streams: Mutex<Vec<TcpStream>>,
@@ -41,10 +46,22 @@ impl Tap {
         format!("http://{}{path}", self.address)
     }
 
-    /// What was sent over each connection since the last call, without those that were silent. It was kept before the
-    /// server got it, so whatever has been answered is here.
+    /// What a gateway at rest has sent over each connection since the last call, without those that were silent. What was
+    /// answered was kept before the server got it; for the rest this waits until whatever the gateway has closed, of the
+    /// connections that it made, is read to its end.
+    ///
+    /// # Panics
+    /// When a connection isn't seen, or not to its end, in time.
     #[must_use]
-    pub fn take(&self) -> Vec<Vec<u8>> {
+    pub fn take(&self, gateway: &Gateway) -> Vec<Vec<u8>> {
+        until("the tap to have read what the gateway's closed connections carried", || {
+            let metrics = gateway.metrics();
+            let sum = |name| metrics.sum(name, &[]) as usize;
+            let made = sum("turnpike_shard_upstream_connects_total");
+            let closed = made - sum("turnpike_shard_upstream_connections_open");
+            let seen = self.shared.sent.lock().expect("nobody panics with it").len();
+            ((seen, self.shared.ended.load(Ordering::SeqCst)) == (made, closed)).then_some(())
+        });
         let mut sent = self.shared.sent.lock().expect("nobody panics with it");
         sent.iter_mut().map(std::mem::take).filter(|bytes| !bytes.is_empty()).collect()
     }
@@ -83,6 +100,7 @@ fn accept(listener: &TcpListener, server: SocketAddr, shared: &Arc<Shared>) {
             copy(up.0, up.1, |bytes| {
                 shared.sent.lock().expect("nobody panics with it")[number].extend_from_slice(bytes);
             });
+            shared.ended.fetch_add(1, Ordering::SeqCst);
         }));
         copiers.push(std::thread::spawn(move || copy(down.0, down.1, |_| ())));
     }
@@ -94,14 +112,12 @@ fn accept(listener: &TcpListener, server: SocketAddr, shared: &Arc<Shared>) {
     }
 }
 
-/// Until either side has had enough; an end passes on as one.
+/// Until `from` ends, which passes on; what the other side takes no more is kept all the same.
 fn copy(mut from: TcpStream, mut to: TcpStream, mut keep: impl FnMut(&[u8])) {
     let mut piece = [0; 16_384];
     while let Ok(count @ 1..) = from.read(&mut piece) {
         keep(&piece[..count]);
-        if to.write_all(&piece[..count]).is_err() {
-            break;
-        }
+        let _ = to.write_all(&piece[..count]);
     }
     let _ = to.shutdown(Shutdown::Write);
 }

@@ -1,10 +1,9 @@
 //! Answers of stages that compress: negotiated, by size, while they stream.
 
-use std::io::{ErrorKind, Read, Write as _};
+use std::io::{ErrorKind, Write as _};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use flate2::write::GzDecoder;
 use turnpike_tests::{Curl, DataPlane, Options, Origin, Reply, StageBuilder, host, http_api, rest_api};
 
@@ -42,17 +41,6 @@ fn get(plane: &DataPlane, fields: &str) -> Reply {
 
 const GZIP: &str = "Accept-Encoding: gzip\r\n";
 
-fn decoded(reply: &Reply) -> String {
-    let mut body = String::new();
-    match reply.headers.one("content-encoding") {
-        Some("gzip") => MultiGzDecoder::new(&*reply.body).read_to_string(&mut body).map(drop).unwrap(),
-        Some("deflate") => ZlibDecoder::new(&*reply.body).read_to_string(&mut body).map(drop).unwrap(),
-        None => reply.text().clone_into(&mut body),
-        Some(other) => panic!("{other}"),
-    }
-    body
-}
-
 #[test]
 fn a_client_gets_what_it_asks_for() {
     let body = text(5_000);
@@ -72,7 +60,7 @@ fn a_client_gets_what_it_asks_for() {
     for (fields, coding) in cases {
         let reply = get(&plane, fields);
         assert_eq!(reply.headers.one("content-encoding"), coding, "{fields}");
-        assert_eq!(decoded(&reply), body);
+        assert_eq!(reply.decoded(), body);
         assert_eq!(reply.headers.one("content-length"), Some(&*reply.body.len().to_string()));
         assert_eq!(reply.headers.one("x-own"), Some("1"));
         let (tag, ranges) = if coding.is_some() { ("W/\"v1\"", None) } else { ("\"v1\"", Some("bytes")) };
@@ -117,7 +105,7 @@ fn bodies_below_the_size_stay_as_they_are() {
                 let reply = get(&plane, GZIP);
                 assert_eq!(reply.headers.one("content-encoding"), coding, "{bytes} by {way}");
                 assert_eq!(
-                    (decoded(&reply), reply.headers.one("vary")),
+                    (reply.decoded(), reply.headers.one("vary")),
                     (body.clone(), Some("Accept-Encoding"))
                 );
             }
@@ -332,10 +320,10 @@ fn trailers_come_behind_a_compressed_body() {
     let origin = Origin::replying(chunked("Trailer: X-Sum\r\n", &[&text(300), &text(3_000)], "X-Sum: 7\r\n"));
     let plane = plane(&origin, 0);
     let reply = get(&plane, GZIP);
-    assert_eq!((decoded(&reply), reply.trailers.one("x-sum")), (text(300) + &text(3_000), Some("7")));
+    assert_eq!((reply.decoded(), reply.trailers.one("x-sum")), (text(300) + &text(3_000), Some("7")));
     let reply =
         Curl::http2(plane.gateway.address, &host("a1"), "/s/x").header("Accept-Encoding: gzip").reply();
-    assert_eq!((decoded(&reply), reply.trailers.one("x-sum")), (text(300) + &text(3_000), Some("7")));
+    assert_eq!((reply.decoded(), reply.trailers.one("x-sum")), (text(300) + &text(3_000), Some("7")));
     plane.assert_at_rest();
 }
 
@@ -353,7 +341,7 @@ fn http2_clients_get_the_same() {
                 Curl::http2(plane.gateway.address, &host("a1"), "/s/x").header("Accept-Encoding: deflate");
             let reply = curl.reply();
             let coding = (bytes > 20).then_some("deflate");
-            assert_eq!((decoded(&reply) == body, reply.headers.one("content-encoding")), (true, coding));
+            assert_eq!((reply.decoded() == body, reply.headers.one("content-encoding")), (true, coding));
             let curl = Curl::http2(plane.gateway.address, &host("a1"), "/s/x").with(["--compressed"]);
             assert!(curl.reply().body == body.as_bytes());
             plane.assert_at_rest();
@@ -371,10 +359,10 @@ fn pipelined_requests_are_answered_in_order() {
     client.send([asking("GET", GZIP), plain, asking("HEAD", GZIP), asking("GET", GZIP)].concat());
     for coding in [Some("gzip"), None] {
         let reply = client.reply();
-        assert_eq!((reply.headers.one("content-encoding"), decoded(&reply) == body), (coding, true));
+        assert_eq!((reply.headers.one("content-encoding"), reply.decoded() == body), (coding, true));
     }
     assert_eq!(client.reply_to_head().headers.one("content-encoding"), Some("gzip"));
-    assert_eq!(decoded(&client.reply()), body);
+    assert_eq!(client.reply().decoded(), body);
     drop(client);
     plane.assert_at_rest();
 }
@@ -390,7 +378,7 @@ fn an_old_client_gets_a_length_or_the_end_of_its_connection() {
             host("a1")
         ));
         let reply = client.reply();
-        assert_eq!(decoded(&reply), body);
+        assert_eq!(reply.decoded(), body);
         assert_eq!(
             (reply.headers.has("content-length"), reply.headers.has("transfer-encoding")),
             (kept, false)
@@ -415,7 +403,7 @@ fn there_are_limits_to_what_is_compressed() {
         let options = Options::new().set("compression_waiting_bytes_max", bytes_max);
         let plane = DataPlane::with(&options, &[stage(&origin, 250_000)]);
         let reply = get(&plane, GZIP);
-        assert_eq!((reply.headers.one("content-encoding"), decoded(&reply)), (coding, text(300_000)));
+        assert_eq!((reply.headers.one("content-encoding"), reply.decoded()), (coding, text(300_000)));
         plane.assert_at_rest();
     }
 }
@@ -428,7 +416,7 @@ fn levels_and_turns_change_no_byte_of_a_body() {
         let options =
             Options::new().set("compression_level", level).set("compression_turn_bytes", turn_bytes);
         let plane = DataPlane::with(&options, &[stage(&origin, 0)]);
-        assert!(decoded(&get(&plane, GZIP)) == body, "{level}");
+        assert!(get(&plane, GZIP).decoded() == body, "{level}");
         plane.assert_at_rest();
     }
 }
@@ -442,5 +430,5 @@ fn a_canary_compresses_as_its_own_deployment_says() {
     let http = http_api("a2").route("$default", &origin.url("/")).compressed(0);
     let plane = DataPlane::serving(&[http]);
     let reply = plane.exchange(format!("GET / HTTP/1.1\r\nHost: {}\r\n{GZIP}\r\n", host("a2")));
-    assert_eq!(decoded(&reply), text(500));
+    assert_eq!(reply.decoded(), text(500));
 }

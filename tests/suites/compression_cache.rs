@@ -1,9 +1,7 @@
 //! Stages that cache and compress: a response is kept once, and each coding's form of it is made once.
 
-use std::io::Read;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use turnpike_snapshot::Freshness;
 use turnpike_tests::{Curl, DataPlane, Options, Origin, Reply, StageBuilder, host, rest_api};
 
@@ -51,17 +49,6 @@ fn get(plane: &DataPlane, fields: &str) -> Reply {
     ask(plane, "GET", fields)
 }
 
-fn decoded(reply: &Reply) -> String {
-    let mut body = String::new();
-    match reply.headers.one("content-encoding") {
-        Some("gzip") => MultiGzDecoder::new(&*reply.body).read_to_string(&mut body).map(drop).unwrap(),
-        Some("deflate") => ZlibDecoder::new(&*reply.body).read_to_string(&mut body).map(drop).unwrap(),
-        None => reply.text().clone_into(&mut body),
-        Some(other) => panic!("{other}"),
-    }
-    body
-}
-
 fn compressions(plane: &DataPlane) -> f64 {
     plane.gateway.metrics().sum("turnpike_shard_compressions_total", &[])
 }
@@ -72,7 +59,7 @@ fn each_form_is_made_once_and_kept() {
     for bytes in [3_000, 700_000] {
         let origin = origin("ETag: \"v1\"\r\nAccept-Ranges: bytes\r\n", bytes);
         let plane = DataPlane::serving(&[stage(&origin, 1_000)]);
-        assert_eq!(decoded(&get(&plane, GZIP)), text(bytes));
+        assert_eq!(get(&plane, GZIP).decoded(), text(bytes));
         assert_eq!(compressions(&plane), 1.0);
         let held = |plane: &DataPlane| plane.gateway.metrics().sum("turnpike_shard_cache_bytes", &[]);
         let before = held(&plane);
@@ -80,7 +67,7 @@ fn each_form_is_made_once_and_kept() {
             for (fields, coding) in [(GZIP, Some("gzip")), (DEFLATE, Some("deflate")), ("", None)] {
                 let reply = get(&plane, fields);
                 assert_eq!(reply.headers.one("content-encoding"), coding);
-                assert!(decoded(&reply) == text(bytes));
+                assert!(reply.decoded() == text(bytes));
                 assert_eq!(reply.headers.one("content-length"), Some(&*reply.body.len().to_string()));
                 let tag = if coding.is_some() { "W/\"v1\"" } else { "\"v1\"" };
                 assert_eq!(
@@ -107,7 +94,7 @@ fn forms_are_sent_over_http2_and_to_who_can_be_told_by_its_tag() {
     let plane = DataPlane::serving(&[by_origin(&origin)]);
     for _ in 0..3 {
         let curl = Curl::http2(plane.gateway.address, &host("a1"), "/s/x").header("Accept-Encoding: gzip");
-        assert!(decoded(&curl.reply()) == text(100_000));
+        assert!(curl.reply().decoded() == text(100_000));
     }
     for condition in ["If-None-Match: W/\"v1\"\r\n", "If-None-Match: \"v1\"\r\n"] {
         let reply = get(&plane, &format!("{GZIP}{condition}"));
@@ -140,7 +127,7 @@ fn an_origin_that_varies_by_codings_is_asked_once() {
         let (plane, seen) = (DataPlane::serving(&[stage]), origin.seen().len());
         for fields in [GZIP, "", DEFLATE, "Accept-Encoding: gzip, br\r\n", GZIP] {
             let reply = get(&plane, fields);
-            assert_eq!((decoded(&reply), reply.headers.all("vary")), (text(2_000), vec!["Accept-Encoding"]));
+            assert_eq!((reply.decoded(), reply.headers.all("vary")), (text(2_000), vec!["Accept-Encoding"]));
         }
         assert_eq!(origin.seen().len() - seen, 1);
     }
@@ -150,11 +137,11 @@ fn an_origin_that_varies_by_codings_is_asked_once() {
 fn a_renewed_response_keeps_its_forms() {
     let origin = origin("ETag: \"v1\"\r\nCache-Control: max-age=0, must-revalidate\r\n", 5_000);
     let plane = DataPlane::serving(&[by_origin(&origin)]);
-    assert_eq!(decoded(&get(&plane, GZIP)), text(5_000));
+    assert_eq!(get(&plane, GZIP).decoded(), text(5_000));
     for round in 1..4 {
         // Each is asked about anew; from the second on, the form is there or made.
         let reply = get(&plane, GZIP);
-        assert_eq!((decoded(&reply), reply.headers.one("vary")), (text(5_000), Some("Accept-Encoding")));
+        assert_eq!((reply.decoded(), reply.headers.one("vary")), (text(5_000), Some("Accept-Encoding")));
         assert_eq!(reply.headers.one("x-renewed"), Some("1"));
         assert_eq!(origin.seen().len(), round + 1);
     }
@@ -195,7 +182,7 @@ fn those_that_ask_at_once_share_one_form() {
             scope.spawn(|| {
                 let reply = get(&plane, GZIP);
                 assert_eq!(reply.headers.one("content-encoding"), Some("gzip"));
-                assert!(decoded(&reply) == text(900_000));
+                assert!(reply.decoded() == text(900_000));
                 whole.fetch_add(1, Ordering::SeqCst);
             });
         }
@@ -217,6 +204,6 @@ fn a_flush_takes_forms_along() {
         cache.flushed_before = cache.generation;
     });
     plane.publish(&[flushed.compressed(0)]);
-    assert_eq!(decoded(&get(&plane, GZIP)), text(5_000));
+    assert_eq!(get(&plane, GZIP).decoded(), text(5_000));
     assert_eq!((compressions(&plane), origin.seen().len()), (3.0, 2));
 }

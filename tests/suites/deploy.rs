@@ -174,7 +174,7 @@ fn controls_unit_allows_what_control_does() {
         "--data-dir".into(),
         directory.path().join("data"),
     ]);
-    let mut control = Process::start(Path::new(&words[0]), arguments, &[]);
+    let mut control = Process::start_bound(Path::new(&words[0]), arguments, &[]);
     let line = control.line("turnpike-control ready ");
     let api = line.split(' ').find_map(|word| word.strip_prefix("api=")).unwrap().parse().unwrap();
     let reply =

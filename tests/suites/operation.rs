@@ -140,7 +140,7 @@ fn connections_spread_over_the_shards() {
 #[test]
 fn idle_connections_hold_no_buffers() {
     let origin = Origin::echo();
-    let options = Options::new().set("idle_buffer_release_ms", 50);
+    let options = Options::new().set("idle_buffer_release_ms", 50).set("idle_buffers_kept_max", 0);
     let plane = DataPlane::with(&options, &[http_api("a1").route("$default", &origin.url("/"))]);
     let mut clients: Vec<_> = (0..50).map(|_| plane.connect()).collect();
     for client in &mut clients[..25] {
@@ -225,6 +225,27 @@ fn the_gateways_own_access_log_takes_every_request() {
         assert_eq!(line, format!("GET /{number} 200"));
     }
     plane.assert_at_rest();
+}
+
+#[test]
+fn lines_that_still_wait_for_others_are_written_at_the_end() {
+    let origin = Origin::echo();
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("access.log");
+    let options = Options::new()
+        .set("access_log", log.display())
+        .set("access_log_format", "$context.path $context.status")
+        .set("access_log_flush_ms", 10_000);
+    let mut plane = DataPlane::with(&options, &[http_api("a1").route("$default", &origin.url("/"))]);
+    let mut client = plane.connect();
+    for number in 0..200 {
+        assert_eq!(client.exchange(request("GET", "a1", &format!("/{number}"))).status, 200);
+    }
+    plane.gateway.process().terminate();
+    let status = plane.gateway.process().wait();
+    assert!(status.success(), "{status}: {}", plane.gateway.process().log());
+    let expected: String = (0..200).map(|number| format!("/{number} 200\n")).collect();
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), expected);
 }
 
 /// An origin that replies when the test says so.

@@ -487,7 +487,7 @@ fn up_follows_an_upgrade() {
     ]);
     // Not the default, which another test may have.
     let environment = [("TURNPIKE_GATEWAY_TLS_LISTEN".to_owned(), "127.0.0.1:0".to_owned())];
-    let mut control = Process::start(&binary("turnpike-control"), arguments, &environment);
+    let mut control = Process::start_bound(&binary("turnpike-control"), arguments, &environment);
     let first = control.line("turnpike-gateway ready ");
     control.line("It answers at the ApiEndpoint");
     let upgrade = || {

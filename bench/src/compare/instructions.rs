@@ -67,20 +67,28 @@ enum Scenario {
     Rest,
     /// The same with an API key, a usage plan and three throttles.
     Features,
+    /// The same with an access log; what its thread takes is counted as well.
+    Log,
     /// A hit of the response cache.
     Hit,
 }
 
 impl Scenario {
-    const ALL: [Self; 4] = [Self::Proxy, Self::Rest, Self::Features, Self::Hit];
+    const ALL: [Self; 5] = [Self::Proxy, Self::Rest, Self::Features, Self::Log, Self::Hit];
 
     fn name(self) -> &'static str {
         match self {
             Self::Proxy => "proxy",
             Self::Rest => "rest",
             Self::Features => "features",
+            Self::Log => "log",
             Self::Hit => "hit",
         }
+    }
+
+    /// An API key, a usage plan and throttles.
+    fn has_features(self) -> bool {
+        matches!(self, Self::Features | Self::Log)
     }
 }
 
@@ -108,10 +116,12 @@ fn count(scenario: Scenario, binaries: &Path, dir: &Path) -> Result<u64, String>
     let counts = dir.join("callgrind.out");
     let valgrind = find_program("valgrind")?.display().to_string();
     let file = format!("--callgrind-out-file={}", counts.display());
+    let log = dir.join("access.log").display().to_string();
+    let log: &[&str] = if scenario == Scenario::Log { &["--access-log", &log] } else { &[] };
     let options = Options {
         wrapper: &[&valgrind, "--tool=callgrind", &file],
-        gateway: &GATEWAY,
-        throttle: (scenario == Scenario::Features).then_some(Limit::FREE),
+        gateway: &[&GATEWAY, log].concat(),
+        throttle: scenario.has_features().then_some(Limit::FREE),
         ..Options::default()
     };
     let (_peer, origin) = peers::start_origin(&dir, &layout.origin)?;
@@ -165,7 +175,7 @@ fn prepare(
         let host = turnpike.make_default_api(origin)?.host.unwrap_or_default();
         return Ok(("/".to_owned(), format!("host: {host}\r\n")));
     }
-    let with_features = scenario == Scenario::Features;
+    let with_features = scenario.has_features();
     let api_id = turnpike.make_rest_api(origin, with_features)?;
     let path = match scenario {
         Scenario::Hit => format!("/{STAGE}/bytes/{CACHED_BYTES}"),

@@ -1,5 +1,8 @@
 //! What a comparison found: rows side by side with ratios, the figures to reach, and all of it as JSON.
 
+use std::fs;
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 use turnpike_loadgen::report::show_us;
 
@@ -82,6 +85,14 @@ pub(crate) struct Results {
 impl Results {
     pub(crate) fn to_json(&self) -> Result<String, String> {
         serde_json::to_string_pretty(self).map_err(|error| error.to_string())
+    }
+
+    /// Writes what there is so far to a file; to a pipe or a terminal, which keep what came before, in the end only.
+    pub(crate) fn keep(&self, file: &Path, is_all: bool) -> Result<(), String> {
+        if !is_all && fs::metadata(file).is_ok_and(|found| !found.is_file()) {
+            return Ok(());
+        }
+        fs::write(file, self.to_json()?).map_err(|error| format!("{}: {error}", file.display()))
     }
 
     /// Whether all figures were reached.
@@ -209,6 +220,24 @@ impl Section {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::layout::Layout;
+
+    #[test]
+    fn sections_are_kept_one_by_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("results.json");
+        let mut results =
+            Results { facts: Facts::gather(1, &Layout::one_proxy_core(&[0])), sections: Vec::new() };
+        for name in ["small", "churn"] {
+            results.sections.push(Section::new(name));
+            results.keep(&file, false).unwrap();
+            let kept: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+            assert_eq!(kept["sections"].as_array().unwrap().last().unwrap()["name"], name);
+        }
+        assert!(results.keep(&dir.path().join("none/x"), true).unwrap_err().contains("none/x"));
+        assert_eq!(results.keep(Path::new("/dev/full"), false), Ok(()), "not yet");
+        assert!(results.keep(Path::new("/dev/full"), true).is_err());
+    }
 
     #[test]
     fn figures_are_met_at_their_goal() {

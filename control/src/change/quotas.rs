@@ -59,57 +59,92 @@ fn settle(
     days: &RangeInclusive<i64>,
 ) -> Result<QuotaAnswer, StoreError> {
     let of = QuotaOf { plan_id: &report.plan_id, key_id: &report.key_id };
-    let day = i64::from(report.day);
-    let answer = |granted_requests, verdict| QuotaAnswer { lease: report.lease, granted_requests, verdict };
-    let new = QuotaLease { day, granted_requests: 0, spent_requests: 0, ended: false };
-    let known = tx.quota_lease(report.lease, of)?;
-    let mut lease = match known {
-        Some(lease) if lease.ended => return Ok(answer(lease.granted_requests, QuotaVerdict::Ended)),
-        Some(lease) => lease,
-        None if report.is_new && !report.ends => new,
-        None => {
-            if report.is_new && report.is_late {
-                tx.put_quota_lease(report.lease, of, gateway_id, &QuotaLease { ended: true, ..new })?;
+    let (granted_requests, verdict) = Reported { tx, of, gateway_id, report }.settle(days)?;
+    Ok(QuotaAnswer { lease: report.lease, granted_requests, verdict })
+}
+
+/// A lease that a gateway reports of.
+struct Reported<'r> {
+    tx: &'r Tx<'r>,
+    of: QuotaOf<'r>,
+    gateway_id: &'r str,
+    report: &'r QuotaReport,
+}
+
+impl Reported<'_> {
+    /// What the lease has been granted in all, and what there is to say of it.
+    fn settle(&self, days: &RangeInclusive<i64>) -> Result<(u64, QuotaVerdict), StoreError> {
+        let known = self.tx.quota_lease(self.report.lease, self.of)?;
+        let spent = match known {
+            Some(lease) if lease.ended => return Ok((lease.granted_requests, QuotaVerdict::Ended)),
+            Some(lease) => self.spend(lease)?,
+            None if self.report.is_new && !self.report.ends => self.begun(),
+            None => {
+                if self.report.is_new && self.report.is_late {
+                    self.end(self.begun())?;
+                }
+                return Ok((0, QuotaVerdict::Ended));
             }
-            return Ok(answer(0, QuotaVerdict::Ended));
+        };
+        if self.report.ends {
+            self.end(spent)?;
+            return Ok((spent.granted_requests, QuotaVerdict::Ended));
         }
-    };
-    let mut kept = lease;
-    let spent_requests = report.spent_requests.clamp(lease.spent_requests, lease.granted_requests);
-    if spent_requests > lease.spent_requests {
-        tx.add_quota_use(of, lease.day, spent_requests - lease.spent_requests)?;
-        lease.spent_requests = spent_requests;
-    }
-    if report.ends {
-        if report.is_late {
-            tx.put_quota_lease(report.lease, of, gateway_id, &QuotaLease { ended: true, ..lease })?;
-        } else {
-            tx.delete_quota_lease(report.lease)?;
+        if known.is_some_and(|known| known != spent) {
+            // Before anything is counted: what is spent isn't held any more.
+            self.put(&spent)?;
         }
-        return Ok(answer(lease.granted_requests, QuotaVerdict::Ended));
+        let (granted, verdict) = self.grant(spent, days)?;
+        // One that was refused all is kept, too: what it reports next is then no surprise.
+        if known.is_none() || granted != spent {
+            self.put(&granted)?;
+        }
+        Ok((granted.granted_requests, verdict))
     }
-    if lease != kept {
-        // Before anything is counted: what is spent isn't held any more.
-        tx.put_quota_lease(report.lease, of, gateway_id, &lease)?;
-        kept = lease;
+
+    fn begun(&self) -> QuotaLease {
+        QuotaLease { day: self.report.day.into(), granted_requests: 0, spent_requests: 0, ended: false }
     }
-    let wanted_requests = report.wanted_requests.saturating_sub(lease.granted_requests);
-    let mut verdict = QuotaVerdict::Open;
-    if wanted_requests > 0 {
+
+    /// Counts what was spent since the last report.
+    fn spend(&self, lease: QuotaLease) -> Result<QuotaLease, StoreError> {
+        let spent_requests = self.report.spent_requests.clamp(lease.spent_requests, lease.granted_requests);
+        if spent_requests > lease.spent_requests {
+            self.tx.add_quota_use(self.of, lease.day, spent_requests - lease.spent_requests)?;
+        }
+        Ok(QuotaLease { spent_requests, ..lease })
+    }
+
+    /// Forgets the lease, unless something older may still be on its way that would begin it anew.
+    fn end(&self, lease: QuotaLease) -> Result<(), StoreError> {
+        match self.report.is_late {
+            true => self.put(&QuotaLease { ended: true, ..lease }),
+            false => self.tx.delete_quota_lease(self.report.lease),
+        }
+    }
+
+    /// With more of what is wanted, as far as there is any on one of these days.
+    fn grant(
+        &self,
+        lease: QuotaLease,
+        days: &RangeInclusive<i64>,
+    ) -> Result<(QuotaLease, QuotaVerdict), StoreError> {
+        let wanted_requests = self.report.wanted_requests.saturating_sub(lease.granted_requests);
+        if wanted_requests == 0 {
+            return Ok((lease, QuotaVerdict::Open));
+        }
         if !days.contains(&lease.day) {
-            verdict = QuotaVerdict::Unknown;
-        } else {
-            let left = Counted::of(tx, of, lease.day)?.map_or(0, |counted| counted.left_requests());
-            let granted = wanted_requests.min((left / GRANT_PART).max(1)).min(left);
-            lease.granted_requests += granted;
-            verdict = if granted == 0 { QuotaVerdict::Exhausted } else { QuotaVerdict::Open };
+            return Ok((lease, QuotaVerdict::Unknown));
         }
+        let left = Counted::of(self.tx, self.of, lease.day)?.map_or(0, |counted| counted.left_requests());
+        let granted = wanted_requests.min((left / GRANT_PART).max(1)).min(left);
+        let verdict = if granted == 0 { QuotaVerdict::Exhausted } else { QuotaVerdict::Open };
+        Ok((QuotaLease { granted_requests: lease.granted_requests + granted, ..lease }, verdict))
     }
-    // One that was refused all is kept, too: what it reports next is then no surprise.
-    if known.is_none() || lease != kept {
-        tx.put_quota_lease(report.lease, of, gateway_id, &lease)?;
+
+    fn put(&self, lease: &QuotaLease) -> Result<(), StoreError> {
+        self.tx.put_quota_lease(self.report.lease, self.of, self.gateway_id, lease)
     }
-    Ok(answer(lease.granted_requests, verdict))
 }
 
 /// Those that it may be where a gateway is.

@@ -41,7 +41,10 @@ impl Change<'_> {
         for (api_id, stage) in &self.stages {
             changed |= self.fill_stage(api_id, stage)?;
         }
-        self.trimmed.iter().try_for_each(|api_id| self.drop_unused_targets(api_id))?;
+        // What a stage leads to that is refused for now may be all that there is of it.
+        if !self.is_upgrade {
+            self.trimmed.iter().try_for_each(|api_id| self.drop_unused_targets(api_id))?;
+        }
         changed |= self.fill_referred()?;
         changed |= self.fill_callers()?;
         changed |= self.fill_account()?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::options::{LowArgs, LowGatewayArgs, ServeArgs, StatusArgs, StoreArgs, UpArgs};
 use crate::compile;
+use crate::model::LimitsPartition;
 use crate::publish::PublishSettings;
 use crate::secrets::SecretsKey;
 use crate::settings::{
@@ -196,16 +197,24 @@ fn account(low: &LowArgs) -> Result<Account, String> {
 }
 
 fn account_throttle(low: &LowArgs) -> Result<Option<AccountThrottle>, String> {
-    let AccountThrottle { rate_per_s, burst_requests } = AccountThrottle::default();
+    let AccountThrottle { rate_per_s, burst_requests, .. } = AccountThrottle::default();
     let rate_per_s = low.account_throttle_rate_per_s.unwrap_or(rate_per_s);
     let burst = low.account_throttle_burst_requests;
     let burst_requests = positive("account-throttle-burst-requests", burst, burst_requests)?;
-    match (rate_per_s, burst) {
-        (0, Some(_)) => {
-            Err("--account-throttle-burst-requests needs an --account-throttle-rate-per-s above 0".to_owned())
-        }
-        (0, None) => Ok(None),
-        _ => Ok(Some(AccountThrottle { rate_per_s, burst_requests })),
+    let partition = low.account_throttle_partition.as_deref().map(|name| {
+        let named = LimitsPartition::parse(&name.to_ascii_uppercase());
+        named.ok_or_else(|| {
+            format!("--account-throttle-partition has to be share, closed or open, not '{name}'")
+        })
+    });
+    let partition = partition.transpose()?;
+    let needs_rate =
+        |flag: &str| Err(format!("--account-throttle-{flag} needs an --account-throttle-rate-per-s above 0"));
+    match (rate_per_s, burst, partition) {
+        (0, Some(_), _) => needs_rate("burst-requests"),
+        (0, None, Some(_)) => needs_rate("partition"),
+        (0, None, None) => Ok(None),
+        _ => Ok(Some(AccountThrottle { rate_per_s, burst_requests, partition })),
     }
 }
 
@@ -533,11 +542,21 @@ mod tests {
     }
 
     #[test]
+    fn the_account_s_throttle_has_a_choice_of_its_own() {
+        let partition = |args: &[&str]| {
+            let (settings, _) = serve(args).expect("valid");
+            settings.account.throttle.and_then(|throttle| throttle.partition)
+        };
+        assert_eq!(partition(&[]), None);
+        assert_eq!(partition(&["--account-throttle-partition", "closed"]), Some(LimitsPartition::Closed));
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let dir = tempfile::tempdir().expect("a directory");
         let file = dir.path().join("c.toml");
         std::fs::write(&file, "lisen = '127.0.0.1:1'").expect("written");
-        let table: [(&[&str], &str); 17] = [
+        let table: [(&[&str], &str); 19] = [
             (&["--config", file.to_str().expect("UTF-8")], "lisen"),
             (&["--config", "/nonexistent/c.toml"], "/nonexistent/c.toml"),
             (&["--account-id", "12"], "--account-id"),
@@ -550,6 +569,8 @@ mod tests {
             (&["--store", "mysql://u@h/d"], "postgres://"),
             (&["--store-connections-max", "0"], "--store-connections-max"),
             (&["--store-log-bytes-max", "0"], "--store-log-bytes-max"),
+            (&["--account-throttle-partition", "half"], "share, closed or open, not 'half'"),
+            (&["--account-throttle-rate-per-s", "0", "--account-throttle-partition", "open"], "above 0"),
             (&["--usage-clock-skew-s-max", "43201"], "at most 43200"),
             (&["--usage-leases-kept-days", "0"], "--usage-leases-kept-days"),
             (&["--usage-kept-days", "30"], "at least 31"),

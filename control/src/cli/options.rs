@@ -136,6 +136,11 @@ pub(super) struct LowArgs {
     #[arg(help_heading = ACCOUNT, long, env = "TURNPIKE_CONTROL_ACCOUNT_THROTTLE_BURST_REQUESTS", value_name = "REQUESTS")]
     pub(super) account_throttle_burst_requests: Option<u32>,
 
+    /// What of it gets through at gateways that can't reach the store which they share it in: share, closed or open
+    /// [default: as the gateway's limits_partition has it]
+    #[arg(help_heading = ACCOUNT, long, env = "TURNPIKE_CONTROL_ACCOUNT_THROTTLE_PARTITION", value_name = "PARTITION")]
+    pub(super) account_throttle_partition: Option<String>,
+
     /// How many seconds a caller's clock may be off [default: 900]
     #[arg(help_heading = LIMITS, long, env = "TURNPIKE_CONTROL_CLOCK_SKEW_S_MAX", value_name = "S")]
     pub(super) clock_skew_s_max: Option<u32>,
@@ -409,7 +414,7 @@ impl LowArgs {
             listen data_dir store store_connections_max store_timeout_ms store_statement_timeout_ms store_log_bytes_max
             usage_clock_skew_s_max usage_leases_kept_days usage_kept_days
             publish_socket account_id region endpoint_suffix endpoint_port endpoint_tls_port
-            account_throttle_rate_per_s account_throttle_burst_requests clock_skew_s_max
+            account_throttle_rate_per_s account_throttle_burst_requests account_throttle_partition clock_skew_s_max
             connections_max connections_per_address_max idle_timeout_ms head_timeout_ms
             head_bytes_max body_bytes_max body_timeout_ms body_rate_bytes_per_s_min body_rate_grace_ms form_parameters_max
             shutdown_timeout_ms request_log apis_max routes_per_api_max

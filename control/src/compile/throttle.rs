@@ -37,7 +37,10 @@ fn partition(chosen: Option<LimitsPartition>) -> Partition {
 }
 
 pub(super) fn of_account(throttle: AccountThrottle) -> Throttle {
-    bucket(throttle.rate_per_s.into(), throttle.burst_requests)
+    Throttle {
+        partition: partition(throttle.partition),
+        ..bucket(throttle.rate_per_s.into(), throttle.burst_requests)
+    }
 }
 
 /// Of a REST API's method; -1 is no limit, of either.
@@ -76,7 +79,10 @@ mod tests {
         ] {
             assert_eq!(bucket(rate, 7), throttle(expected, 7), "{rate}");
         }
-        assert_eq!(of_account(AccountThrottle::default()), throttle(10_000_000, 5_000));
+        let account = AccountThrottle::default();
+        assert_eq!(of_account(account), throttle(10_000_000, 5_000));
+        let closed = of_account(AccountThrottle { partition: Some(LimitsPartition::Closed), ..account });
+        assert_eq!((closed.partition, closed.burst_requests), (Partition::Closed, 5_000));
     }
 
     #[test]

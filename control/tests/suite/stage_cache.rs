@@ -241,6 +241,8 @@ fn what_a_cache_can_not_be_is_refused() {
         r#"{"sizeBytes":1,"keyParameters":["$request.header."]}"#,
         r#"{"sizeBytes":1,"keyParameters":["$request.header.a b"]}"#,
         r#"{"sizeBytes":1,"invalidation":"FAIL"}"#,
+        r#"{"sizeBytes":1,"routes":{"pets":{"enabled":true}}}"#,
+        r#"{"sizeBytes":1,"routes":{"get /pets":{"enabled":true}}}"#,
     ] {
         inside.client.refused(400, "BadRequestException", "", "PUT", &place(&http, "prod"), body);
     }

@@ -81,7 +81,15 @@ fn a_stage_that_cannot_be_compiled_keeps_what_it_served() {
 fn a_stage_whose_unit_cannot_be_read_either_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
     let inside = Inside::start(settings(dir.path().join("data")));
-    let (broken, sound) = (api(&inside, "http://a.test/"), api(&inside, "http://b.test/"));
+    let (broken, sound) = (with_targets(&inside), api(&inside, "http://b.test/"));
+    // Only what is deployed leads to its targets any more.
+    for kind in ["routes", "integrations"] {
+        let place = format!("/v2/apis/{broken}/{kind}");
+        let list = inside.client.expect(200, "GET", &place, "").body;
+        let [route, integration] = ["routeId", "integrationId"].map(|id| list["items"][0][id].as_str());
+        let id = route.or(integration).expect("an id");
+        inside.client.expect(204, "DELETE", &format!("{place}/{id}"), "");
+    }
     let inside = upgrade(&dir, inside, |tx| {
         lead(tx, &broken, "nowhere")?;
         let slot = Slot::Stage { api_id: broken.clone(), stage: "prod".to_owned() };
@@ -94,6 +102,8 @@ fn a_stage_whose_unit_cannot_be_read_either_is_refused() {
     assert_eq!((route.path.as_str(), unit.integrations.len()), ("$default", 1));
     let IntegrationKind::Refused { reason } = &unit.integrations[0].kind else { panic!("{unit:?}") };
     assert!(reason.contains("nowhere"), "{reason}");
+    let held = inside.control.store().read(|tx| tx.parts::<IntegrationTargets>(&broken));
+    assert_eq!(held.map_err(|error: StoreError| error.to_string()).map(|held| held.len()), Ok(1));
     let status = inside.client.expect(200, "GET", "/_turnpike/status", "").body;
     assert_eq!(status["refused_routes"][0]["api_id"], broken.as_str(), "{status}");
 }

@@ -23,8 +23,8 @@ pub fn status_line(out: &mut Vec<u8>, status: u16) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// `name: value` and CRLF. Inlined: names are mostly constants, which need no call to be copied then.
-#[inline]
+/// `name: value` and CRLF. Inlined: names and lengths are mostly constants, which need no call to be copied then.
+#[inline(always)]
 pub fn header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     debug_assert!(is_token(name.as_bytes()), "not a header name: {name:?}");
     debug_assert!(is_field_value(value), "not a header value: {value:?}");
@@ -32,6 +32,23 @@ pub fn header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
+}
+
+/// In one piece, as most answers have it.
+pub fn date(out: &mut Vec<u8>, date: &[u8; 29]) {
+    let mut line = *b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    line[6..35].copy_from_slice(date);
+    out.extend_from_slice(&line);
+}
+
+/// As [`date`].
+pub fn content_length(out: &mut Vec<u8>, length: u64) {
+    let mut line = *b"Content-Length: 00000000000000000000\r\n";
+    let mut digits = [0; 20];
+    let start = write_decimal(&mut digits, length);
+    line[16..36 - start].copy_from_slice(&digits[start..]);
+    line[36 - start..38 - start].copy_from_slice(b"\r\n");
+    out.extend_from_slice(&line[..38 - start]);
 }
 
 pub fn decimal(out: &mut Vec<u8>, value: u64) {

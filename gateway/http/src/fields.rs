@@ -98,10 +98,16 @@ impl Facts {
             let name_span = Span::within(buf, field.name.as_bytes());
             headers.push(Header { name, name_span, value_span, hop_by_hop: name.is_hop_by_hop() });
         }
-        if facts.nominates {
+        facts.mark_nominated(buf, headers);
+        Ok(facts)
+    }
+
+    /// The fields that `Connection` names are hop-by-hop as well.
+    #[inline]
+    pub(crate) fn mark_nominated(&self, buf: &[u8], headers: &mut [Header]) {
+        if self.nominates {
             mark_nominated(buf, headers);
         }
-        Ok(facts)
     }
 
     /// How the body is delimited by what was declared (RFC 9112 6.1 to 6.3).

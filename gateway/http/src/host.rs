@@ -4,8 +4,9 @@ use std::net::Ipv6Addr;
 
 /// `host[:port]` without the port; an IPv6 address keeps its brackets. For values that a head has accepted.
 pub fn host_name(host: &[u8]) -> &[u8] {
-    match memchr::memrchr(b':', host) {
-        Some(colon) if host.last() != Some(&b']') => &host[..colon],
+    let end = host.len().saturating_sub(":65535".len());
+    match host[end..].iter().rposition(|byte| *byte == b':') {
+        Some(colon) if host.last() != Some(&b']') => &host[..end + colon],
         _ => host,
     }
 }

@@ -29,6 +29,7 @@ mod name;
 mod proxy_protocol;
 mod request;
 mod response;
+mod scan;
 mod span;
 mod target;
 

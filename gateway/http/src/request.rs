@@ -7,6 +7,7 @@ use crate::error::RequestError;
 use crate::fields::{Declared, Facts, Header, check_lines};
 use crate::host::is_host;
 use crate::limits::HeadLimits;
+use crate::scan;
 use crate::span::Span;
 use crate::target::parse_target;
 use crate::{Progress, Version};
@@ -26,6 +27,20 @@ pub enum Method {
 }
 
 impl Method {
+    /// Its name, unless that is [`Method::Other`]'s own.
+    pub fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+            Self::Other => return None,
+        })
+    }
+
     pub(crate) fn classify(name: &[u8]) -> Self {
         match name {
             b"GET" => Self::Get,
@@ -79,6 +94,8 @@ pub struct RequestHead {
     pub headers: Vec<Header>,
     /// Bytes from the buffer's start to the body, a tolerated empty line before the request line included.
     pub head_bytes: usize,
+    /// What was a host the last time; empty, which is none, before that.
+    known_host: Vec<u8>,
 }
 
 impl Default for RequestHead {
@@ -86,6 +103,9 @@ impl Default for RequestHead {
         Self::new()
     }
 }
+
+/// A longer host is looked at each time.
+const KNOWN_HOST_BYTES_MAX: usize = 255;
 
 /// As many header lines as are parsed without touching more than a page or two of stack.
 const SLOTS: usize = 128;
@@ -105,6 +125,7 @@ impl RequestHead {
             upgrade: None,
             headers: Vec::new(),
             head_bytes: 0,
+            known_host: Vec::new(),
         }
     }
 
@@ -113,6 +134,38 @@ impl RequestHead {
     pub fn parse(&mut self, buf: &[u8], limits: &HeadLimits) -> Result<Progress, RequestError> {
         // Spans have 32 bits.
         let buf = &buf[..buf.len().min(u32::MAX as usize)];
+        match self.scan(buf, limits) {
+            Some(()) => Ok(Progress::Complete),
+            None => self.parse_any(buf, limits),
+        }
+    }
+
+    /// Reads a head in its usual form; `None` leaves it to [`parse_any`](Self::parse_any).
+    pub(crate) fn scan(&mut self, buf: &[u8], limits: &HeadLimits) -> Option<()> {
+        let method_bytes = scan::token_bytes(buf);
+        let [b' ', rest @ ..] = &buf[method_bytes..] else { return None };
+        let target = &rest[..scan::text_bytes(rest, b'!')];
+        self.version = match rest[target.len()..].first_chunk()? {
+            b" HTTP/1.1\r\n" => Version::Http11,
+            b" HTTP/1.0\r\n" => Version::Http10,
+            _ => return None,
+        };
+        let line_bytes = method_bytes + 1 + target.len() + " HTTP/1.1".len();
+        if method_bytes == 0 || line_bytes > limits.start_line_bytes_max || &buf[..method_bytes] == b"CONNECT"
+        {
+            return None;
+        }
+        self.method = Method::classify(&buf[..method_bytes]);
+        self.method_span = Span { start: 0, end: method_bytes as u32 };
+        let (facts, head_bytes) = scan::fields(buf, line_bytes + 2, limits, &mut self.headers)?;
+        self.head_bytes = head_bytes;
+        self.address(buf, target, &facts).ok()?;
+        self.frame(&facts).ok()
+    }
+
+    /// Reads a head in any form, or says what is wrong with it.
+    #[inline(never)]
+    pub(crate) fn parse_any(&mut self, buf: &[u8], limits: &HeadLimits) -> Result<Progress, RequestError> {
         let start = skip_empty_line(buf)?;
         if limits.header_count_max <= SLOTS {
             let mut slots = [const { MaybeUninit::uninit() }; SLOTS];
@@ -186,13 +239,26 @@ impl RequestHead {
         self.query = target.query;
         let host = match facts.host {
             _ if facts.host_repeated => return Err(RequestError::DuplicateHost),
-            Some(host) if !is_host(host.of(buf)) => return Err(RequestError::InvalidHost),
+            Some(host) if !self.knows_host(host.of(buf)) => return Err(RequestError::InvalidHost),
             Some(host) => host,
             None if self.version == Version::Http11 => return Err(RequestError::MissingHost),
             None => Span::default(),
         };
         self.host = target.authority.unwrap_or(host);
         Ok(())
+    }
+
+    /// Whether it is a host. A connection's requests hardly ever differ in it.
+    fn knows_host(&mut self, host: &[u8]) -> bool {
+        if !host.is_empty() && self.known_host == host {
+            return true;
+        }
+        let is_host = is_host(host);
+        if is_host && host.len() <= KNOWN_HOST_BYTES_MAX {
+            self.known_host.clear();
+            self.known_host.extend_from_slice(host);
+        }
+        is_host
     }
 
     /// Body length, connection and expectation: what comes after this head.

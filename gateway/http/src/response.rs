@@ -8,6 +8,7 @@ use crate::error::ResponseError;
 use crate::fields::{Declared, Facts, Header, check_lines};
 use crate::limits::HeadLimits;
 use crate::request::Method;
+use crate::scan;
 use crate::span::Span;
 use crate::{Progress, Version};
 
@@ -79,6 +80,43 @@ impl ResponseHead {
     ) -> Result<Progress, ResponseError> {
         // Spans have 32 bits.
         let buf = &buf[..buf.len().min(u32::MAX as usize)];
+        match self.scan(buf, request_method, limits) {
+            Some(()) => Ok(Progress::Complete),
+            None => self.parse_any(buf, request_method, limits),
+        }
+    }
+
+    /// Reads a head in its usual form; `None` leaves it to [`parse_any`](Self::parse_any).
+    pub(crate) fn scan(&mut self, buf: &[u8], request_method: Method, limits: &HeadLimits) -> Option<()> {
+        let (version, rest) = buf.split_first_chunk()?;
+        self.version = match version {
+            b"HTTP/1.1 " => Version::Http11,
+            b"HTTP/1.0 " => Version::Http10,
+            _ => return None,
+        };
+        let [hundreds @ b'1'..=b'5', tens @ b'0'..=b'9', ones @ b'0'..=b'9', b' ', reason @ ..] = rest else {
+            return None;
+        };
+        self.status =
+            [hundreds, tens, ones].iter().fold(0, |number, digit| number * 10 + u16::from(**digit - b'0'));
+        let line_bytes = STATUS_END + 1 + scan::text_bytes(reason, b' ');
+        if line_bytes > limits.start_line_bytes_max || !scan::ends_line(buf, line_bytes) {
+            return None;
+        }
+        self.reason = Span { start: STATUS_END as u32 + 1, end: line_bytes as u32 };
+        let (facts, head_bytes) = scan::fields(buf, line_bytes + 2, limits, &mut self.headers)?;
+        self.head_bytes = head_bytes;
+        self.frame(request_method, &facts).ok()
+    }
+
+    /// Reads a head in any form, or says what is wrong with it.
+    #[inline(never)]
+    pub(crate) fn parse_any(
+        &mut self,
+        buf: &[u8],
+        request_method: Method,
+        limits: &HeadLimits,
+    ) -> Result<Progress, ResponseError> {
         if let [b'\r' | b'\n', ..] = buf {
             // httparse would skip empty lines; nothing allows them before a status line.
             return Err(ResponseError::Malformed);
@@ -148,7 +186,12 @@ impl ResponseHead {
         let reason_start = (STATUS_END + 1).min(status_line_end);
         self.reason = Span::within(buf, &buf[reason_start..status_line_end]);
         let facts = Facts::collect(buf, raw.headers, &mut self.headers)?;
-        self.framing = frame(status, request_method, facts.declared(self.version)?)?;
+        self.frame(request_method, &facts)
+    }
+
+    /// Body length and connection: what comes after this head.
+    fn frame(&mut self, request_method: Method, facts: &Facts) -> Result<(), ResponseError> {
+        self.framing = frame(self.status, request_method, facts.declared(self.version)?)?;
         self.keep_alive = facts.persists(self.version) && self.framing != ResponseFraming::UntilClose;
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! The writers: exact bytes.
 
-use turnpike_http::encode::{LAST_CHUNK, chunk, decimal, header, http_date, reason, status_line};
+use turnpike_http::encode::{
+    LAST_CHUNK, chunk, content_length, date, decimal, header, http_date, reason, status_line,
+};
 
 fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut out = b"before|".to_vec();
@@ -22,6 +24,7 @@ fn lines() {
 fn numbers() {
     for value in [0, 1, 9, 10, 99, 100, 12_345_678_901, u64::MAX] {
         assert_eq!(written(|out| decimal(out, value)), value.to_string());
+        assert_eq!(written(|out| content_length(out, value)), format!("Content-Length: {value}\r\n"));
     }
 }
 
@@ -50,6 +53,7 @@ fn dates() {
         (u64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT"),
     ] {
         assert_eq!(std::str::from_utf8(&http_date(seconds)), Ok(expected), "{seconds}");
+        assert_eq!(written(|out| date(out, &http_date(seconds))), format!("Date: {expected}\r\n"));
     }
 }
 

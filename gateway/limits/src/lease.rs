@@ -1,7 +1,7 @@
 //! One limit's tokens on one shard.
 
 use crate::waiters::Line;
-use crate::{Answer, Ask, Holder, Limit, Loan, Report};
+use crate::{Answer, Ask, Holder, Limit, Loan, Rate, Report};
 
 /// Fewer requests than this between two ticks, and nothing is kept over the second.
 const BUSY_REQUESTS: u32 = 8;
@@ -53,7 +53,7 @@ pub(crate) enum Spent {
 }
 
 impl Lease {
-    pub(crate) fn new(limit: Limit, version: u64, holders: usize, place: u32) -> Self {
+    pub(crate) fn new(limit: Limit, version: u64, report_at: u32, place: u32) -> Self {
         Self {
             limit,
             version,
@@ -62,7 +62,7 @@ impl Lease {
             valid_until_us: 0,
             unreported: 0,
             spent_us: 0,
-            report_at: report_at(limit, holders),
+            report_at,
             renew_at: 0,
             empty_until_us: 0,
             empty_as_of_newer: false,
@@ -76,13 +76,13 @@ impl Lease {
     }
 
     /// Takes a newer configuration's rate: what was known of the older one's bucket isn't true any more.
-    pub(crate) fn adopt(&mut self, limit: Limit, version: u64, holders: usize) {
+    pub(crate) fn adopt(&mut self, limit: Limit, version: u64, report_at: u32) {
         self.version = version;
         let of_another = std::mem::take(&mut self.empty_as_of_newer);
         if of_another || limit.rate != self.limit.rate {
             self.limit = limit;
             self.empty_until_us = 0;
-            self.report_at = report_at(limit, holders);
+            self.report_at = report_at;
         }
     }
 
@@ -185,9 +185,33 @@ impl Lease {
     }
 }
 
+/// How many tokens a lease spends before it tells. Of many keys with the same rate, worked out once: it takes a division
+/// of 128 bits.
+#[derive(Debug)]
+pub(crate) struct Reporting {
+    holders: usize,
+    last: Option<(Rate, u32)>,
+}
+
+impl Reporting {
+    pub(crate) fn new(holders: usize) -> Self {
+        Self { holders, last: None }
+    }
+
+    pub(crate) fn at(&mut self, rate: Rate) -> u32 {
+        match self.last {
+            Some((known, report_at)) if known == rate => report_at,
+            _ => {
+                let report_at = report_at(rate, self.holders);
+                self.last = Some((rate, report_at));
+                report_at
+            }
+        }
+    }
+}
+
 /// All shards together keep less than a quarter of the burst from being refilled.
-fn report_at(limit: Limit, holders: usize) -> u32 {
-    let rate = limit.rate;
+fn report_at(rate: Rate, holders: usize) -> u32 {
     let refilled_us = rate.refill_us(u128::from(rate.burst_tokens()) * crate::rate::TOKEN);
     if refilled_us >= PROMPT_US { u32::MAX } else { (rate.burst_tokens() / (4 * holders as u32)).max(1) }
 }

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
-use crate::lease::{Lease, Spent};
+use crate::lease::{Lease, Reporting, Spent};
 use crate::waiters::{Ticket, Waiters, Wish};
 use crate::{Answer, Holder, Limit, LimitId, Report};
 
@@ -30,6 +30,15 @@ pub struct LeaseRules {
     pub wait_us: u64,
     pub waiting_max: usize,
     pub leases_max: usize,
+}
+
+/// What becomes of a request before anybody is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    Admitted,
+    Refused(Refused),
+    /// It lacks tokens, for which the authority is to be asked now. [`Leases::go_on`] says what becomes of it then.
+    Lacks,
 }
 
 /// What becomes of a request at once.
@@ -89,6 +98,7 @@ pub struct Leases {
     reports: VecDeque<Report>,
     verdicts: VecDeque<(Ticket, Result<(), Refused>)>,
     counts: LeaseCounts,
+    reporting: Reporting,
 }
 
 /// What a request finds.
@@ -114,6 +124,7 @@ impl Leases {
             reports: VecDeque::new(),
             verdicts: VecDeque::new(),
             counts: LeaseCounts::default(),
+            reporting: Reporting::new(rules.holders),
         }
     }
 
@@ -144,12 +155,48 @@ impl Leases {
     /// # Panics
     /// There are more than [`LIMITS_PER_REQUEST_MAX`].
     pub fn take(&mut self, limits: &[Limit], version: u64, now_us: u64) -> Taken {
-        if self.take_in_hand(limits, version, now_us) {
-            return Taken::Admitted;
+        match self.begin(limits, version, now_us) {
+            Begun::Admitted => Taken::Admitted,
+            Begun::Refused(refused) => Taken::Refused(refused),
+            Begun::Lacks => self.go_on(limits, version, now_us),
+        }
+    }
+
+    /// As [`take`](Self::take), and leaves it open what becomes of a request that lacks tokens: an authority that answers
+    /// at once needn't find it in line.
+    ///
+    /// # Panics
+    /// As [`take`](Self::take).
+    pub fn begin(&mut self, limits: &[Limit], version: u64, now_us: u64) -> Begun {
+        if self.take_in_hand(limits, version, now_us, true) {
+            return Begun::Admitted;
         }
         match self.attempt(limits, version, now_us, true) {
+            Attempt::Admitted => Begun::Admitted,
+            Attempt::Refused(refused) => Begun::Refused(refused),
+            Attempt::Lacks(_) => Begun::Lacks,
+        }
+    }
+
+    /// What becomes of a request that lacked tokens when it began, in whatever time has gone by since: those who waited
+    /// before it have theirs.
+    ///
+    /// # Panics
+    /// As [`take`](Self::take).
+    pub fn go_on(&mut self, limits: &[Limit], version: u64, now_us: u64) -> Taken {
+        if self.take_in_hand(limits, version, now_us, false) {
+            return Taken::Admitted;
+        }
+        match self.attempt(limits, version, now_us, false) {
             Attempt::Admitted => Taken::Admitted,
-            Attempt::Refused(refused) => Taken::Refused(refused),
+            Attempt::Refused(refused) => {
+                for limit in limits {
+                    if let Some(slot) = self.index.get(&limit.id) {
+                        self.leases[*slot as usize].overlook();
+                    }
+                }
+                Taken::Refused(refused)
+            }
             Attempt::Lacks(slot) => self.wait(slot, limits, version, now_us),
         }
     }
@@ -229,7 +276,7 @@ impl Leases {
 
     /// What most requests come to: all tokens are in hand, of leases that need no other look. Otherwise nothing is
     /// touched.
-    fn take_in_hand(&mut self, limits: &[Limit], version: u64, now_us: u64) -> bool {
+    fn take_in_hand(&mut self, limits: &[Limit], version: u64, now_us: u64, is_new: bool) -> bool {
         let mut slots = [0; LIMITS_PER_REQUEST_MAX];
         for (slot, limit) in slots.iter_mut().zip(limits) {
             match self.index.get(&limit.id) {
@@ -238,7 +285,9 @@ impl Leases {
             }
         }
         for slot in &slots[..limits.len()] {
-            self.leases[*slot as usize].see();
+            if is_new {
+                self.leases[*slot as usize].see();
+            }
             self.spend(*slot, now_us);
         }
         true
@@ -267,7 +316,7 @@ impl Leases {
         }
         let slots = &slots[..limits.len()];
         if let Some(first) = lacks {
-            let attempt = self.lack(slots, first, now_us);
+            let attempt = self.lack(slots, first, now_us, is_new);
             if is_new && matches!(attempt, Attempt::Refused(_)) {
                 slots.iter().for_each(|slot| self.leases[*slot as usize].overlook());
             }
@@ -292,7 +341,7 @@ impl Leases {
     }
 
     /// Not all tokens are in hand: the narrowest limit that has none to give refuses; else all that lack are asked for.
-    fn lack(&mut self, slots: &[u32], first: u32, now_us: u64) -> Attempt {
+    fn lack(&mut self, slots: &[u32], first: u32, now_us: u64, is_new: bool) -> Attempt {
         for (limit, slot) in slots.iter().enumerate().rev() {
             if let Some((why, retry_at_us)) = self.refusal(*slot, now_us) {
                 return Attempt::Refused(Refused { limit, why, retry_at_us });
@@ -300,7 +349,8 @@ impl Leases {
         }
         for slot in slots {
             let lease = &mut self.leases[*slot as usize];
-            if lease.in_hand == 0 {
+            // One that is asked for already has counted who lacks it.
+            if lease.in_hand == 0 && (is_new || !lease.asked) {
                 lease.lacking += 1;
                 self.ask(*slot);
             }
@@ -386,10 +436,10 @@ impl Leases {
 
     /// Where a limit's lease is; made if it isn't there and there is room beside those that are `kept`.
     fn slot(&mut self, limit: Limit, version: u64, kept: &[u32]) -> Option<u32> {
-        let Some(slot) = self.index.get(&limit.id).copied() else { return self.begin(limit, version, kept) };
+        let Some(slot) = self.index.get(&limit.id).copied() else { return self.add(limit, version, kept) };
         let lease = &mut self.leases[slot as usize];
         if version > lease.version {
-            lease.adopt(limit, version, self.rules.holders);
+            lease.adopt(limit, version, self.reporting.at(limit.rate));
             if limit.rate.is_closed() {
                 self.reports.extend(lease.empty(self.rules.holder));
             }
@@ -397,11 +447,12 @@ impl Leases {
         Some(slot)
     }
 
-    fn begin(&mut self, limit: Limit, version: u64, kept: &[u32]) -> Option<u32> {
+    fn add(&mut self, limit: Limit, version: u64, kept: &[u32]) -> Option<u32> {
         if self.index.len() >= self.rules.leases_max && !self.make_room(kept) {
             return None;
         }
-        let lease = Lease::new(limit, version, self.rules.holders, self.live.len() as u32);
+        let report_at = self.reporting.at(limit.rate);
+        let lease = Lease::new(limit, version, report_at, self.live.len() as u32);
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.leases[slot as usize] = lease;

@@ -30,7 +30,7 @@ mod waiters;
 
 pub use handover::{Arriving, Departing, Handed, ToPredecessor, ToSuccessor};
 pub use host::{Exchange, Host, HostRules, Reply};
-pub use leases::{LIMITS_PER_REQUEST_MAX, LeaseCounts, LeaseRules, Leases, Refused, Taken, Why};
+pub use leases::{Begun, LIMITS_PER_REQUEST_MAX, LeaseCounts, LeaseRules, Leases, Refused, Taken, Why};
 pub use limiter::{Limiter, LimiterCounts, LimiterRules};
 pub use message::{Answer, Ask, Holder, Limit, LimitId, Loan, Report};
 pub use parts::{PARTS, Parts};

@@ -10,6 +10,8 @@
 //! - [`Stream::recv_cancelable`] with [`Cancel::cancel`] asks the kernel to give the buffer back; the
 //!   caller goes on awaiting the read and learns whether the cancellation or the bytes came first;
 //! - dropping the future, only together with the whole connection.
+//!
+//! A read or a write begins when it is asked for, not when it is first awaited: await it at once.
 
 mod arena;
 mod bell;
@@ -17,6 +19,7 @@ mod channel;
 mod child;
 mod clock;
 mod driver;
+mod either;
 mod host;
 mod huge_pages;
 mod listener;

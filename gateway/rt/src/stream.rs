@@ -1,20 +1,29 @@
 //! A connection of a stream socket, TCP or Unix, on a shard.
 
 use std::cell::{RefCell, UnsafeCell};
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr, TcpStream as StdStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use monoio::buf::{IoBuf, IoBufMut};
+use monoio::buf::{IoBuf, IoBufMut, SliceMut};
 use monoio::io::{AsyncReadRent, AsyncWriteRent, CancelHandle, CancelableAsyncReadRent, Canceller};
 use monoio::net::TcpStream;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use crate::arena::{BYTES_AT_ONCE, Place};
+use crate::either::Either;
+
+/// How many bytes came, and the buffer that they are in.
+pub(crate) type Received = (io::Result<usize>, Vec<u8>);
+/// Whether all was sent, and the buffer that it was in.
+pub(crate) type Sent = (io::Result<()>, Vec<u8>);
 
 /// ECANCELED: what a cancelled read gives.
 const ECANCELED: i32 = 125;
@@ -116,35 +125,39 @@ impl Stream {
     /// Reads what there is, behind what `buffer` holds and up to its capacity. 0: the peer has ended its side.
     ///
     /// Dropping this future can lose bytes: see the crate's page.
-    pub async fn recv(&self, buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
-        self.recv_at_most(buffer, usize::MAX).await
+    #[inline]
+    pub fn recv(&self, buffer: Vec<u8>) -> impl Future<Output = Received> {
+        self.recv_at_most(buffer, usize::MAX)
     }
 
     /// As [`recv`](Self::recv), and leaves what lies beyond `bytes_max` to the next read.
-    pub async fn recv_at_most(&self, buffer: Vec<u8>, bytes_max: usize) -> (io::Result<usize>, Vec<u8>) {
-        let start = buffer.len();
-        let end = buffer.capacity().min(start.saturating_add(bytes_max));
-        let (result, slice) = self.io().read(buffer.slice_mut(start..end)).await;
-        (result, slice.into_inner())
+    #[inline]
+    pub fn recv_at_most(&self, buffer: Vec<u8>, bytes_max: usize) -> impl Future<Output = Received> {
+        if is_all_wanted(&buffer, bytes_max) {
+            return Either::First(self.io().read(buffer));
+        }
+        Either::Second(Box::pin(whole(self.io().read(wanted(buffer, bytes_max)))))
     }
 
     /// As [`recv`](Self::recv), and `cancel` can take the buffer back; [`is_canceled`] tells that error.
-    pub async fn recv_cancelable(&self, buffer: Vec<u8>, cancel: &Cancel) -> (io::Result<usize>, Vec<u8>) {
-        self.recv_cancelable_at_most(buffer, usize::MAX, cancel).await
+    #[inline]
+    pub fn recv_cancelable(&self, buffer: Vec<u8>, cancel: &Cancel) -> impl Future<Output = Received> {
+        self.recv_cancelable_at_most(buffer, usize::MAX, cancel)
     }
 
     /// As [`recv_cancelable`](Self::recv_cancelable), and leaves what lies beyond `bytes_max` to the next read.
-    pub async fn recv_cancelable_at_most(
+    #[inline]
+    pub fn recv_cancelable_at_most(
         &self,
         buffer: Vec<u8>,
         bytes_max: usize,
         cancel: &Cancel,
-    ) -> (io::Result<usize>, Vec<u8>) {
-        let start = buffer.len();
-        let end = buffer.capacity().min(start.saturating_add(bytes_max));
+    ) -> impl Future<Output = Received> {
         let handle = cancel.handle();
-        let (result, slice) = self.io().cancelable_read(buffer.slice_mut(start..end), handle).await;
-        (result, slice.into_inner())
+        if is_all_wanted(&buffer, bytes_max) {
+            return Either::First(self.io().cancelable_read(buffer, handle));
+        }
+        Either::Second(Box::pin(whole(self.io().cancelable_read(wanted(buffer, bytes_max), handle))))
     }
 
     /// What there is to read without waiting, behind what `buffer` holds and up to `bytes_max`; `None` if
@@ -262,7 +275,16 @@ impl Stream {
     }
 
     /// Sends all of `buffer[start..]` and gives it back.
-    pub async fn send(&self, buffer: Vec<u8>, start: usize) -> (io::Result<()>, Vec<u8>) {
+    #[inline]
+    pub fn send(&self, buffer: Vec<u8>, start: usize) -> impl Future<Output = Sent> {
+        if start > 0 || buffer.is_empty() {
+            return Either::First(Box::pin(self.send_rest(buffer, start)));
+        }
+        Either::Second(Sending { stream: self, first: self.io().write(buffer), rest: None })
+    }
+
+    /// To be boxed: rare, and larger than a write of all.
+    async fn send_rest(&self, buffer: Vec<u8>, start: usize) -> Sent {
         let (mut sent, end) = (start, buffer.len());
         let mut buffer = buffer;
         while sent < end {
@@ -351,6 +373,61 @@ impl Stream {
     }
 }
 
+/// Whether a read may fill the buffer from its beginning to its end, which takes no notes of a part.
+#[inline]
+fn is_all_wanted(buffer: &Vec<u8>, bytes_max: usize) -> bool {
+    buffer.is_empty() && bytes_max >= buffer.capacity()
+}
+
+/// What of the buffer a read may fill.
+fn wanted(buffer: Vec<u8>, bytes_max: usize) -> SliceMut<Vec<u8>> {
+    let start = buffer.len();
+    let end = buffer.capacity().min(start.saturating_add(bytes_max));
+    buffer.slice_mut(start..end)
+}
+
+/// A read into a part, which gives the whole back. To be boxed: rare, and larger than the other.
+async fn whole(reading: impl Future<Output = (io::Result<usize>, SliceMut<Vec<u8>>)>) -> Received {
+    let (result, slice) = reading.await;
+    (result, slice.into_inner())
+}
+
+/// A write of a whole buffer, which the socket mostly takes at once.
+struct Sending<'s, W> {
+    stream: &'s Stream,
+    first: W,
+    /// Boxed: rare.
+    rest: Option<Pin<Box<dyn Future<Output = Sent> + 's>>>,
+}
+
+impl<W: Future<Output = (io::Result<usize>, Vec<u8>)>> Future for Sending<'_, W> {
+    type Output = Sent;
+
+    #[inline]
+    #[expect(unsafe_code, reason = "a struct's pin becomes its field's")]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Sent> {
+        // SAFETY: `first` stays in its place: nothing here moves it, there is no `Drop`, and `Unpin` is what it is by
+        // itself. The other fields are never pinned.
+        let (stream, first, rest) = unsafe {
+            let Self { stream, first, rest } = self.get_unchecked_mut();
+            (*stream, Pin::new_unchecked(first), rest)
+        };
+        if let Some(rest) = rest {
+            return rest.as_mut().poll(context);
+        }
+        let (result, buffer) = ready!(first.poll(context));
+        Poll::Ready(match result {
+            Ok(count) if count == buffer.len() => (Ok(()), buffer),
+            Ok(0) => (Err(io::ErrorKind::WriteZero.into()), buffer),
+            Ok(count) => {
+                let rest = rest.insert(Box::pin(stream.send_rest(buffer, count)));
+                return rest.as_mut().poll(context);
+            }
+            Err(error) => (Err(error), buffer),
+        })
+    }
+}
+
 pub(crate) struct Descriptor<'a> {
     stream: &'a Stream,
 }
@@ -434,6 +511,42 @@ mod tests {
             });
         }
         drop(std::os::unix::net::UnixStream::connect(&path));
+        peer.join().unwrap();
+    }
+
+    #[test]
+    fn what_a_socket_does_not_take_at_once_is_sent_and_read_to_its_last_byte() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let sent: Vec<u8> = (0..16 * 1024 * 1024_u32).map(|index| (index % 251) as u8).collect();
+        let expected = sent.clone();
+        let peer = std::thread::spawn(move || {
+            let mut connection = listener.accept().unwrap().0;
+            for times in 0..2 {
+                let mut received = vec![0; expected.len() - times];
+                connection.read_exact(&mut received).unwrap();
+                assert!(received == expected[times..], "what came isn't what was sent");
+            }
+            connection.write_all(&expected[..1_000]).unwrap();
+        });
+        run(Driver::Epoll, async move {
+            let stream = connect(address, Duration::from_secs(5)).await.unwrap();
+            for start in 0..2 {
+                let (result, returned) = stream.send(sent.clone(), start).await;
+                assert!(result.is_ok() && returned == sent);
+            }
+            stream.send(Vec::new(), 0).await.0.unwrap();
+            let mut received = Vec::with_capacity(1_000);
+            for bytes_max in [1, 700, usize::MAX] {
+                let before = received.len();
+                let (count, returned) = stream.recv_at_most(received, bytes_max).await;
+                received = returned;
+                assert_eq!((count.unwrap(), received.len()), (received.len() - before, received.len()));
+                assert!(received.len() - before <= bytes_max);
+            }
+            assert!(received == sent[..received.len()] && received.len() > 701);
+        })
+        .unwrap();
         peer.join().unwrap();
     }
 

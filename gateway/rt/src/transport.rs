@@ -1,14 +1,18 @@
 //! What clients and upstreams are talked to through: one set of operations, whatever carries the bytes.
 //!
 //! The operations are [`Stream`]'s, and so is the rule of the crate's page for stopping them. A plain connection
-//! pays one predictable branch an operation.
+//! pays one predictable branch an operation; what TLS waits for is boxed, since it is several times the size of what a
+//! plain connection does, and each task would hold room for it.
 
+use std::future::Future;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 
 use bytes::Bytes;
 
 use crate::channel::{self, Channel};
+use crate::either::Either;
+use crate::stream::{Received, Sent};
 use crate::{Arena, Cancel, Stream, TlsStream};
 
 /// One connection's bytes. Reading and writing may go on at once, from two futures of the shard.
@@ -22,36 +26,48 @@ pub enum Transport {
 
 impl Transport {
     /// As [`Stream::recv`].
-    pub async fn recv(&self, buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
-        self.recv_at_most(buffer, usize::MAX).await
+    #[inline]
+    pub fn recv(&self, buffer: Vec<u8>) -> impl Future<Output = Received> {
+        self.recv_at_most(buffer, usize::MAX)
     }
 
     /// As [`Stream::recv_at_most`].
-    pub async fn recv_at_most(&self, buffer: Vec<u8>, bytes_max: usize) -> (io::Result<usize>, Vec<u8>) {
+    #[inline]
+    pub fn recv_at_most(&self, buffer: Vec<u8>, bytes_max: usize) -> impl Future<Output = Received> {
         match self {
-            Self::Plain(stream) => stream.recv_at_most(buffer, bytes_max).await,
-            Self::Tls(stream) => stream.recv_at_most(buffer, bytes_max).await,
-            Self::Channel(channel) => channel::recv(&**channel, buffer, bytes_max).await,
+            Self::Plain(stream) => Either::First(stream.recv_at_most(buffer, bytes_max)),
+            Self::Tls(stream) => {
+                Either::Second(Either::First(Box::pin(stream.recv_at_most(buffer, bytes_max))))
+            }
+            Self::Channel(channel) => {
+                Either::Second(Either::Second(channel::recv(&**channel, buffer, bytes_max)))
+            }
         }
     }
 
     /// As [`Stream::recv_cancelable`].
-    pub async fn recv_cancelable(&self, buffer: Vec<u8>, cancel: &Cancel) -> (io::Result<usize>, Vec<u8>) {
-        self.recv_cancelable_at_most(buffer, usize::MAX, cancel).await
+    #[inline]
+    pub fn recv_cancelable(&self, buffer: Vec<u8>, cancel: &Cancel) -> impl Future<Output = Received> {
+        self.recv_cancelable_at_most(buffer, usize::MAX, cancel)
     }
 
     /// As [`Stream::recv_cancelable_at_most`].
-    pub async fn recv_cancelable_at_most(
+    #[inline]
+    pub fn recv_cancelable_at_most(
         &self,
         buffer: Vec<u8>,
         bytes_max: usize,
         cancel: &Cancel,
-    ) -> (io::Result<usize>, Vec<u8>) {
+    ) -> impl Future<Output = Received> {
         match self {
-            Self::Plain(stream) => stream.recv_cancelable_at_most(buffer, bytes_max, cancel).await,
-            Self::Tls(stream) => stream.recv_cancelable_at_most(buffer, bytes_max, cancel).await,
+            Self::Plain(stream) => Either::First(stream.recv_cancelable_at_most(buffer, bytes_max, cancel)),
+            Self::Tls(stream) => Either::Second(Either::First(Box::pin(
+                stream.recv_cancelable_at_most(buffer, bytes_max, cancel),
+            ))),
             // No read of the kernel's is under way: dropping the future takes it back.
-            Self::Channel(channel) => channel::recv(&**channel, buffer, bytes_max).await,
+            Self::Channel(channel) => {
+                Either::Second(Either::Second(channel::recv(&**channel, buffer, bytes_max)))
+            }
         }
     }
 
@@ -80,11 +96,14 @@ impl Transport {
     }
 
     /// As [`Stream::send`].
-    pub async fn send(&self, buffer: Vec<u8>, start: usize) -> (io::Result<()>, Vec<u8>) {
+    #[inline]
+    pub fn send(&self, buffer: Vec<u8>, start: usize) -> impl Future<Output = Sent> {
         match self {
-            Self::Plain(stream) => stream.send(buffer, start).await,
-            Self::Tls(stream) => stream.send(buffer, start).await,
-            Self::Channel(channel) => channel::send(&**channel, buffer, start).await,
+            Self::Plain(stream) => Either::First(stream.send(buffer, start)),
+            Self::Tls(stream) => Either::Second(Either::First(Box::pin(stream.send(buffer, start)))),
+            Self::Channel(channel) => {
+                Either::Second(Either::Second(channel::send(&**channel, buffer, start)))
+            }
         }
     }
 

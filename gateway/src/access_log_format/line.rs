@@ -1,24 +1,32 @@
 //! Writes values into a line so that none can end it, or leave the string that it stands in.
 
 use std::io::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use super::{AccessRecord, CertificateField, Variable};
+use turnpike_http::encode::decimal;
+use turnpike_http::host_name;
+
+use super::{AccessRecord, CertificateField, ClfTimes, Variable};
 use crate::tls::ClientCertificate;
 
 /// A line in the making.
 pub(super) struct Line<'o> {
     pub(super) out: &'o mut Vec<u8>,
     pub(super) markup: Markup,
+    pub(super) times: &'o ClfTimes,
 }
 
 impl Line<'_> {
     /// The variable's value, or a dash where it has none.
     pub(super) fn variable(&mut self, variable: Variable, record: &AccessRecord<'_>) {
         match variable {
-            Variable::RequestId => self.text(record.request_id),
-            Variable::ExtendedRequestId => self.text(record.extended_request_id),
-            Variable::RequestTime => self.clf_time(record.request_time_ms / 1_000),
+            Variable::RequestId if record.is_rest => self.out.extend_from_slice(&record.id.uuid()),
+            Variable::RequestId | Variable::ExtendedRequestId => {
+                self.out.extend_from_slice(&record.id.short());
+            }
+            Variable::RequestTime => {
+                self.out.extend_from_slice(&self.times.at(record.request_time_ms / 1_000));
+            }
             Variable::RequestTimeEpoch => self.number(record.request_time_ms),
             Variable::HttpMethod => self.peer(record.http_method),
             Variable::Path => self.peer(record.path),
@@ -27,8 +35,8 @@ impl Line<'_> {
             Variable::UserAgent => self.peer(record.user_agent.unwrap_or_default()),
             Variable::ClientCertificate(field) => self.certificate(field, record.client_certificate),
             Variable::ApiKeyId => self.text_or_dash(record.api_key_id),
-            Variable::DomainName => self.peer(record.domain_name),
-            Variable::DomainPrefix => self.peer(first_label(record.domain_name)),
+            Variable::DomainName => self.peer(host_name(record.host)),
+            Variable::DomainPrefix => self.peer(first_label(host_name(record.host))),
             Variable::AccountId => self.text(record.account_id),
             Variable::ApiId => self.text_or_dash(record.api_id),
             Variable::Stage => self.text_or_dash(record.stage),
@@ -69,7 +77,14 @@ impl Line<'_> {
     }
 
     fn number(&mut self, number: u64) {
-        write!(self.out, "{number}").expect("writing to memory can't fail");
+        match u16::try_from(number) {
+            // Statuses, and most latencies.
+            Ok(number) if number < 1_000 => {
+                let (digits, leading) = three_digits(number);
+                digits[leading..].iter().for_each(|digit| self.out.push(*digit));
+            }
+            _ => decimal(self.out, number),
+        }
     }
 
     fn number_or_dash(&mut self, number: Option<u64>) {
@@ -80,7 +95,13 @@ impl Line<'_> {
     }
 
     fn address(&mut self, address: IpAddr) {
-        write!(self.out, "{address}").expect("writing to memory can't fail");
+        match address {
+            IpAddr::V4(address) => {
+                let (text, bytes) = dotted(address);
+                self.out.extend_from_slice(&text[..bytes]);
+            }
+            IpAddr::V6(address) => write!(self.out, "{address}").expect("writing to memory can't fail"),
+        }
     }
 
     fn text_or_dash(&mut self, text: Option<&str>) {
@@ -98,6 +119,9 @@ impl Line<'_> {
         if bytes.is_empty() {
             return self.dash();
         }
+        if self.markup.is_plain(bytes) {
+            return self.out.extend_from_slice(bytes);
+        }
         for chunk in bytes.utf8_chunks() {
             self.escaped(chunk.valid());
             if !chunk.invalid().is_empty() {
@@ -107,9 +131,12 @@ impl Line<'_> {
     }
 
     fn text(&mut self, text: &str) {
-        match text {
-            "" => self.dash(),
-            text => self.escaped(text),
+        if text.is_empty() {
+            self.dash();
+        } else if self.markup.is_plain(text.as_bytes()) {
+            self.out.extend_from_slice(text.as_bytes());
+        } else {
+            self.escaped(text);
         }
     }
 
@@ -125,15 +152,6 @@ impl Line<'_> {
         }
         self.out.extend_from_slice(&text.as_bytes()[plain_from..]);
     }
-
-    /// `dd/MMM/yyyy:HH:mm:ss +0000`
-    fn clf_time(&mut self, unix_s: u64) {
-        let (year, month, day) = civil_date(unix_s / 86_400);
-        let (hour, minute, second) = (unix_s / 3_600 % 24, unix_s / 60 % 60, unix_s % 60);
-        let month = MONTHS[month as usize - 1];
-        write!(self.out, "{day:02}/{month}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000")
-            .expect("writing to memory can't fail");
-    }
 }
 
 /// What a peer's bytes must not break out of.
@@ -145,13 +163,26 @@ pub(super) enum Markup {
 }
 
 impl Markup {
+    /// Whether these are bytes of ASCII that stand for themselves, as nearly all are: told without a branch for each.
+    fn is_plain(self, bytes: &[u8]) -> bool {
+        let specials = bytes.iter().fold(0, |found, byte| found | SPECIALS[usize::from(*byte)]);
+        specials & self.bit() == 0
+    }
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+
+    const fn is_special_ascii(self, byte: u8) -> bool {
+        match self {
+            Self::Json => matches!(byte, b'"' | b'\\'),
+            Self::Xml => matches!(byte, b'<' | b'>' | b'&' | b'"' | b'\''),
+        }
+    }
+
     fn is_special(self, character: char) -> bool {
         let breaks_line = character.is_control() || matches!(character, '\u{2028}' | '\u{2029}');
-        breaks_line
-            || match self {
-                Self::Json => matches!(character, '"' | '\\'),
-                Self::Xml => matches!(character, '<' | '>' | '&' | '"' | '\''),
-            }
+        breaks_line || u8::try_from(character).is_ok_and(|byte| self.is_special_ascii(byte))
     }
 
     fn escape(self, character: char, out: &mut Vec<u8>) {
@@ -169,8 +200,38 @@ impl Markup {
     }
 }
 
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+/// For each byte, a bit for each markup in which it doesn't stand for itself, or isn't ASCII.
+const SPECIALS: [u8; 256] = specials();
+
+const fn specials() -> [u8; 256] {
+    let mut table = [Markup::Json.bit() | Markup::Xml.bit(); 256];
+    let mut byte = b' ';
+    while byte < 0x7f {
+        let (json, xml) = (Markup::Json.is_special_ascii(byte), Markup::Xml.is_special_ascii(byte));
+        table[byte as usize] = (json as u8 * Markup::Json.bit()) | (xml as u8 * Markup::Xml.bit());
+        byte += 1;
+    }
+    table
+}
+
+/// A number below 1,000, and how many zeros it begins with; 0 itself is one digit.
+fn three_digits(number: u16) -> ([u8; 3], usize) {
+    let digits = [number / 100, number / 10 % 10, number % 10].map(|digit| b'0' + digit as u8);
+    (digits, usize::from(number < 100) + usize::from(number < 10))
+}
+
+/// An address as text, and its length.
+fn dotted(address: Ipv4Addr) -> ([u8; 15], usize) {
+    let (mut text, mut end) = ([b'.'; 15], 0);
+    for octet in address.octets() {
+        let (digits, leading) = three_digits(octet.into());
+        let significant = &digits[leading..];
+        text[end..end + significant.len()].copy_from_slice(significant);
+        // And the dot after them.
+        end += significant.len() + 1;
+    }
+    (text, end - 1)
+}
 
 fn truth(is: bool) -> &'static str {
     if is { "true" } else { "false" }
@@ -178,34 +239,4 @@ fn truth(is: bool) -> &'static str {
 
 fn first_label(domain: &[u8]) -> &[u8] {
     domain.split(|byte| *byte == b'.').next().unwrap_or_default()
-}
-
-/// Year, month and day (from 1) of a day counted from 1970, in the Gregorian calendar.
-pub(super) fn civil_date(days_since_1970: u64) -> (u64, u64, u64) {
-    const DAYS_FROM_1600_TO_1970: u64 = 135_140;
-    const DAYS_PER_400_YEARS: u64 = 146_097;
-    let days = days_since_1970 + DAYS_FROM_1600_TO_1970;
-    let (mut year, mut day) = (1_600 + days / DAYS_PER_400_YEARS * 400, days % DAYS_PER_400_YEARS);
-    while day >= 365 + u64::from(is_leap(year)) {
-        day -= 365 + u64::from(is_leap(year));
-        year += 1;
-    }
-    let mut month = 1;
-    while day >= days_of(month, year) {
-        day -= days_of(month, year);
-        month += 1;
-    }
-    (year, month, day + 1)
-}
-
-fn is_leap(year: u64) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-}
-
-fn days_of(month: u64, year: u64) -> u64 {
-    match month {
-        2 => 28 + u64::from(is_leap(year)),
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
 }

@@ -1,28 +1,31 @@
 //! Writes access logs, off the shards: shards offer chunks of rendered lines, two threads write them.
 //!
-//! A shard never waits: a queue holds at most `queue_bytes_max`, and a chunk that finds it full is
+//! A shard never waits: a queue holds at most `access_log_queue_bytes_max`, and a chunk that finds it full is
 //! given up and counted. Standard output has a queue and a thread of its own, so that a pipe nobody
 //! reads can't hold up the files. What a full disk loses is counted and said once, and once more when
 //! writing works again.
 
 mod files;
+mod lane;
+mod spares;
+mod stdout;
 mod whole_lines;
 
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Duration;
 
-use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use turnpike_snapshot::{SemanticError, check_log_group, escaped_log_group};
 
 use crate::settings::{LogDestination, Settings};
-use files::{Files, Health, Progress};
+use files::{Files, Progress};
+use lane::{Lane, Message};
+use spares::Spares;
+use stdout::Stdout;
 use whole_lines::WholeLines;
 
 /// Where a line goes.
@@ -94,26 +97,7 @@ pub(crate) struct AccessLogQueue {
     stdout: Option<Lane>,
     files: Lane,
     progress: Arc<Progress>,
-}
-
-/// A queue and the thread behind it.
-#[derive(Debug, Clone)]
-struct Lane {
-    sender: Sender<Message>,
-    queued_bytes: Arc<AtomicUsize>,
-    queue_bytes_max: usize,
-}
-
-#[derive(Debug)]
-enum Message {
-    Chunk(LogChunk),
-    /// Comes before the sink's first chunk.
-    Register {
-        sink: SinkId,
-        path: PathBuf,
-    },
-    Reopen,
-    Finish(oneshot::Sender<()>),
+    spares: Arc<Spares>,
 }
 
 impl AccessLog {
@@ -127,12 +111,15 @@ impl AccessLog {
 
     fn start_with(settings: &Settings, stdout: Box<dyn Write + Send>) -> Result<Self, AccessLogError> {
         let progress = Arc::new(Progress::default());
+        let spares = Arc::new(Spares::within(settings.access_log_queue_bytes_max));
         let to_stdout = settings.access_log == Some(LogDestination::Stdout);
-        let queue = AccessLogQueue {
-            stdout: if to_stdout { Some(start_stdout(settings, &progress, stdout)?) } else { None },
-            files: start_files(settings, &progress)?,
-            progress,
-        };
+        let stdout = to_stdout.then(|| {
+            let out = Stdout::new(stdout, Arc::clone(&progress));
+            Lane::start("log-stdout", settings, Arc::clone(&spares), out)
+        });
+        let files = Files::new(settings.access_log_files_max, Arc::clone(&progress));
+        let files = Lane::start("log-files", settings, Arc::clone(&spares), files)?;
+        let queue = AccessLogQueue { stdout: stdout.transpose()?, files, progress, spares };
         let mut log =
             Self { queue, main: None, sinks: HashMap::new(), group_dir: settings.access_log_dir.clone() };
         log.main = match &settings.access_log {
@@ -175,23 +162,26 @@ impl AccessLog {
     ///
     /// # Errors
     /// Lines are left when `time` is over; their thread goes on until the process ends.
-    pub(crate) async fn finish(self, time: Duration) -> Result<(), Unwritten> {
+    pub(crate) fn finish(&self, time: Duration) -> impl Future<Output = Result<(), Unwritten>> + use<> {
         let mut finishing = Vec::new();
         for lane in self.queue.lanes() {
             let (done, finished) = oneshot::channel();
             lane.tell(Message::Finish(done));
             finishing.push(finished);
         }
-        let all_finished = async {
-            for finished in finishing {
-                // An error means that the thread is gone, and so is what it would have written.
-                finished.await.ok();
+        let queue = self.queue.clone();
+        async move {
+            let all_finished = async {
+                for finished in finishing {
+                    // An error means that the thread is gone, and so is what it would have written.
+                    finished.await.ok();
+                }
+            };
+            timeout(time, all_finished).await.ok();
+            match queue.figures().queued_bytes {
+                0 => Ok(()),
+                queued_bytes => Err(Unwritten { queued_bytes }),
             }
-        };
-        timeout(time, all_finished).await.ok();
-        match self.queue.figures().queued_bytes {
-            0 => Ok(()),
-            queued_bytes => Err(Unwritten { queued_bytes }),
         }
     }
 
@@ -220,8 +210,28 @@ impl AccessLogQueue {
         lane.offer(chunk)
     }
 
+    /// What an empty chunk's lines go into.
+    pub(crate) fn buffer(&self) -> Vec<u8> {
+        self.spares.take()
+    }
+
+    /// What `buffer` gives has room for, once it has been used a while.
+    pub(crate) fn chunk_bytes(&self) -> usize {
+        self.spares.buffer_bytes()
+    }
+
+    /// The chunk as it is to be queued: where most of its buffer is empty, in one of its own size.
+    pub(crate) fn fitted(&self, chunk: LogChunk) -> LogChunk {
+        if chunk.bytes.len() > chunk.bytes.capacity() / 2 {
+            return chunk;
+        }
+        let bytes = chunk.bytes.as_slice().to_vec();
+        self.spares.give(chunk.bytes);
+        LogChunk { bytes, ..chunk }
+    }
+
     pub(crate) fn figures(&self) -> AccessLogFigures {
-        let queued_bytes: usize = self.lanes().map(|lane| lane.queued_bytes.load(Ordering::Acquire)).sum();
+        let queued_bytes: usize = self.lanes().map(Lane::queued_bytes).sum();
         AccessLogFigures { queued_bytes: queued_bytes as u64, ..self.progress.figures() }
     }
 
@@ -230,127 +240,9 @@ impl AccessLogQueue {
     }
 }
 
-impl Lane {
-    fn offer(&self, chunk: LogChunk) -> Result<(), Dropped> {
-        let (lines, cost_bytes) = (chunk.lines, cost_bytes(&chunk));
-        let queued_bytes = self.queued_bytes.fetch_add(cost_bytes, Ordering::AcqRel) + cost_bytes;
-        if queued_bytes <= self.queue_bytes_max && self.sender.send(Message::Chunk(chunk)).is_ok() {
-            return Ok(());
-        }
-        self.queued_bytes.fetch_sub(cost_bytes, Ordering::AcqRel);
-        Err(Dropped { lines })
-    }
-
-    /// What the housekeeper says is rare, and isn't counted against the queue's bytes.
-    fn tell(&self, message: Message) {
-        // Fails only once the thread has ended, when there is nothing left to tell.
-        self.sender.send(message).ok();
-    }
-}
-
 fn group_file(group: &str) -> Result<String, AccessLogError> {
     check_log_group(group)?;
     Ok(escaped_log_group(group) + ".log")
-}
-
-/// A queued chunk's memory: its lines and its place in the queue.
-fn cost_bytes(chunk: &LogChunk) -> usize {
-    chunk.bytes.len() + size_of::<Message>()
-}
-
-fn lane(settings: &Settings) -> (Lane, Receiver<Message>) {
-    let (sender, receiver) = channel::unbounded();
-    let queue_bytes_max = settings.access_log_queue_bytes_max;
-    (Lane { sender, queued_bytes: Arc::default(), queue_bytes_max }, receiver)
-}
-
-fn start_stdout(
-    settings: &Settings,
-    progress: &Arc<Progress>,
-    mut stdout: Box<dyn Write + Send>,
-) -> Result<Lane, AccessLogError> {
-    let (lane, messages) = lane(settings);
-    let (queued_bytes, progress) = (lane.queued_bytes.clone(), progress.clone());
-    spawn("log-stdout", move || {
-        let finished = write_stdout(&mut stdout, &messages, &queued_bytes, &progress);
-        end(messages, finished);
-    })?;
-    Ok(lane)
-}
-
-fn start_files(settings: &Settings, progress: &Arc<Progress>) -> Result<Lane, AccessLogError> {
-    let (lane, messages) = lane(settings);
-    let queued_bytes = lane.queued_bytes.clone();
-    let check_every = Duration::from_millis(settings.access_log_reopen_check_ms);
-    let files = Files::new(settings.access_log_files_max, progress.clone());
-    spawn("log-files", move || {
-        let finished = write_files(files, &messages, &queued_bytes, check_every);
-        end(messages, finished);
-    })?;
-    Ok(lane)
-}
-
-/// The thread behind standard output. Returns whom to tell that all is written, unless all handles are gone.
-fn write_stdout(
-    stdout: &mut impl Write,
-    messages: &Receiver<Message>,
-    queued_bytes: &AtomicUsize,
-    progress: &Progress,
-) -> Option<oneshot::Sender<()>> {
-    let mut health = Health::named("standard output".to_owned());
-    for message in messages {
-        match message {
-            Message::Chunk(chunk) => {
-                health.write(stdout, &chunk, progress);
-                queued_bytes.fetch_sub(cost_bytes(&chunk), Ordering::AcqRel);
-            }
-            Message::Finish(done) => return Some(done),
-            Message::Register { .. } | Message::Reopen => {}
-        }
-    }
-    None
-}
-
-/// The thread behind the files; returns as [`write_stdout`] does.
-fn write_files(
-    mut files: Files,
-    messages: &Receiver<Message>,
-    queued_bytes: &AtomicUsize,
-    check_every: Duration,
-) -> Option<oneshot::Sender<()>> {
-    let mut check_due = files::now() + check_every;
-    loop {
-        match messages.recv_deadline(check_due) {
-            Ok(Message::Chunk(chunk)) => {
-                files.write(&chunk);
-                queued_bytes.fetch_sub(cost_bytes(&chunk), Ordering::AcqRel);
-            }
-            Ok(Message::Register { sink, path }) => files.register(sink, path),
-            Ok(Message::Reopen) => files.close_all(),
-            Ok(Message::Finish(done)) => return Some(done),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return None,
-        }
-        let now = files::now();
-        if now >= check_due {
-            files.close_moved();
-            check_due = now + check_every;
-        }
-    }
-}
-
-/// Closes the queue, so that later lines are refused and counted, and then says that all is written.
-fn end(messages: Receiver<Message>, finished: Option<oneshot::Sender<()>>) {
-    drop(messages);
-    if let Some(done) = finished {
-        // Nobody listens any more once the drain's time is over.
-        done.send(()).ok();
-    }
-}
-
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), AccessLogError> {
-    thread::Builder::new().name(name.into()).spawn(body).map_err(AccessLogError::Thread)?;
-    Ok(())
 }
 
 #[cfg(test)]

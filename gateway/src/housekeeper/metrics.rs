@@ -361,9 +361,11 @@ const SHARD_GAUGES: [(&str, &str, GaugeOf); 13] = [
     ("turnpike_shard_limit_leases", "Throttles that the shard holds tokens of, or did lately.", |g| {
         g.limit_leases
     }),
-    ("turnpike_shard_buffers_in_use", "I/O buffers that connections hold; none when all rest.", |g| {
-        g.buffers_in_use
-    }),
+    (
+        "turnpike_shard_buffers_in_use",
+        "I/O buffers that connections hold; when all rest, those of idle_buffers_kept_max at most.",
+        |g| g.buffers_in_use,
+    ),
     ("turnpike_shard_cache_bytes", "Memory that cached responses take.", |g| g.cache_bytes),
     ("turnpike_shard_cache_responses", "Cached responses.", |g| g.cache_responses),
     ("turnpike_shard_snapshot_version", "The snapshot that the shard runs.", |g| g.snapshot_version),

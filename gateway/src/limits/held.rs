@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use rustc_hash::FxHashMap;
-use turnpike_limits::{Holder, LeaseCounts, LeaseRules, Leases, Limit, Refused, Taken, Ticket};
+use turnpike_limits::{Begun, Holder, LeaseCounts, LeaseRules, Leases, Limit, Refused, Taken, Ticket};
 use turnpike_rt::Clock;
 
 use super::LimiterLine;
@@ -16,6 +16,8 @@ use crate::settings::Settings;
 
 /// Of asking and being answered, one after the other: what is asked then is asked with the next request, or tick.
 const ROUNDS_MAX: usize = 4;
+/// And of asks that are answered at once.
+const ANSWERS_MAX: usize = 64;
 
 /// What a shard knows of throttles.
 #[derive(Debug)]
@@ -55,17 +57,34 @@ impl Limits {
         Self { leases, seats: RefCell::default(), shard, line, mailbox, clock }
     }
 
-    /// Takes a token of each limit, the broadest first, or none; it has to wait for the limiter where it says so.
+    /// Takes a token of each limit, the broadest first, or none; it has to wait for the limiter where another shard has it.
     pub(crate) fn take(&self, limits: &[Limit], version: u64) -> Take<'_> {
         let mut leases = self.leases.borrow_mut();
-        let taken = leases.take(limits, version, self.clock.now_us());
+        let begun = leases.begin(limits, version, self.clock.now_us());
         let is_silent = leases.is_silent();
         drop(leases);
-        let told = match taken {
-            Taken::Admitted => Ok(()),
-            Taken::Refused(refused) => Err(refused),
-            Taken::Waits(ticket) => return Take::Waits(self.seat(ticket)),
-        };
+        match begun {
+            Begun::Admitted => self.tell(Ok(()), is_silent),
+            Begun::Refused(refused) => self.tell(Err(refused), is_silent),
+            Begun::Lacks => self.ask(limits, version),
+        }
+    }
+
+    /// Mostly the limiter answers at once: then the request needn't be put in line to be told by it.
+    fn ask(&self, limits: &[Limit], version: u64) -> Take<'_> {
+        self.converse();
+        let mut leases = self.leases.borrow_mut();
+        let taken = leases.go_on(limits, version, self.clock.now_us());
+        let is_silent = leases.is_silent();
+        drop(leases);
+        match taken {
+            Taken::Admitted => self.tell(Ok(()), is_silent),
+            Taken::Refused(refused) => self.tell(Err(refused), is_silent),
+            Taken::Waits(ticket) => Take::Waits(self.seat(ticket)),
+        }
+    }
+
+    fn tell(&self, told: Result<(), Refused>, is_silent: bool) -> Take<'_> {
         if !is_silent {
             self.converse();
         }
@@ -128,11 +147,20 @@ impl Limits {
         self.tell_verdicts();
     }
 
-    /// Whether there was anything to tell.
+    /// Whether the limiter was told anything that it hasn't answered.
     fn send_reports(&self) -> bool {
         let mut leases = self.leases.borrow_mut();
-        let mut sent = false;
-        while let Some(report) = leases.poll_report() {
+        let (mut sent, mut answered) = (false, 0);
+        while answered < ANSWERS_MAX
+            && let Some(report) = leases.poll_report()
+        {
+            if report.ask.is_some()
+                && let Some((answer, now_us)) = self.line.ask_at_once(&report)
+            {
+                leases.handle_answer(&answer, now_us);
+                answered += 1;
+                continue;
+            }
             if let Err(report) = self.line.report(self.shard, report) {
                 leases.handle_unsent(report);
                 // What was sent before may have its answers.

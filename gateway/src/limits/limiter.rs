@@ -2,7 +2,8 @@
 //!
 //! It lies in a queue of one place. Whoever has put a report into the other queue tries to take it, hears all reports
 //! that are there, whoever they are of, sends the answers, and puts it back. Who doesn't find it goes on: the one who has
-//! it looks once more after putting it back, so that no report is left behind. Nobody ever waits for it.
+//! it looks once more after putting it back, so that no report is left behind. Nobody ever waits for it. Who asks and finds
+//! it there with nothing to be heard before has its answer without either queue.
 //!
 //! So an ask costs a quarter of a microsecond and is answered at once. A thread for it, which was tried first, costs two
 //! wake-ups: beside four busy shards on four cores 5 us at the median and 10 ms at the 99.9th percentile.
@@ -197,6 +198,12 @@ impl LimiterLine {
         self.send(shard, ToLimiter::Report(report)).map_err(|_| report)
     }
 
+    /// The answer to a report that asks, and when it was given, where the limiter is at hand and nothing has to be heard
+    /// before: mostly. The report isn't told then.
+    pub(super) fn ask_at_once(&self, report: &Report) -> Option<(Answer, u64)> {
+        self.0.ask_at_once(report)
+    }
+
     /// Has the limiter hear what it was told, unless another shard does. Answers for `shard` are in its mailbox then,
     /// without its bell.
     pub(super) fn attend(&self, shard: usize) {
@@ -286,6 +293,28 @@ impl StoreCounts {
 }
 
 impl Shared {
+    fn ask_at_once(&self, report: &Report) -> Option<(Answer, u64)> {
+        if !self.queue.is_empty() {
+            return None;
+        }
+        let mut authority = self.authority.pop()?;
+        let now_us = self.clock.now_us();
+        let answer = match &mut authority.source {
+            Source::Alone(limiter) => limiter.handle(report, now_us),
+            // Others answer when they can.
+            _ => None,
+        };
+        authority.sweep(now_us);
+        self.publish_figures(&authority);
+        self.put_back(authority);
+        // As in `attend`: what came meanwhile isn't left behind.
+        fence(Ordering::SeqCst);
+        if !self.queue.is_empty() {
+            self.attend(NO_SHARD);
+        }
+        Some((answer?, now_us))
+    }
+
     fn attend(&self, shard: usize) {
         let mut heard = 0;
         while heard < PASS_MESSAGES_MAX {

@@ -21,11 +21,9 @@ pub(super) fn reply(exchange: &Exchange<'_>, answer: &str, kept: bool, record: &
     let shard = exchange.shard;
     let mut out = shard.buffers.small();
     encode::status_line(&mut out, 200);
-    encode::header(&mut out, "Date", &shard.date());
+    encode::date(&mut out, &shard.date());
     encode::header(&mut out, "Content-Type", b"application/octet-stream");
-    out.extend_from_slice(b"Content-Length: ");
-    encode::decimal(&mut out, answer.len() as u64);
-    out.extend_from_slice(b"\r\n");
+    encode::content_length(&mut out, answer.len() as u64);
     encode_ids(None, exchange.id, &mut out);
     encode_connection(kept, exchange.head.version, &mut out);
     out.extend_from_slice(b"\r\n");

@@ -196,7 +196,8 @@ impl Decoded {
             Source::Http1(body) => body,
             Source::Http2(body) => return client.fill(body, &mut self.payload, is_stopped).await,
         };
-        let mut coded = client.shard().buffers.large();
+        // A small one: what is waited for with it comes to more than a turn's bytes anyway.
+        let mut coded = client.shard().buffers.small();
         let came = client.receive(&mut coded, body.left(), pace, is_stopped).await;
         let taken = body.take_payload(&coded, &mut self.payload, &mut self.trailers);
         self.ahead.extend_from_slice(&coded[taken.unwrap_or(0)..]);

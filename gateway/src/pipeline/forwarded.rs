@@ -9,7 +9,7 @@
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use turnpike_http::{ForwardedElements, Header, HeaderName, x_forwarded_for};
+use turnpike_http::{ForwardedElements, Header, HeaderName, host_name, x_forwarded_for};
 use turnpike_snapshot::Protocol;
 
 use super::Exchange;
@@ -29,7 +29,7 @@ pub(crate) struct Forwarded {
     rest: Box<[u8]>,
     /// Who forwards and for whom, in `Forwarded`.
     http: Box<[u8]>,
-    /// `http` or `https`.
+    /// What is behind the host in `Forwarded`, up to what `Via` begins with.
     scheme: &'static [u8],
 }
 
@@ -44,7 +44,7 @@ impl Forwarded {
             believed: trusted.then_some(settings.trusted_proxies_field),
             rest: rest.into_bytes().into(),
             http: http.into_bytes().into(),
-            scheme: scheme.as_bytes(),
+            scheme: if tls { b";proto=https\r\nVia: " } else { b";proto=http\r\nVia: " },
         }
     }
 }
@@ -160,10 +160,27 @@ impl Exchange<'_> {
     }
 }
 
-/// Appends a REST API's fields.
-pub(super) fn encode_for_rest(exchange: &Exchange<'_>, out: &mut Vec<u8>) {
+/// Whether a field says whom an earlier proxy forwards for.
+pub(super) fn is_forwarding(name: HeaderName) -> bool {
+    matches!(
+        name,
+        HeaderName::Forwarded
+            | HeaderName::Via
+            | HeaderName::XForwardedFor
+            | HeaderName::XForwardedHost
+            | HeaderName::XForwardedOther
+            | HeaderName::XForwardedPort
+            | HeaderName::XForwardedProto
+    )
+}
+
+/// Appends a REST API's fields. `came`: the request has some that [`is_forwarding`].
+pub(super) fn encode_for_rest(exchange: &Exchange<'_>, came: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(b"X-Forwarded-For: ");
     let forwarded = &exchange.client.forwarded;
+    if !came {
+        return out.extend_from_slice(&forwarded.rest);
+    }
     let Some(field) = forwarded.believed else {
         exchange.before(HeaderName::XForwardedFor, out);
         out.extend_from_slice(&forwarded.rest);
@@ -195,11 +212,13 @@ pub(super) fn encode_for_rest(exchange: &Exchange<'_>, out: &mut Vec<u8>) {
     write(out, format_args!("{peer}\r\nX-Forwarded-Port: {port}\r\nX-Forwarded-Proto: {scheme}\r\n"));
 }
 
-/// Appends an HTTP API's fields.
-pub(super) fn encode_for_http(exchange: &Exchange<'_>, out: &mut Vec<u8>) {
+/// Appends an HTTP API's fields. `came`: the request has some that [`is_forwarding`].
+pub(super) fn encode_for_http(exchange: &Exchange<'_>, came: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(b"Forwarded: ");
     let forwarded = &exchange.client.forwarded;
-    if forwarded.believed == Some(ForwardedField::XForwarded) {
+    if !came {
+        // Nothing is appended to.
+    } else if forwarded.believed == Some(ForwardedField::XForwarded) {
         if let Some(claim) = exchange.claim(ForwardedField::XForwarded) {
             write(out, format_args!("for={}", node(claim.ip)));
             if let Some(scheme) = only(exchange.values(HeaderName::XForwardedProto)).and_then(scheme_name) {
@@ -213,16 +232,18 @@ pub(super) fn encode_for_http(exchange: &Exchange<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(&forwarded.http);
     let host = exchange.head.host.of(exchange.bytes);
     if !host.is_empty() {
-        // A port makes it no token (RFC 7239 4).
-        let quote: &[u8] = if memchr::memchr(b':', host).is_some() { b"\"" } else { b"" };
-        for part in [b";host=", quote, host, quote] {
-            out.extend_from_slice(part);
+        // A port makes it no token, and so do the brackets of an address (RFC 7239 4).
+        let is_token = host[0] != b'[' && host_name(host).len() == host.len();
+        out.extend_from_slice(if is_token { b";host=" } else { b";host=\"" });
+        out.extend_from_slice(host);
+        if !is_token {
+            out.push(b'"');
         }
     }
-    out.extend_from_slice(b";proto=");
     out.extend_from_slice(forwarded.scheme);
-    out.extend_from_slice(b"\r\nVia: ");
-    exchange.before(HeaderName::Via, out);
+    if came {
+        exchange.before(HeaderName::Via, out);
+    }
     out.extend_from_slice(VIA);
     out.extend_from_slice(b"\r\n");
 }

@@ -19,7 +19,7 @@ pub(super) fn check<'a>(
         return Ok(None);
     }
     let caller = caller(exchange, address.stage).ok_or(Refusal::ApiKey(address.stage.protocol))?;
-    record.api_key_id = Some(caller.key_id());
+    record.caller = Some(caller);
     Ok(Some(caller))
 }
 

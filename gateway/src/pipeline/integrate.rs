@@ -54,7 +54,7 @@ pub(super) async fn send<'a>(
     let mut head = shard.buffers.small();
     if let Incoming::Decoded(decoded) = &mut body {
         let mut plain = Vec::new();
-        let framing = decoded.begin_upload(exchange, &mut plain, record).await;
+        let framing = Box::pin(decoded.begin_upload(exchange, &mut plain, record)).await;
         let framing = framing.inspect_err(|_| shard.buffers.give(std::mem::take(&mut head)))?;
         let request = (matched, *integration, question);
         upstream_request::encode(exchange, address, request, Some(framing), &mut head);
@@ -92,7 +92,7 @@ pub(super) async fn send<'a>(
     let upload = if body.is_done() {
         None
     } else {
-        invite_body(exchange, body_bytes, record).await?;
+        Box::pin(invite_body(exchange, body_bytes, record)).await?;
         Some(Box::new(Upload::new(exchange, &connection, integration, body)))
     };
     Ok(Sent {

@@ -2,9 +2,8 @@
 
 use crate::access_log_format::AccessRecord;
 use crate::stats::RefusalKind;
-use crate::table::{Canary, Route, Stage};
+use crate::table::{Caller, Canary, Route, Stage};
 use turnpike_http::{HeaderName, Version};
-use turnpike_rt::Clock;
 use turnpike_snapshot::Protocol;
 
 use super::Exchange;
@@ -23,7 +22,7 @@ pub(crate) struct Record<'a> {
     pub(crate) canary: Option<&'a Canary>,
     pub(crate) route: Option<&'a Route>,
     /// Of whom the route asked for a key.
-    pub(crate) api_key_id: Option<&'a str>,
+    pub(crate) caller: Option<Caller<'a>>,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) body_bytes_out: u64,
@@ -57,7 +56,7 @@ impl<'a> Record<'a> {
             rule: None,
             canary: None,
             route: None,
-            api_key_id: None,
+            caller: None,
             bytes_in: 0,
             bytes_out: 0,
             body_bytes_out: 0,
@@ -157,15 +156,13 @@ impl<'a> Record<'a> {
     }
 
     fn log(&self, exchange: &Exchange<'_>, log: &crate::table::StageLog, latency_us: u64) {
-        let (uuid, short) = (exchange.id.uuid(), exchange.id.short());
-        let (uuid, short) = (ascii(&uuid), ascii(&short));
         let rest = self.stage.is_none_or(|stage| stage.protocol == Protocol::Rest);
         let release = self.stage.map(|stage| self.canary.map_or(&stage.release, |canary| &canary.release));
         let user_agent = exchange.head.headers.iter().find(|header| header.name == HeaderName::UserAgent);
         let record = AccessRecord {
-            request_id: if rest { uuid } else { short },
-            extended_request_id: short,
-            request_time_ms: Clock::unix_ms().saturating_sub(latency_us / 1000),
+            id: exchange.id,
+            is_rest: rest,
+            request_time_ms: exchange.shard.log_lines.unix_ms(self.started_us),
             http_method: exchange.head.method_span.of(exchange.bytes),
             path: exchange.head.path.of(exchange.bytes),
             protocol: match exchange.head.version {
@@ -176,8 +173,8 @@ impl<'a> Record<'a> {
             source_ip: exchange.source_ip,
             user_agent: user_agent.map(|header| header.value_span.of(exchange.bytes)),
             client_certificate: exchange.client.tls.as_ref().and_then(|tls| tls.certificate.as_ref()),
-            api_key_id: self.api_key_id,
-            domain_name: exchange.host(),
+            api_key_id: self.caller.map(Caller::key_id),
+            host: exchange.head.host.of(exchange.bytes),
             account_id: &exchange.table.account_id,
             api_id: self.stage.map(|stage| &*stage.api_id),
             stage: self.stage.map(|stage| &*stage.name),
@@ -202,9 +199,4 @@ impl<'a> Record<'a> {
         };
         exchange.shard.log_lines.append(exchange.shard, log, &record);
     }
-}
-
-/// Ids are written in ASCII.
-pub(super) fn ascii(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap_or_default()
 }

@@ -338,11 +338,9 @@ pub(crate) fn unparsed_reply(shard: &Shard, refusal: Refusal, unparsed: &Unparse
 
 fn encode_head(terms: &Terms, id: RequestId, shard: &Shard, out: &mut Vec<u8>) {
     encode::status_line(out, terms.status);
-    encode::header(out, "Date", &shard.date());
+    encode::date(out, &shard.date());
     encode::header(out, "Content-Type", b"application/json");
-    out.extend_from_slice(b"Content-Length: ");
-    encode::decimal(out, body_bytes(terms) as u64);
-    out.extend_from_slice(b"\r\n");
+    encode::content_length(out, body_bytes(terms) as u64);
     if terms.protocol != Some(Protocol::Http) {
         encode::header(out, "x-amzn-ErrorType", terms.error_type.as_bytes());
     }

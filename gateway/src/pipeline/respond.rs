@@ -122,7 +122,10 @@ impl Download<'_, '_, '_> {
         let relayed = match self.read_head(&mut connection, &mut input, &mut head, record).await {
             Ok(()) => match self.instead(&head, &input) {
                 Ok(None) => self.relay(connection, &mut input, &head, record).await,
-                Ok(Some(hit)) => self.answer_instead(connection, &input, &head, &hit, record).await,
+                Ok(Some(hit)) => {
+                    // Boxed likewise.
+                    Box::pin(self.answer_instead(connection, &input, &head, &hit, record)).await
+                }
                 Err(fault) => Err(Fault::Upstream(fault)),
             },
             Err(fault) => Err(fault),
@@ -163,7 +166,7 @@ impl Download<'_, '_, '_> {
                     if head.status == 101 || interim > INTERIM_MAX {
                         return Err(Fault::Upstream(UpstreamFault::Malformed));
                     }
-                    self.pass_interim(input, head, record).await?;
+                    Box::pin(self.pass_interim(input, head, record)).await?;
                     input.drain(..head.head_bytes);
                 }
                 Err(_) => return Err(Fault::Upstream(UpstreamFault::Malformed)),
@@ -252,12 +255,17 @@ impl Download<'_, '_, '_> {
         self.began.set(true);
         if !body.is_done() && coding != Coding::Discard {
             self.begin(out, false, record).await?;
-            extra |= self.stream(&mut connection, input, &mut body, coding, record).await?;
+            // Boxed, once for all its pieces: larger than all that a short answer needs.
+            extra |= Box::pin(self.stream(&mut connection, input, &mut body, coding, record)).await?;
             self.finish(connection, head, &body, extra);
         } else {
             // The connection is free for the next request before this answer is even sent.
             self.finish(connection, head, &body, extra);
-            self.begin(out, true, record).await?;
+            match self.exchange.wire {
+                // Most answers: not by way of `begin`, through which each wake would pass.
+                Wire::Http1 => self.send(out, record).await?,
+                Wire::Http2(_) => self.begin(out, true, record).await?,
+            }
         }
         Ok(kept)
     }

@@ -50,7 +50,11 @@ pub(super) async fn check(
     selected: &Selected<'_, '_>,
     caller: Option<Caller<'_>>,
 ) -> Result<(), Failure> {
-    let Some(applied) = Applied::to(exchange, selected.matched.route, caller) else { return Ok(()) };
+    let route = selected.matched.route;
+    if caller.is_none() && exchange.table.throttle.is_none() && route.throttle.is_none() {
+        return Ok(());
+    }
+    let Some(applied) = Applied::to(exchange, route, caller) else { return Ok(()) };
     let taken = exchange.shard.limits.take(applied.limits(), exchange.table.generation).await;
     taken.map_err(|refused| {
         let throttled = match refused.why {

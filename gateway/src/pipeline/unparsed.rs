@@ -5,9 +5,7 @@
 use std::net::IpAddr;
 
 use turnpike_http::is_token;
-use turnpike_rt::Clock;
 
-use super::record::ascii;
 use crate::access_log_format::AccessRecord;
 use crate::ids::RequestId;
 use crate::shard::Shard;
@@ -35,13 +33,12 @@ impl Unparsed<'_> {
     ) {
         let Some(log) = &shard.log else { return };
         let latency_ms = shard.clock.now_us().saturating_sub(self.started_us) / 1_000;
-        let (uuid, short) = (id.uuid(), id.short());
         let line = RequestLine::of(self.bytes);
         let table = shard.table();
         let record = AccessRecord {
-            request_id: ascii(&uuid),
-            extended_request_id: ascii(&short),
-            request_time_ms: Clock::unix_ms().saturating_sub(latency_ms),
+            id,
+            is_rest: true,
+            request_time_ms: shard.log_lines.unix_ms(self.started_us),
             http_method: line.method,
             path: line.path,
             protocol: line.protocol,
@@ -49,7 +46,7 @@ impl Unparsed<'_> {
             user_agent: None,
             client_certificate: None,
             api_key_id: None,
-            domain_name: b"",
+            host: b"",
             account_id: &table.account_id,
             api_id: None,
             stage: None,

@@ -38,11 +38,14 @@ pub(super) fn encode(
     out.extend_from_slice(integration.method.as_deref().unwrap_or(exchange.method()).as_bytes());
     out.push(b' ');
     target(exchange, address, matched, integration, out);
-    out.extend_from_slice(b" HTTP/1.1\r\n");
-    encode::header(out, "Host", integration.upstream.authority.as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
+    out.extend_from_slice(integration.upstream.authority.as_bytes());
+    out.extend_from_slice(b"\r\n");
     let protocol = address.stage.protocol;
+    let mut came_forwarded = false;
     lines::copy(exchange.bytes, &exchange.head.headers, exchange.head.head_bytes, out, |header| {
         let name = header.name;
+        came_forwarded |= forwarded::is_forwarding(name);
         let asked_instead =
             question.is_some_and(|question| question.replaces(header.name_span.of(exchange.bytes)));
         let is_stale = decoded.is_some() && decompress::is_of_coding(header.name_span.of(exchange.bytes));
@@ -66,8 +69,8 @@ pub(super) fn encode(
         Framing::Chunked => encode::header(out, "Transfer-Encoding", b"chunked"),
     }
     match protocol {
-        Protocol::Rest => forwarded::encode_for_rest(exchange, out),
-        Protocol::Http => forwarded::encode_for_http(exchange, out),
+        Protocol::Rest => forwarded::encode_for_rest(exchange, came_forwarded, out),
+        Protocol::Http => forwarded::encode_for_http(exchange, came_forwarded, out),
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -90,7 +90,7 @@ sort_settings! {
         start_line_bytes_max header_bytes_max header_count_max body_bytes_max chunk_line_bytes_max
         chunk_extension_bytes_max pipelined_requests_max connections_max exchanges_in_flight_max
         read_head_timeout_ms read_body_timeout_ms body_rate_bytes_per_s_min body_rate_grace_ms write_timeout_ms
-        idle_timeout_ms idle_buffer_release_ms idle_buffers_max
+        idle_timeout_ms idle_buffer_release_ms idle_buffers_max idle_buffers_kept_max
         http2_streams_max http2_stream_window_bytes http2_connection_window_bytes http2_frame_bytes_max
         http2_header_list_bytes_max http2_send_buffer_bytes_max http2_control_frames_per_second_max
         http2_resets_per_second_max http2_error_resets_max
@@ -112,7 +112,7 @@ sort_settings! {
         dns_servers dns_ttl_min_ms dns_ttl_max_ms dns_failure_ttl_ms dns_query_timeout_ms dns_queries_in_flight_max
         snapshot_unit_bytes_max snapshot_units_max snapshot_bytes_max
         access_log access_log_format access_log_dir access_log_queue_bytes_max access_log_files_max
-        access_log_reopen_check_ms metrics_collect_timeout_ms;
+        access_log_flush_ms access_log_reopen_check_ms metrics_collect_timeout_ms;
 }
 
 #[cfg(test)]

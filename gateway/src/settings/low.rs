@@ -174,6 +174,11 @@ pub(super) struct LowArgs {
     /// next request one more operation [default: 1024]
     #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_IDLE_BUFFERS_MAX", value_name = "BUFFERS")]
     pub(super) idle_buffers_max: Option<u64>,
+    /// Client connections per shard that keep their buffer of 8 KiB for as long as they are idle, since a read that can
+    /// be taken back costs each request some time; further ones, and those with TLS, give theirs back after
+    /// --idle-buffer-release-ms [default: 512]
+    #[arg(help_heading = DOWNSTREAM, long, env = "TURNPIKE_GATEWAY_IDLE_BUFFERS_KEPT_MAX", value_name = "BUFFERS")]
+    pub(super) idle_buffers_kept_max: Option<u64>,
 
     /// Streams that one HTTP/2 connection may have open at once; further ones are refused, to be tried again
     /// [default: 128]
@@ -279,7 +284,7 @@ pub(super) struct LowArgs {
     /// level 2 [default: 16384]
     #[arg(help_heading = COMPRESSION, long, env = "TURNPIKE_GATEWAY_COMPRESSION_TURN_BYTES", value_name = "BYTES")]
     pub(super) compression_turn_bytes: Option<u64>,
-    /// Answers that a shard compresses at once, about 300 KiB of memory each; further ones go as they are. 0 compresses
+    /// Answers that a shard compresses at once, about 350 KiB of memory each; further ones go as they are. 0 compresses
     /// none [default: 256]
     #[arg(help_heading = COMPRESSION, long, env = "TURNPIKE_GATEWAY_COMPRESSIONS_MAX", value_name = "ANSWERS")]
     pub(super) compressions_max: Option<u64>,
@@ -300,7 +305,7 @@ pub(super) struct LowArgs {
     /// gzip or deflate comes to more than 1032 times its size [default: 100]
     #[arg(help_heading = COMPRESSION, long, env = "TURNPIKE_GATEWAY_DECOMPRESSION_RATIO_MAX", value_name = "TIMES")]
     pub(super) decompression_ratio_max: Option<u64>,
-    /// Requests' bodies that a shard decompresses at once, about 48 KiB of memory each; further requests get 503
+    /// Requests' bodies that a shard decompresses at once, up to 120 KiB of memory each; further requests get 503
     /// [default: 1024]
     #[arg(help_heading = COMPRESSION, long, env = "TURNPIKE_GATEWAY_DECOMPRESSIONS_MAX", value_name = "REQUESTS")]
     pub(super) decompressions_max: Option<u64>,
@@ -456,6 +461,10 @@ pub(super) struct LowArgs {
     /// Log files that are open at once; further ones take turns, which is slow [default: 256]
     #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_ACCESS_LOG_FILES_MAX", value_name = "FILES")]
     pub(super) access_log_files_max: Option<u64>,
+    /// How long a log line may wait for others to be written with: half of this where it was made, half where it is
+    /// written. Waiting costs less of the cores' time [default: 50]
+    #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_ACCESS_LOG_FLUSH_MS", value_name = "MS")]
+    pub(super) access_log_flush_ms: Option<u64>,
     /// How often a log file is checked for having been moved or removed, and opened anew (SIGHUP does it at
     /// once) [default: 1000]
     #[arg(help_heading = LOGS, long, env = "TURNPIKE_GATEWAY_ACCESS_LOG_REOPEN_CHECK_MS", value_name = "MS")]
@@ -497,7 +506,7 @@ impl LowArgs {
             chunk_line_bytes_max chunk_extension_bytes_max
             connections_max connections_per_address_max exchanges_in_flight_max
             read_head_timeout_ms read_body_timeout_ms body_rate_bytes_per_s_min body_rate_grace_ms
-            write_timeout_ms idle_timeout_ms idle_buffer_release_ms idle_buffers_max
+            write_timeout_ms idle_timeout_ms idle_buffer_release_ms idle_buffers_max idle_buffers_kept_max
             http2_streams_max http2_stream_window_bytes http2_connection_window_bytes http2_frame_bytes_max
             http2_header_list_bytes_max http2_send_buffer_bytes_max http2_control_frames_per_second_max
             http2_resets_per_second_max http2_error_resets_max
@@ -517,7 +526,7 @@ impl LowArgs {
             dns_queries_in_flight_max
             snapshot_unit_bytes_max snapshot_units_max snapshot_bytes_max
             access_log access_log_format access_log_dir access_log_queue_bytes_max access_log_files_max
-            access_log_reopen_check_ms metrics_collect_timeout_ms
+            access_log_flush_ms access_log_reopen_check_ms metrics_collect_timeout_ms
         }
     }
 }

@@ -115,6 +115,13 @@ impl Settings {
             idle_timeout_ms: millis("idle_timeout_ms", low.idle_timeout_ms, 60_000)?,
             idle_buffer_release_ms: millis("idle_buffer_release_ms", low.idle_buffer_release_ms, 1_000)?,
             idle_buffers_max: in_range("idle_buffers_max", low.idle_buffers_max, 1_024, 0, 1_048_576)?,
+            idle_buffers_kept_max: in_range(
+                "idle_buffers_kept_max",
+                low.idle_buffers_kept_max,
+                512,
+                0,
+                1_048_576,
+            )?,
 
             http2_streams_max: number("http2_streams_max", low.http2_streams_max, 128, 1, 65_536)?,
             http2_stream_window_bytes: number(
@@ -359,6 +366,7 @@ impl Settings {
                 1 << 34,
             )? as usize,
             access_log_files_max: count("access_log_files_max", low.access_log_files_max, 256, 65_536)?,
+            access_log_flush_ms: in_range("access_log_flush_ms", low.access_log_flush_ms, 50, 0, 10_000)?,
             access_log_reopen_check_ms: millis(
                 "access_log_reopen_check_ms",
                 low.access_log_reopen_check_ms,

@@ -1,33 +1,41 @@
 //! API keys and the usage plans that they are in: who calls, of whom a route asks for a key.
 //!
-//! A key is looked up by the SHA-256 of what the caller shows, in a map whose hashes are keyed anew in each process, and
-//! digests are compared in constant time: how long it takes tells nothing of the keys that there are.
+//! A key is looked up by the SHA-256 of what the caller shows ([`keys`]), which is all that is known of its value.
+
+mod keys;
 
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use ring::digest::{SHA256, digest};
 use rustc_hash::FxHashMap;
-use subtle::ConstantTimeEq;
 use turnpike_limits::Limit;
 use turnpike_snapshot::{ApiKey, ApiKeysUnit, PlanRoute, Quota, Unit, UnitHash, UsagePlanUnit};
 
 use super::{Route, Stage, throttles};
 use crate::quotas::QuotaOf;
+use keys::{Key, KeySlice};
 
 /// All keys of a snapshot, and all plans.
 #[derive(Debug, Default)]
 pub(crate) struct Callers {
     /// By their numbers; a slice without keys has no unit.
-    slices: Box<[Option<Arc<KeySlice>>]>,
-    plans: FxHashMap<Box<str>, Arc<Plan>>,
+    slices: Box<[Option<Slice>]>,
+    /// The plans that slices name, in their order; one for all that name the same.
+    plans: Vec<Box<[Option<Arc<Plan>>]>>,
+}
+
+#[derive(Debug)]
+struct Slice {
+    keys: Arc<KeySlice>,
+    /// Index of its plans.
+    plans: usize,
 }
 
 /// Who shows a key, by a plan that has the stage.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller<'t> {
-    key: &'t Key,
+    key: Key<'t>,
     plan: &'t Plan,
     routes: &'t FxHashMap<Box<str>, Limit>,
 }
@@ -43,68 +51,53 @@ struct Plan {
     stages: FxHashMap<Box<str>, FxHashMap<Box<str>, Limit>>,
 }
 
-#[derive(Debug)]
-struct KeySlice {
-    keys: HashMap<Digest, Key>,
-    /// Ids of the plans that the keys point at.
-    plans: Box<[Box<str>]>,
-}
-
-#[derive(Debug)]
-struct Key {
-    id: Box<str>,
-    /// Tells its buckets from those of other keys.
-    salt: u64,
-    plans: Box<[u32]>,
-}
-
-#[derive(Debug, Clone, Copy, Eq)]
-struct Digest([u8; 32]);
-
-impl PartialEq for Digest {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
-    }
-}
-
-impl Hash for Digest {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
-    }
-}
-
 impl Callers {
+    fn of(slices: &[(&ApiKeysUnit, Arc<KeySlice>)], plans: &FxHashMap<&str, Arc<Plan>>) -> Self {
+        let Some((first, _)) = slices.first() else { return Self::default() };
+        let mut callers = Self { slices: (0..first.slices).map(|_| None).collect(), plans: Vec::new() };
+        let mut known = FxHashMap::default();
+        for (unit, keys) in slices {
+            let index = *known.entry(&*unit.plans).or_insert_with(|| {
+                callers.plans.push(unit.plans.iter().map(|plan| plans.get(plan.as_str()).cloned()).collect());
+                callers.plans.len() - 1
+            });
+            callers.slices[unit.slice as usize] = Some(Slice { keys: Arc::clone(keys), plans: index });
+        }
+        callers
+    }
+
     /// Whose key has this value, if one of its plans has the stage.
     pub(crate) fn look_up(&self, value: &[u8], stage: &Stage) -> Option<Caller<'_>> {
         let shown: [u8; 32] = digest(&SHA256, value).as_ref().try_into().ok()?;
         // As many slices as the units say, which is a u32.
         let slice = ApiKey::slice_of(&shown, self.slices.len() as u32) as usize;
         let slice = self.slices.get(slice)?.as_ref()?;
-        let key = slice.keys.get(&Digest(shown))?;
-        let mut plans = key.plans.iter().filter_map(|index| self.plans.get(&slice.plans[*index as usize]));
+        let key = slice.keys.look_up(&shown)?;
+        let plans = &self.plans[slice.plans];
+        let mut plans = key.plans().filter_map(|plan| plans[plan as usize].as_ref());
         plans.find_map(|plan| Some(Caller { key, plan, routes: plan.stages.get(&stage.path)? }))
     }
 }
 
 impl<'t> Caller<'t> {
-    pub(crate) fn key_id(&self) -> &'t str {
-        &self.key.id
+    pub(crate) fn key_id(self) -> &'t str {
+        self.key.id()
     }
 
     /// Of the key, over all stages of the plan.
     pub(crate) fn throttle(&self) -> Option<Limit> {
-        self.plan.throttle.map(|limit| throttles::of_key(limit, self.key.salt))
+        self.plan.throttle.map(|limit| throttles::of_key(limit, self.key.salt()))
     }
 
     /// Of the key, over all stages of the plan.
     pub(crate) fn quota(&self) -> Option<QuotaOf<'t>> {
         let terms = self.plan.quota?;
-        Some(QuotaOf { plan_id: &self.plan.id, key_id: &self.key.id, terms })
+        Some(QuotaOf { plan_id: &self.plan.id, key_id: self.key.id(), terms })
     }
 
     /// Of the key, for this route alone.
     pub(crate) fn route_throttle(&self, route: &Route) -> Option<Limit> {
-        self.routes.get(&route.key).map(|limit| throttles::of_key(*limit, self.key.salt))
+        self.routes.get(&route.key).map(|limit| throttles::of_key(*limit, self.key.salt()))
     }
 }
 
@@ -119,41 +112,24 @@ impl KnownCallers {
     /// Checking the snapshot has made sure that its slices fit together, and that the plans are there.
     pub(super) fn of_snapshot(&mut self, units: &[(UnitHash, Arc<Unit>)]) -> Callers {
         let mut known = Self::default();
-        let mut callers = Callers::default();
+        let (mut slices, mut plans) = (Vec::new(), FxHashMap::default());
         for (hash, unit) in units {
             match &**unit {
                 Unit::ApiKeys(unit) => {
-                    let slice = self.slices.remove(hash).unwrap_or_else(|| Arc::new(KeySlice::of(unit)));
-                    if callers.slices.is_empty() {
-                        callers.slices = (0..unit.slices).map(|_| None).collect();
-                    }
-                    callers.slices[unit.slice as usize] = Some(Arc::clone(&slice));
-                    known.slices.insert(*hash, slice);
+                    let keys = self.slices.remove(hash).unwrap_or_else(|| Arc::new(KeySlice::of(unit)));
+                    known.slices.insert(*hash, Arc::clone(&keys));
+                    slices.push((unit, keys));
                 }
                 Unit::UsagePlan(unit) => {
                     let plan = self.plans.remove(hash).unwrap_or_else(|| Arc::new(Plan::of(unit)));
-                    callers.plans.insert(plan.id.clone(), Arc::clone(&plan));
-                    known.plans.insert(*hash, plan);
+                    known.plans.insert(*hash, Arc::clone(&plan));
+                    plans.insert(unit.id.as_str(), plan);
                 }
                 _ => {}
             }
         }
         *self = known;
-        callers
-    }
-}
-
-impl KeySlice {
-    fn of(unit: &ApiKeysUnit) -> Self {
-        let key = |key: &ApiKey| Key {
-            id: key.id.as_str().into(),
-            salt: throttles::salt_of_key(&key.id),
-            plans: key.plans.as_slice().into(),
-        };
-        Self {
-            keys: unit.keys.iter().map(|unit| (Digest(unit.value_sha256), key(unit))).collect(),
-            plans: unit.plans.iter().map(|plan| plan.as_str().into()).collect(),
-        }
+        Callers::of(&slices, &plans)
     }
 }
 

@@ -331,7 +331,7 @@ impl Table {
         let api = self.apis.entry(SmolStr::new(&stage.api_id)).or_insert_with(|| Api {
             protocol: stage.protocol,
             default: None,
-            named: None,
+            others: None,
         });
         if api.protocol != stage.protocol {
             return Err(CompileError::TwoProtocols { api_id: stage.api_id.to_string() });
@@ -339,7 +339,7 @@ impl Table {
         let before = if &*stage.name == DEFAULT_STAGE {
             api.default.replace(Arc::clone(stage))
         } else {
-            api.named.get_or_insert_default().insert(SmolStr::new(&stage.name), Arc::clone(stage))
+            api.others.get_or_insert_default().insert(SmolStr::new(&stage.name), Arc::clone(stage))
         };
         if before.is_some() {
             return Err(CompileError::StageTwice {

@@ -40,9 +40,10 @@ const fn latency(name: &'static str, latencies_min: u64, value: fn(&Interval) ->
     Metric { name, unit: Unit::Microseconds, more_is_better: false, latencies_min, value }
 }
 
-/// Errors in a hundred of what ended; an unexpected reply is both a reply and an error.
+/// Errors of what ended: replies, expected or not, and what had none. Reports of builds that kept no `lost` count too few of
+/// these, so that errors are at least as many.
 fn error_share(interval: &Interval) -> f64 {
-    let ended = interval.replies.max(interval.errors);
+    let ended = (interval.replies + interval.lost).max(interval.errors);
     if ended == 0 { 0.0 } else { interval.errors as f64 / ended as f64 }
 }
 
@@ -53,5 +54,21 @@ impl Metric {
             report.intervals.iter().filter(|interval| interval.duration_s > 0.999 * report.interval_s);
         let fit = whole.filter(|interval| interval.latency_us.count >= self.latencies_min);
         fit.map(self.value).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Brief;
+
+    #[test]
+    fn errors_are_a_share_of_all_that_ended() {
+        let of = |replies, errors, lost| {
+            let latency_us = Brief::default();
+            error_share(&Interval { start_s: 0.0, duration_s: 1.0, replies, errors, lost, latency_us })
+        };
+        assert_eq!([of(0, 0, 0), of(10, 5, 0), of(10, 10, 10), of(0, 3, 3)], [0.0, 0.5, 0.5, 1.0]);
+        assert_eq!(of(2, 4, 0), 1.0, "an old report's");
     }
 }

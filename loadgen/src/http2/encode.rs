@@ -223,14 +223,14 @@ mod tests {
             ("authorization", "k"),
             ("content-length", "5"),
         ];
-        let decoded = decode(&mut Decoder::new(), &request.head);
+        let decoded = decode(&mut Decoder::new(65_536), &request.head);
         assert_eq!(decoded, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
         assert_eq!(&request.body[..], b"hello");
     }
 
     #[test]
     fn what_the_server_holds_already_is_sent_as_its_index() {
-        let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
+        let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new(65_536));
         let requests = ["/", "/a", "/b"]
             .map(|path| encode_request("http", &parts(path, &[("x-key", "a long value of one request")])));
         let mut sizes = Vec::new();
@@ -238,14 +238,14 @@ mod tests {
             let mut block = Vec::new();
             encoder.write(&request.head, &mut block);
             sizes.push(block.len());
-            assert_eq!(decode(&mut decoder, &block), decode(&mut Decoder::new(), &request.head));
+            assert_eq!(decode(&mut decoder, &block), decode(&mut Decoder::new(65_536), &request.head));
         }
         assert!(sizes[0] > 30 && sizes[1..].iter().all(|size| *size <= 9), "{sizes:?}");
     }
 
     #[test]
     fn a_full_table_keeps_what_it_has() {
-        let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
+        let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new(65_536));
         for round in 0..3 {
             for number in 0..200 {
                 let value = format!("value number {number} of a list that is longer than the table");
@@ -255,7 +255,7 @@ mod tests {
                 encoder.write(&request.head, &mut block);
                 assert_eq!(
                     decode(&mut decoder, &block),
-                    decode(&mut Decoder::new(), &request.head),
+                    decode(&mut Decoder::new(65_536), &request.head),
                     "{round} {number}"
                 );
             }
@@ -264,13 +264,17 @@ mod tests {
 
     #[test]
     fn a_table_that_shrinks_is_begun_anew() {
-        let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
+        let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new(65_536));
         let request = encode_request("http", &parts("/", &[("x-key", "value")]));
         for size in [4096, 256, 256, 0, 4096] {
             encoder.resize(size);
             let mut block = Vec::new();
             encoder.write(&request.head, &mut block);
-            assert_eq!(decode(&mut decoder, &block), decode(&mut Decoder::new(), &request.head), "{size}");
+            assert_eq!(
+                decode(&mut decoder, &block),
+                decode(&mut Decoder::new(65_536), &request.head),
+                "{size}"
+            );
         }
     }
 }

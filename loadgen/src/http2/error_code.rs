@@ -25,6 +25,7 @@ const NAMES: [&str; 14] = [
 
 impl ErrorCode {
     pub(crate) const NO_ERROR: Self = Self(0);
+    pub(crate) const PROTOCOL_ERROR: Self = Self(1);
     pub(crate) const CANCEL: Self = Self(8);
 }
 

@@ -1,6 +1,6 @@
 //! The client's side of one HTTP/2 connection (RFC 9113).
 //!
-//! Limits: frames of 16,384 bytes, heads of 65,536 bytes (before and after decompression), and answers of 1 MiB that
+//! Limits: frames of 16,384 bytes, heads of head_bytes_max (before and after decompression), and answers of 1 MiB that
 //! the server asked for and doesn't read.
 
 use std::collections::VecDeque;
@@ -14,8 +14,8 @@ use super::error_code::ErrorCode;
 use super::frame::{self, ACK, END_HEADERS, END_STREAM, HEADER_BYTES, Header, PRIORITY, kind};
 use super::stream::Stream;
 use crate::failure::Failure;
-use crate::lanes::{Arrival, OUTGOING_BYTES_MAX, Session};
-use crate::reply::{HEAD_BYTES_MAX, Malformed};
+use crate::lanes::{Arrival, Effects, OUTGOING_BYTES_MAX, Session};
+use crate::reply::{LARGE_HEAD, Malformed};
 use crate::request::Request;
 use crate::source::Keep;
 
@@ -48,6 +48,7 @@ pub(crate) struct Http2 {
     next_id: u32,
     encoder: Encoder,
     decoder: Decoder,
+    head_bytes_max: usize,
     /// What the server wants.
     server_streams_max: usize,
     stream_window: i64,
@@ -72,13 +73,14 @@ struct Block {
 }
 
 impl Http2 {
-    pub(crate) fn new(streams_max: usize) -> Self {
+    pub(crate) fn new(streams_max: usize, head_bytes_max: usize) -> Self {
         Self {
             streams: FxHashMap::default(),
             streams_max,
             next_id: 1,
             encoder: Encoder::new(),
-            decoder: Decoder::new(),
+            decoder: Decoder::new(head_bytes_max),
+            head_bytes_max,
             server_streams_max: STREAMS_BEFORE_SETTINGS,
             stream_window: INITIAL_WINDOW_BYTES,
             frame_bytes_max: frame::PAYLOAD_BYTES_MAX,
@@ -96,13 +98,7 @@ impl Http2 {
     }
 
     /// One frame.
-    fn take(
-        &mut self,
-        header: Header,
-        payload: &[u8],
-        out: &mut Vec<u8>,
-        arrivals: &mut Vec<Arrival>,
-    ) -> Result<(), Malformed> {
+    fn take(&mut self, header: Header, payload: &[u8], effects: &mut Effects) -> Result<(), Malformed> {
         if !self.settled && (header.kind != kind::SETTINGS || header.has(ACK)) {
             return Err(Malformed("the server doesn't begin with SETTINGS: it doesn't speak HTTP/2"));
         }
@@ -110,13 +106,13 @@ impl Http2 {
             return Err(Malformed("another frame stands in the middle of a header block"));
         }
         match header.kind {
-            kind::DATA => self.take_data(header, payload, out, arrivals),
-            kind::HEADERS => self.take_headers(header, payload, out, arrivals),
-            kind::CONTINUATION => self.take_continuation(header, payload, out, arrivals),
-            kind::RST_STREAM => self.take_reset(header, payload, arrivals),
-            kind::SETTINGS => self.take_settings(header, payload, out),
-            kind::PING => take_ping(header, payload, out),
-            kind::GOAWAY => self.take_goaway(header, payload, arrivals),
+            kind::DATA => self.take_data(header, payload, effects),
+            kind::HEADERS => self.take_headers(header, payload, effects),
+            kind::CONTINUATION => self.take_continuation(header, payload, effects),
+            kind::RST_STREAM => self.take_reset(header, payload, effects),
+            kind::SETTINGS => self.take_settings(header, payload, &mut effects.out),
+            kind::PING => take_ping(header, payload, &mut effects.out),
+            kind::GOAWAY => self.take_goaway(header, payload, effects),
             kind::WINDOW_UPDATE => self.take_window_update(header, payload),
             kind::PUSH_PROMISE => Err(Malformed("the server pushes, which was forbidden")),
             kind::PRIORITY if header.stream == 0 || payload.len() != 5 => {
@@ -135,31 +131,28 @@ impl Http2 {
         }
     }
 
-    fn take_data(
-        &mut self,
-        header: Header,
-        payload: &[u8],
-        out: &mut Vec<u8>,
-        arrivals: &mut Vec<Arrival>,
-    ) -> Result<(), Malformed> {
+    fn take_data(&mut self, header: Header, payload: &[u8], effects: &mut Effects) -> Result<(), Malformed> {
         self.check_id(header.stream)?;
-        use_window(&mut self.receive_window, payload.len(), 0, out)?;
+        use_window(&mut self.receive_window, payload.len(), 0, &mut effects.out)?;
         let content = frame::unpad(&header, payload)?;
         let Some(stream) = self.streams.get_mut(&header.stream) else { return Ok(()) };
-        stream.take_body(content)?;
         stream.received_bytes += (HEADER_BYTES + payload.len()) as u64;
-        if header.has(END_STREAM) {
-            return self.finish(header.stream, out, arrivals);
+        if let Err(reason) = stream.take_body(content) {
+            self.refuse(header.stream, reason, effects);
+            return Ok(());
         }
-        use_window(&mut stream.receive_window, payload.len(), header.stream, out)
+        if header.has(END_STREAM) {
+            self.finish(header.stream, effects);
+            return Ok(());
+        }
+        use_window(&mut stream.receive_window, payload.len(), header.stream, &mut effects.out)
     }
 
     fn take_headers(
         &mut self,
         header: Header,
         payload: &[u8],
-        out: &mut Vec<u8>,
-        arrivals: &mut Vec<Arrival>,
+        effects: &mut Effects,
     ) -> Result<(), Malformed> {
         self.check_id(header.stream)?;
         let mut block = frame::unpad(&header, payload)?;
@@ -169,7 +162,7 @@ impl Http2 {
         self.count(header);
         let ends = header.has(END_STREAM);
         if header.has(END_HEADERS) {
-            return self.take_block(header.stream, ends, block, out, arrivals);
+            return self.take_block(header.stream, ends, block, effects);
         }
         self.block = Some(Block { stream: header.stream, ends, bytes: block.to_vec() });
         Ok(())
@@ -179,20 +172,22 @@ impl Http2 {
         &mut self,
         header: Header,
         payload: &[u8],
-        out: &mut Vec<u8>,
-        arrivals: &mut Vec<Arrival>,
+        effects: &mut Effects,
     ) -> Result<(), Malformed> {
         let Some(mut block) = self.block.take().filter(|block| block.stream == header.stream) else {
             return Err(Malformed("a CONTINUATION frame continues nothing"));
         };
         self.count(header);
         block.bytes.extend_from_slice(payload);
-        // An empty one counts too, so that they can't go on without end.
-        if block.bytes.len() > HEAD_BYTES_MAX || payload.is_empty() {
-            return Err(Malformed("the reply's head is larger than 65536 bytes, or has an empty part"));
+        if block.bytes.len() > self.head_bytes_max {
+            return Err(LARGE_HEAD);
+        }
+        if payload.is_empty() {
+            // They could go on without end.
+            return Err(Malformed("the reply's head has an empty part"));
         }
         if header.has(END_HEADERS) {
-            return self.take_block(block.stream, block.ends, &block.bytes, out, arrivals);
+            return self.take_block(block.stream, block.ends, &block.bytes, effects);
         }
         self.block = Some(block);
         Ok(())
@@ -209,8 +204,7 @@ impl Http2 {
         id: u32,
         ends: bool,
         block: &[u8],
-        out: &mut Vec<u8>,
-        arrivals: &mut Vec<Arrival>,
+        effects: &mut Effects,
     ) -> Result<(), Malformed> {
         let Some(stream) = self.streams.get_mut(&id) else {
             // Of no interest, but the table goes on from it.
@@ -218,37 +212,42 @@ impl Http2 {
         };
         let keep = stream.keep.head && !stream.has_head();
         let head = self.decoder.decode(block, keep, &mut stream.kept.fields)?;
-        stream.take_head(head, ends)?;
-        if ends { self.finish(id, out, arrivals) } else { Ok(()) }
-    }
-
-    /// The reply is complete; a request that isn't is given up.
-    fn finish(&mut self, id: u32, out: &mut Vec<u8>, arrivals: &mut Vec<Arrival>) -> Result<(), Malformed> {
-        let Some(stream) = self.streams.remove(&id) else { return Ok(()) };
-        if !stream.body.is_empty() {
-            self.give_up_sending(id, out);
+        match stream.take_head(head, ends) {
+            Err(reason) => self.refuse(id, reason, effects),
+            Ok(()) if ends => self.finish(id, effects),
+            Ok(()) => {}
         }
-        let (lane, exchange) = (stream.lane, stream.finish()?);
-        arrivals.push(Arrival { lane, outcome: Ok(exchange) });
         Ok(())
     }
 
-    fn give_up_sending(&mut self, id: u32, out: &mut Vec<u8>) {
-        self.sending.retain(|sending| *sending != id);
-        frame::write(kind::RST_STREAM, 0, id, &ErrorCode::CANCEL.0.to_be_bytes(), out);
+    /// The reply is complete; a request that isn't is given up.
+    fn finish(&mut self, id: u32, effects: &mut Effects) {
+        let Some(stream) = self.streams.remove(&id) else { return };
+        if !stream.body.is_empty() {
+            self.reset(id, ErrorCode::CANCEL, &mut effects.out);
+        }
+        let (lane, outcome) = (stream.lane, stream.finish().map_err(Failure::Malformed));
+        effects.arrivals.push(Arrival { lane, outcome });
     }
 
-    fn take_reset(
-        &mut self,
-        header: Header,
-        payload: &[u8],
-        arrivals: &mut Vec<Arrival>,
-    ) -> Result<(), Malformed> {
+    /// A malformed reply is the end of its stream, and of no other (RFC 9113, section 8.1.1).
+    fn refuse(&mut self, id: u32, reason: Malformed, effects: &mut Effects) {
+        let Some(stream) = self.streams.remove(&id) else { return };
+        self.reset(id, ErrorCode::PROTOCOL_ERROR, &mut effects.out);
+        effects.arrivals.push(Arrival { lane: stream.lane, outcome: Err(Failure::Malformed(reason)) });
+    }
+
+    fn reset(&mut self, id: u32, code: ErrorCode, out: &mut Vec<u8>) {
+        self.sending.retain(|sending| *sending != id);
+        frame::write(kind::RST_STREAM, 0, id, &code.0.to_be_bytes(), out);
+    }
+
+    fn take_reset(&mut self, header: Header, payload: &[u8], effects: &mut Effects) -> Result<(), Malformed> {
         self.check_id(header.stream)?;
         let code = ErrorCode(frame::number(payload)?);
         if let Some(stream) = self.streams.remove(&header.stream) {
             self.sending.retain(|sending| *sending != header.stream);
-            arrivals.push(Arrival { lane: stream.lane, outcome: Err(Failure::StreamReset(code)) });
+            effects.arrivals.push(Arrival { lane: stream.lane, outcome: Err(Failure::StreamReset(code)) });
         }
         Ok(())
     }
@@ -302,7 +301,7 @@ impl Http2 {
         &mut self,
         header: Header,
         payload: &[u8],
-        arrivals: &mut Vec<Arrival>,
+        effects: &mut Effects,
     ) -> Result<(), Malformed> {
         if header.stream != 0 || payload.len() < 8 {
             return Err(Malformed("a GOAWAY frame is broken"));
@@ -311,7 +310,7 @@ impl Http2 {
         let code = ErrorCode(frame::number(&payload[4..])?);
         self.going = Some(code);
         for (_, stream) in self.streams.extract_if(|id, _| *id > last) {
-            arrivals.push(Arrival { lane: stream.lane, outcome: Err(Failure::GoAway(code)) });
+            effects.arrivals.push(Arrival { lane: stream.lane, outcome: Err(Failure::GoAway(code)) });
         }
         self.sending.retain(|id| *id <= last);
         Ok(())
@@ -387,7 +386,7 @@ impl Session for Http2 {
         for (id, value) in [
             (setting::ENABLE_PUSH, 0),
             (setting::INITIAL_WINDOW_SIZE, RECEIVE_WINDOW_BYTES as u32),
-            (setting::MAX_HEADER_LIST_SIZE, HEAD_BYTES_MAX as u32),
+            (setting::MAX_HEADER_LIST_SIZE, self.head_bytes_max as u32),
         ] {
             settings.extend_from_slice(&u16::to_be_bytes(id));
             settings.extend_from_slice(&u32::to_be_bytes(value));
@@ -417,21 +416,16 @@ impl Session for Http2 {
         }
     }
 
-    fn receive(
-        &mut self,
-        input: &mut Vec<u8>,
-        out: &mut Vec<u8>,
-        arrivals: &mut Vec<Arrival>,
-    ) -> Result<(), Failure> {
+    fn receive(&mut self, input: &mut Vec<u8>, effects: &mut Effects) -> Result<(), Failure> {
         let mut at = 0;
         while let Some(header) = Header::parse(&input[at..]).map_err(Failure::Malformed)? {
             let end = at + HEADER_BYTES + header.payload_bytes;
             let Some(payload) = input.get(at + HEADER_BYTES..end) else { break };
-            self.take(header, payload, out, arrivals).map_err(Failure::Malformed)?;
+            self.take(header, payload, effects).map_err(Failure::Malformed)?;
             at = end;
         }
         input.drain(..at);
-        if out.len() > OUTGOING_BYTES_MAX + ANSWER_BYTES_MAX {
+        if effects.out.len() > OUTGOING_BYTES_MAX + ANSWER_BYTES_MAX {
             return Err(Failure::Malformed(Malformed("the server asks for more answers than it reads")));
         }
         Ok(())
@@ -460,7 +454,7 @@ impl Session for Http2 {
         let found = self.streams.iter().find(|(_, stream)| stream.lane == lane).map(|(id, _)| *id);
         if let Some(id) = found {
             self.streams.remove(&id);
-            self.give_up_sending(id, out);
+            self.reset(id, ErrorCode::CANCEL, out);
         }
         true
     }

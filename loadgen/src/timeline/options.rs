@@ -10,8 +10,6 @@ use crate::cli::{Length, parse_duration};
 /// Without --interval, intervals are as long as it takes to have no more of them.
 const DEFAULT_INTERVALS_MAX: u64 = 3_600;
 const INTERVAL_MIN: Duration = Duration::from_millis(10);
-/// How often a live view has something new to show.
-const VIEW_SLICE_NS: u64 = 250_000_000;
 
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Course of the run")]
@@ -53,9 +51,10 @@ impl IntervalArgs {
 }
 
 impl Slicing {
-    pub(crate) fn new(interval: Duration, live: bool) -> Self {
+    /// Slices of about the length that a view wants.
+    pub(crate) fn new(interval: Duration, view: Option<Duration>) -> Self {
         let interval_ns = interval.as_nanos() as u64;
-        let slices_each = if live { (interval_ns / VIEW_SLICE_NS).max(1) } else { 1 };
+        let slices_each = view.map_or(1, |slice| (interval_ns / slice.as_nanos() as u64).max(1));
         Self { slice_ns: interval_ns / slices_each, slices_each }
     }
 
@@ -94,7 +93,8 @@ mod tests {
 
     #[test]
     fn a_live_view_wants_slices_of_a_quarter_second_or_so() {
-        let of = |ms, live| Slicing::new(Duration::from_millis(ms), live);
+        let slice = Duration::from_millis(250);
+        let of = |ms, live: bool| Slicing::new(Duration::from_millis(ms), live.then_some(slice));
         assert_eq!(of(1_000, true), Slicing { slice_ns: 250_000_000, slices_each: 4 });
         assert_eq!(of(1_000, false), Slicing { slice_ns: 1_000_000_000, slices_each: 1 });
         assert_eq!(of(100, true), Slicing { slice_ns: 100_000_000, slices_each: 1 });

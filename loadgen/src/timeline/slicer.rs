@@ -13,6 +13,8 @@ pub(crate) struct Slice {
     pub(crate) index: u64,
     pub(crate) replies: u64,
     pub(crate) errors: u64,
+    /// Those of them without a complete reply.
+    pub(crate) lost: u64,
     /// Response times in nanoseconds.
     pub(crate) latency: Histogram<u64>,
 }
@@ -35,7 +37,7 @@ impl Slicer {
         warmup_end_ns: u64,
         end_ns: Option<u64>,
     ) -> Result<Self, String> {
-        let current = Slice { reactor, index: 0, replies: 0, errors: 0, latency: histogram()? };
+        let current = Slice { reactor, index: 0, replies: 0, errors: 0, lost: 0, latency: histogram()? };
         let mut slicer =
             Self { slice_ns: slicing.slice_ns, warmup_end_ns, last_index: u64::MAX, over_ns: 0, current };
         if let Some(end_ns) = end_ns {
@@ -66,7 +68,7 @@ impl Slicer {
         }
         // What can't fail once can't fail again: the bounds are the same.
         let latency = histogram().ok()?;
-        let next = Slice { reactor: self.current.reactor, index, replies: 0, errors: 0, latency };
+        let next = Slice { reactor: self.current.reactor, index, replies: 0, errors: 0, lost: 0, latency };
         Some(std::mem::replace(&mut self.current, next))
     }
 
@@ -79,8 +81,10 @@ impl Slicer {
         self.current.replies += 1;
     }
 
-    pub(crate) fn count_error(&mut self) {
+    /// Of a complete reply that isn't the expected one, or without a reply.
+    pub(crate) fn count_error(&mut self, replied: bool) {
         self.current.errors += 1;
+        self.current.lost += u64::from(!replied);
     }
 
     /// The last slice.
@@ -103,7 +107,7 @@ mod tests {
         slicer.count_reply();
         let slice = slicer.advance(1_100).unwrap();
         assert_eq!((slice.reactor, slice.index, slice.replies, slice.latency.len()), (3, 0, 1, 1));
-        slicer.count_error();
+        slicer.count_error(false);
         let slice = slicer.advance(1_450).unwrap();
         assert_eq!((slice.index, slice.replies, slice.errors, slice.latency.len()), (1, 0, 1, 0));
         assert_eq!(slicer.finish().index, 4, "nothing ended in the slices between");

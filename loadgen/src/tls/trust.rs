@@ -27,92 +27,24 @@ pub(super) fn client_config(
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions)
         .map_err(|error| format!("TLS can't be set up: {error}"))?;
-    let builder = match cacert {
-        _ if insecure => {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate { provider }))
-        }
+    let own = match cacert {
+        _ if insecure => Some(Trust::Anyone),
         Some(file) => {
-            let verifier = FileVerifier::read(file, provider);
-            let verifier = verifier.map_err(|reason| format!("--cacert {}: {reason}", file.display()))?;
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+            let read = Trust::of_file(file, &provider);
+            Some(read.map_err(|reason| format!("--cacert {}: {reason}", file.display()))?)
+        }
+        None => None,
+    };
+    let builder = match own {
+        Some(trust) => {
+            let verifier = Arc::new(Verifier { trust, provider });
+            builder.dangerous().with_custom_certificate_verifier(verifier)
         }
         None => builder.with_root_certificates(roots_of_system()?),
     };
     let mut config = builder.with_no_client_auth();
     config.alpn_protocols = vec![ALPN.to_vec()];
     Ok(config)
-}
-
-/// Takes whom the authorities of a file vouch for, and the certificates in it themselves: a self-signed one often says
-/// that it is an authority (`openssl req -x509` makes such), as which it may not be a server's (RFC 5280, 4.2.1.9).
-#[derive(Debug)]
-struct FileVerifier {
-    authorities: Arc<WebPkiServerVerifier>,
-    certificates: Vec<CertificateDer<'static>>,
-}
-
-impl FileVerifier {
-    fn read(file: &Path, provider: Arc<CryptoProvider>) -> Result<Self, String> {
-        let mut roots = RootCertStore::empty();
-        let mut certificates = Vec::new();
-        for certificate in CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())? {
-            let certificate = certificate.map_err(|error| error.to_string())?;
-            roots
-                .add(certificate.clone())
-                .map_err(|error| format!("a certificate can't be trusted: {error}"))?;
-            certificates.push(certificate);
-        }
-        if roots.is_empty() {
-            return Err("no certificate in it".to_owned());
-        }
-        let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
-        Ok(Self { authorities: authorities.map_err(|error| error.to_string())?, certificates })
-    }
-}
-
-impl ServerCertVerifier for FileVerifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let authorities = &self.authorities;
-        match authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            // Dates and names have errors of their own; this is one of the kind of the certificate.
-            Err(Error::InvalidCertificate(CertificateError::Other(_)))
-                if self.certificates.contains(end_entity) =>
-            {
-                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-                Ok(ServerCertVerified::assertion())
-            }
-            verified => verified,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.authorities.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.authorities.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.authorities.supported_verify_schemes()
-    }
 }
 
 /// What the system trusts; single certificates of its store that don't parse are left out, as browsers do.
@@ -129,22 +61,64 @@ fn roots_of_system() -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// Takes any certificate, but only from whoever holds its key.
+/// Whom to take for the server, beside the system's authorities.
 #[derive(Debug)]
-struct AnyCertificate {
+enum Trust {
+    /// Any certificate for any name.
+    Anyone,
+    /// Whom the authorities of a file vouch for, and the certificates in it themselves: a self-signed one often says that
+    /// it is an authority (`openssl req -x509` makes such), as which it may not be a server's (RFC 5280, 4.2.1.9).
+    File { authorities: Arc<WebPkiServerVerifier>, certificates: Vec<CertificateDer<'static>> },
+}
+
+impl Trust {
+    fn of_file(file: &Path, provider: &Arc<CryptoProvider>) -> Result<Self, String> {
+        let mut roots = RootCertStore::empty();
+        let mut certificates = Vec::new();
+        for certificate in CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())? {
+            let certificate = certificate.map_err(|error| error.to_string())?;
+            roots
+                .add(certificate.clone())
+                .map_err(|error| format!("a certificate can't be trusted: {error}"))?;
+            certificates.push(certificate);
+        }
+        if roots.is_empty() {
+            return Err("no certificate in it".to_owned());
+        }
+        let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+        Ok(Self::File { authorities: authorities.build().map_err(|error| error.to_string())?, certificates })
+    }
+}
+
+/// Takes certificates by its trust, and only from whoever holds their keys.
+#[derive(Debug)]
+struct Verifier {
+    trust: Trust,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for AnyCertificate {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
+        let Trust::File { authorities, certificates } = &self.trust else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        match authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+            // Dates and names have errors of their own; this is one of the kind of the certificate.
+            Err(Error::InvalidCertificate(CertificateError::Other(_)))
+                if certificates.contains(end_entity) =>
+            {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verified => verified,
+        }
     }
 
     fn verify_tls12_signature(

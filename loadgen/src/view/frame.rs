@@ -63,7 +63,7 @@ pub(super) fn lines(state: &State<'_>, width: usize, colour: bool) -> Vec<String
         ("", &sparkline(recent, width.saturating_sub(28))),
         (DIM, &format!("  0 to {}", show_us(highest))),
     ]));
-    let errors = state.errors();
+    let errors = errors(totals);
     let waiting = format!("   {} waiting for a connection", totals.waiting);
     lines.push(paint.line(&[
         (DIM, "  errors   "),
@@ -73,14 +73,14 @@ pub(super) fn lines(state: &State<'_>, width: usize, colour: bool) -> Vec<String
     lines
 }
 
-impl State<'_> {
-    fn errors(&self) -> String {
-        let failed = self.totals.failed();
-        let kinds = Kind::ALL.iter().zip(self.totals.failures).filter(|(_, count)| *count > 0);
-        let kinds: Vec<String> = kinds.map(|(kind, count)| format!("{} {count}", kind.name())).collect();
-        if failed == 0 { "none".to_owned() } else { kinds.join("   ") }
-    }
+/// Those that there were, by kind.
+pub(super) fn errors(totals: &Totals) -> String {
+    let kinds = Kind::ALL.iter().zip(totals.failures).filter(|(_, count)| *count > 0);
+    let kinds: Vec<String> = kinds.map(|(kind, count)| format!("{} {count}", kind.name())).collect();
+    if kinds.is_empty() { "none".to_owned() } else { kinds.join("   ") }
+}
 
+impl State<'_> {
     fn time(&self, width: usize) -> String {
         let Some(elapsed) = self.elapsed.checked_sub(self.warmup) else {
             return format!("warm-up, {:.0} s left", (self.warmup - self.elapsed).as_secs_f64().ceil());

@@ -9,7 +9,7 @@ use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::failure::Failure;
-use crate::reply::{self, HEAD_BYTES_MAX, Malformed};
+use crate::reply::{self, LARGE_HEAD};
 use crate::source::Field;
 use crate::wire::Wire;
 
@@ -71,14 +71,15 @@ impl Upgrade {
             .map_err(|_| Failure::Upgrade(Refusal::Reply("no random numbers for the request")))?;
         let key = STANDARD.encode(random);
         let request = [&self.head[..], format!("sec-websocket-key: {key}\r\n\r\n").as_bytes()].concat();
+        let head_bytes_max = wire.head_bytes_max;
         let (mut sender, mut receiver, buffer) = wire.split();
         sender.send(request.into()).await.map_err(Failure::Reset)?;
         let head_bytes = loop {
             if let Some(at) = memchr::memmem::find(buffer, b"\r\n\r\n") {
                 break at + 4;
             }
-            if buffer.len() >= HEAD_BYTES_MAX {
-                return Err(Failure::Malformed(Malformed("the reply's head is larger than 65536 bytes")));
+            if buffer.len() >= head_bytes_max {
+                return Err(Failure::Malformed(LARGE_HEAD));
             }
             buffer.reserve(1024);
             if receiver.receive(buffer).await? == 0 {

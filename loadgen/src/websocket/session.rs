@@ -6,7 +6,7 @@
 use super::close_code::CloseCode;
 use super::frame::{self, Header, opcode};
 use crate::failure::Failure;
-use crate::lanes::{Arrival, OUTGOING_BYTES_MAX, Session};
+use crate::lanes::{Arrival, Effects, OUTGOING_BYTES_MAX, Session};
 use crate::reply::{Malformed, Reply};
 use crate::request::Request;
 use crate::source::{Keep, Kept};
@@ -70,22 +70,17 @@ impl WebSocket {
     }
 
     /// One step through `input`: how much it took; nothing where more is needed.
-    fn read(
-        &mut self,
-        input: &[u8],
-        out: &mut Vec<u8>,
-        arrivals: &mut Vec<Arrival>,
-    ) -> Result<usize, Malformed> {
+    fn read(&mut self, input: &[u8], effects: &mut Effects) -> Result<usize, Malformed> {
         if let Some((left, last)) = self.frame {
             let part = &input[..input.len().min(left as usize)];
             self.take_content(part);
-            return Ok(self.end_frame(left - part.len() as u64, last, part.len(), arrivals));
+            return Ok(self.end_frame(left - part.len() as u64, last, part.len(), &mut effects.arrivals));
         }
         let Some(header) = Header::parse(input, self.frame_bytes_max)? else { return Ok(0) };
         if header.is_control() {
             let end = header.bytes + header.payload_bytes as usize;
             let Some(payload) = input.get(header.bytes..end) else { return Ok(0) };
-            self.take_control(header.opcode, payload, out, arrivals)?;
+            self.take_control(header.opcode, payload, effects)?;
             return Ok(end);
         }
         match (header.opcode, &self.message) {
@@ -94,7 +89,7 @@ impl WebSocket {
             (_, None) => self.begin_message(),
             (_, Some(_)) => return Err(Malformed("a message begins in the middle of another")),
         }
-        Ok(self.end_frame(header.payload_bytes, header.last, header.bytes, arrivals))
+        Ok(self.end_frame(header.payload_bytes, header.last, header.bytes, &mut effects.arrivals))
     }
 
     fn begin_message(&mut self) {
@@ -130,15 +125,9 @@ impl WebSocket {
         taken
     }
 
-    fn take_control(
-        &mut self,
-        opcode: u8,
-        payload: &[u8],
-        out: &mut Vec<u8>,
-        arrivals: &mut Vec<Arrival>,
-    ) -> Result<(), Malformed> {
+    fn take_control(&mut self, opcode: u8, payload: &[u8], effects: &mut Effects) -> Result<(), Malformed> {
         match opcode {
-            opcode::PING => self.write(opcode::PONG, payload, out),
+            opcode::PING => self.write(opcode::PONG, payload, &mut effects.out),
             opcode::CLOSE => {
                 let code = match payload {
                     [] => CloseCode::NONE,
@@ -147,12 +136,12 @@ impl WebSocket {
                 };
                 if !self.close_sent {
                     // Answered with the same code (RFC 6455, section 5.5.1).
-                    self.write(opcode::CLOSE, &payload[..payload.len().min(2)], out);
+                    self.write(opcode::CLOSE, &payload[..payload.len().min(2)], &mut effects.out);
                     self.close_sent = true;
                 }
                 self.closed = Some(code);
                 if let Some((lane, _)) = self.awaiting.take() {
-                    arrivals.push(Arrival { lane, outcome: Err(Failure::WebSocketClosed(code)) });
+                    effects.arrivals.push(Arrival { lane, outcome: Err(Failure::WebSocketClosed(code)) });
                 }
             }
             _ => {}
@@ -171,22 +160,17 @@ impl Session for WebSocket {
         self.awaiting = Some((lane, keep));
     }
 
-    fn receive(
-        &mut self,
-        input: &mut Vec<u8>,
-        out: &mut Vec<u8>,
-        arrivals: &mut Vec<Arrival>,
-    ) -> Result<(), Failure> {
+    fn receive(&mut self, input: &mut Vec<u8>, effects: &mut Effects) -> Result<(), Failure> {
         let mut at = 0;
         while at < input.len() && self.closed.is_none() {
-            match self.read(&input[at..], out, arrivals).map_err(Failure::Malformed)? {
+            match self.read(&input[at..], effects).map_err(Failure::Malformed)? {
                 0 => break,
                 taken => at += taken,
             }
         }
         // Nothing counts behind a close frame.
         input.drain(..if self.closed.is_some() { input.len() } else { at });
-        if out.len() > OUTGOING_BYTES_MAX + ANSWER_BYTES_MAX {
+        if effects.out.len() > OUTGOING_BYTES_MAX + ANSWER_BYTES_MAX {
             return Err(Failure::Malformed(Malformed("the server asks for more pongs than it reads")));
         }
         Ok(())
@@ -257,28 +241,36 @@ mod tests {
             [&[0x01, 3][..], b"abc", &[0x89, 2, b'p', b'q'], &[0x80, 2], b"de", &[0x81, 1, b'x']].concat();
         for at in 0..bytes.len() {
             let mut session = awaiting(Keep { head: false, body_bytes_max: 4 });
-            let (mut out, mut arrivals) = (Vec::new(), Vec::new());
+            let mut effects = Effects::default();
             let mut input = bytes[..at].to_vec();
-            session.receive(&mut input, &mut out, &mut arrivals).unwrap();
+            session.receive(&mut input, &mut effects).unwrap();
             input.extend_from_slice(&bytes[at..]);
-            session.receive(&mut input, &mut out, &mut arrivals).unwrap();
-            let [Arrival { lane: 3, outcome: Ok(exchange) }] = &arrivals[..] else { panic!("{arrivals:?}") };
+            session.receive(&mut input, &mut effects).unwrap();
+            let [Arrival { lane: 3, outcome: Ok(exchange) }] = &effects.arrivals[..] else {
+                panic!("{effects:?}")
+            };
             assert_eq!((exchange.reply.body_bytes, exchange.reply.status), (5, STATUS));
             assert_eq!(exchange.kept.as_ref().unwrap().body, b"abcd");
-            assert_eq!((out[0], out[1], out.len()), (0x8a, 0x82, 8), "a masked pong of two bytes");
+            assert_eq!(
+                (effects.out[0], effects.out[1], effects.out.len()),
+                (0x8a, 0x82, 8),
+                "a masked pong of two bytes"
+            );
         }
     }
 
     #[test]
     fn a_message_that_began_before_the_question_is_no_answer() {
         let mut session = WebSocket::new(true, 1_000, 7);
-        let (mut out, mut arrivals) = (Vec::new(), Vec::new());
-        session.receive(&mut vec![0x01, 2, b'a'], &mut out, &mut arrivals).unwrap();
-        session.begin(0, message(b"hello"), Keep::default(), &mut out);
-        session.receive(&mut vec![b'b', 0x80, 1, b'c'], &mut out, &mut arrivals).unwrap();
-        assert!(arrivals.is_empty() && session.room() == 0, "{arrivals:?}");
-        session.receive(&mut vec![0x81, 1, b'd'], &mut out, &mut arrivals).unwrap();
-        let [Arrival { lane: 0, outcome: Ok(exchange) }] = &arrivals[..] else { panic!("{arrivals:?}") };
+        let mut effects = Effects::default();
+        session.receive(&mut vec![0x01, 2, b'a'], &mut effects).unwrap();
+        session.begin(0, message(b"hello"), Keep::default(), &mut effects.out);
+        session.receive(&mut vec![b'b', 0x80, 1, b'c'], &mut effects).unwrap();
+        assert!(effects.arrivals.is_empty() && session.room() == 0, "{effects:?}");
+        session.receive(&mut vec![0x81, 1, b'd'], &mut effects).unwrap();
+        let [Arrival { lane: 0, outcome: Ok(exchange) }] = &effects.arrivals[..] else {
+            panic!("{effects:?}")
+        };
         assert_eq!((exchange.reply.body_bytes, exchange.received_bytes), (1, 3));
     }
 
@@ -288,7 +280,7 @@ mod tests {
             [&[0x80, 1, b'a'], &[0x01, 1, b'a', 0x01, 1, b'b'], &[0x88, 1, 3], &[0xa1, 0]];
         for bytes in streams {
             let mut session = awaiting(Keep::default());
-            let failed = session.receive(&mut bytes.to_vec(), &mut Vec::new(), &mut Vec::new());
+            let failed = session.receive(&mut bytes.to_vec(), &mut Effects::default());
             assert!(matches!(failed, Err(Failure::Malformed(_))), "{bytes:?}");
         }
     }
@@ -296,15 +288,15 @@ mod tests {
     #[test]
     fn a_close_is_answered_and_told_with_its_code() {
         let mut session = awaiting(Keep::default());
-        let (mut out, mut arrivals) = (Vec::new(), Vec::new());
-        session.receive(&mut vec![0x88, 2, 0x03, 0xe9, 0x81], &mut out, &mut arrivals).unwrap();
+        let mut effects = Effects::default();
+        session.receive(&mut vec![0x88, 2, 0x03, 0xe9, 0x81], &mut effects).unwrap();
         assert!(matches!(
-            &arrivals[..],
+            &effects.arrivals[..],
             [Arrival { outcome: Err(Failure::WebSocketClosed(CloseCode(1001))), .. }]
         ));
-        assert_eq!((out[0], out.len(), session.is_closed()), (0x88, 8, true));
-        session.close(&mut out);
-        assert_eq!(out.len(), 8, "closed once");
+        assert_eq!((effects.out[0], effects.out.len(), session.is_closed()), (0x88, 8, true));
+        session.close(&mut effects.out);
+        assert_eq!(effects.out.len(), 8, "closed once");
     }
 
     #[test]

@@ -309,7 +309,7 @@ fn what_breaks_the_protocol_is_malformed() {
         ("PING frame is broken", |peer, _| peer.send(PING, 0, 0, &[0; 7])),
         ("WINDOW_UPDATE", |peer, _| peer.send(WINDOW_UPDATE, 0, 0, &[0; 4])),
         ("WINDOW_UPDATE", |peer, _| peer.send(WINDOW_UPDATE, 0, 0, &[0x7f, 0xff, 0xff, 0xff])),
-        ("65536 bytes", |peer, stream| {
+        ("the limit head_bytes_max", |peer, stream| {
             peer.send(HEADERS, 0, stream, OK)
                 && (0..5).all(|_| peer.send(CONTINUATION, 0, stream, &[0x88; 16_384]))
         }),
@@ -319,6 +319,26 @@ fn what_breaks_the_protocol_is_malformed() {
         let address = each_request(&[], move |peer, stream| answer(peer, stream) && peer.read().is_some());
         let report = all_failed("http", address, &["-n", "2", "-c", "1", "--http2"], "malformed", reason);
         assert_eq!(report.failed(), 2, "{reason}");
+    }
+}
+
+#[test]
+fn a_malformed_reply_fails_its_own_stream_only() {
+    let answers: [fn(&mut Peer, u32) -> bool; 3] = [
+        |peer, stream| peer.send(DATA, 0, stream, b"before its head"),
+        |peer, stream| peer.send(HEADERS, END_HEADERS | END_STREAM, stream, b"\0\x01a\x01b"),
+        |peer, stream| peer.send(HEADERS, END_HEADERS | END_STREAM, stream, b"\x88\x0f\x0d\x019"),
+    ];
+    for answer in answers {
+        let address = each_request(&[], move |peer, stream| match stream {
+            // Two are in flight by then.
+            1 => true,
+            3 => peer.reply(stream) && answer(peer, 1),
+            _ => peer.reply(stream),
+        });
+        let (_, report) = run("http", address, &["-n", "8", "-c", "1", "--http2", "--streams", "2"]);
+        assert_eq!((report.succeeded, report.errors["malformed"]), (7, 1), "{:?}", report.first_errors);
+        assert_eq!(report.openings.connections, 0, "the connection goes on");
     }
 }
 

@@ -75,7 +75,8 @@ fn check(case: &Case, plane: &DataPlane, tap: &Tap) -> Vec<String> {
     client.half_close();
     let statuses = replies(&mut client, &name);
     plane.assert_at_rest();
-    let arrived: Vec<Arrived> = tap.take().iter().flat_map(|bytes| parse(bytes, &name)).collect();
+    let arrived: Vec<Arrived> =
+        tap.take(&plane.gateway).iter().flat_map(|bytes| parse(bytes, &name)).collect();
     match case.outcome {
         Outcome::Refused(status) => {
             assert_eq!((statuses.as_slice(), arrived.len()), (&[status][..], 0), "{name}: {arrived:?}");

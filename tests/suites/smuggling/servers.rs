@@ -69,7 +69,7 @@ impl Nginx {
         // Debian keeps it where not every user's PATH looks.
         let installed = Path::new("/usr/sbin/nginx");
         let program = if installed.is_file() { installed } else { Path::new("nginx") };
-        let process = Process::start(program, arguments, &[]);
+        let process = Process::start_bound(program, arguments, &[]);
         until("nginx to listen", || TcpStream::connect(front).ok());
         Self { _process: process, address: front, log: home.join("access.log"), _directory: directory }
     }
@@ -100,7 +100,7 @@ fn nginx_config(home: &Path, front: SocketAddr, back: SocketAddr) -> String {
     let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
     let home = home.display();
     format!(
-        "daemon off; {user} worker_processes 1; pid {home}/pid; error_log stderr error;
+        "daemon off; master_process off; {user} pid {home}/pid; error_log stderr error;
         events {{}}
         http {{
             log_format request '$request_method $request_uri';

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::call::{Call, compact};
 use super::super::error::ApiError;
 use super::super::members::Members;
-use super::stage::Stage;
+use super::stage::{Stage, check_route_key};
 use crate::change::{Change, View};
 use crate::model::{HttpCaching, RouteCaching, StageCache};
 
@@ -91,7 +91,10 @@ fn take_caching(members: &mut Members) -> Result<HttpCaching, ApiError> {
     if routes.len() > ROUTES_MAX {
         return Err(ApiError::bad_request(format!("routes has more than {ROUTES_MAX} members")));
     }
-    let routes = routes.drain(..).map(|(key, members)| Ok((key, take_route(members)?)));
+    let routes = routes.drain(..).map(|(key, members)| {
+        check_route_key(&key)?;
+        Ok((key, take_route(members)?))
+    });
     Ok(HttpCaching {
         size_bytes: size_bytes
             .ok_or_else(|| ApiError::bad_request("sizeBytes has to be an integer from 1 on"))?,

@@ -7,9 +7,9 @@ use super::super::call::{Call, compact};
 use super::super::error::ApiError;
 use super::super::members::Members;
 use super::super::v1::usage_plans::plan;
-use super::stage::Stage;
+use super::stage::{Stage, check_route_key};
 use crate::change::{Change, View};
-use crate::model::{LimitsPartition, LimitsPartitions, RouteKey, UsagePlan};
+use crate::model::{LimitsPartition, LimitsPartitions, UsagePlan};
 
 const FEATURE: &str = "throttles of its own";
 const ROUTES_MAX: usize = 1_000;
@@ -90,12 +90,6 @@ fn take_partition(members: &mut Members) -> Result<Option<LimitsPartition>, ApiE
 fn none_of(member: &str, name: &str) -> ApiError {
     let names = LimitsPartition::NAMES.join(", ");
     ApiError::bad_request(format!("{member} has to be one of {names}, not '{name}'"))
-}
-
-/// Whether it is one of an HTTP API, as methods of REST APIs are named here too; not that there is such a route, which
-/// the next deployment may bring.
-fn check_route_key(key: &str) -> Result<(), ApiError> {
-    RouteKey::parse(key).map(drop).map_err(|problem| ApiError::bad_request(format!("routes: {problem}")))
 }
 
 fn stage_answer(partitions: &LimitsPartitions) -> Value {

@@ -3,7 +3,7 @@
 use super::super::call::Call;
 use super::super::error::ApiError;
 use crate::change::{Change, View};
-use crate::model::{ApiProtocol, HttpApi, HttpStage, RestApi, RestStage};
+use crate::model::{ApiProtocol, HttpApi, HttpStage, RestApi, RestStage, RouteKey};
 
 pub(super) enum Stage {
     Rest(RestStage),
@@ -41,6 +41,12 @@ pub(super) fn http_stage(view: &View<'_>, call: &Call, feature: &str) -> Result<
         }
         Some(_) => view.tx.part(api_id, name)?.ok_or_else(no_stage),
     }
+}
+
+/// Whether what is set for a route names one as HTTP APIs do, and methods of REST APIs here, too; not that there is such a
+/// route, which the next deployment may bring.
+pub(super) fn check_route_key(key: &str) -> Result<(), ApiError> {
+    RouteKey::parse(key).map(drop).map_err(|problem| ApiError::bad_request(format!("routes: {problem}")))
 }
 
 fn no_stage() -> ApiError {

@@ -53,6 +53,7 @@ document says. Everything is applied, or nothing; what the folder doesn't name s
   burst = 20
   quota = 10000
   period = \"month\"                       or week, day
+  offset = 0                               day of the week (0 is Sunday) or month on which it begins
 
   [keys.mobile]                            an API key
   value_env = \"MOBILE_KEY\"               variable with its value; without it, one is made of chance

@@ -35,6 +35,7 @@ fn every_limit_holds_whatever_is_delayed_crowded_or_left() {
         let mut world = World::new(any_plan(seed));
         world.unsent_one_in = [0, 50][seed as usize % 2];
         world.leaving_one_in = 50;
+        world.at_once_one_in = [0, 1, 2][seed as usize % 3];
         world.run_for_s(0.5);
         world.assert_limits_hold();
         assert!(
@@ -50,6 +51,7 @@ fn every_limit_holds_whatever_is_delayed_crowded_or_left() {
 fn every_limit_holds_while_shards_end() {
     for seed in 1_000..1_060 {
         let mut world = World::new(any_plan(seed));
+        world.at_once_one_in = [0, 1, 2][seed as usize % 3];
         for shard in 0..world.plan.shards - 1 {
             world.run_for_s(0.5 / world.plan.shards as f64);
             world.end_shard(shard, seed % 2 == 0);
@@ -65,6 +67,7 @@ fn every_limit_holds_while_it_changes() {
     for seed in 2_000..2_060 {
         let mut random = Random::seeded(seed);
         let mut world = World::new(Plan { delays: [QUICK, BUSY][random.below(2)], ..any_plan(seed) });
+        world.at_once_one_in = [0, 1, 2][seed as usize % 3];
         for _ in 0..4 {
             world.run_for_s(0.1);
             let limit = random.below(world.plan.rates.len());

@@ -1,12 +1,12 @@
 //! A limiter, shards with leases, and queues between them that take their time.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 
 use turnpike_balance::Random;
 use turnpike_limits::{
-    Answer, Holder, LeaseRules, Leases, Limit, LimitId, Limiter, LimiterRules, Rate, Report, Taken, Ticket,
-    Why,
+    Answer, Begun, Holder, LeaseRules, Leases, Limit, LimitId, Limiter, LimiterRules, Rate, Report, Taken,
+    Ticket, Why,
 };
 
 use crate::window::{Schedule, assert_holds};
@@ -103,8 +103,8 @@ pub(crate) struct World {
     pub(crate) now_us: u64,
     sequence: u64,
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
-    reports: HashMap<usize, std::collections::VecDeque<(u64, Report)>>,
-    answers: HashMap<usize, std::collections::VecDeque<(u64, Answer)>>,
+    reports: HashMap<usize, VecDeque<(u64, Report)>>,
+    answers: HashMap<usize, VecDeque<(u64, Answer)>>,
     pub(crate) limiter: Limiter,
     shards: Vec<Shard>,
     /// Of each limit, by version.
@@ -117,6 +117,8 @@ pub(crate) struct World {
     pub(crate) unsent_one_in: usize,
     /// Requests that go away while they wait.
     pub(crate) leaving_one_in: usize,
+    /// Requests that find the authority free, which answers before they would have to wait; 0: none.
+    pub(crate) at_once_one_in: usize,
 }
 
 impl World {
@@ -139,6 +141,7 @@ impl World {
             outcomes: Outcomes::default(),
             unsent_one_in: 0,
             leaving_one_in: 0,
+            at_once_one_in: 0,
             plan,
         };
         world.schedule(0, Event::Arrival);
@@ -259,16 +262,46 @@ impl World {
         let kind = self.random.below(self.plan.kinds.len());
         self.arrivals_us.push(self.now_us);
         let limits = self.limits(kind, self.shards[shard].version);
-        let Shard { leases, waiting, version, .. } = &mut self.shards[shard];
-        match leases.take(&limits, *version, self.now_us) {
+        match self.take(shard, &limits) {
             Taken::Admitted => self.admit(kind),
             Taken::Refused(refused) => self.refuse(refused.why),
             Taken::Waits(ticket) => {
-                assert_eq!(waiting.insert(ticket, kind), None, "a ticket is given once");
+                let before = self.shards[shard].waiting.insert(ticket, kind);
+                assert_eq!(before, None, "a ticket is given once");
             }
         }
         self.drain_leases(shard);
         self.keep_ticking(shard);
+    }
+
+    fn take(&mut self, at: usize, limits: &[Limit]) -> Taken {
+        let version = self.shards[at].version;
+        match self.shards[at].leases.begin(limits, version, self.now_us) {
+            Begun::Admitted => return Taken::Admitted,
+            Begun::Refused(refused) => return Taken::Refused(refused),
+            Begun::Lacks => {}
+        }
+        if self.at_once_one_in > 0 && self.random.below(self.at_once_one_in) == 0 {
+            self.converse(at);
+        }
+        self.shards[at].leases.go_on(limits, version, self.now_us)
+    }
+
+    /// What a shard has to say is answered at once, unless something is under way that was said before.
+    fn converse(&mut self, shard: usize) {
+        let is_silent = |queued: Option<usize>| queued.is_none_or(|messages| messages == 0);
+        if !is_silent(self.reports.get(&shard).map(VecDeque::len))
+            || !is_silent(self.answers.get(&shard).map(VecDeque::len))
+        {
+            return;
+        }
+        while let Some(report) = self.shards[shard].leases.poll_report() {
+            self.outcomes.messages += 1;
+            let behind_us = self.random.number() % 50;
+            if let Some(answer) = self.limiter.handle(&report, self.now_us.saturating_sub(behind_us)) {
+                self.shards[shard].leases.handle_answer(&answer, self.now_us);
+            }
+        }
     }
 
     fn limits(&self, kind: usize, version: u64) -> Vec<Limit> {
@@ -346,8 +379,7 @@ impl World {
 
     /// The authority's clock is read once for several messages, so that it may be behind.
     fn deliver_report(&mut self, shard: usize) -> bool {
-        let Some((_, report)) = self.reports.get_mut(&shard).and_then(std::collections::VecDeque::pop_front)
-        else {
+        let Some((_, report)) = self.reports.get_mut(&shard).and_then(VecDeque::pop_front) else {
             return false;
         };
         let behind_us = self.random.number() % 50;
@@ -365,8 +397,7 @@ impl World {
     }
 
     fn deliver_answer(&mut self, shard: usize) {
-        let Some((_, answer)) = self.answers.get_mut(&shard).and_then(std::collections::VecDeque::pop_front)
-        else {
+        let Some((_, answer)) = self.answers.get_mut(&shard).and_then(VecDeque::pop_front) else {
             return;
         };
         if !self.shards[shard].is_gone {

@@ -8,8 +8,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
+use super::lane::Destination;
 use super::{AccessLogFigures, LogChunk, SinkId};
 
 /// What the writing threads count.
@@ -62,13 +62,26 @@ impl Files {
         Self { sinks: HashMap::new(), open_count: 0, open_max, turn: 0, progress }
     }
 
-    pub(super) fn register(&mut self, sink: SinkId, path: PathBuf) {
+    /// Closes the file that was used longest ago if `wanted` has to be opened and all places are taken.
+    fn make_room(&mut self, wanted: SinkId) {
+        let is_open = self.sinks.get(&wanted).is_some_and(|sink| sink.file.is_some());
+        if is_open || self.open_count < self.open_max {
+            return;
+        }
+        let open = self.sinks.values_mut().filter(|sink| sink.file.is_some());
+        if let Some(oldest) = open.min_by_key(|sink| sink.used) {
+            oldest.close(&mut self.open_count);
+        }
+    }
+}
+
+impl Destination for Files {
+    fn register(&mut self, sink: SinkId, path: PathBuf) {
         let health = Health::named(path.display().to_string());
         self.sinks.insert(sink, Sink { path, file: None, used: 0, health });
     }
 
-    /// Appends the chunk, or counts its lines as lost.
-    pub(super) fn write(&mut self, chunk: &LogChunk) {
+    fn write(&mut self, chunk: &LogChunk) {
         self.make_room(chunk.sink);
         self.turn += 1;
         let Some(sink) = self.sinks.get_mut(&chunk.sink) else {
@@ -89,30 +102,18 @@ impl Files {
         }
     }
 
-    /// Closes the files that are no longer at their path; their next line opens a new one.
-    pub(super) fn close_moved(&mut self) {
-        for sink in self.sinks.values_mut() {
-            if sink.file.as_ref().is_some_and(|open| !open.is_at(&sink.path)) {
-                sink.close(&mut self.open_count);
-            }
-        }
-    }
-
-    pub(super) fn close_all(&mut self) {
+    fn reopen(&mut self) {
         for sink in self.sinks.values_mut() {
             sink.close(&mut self.open_count);
         }
     }
 
-    /// Closes the file that was used longest ago if `wanted` has to be opened and all places are taken.
-    fn make_room(&mut self, wanted: SinkId) {
-        let is_open = self.sinks.get(&wanted).is_some_and(|sink| sink.file.is_some());
-        if is_open || self.open_count < self.open_max {
-            return;
-        }
-        let open = self.sinks.values_mut().filter(|sink| sink.file.is_some());
-        if let Some(oldest) = open.min_by_key(|sink| sink.used) {
-            oldest.close(&mut self.open_count);
+    /// Closes the files that are no longer at their path; their next line opens a new one.
+    fn check(&mut self) {
+        for sink in self.sinks.values_mut() {
+            if sink.file.as_ref().is_some_and(|open| !open.is_at(&sink.path)) {
+                sink.close(&mut self.open_count);
+            }
         }
     }
 }
@@ -223,9 +224,4 @@ fn write_as_far_as_possible(out: &mut impl Write, bytes: &[u8]) -> (usize, io::R
         }
     }
     (written, out.flush())
-}
-
-#[expect(clippy::disallowed_methods, reason = "the writing threads have no shard's clock")]
-pub(super) fn now() -> Instant {
-    Instant::now()
 }

@@ -3,6 +3,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::mpsc;
 
+use super::lane::Destination as _;
 use super::*;
 
 const TIME: Duration = Duration::from_secs(20);
@@ -71,6 +72,59 @@ async fn a_moved_file_is_left_after_a_reopen() {
     assert_eq!((read(rotated).as_str(), read(path).as_str()), ("old\nstill old\n", "new\n"));
 }
 
+#[tokio::test]
+async fn a_rest_ends_when_the_queue_fills_up_and_at_the_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("access.log");
+    let settings = Settings {
+        access_log: Some(LogDestination::File(path.clone())),
+        access_log_queue_bytes_max: 65_536,
+        access_log_flush_ms: 86_400_000,
+        ..settings(directory.path())
+    };
+    let log = AccessLog::start(&settings).unwrap();
+    let (queue, sink) = (log.queue(), log.main_sink().unwrap());
+    let lines: Vec<String> = (0..50).map(|line| format!("{line:08}{:>8192}\n", '.')).collect();
+    let offering = async {
+        for line in &lines {
+            while queue.figures().queued_bytes > 32_768 {
+                tokio::task::yield_now().await;
+            }
+            queue.offer(chunk(sink, line)).unwrap();
+        }
+    };
+    timeout(TIME, offering).await.expect("what fills the queue wakes the thread");
+    log.finish(TIME).await.unwrap();
+    assert!(read(path) == lines.concat(), "lines are lost or out of order");
+    assert_eq!(queue.figures().written_lines_total, 50);
+}
+
+#[tokio::test]
+async fn buffers_come_back_when_they_are_written_or_were_hardly_used() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, sink, path) = file_log(directory.path());
+    let queue = log.queue();
+    let full_bytes = queue.chunk_bytes();
+    let filled = |lines: usize| {
+        let mut bytes = Vec::with_capacity(full_bytes);
+        bytes.extend(b"line\n".repeat(lines));
+        LogChunk { sink, bytes, lines: lines as u32 }
+    };
+    let full = queue.fitted(filled(full_bytes / 5));
+    assert_eq!(full.bytes.capacity(), full_bytes, "a full one goes as it is");
+    queue.offer(full).unwrap();
+    settled(&log).await;
+    let written = queue.buffer();
+    assert_eq!((written.len(), written.capacity()), (0, full_bytes));
+
+    let small = queue.fitted(filled(1));
+    assert_eq!((small.bytes.as_slice(), small.bytes.capacity(), small.lines), (b"line\n".as_slice(), 5, 1));
+    assert_eq!(queue.buffer().capacity(), full_bytes);
+    queue.offer(small).unwrap();
+    log.finish(TIME).await.unwrap();
+    assert_eq!(read(path), "line\n".repeat(full_bytes / 5 + 1));
+}
+
 /// What the writing thread does at intervals, without the interval.
 #[test]
 fn a_moved_or_removed_file_is_noticed() {
@@ -80,16 +134,16 @@ fn a_moved_or_removed_file_is_noticed() {
     files.register(SinkId(1), path.clone());
     for text in ["a\n", "b\n"] {
         files.write(&chunk(SinkId(1), text));
-        files.close_moved();
+        files.check();
     }
     assert_eq!(read(&path), "a\nb\n");
     std::fs::rename(&path, directory.path().join("moved")).unwrap();
     std::fs::write(&path, "other\n").unwrap();
-    files.close_moved();
+    files.check();
     files.write(&chunk(SinkId(1), "c\n"));
     assert_eq!(read(&path), "other\nc\n");
     std::fs::remove_file(&path).unwrap();
-    files.close_moved();
+    files.check();
     files.write(&chunk(SinkId(1), "d\n"));
     assert_eq!(read(&path), "d\n");
 }

@@ -206,15 +206,15 @@ impl Hit {
                 out.push(b'/');
                 encode::decimal(out, whole_bytes as u64);
                 out.extend_from_slice(b"\r\n");
-                encode_length(out, part.last - part.first + 1);
+                encode::content_length(out, (part.last - part.first + 1) as u64);
             }
             Gets::Of(Selection::Unsatisfiable) => {
                 out.extend_from_slice(b"Content-Range: bytes */");
                 encode::decimal(out, whole_bytes as u64);
                 out.extend_from_slice(b"\r\n");
-                encode_length(out, 0);
+                encode::content_length(out, 0);
             }
-            Gets::Of(Selection::Whole) if status != 204 => encode_length(out, whole_bytes),
+            Gets::Of(Selection::Whole) if status != 204 => encode::content_length(out, whole_bytes as u64),
             Gets::Of(Selection::Whole) | Gets::NotModified => {}
         }
         if let Some(age_s) = self.age_s {
@@ -226,7 +226,7 @@ impl Hit {
             encode::header(out, "Warning", WARNING.as_bytes());
         }
         if !response.dated || status == 416 {
-            encode::header(out, "Date", &exchange.shard.date());
+            encode::date(out, &exchange.shard.date());
         }
         refusal::encode_ids(Some(protocol), exchange.id, out);
         refusal::encode_connection(kept, exchange.head.version, out);
@@ -253,12 +253,6 @@ fn wanted(
         return None;
     }
     choose(exchange.field(b"accept-encoding"))
-}
-
-fn encode_length(out: &mut Vec<u8>, length: usize) {
-    out.extend_from_slice(b"Content-Length: ");
-    encode::decimal(out, length as u64);
-    out.extend_from_slice(b"\r\n");
 }
 
 impl Written {

@@ -24,7 +24,7 @@ pub(super) struct Payload<'x> {
 }
 
 impl<'x> Payload<'x> {
-    /// `length` is `None` where it isn't known; what is longer than `bytes_max` is for nothing but being counted.
+    /// `length` is `None` where it isn't known.
     pub(super) fn new(cache: &'x ResponseCache, length: Option<usize>, bytes_max: usize) -> Self {
         let heap_bytes_max = cache.heap_bytes_max();
         let draft = length.filter(|length| *length > heap_bytes_max).and_then(|length| cache.draft(length));
@@ -36,7 +36,12 @@ impl<'x> Payload<'x> {
         self.heap.len() + self.draft.as_ref().map_or(0, Draft::written)
     }
 
-    /// Has more appended. What [`len`](Self::len) says then may be too long.
+    /// More has come than was said, and what is there can't be finished.
+    pub(super) fn is_too_long(&self) -> bool {
+        self.len() > self.bytes_max
+    }
+
+    /// Has more appended, which may be too much.
     ///
     /// # Errors
     /// What `append` says, or there is no memory.
@@ -45,13 +50,13 @@ impl<'x> Payload<'x> {
         append: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<io::Result<()>, E> {
         append(&mut self.heap)?;
-        if self.draft.is_none() && self.heap.len() > self.heap_bytes_max && self.len() <= self.bytes_max {
+        if self.draft.is_none() && self.heap.len() > self.heap_bytes_max && !self.is_too_long() {
             self.draft = self.cache.draft(self.bytes_max);
             // Asked once.
             self.heap_bytes_max = usize::MAX;
         }
-        let is_short = self.len() <= self.bytes_max;
-        let Some(draft) = self.draft.as_mut().filter(|_| is_short) else { return Ok(Ok(())) };
+        let is_too_long = self.is_too_long();
+        let Some(draft) = self.draft.as_mut().filter(|_| !is_too_long) else { return Ok(Ok(())) };
         let appended = draft.append(&self.heap);
         self.heap.clear();
         Ok(appended)
@@ -59,6 +64,7 @@ impl<'x> Payload<'x> {
 
     /// All of it, and what it takes in memory.
     pub(super) fn finish(self) -> (Bytes, usize) {
+        debug_assert!(!self.is_too_long(), "its end isn't in its draft");
         match self.draft {
             Some(draft) => {
                 let bytes = draft.finish();
@@ -96,7 +102,8 @@ mod tests {
                     Ok::<_, Infallible>(())
                 });
                 assert!(matches!(appended, Ok(Ok(()))), "{pieces} of {bytes_max}");
-                assert_eq!(payload.len(), 10_000 * pieces);
+                let bytes = 10_000 * pieces;
+                assert_eq!((payload.len(), payload.is_too_long()), (bytes, bytes > bytes_max));
             }
         }
         assert!(cache.draft(1 << 20).is_some(), "nothing is left behind");

@@ -247,8 +247,7 @@ impl<'x, 'a> Tee<'x, 'a> {
     pub(in crate::pipeline) fn add(&self, bytes: &[u8], done: bool) {
         let mut gathered = self.gathered.borrow_mut();
         let (Some(asked), Some(taking)) = (self.asked, gathered.as_mut()) else { return };
-        let bytes_max = self.exchange.shard.settings.cache_response_bytes_max;
-        match taking.take(bytes, bytes_max) {
+        match taking.take(bytes) {
             Taken::Whole if done => {
                 let whole = gathered.take();
                 drop(gathered);
@@ -366,12 +365,12 @@ enum Taken {
 }
 
 impl Gathered<'_> {
-    fn take(&mut self, bytes: &[u8], bytes_max: usize) -> Taken {
+    fn take(&mut self, bytes: &[u8]) -> Taken {
         let (body, trailers) = (&mut self.body, &mut self.trailers);
         let taken = self.payload.extend(|heap| body.take_payload(bytes, heap, trailers).map(drop));
         match taken {
             Err(_) => return Taken::NotKept,
-            Ok(_) if !self.trailers.is_empty() || self.payload.len() > bytes_max => return Taken::NotKept,
+            Ok(_) if !self.trailers.is_empty() || self.payload.is_too_long() => return Taken::NotKept,
             Ok(Err(error)) => {
                 self.room.cache.complain(&error);
                 return Taken::NoRoom;

@@ -74,7 +74,7 @@ impl Index {
             shapes: [Shape::default(); SHAPES_MAX],
             shapes_used: shapes.len() as u8,
             segments_max: 0,
-            any: hash(ANY) as u32,
+            any: hash(ANY.as_bytes()) as u32,
             slots: vec![FREE; (2 * routes.len()).next_power_of_two()].into(),
         };
         for (shape, (_, kinds)) in index.shapes.iter_mut().zip(&shapes) {
@@ -100,7 +100,7 @@ impl Index {
         while self.slots[at] != FREE {
             at = self.next(at);
         }
-        self.slots[at] = Slot { tag: tag(path, hash(route.method()) as u32), route: number };
+        self.slots[at] = Slot { tag: tag(path, hash(route.method().as_bytes()) as u32), route: number };
     }
 
     /// The number of the route that comes first of those that match.
@@ -110,7 +110,12 @@ impl Index {
             return None;
         }
         let hashes = Hashes::of(path, self.segments_max);
-        let asked = Asked { method, path, own: hash(method) as u32, any: is_any(method).then_some(self.any) };
+        let asked = Asked {
+            method,
+            path,
+            own: hash(method.as_bytes()) as u32,
+            any: is_any(method).then_some(self.any),
+        };
         let shapes =
             (0..self.shapes_used).filter(|shape| self.shapes[usize::from(*shape)].takes(hashes.count));
         shapes
@@ -181,11 +186,14 @@ impl Shape {
 impl Hashes {
     fn of(path: &str, segments_max: u8) -> Self {
         let mut hashes = Self { segments: [0; SEGMENTS_MAX], count: 0 };
-        for segment in below_root(path).split('/').take(usize::from(segments_max) + 1) {
+        let mut rest = Some(below_root(path).as_bytes());
+        while let Some(bytes) = rest.filter(|_| hashes.count <= usize::from(segments_max)) {
+            let end = memchr::memchr(b'/', bytes);
             if let Some(place) = hashes.segments.get_mut(hashes.count) {
-                *place = hash(segment);
+                *place = hash(&bytes[..end.unwrap_or(bytes.len())]);
             }
             hashes.count += 1;
+            rest = end.map(|end| &bytes[end + 1..]);
         }
         hashes
     }
@@ -210,9 +218,9 @@ fn rank(protocol: Protocol, kinds: Vec<Segment>) -> (bool, Vec<Segment>) {
 }
 
 /// The keys are the operator's: what clients ask for decides where is looked, never how much lies there.
-fn hash(text: &str) -> u64 {
+fn hash(text: &[u8]) -> u64 {
     let mut hasher = FxHasher::default();
-    hasher.write(text.as_bytes());
+    hasher.write(text);
     hasher.finish()
 }
 

@@ -31,7 +31,7 @@ pub(crate) use compile::{Compiler, StageServices};
 use domain::Domain;
 pub(crate) use refused::Refusals;
 pub(crate) use release::{Backend, Canary, Release};
-pub(crate) use routes::{Matched, Routes};
+pub(crate) use routes::{Matched, Routes, Variables};
 pub(crate) use rules::HeaderLines;
 pub(crate) use target_group::{GroupRules, HashBy, Member, MemberAddress, Members, TargetGroup};
 use turnpike_limits::Limit;
@@ -83,26 +83,28 @@ pub(crate) struct Table {
 #[derive(Debug)]
 struct Api {
     protocol: Protocol,
-    stages: FxHashMap<SmolStr, Arc<Stage>>,
     /// `$default`
     default: Option<Arc<Stage>>,
+    /// All others. Boxed: most HTTP APIs have none.
+    others: Option<Box<FxHashMap<SmolStr, Arc<Stage>>>>,
 }
 
-/// A deployed stage.
+/// A deployed stage. What every request reads comes first, in few cache lines: of many stages, each is cold.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Stage {
-    pub(crate) api_id: Box<str>,
     pub(crate) protocol: Protocol,
+    execute_api_endpoint_disabled: bool,
+    pub(crate) slot: StageSlot,
+    /// Boxed: few stages have one.
+    pub(crate) canary: Option<Box<Canary>>,
+    pub(crate) log: Option<StageLog>,
+    pub(crate) release: Release,
+    pub(crate) api_id: Box<str>,
     pub(crate) name: Box<str>,
     /// `a1b2c3d4e5/prod`
     path: Box<str>,
-    pub(crate) slot: StageSlot,
-    execute_api_endpoint_disabled: bool,
-    pub(crate) log: Option<StageLog>,
-    pub(crate) release: Release,
     pub(crate) cache: Option<StageCache>,
-    /// Boxed: few stages have one.
-    pub(crate) canary: Option<Box<Canary>>,
 }
 
 /// Where and how a stage's requests are logged.
@@ -112,24 +114,32 @@ pub(crate) struct StageLog {
     pub(crate) format: Arc<AccessLogFormat>,
 }
 
-/// A REST method or an HTTP API's route.
+/// A REST method or an HTTP API's route. What every request reads is one cache line.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Route {
     /// `GET /pets/{id}`, `$default`
     pub(crate) key: Box<str>,
-    /// `/pets/{id}`
-    pub(crate) path: Box<str>,
-    pub(crate) id: Box<str>,
-    pub(crate) api_key_required: bool,
-    /// Its stage's, or the canary's.
-    pub(crate) compression: Option<Compression>,
     /// Boxed: most routes have none.
     pub(crate) cache: Option<Box<RouteCache>>,
     pub(crate) throttle: Option<Limit>,
+    /// Its stage's, or the canary's.
+    pub(crate) compression: Option<Compression>,
+    /// Index into the stage's backends.
+    integration: u32,
+    /// Where the path begins in the key.
+    path_at: u16,
+    /// Of its path, as the index has it.
+    shape: u8,
+    pub(crate) api_key_required: bool,
+    pub(crate) id: Box<str>,
 }
+
+const _: () = assert!(std::mem::offset_of!(Route, id) <= 64);
 
 /// An HTTP_PROXY integration.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Integration {
     pub(crate) timeout_ms: u64,
     /// `None` passes the client's method on.
@@ -159,8 +169,9 @@ pub(crate) struct Upstream {
 
 #[derive(Debug)]
 pub(crate) enum TargetPart {
-    Literal(Box<str>),
-    Variable(Box<str>),
+    /// Short ones lie in here.
+    Literal(SmolStr),
+    Variable(SmolStr),
     RequestPath,
 }
 
@@ -288,6 +299,21 @@ impl Stage {
 }
 
 impl Route {
+    /// `/pets/{id}`, `$default`
+    pub(crate) fn path(&self) -> &str {
+        &self.key[usize::from(self.path_at)..]
+    }
+
+    /// That it names; of none that has a path.
+    fn method(&self) -> &str {
+        self.key.get(..usize::from(self.path_at).saturating_sub(1)).unwrap_or_default()
+    }
+
+    /// Methods are short (checked with the snapshot).
+    fn path_at(method: &str, path: &str) -> u16 {
+        if path == DEFAULT_ROUTE { 0 } else { method.len() as u16 + 1 }
+    }
+
     fn key_of(method: &str, path: &str) -> Box<str> {
         if path == DEFAULT_ROUTE { path.into() } else { format!("{method} {path}").into() }
     }
@@ -311,12 +337,20 @@ impl Api {
     fn named<'p>(&self, path: &'p str) -> Option<(&Arc<Stage>, &'p str)> {
         let below = path.strip_prefix('/').unwrap_or(path);
         // Most HTTP APIs have the one stage, whose name is hardly ever written.
-        if self.default.is_some() && self.stages.len() == 1 && !below.starts_with(['$', '%']) {
+        if self.default.is_some() && self.others.is_none() && !below.starts_with(['$', '%']) {
             return None;
         }
         let (name, rest) = below.split_at(memchr::memchr(b'/', below.as_bytes()).unwrap_or(below.len()));
         let name = if name == DEFAULT_STAGE_ESCAPED { DEFAULT_STAGE } else { name };
-        self.stages.get(name).map(|stage| (stage, rest))
+        self.stage(name).map(|stage| (stage, rest))
+    }
+
+    fn stage(&self, name: &str) -> Option<&Arc<Stage>> {
+        if name == DEFAULT_STAGE { self.default.as_ref() } else { self.others.as_ref()?.get(name) }
+    }
+
+    fn stages(&self) -> impl Iterator<Item = &Arc<Stage>> {
+        self.default.iter().chain(self.others.iter().flat_map(|others| others.values()))
     }
 }
 

@@ -185,7 +185,7 @@ fn ask<'a>(
             return Err(Refusal::CacheInvalidation(address.stage.protocol).into());
         }
     }
-    let path = key::Path { address, variables: selected.matched.variables.as_ref() };
+    let path = key::Path { address, variables: selected.matched.variables };
     let method = match exchange.head.method {
         Method::Get | Method::Head => "GET",
         _ => exchange.method(),
@@ -366,7 +366,7 @@ fn outdated_by(exchange: &Exchange<'_>, address: &Address<'_, '_>, record: &Reco
     let matched = release.routes.look_up("GET", address.path)?;
     let rules = matched.route.cache.as_deref().filter(|rules| rules.stores)?;
     let mut key = Vec::new();
-    let path = key::Path { address, variables: matched.variables.as_ref() };
+    let path = key::Path { address, variables: matched.variables };
     key::write(&mut key, exchange, &path, rules, "GET", record.canary.is_some(), None);
     Some(Outdated { stage: address.stage.slot.0, key: key.into() })
 }

@@ -183,7 +183,7 @@ impl<'a> Record<'a> {
             base_path_matched: self.base_path,
             routing_rule_matched: self.rule,
             route_key: self.route.filter(|_| !rest).map(|route| &*route.key),
-            resource_path: self.route.filter(|_| rest).map(|route| &*route.path),
+            resource_path: self.route.filter(|_| rest).map(|route| route.path()),
             resource_id: self.route.filter(|_| rest).map(|route| &*route.id),
             status: self.status,
             response_length: self.body_bytes_out,

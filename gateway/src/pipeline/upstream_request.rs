@@ -89,7 +89,7 @@ fn target(
             TargetPart::Literal(text) => out.extend_from_slice(text.as_bytes()),
             TargetPart::RequestPath => out.extend_from_slice(address.path.as_bytes()),
             TargetPart::Variable(name) => {
-                let value = matched.variables.as_ref().and_then(|variables| variables.get(name));
+                let value = matched.variables.and_then(|variables| variables.get(name));
                 out.extend_from_slice(value.unwrap_or_default().as_bytes());
             }
         }

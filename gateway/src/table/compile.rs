@@ -330,16 +330,18 @@ impl Table {
     fn add(&mut self, stage: &Arc<Stage>) -> Result<(), CompileError> {
         let api = self.apis.entry(SmolStr::new(&stage.api_id)).or_insert_with(|| Api {
             protocol: stage.protocol,
-            stages: FxHashMap::default(),
             default: None,
+            others: None,
         });
         if api.protocol != stage.protocol {
             return Err(CompileError::TwoProtocols { api_id: stage.api_id.to_string() });
         }
-        if &*stage.name == DEFAULT_STAGE {
-            api.default = Some(Arc::clone(stage));
-        }
-        if api.stages.insert(SmolStr::new(&stage.name), Arc::clone(stage)).is_some() {
+        let before = if &*stage.name == DEFAULT_STAGE {
+            api.default.replace(Arc::clone(stage))
+        } else {
+            api.others.get_or_insert_default().insert(SmolStr::new(&stage.name), Arc::clone(stage))
+        };
+        if before.is_some() {
             return Err(CompileError::StageTwice {
                 api_id: stage.api_id.to_string(),
                 stage: stage.name.to_string(),
@@ -350,7 +352,7 @@ impl Table {
 
     /// The stage that a mapping or a rule names.
     pub(super) fn stage(&self, api_id: &str, stage: &str) -> Option<&Arc<Stage>> {
-        self.apis.get(api_id)?.stages.get(stage)
+        self.apis.get(api_id)?.stage(stage)
     }
 
     fn add_domain(&mut self, name: &str, domain: Domain) {
@@ -481,7 +483,7 @@ fn compile_route(
 ) -> Route {
     Route {
         key: Route::key_of(&route.method, &route.path),
-        path: route.path.as_str().into(),
+        path_at: Route::path_at(&route.method, &route.path),
         id: route.id.as_str().into(),
         api_key_required: route.settings.api_key_required,
         compression,
@@ -490,13 +492,15 @@ fn compile_route(
             let stage_path = Stage::path_of(&stage.api_id, &stage.stage);
             throttles::of_route(&stage_path, &route.method, &route.path, throttle)
         }),
+        integration: route.integration,
+        shape: 0,
     }
 }
 
 fn compile_part(part: &turnpike_snapshot::TargetPart) -> TargetPart {
     match part {
-        turnpike_snapshot::TargetPart::Literal(text) => TargetPart::Literal(text.as_str().into()),
-        turnpike_snapshot::TargetPart::PathParameter(name) => TargetPart::Variable(name.as_str().into()),
+        turnpike_snapshot::TargetPart::Literal(text) => TargetPart::Literal(text.into()),
+        turnpike_snapshot::TargetPart::PathParameter(name) => TargetPart::Variable(name.into()),
         turnpike_snapshot::TargetPart::RequestPath => TargetPart::RequestPath,
     }
 }

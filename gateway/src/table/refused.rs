@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Stage, Table};
+use super::{Api, Stage, Table};
 
 /// A table's refused routes, and those of them that the table before hadn't.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ impl Table {
     /// What has come with this table, after `before`; stages that were taken over are counted, not looked at.
     pub(crate) fn refusals(&self, before: &Self) -> Refusals {
         let mut refusals = Refusals { routes: 0, new: Vec::new() };
-        for stage in self.apis.values().flat_map(|api| api.stages.values()) {
+        for stage in self.apis.values().flat_map(Api::stages) {
             let routes = stage.refused_len();
             refusals.routes += routes;
             let known = before.stage(&stage.api_id, &stage.name);

@@ -11,10 +11,11 @@ use crate::stats::StageSlot;
 
 /// A deployment with a stage's settings.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Release {
-    pub(crate) deployment_id: Box<str>,
     pub(crate) routes: Routes,
     pub(super) backends: Box<[Backend]>,
+    pub(crate) deployment_id: Box<str>,
     /// Those of the backends, each once: much fewer.
     pub(super) upstreams: Box<[Arc<Upstream>]>,
     pub(super) refused: Box<[RefusedRoute]>,
@@ -49,7 +50,7 @@ pub(crate) struct Canary {
 
 impl Release {
     pub(crate) fn backend(&self, matched: &Matched<'_, '_>) -> &Backend {
-        &self.backends[matched.integration as usize]
+        &self.backends[matched.route.integration as usize]
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use turnpike_snapshot::{Endpoint, TargetGroupUnit, Unit};
 
-use super::{Table, TargetGroup};
+use super::{Api, Table, TargetGroup};
 
 /// The names that a table connects to, each once.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Table {
     }
 
     fn upstream_hosts(&self) -> Vec<String> {
-        let stages = self.apis.values().flat_map(|api| api.stages.values());
+        let stages = self.apis.values().flat_map(Api::stages);
         let releases = stages.flat_map(|stage| stage.releases());
         let upstreams = releases.flat_map(|release| &release.upstreams);
         let own = upstreams.filter(|upstream| upstream.group.is_none()).map(|upstream| &*upstream.host);

@@ -4,17 +4,16 @@
 //! `Authorization`: an answer to one caller is never another's. Where the origin decides, the path and the whole query;
 //! fields, and the caller where the origin doesn't say that an answer is for all, come as what the answer varies by.
 
-use matchit::Params;
 use turnpike_cache::KeyWriter;
 
 use super::super::Exchange;
-use crate::table::{Address, KeyPart, RouteCache};
+use crate::table::{Address, KeyPart, RouteCache, Variables};
 
 /// A request's path, and what its route takes from it.
 #[derive(Debug)]
 pub(super) struct Path<'p> {
     pub(super) address: &'p Address<'p, 'p>,
-    pub(super) variables: Option<&'p Params<'p, 'p>>,
+    pub(super) variables: Option<Variables<'p, 'p>>,
 }
 
 pub(super) fn write(

@@ -305,13 +305,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::tally::record;
     use crate::wire::{Handshake, Opening};
 
     fn report(cpu_share: f64, lag_ns: u64, unsent: u64) -> Report {
         let mut tally = Tally::new(2).unwrap();
         for latency_ns in 1..=1_000 {
-            tally.all.latency.saturating_record(latency_ns * 1_000);
-            tally.all.service.saturating_record(latency_ns * 500);
+            record(&mut tally.all.latency, latency_ns * 1_000);
+            record(&mut tally.all.service, latency_ns * 500);
         }
         tally.send_lag.saturating_record(lag_ns);
         tally.all.status.insert(200, 1_000);

@@ -99,6 +99,9 @@ pub struct Report {
     pub started_unix_s: f64,
     #[serde(default)]
     pub warmup_s: f64,
+    /// What could not be written while the run lasted, and why.
+    #[serde(skip)]
+    pub unwritten: Option<String>,
 }
 
 /// What ended a run.
@@ -221,6 +224,7 @@ impl Report {
             machine: Machine::this(),
             started_unix_s: run.started_unix_s,
             warmup_s: run.warmup_s,
+            unwritten: None,
             url: run.url,
         };
         report.warnings = report.find_warnings();
@@ -361,6 +365,13 @@ mod tests {
         assert_eq!(words("99 %"), ["99", "%", "990.2", "us", "495.1", "us", "10"]);
         assert_eq!(words("99.9 %").last(), Some(&"1"));
         assert_eq!(words("99.999 %").last(), Some(&"0"));
+    }
+
+    #[test]
+    fn without_a_latency_none_is_shown() {
+        let report = Report { latency_us: Latency::default(), threads: 1, ..report(0.5, 0, 0) };
+        let text = report.to_string();
+        assert!(!text.contains("99 %") && text.contains(", 2 connections, 1 thread\n"), "{text}");
     }
 
     #[test]

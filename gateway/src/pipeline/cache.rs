@@ -32,6 +32,10 @@ use super::{Answered, Exchange, Failure, Record, Refusal, integrate, respond};
 use crate::response_cache::Outdated;
 use crate::table::{Address, RouteCache};
 
+/// How often a request waits for another's answer, as long as none comes: where the integration fails each time, those who
+/// wait don't do so one after the other.
+const WAITS_MAX: usize = 2;
+
 /// A request of a route with a cache.
 #[derive(Debug)]
 struct Asked<'a> {
@@ -303,32 +307,39 @@ enum Turned<'f> {
     Alone,
 }
 
-/// Waits for the request that is fetching the same, if there is one.
+/// Waits for the request that is fetching the same, if there is one. Where that one fails, or takes too long, the first of
+/// those who waited fetches for the others.
 async fn take_turn<'x>(
     exchange: &'x Exchange<'_>,
     address: &Address<'_, '_>,
     asked: &mut Asked<'_>,
 ) -> Result<Turned<'x>, Failure> {
     let shard = exchange.shard;
-    let waits = asked.coalesced && !asked.refresh;
-    let waiting_max = if waits { shard.settings.cache_waiting_requests_max } else { 0 };
+    let mut waits_left = if asked.coalesced && !asked.refresh { WAITS_MAX } else { 0 };
     let deadline_ms = shard.wheel.now_ms() + shard.settings.cache_wait_timeout_ms;
-    let waiting = match shard.cache.fills.join(asked.stage, &asked.key, waiting_max, deadline_ms) {
-        Turn::Fill(filling) => return Ok(Turned::Fill(filling)),
-        Turn::Alone => return Ok(Turned::Alone),
-        Turn::Wait(waiting) => waiting,
-    };
-    shard.stats.borrow_mut().counters.cache_waits_total += 1;
-    let outcome = waiting.await;
-    if exchange.is_abandoned() {
-        return Err(Failure::ClientGone);
+    loop {
+        let waits = waits_left > 0 && shard.wheel.now_ms() < deadline_ms;
+        let waiting_max = if waits { shard.settings.cache_waiting_requests_max } else { 0 };
+        let waiting = match shard.cache.fills.join(asked.stage, &asked.key, waiting_max, deadline_ms) {
+            Turn::Fill(filling) => return Ok(Turned::Fill(filling)),
+            Turn::Alone => return Ok(Turned::Alone),
+            Turn::Wait(waiting) => waiting,
+        };
+        waits_left -= 1;
+        shard.stats.borrow_mut().counters.cache_waits_total += 1;
+        let outcome = waiting.await;
+        if exchange.is_abandoned() {
+            return Err(Failure::ClientGone);
+        }
+        if outcome == Outcome::NotStored {
+            return Ok(Turned::Alone);
+        }
+        match look_up(exchange, address, asked)? {
+            Step::Answer(hit) => return Ok(Turned::Answer(hit)),
+            Step::Fetch { .. } if outcome != Outcome::Stored => {}
+            Step::Fetch { .. } | Step::Pass { .. } => return Ok(Turned::Alone),
+        }
     }
-    if outcome == Outcome::Stored
-        && let Step::Answer(hit) = look_up(exchange, address, asked)?
-    {
-        return Ok(Turned::Answer(hit));
-    }
-    Ok(Turned::Alone)
 }
 
 /// Asks whether a stale answer is still right, or for the whole of a new one.

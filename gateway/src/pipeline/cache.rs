@@ -17,7 +17,7 @@ use std::rc::Rc;
 
 use turnpike_cache::{
     Demand, Filling, Found, Invalidation, Outcome, RequestFacts, Response, Reuse, Turn, encode_conditions,
-    invalidation, reuse, split_lines,
+    invalidation, other_scheme, reuse, split_lines,
 };
 use turnpike_http::{Framing, Method};
 use turnpike_snapshot::Compression;
@@ -208,7 +208,7 @@ fn look_up(
     address: &Address<'_, '_>,
     asked: &mut Asked<'_>,
 ) -> Result<Step, Failure> {
-    if asked.facts.several_callers {
+    if asked.facts.several_callers || asked.facts.overrides {
         return Ok(Step::Pass { stale: None });
     }
     let now_ms = exchange.shard.wheel.now_ms();
@@ -240,7 +240,8 @@ fn look_up(
         return Err(Refusal::NotCached(address.stage.protocol).into());
     }
     let about_part = asked.facts.for_origin || asked.facts.range.is_some();
-    Ok(if passes || about_part || exchange.head.method == Method::Head {
+    let not_for_all = about_part || exchange.forwards_lies(address.stage.protocol);
+    Ok(if passes || not_for_all || exchange.head.method == Method::Head {
         Step::Pass { stale }
     } else {
         Step::Fetch { stale }
@@ -362,24 +363,25 @@ async fn pass_by<'a>(
     record: &mut Record<'a>,
 ) -> Result<Answered, Failure> {
     let changes = rules.by_origin() || !rules.stores;
-    let outdated = if changes { outdated_by(exchange, address, record) } else { None };
-    let tee = outdated.map(|outdated| Tee::outdating(exchange, outdated));
+    let outdated = if changes { outdated_by(exchange, address, record) } else { Vec::new() };
+    let tee = (!outdated.is_empty()).then(|| Tee::outdating(exchange, outdated));
     let sent = integrate::send(exchange, address, selected, None, record).await?;
     respond::relay(exchange, address, sent, tee.as_ref(), record).await
 }
 
-/// What a request changes, unless it is a safe one (RFC 9110 9.2.1).
-fn outdated_by(exchange: &Exchange<'_>, address: &Address<'_, '_>, record: &Record<'_>) -> Option<Outdated> {
+/// What a request changes, over either scheme, unless it is a safe one (RFC 9110 9.2.1).
+fn outdated_by(exchange: &Exchange<'_>, address: &Address<'_, '_>, record: &Record<'_>) -> Vec<Outdated> {
     if matches!(exchange.method(), "GET" | "HEAD" | "OPTIONS" | "TRACE") {
-        return None;
+        return Vec::new();
     }
     let (release, _) = address.stage.release_for(exchange.source_ip);
-    let matched = release.routes.look_up("GET", address.path)?;
-    let rules = matched.route.cache.as_deref().filter(|rules| rules.stores)?;
+    let Some(matched) = release.routes.look_up("GET", address.path) else { return Vec::new() };
+    let Some(rules) = matched.route.cache.as_deref().filter(|rules| rules.stores) else { return Vec::new() };
     let mut key = Vec::new();
     let path = key::Path { address, variables: matched.variables };
     key::write(&mut key, exchange, &path, rules, "GET", record.canary.is_some(), None);
-    Some(Outdated { stage: address.stage.slot.0, key: key.into() })
+    let keys = [other_scheme(&key), key];
+    keys.map(|key| Outdated { stage: address.stage.slot.0, key: key.into() }).into()
 }
 
 impl<'a> Exchange<'a> {

@@ -35,6 +35,7 @@ pub(crate) mod results;
 mod rounds;
 mod routes;
 mod shards;
+mod side_by_side;
 mod sigv4;
 mod small;
 pub(crate) mod stats;
@@ -77,7 +78,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=99))]
     rounds: u16,
 
-    /// How long each measurement lasts
+    /// How long each measurement lasts; where proxies are measured side by side, the slices of time that each gets
     #[arg(long, default_value = "2s", value_parser = parse_duration)]
     duration: Duration,
 

@@ -1,5 +1,6 @@
 //! Bodies of any size, both ways, in constant memory: the slower side sets the pace.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
@@ -267,5 +268,49 @@ fn a_client_that_leaves_while_the_origin_thinks_leaves_nothing_behind() {
     client.send(request("GET", "a1", "/"));
     turnpike_tests::until("the origin's connection", || (origin.connections() == 1).then_some(()));
     client.reset();
+    plane.assert_at_rest();
+}
+
+/// An answer without a length ends where its connection does, so that an end of the gateway's own making has to look
+/// different.
+#[test]
+fn an_unframed_answer_that_the_gateway_ends_is_not_whole() {
+    let origin = Origin::scripted(|connection, _| {
+        if let Ok(Some(_)) = connection.request() {
+            connection.send("HTTP/1.1 200 OK\r\n\r\nsome").unwrap();
+            connection.wait_for_close();
+        }
+    });
+    let plane = large_plane(&origin);
+    let mut client = plane.connect();
+    client.send(format!("POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"));
+    let head = client.head();
+    assert_eq!(head.0, 200);
+    client.send("zz\r\n");
+    client.body_into(&head, |_| ()).expect_err("cut off for the request's body");
+    drop(client);
+    plane.assert_at_rest();
+}
+
+#[test]
+fn an_unframed_answer_of_an_origin_that_takes_no_body_is_not_whole() {
+    let origin = Origin::scripted(|connection, _| {
+        if let Ok(Some(_)) = connection.request() {
+            connection.send("HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            while connection.send(CHUNK).is_ok() {}
+        }
+    });
+    let options = Options::new().set("body_bytes_max", "unlimited");
+    let stage = http_api("a1").route_within("$default", &origin.url("/"), 100);
+    let plane = DataPlane::with(&options, &[stage]);
+    let mut client = plane.connect();
+    client.send(format!("POST / HTTP/1.1\r\n{HOST}Content-Length: 1000000000000\r\n\r\n"));
+    let mut sender = client.sender();
+    let sending = std::thread::spawn(move || while sender.write_all(&CHUNK).is_ok() {});
+    let head = client.head();
+    assert_eq!(head.0, 200);
+    client.body_into(&head, |_| ()).expect_err("cut off after the integration's time");
+    drop(client);
+    sending.join().unwrap();
     plane.assert_at_rest();
 }

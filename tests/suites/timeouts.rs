@@ -2,6 +2,10 @@
 //!
 //! Nothing here measures time: a test waits for the event, and would wait in vain if it didn't come.
 
+use std::io::Write;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+
 use turnpike_tests::{DataPlane, Options, Origin, Unreachable, http_api, request, rest_api};
 
 const HOST: &str = "Host: a1.execute-api.us-east-1.localhost\r\n";
@@ -113,6 +117,39 @@ fn an_origin_that_stalls_in_its_head_gets_504() {
     let plane = DataPlane::serving(&[http_api("a1").route_within("$default", &origin.url("/"), 100)]);
     assert_eq!(plane.exchange(request("GET", "a1", "/")).status, 504);
     plane.assert_at_rest();
+}
+
+#[test]
+fn an_origin_that_takes_no_body_gets_504() {
+    let (end, ended) = channel::<()>();
+    let ended = Mutex::new(ended);
+    let origin = Origin::scripted(move |connection, _| {
+        if let Ok(Some(_)) = connection.request() {
+            let _ = ended.lock().unwrap().recv();
+        }
+    });
+    let options = Options::new().set("body_bytes_max", "unlimited");
+    let stages = [
+        http_api("a1").route_within("$default", &origin.url("/"), 100),
+        rest_api("r1", "s").route_within("POST /x", &origin.url("/"), 100),
+    ];
+    let plane = DataPlane::with(&options, &stages);
+    for (host, path, message) in
+        [("a1", "/", "Gateway Timeout"), ("r1", "/s/x", "Endpoint request timed out")]
+    {
+        let mut client = plane.connect();
+        client.send(format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}.execute-api.us-east-1.localhost\r\nContent-Length: 1000000000\r\n\r\n"
+        ));
+        let mut sender = client.sender();
+        let sending = std::thread::spawn(move || while sender.write_all(&[b'x'; 65536]).is_ok() {});
+        let reply = client.reply();
+        assert_eq!((reply.status, reply.text()), (504, format!(r#"{{"message":"{message}"}}"#).as_str()));
+        drop(client);
+        sending.join().unwrap();
+    }
+    plane.assert_at_rest();
+    drop(end);
 }
 
 #[test]

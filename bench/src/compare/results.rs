@@ -143,9 +143,9 @@ impl Section {
                 table.row([
                     row.proxy.clone(),
                     grouped(row.replies_per_s),
-                    show_us(row.p50_us),
-                    show_us(row.p99_us),
-                    show_us(row.p99_9_us),
+                    shown(row.p50_us),
+                    shown(row.p99_us),
+                    shown(row.p99_9_us),
                     format!("{:.0} %", row.proxy_cpu_share * 100.0),
                     (row.failed + row.unsent).to_string(),
                     haproxy,
@@ -215,6 +215,11 @@ impl Section {
     pub(crate) fn ratio(&self, label: &str, of: &str, to: &str, figure: fn(&Sample) -> f64) -> Option<f64> {
         self.ratio_of(find(&self.rows, label, of)?, to, figure)
     }
+}
+
+/// A latency, where there is one.
+fn shown(us: f64) -> String {
+    if us > 0.0 { show_us(us) } else { "-".to_owned() }
 }
 
 #[cfg(test)]

@@ -59,10 +59,7 @@ impl Limits {
 
     /// Takes a token of each limit, the broadest first, or none; it has to wait for the limiter where another shard has it.
     pub(crate) fn take(&self, limits: &[Limit], version: u64) -> Take<'_> {
-        let mut leases = self.leases.borrow_mut();
-        let begun = leases.begin(limits, version, self.clock.now_us());
-        let is_silent = leases.is_silent();
-        drop(leases);
+        let (begun, is_silent) = self.step(|leases, now_us| leases.begin(limits, version, now_us));
         match begun {
             Begun::Admitted => self.tell(Ok(()), is_silent),
             Begun::Refused(refused) => self.tell(Err(refused), is_silent),
@@ -73,15 +70,19 @@ impl Limits {
     /// Mostly the limiter answers at once: then the request needn't be put in line to be told by it.
     fn ask(&self, limits: &[Limit], version: u64) -> Take<'_> {
         self.converse();
-        let mut leases = self.leases.borrow_mut();
-        let taken = leases.go_on(limits, version, self.clock.now_us());
-        let is_silent = leases.is_silent();
-        drop(leases);
+        let (taken, is_silent) = self.step(|leases, now_us| leases.go_on(limits, version, now_us));
         match taken {
             Taken::Admitted => self.tell(Ok(()), is_silent),
             Taken::Refused(refused) => self.tell(Err(refused), is_silent),
             Taken::Waits(ticket) => Take::Waits(self.seat(ticket)),
         }
+    }
+
+    /// What comes of `step`, and whether it leaves nothing to tell the limiter.
+    fn step<T>(&self, step: impl FnOnce(&mut Leases, u64) -> T) -> (T, bool) {
+        let mut leases = self.leases.borrow_mut();
+        let outcome = step(&mut leases, self.clock.now_us());
+        (outcome, leases.is_silent())
     }
 
     fn tell(&self, told: Result<(), Refused>, is_silent: bool) -> Take<'_> {

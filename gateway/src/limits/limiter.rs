@@ -7,21 +7,27 @@
 //!
 //! So an ask costs a quarter of a microsecond and is answered at once. A thread for it, which was tried first, costs two
 //! wake-ups: beside four busy shards on four cores 5 us at the median and 10 ms at the 99.9th percentile.
+//!
+//! Here are the queue, the limiter's place, and the figures that it leaves there. It is an [`authority`], whose throttles are
+//! a [`source`]'s, and whose answers wait in an [`outbox`].
 
-use std::collections::VecDeque;
+mod authority;
+mod outbox;
+mod source;
+
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 use crossbeam::queue::ArrayQueue;
-use tokio::sync::mpsc::{self, Receiver, Sender};
-use turnpike_limits::{
-    Answer, Arriving, Departing, Exchange, Holder, Host, HostRules, Limiter, LimiterCounts, LimiterRules,
-    Report, ToPredecessor, ToSuccessor,
-};
+use tokio::sync::mpsc;
+use turnpike_limits::{Answer, Holder, Report};
 use turnpike_rt::Clock;
 
+use self::authority::Authority;
+use self::outbox::Predecessor;
+use self::source::Source;
 use super::store::{self, FromStore};
 use super::succession::{self, FromSuccession, Inheritance};
 use crate::mailbox::Mailbox;
@@ -32,11 +38,6 @@ const QUEUE_MESSAGES_MAX: usize = 16_384;
 /// After so many messages, some 60 us, a shard returns to its requests; the rest is heard by the next that comes, or with
 /// its next tick.
 const PASS_MESSAGES_MAX: usize = 256;
-/// How often it is looked for throttles that can be forgotten, and at how many: at a million in ten seconds.
-const SWEEP_EVERY_US: u64 = 10_000;
-const SWEEP_LIMITS: usize = 1_000;
-/// What a successor hasn't been told yet, before shards are heard again.
-const BACKLOG_MESSAGES_MAX: usize = 4_096;
 /// Of one who has the limiter and isn't a shard.
 const NO_SHARD: usize = usize::MAX;
 
@@ -140,13 +141,8 @@ impl LimiterLine {
             succession,
         };
         let (predecessor, following) = inheritance.map(Predecessor::new).unzip();
-        shared.put_back(Box::new(Authority {
-            source: Source::new(settings, (shards, holders), limits, exchanges),
-            answers: mailboxes.iter().cloned().map(Answers::new).collect(),
-            predecessor,
-            unsent: Vec::new(),
-            swept_us: 0,
-        }));
+        let source = Source::new(settings, (shards, holders), limits, exchanges);
+        shared.put_back(Box::new(Authority::new(source, mailboxes, predecessor)));
         let line = Self(Arc::new(shared));
         if let Some(store) = store {
             store.start(line.clone())?;
@@ -299,11 +295,7 @@ impl Shared {
         }
         let mut authority = self.authority.pop()?;
         let now_us = self.clock.now_us();
-        let answer = match &mut authority.source {
-            Source::Alone(limiter) => limiter.handle(report, now_us),
-            // Others answer when they can.
-            _ => None,
-        };
+        let answer = authority.ask_at_once(report, now_us);
         authority.sweep(now_us);
         self.publish_figures(&authority);
         self.put_back(authority);
@@ -347,346 +339,13 @@ impl Shared {
     fn publish_figures(&self, authority: &Authority) {
         let SuccessionState { arriving, preceded, .. } = &self.succession;
         if preceded.load(Ordering::Relaxed) {
-            arriving.store(authority.source.is_arriving(), Ordering::Release);
-            preceded.store(authority.predecessor.is_some(), Ordering::Release);
+            arriving.store(authority.is_arriving(), Ordering::Release);
+            preceded.store(authority.is_preceded(), Ordering::Release);
         }
-        let (limits, counts) = authority.source.counts();
+        let (limits, counts) = authority.counts();
         let figures = [limits as u64, counts.granted_tokens, counts.empty, counts.crowded];
         for (published, figure) in self.figures.iter().zip(figures) {
             published.store(figure, Ordering::Relaxed);
         }
-    }
-}
-
-/// Where tokens come from.
-#[derive(Debug)]
-enum Source {
-    /// This gateway keeps its own throttles.
-    Alone(Limiter),
-    /// The same, while there is a process that it succeeds.
-    Arriving(Box<Arriving>),
-    /// A process that succeeds this one keeps them.
-    Departing(Box<Departing>, Sender<ToSuccessor>),
-    /// A store does, for several.
-    Leased(Box<Host>, Sender<Exchange>),
-}
-
-impl Source {
-    fn new(
-        settings: &Settings,
-        (shards, holders): (usize, usize),
-        inherited_limits: usize,
-        exchanges: Option<Sender<Exchange>>,
-    ) -> Self {
-        let limits_max = settings.limits_max;
-        let Some(exchanges) = exchanges else {
-            let limiter = Limiter::new(LimiterRules { holders, limits_max });
-            return if holders > shards {
-                let limiter = limiter.with_room_for(inherited_limits);
-                Self::Arriving(Box::new(Arriving::new(limiter, shards as u16, limits_max)))
-            } else {
-                Self::Alone(limiter)
-            };
-        };
-        let (lease_us, partition) = (settings.limits_store_lease_ms * 1_000, settings.limits_partition);
-        let host = Host::new(HostRules { holders, limits_max, lease_us, partition });
-        Self::Leased(Box::new(host), exchanges)
-    }
-
-    /// The limiter that it has, if it has one that is whole.
-    fn take_limiter(&mut self) -> Option<Limiter> {
-        let nothing = Self::Alone(Limiter::new(LimiterRules { holders: 1, limits_max: 0 }));
-        match std::mem::replace(self, nothing) {
-            Self::Alone(limiter) => Some(limiter),
-            Self::Arriving(arriving) if arriving.is_over() => Some(arriving.into_limiter()),
-            other => {
-                *self = other;
-                None
-            }
-        }
-    }
-
-    fn is_arriving(&self) -> bool {
-        matches!(self, Self::Arriving(arriving) if !arriving.is_over())
-    }
-
-    /// Whether its successor has to be told what it was told before it hears more.
-    fn is_behind(&self) -> bool {
-        matches!(self, Self::Departing(departing, _) if departing.backlog() >= BACKLOG_MESSAGES_MAX)
-    }
-
-    fn handle(&mut self, report: &Report, now_us: u64) -> Option<Answer> {
-        match self {
-            Self::Alone(limiter) => limiter.handle(report, now_us),
-            Self::Arriving(arriving) => arriving.handle(report, now_us),
-            Self::Departing(departing, _) => departing.handle(report, now_us),
-            Self::Leased(host, _) => {
-                host.handle(report, now_us);
-                None
-            }
-        }
-    }
-
-    fn end(&mut self, holder: Holder, now_us: u64) {
-        match self {
-            Self::Alone(limiter) => limiter.end(holder, now_us),
-            Self::Arriving(arriving) => arriving.end(holder, now_us),
-            Self::Departing(departing, _) => departing.end(holder),
-            Self::Leased(host, _) => host.end(holder, now_us),
-        }
-    }
-
-    fn hear_store(&mut self, message: &FromStore, now_us: u64) {
-        let Self::Leased(host, _) = self else { return };
-        match message {
-            FromStore::Reply(reply) => host.handle_reply(reply, now_us),
-            FromStore::Gateways(gateways) => host.handle_hosts(*gateways),
-            FromStore::Cut(cut) => host.handle_cut(*cut, now_us),
-        }
-    }
-
-    /// The next answer that wasn't given at once.
-    fn poll_answer(&mut self) -> Option<Answer> {
-        match self {
-            Self::Alone(_) | Self::Departing(..) => None,
-            Self::Arriving(arriving) => arriving.poll_answer(),
-            Self::Leased(host, _) => host.poll_answer(),
-        }
-    }
-
-    /// Tells the store what there is to tell; what it is too far behind for, later.
-    fn tell_store(&mut self, now_us: u64) {
-        let Self::Leased(host, exchanges) = self else { return };
-        host.tick(now_us);
-        while let Ok(permit) = exchanges.try_reserve() {
-            let Some(exchange) = host.poll_exchange(now_us) else { return };
-            permit.send(exchange);
-        }
-    }
-
-    /// Tells the successor what there is to tell, as far as it has room.
-    fn tell_successor(&mut self, now_us: u64) {
-        let Self::Departing(departing, successor) = self else { return };
-        while let Ok(permit) = successor.try_reserve() {
-            let Some(said) = departing.poll(now_us) else { return };
-            permit.send(said);
-        }
-    }
-
-    fn sweep(&mut self, now_us: u64) {
-        match self {
-            Self::Alone(limiter) => limiter.sweep(SWEEP_LIMITS, now_us),
-            Self::Arriving(arriving) => arriving.sweep(SWEEP_LIMITS, now_us),
-            Self::Departing(..) | Self::Leased(..) => {}
-        }
-    }
-
-    fn counts(&self) -> (usize, LimiterCounts) {
-        match self {
-            Self::Alone(limiter) => (limiter.len(), limiter.counts()),
-            Self::Arriving(arriving) => (arriving.limiter().len(), arriving.limiter().counts()),
-            Self::Departing(departing, _) => (departing.len(), departing.counts()),
-            Self::Leased(host, _) => (host.len(), host.counts()),
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Authority {
-    source: Source,
-    answers: Vec<Answers>,
-    /// Until it has drained.
-    predecessor: Option<Predecessor>,
-    /// Shards that are to be told something.
-    unsent: Vec<usize>,
-    swept_us: u64,
-}
-
-impl Authority {
-    /// How many messages there were.
-    fn hear(&mut self, queue: &ArrayQueue<ToLimiter>, counts: &StoreCounts, now_us: u64) -> usize {
-        let mut heard = 0;
-        while heard < PASS_MESSAGES_MAX
-            && !self.source.is_behind()
-            && let Some(message) = queue.pop()
-        {
-            heard += 1;
-            match message {
-                ToLimiter::Report(report) => {
-                    if let Some(answer) = self.source.handle(&report, now_us) {
-                        self.answer(answer);
-                    }
-                }
-                ToLimiter::Ended(holder) => {
-                    self.source.end(holder, now_us);
-                    self.answers[usize::from(holder.0)].end();
-                }
-                ToLimiter::Store(message) => {
-                    self.source.hear_store(&message, now_us);
-                    counts.note(&message);
-                }
-                ToLimiter::Succession(message) => self.hear_succession(message, now_us),
-            }
-        }
-        heard
-    }
-
-    fn hear_succession(&mut self, message: FromSuccession, now_us: u64) {
-        match (message, &mut self.source) {
-            (FromSuccession::Predecessor(said), Source::Arriving(arriving)) => {
-                arriving.handle_predecessor(said, now_us);
-            }
-            (FromSuccession::Predecessor(said), Source::Departing(departing, _)) => {
-                if let Some(answer) = departing.handle_predecessor(&said, now_us) {
-                    self.answer(answer);
-                }
-            }
-            (FromSuccession::PredecessorGone, _) => self.lose_predecessor(now_us),
-            (FromSuccession::Depart(successor), _) => self.depart(successor),
-            (FromSuccession::Successor(ToPredecessor::Answer(answer)), Source::Departing(..)) => {
-                self.answer(answer);
-            }
-            (FromSuccession::Successor(ToPredecessor::Want(id)), Source::Departing(departing, _)) => {
-                departing.handle_want(id, now_us);
-            }
-            (FromSuccession::SuccessorGone, Source::Departing(departing, _)) => departing.lose(),
-            // Of a process that is gone.
-            _ => {}
-        }
-    }
-
-    /// Without a limiter of its own to hand over, the successor is hung up on.
-    fn depart(&mut self, successor: Sender<ToSuccessor>) {
-        self.lease_answers();
-        let own = self.answers.len() as u16;
-        if let Some(limiter) = self.source.take_limiter() {
-            self.source = Source::Departing(Box::new(Departing::new(limiter, own)), successor);
-        }
-    }
-
-    fn lose_predecessor(&mut self, now_us: u64) {
-        match &mut self.source {
-            Source::Arriving(arriving) => {
-                arriving.lose(now_us);
-                self.lease_answers();
-                if let Some(limiter) = self.source.take_limiter() {
-                    self.source = Source::Alone(limiter);
-                }
-            }
-            Source::Departing(departing, _) => departing.lose_predecessor(),
-            Source::Alone(_) | Source::Leased(..) => {}
-        }
-        self.predecessor = None;
-    }
-
-    /// Tells the store and other processes what there is to tell, and the shards what was answered.
-    fn lease(&mut self, now_us: u64) {
-        self.source.tell_store(now_us);
-        self.lease_answers();
-        self.source.tell_successor(now_us);
-        if let (Some(predecessor), Source::Arriving(arriving)) = (&mut self.predecessor, &mut self.source) {
-            predecessor.kept.extend(std::iter::from_fn(|| arriving.poll_want()).map(ToPredecessor::Want));
-        }
-        if let Some(predecessor) = &mut self.predecessor {
-            predecessor.deliver();
-        }
-    }
-
-    fn lease_answers(&mut self) {
-        while let Some(answer) = self.source.poll_answer() {
-            self.answer(answer);
-        }
-    }
-
-    fn answer(&mut self, answer: Answer) {
-        let shard = usize::from(answer.holder.0);
-        let Some(answers) = self.answers.get_mut(shard) else {
-            let own = self.answers.len() as u16;
-            let said = ToPredecessor::answer(answer, own);
-            return self
-                .predecessor
-                .iter_mut()
-                .for_each(|predecessor| predecessor.kept.push_back(said.clone()));
-        };
-        if answers.kept.is_empty() {
-            self.unsent.push(shard);
-        }
-        answers.add(answer);
-    }
-
-    /// What a full queue has no place for is delivered with the next pass.
-    fn deliver(&mut self, own: usize) {
-        self.unsent.retain(|shard| !self.answers[*shard].deliver(*shard != own));
-    }
-
-    fn sweep(&mut self, now_us: u64) {
-        if now_us.saturating_sub(self.swept_us) >= SWEEP_EVERY_US {
-            self.swept_us = now_us;
-            self.source.sweep(now_us);
-        }
-    }
-}
-
-/// What the process before this one is to be told.
-#[derive(Debug)]
-struct Predecessor {
-    says: Sender<ToPredecessor>,
-    /// At most an answer for each of its leases, and a wish for each limit that is waited for.
-    kept: VecDeque<ToPredecessor>,
-}
-
-impl Predecessor {
-    fn new(inheritance: Inheritance) -> (Self, (UnixStream, Receiver<ToPredecessor>)) {
-        let (says, receiver) = mpsc::channel(succession::MESSAGES_MAX);
-        (Self { says, kept: VecDeque::new() }, (inheritance.stream, receiver))
-    }
-
-    fn deliver(&mut self) {
-        while !self.kept.is_empty()
-            && let Ok(permit) = self.says.try_reserve()
-            && let Some(said) = self.kept.pop_front()
-        {
-            permit.send(said);
-        }
-    }
-}
-
-/// What a shard is to be told.
-#[derive(Debug)]
-struct Answers {
-    mailbox: Mailbox,
-    /// At most as many as it has leases, each of which asks once at a time.
-    kept: VecDeque<Answer>,
-    ended: bool,
-}
-
-impl Answers {
-    fn new(mailbox: Mailbox) -> Self {
-        Self { mailbox, kept: VecDeque::new(), ended: false }
-    }
-
-    fn add(&mut self, answer: Answer) {
-        if !self.ended {
-            self.kept.push_back(answer);
-        }
-    }
-
-    fn end(&mut self) {
-        self.ended = true;
-        self.kept.clear();
-    }
-
-    /// Whether nothing is left.
-    fn deliver(&mut self, rings: bool) -> bool {
-        while let Some(answer) = self.kept.pop_front() {
-            if let Err(answer) = self.mailbox.answer(answer) {
-                self.kept.push_front(answer);
-                break;
-            }
-        }
-        if rings {
-            self.mailbox.ring();
-        }
-        self.kept.is_empty()
     }
 }

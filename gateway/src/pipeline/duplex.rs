@@ -49,7 +49,7 @@ pub(super) async fn relay<'a>(
 }
 
 struct Duplex<'x, 't, 'a> {
-    control: UploadControl,
+    control: Rc<UploadControl>,
     upstream_watch: Rc<Watch>,
     lease: Option<Rc<Lease>>,
     exchange: &'x Exchange<'a>,
@@ -63,7 +63,7 @@ impl Duplex<'_, '_, '_> {
         bytes_in: &Cell<u64>,
         download: impl Future<Output = T>,
     ) -> (Uploaded, T) {
-        let mut upload = pin!(upload.run(self.control.clone(), bytes_in));
+        let mut upload = pin!(upload.run(bytes_in));
         let mut download = pin!(download);
         let (mut uploaded, mut downloaded) = (None, None);
         poll_fn(|context| {

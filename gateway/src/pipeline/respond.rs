@@ -9,6 +9,7 @@
 pub(super) mod bench;
 
 use std::cell::Cell;
+use std::rc::Rc;
 
 use turnpike_http::{
     ChunkError, HeadLimits, Header, HeaderName, Method, Progress, ResponseFraming, ResponseHead, Version,
@@ -23,6 +24,7 @@ use super::integrate::{Sent, UpstreamFault, chunk_limits};
 use super::lines::{self, Pass};
 use super::pieces::{self, Pace};
 use super::refusal::{self, Failure, Refusal};
+use super::upload::UploadControl;
 use super::{Answered, Exchange, Record, Wire, duplex};
 use crate::http2::Left;
 use crate::table::{Address, Integration};
@@ -51,6 +53,7 @@ pub(super) async fn relay<'a>(
         tee,
         began: &began,
         uploaded: &uploaded,
+        upload: sent.upload.as_ref().map(|upload| upload.control()),
     };
     let Some(upload) = sent.upload else {
         let kept = download.run(sent.connection, sent.answer, record).await;
@@ -84,6 +87,8 @@ pub(super) struct Download<'x, 't, 'a> {
     pub(super) began: &'x Cell<bool>,
     /// Whether the request has been sent whole.
     pub(super) uploaded: &'x Cell<bool>,
+    /// What goes on sending it, if it wasn't sent whole at once.
+    upload: Option<Rc<UploadControl>>,
 }
 
 /// How the body's framing changes on its way.
@@ -192,9 +197,19 @@ impl Download<'_, '_, '_> {
         *input = buffer;
         match received {
             Ok(count) if count > 0 => Ok(()),
-            _ if connection.watch.has_expired() => Err(Fault::Upstream(UpstreamFault::TimedOut)),
-            _ => Err(Fault::Upstream(UpstreamFault::Closed)),
+            _ => {
+                let own = self.own_end(connection.watch.has_expired());
+                Err(Fault::Upstream(own.unwrap_or(UpstreamFault::Closed)))
+            }
         }
+    }
+
+    /// Why the gateway itself has ended the upstream's connection, if it has.
+    fn own_end(&self, timed_out: bool) -> Option<UpstreamFault> {
+        if timed_out {
+            return Some(UpstreamFault::TimedOut);
+        }
+        self.upload.as_ref().and_then(|upload| upload.own_end())
     }
 
     /// RFC 9110 15.2: an interim answer is passed on, but not to a client that can't know it.
@@ -369,11 +384,13 @@ impl Download<'_, '_, '_> {
         received: std::io::Result<usize>,
         timed_out: bool,
     ) -> Result<bool, Fault> {
-        match received {
-            Ok(0) if !timed_out && matches!(body, Body::UntilClose) => Ok(true),
-            Ok(count) if count > 0 => Ok(false),
-            _ if timed_out => Err(Fault::Upstream(UpstreamFault::TimedOut)),
-            _ => Err(Fault::Upstream(UpstreamFault::Closed)),
+        if matches!(received, Ok(count) if count > 0) {
+            return Ok(false);
+        }
+        match (self.own_end(timed_out), received) {
+            (Some(fault), _) => Err(Fault::Upstream(fault)),
+            (None, Ok(_)) if matches!(body, Body::UntilClose) => Ok(true),
+            (None, _) => Err(Fault::Upstream(UpstreamFault::Closed)),
         }
     }
 

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use turnpike_rt::Transport;
 
 use super::incoming::Incoming;
+use super::integrate::UpstreamFault;
 use super::patience::Patience;
 use super::pieces::{self, Pace};
 use super::{Exchange, Failure, Refusal};
@@ -25,8 +26,7 @@ use crate::wheel::{OnExpiry, Watch};
 pub(super) struct Upload {
     shard: Rc<Shard>,
     client: ClientBytes,
-    upstream: Rc<Transport>,
-    upstream_watch: Rc<Watch>,
+    control: Rc<UploadControl>,
     timeout_ms: u64,
     body: Incoming,
 }
@@ -56,11 +56,15 @@ pub(super) enum Uploaded {
 }
 
 /// Lets the answer's side see and end an upload.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct UploadControl {
     client_watch: Rc<Watch>,
     upstream: Rc<Transport>,
-    stopped: Rc<Cell<bool>>,
+    /// How long the upstream may take to take a piece, apart from the deadlines of its answer.
+    upstream_watch: Rc<Watch>,
+    stopped: Cell<bool>,
+    /// The gateway has ended the upstream's connection.
+    ended: Cell<bool>,
 }
 
 impl UploadControl {
@@ -73,7 +77,17 @@ impl UploadControl {
 
     /// Ends what is pending on the upstream's connection, the answer included.
     pub(super) fn end_upstream(&self) {
+        self.ended.set(true);
         self.upstream.shutdown(Shutdown::Both);
+    }
+
+    /// Why the upstream's connection has ended, if that was the gateway's doing: what came of an answer is then no
+    /// whole one.
+    pub(super) fn own_end(&self) -> Option<UpstreamFault> {
+        if self.upstream_watch.has_expired() {
+            return Some(UpstreamFault::TimedOut);
+        }
+        self.ended.get().then_some(UpstreamFault::Closed)
     }
 }
 
@@ -86,26 +100,24 @@ impl Upload {
     ) -> Self {
         // The answer isn't due before the body is sent; until then, the upload keeps the time.
         connection.watch.disarm();
-        Self {
-            shard: Rc::clone(exchange.shard),
-            client: ClientBytes::new(exchange),
+        let client = ClientBytes::new(exchange);
+        let control = Rc::new(UploadControl {
+            client_watch: Rc::clone(&client.watch),
             upstream: Rc::clone(&connection.stream),
             upstream_watch: Watch::new(Rc::clone(&connection.stream)),
-            timeout_ms: integration.timeout_ms,
-            body,
-        }
+            stopped: Cell::new(false),
+            ended: Cell::new(false),
+        });
+        Self { shard: Rc::clone(exchange.shard), client, control, timeout_ms: integration.timeout_ms, body }
     }
 
-    pub(super) fn control(&self) -> UploadControl {
-        UploadControl {
-            client_watch: Rc::clone(&self.client.watch),
-            upstream: Rc::clone(&self.upstream),
-            stopped: Rc::default(),
-        }
+    pub(super) fn control(&self) -> Rc<UploadControl> {
+        Rc::clone(&self.control)
     }
 
     /// Sends the body to its end.
-    pub(super) async fn run(mut self, control: UploadControl, bytes_in: &Cell<u64>) -> Uploaded {
+    pub(super) async fn run(mut self, bytes_in: &Cell<u64>) -> Uploaded {
+        let control = self.control();
         let mut piece = self.shard.buffers.large();
         let mut pace = Pace::default();
         let uploaded = loop {
@@ -114,12 +126,12 @@ impl Upload {
                 Ok(ahead) => ahead,
                 Err(ended) => break ended,
             };
-            let (sent, returned) = pieces::send(&self.upstream, std::mem::take(&mut piece), || {
-                self.shard.wheel.arm(&self.upstream_watch, self.timeout_ms, OnExpiry::EndBoth);
+            let (sent, returned) = pieces::send(&control.upstream, std::mem::take(&mut piece), || {
+                self.shard.wheel.arm(&control.upstream_watch, self.timeout_ms, OnExpiry::EndBoth);
             })
             .await;
             piece = returned;
-            self.upstream_watch.disarm();
+            control.upstream_watch.disarm();
             match sent {
                 Err(_) if control.stopped.get() => break Uploaded::Stopped,
                 Err(_) => break Uploaded::UpstreamEnded,

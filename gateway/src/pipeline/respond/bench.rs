@@ -27,6 +27,7 @@ pub(crate) fn encode_head(
         tee: None,
         began: &Cell::new(false),
         uploaded: &Cell::new(true),
+        upload: None,
     };
     let kept = exchange.keeps() && !download.ends_with_close(head);
     download.encode_head(head, input, download.coding(head), kept, Edits::default(), out);

@@ -10,7 +10,7 @@
 pub type RouteName = [u8; 16];
 
 /// What else a key begins with.
-const CANARY: u8 = 1;
+const APART: u8 = 1;
 const OTHER_METHOD: u8 = 2;
 const OVER_TLS: u8 = 4;
 const BEHIND_PROXY: u8 = 8;
@@ -26,10 +26,10 @@ pub struct KeyWriter<'b> {
 }
 
 impl<'b> KeyWriter<'b> {
-    /// A stage's deployments don't share what they cache.
-    pub fn begin(key: &'b mut Vec<u8>, route: &RouteName, of_canary: bool, method: &str) -> Self {
+    /// Of a stage's canary that keeps its answers apart, or of all else.
+    pub fn begin(key: &'b mut Vec<u8>, route: &RouteName, is_apart: bool, method: &str) -> Self {
         let other_method = method != GET;
-        let kind = if of_canary { CANARY } else { 0 } | if other_method { OTHER_METHOD } else { 0 };
+        let kind = if is_apart { APART } else { 0 } | if other_method { OTHER_METHOD } else { 0 };
         key.clear();
         key.push(kind);
         key.extend_from_slice(route);
@@ -113,9 +113,9 @@ mod tests {
 
     #[test]
     fn what_differs_in_one_part_differs() {
-        let begin = |route, of_canary, method| {
+        let begin = |route, is_apart, method| {
             let mut key = Vec::new();
-            KeyWriter::begin(&mut key, route, of_canary, method).value(b"/pets");
+            KeyWriter::begin(&mut key, route, is_apart, method).value(b"/pets");
             key
         };
         let value = |value: &[u8]| key(|writer| _ = writer.value(value));

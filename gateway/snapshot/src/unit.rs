@@ -497,6 +497,10 @@ impl StageUnit {
 pub struct Canary {
     /// Of 10,000 clients, about as many are served by it; which ones, their addresses say.
     pub clients_per_10_000: u16,
+    /// Its routes find what the stage's keep, and the other way round; otherwise those of them that have a cache keep
+    /// answers of their own there. Only with a cache of the stage. In what was padding, and 0 there, in all formats
+    /// before it was a member: it needed no new one.
+    pub shares_cache: bool,
     pub deployment_id: String,
     pub integrations: Vec<Integration>,
     /// Their integrations are the canary's.
@@ -504,6 +508,9 @@ pub struct Canary {
     /// Instead of the stage's.
     pub compression: Option<Compression>,
 }
+
+/// Alignment leaves two bytes behind `clients_per_10_000`, of which `shares_cache` takes one.
+const _: () = assert!(size_of::<ArchivedCanary>() == 36);
 
 #[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[rkyv(derive(Debug))]

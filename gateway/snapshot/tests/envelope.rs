@@ -3,8 +3,8 @@
 mod sample;
 
 use turnpike_snapshot::{
-    Blame, DecodeError, ENVELOPE_BYTES, FORMAT_VERSION, Limits, Unit, decode_root, decode_unit, encode_root,
-    encode_unit, hash,
+    Blame, DecodeError, ENVELOPE_BYTES, FORMAT_VERSION, Limits, Partition, Unit, decode_root, decode_unit,
+    encode_root, encode_unit, hash,
 };
 
 fn unit_bytes() -> Vec<u8> {
@@ -76,6 +76,24 @@ fn formats_before_are_read() {
     let error = decode_unit(&older, &limits).unwrap_err();
     assert_eq!(error, DecodeError::PastFormat { found: 2, supported: 3 });
     assert_eq!(error.blame(), Blame::Operator);
+}
+
+/// Members in what was padding leave all else of a unit as it was: a build from before them reads it, without them.
+#[test]
+fn members_in_padding_are_a_byte_each() {
+    let mut plain = sample::cached_stage();
+    plain.canary = sample::canary_stage().canary;
+    let mut shared = plain.clone();
+    shared.canary.as_mut().unwrap().shares_cache = true;
+    let mut open = plain.clone();
+    open.routes[1].settings.throttle.as_mut().unwrap().partition = Partition::Open;
+    let archive = |stage| encode_unit(&Unit::Stage(stage)).unwrap().1.split_off(ENVELOPE_BYTES);
+    let plain = archive(plain);
+    for changed in [shared, open].map(archive) {
+        assert_eq!(changed.len(), plain.len());
+        let others: Vec<_> = plain.iter().zip(&changed).filter(|(one, other)| one != other).collect();
+        assert!(matches!(others[..], [(0, _)]), "{others:?}");
+    }
 }
 
 /// A unit without what a format can't say.

@@ -302,6 +302,8 @@ fn a_canary_is_checked_as_its_stage_is() {
     );
     let error = canary_refused(&|canary| canary.clients_per_10_000 = 10_001);
     assert!(error.ends_with("10001 isn't from 0 to 10000"), "{error}");
+    let error = canary_refused(&|canary| canary.shares_cache = true);
+    assert!(error.ends_with("canary, shared cache: only in a stage with a cache"), "{error}");
     canary_refused(&|canary| canary.deployment_id.clear());
     canary_refused(&|canary| canary.routes[1] = sample::route("GET", "/", 0));
     canary_refused(&|canary| proxy_of(&mut canary.integrations[1]).port = 0);

@@ -194,7 +194,7 @@ fn ask<'a>(
         Method::Get | Method::Head => "GET",
         _ => exchange.method(),
     };
-    key::write(&mut asked.key, exchange, &path, rules, method, record.canary.is_some(), facts.authorization);
+    key::write(&mut asked.key, exchange, &path, rules, method, is_apart(record), facts.authorization);
     asked.primary_bytes = asked.key.len();
     Ok(asked)
 }
@@ -379,9 +379,14 @@ fn outdated_by(exchange: &Exchange<'_>, address: &Address<'_, '_>, record: &Reco
     let Some(rules) = matched.route.cache.as_deref().filter(|rules| rules.stores) else { return Vec::new() };
     let mut key = Vec::new();
     let path = key::Path { address, variables: matched.variables };
-    key::write(&mut key, exchange, &path, rules, "GET", record.canary.is_some(), None);
+    key::write(&mut key, exchange, &path, rules, "GET", is_apart(record), None);
     let keys = [other_scheme(&key), key];
     keys.map(|key| Outdated { stage: address.stage.slot.0, key: key.into() }).into()
+}
+
+/// Whether a canary serves the request whose answers aren't the stage's.
+fn is_apart(record: &Record<'_>) -> bool {
+    record.canary.is_some_and(|canary| canary.caches_apart)
 }
 
 impl<'a> Exchange<'a> {

@@ -47,6 +47,9 @@ fn check_canary(canary: &Canary, served: &Served<'_>, limits: &Limits) -> Checke
         let problem = Problem::OutOfBounds { found: found.into(), min: 0, max: CLIENTS.into() };
         return Err(wrong("clients per 10,000", problem));
     }
+    if canary.shares_cache && !served.has_cache {
+        return Err(wrong("shared cache", Problem::NoStageCache));
+    }
     text::id("deployment id", &canary.deployment_id, limits.id_bytes_max)?;
     check_compression(canary.compression, limits)?;
     served.check(limits)

@@ -27,11 +27,11 @@ pub(super) fn write(
     path: &Path<'_>,
     rules: &RouteCache,
     method: &str,
-    of_canary: bool,
+    is_apart: bool,
     authorization: Option<&[u8]>,
 ) {
     let query = exchange.head.query.map(|query| query.of(exchange.bytes)).unwrap_or_default();
-    let mut writer = KeyWriter::begin(key, &rules.name, of_canary, method);
+    let mut writer = KeyWriter::begin(key, &rules.name, is_apart, method);
     write_approach(&mut writer, exchange, path.address.stage.protocol);
     if rules.by_origin() {
         writer.value(path.address.path.as_bytes()).value(query);

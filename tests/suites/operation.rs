@@ -26,9 +26,13 @@ fn bad_settings_are_named_at_start() {
 fn an_address_in_use_is_named_at_start() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let (status, log) = Gateway::start_in_vain(&Options::new().set("listen", &address));
-    assert!(!status.success());
-    assert!(log.contains(&address), "{log}");
+    for (setting, flag) in
+        [("listen", "--listen"), ("tls_listen", "--tls-listen"), ("admin_listen", "--admin-listen")]
+    {
+        let (status, log) = Gateway::start_in_vain(&Options::new().set(setting, &address));
+        assert!(!status.success());
+        assert!(log.contains(&address) && log.contains(&format!("another with {flag}")), "{log}");
+    }
 }
 
 #[test]

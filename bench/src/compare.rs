@@ -58,6 +58,7 @@ use peers::{Downstream, Peer, Role};
 use results::{Results, Section};
 use turnpike::Turnpike;
 
+use crate::output::{self, Reader};
 use crate::report;
 
 /// Client connections that a peer is set up for, at the same time.
@@ -219,9 +220,13 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
         // Now rather than after twenty minutes.
         grpc::check_python(&args.python)?;
     }
-    facts.print();
+    let mut reader = output::print(&facts)?;
     let mut results = Results { facts, sections: Vec::new() };
     for section in bench.sections() {
+        if reader == Reader::Gone && args.json.is_none() && args.html.is_none() {
+            // Nobody would ever see what is measured from here on.
+            return Ok(());
+        }
         eprintln!("section {}", section.name());
         let mut outcome = match section {
             SectionName::Small => small::run(&bench)?,
@@ -245,12 +250,12 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
             SectionName::Cache => cache::run(&bench)?,
         };
         outcome.note_generator();
-        outcome.print();
+        reader = output::print(outcome.show())?;
         results.sections.push(outcome);
         // What was measured in an hour isn't lost with a section that can't be.
         args.json.as_deref().map_or(Ok(()), |file| results.keep(file, false))?;
     }
-    results.print_checks();
+    results.show_checks().map_or(Ok(reader), output::print)?;
     args.json.as_deref().map_or(Ok(()), |file| results.keep(file, true))?;
     match &args.html {
         Some(path) => report::write_page(&report::parse(&results.to_json()?)?, path),

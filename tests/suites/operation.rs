@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::net::TcpStream;
 
+use rustix::process::Signal;
 use turnpike_tests::{DataPlane, Gateway, Options, Origin, http_api, request, rest_api, until};
 
 #[test]
@@ -298,6 +299,28 @@ fn drains(begin: impl FnOnce(&mut DataPlane), ends: bool) {
         let status = plane.gateway.process().wait();
         assert!(status.success(), "{status}: {}", plane.gateway.process().log());
     }
+}
+
+/// The kernel has connected them, so that their clients have sent their requests already.
+#[test]
+fn connections_that_wait_to_be_accepted_are_served_before_a_drain() {
+    let origin = Origin::echo();
+    let options = Options::new().set("cores", "1");
+    let stage = http_api("a1").route("$default", &origin.url("{request.path}"));
+    let mut plane = DataPlane::with(&options, &[stage]);
+    plane.gateway.process().signal_alone(Signal::STOP);
+    let mut waiting: Vec<_> = (0..500).map(|_| plane.connect()).collect();
+    for client in &mut waiting {
+        client.send(request("GET", "a1", "/"));
+    }
+    plane.gateway.process().terminate();
+    plane.gateway.process().signal_alone(Signal::CONT);
+    for (number, client) in waiting.iter_mut().enumerate() {
+        let reply = client.try_reply(false).unwrap_or_else(|error| panic!("client {number}: {error}"));
+        assert_eq!(reply.status, 200, "client {number}");
+    }
+    let status = plane.gateway.process().wait();
+    assert!(status.success(), "{status}: {}", plane.gateway.process().log());
 }
 
 #[test]

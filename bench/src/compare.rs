@@ -128,7 +128,7 @@ enum SectionName {
     Churn,
     /// The origin is killed and comes back, under load
     Failure,
-    /// The gateway on two shards against one
+    /// On two cores, and four where there are eight: the gateway against itself on one, and against the peers
     Shards,
     /// 1 KiB, 64 KiB and 10 MiB bodies, both ways
     Bodies,
@@ -320,10 +320,10 @@ impl Bench {
     }
 
     /// A peer's part where its section wants nothing else: plain HTTP in front of the origin of all.
-    fn role<'a>(&self, dir: &'a Path) -> Role<'a> {
+    fn role<'a>(&'a self, dir: &'a Path) -> Role<'a> {
         Role {
             dir,
-            core: self.layout.proxy[0],
+            cores: &self.layout.proxy,
             origin: self.origin,
             downstream: Downstream::Http,
             connections_max: CONNECTIONS_MAX,

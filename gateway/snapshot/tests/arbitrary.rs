@@ -172,6 +172,15 @@ fn root() -> impl Strategy<Value = Root> {
     })
 }
 
+/// As builds before wrote them.
+#[expect(clippy::disallowed_methods, reason = "a test reads its own files")]
+fn units_of_formats_before() -> Vec<Vec<u8>> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/unit");
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap());
+    let before = files.filter(|file| file.file_name().to_str().unwrap().starts_with("good-format-"));
+    before.map(|file| std::fs::read(file.path()).unwrap()).collect()
+}
+
 /// Makes the checksum right again.
 fn reseal(bytes: &mut [u8]) {
     let mut checksum = crc32fast::Hasher::new();
@@ -236,6 +245,16 @@ proptest! {
     fn damage_behind_a_right_checksum_is_refused_or_servable(unit in unit(), damage in damage()) {
         let bytes = damaged(encode_unit(&unit).unwrap().1, &damage);
         if let Ok(unit) = decode_unit(&bytes, &Limits::default()) {
+            prop_assert_eq!(check_unit(&unit, &Limits::default()), Ok(()));
+        }
+    }
+
+    #[test]
+    fn damage_of_formats_before_is_refused_or_servable(
+        bytes in prop::sample::select(units_of_formats_before()),
+        damage in damage(),
+    ) {
+        if let Ok(unit) = decode_unit(&damaged(bytes, &damage), &Limits::default()) {
             prop_assert_eq!(check_unit(&unit, &Limits::default()), Ok(()));
         }
     }

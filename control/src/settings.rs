@@ -63,17 +63,24 @@ pub struct StoreSettings {
     pub postgres: PostgresSettings,
 }
 
-/// How the SQLite in the data directory is written.
+/// How the SQLite in the data directory is read and written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SqliteSettings {
     /// Of its write-ahead log: changes that fill it faster than it is copied into the database wait for that.
     pub log_bytes_max: u64,
+    /// For another process's write to end.
+    pub busy_timeout_ms: u64,
+    /// Calls that read at once.
+    pub readers_max: usize,
+    /// For one of them to end, where there are as many already.
+    pub reader_timeout_ms: u64,
 }
 
-/// Arbitrary: many times what is copied at once, and no burden on a disk.
+/// Arbitrary: a log of many times what is copied at once, and no burden on a disk; more readers than the cores that
+/// control is given, so that none idles.
 impl Default for SqliteSettings {
     fn default() -> Self {
-        Self { log_bytes_max: 64 << 20 }
+        Self { log_bytes_max: 64 << 20, busy_timeout_ms: 10_000, readers_max: 8, reader_timeout_ms: 30_000 }
     }
 }
 

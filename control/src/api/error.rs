@@ -181,7 +181,8 @@ impl From<StoreError> for ApiError {
             // Nothing was changed, and a later call may succeed.
             StoreError::Unreachable { .. }
             | StoreError::Slow(_)
-            | StoreError::Busy(_)
+            | StoreError::Busy { .. }
+            | StoreError::Locked(_)
             | StoreError::DiskFull(_)
             | StoreError::DiskFailed(_)
             | StoreError::ReadOnly(_)

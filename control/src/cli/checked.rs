@@ -1,5 +1,8 @@
 //! Settings as typed become settings as checked.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -28,6 +31,10 @@ const REGION: &str = "us-east-1";
 const USAGE_CLOCK_SKEW_S_MAX_MAX: u32 = 43_200;
 /// A month's, which quotas are counted over.
 const USAGE_KEPT_DAYS_MIN: u32 = 31;
+/// Up to a day: beyond it a timeout is a mistake.
+const STORE_TIMEOUTS_MS: RangeInclusive<u64> = 1..=86_400_000;
+/// Each has three descriptors and up to 2 MiB of the store's pages.
+const STORE_READERS: RangeInclusive<usize> = 1..=1_024;
 /// AWS's.
 const INTEGRATION_TIMEOUT_MS_MIN: u32 = 50;
 /// hyper's smallest buffer.
@@ -172,13 +179,7 @@ fn store(low: &LowArgs) -> Result<StoreSettings, String> {
     Ok(StoreSettings {
         url: low.store.as_deref().map(str::parse).transpose().map_err(|error: UrlError| error.to_string())?,
         secrets_key: SecretsKey::from_environment().map_err(|error| error.to_string())?,
-        sqlite: SqliteSettings {
-            log_bytes_max: positive(
-                "store-log-bytes-max",
-                low.store_log_bytes_max,
-                SqliteSettings::default().log_bytes_max,
-            )?,
-        },
+        sqlite: sqlite(low)?,
         postgres: PostgresSettings {
             connections_max: positive("store-connections-max", connections, default.connections_max)?,
             timeout_ms: positive("store-timeout-ms", timeout, default.timeout_ms)?,
@@ -188,6 +189,23 @@ fn store(low: &LowArgs) -> Result<StoreSettings, String> {
                 default.statement_timeout_ms,
             )?,
         },
+    })
+}
+
+fn sqlite(low: &LowArgs) -> Result<SqliteSettings, String> {
+    let default = SqliteSettings::default();
+    let (busy, reader) = (low.store_busy_timeout_ms, low.store_reader_timeout_ms);
+    let (log_bytes, readers) = (low.store_log_bytes_max, low.store_readers_max);
+    Ok(SqliteSettings {
+        log_bytes_max: positive("store-log-bytes-max", log_bytes, default.log_bytes_max)?,
+        busy_timeout_ms: within("store-busy-timeout-ms", busy, default.busy_timeout_ms, STORE_TIMEOUTS_MS)?,
+        readers_max: within("store-readers-max", readers, default.readers_max, STORE_READERS)?,
+        reader_timeout_ms: within(
+            "store-reader-timeout-ms",
+            reader,
+            default.reader_timeout_ms,
+            STORE_TIMEOUTS_MS,
+        )?,
     })
 }
 
@@ -292,21 +310,22 @@ fn audit(low: &LowArgs) -> Result<AuditSettings, String> {
 
 fn quotas(low: &LowArgs) -> Result<Quotas, String> {
     let default = Quotas::default();
-    let timeouts = INTEGRATION_TIMEOUT_MS_MIN..=turnpike_snapshot::Limits::default().timeout_ms_max;
+    let limits = turnpike_snapshot::Limits::default();
+    let timeouts = INTEGRATION_TIMEOUT_MS_MIN..=limits.timeout_ms_max;
     let timeout_ms = |flag, given, default| within(flag, given, default, timeouts.clone());
     let (rest_ms, rest_default_ms) = (low.integration_timeout_ms_max, default.integration_timeout_ms_max);
     // Whoever sets one ceiling means HTTP APIs too, unless they have their own.
     let http_ms = low.http_integration_timeout_ms_max.or(rest_ms);
     let http_default_ms = default.http_integration_timeout_ms_max;
     Ok(positives!(low, default, Quotas {
-            apis_max routes_per_api_max integrations_per_api_max responses_per_integration_max
-            resources_per_api_max stages_per_api_max authorizers_per_api_max models_per_api_max
-            request_validators_per_api_max documentation_parts_per_api_max documentation_versions_per_api_max
-            deployments_per_api_max client_certificates_max vpc_links_max certificates_max domain_names_max
-            mappings_per_domain_name_max routing_rules_per_domain_name_max users_max access_keys_per_user_max
-            user_policies_chars_max openapi_depth_max openapi_values_max test_invoke_body_bytes_max
-            flush_timeout_ms domain_name_access_associations_max api_keys_max usage_plans_max
-            usage_plans_per_api_key_max stages_per_usage_plan_max throttled_methods_per_usage_plan_stage_max
+        apis_max routes_per_api_max integrations_per_api_max responses_per_integration_max
+        resources_per_api_max stages_per_api_max authorizers_per_api_max models_per_api_max
+        request_validators_per_api_max documentation_parts_per_api_max documentation_versions_per_api_max
+        deployments_per_api_max client_certificates_max vpc_links_max certificates_max domain_names_max
+        mappings_per_domain_name_max routing_rules_per_domain_name_max users_max access_keys_per_user_max
+        user_policies_chars_max openapi_depth_max openapi_values_max test_invoke_body_bytes_max
+        flush_timeout_ms domain_name_access_associations_max api_keys_max usage_plans_max
+        usage_plans_per_api_key_max stages_per_usage_plan_max throttled_methods_per_usage_plan_stage_max
     }
         auto_deployments_kept: low.auto_deployments_kept.unwrap_or(default.auto_deployments_kept),
         integration_timeout_ms_max: timeout_ms("integration-timeout-ms-max", rest_ms, rest_default_ms)?,
@@ -372,129 +391,4 @@ fn within<T: PartialOrd + Display>(
         return Ok(value);
     }
     Err(format!("--{flag} has to be {} to {}", range.start(), range.end()))
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::{CommandFactory as _, Parser as _};
-
-    use super::super::{Cli, Command};
-    use super::*;
-
-    fn parse(command: &str, args: &[&str]) -> Result<Command, String> {
-        let all = ["turnpike-control", command].into_iter().chain(args.iter().copied());
-        Ok(Cli::try_parse_from(all).map_err(|error| error.to_string())?.command)
-    }
-
-    fn serve(args: &[&str]) -> Result<(Settings, PublishSettings), String> {
-        match parse("serve", args)? {
-            Command::Serve(args) => args.settings(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn up(args: &[&str]) -> Result<GatewaySettings, String> {
-        match parse("up", args)? {
-            Command::Up(args) => args.settings().map(|(_, _, gateway)| gateway),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn defaults_are_what_the_help_says() {
-        let (settings, publish) = serve(&[]).expect("defaults");
-        assert_eq!(settings.listen, LISTEN);
-        assert_eq!(settings.publish_socket, Path::new("turnpike-data/publish.sock"));
-        assert_eq!((settings.clock_skew_s_max, settings.body_bytes_max), (900, 6_291_456));
-        assert_eq!((&settings.quotas, &settings.usage), (&Quotas::default(), &UsageSettings::default()));
-        let usage = &settings.usage;
-        assert_eq!((usage.clock_skew_s_max, usage.leases_kept_days, usage.uses_kept_days), (300, 1, 121));
-        assert_eq!(settings.store.sqlite.log_bytes_max, 67_108_864);
-        assert_eq!((settings.quotas.routes_per_api_max, settings.quotas.stages_per_api_max), (300, 10));
-        assert_eq!(publish.gateways_max, 256);
-        let gateway = up(&["--data-dir", "/d"]).expect("defaults");
-        assert_eq!((gateway.listen, gateway.admin_listen), (GATEWAY_LISTEN, GATEWAY_ADMIN_LISTEN));
-        assert_eq!(gateway.tls_listen, GATEWAY_TLS_LISTEN.parse().ok());
-        assert_eq!(up(&["--gateway-tls-listen", ""]).expect("valid").tls_listen, None);
-        assert!(up(&["--gateway-tls-listen", "x"]).is_err());
-        assert_eq!(gateway.data_dir, Path::new("/d/gateway"));
-        assert!(gateway.bin.ends_with("turnpike-gateway"), "{:?}", gateway.bin);
-    }
-
-    #[test]
-    fn flags_win_over_the_file() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let file = dir.path().join("c.toml");
-        let text =
-            "region = 'eu-west-1'\nroutes_per_api_max = 9\n[gateway]\ncores = '2'\nlisten = '127.0.0.1:0'\n";
-        std::fs::write(&file, text).expect("written");
-        let config = file.to_str().expect("UTF-8");
-        let (settings, _) = serve(&["--config", config, "--region", "eu-central-1"]).expect("valid");
-        assert_eq!(settings.account.region, "eu-central-1");
-        assert_eq!(settings.quotas.routes_per_api_max, 9);
-        let gateway = up(&["--config", config, "--gateway-cores", "1"]).expect("valid");
-        assert_eq!((gateway.cores.as_deref(), gateway.listen.port()), (Some("1"), 0));
-    }
-
-    #[test]
-    fn http_apis_have_a_ceiling_of_their_own() {
-        let ceilings = |args: &[&str]| {
-            let (settings, _) = serve(args).expect("valid");
-            (settings.quotas.integration_timeout_ms_max, settings.quotas.http_integration_timeout_ms_max)
-        };
-        assert_eq!(ceilings(&[]), (29_000, 30_000));
-        let one = ["--integration-timeout-ms-max", "60000"];
-        assert_eq!(ceilings(&one), (60_000, 60_000));
-        let other = ["--http-integration-timeout-ms-max", "5000"];
-        assert_eq!(ceilings(&[one, other].concat()), (60_000, 5_000));
-        let error = serve(&["--http-integration-timeout-ms-max", "49"]).expect_err("too short");
-        assert!(error.contains("--http-integration-timeout-ms-max has to be 50"), "{error}");
-    }
-
-    #[test]
-    fn the_account_s_throttle_has_a_choice_of_its_own() {
-        let partition = |args: &[&str]| {
-            let (settings, _) = serve(args).expect("valid");
-            settings.account.throttle.and_then(|throttle| throttle.partition)
-        };
-        assert_eq!(partition(&[]), None);
-        assert_eq!(partition(&["--account-throttle-partition", "closed"]), Some(LimitsPartition::Closed));
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let file = dir.path().join("c.toml");
-        std::fs::write(&file, "lisen = '127.0.0.1:1'").expect("written");
-        let table: [(&[&str], &str); 19] = [
-            (&["--config", file.to_str().expect("UTF-8")], "lisen"),
-            (&["--config", "/nonexistent/c.toml"], "/nonexistent/c.toml"),
-            (&["--account-id", "12"], "--account-id"),
-            (&["--region", "a b"], "--region"),
-            (&["--routes-per-api-max", "0"], "--routes-per-api-max has to be at least 1"),
-            (&["--integration-timeout-ms-max", "49"], "50 to"),
-            (&["--endpoint-port", "0"], "--endpoint-port"),
-            (&["--head-bytes-max", "8191"], "--head-bytes-max"),
-            (&["--listen", "nowhere"], "--listen"),
-            (&["--store", "mysql://u@h/d"], "postgres://"),
-            (&["--store-connections-max", "0"], "--store-connections-max"),
-            (&["--store-log-bytes-max", "0"], "--store-log-bytes-max"),
-            (&["--account-throttle-partition", "half"], "share, closed or open, not 'half'"),
-            (&["--account-throttle-rate-per-s", "0", "--account-throttle-partition", "open"], "above 0"),
-            (&["--usage-clock-skew-s-max", "43201"], "at most 43200"),
-            (&["--usage-leases-kept-days", "0"], "--usage-leases-kept-days"),
-            (&["--usage-kept-days", "30"], "at least 31"),
-            (&["--acme-contact", "a@example.com"], "--acme-directory-url"),
-            (&["--acme-directory-url", "http://ca.example.com/dir"], "https://"),
-        ];
-        for (args, expected) in table {
-            let error = serve(args).expect_err(expected);
-            assert!(error.contains(expected), "{args:?}: {error}");
-        }
-    }
 }

@@ -236,6 +236,9 @@ pub struct Quotas {
     pub test_invoke_body_bytes_max: usize,
     /// For every gateway to confirm a flush of a cache.
     pub flush_timeout_ms: u64,
+    /// Purged tags that a stage's cache remembers; one more flushes it, which is as good, if not as cheap. Gateways take
+    /// no more than [`turnpike_snapshot::Limits`] says.
+    pub purged_tags_per_stage_max: usize,
     pub domain_name_access_associations_max: usize,
     pub api_keys_max: usize,
     pub usage_plans_max: usize,
@@ -286,6 +289,7 @@ impl Default for Quotas {
             openapi_values_max: 1_000_000,
             test_invoke_body_bytes_max: 10 << 20,
             flush_timeout_ms: 10_000,
+            purged_tags_per_stage_max: turnpike_snapshot::Limits::default().cache_purges_max,
             domain_name_access_associations_max: 100,
             api_keys_max: 10_000,
             usage_plans_max: 300,

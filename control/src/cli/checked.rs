@@ -328,6 +328,12 @@ fn quotas(low: &LowArgs) -> Result<Quotas, String> {
         usage_plans_per_api_key_max stages_per_usage_plan_max throttled_methods_per_usage_plan_stage_max
     }
         auto_deployments_kept: low.auto_deployments_kept.unwrap_or(default.auto_deployments_kept),
+        purged_tags_per_stage_max: within(
+            "purged-tags-per-stage-max",
+            low.purged_tags_per_stage_max,
+            default.purged_tags_per_stage_max,
+            1..=limits.cache_purges_max,
+        )?,
         integration_timeout_ms_max: timeout_ms("integration-timeout-ms-max", rest_ms, rest_default_ms)?,
         http_integration_timeout_ms_max: timeout_ms("http-integration-timeout-ms-max", http_ms, http_default_ms)?,
     ))

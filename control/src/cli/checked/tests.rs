@@ -38,6 +38,7 @@ fn defaults_are_what_the_help_says() {
     assert_eq!((usage.clock_skew_s_max, usage.leases_kept_days, usage.uses_kept_days), (300, 1, 121));
     assert_eq!(settings.store.sqlite, SqliteSettings::default());
     assert_eq!(settings.store.sqlite.log_bytes_max, 67_108_864);
+    assert_eq!(settings.quotas.purged_tags_per_stage_max, 1_000);
     assert_eq!((settings.quotas.routes_per_api_max, settings.quotas.stages_per_api_max), (300, 10));
     assert_eq!(publish.gateways_max, 256);
     let gateway = up(&["--data-dir", "/d"]).expect("defaults");
@@ -94,7 +95,7 @@ fn mistakes_are_named() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("c.toml");
     std::fs::write(&file, "lisen = '127.0.0.1:1'").expect("written");
-    let table: [(&[&str], &str); 22] = [
+    let table: [(&[&str], &str); 23] = [
         (&["--config", file.to_str().expect("UTF-8")], "lisen"),
         (&["--config", "/nonexistent/c.toml"], "/nonexistent/c.toml"),
         (&["--account-id", "12"], "--account-id"),
@@ -110,6 +111,7 @@ fn mistakes_are_named() {
         (&["--store-busy-timeout-ms", "86400001"], "--store-busy-timeout-ms has to be 1 to 86400000"),
         (&["--store-readers-max", "1025"], "--store-readers-max has to be 1 to 1024"),
         (&["--store-reader-timeout-ms", "0"], "--store-reader-timeout-ms has to be 1 to 86400000"),
+        (&["--purged-tags-per-stage-max", "1001"], "--purged-tags-per-stage-max has to be 1 to 1000"),
         (&["--account-throttle-partition", "half"], "share, closed or open, not 'half'"),
         (&["--account-throttle-rate-per-s", "0", "--account-throttle-partition", "open"], "above 0"),
         (&["--usage-clock-skew-s-max", "43201"], "at most 43200"),

@@ -35,6 +35,7 @@ pub(crate) mod results;
 mod rounds;
 mod routes;
 mod shards;
+mod side_by_side;
 mod sigv4;
 mod small;
 pub(crate) mod stats;
@@ -57,6 +58,7 @@ use peers::{Downstream, Peer, Role};
 use results::{Results, Section};
 use turnpike::Turnpike;
 
+use crate::output::{self, Reader};
 use crate::report;
 
 /// Client connections that a peer is set up for, at the same time.
@@ -77,7 +79,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=99))]
     rounds: u16,
 
-    /// How long each measurement lasts
+    /// How long each measurement lasts; where proxies are measured side by side, the slices of time that each gets
     #[arg(long, default_value = "2s", value_parser = parse_duration)]
     duration: Duration,
 
@@ -126,7 +128,7 @@ enum SectionName {
     Churn,
     /// The origin is killed and comes back, under load
     Failure,
-    /// The gateway on two shards against one
+    /// On two cores, and four where there are eight: the gateway against itself on one, and against the peers
     Shards,
     /// 1 KiB, 64 KiB and 10 MiB bodies, both ways
     Bodies,
@@ -218,9 +220,13 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
         // Now rather than after twenty minutes.
         grpc::check_python(&args.python)?;
     }
-    facts.print();
+    let mut reader = output::print(&facts)?;
     let mut results = Results { facts, sections: Vec::new() };
     for section in bench.sections() {
+        if reader == Reader::Gone && args.json.is_none() && args.html.is_none() {
+            // Nobody would ever see what is measured from here on.
+            return Ok(());
+        }
         eprintln!("section {}", section.name());
         let mut outcome = match section {
             SectionName::Small => small::run(&bench)?,
@@ -244,12 +250,12 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
             SectionName::Cache => cache::run(&bench)?,
         };
         outcome.note_generator();
-        outcome.print();
+        reader = output::print(outcome.show())?;
         results.sections.push(outcome);
         // What was measured in an hour isn't lost with a section that can't be.
         args.json.as_deref().map_or(Ok(()), |file| results.keep(file, false))?;
     }
-    results.print_checks();
+    results.show_checks().map_or(Ok(reader), output::print)?;
     args.json.as_deref().map_or(Ok(()), |file| results.keep(file, true))?;
     match &args.html {
         Some(path) => report::write_page(&report::parse(&results.to_json()?)?, path),
@@ -314,10 +320,10 @@ impl Bench {
     }
 
     /// A peer's part where its section wants nothing else: plain HTTP in front of the origin of all.
-    fn role<'a>(&self, dir: &'a Path) -> Role<'a> {
+    fn role<'a>(&'a self, dir: &'a Path) -> Role<'a> {
         Role {
             dir,
-            core: self.layout.proxy[0],
+            cores: &self.layout.proxy,
             origin: self.origin,
             downstream: Downstream::Http,
             connections_max: CONNECTIONS_MAX,

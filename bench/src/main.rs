@@ -1,8 +1,14 @@
 //! `turnpike-bench`: two floors (a bare responder, a bare pass-through proxy) and the side-by-side comparison of
 //! Turnpike with them, nginx, HAProxy and h2o. Everything runs on loopback.
 
+/// In place of the standard library's, which panics where nobody reads standard error any more.
+macro_rules! eprintln {
+    ($($part:tt)*) => { $crate::output::tell(format_args!($($part)*)) };
+}
+
 mod compare;
 mod floor;
+mod output;
 mod report;
 
 use std::process::ExitCode;

@@ -218,6 +218,7 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
             move || HousekeeperFigures {
                 driver: driver.name(),
                 snapshot_version: link_status.borrow().serving_version,
+                snapshot_unkept: link_status.borrow().not_kept.is_some(),
                 snapshot_applied_total: publish_counts.applied(),
                 snapshot_refused_total: publish_counts.refused(),
                 refused_routes: publish_counts.refused_routes(),

@@ -283,6 +283,11 @@ impl Shard {
         self.leaving.get() != Leaving::No
     }
 
+    /// Accepts no more, and no other process does from the same sockets.
+    pub(crate) fn is_last(&self) -> bool {
+        self.leaving.get() == Leaving::Draining
+    }
+
     /// Serves a connection of this shard's own or handed over by another.
     pub(crate) fn start(self: &Rc<Self>, accepted: Accepted) {
         let number = self.connections_seen.get();

@@ -109,10 +109,12 @@ fn is_stdout(file: &Path) -> bool {
     file.as_os_str() == "-"
 }
 
-/// Makes the file where there is none, and leaves it as it is where there is one.
+/// That the file can be written. It stays as it is; where there is none, none is left, as a run may end without a report.
 fn try_file(option: &str, file: &Path) -> Result<(), String> {
+    let is_new = file.symlink_metadata().is_err();
     let opened = std::fs::OpenOptions::new().create(true).append(true).open(file);
-    opened.map(drop).map_err(|error| explain(option, file, &error))
+    let tried = opened.and_then(|_| if is_new { std::fs::remove_file(file) } else { Ok(()) });
+    tried.map_err(|error| explain(option, file, &error))
 }
 
 fn explain(option: &str, file: &Path, error: &std::io::Error) -> String {

@@ -240,7 +240,8 @@ async fn drive(
     }
     reactor.count_unsent();
     let core = CoreUse::now().shares_since(&core_before, start.elapsed());
-    let tally = Box::new(reactor.tally.borrow().clone());
+    // Moved, not copied: of histograms that hold little, most pages were never touched.
+    let tally = Box::new(reactor.tally.replace(Tally::new(0)?));
     let end_ns = reactor.end_ns.get().unwrap_or(tally.last_end_ns);
     let last = Box::new(reactor.slicer.borrow().clone().finish());
     Ok(Some(Message::Done { tally, last, end_ns, core }))

@@ -12,6 +12,8 @@ use crate::source::{Field, Keep, Kept};
 /// The malformed head of a server that sends too much of it.
 pub(crate) const LARGE_HEAD: Malformed =
     Malformed("the reply's head is larger than the limit head_bytes_max (see --limit)");
+const NO_STATUS_LINE: Malformed = Malformed("the reply doesn't begin with an HTTP/1 status line");
+const LONE_LINE_END: Malformed = Malformed("the reply's head has a CR or LF on its own");
 /// What is accepted of a reply's head unless the limit head_bytes_max says something else.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 
@@ -81,6 +83,7 @@ impl ReplyReader {
             match &mut self.state {
                 State::Head => {
                     let Some(head_len) = memchr::memmem::find(rest, b"\r\n\r\n").map(|at| at + 4) else {
+                        check_beginning(rest)?;
                         if rest.len() >= self.head_bytes_max {
                             return Err(LARGE_HEAD);
                         }
@@ -228,11 +231,24 @@ impl<'a> Lines<'a> {
     fn next_line(&mut self) -> Result<&'a [u8], Malformed> {
         let end = memchr::memchr2(b'\r', b'\n', self.rest).unwrap_or(self.rest.len());
         if self.rest.get(end..end + 2) != Some(b"\r\n") {
-            return Err(Malformed("the reply's head has a CR or LF on its own"));
+            return Err(LONE_LINE_END);
         }
         let line = &self.rest[..end];
         self.rest = &self.rest[end + 2..];
         Ok(line)
+    }
+}
+
+/// Refuses what can't become a head, whatever follows: who sends it may never send an end, or close.
+pub(crate) fn check_beginning(bytes: &[u8]) -> Result<(), Malformed> {
+    let version = b"HTTP/1.";
+    let common = bytes.len().min(version.len());
+    if bytes[..common] != version[..common] {
+        return Err(NO_STATUS_LINE);
+    }
+    match memchr::memchr(b'\n', bytes) {
+        Some(at) if !bytes[..at].ends_with(b"\r") => Err(LONE_LINE_END),
+        _ => Ok(()),
     }
 }
 
@@ -252,7 +268,7 @@ pub(crate) fn parse_status_line(line: &[u8]) -> Result<(u16, bool), Malformed> {
     let http_1_1 = match line.get(..9) {
         Some(b"HTTP/1.1 ") => true,
         Some(b"HTTP/1.0 ") => false,
-        _ => return Err(Malformed("the reply doesn't begin with an HTTP/1 status line")),
+        _ => return Err(NO_STATUS_LINE),
     };
     let digits = line.get(9..12).filter(|code| code.iter().all(u8::is_ascii_digit));
     let code = digits.map(|code| code.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0')));
@@ -371,6 +387,16 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_become_a_head_is_refused_before_its_end() {
+        for bytes in [&b"h"[..], b"HTTP/2", b"\x15\x03\x03\x00\x02\x02\x50", b"HTTP/1.1 200 OK\nA: b"] {
+            assert!(whole(false, bytes).is_err(), "{}", String::from_utf8_lossy(bytes));
+        }
+        for bytes in [&b"H"[..], b"HTTP/1.", b"HTTP/1.1 200 OK\r", b"HTTP/1.1 200 OK\r\nA: b\r\n\r"] {
+            assert_eq!(whole(false, bytes), Ok((0, None)), "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
     fn broken_replies_are_refused() {
         let replies: [&[u8]; 17] = [
             b"HTTP/2 200 OK\r\n\r\n",
@@ -394,9 +420,9 @@ mod tests {
         for bytes in replies {
             assert!(whole(false, bytes).is_err(), "{}", String::from_utf8_lossy(bytes));
         }
-        assert_eq!(whole(false, &[b'a'; HEAD_BYTES_MAX]), Err(LARGE_HEAD));
-        let limited =
-            |bytes: usize| ReplyReader::keeping(false, Keep::default(), 100).read(&vec![b'a'; bytes]);
+        let unending = |bytes: usize| [b"HTTP/1.1 200 ".as_slice(), &vec![b'a'; bytes - 13]].concat();
+        assert_eq!(whole(false, &unending(HEAD_BYTES_MAX)), Err(LARGE_HEAD));
+        let limited = |bytes: usize| ReplyReader::keeping(false, Keep::default(), 100).read(&unending(bytes));
         assert_eq!((limited(99), limited(100)), (Ok((0, None)), Err(LARGE_HEAD)));
         let whole_head = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
         let limited = |bytes| ReplyReader::keeping(false, Keep::default(), bytes).read(whole_head);

@@ -99,6 +99,9 @@ pub struct Report {
     pub started_unix_s: f64,
     #[serde(default)]
     pub warmup_s: f64,
+    /// What could not be written while the run lasted, and why.
+    #[serde(skip)]
+    pub unwritten: Option<String>,
 }
 
 /// What ended a run.
@@ -221,6 +224,7 @@ impl Report {
             machine: Machine::this(),
             started_unix_s: run.started_unix_s,
             warmup_s: run.warmup_s,
+            unwritten: None,
             url: run.url,
         };
         report.warnings = report.find_warnings();
@@ -305,13 +309,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::tally::record;
     use crate::wire::{Handshake, Opening};
 
     fn report(cpu_share: f64, lag_ns: u64, unsent: u64) -> Report {
         let mut tally = Tally::new(2).unwrap();
         for latency_ns in 1..=1_000 {
-            tally.all.latency.saturating_record(latency_ns * 1_000);
-            tally.all.service.saturating_record(latency_ns * 500);
+            record(&mut tally.all.latency, latency_ns * 1_000);
+            record(&mut tally.all.service, latency_ns * 500);
         }
         tally.send_lag.saturating_record(lag_ns);
         tally.all.status.insert(200, 1_000);
@@ -360,6 +365,13 @@ mod tests {
         assert_eq!(words("99 %"), ["99", "%", "990.2", "us", "495.1", "us", "10"]);
         assert_eq!(words("99.9 %").last(), Some(&"1"));
         assert_eq!(words("99.999 %").last(), Some(&"0"));
+    }
+
+    #[test]
+    fn without_a_latency_none_is_shown() {
+        let report = Report { latency_us: Latency::default(), threads: 1, ..report(0.5, 0, 0) };
+        let text = report.to_string();
+        assert!(!text.contains("99 %") && text.contains(", 2 connections, 1 thread\n"), "{text}");
     }
 
     #[test]

@@ -41,7 +41,8 @@ pub fn run(settings: Settings, interrupted: &AtomicBool) -> Result<Report, Strin
     let ended = collect(&messages, &mut course, start, interrupted);
     course.close_view();
     ended?;
-    let Sum { tally, cores, intervals, intervals_left_out, duration_s, ending } = course.finish()?;
+    let Sum { tally, cores, intervals, intervals_left_out, duration_s, ending, unwritten } =
+        course.finish()?;
     let run = Circumstances {
         url: settings.url.clone(),
         open: settings.open.clone(),
@@ -58,7 +59,7 @@ pub fn run(settings: Settings, interrupted: &AtomicBool) -> Result<Report, Strin
         intervals,
         intervals_left_out,
     };
-    Ok(Report::new(&tally, run))
+    Ok(Report { unwritten, ..Report::new(&tally, run) })
 }
 
 fn start_reactors(

@@ -106,6 +106,18 @@ fn check_csv(file: &str, report: &Report) {
 }
 
 #[test]
+fn a_log_that_ends_early_takes_no_report_with_it() {
+    let url = format!("http://{}/", hello());
+    let args = [&url, "-t", "1", "-c", "1", "-d", "1s", "--rate", "500", "--interval", "10ms"];
+    let output = run(&[&args[..], &["--hdr-log", "/dev/full"]].concat());
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("--hdr-log /dev/full: No space left"), "{error}");
+    assert_eq!(output.status.code(), Some(1));
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(report.contains("status 200") && report.contains("99.999 %"), "{report}");
+}
+
+#[test]
 fn what_cannot_be_written_is_told_before_the_run() {
     let url = format!("http://{}/", hello());
     for outputs in [["--csv", "/nonexistent/x", "--html", "-"], ["--csv", "-", "--html", "-"]] {

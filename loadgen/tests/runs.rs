@@ -188,12 +188,15 @@ fn ctrl_c_ends_a_run_early_with_its_report() {
 fn ctrl_c_before_the_run_has_its_status_as_well() {
     let (address, first_bytes) = silent();
     let url = format!("https://{address}/");
-    let args = [url.as_str(), "-t", "1", "-c", "1", "--insecure", "--timeout", "60s"];
-    let child = command(&args).stderr(Stdio::piped()).spawn().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.json");
+    let args = [url.as_str(), "-t", "1", "-c", "1", "--insecure", "--timeout", "60s", "--json"];
+    let child = command(&args).arg(&file).stderr(Stdio::piped()).spawn().unwrap();
     first_bytes.recv().unwrap();
     interrupt(&child);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
+    assert!(!file.exists(), "a file without a report");
     assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted before the run began"));
 }
 

@@ -201,8 +201,10 @@ fn a_connection_is_closed_after_its_requests() {
 
 #[test]
 fn broken_replies_are_errors_of_their_kind() {
-    let cases: [(&str, Serve); 5] = [
+    let cases: [(&str, Serve); 6] = [
         ("malformed", |stream, seen| answer_all(stream, seen, b"garbage that is no reply\r\n\r\n")),
+        // A TLS alert, as a server sends it that expects a handshake; the connection stays open.
+        ("malformed", |stream, seen| answer_all(stream, seen, b"\x15\x03\x03\x00\x02\x02\x50")),
         ("malformed", |stream, seen| {
             answer_all(stream, seen, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\ntoo long");
         }),

@@ -7,8 +7,12 @@ import threading
 
 import pytest
 
+from test_canary import CLIENTS, ask_from
+from test_cli import Cli
 from test_requests import signed
 from test_rest_api import rest_api
+from test_vpc_links import exports
+from turnpike import wait_for
 
 
 @pytest.fixture
@@ -90,6 +94,66 @@ def test_a_flush_holds_once_the_call_returns(turnpike, v1, numbering):
         assert number(turnpike, api_id) == before
         v1.flush_stage_cache(restApiId=api_id, stageName="prod")
         assert number(turnpike, api_id) != before
+
+
+def test_a_canary_uses_its_stages_cache_where_it_is_told_to(turnpike, v1, numbering, tmp_path):
+    api_id, root_id = rest_api(v1, "cached canary")
+    key = {"restApiId": api_id, "resourceId": root_id, "httpMethod": "GET"}
+    v1.put_method(**key, authorizationType="NONE")
+    uri = numbering + "${stageVariables.side}"
+    v1.put_integration(**key, type="HTTP_PROXY", integrationHttpMethod="GET", uri=uri)
+    stage = {"restApiId": api_id, "stageName": "prod"}
+    first = v1.create_deployment(**stage, variables={"side": "stable"}, cacheClusterEnabled=True)["id"]
+    canary = {"percentTraffic": 50, "stageVariableOverrides": {"side": "trial"}}
+    patch(v1, api_id, ("/canarySettings/percentTraffic", "50"), ("/canarySettings/stageVariableOverrides/side", "trial"))
+
+    def asked(client):
+        """The side whose integration gave the answer, and the answer's number."""
+        reply = ask_from(turnpike, api_id, client)
+        return reply.headers["Cache-Tag"], reply.text
+
+    # Nothing is cached yet. A client stays on its side.
+    sides = wait_for(lambda: {asked(client)[0]: client for client in CLIENTS}, lambda sides: len(sides) == 2)
+    stable, trial = sides["stable"], sides["trial"]
+
+    def is_cached(client):
+        return asked(client) == asked(client)
+
+    patch(v1, api_id, ("/*/*/caching/enabled", "true"))
+    wait_for(lambda: is_cached(stable), bool)
+    kept = asked(stable)
+    assert v1.get_stage(**stage)["canarySettings"]["useStageCache"] is False
+    assert kept[0] == "stable"
+    assert asked(trial)[0] == asked(trial)[0] == "trial" and not is_cached(trial)
+    assert asked(stable) == kept
+
+    aws = Cli(exports(turnpike), tmp_path)
+
+    def use_stage_cache(value):
+        operation = f"op=replace,path=/canarySettings/useStageCache,value={value}"
+        place = ("--rest-api-id", api_id, "--stage-name", "prod", "--patch-operations", operation)
+        shown = aws("apigateway", "update-stage", *place)["canarySettings"]
+        assert shown["useStageCache"] is (value == "true") and shown["deploymentId"] == first
+
+    use_stage_cache("true")
+    wait_for(lambda: asked(trial), lambda answer: answer == kept)
+    v1.flush_stage_cache(**stage)
+    kept = asked(trial)
+    assert kept[0] == "trial" and asked(stable) == kept, "both sides have one deployment, and one key"
+    use_stage_cache("false")
+    wait_for(lambda: is_cached(trial), lambda cached: not cached)
+    assert asked(stable) == kept
+
+    # Answers of two deployments are kept, and flushed, apart.
+    v1.create_deployment(**stage, canarySettings={**canary, "useStageCache": True})
+    wait_for(lambda: is_cached(trial), bool)
+    of_trial = asked(trial)
+    assert of_trial[0] == "trial" and of_trial != kept and asked(stable) == kept
+    v1.flush_stage_cache(**stage)
+    anew = asked(stable), asked(trial)
+    assert [side for side, _ in anew] == ["stable", "trial"]
+    assert not {kept, of_trial} & set(anew) and (asked(stable), asked(trial)) == anew
+    assert not [line for line in turnpike.status_lines() if api_id in line and "useStageCache" in line]
 
 
 def test_who_may_not_invalidate_is_told_or_refused(turnpike, v1, numbering):

@@ -278,8 +278,21 @@ impl StageBuilder {
     #[must_use]
     pub fn canary(mut self, clients_per_10_000: u16, trial: Self) -> Self {
         let StageUnit { deployment_id, integrations, routes, compression, .. } = trial.unit;
-        self.unit.canary =
-            Some(Canary { clients_per_10_000, deployment_id, integrations, routes, compression });
+        self.unit.canary = Some(Canary {
+            clients_per_10_000,
+            shares_cache: false,
+            deployment_id,
+            integrations,
+            routes,
+            compression,
+        });
+        self
+    }
+
+    /// The canary and the stage answer from what either has kept.
+    #[must_use]
+    pub fn canary_shares_cache(mut self) -> Self {
+        self.unit.canary.as_mut().expect("a canary").shares_cache = true;
         self
     }
 

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::net::TcpStream;
 
+use rustix::process::Signal;
 use turnpike_tests::{DataPlane, Gateway, Options, Origin, http_api, request, rest_api, until};
 
 #[test]
@@ -25,9 +26,13 @@ fn bad_settings_are_named_at_start() {
 fn an_address_in_use_is_named_at_start() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let (status, log) = Gateway::start_in_vain(&Options::new().set("listen", &address));
-    assert!(!status.success());
-    assert!(log.contains(&address), "{log}");
+    for (setting, flag) in
+        [("listen", "--listen"), ("tls_listen", "--tls-listen"), ("admin_listen", "--admin-listen")]
+    {
+        let (status, log) = Gateway::start_in_vain(&Options::new().set(setting, &address));
+        assert!(!status.success());
+        assert!(log.contains(&address) && log.contains(&format!("another with {flag}")), "{log}");
+    }
 }
 
 #[test]
@@ -298,6 +303,28 @@ fn drains(begin: impl FnOnce(&mut DataPlane), ends: bool) {
         let status = plane.gateway.process().wait();
         assert!(status.success(), "{status}: {}", plane.gateway.process().log());
     }
+}
+
+/// The kernel has connected them, so that their clients have sent their requests already.
+#[test]
+fn connections_that_wait_to_be_accepted_are_served_before_a_drain() {
+    let origin = Origin::echo();
+    let options = Options::new().set("cores", "1");
+    let stage = http_api("a1").route("$default", &origin.url("{request.path}"));
+    let mut plane = DataPlane::with(&options, &[stage]);
+    plane.gateway.process().signal_alone(Signal::STOP);
+    let mut waiting: Vec<_> = (0..500).map(|_| plane.connect()).collect();
+    for client in &mut waiting {
+        client.send(request("GET", "a1", "/"));
+    }
+    plane.gateway.process().terminate();
+    plane.gateway.process().signal_alone(Signal::CONT);
+    for (number, client) in waiting.iter_mut().enumerate() {
+        let reply = client.try_reply(false).unwrap_or_else(|error| panic!("client {number}: {error}"));
+        assert_eq!(reply.status, 200, "client {number}");
+    }
+    let status = plane.gateway.process().wait();
+    assert!(status.success(), "{status}: {}", plane.gateway.process().log());
 }
 
 #[test]

@@ -613,6 +613,32 @@ fn a_purge_takes_what_has_the_tag() {
 }
 
 #[test]
+fn an_answer_asked_for_before_a_purge_is_not_given_after_it() {
+    let (origin, purged) = held(|number| digit(number).replacen("\r\n", "\r\nCache-Tag: red\r\n", 1));
+    let stage = |generation| {
+        cached_api(&origin, &[]).cache_with(|cache| {
+            cache.generation = generation;
+            cache.purges = vec![TagPurge { tag: "red".to_owned(), purged_before: generation }];
+        })
+    };
+    let mut plane = DataPlane::serving(&[stage(1)]);
+    let mut client = plane.connect();
+    client.send(request("GET", "a1", "/"));
+    origin.wait_for_requests(1);
+    plane.publish(&[stage(2)]);
+    // It came after the purge, and waits for what was asked for before.
+    let mut later = plane.connect();
+    later.send(request("GET", "a1", "/"));
+    until("the other to wait", || {
+        (plane.gateway.metrics().sum("turnpike_shard_cache_waits_total", &[]) == 1.0).then_some(())
+    });
+    purged.send(()).unwrap();
+    assert_eq!((client.reply().text(), later.reply().text()), ("0", "1"));
+    let kept = get(&plane, "/", "");
+    assert!(kept != "0" && get(&plane, "/", "") == kept);
+}
+
+#[test]
 fn a_redeployed_or_changed_stage_keeps_its_answers() {
     let origin = counting("");
     let mut plane = DataPlane::serving(&[cached_api(&origin, &[])]);
@@ -640,7 +666,7 @@ fn requests_for_the_same_wait_for_the_first() {
 }
 
 #[test]
-fn who_waits_in_vain_goes_alone() {
+fn who_waits_in_vain_fetches_for_others_too() {
     let options = Options::new().set("cache_wait_timeout_ms", 50);
     let (origin, done) = held(digit);
     let plane = DataPlane::with(&options, &[cached_api(&origin, &[])]);
@@ -648,9 +674,63 @@ fn who_waits_in_vain_goes_alone() {
     first.send(request("GET", "a1", "/"));
     origin.wait_for_requests(1);
     assert_eq!(get(&plane, "/", ""), "1");
+    assert_eq!(get(&plane, "/", ""), "1");
     done.send(()).unwrap();
     assert_eq!(first.reply().text(), "0");
-    assert_eq!(get(&plane, "/", ""), "0");
+    // It was asked for before the one that is kept.
+    assert_eq!((get(&plane, "/", "").as_str(), origin.seen().len()), ("1", 2));
+    drop(first);
+    plane.assert_at_rest();
+}
+
+#[test]
+fn a_first_one_that_reads_slowly_holds_the_others_up_once() {
+    let body = "x".repeat(12_000_000);
+    let origin = Origin::replying(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    let options = Options::new().set("cache_wait_timeout_ms", 50).set("cache_response_bytes_max", 16_000_000);
+    let plane = DataPlane::with(&options, &[cached_api(&origin, &[])]);
+    let mut slow = plane.connect_with_receive_bytes(4_096);
+    slow.send(request("GET", "a1", "/"));
+    origin.wait_for_requests(1);
+    for _ in 0..5 {
+        assert_eq!(plane.exchange(request("GET", "a1", "/")).body.len(), body.len());
+    }
+    let metrics = plane.gateway.metrics();
+    assert_eq!((metrics.sum("turnpike_shard_cache_waits_total", &[]), origin.seen().len()), (1.0, 2));
+    assert_eq!(slow.reply().body.len(), body.len());
+    drop(slow);
+    plane.assert_at_rest();
+}
+
+#[test]
+fn one_of_those_who_wait_fetches_for_the_others_where_the_first_fails() {
+    const CLIENTS: usize = 10;
+    let (origin, all_there) = held(|number| if number == 0 { String::new() } else { digit(number) });
+    let plane = DataPlane::serving(&[cached_api(&origin, &[])]);
+    let mut clients = waiting(&plane, CLIENTS);
+    all_there.send(()).unwrap();
+    let replies: Vec<_> = clients.iter_mut().map(|client| client.reply()).collect();
+    let served = replies.iter().filter(|reply| reply.status == 200 && reply.text() == "1").count();
+    assert_eq!((served, origin.seen().len()), (CLIENTS - 1, 2), "{replies:?}");
+    drop(clients);
+    plane.assert_at_rest();
+}
+
+#[test]
+fn where_the_integration_fails_again_and_again_each_is_told_so() {
+    const CLIENTS: usize = 10;
+    let (origin, all_there) = held(|_| String::new());
+    let plane = DataPlane::serving(&[cached_api(&origin, &[])]);
+    let mut clients = waiting(&plane, CLIENTS);
+    all_there.send(()).unwrap();
+    for client in &mut clients {
+        assert!(matches!(client.reply().status, 500..=504));
+    }
+    // Each waited twice at most.
+    let waits = plane.gateway.metrics().sum("turnpike_shard_cache_waits_total", &[]);
+    assert!(waits <= 2.0 * (CLIENTS - 1) as f64, "{waits}");
+    drop(clients);
+    plane.assert_at_rest();
 }
 
 #[test]
@@ -670,16 +750,81 @@ fn those_who_wait_for_what_fails_or_cannot_be_kept_go_alone() {
     }
 }
 
+/// With a canary that has a cache too, for this share of the clients.
+fn with_canary((stable, share): (&Origin, u16), trial: &Origin, flushed_before: u64) -> StageBuilder {
+    let route =
+        |origin: &Origin| http_api("a1").route("$default", &origin.url("{request.path}")).cached(300, &[]);
+    let stage = route(stable).cache_with(|cache| {
+        (cache.generation, cache.flushed_before) = (flushed_before, flushed_before);
+    });
+    stage.canary(share, route(trial))
+}
+
+/// Each side is asked in turn: all clients are the canary's, or none.
 #[test]
-fn a_canary_and_its_stage_do_not_share() {
+fn a_canary_that_shares_and_its_stage_answer_from_what_either_kept() {
     let (stable, trial) = (counting(""), counting(""));
-    let stage = cached_api(&stable, &[]);
-    let canary = http_api("a1").route("$default", &trial.url("{request.path}")).cached(300, &[]);
-    let mut plane = DataPlane::serving(std::slice::from_ref(&stage));
-    let before = get(&plane, "/", "");
-    plane.publish(&[stage.canary(10_000, canary)]);
-    let _ = get(&plane, "/", "");
-    assert_eq!((trial.seen().len(), stable.seen().len(), &*before), (1, 1, "1 /"));
+    let stage =
+        |share, flushed_before| with_canary((&stable, share), &trial, flushed_before).canary_shares_cache();
+    let mut plane = DataPlane::serving(&[stage(0, 1)]);
+    assert_eq!(get(&plane, "/stage-s", ""), "1 /stage-s");
+    plane.publish(&[stage(10_000, 1)]);
+    assert_eq!(get(&plane, "/stage-s", ""), "1 /stage-s");
+    assert_eq!(get(&plane, "/canary-s", ""), "1 /canary-s");
+    let metrics = plane.gateway.metrics();
+    let counts = |name: &str| {
+        ["$default", "$default/Canary"].map(|stage| metrics.sum(name, &[&format!("stage=\"{stage}\"")]))
+    };
+    assert_eq!(
+        (counts("turnpike_cache_hit_total"), counts("turnpike_cache_miss_total")),
+        ([1.0; 2], [2.0, 1.0])
+    );
+    // Whoever asks for a new one makes it anew for both.
+    assert_eq!(get(&plane, "/stage-s", "Cache-Control: max-age=0\r\n"), "2 /stage-s");
+    plane.publish(&[stage(0, 1)]);
+    assert_eq!(get(&plane, "/stage-s", ""), "2 /stage-s");
+    assert_eq!(get(&plane, "/canary-s", ""), "1 /canary-s");
+    assert_eq!((stable.seen().len(), trial.seen().len()), (1, 2));
+    plane.publish(&[stage(0, 2)]);
+    assert_eq!(get(&plane, "/canary-s", ""), "2 /canary-s");
+    plane.publish(&[stage(10_000, 2)]);
+    assert_eq!(get(&plane, "/stage-s", ""), "3 /stage-s");
+    plane.assert_at_rest();
+}
+
+/// A flush takes both.
+#[test]
+fn a_canary_that_does_not_share_and_its_stage_keep_answers_of_their_own() {
+    let (stable, trial) = (counting(""), counting(""));
+    let stage = |share, flushed_before| with_canary((&stable, share), &trial, flushed_before);
+    let mut plane = DataPlane::serving(&[stage(0, 1)]);
+    for (flushed_before, expected) in [(1, 1), (1, 1), (2, 2), (2, 2)] {
+        for share in [0, 10_000] {
+            plane.publish(&[stage(share, flushed_before)]);
+            assert_eq!(get(&plane, "/", ""), format!("{expected} /"));
+        }
+    }
+    assert_eq!((stable.seen().len(), trial.seen().len()), (2, 2));
+    plane.assert_at_rest();
+}
+
+/// A canary whose routes have no cache leaves the stage's alone.
+#[test]
+fn a_canary_without_a_cache_is_neither_answered_from_it_nor_kept() {
+    let (stable, trial) = (counting(""), counting(""));
+    let stage = |share| {
+        let canary = http_api("a1").route("$default", &trial.url("{request.path}"));
+        cached_api(&stable, &[]).canary(share, canary)
+    };
+    let mut plane = DataPlane::serving(&[stage(0)]);
+    assert_eq!(get(&plane, "/", ""), "1 /");
+    plane.publish(&[stage(10_000)]);
+    assert_eq!([get(&plane, "/", ""), get(&plane, "/", "")], ["1 /", "2 /"]);
+    plane.publish(&[stage(0)]);
+    assert_eq!(get(&plane, "/", ""), "1 /");
+    assert_eq!(hits_and_misses(&plane), (1.0, 1.0));
+    assert_eq!((stable.seen().len(), trial.seen().len()), (1, 2));
+    plane.assert_at_rest();
 }
 
 #[test]

@@ -9,7 +9,8 @@ use super::load::{Load, LoadGenerator, Target};
 use super::peers::{Peer, Role, origin_count};
 use super::rest::STAGE;
 use super::results::{Check, Section};
-use super::rounds::{Case, interleave};
+use super::rounds::Case;
+use super::side_by_side::side_by_side;
 use super::turnpike::{Options, Turnpike};
 use super::{Bench, PeerName, SectionName, skipped};
 
@@ -69,7 +70,7 @@ fn hits(bench: &Bench, dir: &Path, turnpike: &Target, section: &mut Section) -> 
     // The origin has nothing to do, so the generator has its core as well.
     let mut generator = bench.generator.clone();
     generator.cores.extend(bench.layout.origin.iter().filter(|core| !bench.layout.loadgen.contains(core)));
-    section.rows = interleave(&cases, bench.rounds(), &generator)?;
+    section.rows = side_by_side(&cases, bench.rounds(), &generator)?;
     let missed = origin_count(&mut Client::connect(bench.origin)?)? - before;
     for (label, _) in SIZES {
         for (reference, goal) in GOALS {

@@ -142,6 +142,11 @@ impl Child {
         Ok(ended.is_some())
     }
 
+    /// To all of its group; not once `has_ended` said so.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), String> {
+        kill_process_group(self.group, signal).map_err(|error| format!("{}: {signal:?}: {error}", self.name))
+    }
+
     /// Waits until the process accepts connections.
     pub(crate) fn await_listening(&mut self, address: SocketAddr) -> Result<(), String> {
         let deadline = Instant::now() + START_TIMEOUT;

@@ -1,5 +1,6 @@
 //! What the figures were taken on.
 
+use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -49,17 +50,16 @@ impl Facts {
         let is_bare = line.starts_with(|first: char| first.is_ascii_digit());
         self.versions.push(if is_bare { format!("{name} {line}") } else { line });
     }
+}
 
-    pub(crate) fn print(&self) {
-        println!("machine   {} ({} cores), {} MiB", self.cpu_model, self.cores, self.memory_bytes >> 20);
-        println!("kernel    {}", self.kernel);
-        println!("layout    {}", self.layout);
-        if let Some(caveat) = &self.caveat {
-            println!("caveat    {caveat}");
-        }
-        for version in &self.versions {
-            println!("version   {version}");
-        }
+impl fmt::Display for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "machine   {} ({} cores), {} MiB", self.cpu_model, self.cores, self.memory_bytes >> 20)?;
+        writeln!(f, "kernel    {}", self.kernel)?;
+        write!(f, "layout    {}", self.layout)?;
+        let caveats = self.caveat.iter().map(|caveat| ("caveat", caveat));
+        let versions = self.versions.iter().map(|version| ("version", version));
+        caveats.chain(versions).try_for_each(|(name, text)| write!(f, "\n{name:<9} {text}"))
     }
 }
 

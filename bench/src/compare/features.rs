@@ -8,7 +8,8 @@ use super::load::{Load, Target};
 use super::peers::{self, Peer, Plugins};
 use super::rest::{Limit, STAGE};
 use super::results::{Check, Section};
-use super::rounds::{Case, interleave};
+use super::rounds::Case;
+use super::side_by_side::side_by_side;
 use super::turnpike::{Options, Turnpike};
 use super::{Bench, PeerName, SectionName};
 
@@ -59,7 +60,7 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
         }
     }
     let mut section = Section::new(SectionName::Features.name());
-    section.rows = interleave(&cases, bench.rounds(), &bench.generator)?;
+    section.rows = side_by_side(&cases, bench.rounds(), &bench.generator)?;
     check(&mut section);
     section.tabulate_requests();
     Ok(section)

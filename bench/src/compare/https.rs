@@ -3,7 +3,8 @@
 use super::contenders::{Contenders, Protocol};
 use super::load::Load;
 use super::results::{Check, Section};
-use super::rounds::{Case, interleave};
+use super::rounds::Case;
+use super::side_by_side::side_by_side;
 use super::{Bench, CONNECTIONS_MAX, PeerName, SectionName};
 
 const CONNECTIONS: usize = 64;
@@ -25,7 +26,7 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
         })
         .collect();
     let mut section = Section::new(name);
-    section.rows = interleave(&cases, bench.rounds(), &bench.generator)?;
+    section.rows = side_by_side(&cases, bench.rounds(), &bench.generator)?;
     for (reference, goal) in GOALS {
         if let Some(ratio) = section.ratio(LABEL, "turnpike", reference, |sample| sample.report.replies_per_s)
         {

@@ -22,6 +22,7 @@ use super::stats::grouped;
 use super::table::Table;
 use super::turnpike::{Options, Turnpike};
 use super::{child, own_dir};
+use crate::output;
 
 const BATCHES: usize = 12;
 const BATCH_REQUESTS: u64 = 200;
@@ -237,7 +238,7 @@ fn compare(kept: &Kept, counts: &Kept) -> Result<(), String> {
         let [before, now, change] = cells;
         table.row([name.clone(), before, now, change, verdict.to_owned()]);
     }
-    println!("instructions a request\n{table}");
+    output::print(format_args!("instructions a request\n{table}"))?;
     if regressions.is_empty() {
         Ok(())
     } else {

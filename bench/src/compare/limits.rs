@@ -14,7 +14,8 @@ use super::layout::Layout;
 use super::load::{Load, LoadGenerator};
 use super::rest::{Limit, STAGE};
 use super::results::{Check, Section};
-use super::rounds::{Case, Row, interleave};
+use super::rounds::{Case, Row};
+use super::side_by_side::side_by_side;
 use super::turnpike::{Options, Turnpike};
 use super::{Bench, PeerName, SectionName, peers, skipped};
 
@@ -115,7 +116,7 @@ fn cost(bench: &Bench, dir: &Path, section: &mut Section) -> Result<(), String> 
         cases.extend(keyed(bench, dir, turnpike, throttle, names)?);
     }
     cases.push(counted(bench, &mut without)?);
-    section.rows = interleave(&cases, bench.rounds(), &bench.generator)?;
+    section.rows = side_by_side(&cases, bench.rounds(), &bench.generator)?;
     for (of, to, cost_percent_max) in COSTS {
         if let Some(ratio) = section.ratio(LABEL, of, to, |sample| sample.report.replies_per_s) {
             let figure = format!("limits: {of} against {to}: requests/s lost, %");

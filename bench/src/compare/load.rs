@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde::Serialize;
 use turnpike_loadgen::report::Report;
 
@@ -135,6 +136,11 @@ pub(crate) struct Sample {
 impl LoadGenerator {
     /// Starts the load generator; `Running::finish` ends the measurement.
     pub(crate) fn start(&self, target: &Target, load: &Load) -> Result<Running, String> {
+        self.start_as("loadgen", target, load)
+    }
+
+    /// Several at once go by names of their own, which their output's files have.
+    pub(crate) fn start_as(&self, name: &str, target: &Target, load: &Load) -> Result<Running, String> {
         let length = match load.requests {
             Some(requests) => ["--requests".to_owned(), requests.to_string()],
             None => ["--duration".to_owned(), format!("{}ms", self.duration.as_millis())],
@@ -146,7 +152,7 @@ impl LoadGenerator {
             .args(length)
             .args(["--warmup", &format!("{}ms", self.warmup.as_millis())]);
         let limit = self.duration + self.warmup + OVERTIME;
-        Metered::start("loadgen", &self.dir, &self.cores, &command, target, limit).map(Running)
+        Metered::start(name, &self.dir, &self.cores, &command, target, limit).map(Running)
     }
 
     pub(crate) fn measure(&self, target: &Target, load: &Load) -> Result<Sample, String> {
@@ -159,6 +165,19 @@ impl LoadGenerator {
 pub(crate) struct Running(Metered);
 
 impl Running {
+    pub(crate) fn has_ended(&mut self) -> Result<bool, String> {
+        self.0.has_ended()
+    }
+
+    /// The generator does nothing until `go_on`; its clock runs.
+    pub(crate) fn stop(&self) -> Result<(), String> {
+        self.0.signal(Signal::STOP)
+    }
+
+    pub(crate) fn go_on(&self) -> Result<(), String> {
+        self.0.signal(Signal::CONT)
+    }
+
     pub(crate) fn finish(self) -> Result<Sample, String> {
         let ended = self.0.finish()?;
         let report = serde_json::from_str(&ended.output).map_err(|_| ended.measured_nothing())?;

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde::Serialize;
 
 use super::child::Child;
@@ -63,6 +64,14 @@ impl Metered {
         let child = Child::start_with_output(name, dir, cores, command, stdout)?;
         let started = Instant::now();
         Ok(Self { child, proxy: target.name.clone(), group: target.group, output, before, started, limit })
+    }
+
+    pub(crate) fn has_ended(&mut self) -> Result<bool, String> {
+        self.child.has_ended()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), String> {
+        self.child.signal(signal)
     }
 
     pub(crate) fn finish(mut self) -> Result<Ended, String> {

@@ -14,7 +14,7 @@ use super::idle::IdleRow;
 use super::load::Sample;
 use super::rounds::{Row, find, labels};
 use super::stats::{Spread, grouped, paired_ratio, times};
-use super::table::Table;
+use super::table::{BLANK, Table};
 
 /// Whom the others are compared to, in this order.
 const REFERENCES: [&str; 3] = ["haproxy", "nginx", "passthrough"];
@@ -95,11 +95,11 @@ impl Results {
         fs::write(file, self.to_json()?).map_err(|error| format!("{}: {error}", file.display()))
     }
 
-    /// Whether all figures were reached.
-    pub(crate) fn print_checks(&self) {
+    /// Whether all figures were reached; nothing where there are none.
+    pub(crate) fn show_checks(&self) -> Option<String> {
         let checks: Vec<&Check> = self.sections.iter().flat_map(|section| &section.checks).collect();
         if checks.is_empty() {
-            return;
+            return None;
         }
         let mut table = Table::new(["figure", "value", "goal", ""]);
         for check in checks {
@@ -111,7 +111,7 @@ impl Results {
                 if check.met() { "met".to_owned() } else { "MISSED".to_owned() },
             ]);
         }
-        println!("\nfigures to reach\n{table}");
+        Some(format!("\nfigures to reach\n{table}"))
     }
 }
 
@@ -143,9 +143,9 @@ impl Section {
                 table.row([
                     row.proxy.clone(),
                     grouped(row.replies_per_s),
-                    show_us(row.p50_us),
-                    show_us(row.p99_us),
-                    show_us(row.p99_9_us),
+                    shown(row.p50_us),
+                    shown(row.p99_us),
+                    shown(row.p99_9_us),
                     format!("{:.0} %", row.proxy_cpu_share * 100.0),
                     (row.failed + row.unsent).to_string(),
                     haproxy,
@@ -153,6 +153,7 @@ impl Section {
                     passthrough,
                 ]);
             }
+            table.drop_blank_columns();
             tables.push(Titled::new(label, table));
             tables.extend(self.spread(label));
         }
@@ -186,16 +187,13 @@ impl Section {
         Check::at_most(format!("{}: requests that failed", self.name), failed as f64, 0.0)
     }
 
-    pub(crate) fn print(&self) {
-        if self.tables.is_empty() {
-            println!("\n{}", self.name);
-        }
-        for Titled { title, table } in &self.tables {
-            println!("\n{}: {title}\n{table}", self.name);
-        }
-        for note in &self.notes {
-            println!("  note: {note}");
-        }
+    /// Its tables and notes.
+    pub(crate) fn show(&self) -> String {
+        let name = if self.tables.is_empty() { format!("\n{}\n", self.name) } else { String::new() };
+        let table = |Titled { title, table }: &Titled| format!("\n{}: {title}\n{table}\n", self.name);
+        let notes = self.notes.iter().map(|note| format!("  note: {note}\n"));
+        let parts = std::iter::once(name).chain(self.tables.iter().map(table)).chain(notes);
+        parts.collect::<String>().trim_end_matches('\n').to_owned()
     }
 
     /// Says which rows show the generator's limit rather than the proxy's.
@@ -215,6 +213,11 @@ impl Section {
     pub(crate) fn ratio(&self, label: &str, of: &str, to: &str, figure: fn(&Sample) -> f64) -> Option<f64> {
         self.ratio_of(find(&self.rows, label, of)?, to, figure)
     }
+}
+
+/// A latency, where there is one.
+fn shown(us: f64) -> String {
+    if us > 0.0 { show_us(us) } else { BLANK.to_owned() }
 }
 
 #[cfg(test)]

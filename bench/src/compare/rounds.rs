@@ -15,7 +15,7 @@ pub(crate) struct Case {
     pub(crate) load: Load,
 }
 
-/// Medians of one case; times in microseconds.
+/// Medians of one case; times in microseconds, 0 where cases were measured side by side.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Row {
     pub(crate) label: String,
@@ -70,12 +70,12 @@ pub(crate) fn progress(label: &str, proxy: &str, requests_per_s: f64) -> String 
 }
 
 /// The cases of one round, rotated by the round's number.
-fn order(cases: usize, round: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn order(cases: usize, round: usize) -> impl Iterator<Item = usize> {
     (0..cases).map(move |index| (index + round) % cases)
 }
 
 impl Row {
-    fn new(case: &Case, samples: Vec<Sample>) -> Self {
+    pub(crate) fn new(case: &Case, samples: Vec<Sample>) -> Self {
         let of = |figure: fn(&Sample) -> f64| median(samples.iter().map(figure)).unwrap_or(0.0);
         Self {
             label: case.label.clone(),

@@ -9,7 +9,8 @@ use turnpike_loadgen::report::{Report, show_us};
 use super::load::{Load, LoadGenerator};
 use super::probe::Probe;
 use super::results::{Check, Section};
-use super::rounds::{Case, find, interleave};
+use super::rounds::{Case, find};
+use super::side_by_side::side_by_side;
 use super::stats::median;
 use super::turnpike::{Turnpike, host};
 use super::{Bench, PeerName, SectionName, skipped};
@@ -47,7 +48,7 @@ pub(super) fn run(bench: &mut Bench) -> Result<Section, String> {
         cases.push(case.clone());
         tables.push((many, case, api_ids));
     }
-    section.rows = interleave(&cases, bench.rounds(), &bench.generator)?;
+    section.rows = side_by_side(&cases, bench.rounds(), &bench.generator)?;
     for (_, name, share_min) in TABLES {
         if let Some(ratio) = section.ratio(LABEL, name, ONE, |sample| sample.report.replies_per_s) {
             let figure = format!("routes: requests/s with {name} over one");

@@ -2,7 +2,8 @@
 
 use super::load::Load;
 use super::results::{Check, Section};
-use super::rounds::{Case, interleave};
+use super::rounds::Case;
+use super::side_by_side::side_by_side;
 use super::{Bench, SectionName};
 
 /// Least ratio of Turnpike's requests/s to each of these.
@@ -26,7 +27,7 @@ pub(super) fn run(bench: &Bench) -> Result<Section, String> {
         })
         .collect();
     let mut section = Section::new(SectionName::Small.name());
-    section.rows = interleave(&cases, bench.rounds(), &bench.generator)?;
+    section.rows = side_by_side(&cases, bench.rounds(), &bench.generator)?;
     for connections in &bench.args.connections {
         let label = label(*connections);
         for (reference, goal) in GOALS {

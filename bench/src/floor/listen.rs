@@ -10,6 +10,7 @@ use monoio::net::{ListenerOpts, TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::head::{HEAD_BYTES_MAX, Head};
+use crate::output;
 
 const BACKLOG: i32 = 4096;
 const RING_ENTRIES: u32 = 4096;
@@ -52,7 +53,8 @@ where
     for _ in &cores {
         outcomes.recv().map_err(|_| "a thread ended before it listened".to_owned())??;
     }
-    println!("turnpike-bench {name} ready listen={address}");
+    // It serves on when nobody wants to know.
+    output::print(format_args!("turnpike-bench {name} ready listen={address}"))?;
     loop {
         thread::park();
     }

@@ -131,9 +131,6 @@ const REST_API: &[Line<RestApi>] = &[
 
 const REST_STAGE: &[Line<RestStage>] = &[
     ("tracingEnabled", |stage| stage.tracing_enabled),
-    ("canarySettings useStageCache", |stage| {
-        stage.canary.as_ref().is_some_and(|canary| canary.use_stage_cache)
-    }),
     // Where it has to be permitted, what becomes of it is as for those who may not.
     ("methodSettings requireAuthorizationForCacheControl: whom policies allow it (nobody may)", |stage| {
         let asks =

@@ -39,7 +39,7 @@ use crate::pki::PkiError;
 
 /// Grows with every change of what this module makes of the same input: a store that was compiled by
 /// another revision is compiled again when it is opened.
-pub const COMPILER_REVISION: i64 = 14;
+pub const COMPILER_REVISION: i64 = 15;
 
 /// Why a stage can't be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -49,10 +49,12 @@ fn canary(
     content: &RestContent,
     upstreams: &Upstreams,
 ) -> Result<Option<Canary>, CompileError> {
-    let (Some(settings), Some(stage)) = (&stage.canary, stage.on_trial()) else { return Ok(None) };
-    let (integrations, routes) = deployed(api, &stage, content, upstreams)?;
+    let (Some(settings), Some(trial)) = (&stage.canary, stage.on_trial()) else { return Ok(None) };
+    let (integrations, routes) = deployed(api, &trial, content, upstreams)?;
     Ok(Some(Canary {
         clients_per_10_000: settings.clients_per_10_000(),
+        // AWS: requests that one deployment serves have one cache key, whichever side they are on.
+        shares_cache: trial.cache_cluster_enabled && trial.deployment_id == stage.deployment_id,
         deployment_id: content.deployment_id.clone(),
         integrations,
         routes,

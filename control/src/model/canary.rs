@@ -11,6 +11,7 @@ pub struct Canary {
     pub deployment_id: String,
     /// In place of the stage's of the same name, or besides them.
     pub variables: Variables,
+    /// Its requests are answered from the stage's cache, where that is on; otherwise none of them are.
     pub use_stage_cache: bool,
 }
 
@@ -37,7 +38,12 @@ impl RestStage {
     #[must_use]
     pub fn on_trial(&self) -> Option<Self> {
         let canary = self.canary.as_ref()?;
-        let mut stage = Self { deployment_id: canary.deployment_id.clone(), canary: None, ..self.clone() };
+        let mut stage = Self {
+            deployment_id: canary.deployment_id.clone(),
+            cache_cluster_enabled: self.cache_cluster_enabled && canary.use_stage_cache,
+            canary: None,
+            ..self.clone()
+        };
         stage.variables.extend(canary.variables.clone());
         Some(stage)
     }

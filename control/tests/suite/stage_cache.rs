@@ -106,6 +106,39 @@ fn a_stages_cache_and_its_methods_settings_are_compiled() {
     assert!(unit.cache.is_none() && of_method(&unit, "POST").is_none());
 }
 
+/// A canary has the stage's cache where it is told to, and its answers are the stage's where both serve one deployment.
+#[test]
+fn a_canary_uses_its_stages_cache_where_it_is_told_to() {
+    let (_dir, inside, id) = start();
+    patch(&inside, &id, &[("/canarySettings/percentTraffic", "50"), ("/cacheClusterEnabled", "true")]);
+    let canary = || {
+        let canary = inside.stage(&id, "prod").canary.expect("a canary");
+        let get = canary.routes.iter().find(|route| route.method == "GET").expect("a route");
+        (get.settings.cache.clone(), canary.shares_cache)
+    };
+    patch(&inside, &id, &[("/*/*/caching/enabled", "true")]);
+    let kept = of_method(&inside.stage(&id, "prod"), "GET").cloned();
+    assert!(kept.is_some());
+    assert_eq!(canary(), (None, false));
+    patch(&inside, &id, &[("/canarySettings/useStageCache", "true")]);
+    assert_eq!(canary(), (kept.clone(), true));
+    assert_eq!(of_method(&inside.stage(&id, "prod"), "GET"), kept.as_ref());
+
+    let body = json!({
+        "stageName": "prod", "canarySettings": {"percentTraffic": 50, "useStageCache": true},
+    });
+    inside.client.expect(201, "POST", &format!("/restapis/{id}/deployments"), &body.to_string());
+    assert_eq!(canary(), (kept, false), "answers of two deployments aren't mixed");
+    let promoted = r#"{"patchOperations":[
+        {"op":"copy","from":"/canarySettings/deploymentId","path":"/deploymentId"}]}"#;
+    inside.client.expect(200, "PATCH", &format!("/restapis/{id}/stages/prod"), promoted);
+    assert!(canary().1);
+    patch(&inside, &id, &[("/cacheClusterEnabled", "false")]);
+    assert_eq!(canary(), (None, false));
+    let status = inside.client.expect(200, "GET", "/_turnpike/status", "").body;
+    assert!(!status["unenforced"].to_string().contains("useStageCache"), "{status}");
+}
+
 /// No caller can be given the permission yet, which isn't passed over in silence.
 #[test]
 fn status_names_a_permission_that_nobody_has() {

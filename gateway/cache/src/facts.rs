@@ -17,6 +17,9 @@ pub struct RequestFacts<'a> {
     pub for_origin: bool,
     /// It shows several credentials: who checks them may look at another than whoever answers.
     pub several_callers: bool,
+    /// It tells the origin another method or path than its own, by a field that some frameworks obey: an answer to that is
+    /// none to what others ask.
+    pub overrides: bool,
 }
 
 impl<'a> RequestFacts<'a> {
@@ -35,13 +38,17 @@ impl<'a> RequestFacts<'a> {
                     facts.several_callers |= facts.authorization.is_some();
                     facts.take(value, |facts| &mut facts.authorization);
                 }
+                13 if is("x-http-method") || is("x-rewrite-url") => facts.overrides = true,
                 13 if is("if-none-match") => facts.take(value, |facts| &mut facts.if_none_match),
                 13 if is("cache-control") => {
                     controlled = true;
                     facts.control.read(value);
                 }
+                14 if is("x-original-url") => facts.overrides = true,
+                17 if is("x-method-override") => facts.overrides = true,
                 17 if is("if-modified-since") => facts.take(value, |facts| &mut facts.if_modified_since),
                 19 if is("if-unmodified-since") => facts.for_origin = true,
+                22 if is("x-http-method-override") => facts.overrides = true,
                 _ => {}
             }
         }
@@ -164,6 +171,20 @@ mod tests {
         ] {
             assert!(RequestFacts::gather(lines(said)).for_origin, "{said:?}");
         }
+    }
+
+    #[test]
+    fn what_asks_for_something_else_is_noticed() {
+        for name in [
+            "X-HTTP-Method-Override",
+            "x-http-method",
+            "X-Method-Override",
+            "x-original-url",
+            "X-Rewrite-URL",
+        ] {
+            assert!(RequestFacts::gather(lines(&[(name, "")])).overrides, "{name}");
+        }
+        assert!(!RequestFacts::gather(lines(&[("x-http-methods", "x"), ("x-original-uri", "y")])).overrides);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //!
 //! For the tasks of one core. Invariants: at most `waiting_max` tasks wait in all; each waits at most as long as it
 //! said; who fills and fails, in whatever way, lets the others go. A waiter is told what became of the fill and looks
-//! for itself; nothing is handed from one request to another.
+//! for itself; nothing is handed from one request to another. For a fill that somebody has waited for in vain, or whose
+//! answer is to be thrown away, nobody waits any more: the next one to come is the first of another. So a client that
+//! reads slowly what it has asked for first holds others up once.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -30,6 +32,8 @@ struct Fill {
     key: Box<[u8]>,
     /// What it brings is to be thrown away.
     outdated: Cell<bool>,
+    /// Somebody has waited for it in vain.
+    late: Cell<bool>,
     waiters: RefCell<Vec<Rc<Waiter>>>,
 }
 
@@ -85,7 +89,7 @@ impl Fills {
         let hash = self.hasher.hash_one(key);
         let mut under_way = self.under_way.borrow_mut();
         let same = under_way.entry(hash).or_default();
-        if let Some(fill) = same.iter().find(|fill| fill.stage == stage && *fill.key == *key) {
+        if let Some(fill) = same.iter().find(|fill| fill.is_of(stage, key) && fill.is_awaited()) {
             if self.waiting.get() >= waiting_max {
                 return Turn::Alone;
             }
@@ -95,8 +99,8 @@ impl Fills {
             self.waiting.set(self.waiting.get() + 1);
             return Turn::Wait(Waiting { fills: self, fill: Rc::clone(fill), waiter });
         }
-        let fill =
-            Rc::new(Fill { stage, key: key.into(), outdated: Cell::new(false), waiters: RefCell::default() });
+        let (outdated, late) = (Cell::new(false), Cell::new(false));
+        let fill = Rc::new(Fill { stage, key: key.into(), outdated, late, waiters: RefCell::default() });
         same.push(Rc::clone(&fill));
         Turn::Fill(Filling { fills: self, hash, fill, ended: false })
     }
@@ -108,13 +112,14 @@ impl Fills {
         same.filter(|fill| fill.key.starts_with(key)).for_each(|fill| fill.outdated.set(true));
     }
 
+    /// Whether there is something to wait for.
     #[must_use]
     pub fn is_under_way(&self, stage: u32, key: &[u8]) -> bool {
         let hash = self.hasher.hash_one(key);
         let under_way = self.under_way.borrow();
         under_way
             .get(&hash)
-            .is_some_and(|same| same.iter().any(|fill| fill.stage == stage && *fill.key == *key))
+            .is_some_and(|same| same.iter().any(|fill| fill.is_of(stage, key) && fill.is_awaited()))
     }
 
     #[must_use]
@@ -137,6 +142,7 @@ impl Fills {
             fill.waiters.borrow_mut().retain(|waiter| {
                 let kept = waiter.deadline_ms > now_ms;
                 if !kept {
+                    fill.late.set(true);
                     expired.push(Rc::clone(waiter));
                 }
                 kept
@@ -144,6 +150,16 @@ impl Fills {
         }
         expired.iter().for_each(|waiter| waiter.end(Outcome::TimedOut));
         expired.len()
+    }
+}
+
+impl Fill {
+    fn is_of(&self, stage: u32, key: &[u8]) -> bool {
+        self.stage == stage && *self.key == *key
+    }
+
+    fn is_awaited(&self) -> bool {
+        !self.outdated.get() && !self.late.get()
     }
 }
 
@@ -163,15 +179,24 @@ impl Filling<'_> {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
+        let mut waiters = self.fill.waiters.take();
         let mut under_way = self.fills.under_way.borrow_mut();
         if let Some(same) = under_way.get_mut(&self.hash) {
+            if outcome == Outcome::Stored {
+                let earlier = same.iter().take_while(|fill| !Rc::ptr_eq(fill, &self.fill));
+                for fill in earlier.filter(|fill| fill.is_of(self.fill.stage, &self.fill.key)) {
+                    // It doesn't take this one's place, and who waits for it has what there is.
+                    fill.outdated.set(true);
+                    waiters.append(&mut fill.waiters.borrow_mut());
+                }
+            }
             same.retain(|fill| !Rc::ptr_eq(fill, &self.fill));
             if same.is_empty() {
                 under_way.remove(&self.hash);
             }
         }
         drop(under_way);
-        self.fill.waiters.take().iter().for_each(|waiter| waiter.end(outcome));
+        waiters.iter().for_each(|waiter| waiter.end(outcome));
     }
 }
 
@@ -267,6 +292,48 @@ mod tests {
         assert_eq!((fills.expire(49), fills.expire(50), fills.waiting()), (0, 1, 2));
         assert_eq!(poll(&mut short), Poll::Ready(Outcome::TimedOut));
         assert!(poll(&mut long).is_pending());
+    }
+
+    #[test]
+    fn nobody_waits_for_what_was_waited_for_in_vain() {
+        let fills = Fills::default();
+        let slow = fill(&fills, b"a");
+        let _short = wait(&fills, b"a", 50);
+        let mut long = wait(&fills, b"a", 100);
+        fills.expire(50);
+        assert!(!fills.is_under_way(1, b"a"));
+        let next = fill(&fills, b"a");
+        let mut of_next = wait(&fills, b"a", 100);
+        assert!(fills.is_under_way(1, b"a"));
+        next.end(Outcome::Stored);
+        assert_eq!(poll(&mut of_next), Poll::Ready(Outcome::Stored));
+        // What is there now was asked for later, and serves those who still wait for the slow one.
+        assert_eq!((slow.is_outdated(), poll(&mut long)), (true, Poll::Ready(Outcome::Stored)));
+        drop(slow);
+        assert_eq!((poll(&mut long), fills.count()), (Poll::Ready(Outcome::Stored), 0));
+    }
+
+    #[test]
+    fn what_was_waited_for_in_vain_is_stored_if_nothing_newer_is() {
+        let fills = Fills::default();
+        let slow = fill(&fills, b"a");
+        let _short = wait(&fills, b"a", 50);
+        fills.expire(50);
+        let next = fill(&fills, b"a");
+        let mut of_next = wait(&fills, b"a", 100);
+        slow.end(Outcome::Stored);
+        assert!(!next.is_outdated() && poll(&mut of_next).is_pending());
+        next.end(Outcome::Stored);
+    }
+
+    #[test]
+    fn nobody_waits_for_what_is_to_be_thrown_away() {
+        let fills = Fills::default();
+        let old = fill(&fills, b"a");
+        fills.outdate(1, b"a");
+        assert!(!fills.is_under_way(1, b"a"));
+        let new = fill(&fills, b"a");
+        assert_eq!((old.is_outdated(), new.is_outdated()), (true, false));
     }
 
     #[test]

@@ -1,17 +1,19 @@
 //! What a response is found by: the route, whom it is for, and what the operator chose of the request.
 //!
 //! AWS finds a response by the path as requested and by those query strings, headers and path parameters that the
-//! integration names (`cacheKeyParameters`). Host and domain are no part of it, so that a stage's domains share. A route
-//! says which parts there are, in which order, so that a request's key is the route's name and values alone; each stands
-//! with its length, so that no two requests of a route write the same key.
+//! integration names (`cacheKeyParameters`). Host and domain are part of it only where the origin is told of them, so that
+//! a REST stage's domains share. A route says which parts there are, in which order, so that a request's key is the route's
+//! name and values alone; each stands with its length, so that no two requests of a route write the same key.
 
 /// Stands for a route in its keys: a digest of all that tells it and what its keys are made of from others', so that a
 /// route that is given another key finds nothing of the old one's.
 pub type RouteName = [u8; 16];
 
 /// What else a key begins with.
-const CANARY: u8 = 1;
+const APART: u8 = 1;
 const OTHER_METHOD: u8 = 2;
+const OVER_TLS: u8 = 4;
+const BEHIND_PROXY: u8 = 8;
 /// Behind all parts, since not every request has some.
 const CREDENTIALS: u8 = 1;
 /// Most requests' method.
@@ -24,10 +26,10 @@ pub struct KeyWriter<'b> {
 }
 
 impl<'b> KeyWriter<'b> {
-    /// A stage's deployments don't share what they cache.
-    pub fn begin(key: &'b mut Vec<u8>, route: &RouteName, of_canary: bool, method: &str) -> Self {
+    /// Of a stage's canary that keeps its answers apart, or of all else.
+    pub fn begin(key: &'b mut Vec<u8>, route: &RouteName, is_apart: bool, method: &str) -> Self {
         let other_method = method != GET;
-        let kind = if of_canary { CANARY } else { 0 } | if other_method { OTHER_METHOD } else { 0 };
+        let kind = if is_apart { APART } else { 0 } | if other_method { OTHER_METHOD } else { 0 };
         key.clear();
         key.push(kind);
         key.extend_from_slice(route);
@@ -36,6 +38,18 @@ impl<'b> KeyWriter<'b> {
             writer.value(method.as_bytes());
         }
         writer
+    }
+
+    /// The origin is told that the client came over TLS.
+    pub fn over_tls(&mut self) -> &mut Self {
+        self.key[0] |= OVER_TLS;
+        self
+    }
+
+    /// The origin is told what a proxy has said of how the client came.
+    pub fn behind_proxy<'v>(&mut self, said: impl IntoIterator<Item = &'v [u8]>) -> &mut Self {
+        self.key[0] |= BEHIND_PROXY;
+        self.values(said)
     }
 
     /// What each request has one of.
@@ -55,6 +69,16 @@ impl<'b> KeyWriter<'b> {
         self.key.push(CREDENTIALS);
         self.value(credentials)
     }
+}
+
+/// The key of the same, asked for over the other scheme.
+#[must_use]
+pub fn other_scheme(key: &[u8]) -> Vec<u8> {
+    let mut other = key.to_vec();
+    if let Some(kind) = other.first_mut() {
+        *kind ^= OVER_TLS;
+    }
+    other
 }
 
 /// Appends how many values there are, and each with its length.
@@ -89,9 +113,9 @@ mod tests {
 
     #[test]
     fn what_differs_in_one_part_differs() {
-        let begin = |route, of_canary, method| {
+        let begin = |route, is_apart, method| {
             let mut key = Vec::new();
-            KeyWriter::begin(&mut key, route, of_canary, method).value(b"/pets");
+            KeyWriter::begin(&mut key, route, is_apart, method).value(b"/pets");
             key
         };
         let value = |value: &[u8]| key(|writer| _ = writer.value(value));
@@ -117,12 +141,23 @@ mod tests {
             values(&[b"1"]),
             values(&[b"1", b"2"]),
             values(&[b"12"]),
+            key(|writer| _ = writer.over_tls().value(b"/pets")),
+            key(|writer| _ = writer.behind_proxy([]).value(b"/pets")),
+            key(|writer| _ = writer.behind_proxy([&b"a"[..]]).value(b"/pets")),
+            key(|writer| _ = writer.over_tls().behind_proxy([&b"a"[..]]).value(b"/pets")),
             key(|writer| _ = writer.value(b"/pets").values([]).values([&b"1"[..]])),
             key(|writer| _ = writer.value(b"/pets").values([&b"1"[..]]).values([])),
         ];
         for (index, one) in keys.iter().enumerate() {
             assert!(keys[..index].iter().all(|other| other != one), "{index}");
         }
+    }
+
+    #[test]
+    fn schemes_differ_in_nothing_else() {
+        let over_tls = key(|writer| _ = writer.value(b"/pets").over_tls());
+        let plain = key(|writer| _ = writer.value(b"/pets"));
+        assert_eq!((other_scheme(&over_tls), other_scheme(&plain)), (plain.clone(), over_tls));
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub use facts::{RequestFacts, ResponseFacts};
 pub use fills::{Filling, Fills, Outcome, Turn, Waiting};
 pub use freshness::{Arrival, Freshness};
 pub use invalidation::{Invalidation, Unpermitted, WARNING, invalidation};
-pub use key::{KeyWriter, RouteName};
+pub use key::{KeyWriter, RouteName, other_scheme};
 pub use lines::{coded_lines, merge, not_modified, split_lines, varying};
 pub use range::{Part, Selection, select};
 pub use response::{Form, Response};

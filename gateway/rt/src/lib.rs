@@ -39,7 +39,7 @@ pub use clock::Clock;
 pub use driver::{Driver, DriverChoice, RING_KIB, Reactor, RingRefusal, decide, pin_to_core, run};
 pub use host::clock_is_synchronized;
 pub use huge_pages::move_code;
-pub use listener::{Listener, bind_shared, set_backlog};
+pub use listener::{Listener, Queue, bind_shared, set_backlog};
 pub use poll::{Observer, PollTransport, Scratch, Turn, poll_transport, scratch};
 pub use quiet::{QUIET_LOOKS_MAX, are_quiet};
 pub use signals::outlive_large_files;

@@ -37,14 +37,21 @@ pub fn set_backlog(listener: &StdListener, backlog: i32) -> io::Result<()> {
 #[derive(Debug)]
 pub struct Listener {
     inner: monoio::net::TcpListener,
+    /// The same socket once more, for [`into_queue`](Self::into_queue).
+    queue: Queue,
     cancel: Cancel,
 }
+
+/// What the kernel holds for a socket that the reactor doesn't accept from any more. Dropped, it resets those.
+#[derive(Debug)]
+pub struct Queue(StdListener);
 
 impl Listener {
     /// # Errors
     /// The reactor refuses the socket.
     pub fn from_std(listener: StdListener) -> io::Result<Self> {
-        Ok(Self { inner: monoio::net::TcpListener::from_std(listener)?, cancel: Cancel::new() })
+        let queue = Queue(listener.try_clone()?);
+        Ok(Self { inner: monoio::net::TcpListener::from_std(listener)?, queue, cancel: Cancel::new() })
     }
 
     /// The next connection, as a bare descriptor: the shard that accepts isn't always the one that serves.
@@ -65,5 +72,25 @@ impl Listener {
     /// already may have to be [stopped](Self::stop) to notice.
     pub fn stop(&self) {
         self.cancel.cancel();
+    }
+
+    /// Has the reactor let go of the socket, which it does a moment later.
+    #[must_use]
+    pub fn into_queue(self) -> Queue {
+        self.queue
+    }
+}
+
+impl Queue {
+    /// The next connection that is there already.
+    ///
+    /// # Errors
+    /// As [`Listener::accept`].
+    pub fn take(&self) -> io::Result<Option<(OwnedFd, SocketAddr)>> {
+        match self.0.accept() {
+            Ok((stream, peer)) => Ok(Some((stream.into(), peer))),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }

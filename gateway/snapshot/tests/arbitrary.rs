@@ -5,10 +5,10 @@ mod sample;
 
 use proptest::prelude::*;
 use turnpike_snapshot::{
-    AccountUnit, Compression, Domain, ENVELOPE_BYTES, HttpProxy, HttpVersion, Integration, IntegrationKind,
-    Limits, Mapping, Partition, Protocol, Root, Route, RouteSettings, Scheme, StageUnit, TargetPart,
-    Throttle, Unit, UnitHash, UnitRef, check_root, check_unit, decode_root, decode_unit, encode_root,
-    encode_unit,
+    AccountUnit, Canary, Compression, Domain, ENVELOPE_BYTES, Freshness, HttpProxy, HttpVersion, Integration,
+    IntegrationKind, Limits, Mapping, Partition, Protocol, Root, Route, RouteSettings, Scheme, StageCache,
+    StageUnit, TargetPart, Throttle, Unit, UnitHash, UnitRef, check_root, check_unit, decode_root,
+    decode_unit, encode_root, encode_unit,
 };
 
 fn target() -> impl Strategy<Value = Vec<TargetPart>> {
@@ -71,15 +71,52 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn stage()(integrations in prop::collection::vec(integration(), 1..5))(
+    /// With their routes.
+    fn integrations()(integrations in prop::collection::vec(integration(), 1..5))(
         routes in routes(u32::try_from(integrations.len()).unwrap()),
         integrations in Just(integrations),
+    ) -> (Vec<Integration>, Vec<Route>) {
+        (integrations, routes)
+    }
+}
+
+prop_compose! {
+    fn cache()(bytes_max in 1_u64.., flushed_before: u32, since: u32, coalesced: bool) -> StageCache {
+        let flushed_before = u64::from(flushed_before);
+        let generation = flushed_before + u64::from(since);
+        StageCache { bytes_max, generation, flushed_before, purges: Vec::new(), freshness: Freshness::Route, coalesced }
+    }
+}
+
+prop_compose! {
+    fn canary()(
+        clients_per_10_000 in 0..=10_000_u16,
+        shares_cache: bool,
+        (integrations, routes) in integrations(),
+        bytes_min in prop::option::of(0..=10_485_760_u32),
+    ) -> Canary {
+        Canary {
+            clients_per_10_000,
+            shares_cache,
+            deployment_id: "d2".to_owned(),
+            integrations,
+            routes,
+            compression: bytes_min.map(|bytes_min| Compression { bytes_min }),
+        }
+    }
+}
+
+prop_compose! {
+    fn stage()(
+        (integrations, routes) in integrations(),
+        (mut canary, cache) in (prop::option::of(canary()), prop::option::of(cache())),
         api_id in "[a-z0-9]{1,12}",
         rest in any::<bool>(),
         stage in "[A-Za-z0-9_-]{1,20}",
         execute_api_endpoint_disabled in any::<bool>(),
         bytes_min in prop::option::of(0..=10_485_760_u32),
     ) -> Unit {
+        canary.iter_mut().for_each(|canary| canary.shares_cache &= cache.is_some());
         Unit::Stage(StageUnit {
             api_id,
             protocol: if rest { Protocol::Rest } else { Protocol::Http },
@@ -89,8 +126,8 @@ prop_compose! {
             access_log: None,
             integrations,
             routes,
-            canary: None,
-            cache: None,
+            canary,
+            cache,
             compression: bytes_min.map(|bytes_min| Compression { bytes_min }),
         })
     }
@@ -133,6 +170,15 @@ fn root() -> impl Strategy<Value = Root> {
             .map(|(hash, bytes_len)| UnitRef { hash: UnitHash(hash), bytes_len })
             .collect(),
     })
+}
+
+/// As builds before wrote them.
+#[expect(clippy::disallowed_methods, reason = "a test reads its own files")]
+fn units_of_formats_before() -> Vec<Vec<u8>> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/unit");
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap());
+    let before = files.filter(|file| file.file_name().to_str().unwrap().starts_with("good-format-"));
+    before.map(|file| std::fs::read(file.path()).unwrap()).collect()
 }
 
 /// Makes the checksum right again.
@@ -199,6 +245,16 @@ proptest! {
     fn damage_behind_a_right_checksum_is_refused_or_servable(unit in unit(), damage in damage()) {
         let bytes = damaged(encode_unit(&unit).unwrap().1, &damage);
         if let Ok(unit) = decode_unit(&bytes, &Limits::default()) {
+            prop_assert_eq!(check_unit(&unit, &Limits::default()), Ok(()));
+        }
+    }
+
+    #[test]
+    fn damage_of_formats_before_is_refused_or_servable(
+        bytes in prop::sample::select(units_of_formats_before()),
+        damage in damage(),
+    ) {
+        if let Ok(unit) = decode_unit(&damaged(bytes, &damage), &Limits::default()) {
             prop_assert_eq!(check_unit(&unit, &Limits::default()), Ok(()));
         }
     }

@@ -3,8 +3,8 @@
 mod sample;
 
 use turnpike_snapshot::{
-    Blame, DecodeError, ENVELOPE_BYTES, FORMAT_VERSION, Limits, Unit, decode_root, decode_unit, encode_root,
-    encode_unit, hash,
+    Blame, DecodeError, ENVELOPE_BYTES, FORMAT_VERSION, Limits, OLDEST_FORMAT_VERSION, Partition, Unit,
+    decode_root, decode_unit, encode_root, encode_unit, hash,
 };
 
 fn unit_bytes() -> Vec<u8> {
@@ -56,11 +56,12 @@ fn formats_before_are_read() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     let bytes = |name: &str| std::fs::read(folder.join(name)).unwrap();
     let limits = Limits::default();
-    // Format 3 hasn't what those after the first eight are of.
-    for (format, count) in [(3, 8), (4, sample::units().len())] {
+    for format in OLDEST_FORMAT_VERSION..FORMAT_VERSION {
+        // Format 3 hasn't what those after the first eight are of.
+        let count = if format == 3 { 8 } else { sample::units().len() };
         for (n, unit) in sample::units().into_iter().take(count).enumerate() {
             let bytes = bytes(&format!("unit/good-format-{format}-{n}"));
-            assert_eq!(bytes[8], format);
+            assert_eq!(u16::from(bytes[8]), format);
             assert_eq!(decode_unit(&bytes, &limits), Ok(in_format(format, unit)), "unit-{n} of {format}");
             for at in 8..bytes.len() {
                 let mut damaged = bytes.clone();
@@ -74,12 +75,34 @@ fn formats_before_are_read() {
     let mut older = unit_bytes();
     older[8] = 2;
     let error = decode_unit(&older, &limits).unwrap_err();
-    assert_eq!(error, DecodeError::PastFormat { found: 2, supported: 3 });
+    assert_eq!(error, DecodeError::PastFormat { found: 2, supported: OLDEST_FORMAT_VERSION });
     assert_eq!(error.blame(), Blame::Operator);
+    assert_eq!(
+        error.to_string(),
+        "it has format version 2, this build reads 3 and later: control writes it anew when it is upgraded too"
+    );
+}
+
+/// Members in what was padding leave all else of a unit as it was: a build from before them reads it, without them.
+#[test]
+fn members_in_padding_are_a_byte_each() {
+    let mut plain = sample::cached_stage();
+    plain.canary = sample::canary_stage().canary;
+    let mut shared = plain.clone();
+    shared.canary.as_mut().unwrap().shares_cache = true;
+    let mut open = plain.clone();
+    open.routes[1].settings.throttle.as_mut().unwrap().partition = Partition::Open;
+    let archive = |stage| encode_unit(&Unit::Stage(stage)).unwrap().1.split_off(ENVELOPE_BYTES);
+    let plain = archive(plain);
+    for changed in [shared, open].map(archive) {
+        assert_eq!(changed.len(), plain.len());
+        let others: Vec<_> = plain.iter().zip(&changed).filter(|(one, other)| one != other).collect();
+        assert!(matches!(others[..], [(0, _)]), "{others:?}");
+    }
 }
 
 /// A unit without what a format can't say.
-fn in_format(format: u8, mut unit: Unit) -> Unit {
+fn in_format(format: u16, mut unit: Unit) -> Unit {
     match &mut unit {
         Unit::Account(account) if format < 4 => account.throttle = None,
         Unit::Stage(stage) => {

@@ -17,7 +17,7 @@ use std::rc::Rc;
 
 use turnpike_cache::{
     Demand, Filling, Found, Invalidation, Outcome, RequestFacts, Response, Reuse, Turn, encode_conditions,
-    invalidation, reuse, split_lines,
+    invalidation, other_scheme, reuse, split_lines,
 };
 use turnpike_http::{Framing, Method};
 use turnpike_snapshot::Compression;
@@ -31,6 +31,10 @@ use super::upstream_request::Question;
 use super::{Answered, Exchange, Failure, Record, Refusal, integrate, respond};
 use crate::response_cache::Outdated;
 use crate::table::{Address, RouteCache};
+
+/// How often a request waits for another's answer, as long as none comes: where the integration fails each time, those who
+/// wait don't do so one after the other.
+const WAITS_MAX: usize = 2;
 
 /// A request of a route with a cache.
 #[derive(Debug)]
@@ -190,7 +194,7 @@ fn ask<'a>(
         Method::Get | Method::Head => "GET",
         _ => exchange.method(),
     };
-    key::write(&mut asked.key, exchange, &path, rules, method, record.canary.is_some(), facts.authorization);
+    key::write(&mut asked.key, exchange, &path, rules, method, is_apart(record), facts.authorization);
     asked.primary_bytes = asked.key.len();
     Ok(asked)
 }
@@ -204,7 +208,7 @@ fn look_up(
     address: &Address<'_, '_>,
     asked: &mut Asked<'_>,
 ) -> Result<Step, Failure> {
-    if asked.facts.several_callers {
+    if asked.facts.several_callers || asked.facts.overrides {
         return Ok(Step::Pass { stale: None });
     }
     let now_ms = exchange.shard.wheel.now_ms();
@@ -236,7 +240,8 @@ fn look_up(
         return Err(Refusal::NotCached(address.stage.protocol).into());
     }
     let about_part = asked.facts.for_origin || asked.facts.range.is_some();
-    Ok(if passes || about_part || exchange.head.method == Method::Head {
+    let not_for_all = about_part || exchange.forwards_lies(address.stage.protocol);
+    Ok(if passes || not_for_all || exchange.head.method == Method::Head {
         Step::Pass { stale }
     } else {
         Step::Fetch { stale }
@@ -303,32 +308,39 @@ enum Turned<'f> {
     Alone,
 }
 
-/// Waits for the request that is fetching the same, if there is one.
+/// Waits for the request that is fetching the same, if there is one. Where that one fails, or takes too long, the first of
+/// those who waited fetches for the others.
 async fn take_turn<'x>(
     exchange: &'x Exchange<'_>,
     address: &Address<'_, '_>,
     asked: &mut Asked<'_>,
 ) -> Result<Turned<'x>, Failure> {
     let shard = exchange.shard;
-    let waits = asked.coalesced && !asked.refresh;
-    let waiting_max = if waits { shard.settings.cache_waiting_requests_max } else { 0 };
+    let mut waits_left = if asked.coalesced && !asked.refresh { WAITS_MAX } else { 0 };
     let deadline_ms = shard.wheel.now_ms() + shard.settings.cache_wait_timeout_ms;
-    let waiting = match shard.cache.fills.join(asked.stage, &asked.key, waiting_max, deadline_ms) {
-        Turn::Fill(filling) => return Ok(Turned::Fill(filling)),
-        Turn::Alone => return Ok(Turned::Alone),
-        Turn::Wait(waiting) => waiting,
-    };
-    shard.stats.borrow_mut().counters.cache_waits_total += 1;
-    let outcome = waiting.await;
-    if exchange.is_abandoned() {
-        return Err(Failure::ClientGone);
+    loop {
+        let waits = waits_left > 0 && shard.wheel.now_ms() < deadline_ms;
+        let waiting_max = if waits { shard.settings.cache_waiting_requests_max } else { 0 };
+        let waiting = match shard.cache.fills.join(asked.stage, &asked.key, waiting_max, deadline_ms) {
+            Turn::Fill(filling) => return Ok(Turned::Fill(filling)),
+            Turn::Alone => return Ok(Turned::Alone),
+            Turn::Wait(waiting) => waiting,
+        };
+        waits_left -= 1;
+        shard.stats.borrow_mut().counters.cache_waits_total += 1;
+        let outcome = waiting.await;
+        if exchange.is_abandoned() {
+            return Err(Failure::ClientGone);
+        }
+        if outcome == Outcome::NotStored {
+            return Ok(Turned::Alone);
+        }
+        match look_up(exchange, address, asked)? {
+            Step::Answer(hit) => return Ok(Turned::Answer(hit)),
+            Step::Fetch { .. } if outcome != Outcome::Stored => {}
+            Step::Fetch { .. } | Step::Pass { .. } => return Ok(Turned::Alone),
+        }
     }
-    if outcome == Outcome::Stored
-        && let Step::Answer(hit) = look_up(exchange, address, asked)?
-    {
-        return Ok(Turned::Answer(hit));
-    }
-    Ok(Turned::Alone)
 }
 
 /// Asks whether a stale answer is still right, or for the whole of a new one.
@@ -351,24 +363,30 @@ async fn pass_by<'a>(
     record: &mut Record<'a>,
 ) -> Result<Answered, Failure> {
     let changes = rules.by_origin() || !rules.stores;
-    let outdated = if changes { outdated_by(exchange, address, record) } else { None };
-    let tee = outdated.map(|outdated| Tee::outdating(exchange, outdated));
+    let outdated = if changes { outdated_by(exchange, address, record) } else { Vec::new() };
+    let tee = (!outdated.is_empty()).then(|| Tee::outdating(exchange, outdated));
     let sent = integrate::send(exchange, address, selected, None, record).await?;
     respond::relay(exchange, address, sent, tee.as_ref(), record).await
 }
 
-/// What a request changes, unless it is a safe one (RFC 9110 9.2.1).
-fn outdated_by(exchange: &Exchange<'_>, address: &Address<'_, '_>, record: &Record<'_>) -> Option<Outdated> {
+/// What a request changes, over either scheme, unless it is a safe one (RFC 9110 9.2.1).
+fn outdated_by(exchange: &Exchange<'_>, address: &Address<'_, '_>, record: &Record<'_>) -> Vec<Outdated> {
     if matches!(exchange.method(), "GET" | "HEAD" | "OPTIONS" | "TRACE") {
-        return None;
+        return Vec::new();
     }
     let (release, _) = address.stage.release_for(exchange.source_ip);
-    let matched = release.routes.look_up("GET", address.path)?;
-    let rules = matched.route.cache.as_deref().filter(|rules| rules.stores)?;
+    let Some(matched) = release.routes.look_up("GET", address.path) else { return Vec::new() };
+    let Some(rules) = matched.route.cache.as_deref().filter(|rules| rules.stores) else { return Vec::new() };
     let mut key = Vec::new();
     let path = key::Path { address, variables: matched.variables };
-    key::write(&mut key, exchange, &path, rules, "GET", record.canary.is_some(), None);
-    Some(Outdated { stage: address.stage.slot.0, key: key.into() })
+    key::write(&mut key, exchange, &path, rules, "GET", is_apart(record), None);
+    let keys = [other_scheme(&key), key];
+    keys.map(|key| Outdated { stage: address.stage.slot.0, key: key.into() }).into()
+}
+
+/// Whether a canary serves the request whose answers aren't the stage's.
+fn is_apart(record: &Record<'_>) -> bool {
+    record.canary.is_some_and(|canary| canary.caches_apart)
 }
 
 impl<'a> Exchange<'a> {

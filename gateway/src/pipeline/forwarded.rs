@@ -31,6 +31,7 @@ pub(crate) struct Forwarded {
     http: Box<[u8]>,
     /// What is behind the host in `Forwarded`, up to what `Via` begins with.
     scheme: &'static [u8],
+    is_tls: bool,
 }
 
 impl Forwarded {
@@ -45,6 +46,7 @@ impl Forwarded {
             rest: rest.into_bytes().into(),
             http: http.into_bytes().into(),
             scheme: if tls { b";proto=https\r\nVia: " } else { b";proto=http\r\nVia: " },
+            is_tls: tls,
         }
     }
 }
@@ -139,6 +141,66 @@ impl Exchange<'_> {
             ) => believed == Some(ForwardedField::XForwarded),
             _ => true,
         }
+    }
+
+    /// How the client came, as an origin is told: by a believed proxy, or over this connection.
+    pub(super) fn scheme(&self) -> &'static str {
+        let forwarded = &self.client.forwarded;
+        let claimed = match forwarded.believed {
+            None => None,
+            Some(ForwardedField::XForwarded) => only(self.values(HeaderName::XForwardedProto)),
+            Some(field @ ForwardedField::Forwarded) => self.claim(field).and_then(|claim| claim.proto),
+        };
+        let own = if forwarded.is_tls { "https" } else { "http" };
+        claimed.and_then(scheme_name).unwrap_or(own)
+    }
+
+    /// Whether the fields pass that say by which host a proxy was asked, and for what path.
+    pub(super) fn believes_x_forwarded(&self) -> bool {
+        self.client.forwarded.believed == Some(ForwardedField::XForwarded)
+    }
+
+    /// Those fields.
+    pub(super) fn said_of_host(&self) -> impl Iterator<Item = &[u8]> {
+        let names = [HeaderName::XForwardedHost, HeaderName::XForwardedOther];
+        self.head
+            .headers
+            .iter()
+            .filter(move |header| names.contains(&header.name) && !header.hop_by_hop)
+            .flat_map(|header| [header.name_span.of(self.bytes), header.value_span.of(self.bytes)])
+    }
+
+    /// Whether an origin is told something of how the client came that anybody may have written.
+    pub(super) fn forwards_lies(&self, protocol: Protocol) -> bool {
+        protocol == Protocol::Http
+            && self.client.forwarded.believed.is_none()
+            && self.values(HeaderName::Forwarded).next().is_some()
+    }
+
+    /// What an origin's forwarding field of this name, in lower case, depends on beside what came in it.
+    pub(super) fn forwarding(&self, name: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let forwarded = &self.client.forwarded;
+        let believed: &[u8] = match forwarded.believed {
+            None => b"",
+            Some(ForwardedField::XForwarded) => b"x",
+            Some(ForwardedField::Forwarded) => b"f",
+        };
+        let scheme = self.scheme().as_bytes();
+        let port = || forwarded.rest.split(|byte| *byte == b'\n').nth(1).unwrap_or_default();
+        let told: Option<[&[u8]; 4]> = match name {
+            b"x-forwarded-proto" => Some([scheme, b"", b"", b""]),
+            b"x-forwarded-port" => Some([believed, scheme, port(), b""]),
+            b"x-forwarded-for" | b"forwarded" => {
+                Some([believed, &forwarded.rest, &forwarded.http, self.head.host.of(self.bytes)])
+            }
+            _ => name.starts_with(b"x-forwarded-").then_some([believed, b"", b"", b""]),
+        };
+        let names_client = matches!(name, b"x-forwarded-for" | b"forwarded");
+        let of_proxies =
+            self.head.headers.iter().filter(move |header| {
+                names_client && forwarded.believed.is_some() && is_forwarding(header.name)
+            });
+        told.into_iter().flatten().chain(of_proxies.map(|header| header.value_span.of(self.bytes)))
     }
 
     fn values(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {

@@ -144,6 +144,9 @@ impl<'a> Record<'a> {
                 }
                 if let Some(canary) = self.canary {
                     stats.record_also(canary.slot, self.status, latency_us, self.integration_us);
+                    if let Some(hit) = self.cached {
+                        stats.record_cache(canary.slot, hit);
+                    }
                 }
             }
             None => stats.record_without_stage(),

@@ -217,6 +217,7 @@ fn contradictions_are_refused_with_both_settings() {
             &["upstream_idle_connections_max", "upstream_connections_max"],
         ),
         (&["--dns-ttl-max-ms", "500"], &["dns_ttl_min_ms", "dns_ttl_max_ms"]),
+        (&["--require-io-uring", "--driver=epoll"], &["require_io_uring", "driver"]),
         (
             &["--snapshot-bytes-max=2048", "--snapshot-unit-bytes-max=4096"],
             &["snapshot_unit_bytes_max", "snapshot_bytes_max"],

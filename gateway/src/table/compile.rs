@@ -236,7 +236,7 @@ impl Compiler {
                     compression: canary.compression,
                 };
                 let release = self.release(unit, &deployed, tls_units)?;
-                Some(Box::new(Canary::new(unit, canary.clients_per_10_000, release, slot)))
+                Some(Box::new(Canary::new(unit, canary, release, slot)))
             }
             _ => None,
         };

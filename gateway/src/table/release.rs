@@ -43,6 +43,8 @@ pub(crate) struct Canary {
     pub(crate) release: Release,
     /// Its requests are counted here, besides their stage.
     pub(crate) slot: StageSlot,
+    /// What its routes keep isn't what the stage's find, nor the other way round.
+    pub(crate) caches_apart: bool,
     clients_per_10_000: u64,
     /// The API and the stage, so that the clients of one stage's canary aren't those of every other's.
     seed: u64,
@@ -66,12 +68,17 @@ impl Backend {
 impl Canary {
     pub(super) fn new(
         stage: &turnpike_snapshot::StageUnit,
-        share: u16,
+        unit: &turnpike_snapshot::Canary,
         release: Release,
         slot: StageSlot,
     ) -> Self {
-        let seed = hash_bytes(format!("{}/{}", stage.api_id, stage.stage).as_bytes());
-        Self { release, slot, clients_per_10_000: share.into(), seed }
+        Self {
+            release,
+            slot,
+            caches_apart: !unit.shares_cache,
+            clients_per_10_000: unit.clients_per_10_000.into(),
+            seed: hash_bytes(format!("{}/{}", stage.api_id, stage.stage).as_bytes()),
+        }
     }
 
     /// Whether it serves a client: the same answer for the same address, at every shard and gateway, and still yes
@@ -121,12 +128,16 @@ mod tests {
             upstreams: Box::default(),
             refused: Box::default(),
         };
-        Canary::new(
-            &stage_of(api_id, turnpike_snapshot::Protocol::Rest, "prod", &[]),
-            share,
-            release,
-            StageSlot(0),
-        )
+        let unit = turnpike_snapshot::Canary {
+            clients_per_10_000: share,
+            shares_cache: false,
+            deployment_id: "d2".to_owned(),
+            integrations: Vec::new(),
+            routes: Vec::new(),
+            compression: None,
+        };
+        let stage = stage_of(api_id, turnpike_snapshot::Protocol::Rest, "prod", &[]);
+        Canary::new(&stage, &unit, release, StageSlot(0))
     }
 
     fn clients() -> impl Iterator<Item = IpAddr> {

@@ -8,7 +8,8 @@ use super::escape::escape;
 const WIDTH: f64 = 880.0;
 const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 78.0;
-const RIGHT: f64 = 12.0;
+/// Half of the longest mark of an axis of percentiles.
+const RIGHT: f64 = 32.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 42.0;
 
@@ -185,7 +186,7 @@ mod tests {
             series: &series,
         };
         let html = plot.render();
-        assert!(html.contains("points=\"78.0,258.0 473.0,134.0 868.0,10.0\""), "{html}");
+        assert!(html.contains("points=\"78.0,258.0 463.0,134.0 848.0,10.0\""), "{html}");
         assert!(html.contains("<title>5 s: a&lt;b 50 us, c 100 us</title>"));
         assert!(html.contains("<strong>T &amp; t</strong>"));
         assert_eq!(html.matches("class=\"column\"").count(), 3);

@@ -19,6 +19,7 @@ use crate::reply::{LARGE_HEAD, Malformed};
 use crate::request::Request;
 use crate::source::Keep;
 
+const NO_SETTINGS: Malformed = Malformed("the server doesn't begin with SETTINGS: it doesn't speak HTTP/2");
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What the server may send on a stream and on the connection; refilled when half of it is used. As wide as the
 /// protocol allows: a generator always reads.
@@ -100,7 +101,7 @@ impl Http2 {
     /// One frame.
     fn take(&mut self, header: Header, payload: &[u8], effects: &mut Effects) -> Result<(), Malformed> {
         if !self.settled && (header.kind != kind::SETTINGS || header.has(ACK)) {
-            return Err(Malformed("the server doesn't begin with SETTINGS: it doesn't speak HTTP/2"));
+            return Err(NO_SETTINGS);
         }
         if self.block.is_some() && header.kind != kind::CONTINUATION {
             return Err(Malformed("another frame stands in the middle of a header block"));
@@ -418,7 +419,11 @@ impl Session for Http2 {
 
     fn receive(&mut self, input: &mut Vec<u8>, effects: &mut Effects) -> Result<(), Failure> {
         let mut at = 0;
-        while let Some(header) = Header::parse(&input[at..]).map_err(Failure::Malformed)? {
+        // Another protocol's first bytes look like the header of a large frame.
+        let header = |bytes: &[u8], settled| {
+            Header::parse(bytes).map_err(|large| if settled { large } else { NO_SETTINGS })
+        };
+        while let Some(header) = header(&input[at..], self.settled).map_err(Failure::Malformed)? {
             let end = at + HEADER_BYTES + header.payload_bytes;
             let Some(payload) = input.get(at + HEADER_BYTES..end) else { break };
             self.take(header, payload, effects).map_err(Failure::Malformed)?;

@@ -163,6 +163,16 @@ fn a_swagger_2_document_becomes_a_scenario() {
 }
 
 #[test]
+fn a_large_document_raises_the_limits_that_it_needs() {
+    let paths: String = (0..300)
+        .map(|index| format!("  /{index}:\n    get: {{responses: {{'200': {{description: ok}}}}}}\n"))
+        .collect();
+    let text = import(&format!("openapi: 3.0.3\npaths:\n{paths}"), None, &Limits::default()).unwrap();
+    assert!(text.contains("[limits]\nnames_max = 300 # names of requests"), "{text}");
+    assert_eq!(loaded(&text).labels.len(), 300);
+}
+
+#[test]
 fn what_can_not_be_imported_is_told() {
     let cases = [
         ("a: 1", "neither an OpenAPI"),

@@ -7,6 +7,10 @@ use super::document::{Document, one_line};
 use super::operation::{Operation, Place};
 use super::security;
 use crate::coding::percent_encoded;
+use crate::limits::Limit;
+
+/// A scenario asks for so many names by itself: their histograms take about 1 GB on four threads.
+const NAMES_RAISED_MAX: usize = 1_000;
 
 /// The scenario; it can be loaded as it is.
 pub(super) fn scenario(document: &Document, operations: &[Operation], base_url: Option<&str>) -> String {
@@ -18,6 +22,13 @@ pub(super) fn scenario(document: &Document, operations: &[Operation], base_url: 
     let title = document.title();
     out.push_str(&format!("# {title}: each operation is a request of the same weight. Run it with\n#\n"));
     out.push_str(&format!("#   turnpike-loadgen {} --scenario THIS-FILE\n", one_line(&server)));
+    // More are left to whoever knows the machine's memory, or gives requests common names.
+    let names = if operations.len() <= NAMES_RAISED_MAX { operations.len() } else { 0 };
+    out.push_str(&raised_limits(&[
+        (Limit::Steps, operations.len()),
+        (Limit::Variables, variables.by_name.len()),
+        (Limit::Names, names),
+    ]));
     if !variables.by_name.is_empty() {
         out.push_str("#\n# Variables are made anew for each request; functions are sequence, user_sequence, integer, pick, pick_line,\n");
         out.push_str("# next_line, uuid, string and env.\n\n[variables]\n");
@@ -43,6 +54,16 @@ pub(super) fn scenario(document: &Document, operations: &[Operation], base_url: 
         out.push_str(&request);
     }
     out
+}
+
+/// What a large document needs more of than the defaults allow.
+fn raised_limits(needed: &[(Limit, usize)]) -> String {
+    let rules = needed.iter().map(|(limit, count)| (limit.rule(), *count as u64));
+    let lines: String = rules
+        .filter(|(rule, count)| *count > rule.default)
+        .map(|(rule, count)| format!("{} = {count} # {}\n", rule.name, rule.what))
+        .collect();
+    if lines.is_empty() { lines } else { format!("\n[limits]\n{lines}") }
 }
 
 /// Variables of all requests, by name.

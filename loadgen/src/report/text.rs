@@ -15,7 +15,9 @@ impl fmt::Display for Report {
             Some(schedule) => format!("open loop at {schedule}"),
             None => "closed loop".to_owned(),
         };
-        writeln!(f, "{}: {pace}, {} connections, {} threads", self.url, self.connections, self.threads)?;
+        let (connections, threads) =
+            (counted(self.connections, "connection"), counted(self.threads, "thread"));
+        writeln!(f, "{}: {pace}, {connections}, {threads}", self.url)?;
         writeln!(
             f,
             "\n  replies      {:>12}   {:>12.1} /s   in {:.2} s",
@@ -25,7 +27,10 @@ impl fmt::Display for Report {
         let (sent, received) = (self.sent_bytes, self.received_bytes);
         writeln!(f, "  sent         {sent:>12} B {:>12.2} MB/s", rate(sent))?;
         writeln!(f, "  received     {received:>12} B {:>12.2} MB/s", rate(received))?;
-        write_latencies(f, &self.latency_us, &self.service_us)?;
+        // Where nothing came and nothing timed out, zeros would say that it was fast.
+        if self.latency_us.max > 0.0 {
+            write_latencies(f, &self.latency_us, &self.service_us)?;
+        }
         writeln!(f)?;
         self.write_over_time(f)?;
         write!(f, "{}", self.openings)?;
@@ -78,6 +83,10 @@ impl Report {
         line("p99", show_us, |interval| interval.latency_us.p99)?;
         writeln!(f)
     }
+}
+
+fn counted(count: usize, of: &str) -> String {
+    format!("{count} {of}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Both kinds of times side by side, and how many response times lie beyond each percentile.

@@ -34,6 +34,8 @@ struct Kept {
     /// Beyond as many as are kept.
     left_out: u64,
     log: Option<HdrLog>,
+    /// Why the log ends early.
+    log_failure: Option<String>,
 }
 
 /// What a run came to.
@@ -47,6 +49,8 @@ pub(super) struct Sum {
     /// Without the warm-up.
     pub(super) duration_s: f64,
     pub(super) ending: Ending,
+    /// What could not be written while it lasted.
+    pub(super) unwritten: Option<String>,
 }
 
 impl<'a> Course<'a> {
@@ -64,7 +68,7 @@ impl<'a> Course<'a> {
             timeline: Timeline::new(slicing, beats.len()),
             tally: Tally::new(settings.load.labels().len())?,
             cores: Vec::new(),
-            kept: Kept { intervals: Vec::new(), left_out: 0, log: log.transpose()? },
+            kept: Kept { intervals: Vec::new(), left_out: 0, log: log.transpose()?, log_failure: None },
             view: View::new(settings, slicing)?,
             called_off: None,
             end_ns: 0,
@@ -78,7 +82,8 @@ impl<'a> Course<'a> {
     pub(super) fn add_slice(&mut self, slice: &Slice) -> Result<(), String> {
         self.view.add_slice(slice)?;
         let closed = self.timeline.add(slice)?;
-        closed.iter().try_for_each(|closed| self.kept.keep(closed))
+        closed.iter().for_each(|closed| self.kept.keep(closed));
+        Ok(())
     }
 
     /// A reactor is done.
@@ -92,7 +97,7 @@ impl<'a> Course<'a> {
         self.view.add_slice(last)?;
         self.view.end(last.reactor);
         let closed = self.timeline.add_last(last)?;
-        closed.iter().try_for_each(|closed| self.kept.keep(closed))?;
+        closed.iter().for_each(|closed| self.kept.keep(closed));
         self.tally.add(tally)?;
         self.cores.push(core);
         self.end_ns = self.end_ns.max(end_ns);
@@ -123,10 +128,8 @@ impl<'a> Course<'a> {
             Length::Requests(_) => (measured_s, Ending::Requests),
         };
         let closed = self.timeline.finish(duration_s)?;
-        closed.iter().try_for_each(|closed| self.kept.keep(closed))?;
-        if let Some(log) = self.kept.log {
-            log.finish()?;
-        }
+        closed.iter().for_each(|closed| self.kept.keep(closed));
+        let unwritten = self.kept.end_log();
         Ok(Sum {
             tally: self.tally,
             cores: self.cores,
@@ -134,20 +137,27 @@ impl<'a> Course<'a> {
             intervals_left_out: self.kept.left_out,
             duration_s,
             ending: self.called_off.unwrap_or(planned),
+            unwritten,
         })
     }
 }
 
 impl Kept {
-    fn keep(&mut self, closed: &Closed) -> Result<(), String> {
-        if let Some(log) = &mut self.log {
-            log.write(closed)?;
+    /// A log that can't be written any more, as on a full disk, ends there; the run and its report go on.
+    fn keep(&mut self, closed: &Closed) {
+        if let Some(Err(reason)) = self.log.as_mut().map(|log| log.write(closed)) {
+            self.log_failure = Some(reason);
+            self.log = None;
         }
         if (self.intervals.len() as u64) < INTERVALS_MAX {
             self.intervals.push(closed.row.clone());
         } else {
             self.left_out += 1;
         }
-        Ok(())
+    }
+
+    /// Why the log isn't whole.
+    fn end_log(&mut self) -> Option<String> {
+        self.log_failure.take().or_else(|| self.log.take()?.finish().err())
     }
 }

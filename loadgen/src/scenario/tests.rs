@@ -190,7 +190,11 @@ fn mistakes_are_told_with_line_and_key() {
     let request = |rest: &str| format!("[[request]]\nurl = '/'\n{rest}\n");
     let step = |rest: &str| format!("[[flow]]\n[[flow.step]]\nurl = '/'\n{rest}\n");
     let cases = [
-        ("[[request]]\nurl = 3\n".to_owned(), "2: invalid type"),
+        ("[[request]]\nurl = 3\n".to_owned(), "2: url: invalid type"),
+        (request("expect = { status = [200], body_bytes = 'x' }"), "3: body_bytes: invalid type"),
+        (request("weight = -1"), "3: weight: invalid value"),
+        (request("url = '/'"), "3: url: duplicate key"),
+        ("[[request]\nurl = '/'\n".to_owned(), "1: unclosed"),
         ("[[request]]\n".to_owned(), "missing field `url`"),
         (request("methode = 'GET'"), "3: unknown field `methode`"),
         (String::new(), "no [[request]]"),
@@ -227,7 +231,7 @@ fn mistakes_are_told_with_line_and_key() {
         (request("sign = 'x'"), "3: sign: there is no [signer.x]"),
         (request("extract = { a = { json = '/' } }"), "3: extract: a request on its own"),
         (request("expect = { status = '2xx' }"), "3: expect.status: '2xx'"),
-        (request("expect = { status = true }"), "a status code, a range"),
+        (request("expect = { status = true }"), "3: status: a status code, a range"),
         (request("expect = { body_sha256 = 'ab' }"), "3: expect.body_sha256"),
         (request("expect = { header = { 'a b' = 'c' } }"), "3: expect: 'a b' is not a header name"),
         ("[[request]]\nurl = 'x'\n".to_owned(), "2: url: it must be a path"),

@@ -1,6 +1,7 @@
 //! A scenario as it is typed. Unknown keys are errors; every text that may be a template knows where it stands.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -131,12 +132,29 @@ fn one() -> u64 {
     1
 }
 
-/// Errors begin with the line.
+/// Errors begin with the line, and name the key where there is one.
 pub(super) fn parse(text: &str) -> Result<Scenario, String> {
     toml::from_str(text).map_err(|error| {
-        let at = error.span().map_or(0, |span| span.start);
-        format!("{}: {}", line_of(text, at), error.message())
+        let span = error.span().unwrap_or(0..0);
+        let is_told = |key: &&str| !error.message().contains(&format!("`{key}`"));
+        let key = key_of(text, &span).filter(is_told).map(|key| format!("{key}: ")).unwrap_or_default();
+        format!("{}: {key}{}", line_of(text, span.start), error.message())
     })
+}
+
+/// The key whose value stands at a place, or that stands there itself.
+fn key_of<'a>(text: &'a str, span: &Range<usize>) -> Option<&'a str> {
+    let before = text.get(..span.start)?;
+    let line = &before[before.rfind('\n').map_or(0, |at| at + 1)..];
+    let key = match line.rfind('=') {
+        Some(sign) => {
+            let begin = line[..sign].rfind(['{', ',']).map_or(0, |at| at + 1);
+            line[begin..sign].trim()
+        }
+        None => text.get(span.clone())?,
+    };
+    let is_key = |c: char| c.is_alphanumeric() || "_-.\"'".contains(c);
+    (!key.is_empty() && key.chars().all(is_key)).then_some(key)
 }
 
 /// The line in which a byte stands.

@@ -78,6 +78,7 @@ impl Upgrade {
             if let Some(at) = memchr::memmem::find(buffer, b"\r\n\r\n") {
                 break at + 4;
             }
+            reply::check_beginning(buffer).map_err(Failure::Malformed)?;
             if buffer.len() >= head_bytes_max {
                 return Err(Failure::Malformed(LARGE_HEAD));
             }

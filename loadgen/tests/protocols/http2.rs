@@ -349,8 +349,7 @@ fn a_server_that_speaks_http1_is_told_apart() {
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
         let _ = std::io::copy(&mut stream, &mut std::io::sink());
     });
-    let (status, report) = run("http", address, &ONE);
-    assert_eq!((status, report.errors["malformed"]), (Some(1), 4), "{:?}", report.first_errors);
+    all_failed("http", address, &ONE, "malformed", "doesn't speak HTTP/2");
 }
 
 #[test]

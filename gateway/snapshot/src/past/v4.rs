@@ -90,6 +90,13 @@ impl From<StageUnit> for unit::StageUnit {
 
 impl From<Canary<Route>> for unit::Canary {
     fn from(Canary { clients_per_10_000, deployment_id, integrations, routes }: Canary<Route>) -> Self {
-        Self { clients_per_10_000, deployment_id, integrations, routes, compression: None }
+        Self {
+            clients_per_10_000,
+            shares_cache: false,
+            deployment_id,
+            integrations,
+            routes,
+            compression: None,
+        }
     }
 }

@@ -49,6 +49,7 @@ pub(crate) fn canary_stage() -> StageUnit {
     stage.routes.push(route("PUT", "/pets/{id}", 3));
     stage.canary = Some(Canary {
         clients_per_10_000: 2_500,
+        shares_cache: false,
         deployment_id: "d2".to_owned(),
         integrations: vec![refused("i3"), integration("i0", vec![TargetPart::RequestPath])],
         routes: vec![route("GET", "/", 1), route("PUT", "/pets/{id}", 0)],

@@ -3,8 +3,13 @@
 //! Where the operator decides how long answers are kept, the parts of the route's key, and what the request shows as
 //! `Authorization`: an answer to one caller is never another's. Where the origin decides, the path and the whole query;
 //! fields, and the caller where the origin doesn't say that an answer is for all, come as what the answer varies by.
+//!
+//! What the gateway itself tells an origin of how the client came is part of every key, since answers may depend on it
+//! without saying so (addresses in links, a redirect to HTTPS): the scheme; of an HTTP API, whose origins are told it in
+//! `Forwarded`, the host; and the host that a trusted proxy names.
 
 use turnpike_cache::KeyWriter;
+use turnpike_snapshot::Protocol;
 
 use super::super::Exchange;
 use crate::table::{Address, KeyPart, RouteCache, Variables};
@@ -22,11 +27,12 @@ pub(super) fn write(
     path: &Path<'_>,
     rules: &RouteCache,
     method: &str,
-    of_canary: bool,
+    is_apart: bool,
     authorization: Option<&[u8]>,
 ) {
     let query = exchange.head.query.map(|query| query.of(exchange.bytes)).unwrap_or_default();
-    let mut writer = KeyWriter::begin(key, &rules.name, of_canary, method);
+    let mut writer = KeyWriter::begin(key, &rules.name, is_apart, method);
+    write_approach(&mut writer, exchange, path.address.stage.protocol);
     if rules.by_origin() {
         writer.value(path.address.path.as_bytes()).value(query);
         return;
@@ -42,12 +48,30 @@ pub(super) fn write(
         };
     }
     for name in &rules.headers {
-        let lines = exchange.header_lines().filter(|(of, _)| of.eq_ignore_ascii_case(name.as_bytes()));
-        writer.values(lines.map(|(_, value)| value));
+        writer.values(field_values(exchange, name.as_bytes()));
     }
     if let Some(authorization) = authorization {
         writer.credentials(authorization);
     }
+}
+
+/// How the client came, as the origin is told.
+fn write_approach(writer: &mut KeyWriter<'_>, exchange: &Exchange<'_>, protocol: Protocol) {
+    if exchange.scheme() == "https" {
+        writer.over_tls();
+    }
+    if protocol == Protocol::Http {
+        writer.value(exchange.head.host.of(exchange.bytes));
+    }
+    if exchange.believes_x_forwarded() {
+        writer.behind_proxy(exchange.said_of_host());
+    }
+}
+
+/// What a request has of a field, and what the gateway makes of it for the origin.
+fn field_values<'e>(exchange: &'e Exchange<'_>, name: &'e [u8]) -> impl Iterator<Item = &'e [u8]> {
+    let lines = exchange.header_lines().filter(move |(of, _)| of.eq_ignore_ascii_case(name));
+    lines.map(|(_, value)| value).chain(exchange.forwarding(name))
 }
 
 /// Is told each value of a field.
@@ -62,22 +86,27 @@ pub(super) fn fields<'e>(
         if name.is_empty() {
             authorization.into_iter().for_each(found);
         } else {
-            let lines = exchange.header_lines().filter(|(of, _)| of.eq_ignore_ascii_case(name));
-            lines.for_each(|(_, value)| found(value));
+            field_values(exchange, name).for_each(found);
         }
     }
 }
 
 /// The values of a query string's parameter, as they came. Names are compared unescaped: whoever reads them behind the
-/// gateway unescapes them too.
+/// gateway unescapes them too. Some of those take `;` for `&`, and what they find there tells answers apart as well.
 fn query_values<'q>(query: &'q [u8], name: &'q str) -> impl Iterator<Item = &'q [u8]> {
-    query.split(|byte| *byte == b'&').filter(|part| !part.is_empty()).filter_map(move |part| {
-        let (of, value) = match part.iter().position(|byte| *byte == b'=') {
-            Some(at) => (&part[..at], &part[at + 1..]),
-            None => (part, &b""[..]),
-        };
-        unescaped(of).eq(name.bytes()).then_some(value)
+    let parts = query.split(|byte| *byte == b'&').filter(|part| !part.is_empty());
+    parts.flat_map(move |part| {
+        let hidden = part.split(|byte| *byte == b';').skip(1);
+        std::iter::once(part).chain(hidden).filter_map(|part| value_of(part, name))
     })
+}
+
+fn value_of<'q>(part: &'q [u8], name: &str) -> Option<&'q [u8]> {
+    let (of, value) = match part.iter().position(|byte| *byte == b'=') {
+        Some(at) => (&part[..at], &part[at + 1..]),
+        None => (part, &b""[..]),
+    };
+    unescaped(of).eq(name.bytes()).then_some(value)
 }
 
 /// The bytes that a query string's name stands for; an escape that is none stands for itself.
@@ -111,6 +140,8 @@ mod tests {
         assert_eq!(values("%61=1&%6A=2&%4", "a"), ["1"]);
         assert_eq!(values("x+y=1&x%20y=%31", "x y"), ["1", "%31"]);
         assert_eq!(values("%zz=1&%=2", "%zz"), ["1"]);
+        assert_eq!(values("x=1;a=2&a=3;b=4;%61=5", "a"), ["2", "3;b=4;%61=5", "5"]);
+        assert_eq!(values("a;a=2", "a"), ["2"]);
         assert_eq!(values("", "a"), [""; 0]);
         assert_eq!(values("ab=1&A=2&=3", "a"), [""; 0]);
     }

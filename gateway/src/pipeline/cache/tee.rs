@@ -41,7 +41,7 @@ pub(in crate::pipeline) struct Tee<'x, 'a> {
     about_stale: bool,
     again: Cell<bool>,
     asked_ms: u64,
-    outdated: Option<Outdated>,
+    outdated: Vec<Outdated>,
 }
 
 /// An answer that has come in part.
@@ -96,12 +96,12 @@ impl<'x, 'a> Tee<'x, 'a> {
             about_stale: false,
             again: Cell::new(false),
             asked_ms: exchange.shard.now_ms(),
-            outdated: None,
+            outdated: Vec::new(),
         }
     }
 
     /// Keeps nothing: the answer, if it is a good one, means that something kept isn't right any more.
-    pub(super) fn outdating(exchange: &'x Exchange<'a>, outdated: Outdated) -> Self {
+    pub(super) fn outdating(exchange: &'x Exchange<'a>, outdated: Vec<Outdated>) -> Self {
         Self {
             exchange,
             asked: None,
@@ -111,7 +111,7 @@ impl<'x, 'a> Tee<'x, 'a> {
             about_stale: false,
             again: Cell::new(false),
             asked_ms: 0,
-            outdated: Some(outdated),
+            outdated,
         }
     }
 
@@ -190,7 +190,7 @@ impl<'x, 'a> Tee<'x, 'a> {
         input: &[u8],
         lines: impl FnOnce() -> (Vec<u8>, bool),
     ) {
-        if let Some(outdated) = self.outdated.as_ref().filter(|_| (200..400).contains(&head.status)) {
+        for outdated in self.outdated.iter().filter(|_| (200..400).contains(&head.status)) {
             let shard = self.exchange.shard;
             shard.cache.forget_everywhere(outdated, shard.index, &shard.mailboxes);
         }

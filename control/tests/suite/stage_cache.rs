@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 
 use bytes::Buf as _;
 use serde_json::{Value, json};
+use turnpike_control::settings::{Quotas, Settings};
 use turnpike_snapshot::frame::{self, FromGateway};
 use turnpike_snapshot::{
     CacheKeyPart, FORMAT_VERSION, Freshness, Invalidation, RouteCache, StageCache, StageUnit, Unauthorized,
@@ -14,8 +15,12 @@ use crate::support::inside::{Inside, settings};
 
 /// A started control, and the id of an API whose `/{id}` has a GET and a POST, deployed to `prod`.
 fn start() -> (tempfile::TempDir, Inside, String) {
+    start_with(Quotas::default())
+}
+
+fn start_with(quotas: Quotas) -> (tempfile::TempDir, Inside, String) {
     let dir = tempfile::tempdir().expect("a directory");
-    let inside = Inside::start(settings(dir.path().join("data")));
+    let inside = Inside::start(Settings { quotas, ..settings(dir.path().join("data")) });
     let client = &inside.client;
     let made = client.expect(201, "POST", "/restapis", r#"{"name":"pets"}"#);
     let (id, root) = (made.text("id"), made.text("rootResourceId"));
@@ -319,4 +324,18 @@ fn a_rest_stage_may_leave_it_to_the_origin_and_be_purged_by_tags() {
     inside.client.expect(204, "DELETE", &format!("{place}/data"), "");
     let flushed = cache();
     assert!(flushed.purges.is_empty() && flushed.flushed_before == flushed.generation);
+}
+
+#[test]
+fn more_purged_tags_than_are_remembered_flush() {
+    let (_dir, inside, id) = start_with(Quotas { purged_tags_per_stage_max: 2, ..Quotas::default() });
+    patch(&inside, &id, &[("/cacheClusterEnabled", "true")]);
+    let purge = |tags: &str| {
+        let place = format!("/turnpike/v1/apis/{id}/stages/prod/cache/purge");
+        inside.client.expect(204, "POST", &place, &format!(r#"{{"tags":{tags}}}"#));
+        let cache = inside.stage(&id, "prod").cache.expect("a cache");
+        (cache.purges.len(), cache.flushed_before == cache.generation)
+    };
+    assert_eq!(purge(r#"["red","blue"]"#), (2, false));
+    assert_eq!(purge(r#"["green"]"#), (0, true));
 }

@@ -179,7 +179,7 @@ pub(in super::super) fn purge(change: &mut Change<'_>, call: &Call) -> Result<Va
              without commas"
         )));
     }
-    stage.cache().purge(tags);
+    stage.cache().purge(tags, change.settings.quotas.purged_tags_per_stage_max);
     stage.keep(change, call)?;
     Ok(Value::Null)
 }

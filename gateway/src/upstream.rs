@@ -121,7 +121,7 @@ async fn establish(
     let dialled = if pool.is_shared() {
         http2::establish(shard, pool, room, give_up_ms).await
     } else {
-        pool.dial(shard, give_up_ms).await.map(|stream| Connection::over(stream, pool, room))
+        pool.dial(shard, &room, give_up_ms).await.map(|stream| Connection::over(stream, pool, room))
     };
     let mut stats = shard.stats.borrow_mut();
     match dialled {
@@ -173,7 +173,7 @@ impl Connection {
         let pool = Rc::clone(&self.pool);
         self.watch.disarm();
         let room = Rc::clone(&self.open.room);
-        if room.is_closed() {
+        if room.is_closed() || self.open.outdated.get() {
             return;
         }
         let connection = if room.is_wanted() {

@@ -14,6 +14,7 @@ pub mod frame;
 mod hash;
 mod limits;
 mod past;
+mod plain;
 mod unit;
 
 pub use check::{

@@ -5,10 +5,10 @@ mod sample;
 
 use proptest::prelude::*;
 use turnpike_snapshot::{
-    AccountUnit, Canary, Compression, Domain, ENVELOPE_BYTES, Freshness, HttpProxy, HttpVersion, Integration,
-    IntegrationKind, Limits, Mapping, Partition, Protocol, Root, Route, RouteSettings, Scheme, StageCache,
-    StageUnit, TargetPart, Throttle, Unit, UnitHash, UnitRef, check_root, check_unit, decode_root,
-    decode_unit, encode_root, encode_unit,
+    AccountUnit, Canary, Compression, Domain, ENVELOPE_BYTES, Freshness, HttpProxy, Integration,
+    IntegrationKind, Limits, Mapping, Partition, Protocol, Root, Route, RouteSettings, StageCache, StageUnit,
+    TargetPart, Throttle, Unit, UnitHash, UnitRef, check_root, check_unit, decode_root, decode_unit,
+    encode_root, encode_unit,
 };
 
 fn target() -> impl Strategy<Value = Vec<TargetPart>> {
@@ -30,7 +30,7 @@ prop_compose! {
         target in target(),
         query in "[!-\"$-~]{0,30}",
     ) -> Integration {
-        let proxy = HttpProxy { method, scheme: Scheme::Http, version: HttpVersion::Http1, tls: None, host, port, target_group: None, target, query };
+        let proxy = HttpProxy { method, query, ..HttpProxy::plain(&host, port, target) };
         Integration { id, timeout_ms, kind: IntegrationKind::HttpProxy(proxy) }
     }
 }
@@ -146,12 +146,9 @@ prop_compose! {
             .collect();
         let domain = |name| Domain { name, rules: Vec::new(), mappings: mappings.clone(), tls: None };
         Unit::Account(AccountUnit {
-            account_id,
-            region: "eu-west-1".to_owned(),
-            endpoint_suffix: "localhost".to_owned(),
             domains: names.into_iter().map(domain).collect(),
-            acme_challenges: Vec::new(),
             throttle,
+            ..AccountUnit::plain(&account_id, "eu-west-1", "localhost")
         })
     }
 }

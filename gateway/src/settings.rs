@@ -7,6 +7,7 @@
 mod command_line;
 mod contradictions;
 mod cores;
+mod environment;
 mod live;
 mod low;
 mod ranges;
@@ -22,6 +23,7 @@ use turnpike_limits::Partition;
 use turnpike_rt::DriverChoice;
 
 use command_line::{Cli, TypedTask};
+pub(crate) use environment::strangers;
 pub(crate) use live::Live;
 use low::LowArgs;
 pub(crate) use values::{ForwardedField, LogDestination};

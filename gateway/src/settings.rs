@@ -61,6 +61,8 @@ pub(crate) struct Settings {
     pub(crate) proxy_header_bytes_max: usize,
     pub(crate) proxy_header_timeout_ms: u64,
     pub(crate) admin_listen: SocketAddr,
+    pub(crate) admin_connections_max: usize,
+    pub(crate) admin_idle_timeout_ms: u64,
     /// Connections per listener, 1 to 65,535.
     pub(crate) listen_backlog: i32,
     pub(crate) data_dir: PathBuf,

@@ -119,8 +119,9 @@ pub(crate) async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) 
         return Ok(Box::pin(exchange.answer_challenge(answer, record)).await);
     }
     let address = route::address(exchange, path, record)?;
+    let shown = identify::expect(exchange, address.stage);
     let selected = route::look_up(exchange, &address, record)?;
-    let caller = identify::check(exchange, &address, &selected, record)?;
+    let caller = identify::check(exchange, &address, &selected, shown, record)?;
     throttle::check(exchange, &address, &selected, caller).await?;
     quota::check(exchange, &address, caller).await?;
     if let Some(rules) = &selected.matched.route.cache {

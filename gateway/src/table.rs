@@ -25,8 +25,8 @@ use smol_str::SmolStr;
 
 use acme::Challenges;
 pub(crate) use cache::{KeyPart, RouteCache, StageCache};
-pub(crate) use callers::Caller;
 use callers::Callers;
+pub(crate) use callers::{Caller, Shown};
 pub(crate) use compile::{Compiler, StageServices};
 use domain::Domain;
 pub(crate) use refused::Refusals;
@@ -95,6 +95,8 @@ struct Api {
 pub(crate) struct Stage {
     pub(crate) protocol: Protocol,
     execute_api_endpoint_disabled: bool,
+    /// Some route requires an API key.
+    pub(crate) asks_for_keys: bool,
     pub(crate) slot: StageSlot,
     /// Boxed: few stages have one.
     pub(crate) canary: Option<Box<Canary>>,

@@ -198,6 +198,9 @@ struct Bench {
 pub(crate) fn run(args: &Args) -> Result<(), String> {
     let mut bench = Bench::start(args, child::work_dir()?)?;
     let mut facts = Facts::gather(bench.cores.len(), &bench.layout);
+    if bench.compares(PeerName::Turnpike) {
+        facts.ask_version(&require(&bench.binaries, "turnpike-gateway")?, "--version");
+    }
     let peers = [
         (PeerName::Haproxy, "haproxy", "-v"),
         (PeerName::Nginx, "nginx", "-v"),

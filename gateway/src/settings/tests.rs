@@ -129,6 +129,20 @@ fn the_environment_wins_over_the_file_and_loses_to_a_flag() {
     assert!(said.contains("probe: 4444 2222 6666 2 true"), "{said}");
 }
 
+#[test]
+fn variables_that_are_no_settings_are_found() {
+    let names = [
+        "PATH",
+        "TURNPIKE_GATEWAY_IDLE_TIMEOUT_MS",
+        "TURNPIKE_GATEWAY_IDLE_TIMEOUT",
+        "TURNPIKE_GATEWAY_CONFIG",
+        "TURNPIKE_GATEWAY_LIMITS_STORE_PASSWORD",
+        "TURNPIKE_GATEWAY_SUCCEEDS",
+        "TURNPIKE_CONTROL_LISTEN",
+    ];
+    assert_eq!(strangers(names.iter().map(OsString::from)), ["TURNPIKE_GATEWAY_IDLE_TIMEOUT"]);
+}
+
 const PROBE: &str = "SETTINGS_TEST_PROBE";
 
 #[test]

@@ -162,8 +162,8 @@ pub(crate) struct Upstream {
     pub(crate) port: u16,
     /// `None` over plain HTTP.
     pub(crate) security: Option<Arc<UpstreamSecurity>>,
-    /// What `Host` says to it.
-    pub(crate) authority: Box<str>,
+    /// What follows a request's target: the version, and the line that names the host.
+    pub(crate) version_and_host: Box<str>,
     pub(crate) version: HttpVersion,
     /// Whose targets are connected to, instead of `host` and `port`.
     pub(crate) group: Option<Arc<TargetGroup>>,

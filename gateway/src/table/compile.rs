@@ -317,7 +317,7 @@ impl Compiler {
             host: proxy.host.as_str().into(),
             port: proxy.port,
             security,
-            authority: authority(proxy).into(),
+            version_and_host: format!(" HTTP/1.1\r\nHost: {}\r\n", authority(proxy)).into(),
             version: proxy.version,
             group,
         });

@@ -124,7 +124,8 @@ impl ApiError {
     #[must_use]
     pub fn gateways_late(ids: &[String], timeout_ms: u64) -> Self {
         let message = format!(
-            "The change is made; no answer to it by the gateways {} within {timeout_ms} ms (flush_timeout_ms)",
+            "The change is made; no answer to it by the gateways {} within {timeout_ms} ms (flush_timeout_ms): \
+             'turnpike-control gateways' says when they serve it",
             ids.join(", ")
         );
         Self { status: 503, code: "ServiceUnavailableException", message }
@@ -134,7 +135,8 @@ impl ApiError {
     #[must_use]
     pub fn gateway_refuses(id: &str, reason: &str) -> Self {
         let message = format!(
-            "The change is made; the gateway {id} refuses the configuration and serves the one before it: {reason}"
+            "The change is made; the gateway {id} refuses the configuration and serves the one before it: {reason}. \
+             Mend that, and the next change brings this one along"
         );
         Self { status: 503, code: "ServiceUnavailableException", message }
     }

@@ -1,16 +1,13 @@
 //! Response caches of REST stages, up to the units that come of them.
 
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixStream;
-
-use bytes::Buf as _;
 use serde_json::{Value, json};
 use turnpike_control::settings::{Quotas, Settings};
-use turnpike_snapshot::frame::{self, FromGateway};
+use turnpike_snapshot::frame::FromGateway;
 use turnpike_snapshot::{
-    CacheKeyPart, FORMAT_VERSION, Freshness, Invalidation, RouteCache, StageCache, StageUnit, Unauthorized,
+    CacheKeyPart, Freshness, Invalidation, RouteCache, StageCache, StageUnit, Unauthorized,
 };
 
+use crate::support::gateway::Gateway;
 use crate::support::inside::{Inside, settings};
 
 /// A started control, and the id of an API whose `/{id}` has a GET and a POST, deployed to `prod`.
@@ -182,25 +179,13 @@ fn a_flush_is_a_new_generation_of_one_stage() {
 fn a_flush_that_a_gateway_refuses_says_so() {
     let (dir, inside, id) = start();
     patch(&inside, &id, &[("/cacheClusterEnabled", "true")]);
-    let mut gateway = UnixStream::connect(dir.path().join("data/publish.sock")).expect("a socket");
-    let gateway_id = "gw-7".to_owned();
-    tell(
-        &mut gateway,
-        &FromGateway::Hello { gateway_id, format_version: FORMAT_VERSION, serving_version: 0 },
-    );
-    // The root comes to gateways that are known.
-    gateway.read_exact(&mut [0]).expect("a root");
-    let (version, reason) = (inside.root().version + 1, "it is too hard".to_owned());
-    tell(&mut gateway, &FromGateway::Refuse { version, reason });
+    let mut gateway = Gateway::connect(&dir.path().join("data/publish.sock"), "gw-7");
+    // It comes to gateways that are known.
+    let version = gateway.root().version + 1;
+    gateway.tell(&FromGateway::Refuse { version, reason: "it is too hard".to_owned() });
     let flush = format!("/restapis/{id}/stages/prod/cache/data");
     let error = "the gateway gw-7 refuses the configuration and serves the one before it: it is too hard";
     inside.client.refused(503, "ServiceUnavailableException", error, "DELETE", &flush, "");
-}
-
-fn tell(gateway: &mut UnixStream, message: &FromGateway) {
-    let mut frame = frame::encode(message).expect("a frame").into_buf();
-    let bytes = frame.copy_to_bytes(frame.remaining());
-    gateway.write_all(&bytes).expect("sent");
 }
 
 /// An HTTP API with a GET, a POST and a default route, deployed at once; its id.

@@ -23,11 +23,12 @@ use turnpike_snapshot::{Compression, Protocol};
 
 use super::body::Body;
 use super::cache::{Hit, Tee};
-use super::compress::{Edits, Planned};
+use super::compress::{Edits, Plan, Planned};
 use super::integrate::{Sent, UpstreamFault, chunk_limits};
 use super::refusal::{Failure, Refusal};
 use super::upload::UploadControl;
 use super::{Answered, Exchange, Record, Wire, duplex};
+use crate::compression::LentEncoder;
 use crate::table::{Address, Integration};
 use crate::upstream::{Connection, Lease};
 use stream::Coding;
@@ -39,27 +40,13 @@ pub(super) async fn relay<'a>(
     tee: Option<&Tee<'_, 'a>>,
     record: &mut Record<'a>,
 ) -> Result<Answered, Failure> {
-    let began = Cell::new(false);
-    let uploaded = Cell::new(sent.upload.is_none());
-    let download = Download {
-        exchange,
-        protocol: address.stage.protocol,
-        integration: sent.integration,
-        method: sent.method,
-        compression: sent.compression,
-        tee,
-        began: &began,
-        uploaded: &uploaded,
-        upload: sent.upload.as_ref().map(|upload| upload.control()),
-    };
+    let download = Download::of(exchange, address, &sent, tee);
     let Some(upload) = sent.upload else {
-        let kept = download.run(sent.connection, sent.answer, record).await;
-        let kept = kept.map_err(|fault| download.failure(fault))?;
-        let unread = !kept && exchange.head.keep_alive;
-        return Ok(Answered { kept, unread, body_bytes: sent.body_bytes, ahead: None });
+        let answered = |relayed| download.answered(relayed, sent.body_bytes);
+        return download.run(sent.connection, sent.answer, record, answered).await;
     };
     // Boxed: rare, and several times the size of the rest.
-    Box::pin(duplex::relay(exchange, *upload, download, sent.connection, record)).await
+    Box::pin(duplex::relay(&download, *upload, sent.connection, record)).await
 }
 
 /// Why an answer ended early.
@@ -81,14 +68,75 @@ pub(super) struct Download<'x, 't, 'a> {
     /// What a cache keeps of it.
     tee: Option<&'x Tee<'t, 'a>>,
     /// Set once a byte of the final answer may have been sent.
-    pub(super) began: &'x Cell<bool>,
+    pub(super) began: Cell<bool>,
     /// Whether the request has been sent whole.
-    pub(super) uploaded: &'x Cell<bool>,
+    pub(super) uploaded: Cell<bool>,
     /// What goes on sending it, if it wasn't sent whole at once.
     upload: Option<Rc<UploadControl>>,
 }
 
-impl Download<'_, '_, '_> {
+/// What there is to do for an answer, once its head is known.
+#[derive(Debug)]
+enum Course<'x> {
+    /// It goes to the client in one piece, after which the client's connection goes on, or not. The upstream's is free
+    /// already.
+    Whole(Vec<u8>, bool),
+    /// Boxed: several times the size of what most answers need.
+    Long(Box<Long<'x>>),
+}
+
+/// An answer that takes more than a piece.
+#[derive(Debug)]
+enum Long<'x> {
+    /// A cache has something else for the client.
+    Instead(Connection, Hit),
+    Compressed(Connection, Plan, LentEncoder<'x>),
+    Streamed(Streamed),
+}
+
+/// An answer whose body isn't all there yet.
+#[derive(Debug)]
+struct Streamed {
+    connection: Connection,
+    body: Body,
+    coding: Coding,
+    /// The head, and what there is of the body.
+    out: Vec<u8>,
+    /// The client's connection goes on.
+    kept: bool,
+}
+
+impl<'x, 't, 'a> Download<'x, 't, 'a> {
+    #[inline]
+    pub(super) fn of(
+        exchange: &'x Exchange<'a>,
+        address: &Address<'a, '_>,
+        sent: &Sent<'a>,
+        tee: Option<&'x Tee<'t, 'a>>,
+    ) -> Self {
+        Self {
+            exchange,
+            protocol: address.stage.protocol,
+            integration: sent.integration,
+            method: sent.method,
+            compression: sent.compression,
+            tee,
+            began: Cell::new(false),
+            uploaded: Cell::new(sent.upload.is_none()),
+            upload: sent.upload.as_ref().map(|upload| upload.control()),
+        }
+    }
+
+    /// What an answer comes to that no request was sent beside.
+    pub(super) fn answered(
+        &self,
+        relayed: Result<bool, Fault>,
+        body_bytes: usize,
+    ) -> Result<Answered, Failure> {
+        let kept = relayed.map_err(|fault| self.failure(fault))?;
+        Ok(Answered { kept, unread: !kept && self.exchange.head.keep_alive, body_bytes, ahead: None })
+    }
+
     /// What has begun can't be taken back: a cut-off answer must look like one.
     pub(super) fn failure(&self, fault: Fault) -> Failure {
         match fault {
@@ -100,26 +148,42 @@ impl Download<'_, '_, '_> {
         }
     }
 
-    /// Whether the client's connection goes on.
-    pub(super) async fn run(
+    /// Gives `end` whether the client's connection goes on.
+    pub(super) async fn run<T>(
         &self,
         mut connection: Connection,
         answer: Option<Vec<u8>>,
         record: &mut Record<'_>,
-    ) -> Result<bool, Fault> {
+        end: impl FnOnce(Result<bool, Fault>) -> T,
+    ) -> T {
         let shard = self.exchange.shard;
         let mut head = shard.buffers.response_head();
         let mut input = answer.unwrap_or_default();
         let lease = connection.lease.clone();
-        let relayed = match self.read_head(&mut connection, &mut input, &mut head, record).await {
-            Ok(()) => match self.instead(&head, &input) {
-                Ok(None) => self.relay(connection, &mut input, &head, record).await,
-                Ok(Some(hit)) => {
-                    // Boxed likewise.
-                    Box::pin(self.answer_instead(connection, &input, &head, &hit, record)).await
+        let read = match self.read_head(&input, &mut head) {
+            Ok(true) => Ok(()),
+            Ok(false) => Box::pin(self.read_more(&mut connection, &mut input, &mut head, record)).await,
+            Err(fault) => Err(fault),
+        };
+        let course = match read {
+            Ok(()) => {
+                record.integration_answers(head.status, shard.clock.now_us());
+                self.choose(connection, &input, &head, record)
+            }
+            Err(fault) => Err(fault),
+        };
+        let relayed = match course {
+            Ok(Course::Whole(out, kept)) => match self.exchange.wire {
+                // Most answers: each wake comes here, by way of nothing that only passes it on.
+                Wire::Http1 => {
+                    record.bytes_out += out.len() as u64;
+                    self.exchange.await_reader();
+                    let sent = self.exchange.client.stream.send(out, 0).await;
+                    self.has_sent(sent).map(|()| kept)
                 }
-                Err(fault) => Err(Fault::Upstream(fault)),
+                Wire::Http2(_) => self.begin(out, true, record).await.map(|()| kept),
             },
+            Ok(Course::Long(long)) => Box::pin(self.relay_long(*long, &mut input, &head, record)).await,
             Err(fault) => Err(fault),
         };
         if let Some(lease) = lease
@@ -131,29 +195,31 @@ impl Download<'_, '_, '_> {
         if input.capacity() > 0 {
             shard.buffers.give(input);
         }
-        relayed
+        end(relayed)
     }
 
-    async fn relay(
+    /// What becomes of an answer whose head is there.
+    fn choose(
         &self,
-        mut connection: Connection,
-        input: &mut Vec<u8>,
+        connection: Connection,
+        input: &[u8],
         head: &ResponseHead,
         record: &mut Record<'_>,
-    ) -> Result<bool, Fault> {
-        let shard = self.exchange.shard;
-        let settings = &shard.settings;
+    ) -> Result<Course<'x>, Fault> {
+        if let Some(hit) = self.instead(head, input).map_err(Fault::Upstream)? {
+            return Ok(Course::Long(Box::new(Long::Instead(connection, hit))));
+        }
         let edits = match self.compression {
             None => Edits::default(),
             Some(Compression { bytes_min }) => match self.plan(bytes_min, head, input) {
                 Planned::Compressed(plan, encoder) => {
-                    // Boxed: several times the size of the rest.
-                    let relayed = self.relay_compressed(connection, input, head, (plan, encoder), record);
-                    return Box::pin(relayed).await;
+                    return Ok(Course::Long(Box::new(Long::Compressed(connection, plan, encoder))));
                 }
                 Planned::Plain(edits) => edits,
             },
         };
+        let shard = self.exchange.shard;
+        let settings = &shard.settings;
         let mut body = Body::of_response(
             head.framing,
             chunk_limits(settings, settings.upstream_head_bytes_max, settings.upstream_header_count_max),
@@ -164,23 +230,37 @@ impl Download<'_, '_, '_> {
         self.encode_head(head, input, coding, kept, edits, &mut out);
         self.tee_begins(head, input);
         let (taken, out) = self.pass(&mut body, coding, &input[head.head_bytes..], out, record)?;
-        let mut extra = input.len() > head.head_bytes + taken;
         self.began.set(true);
         if !body.is_done() && coding != Coding::Discard {
-            self.begin(out, false, record).await?;
-            // Boxed, once for all its pieces: larger than all that a short answer needs.
-            extra |= Box::pin(self.stream(&mut connection, input, &mut body, coding, record)).await?;
-            self.finish(connection, head, &body, extra);
-        } else {
-            // The connection is free for the next request before this answer is even sent.
-            self.finish(connection, head, &body, extra);
-            match self.exchange.wire {
-                // Most answers: not by way of `begin`, through which each wake would pass.
-                Wire::Http1 => self.send(out, record).await?,
-                Wire::Http2(_) => self.begin(out, true, record).await?,
+            let streamed = Streamed { connection, body, coding, out, kept };
+            return Ok(Course::Long(Box::new(Long::Streamed(streamed))));
+        }
+        // The connection is free for the next request before this answer is even sent.
+        self.finish(connection, head, &body, input.len() > head.head_bytes + taken);
+        Ok(Course::Whole(out, kept))
+    }
+
+    async fn relay_long(
+        &self,
+        long: Long<'_>,
+        input: &mut Vec<u8>,
+        head: &ResponseHead,
+        record: &mut Record<'_>,
+    ) -> Result<bool, Fault> {
+        match long {
+            Long::Instead(connection, hit) => {
+                self.answer_instead(connection, input, head, &hit, record).await
+            }
+            Long::Compressed(connection, plan, encoder) => {
+                self.relay_compressed(connection, input, head, (plan, encoder), record).await
+            }
+            Long::Streamed(Streamed { mut connection, mut body, coding, out, kept }) => {
+                self.begin(out, false, record).await?;
+                let extra = self.stream(&mut connection, input, &mut body, coding, record).await?;
+                self.finish(connection, head, &body, extra);
+                Ok(kept)
             }
         }
-        Ok(kept)
     }
 
     /// The cache hears of a head that is passed on.

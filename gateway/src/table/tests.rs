@@ -401,3 +401,25 @@ fn challenges_are_answered_by_host_and_token() {
 fn compiler() -> Compiler {
     Compiler::new(29_000, Sites::new(TicketKeys::new(std::time::Duration::from_secs(60)).unwrap()))
 }
+
+#[test]
+fn a_stage_asks_for_keys_where_one_of_its_routes_does_or_its_canary_s() {
+    let plain = || stage_of("a1", Protocol::Rest, "prod", &["GET /open", "GET /closed"]);
+    let asks = |unit: StageUnit| {
+        let table = table(vec![account(vec![]), Unit::Stage(unit)]);
+        table.stage("a1", "prod").unwrap().asks_for_keys
+    };
+    assert!(!asks(plain()));
+    let mut closed = plain();
+    closed.routes[1].settings.api_key_required = true;
+    assert!(asks(closed.clone()));
+    let canary = turnpike_snapshot::Canary {
+        clients_per_10_000: 1,
+        shares_cache: false,
+        deployment_id: "d2".to_owned(),
+        integrations: closed.integrations,
+        routes: closed.routes,
+        compression: None,
+    };
+    assert!(asks(StageUnit { canary: Some(canary), ..plain() }));
+}

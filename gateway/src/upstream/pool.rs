@@ -131,10 +131,19 @@ impl Pool {
         }
     }
 
+    #[inline]
     pub(super) fn take_idle(&self, shard: &Shard, now_us: u64) -> Option<Connection> {
         if self.is_shared() {
             return http2::take(shard, self);
         }
+        let seen = self.idle.borrow_mut().take_seen(now_us);
+        let Some(idle) = seen else { return self.look_for_idle(shard, now_us) };
+        shard.stats.borrow_mut().gauges.upstream_connections_idle -= 1;
+        Some(Connection { reused: true, ..idle.connection })
+    }
+
+    #[inline(never)]
+    fn look_for_idle(&self, shard: &Shard, now_us: u64) -> Option<Connection> {
         // What is dropped may let a request in that waits: after the pool is let go of.
         let mut gone = Vec::new();
         let taken = self.idle.borrow_mut().take(now_us, Idle::stream, &mut gone);

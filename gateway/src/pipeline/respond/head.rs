@@ -22,38 +22,48 @@ const INTERIM_MAX: usize = 32;
 const REMAPPED: &[u8] = b"x-amzn-Remapped-";
 
 impl Download<'_, '_, '_> {
-    /// Reads up to the final head; afterwards `input` begins with it.
-    pub(super) async fn read_head(
+    /// Whether `input` begins with the final head.
+    pub(super) fn read_head(&self, input: &[u8], head: &mut ResponseHead) -> Result<bool, Fault> {
+        match head.parse(input, self.method, &self.head_limits()) {
+            Ok(progress) => Ok(progress == Progress::Complete && head.status >= 200),
+            Err(_) => Err(Fault::Upstream(UpstreamFault::Malformed)),
+        }
+    }
+
+    /// Reads up to the final head, where it isn't there yet; afterwards `input` begins with it.
+    pub(super) async fn read_more(
         &self,
         connection: &mut Connection,
         input: &mut Vec<u8>,
         head: &mut ResponseHead,
         record: &mut Record<'_>,
     ) -> Result<(), Fault> {
-        let settings = &self.exchange.shard.settings;
-        let limits = HeadLimits {
-            start_line_bytes_max: settings.upstream_head_bytes_max,
-            header_bytes_max: settings.upstream_head_bytes_max,
-            header_count_max: settings.upstream_header_count_max,
-        };
+        let limits = self.head_limits();
         let mut interim = 0;
         loop {
             match head.parse(input, self.method, &limits) {
                 Ok(Progress::Partial) => self.read_more_head(connection, input, &limits).await?,
-                Ok(Progress::Complete) if head.status >= 200 => break,
+                Ok(Progress::Complete) if head.status >= 200 => return Ok(()),
                 Ok(Progress::Complete) => {
                     interim += 1;
                     if head.status == 101 || interim > INTERIM_MAX {
                         return Err(Fault::Upstream(UpstreamFault::Malformed));
                     }
-                    Box::pin(self.pass_interim(input, head, record)).await?;
+                    self.pass_interim(input, head, record).await?;
                     input.drain(..head.head_bytes);
                 }
                 Err(_) => return Err(Fault::Upstream(UpstreamFault::Malformed)),
             }
         }
-        record.integration_answers(head.status, self.exchange.shard.clock.now_us());
-        Ok(())
+    }
+
+    fn head_limits(&self) -> HeadLimits {
+        let settings = &self.exchange.shard.settings;
+        HeadLimits {
+            start_line_bytes_max: settings.upstream_head_bytes_max,
+            header_bytes_max: settings.upstream_head_bytes_max,
+            header_count_max: settings.upstream_header_count_max,
+        }
     }
 
     async fn read_more_head(

@@ -1,6 +1,8 @@
 //! What is sent to the client, over the version of HTTP that it speaks: counted, given the time that a reader gets, and
 //! from buffers that go back to the shard whether it arrives or not.
 
+use std::io;
+
 use turnpike_http::encode;
 
 use super::super::{Record, Wire};
@@ -54,16 +56,16 @@ impl Download<'_, '_, '_> {
 
     pub(super) async fn send(&self, out: Vec<u8>, record: &mut Record<'_>) -> Result<(), Fault> {
         record.bytes_out += out.len() as u64;
-        let (sent, out) = self.write(out).await;
-        self.exchange.shard.buffers.give(out);
-        sent
+        self.exchange.await_reader();
+        let sent = self.exchange.client.stream.send(out, 0).await;
+        self.has_sent(sent)
     }
 
-    async fn write(&self, out: Vec<u8>) -> (Result<(), Fault>, Vec<u8>) {
-        let client = self.exchange.client;
-        self.exchange.await_reader();
-        let (sent, out) = client.stream.send(out, 0).await;
-        client.watch.disarm();
-        (sent.map_err(|_| Fault::ClientGone), out)
+    /// The client has what was sent to it, or has gone.
+    #[inline]
+    pub(super) fn has_sent(&self, (sent, out): (io::Result<()>, Vec<u8>)) -> Result<(), Fault> {
+        self.exchange.client.watch.disarm();
+        self.exchange.shard.buffers.give(out);
+        sent.map_err(|_| Fault::ClientGone)
     }
 }

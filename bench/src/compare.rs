@@ -128,7 +128,7 @@ enum SectionName {
     Churn,
     /// The origin is killed and comes back, under load
     Failure,
-    /// The gateway on two shards against one
+    /// On two cores, and four where there are eight: the gateway against itself on one, and against the peers
     Shards,
     /// 1 KiB, 64 KiB and 10 MiB bodies, both ways
     Bodies,
@@ -198,6 +198,9 @@ struct Bench {
 pub(crate) fn run(args: &Args) -> Result<(), String> {
     let mut bench = Bench::start(args, child::work_dir()?)?;
     let mut facts = Facts::gather(bench.cores.len(), &bench.layout);
+    if bench.compares(PeerName::Turnpike) {
+        facts.ask_version(&require(&bench.binaries, "turnpike-gateway")?, "--version");
+    }
     let peers = [
         (PeerName::Haproxy, "haproxy", "-v"),
         (PeerName::Nginx, "nginx", "-v"),
@@ -320,10 +323,10 @@ impl Bench {
     }
 
     /// A peer's part where its section wants nothing else: plain HTTP in front of the origin of all.
-    fn role<'a>(&self, dir: &'a Path) -> Role<'a> {
+    fn role<'a>(&'a self, dir: &'a Path) -> Role<'a> {
         Role {
             dir,
-            core: self.layout.proxy[0],
+            cores: &self.layout.proxy,
             origin: self.origin,
             downstream: Downstream::Http,
             connections_max: CONNECTIONS_MAX,

@@ -63,17 +63,24 @@ pub struct StoreSettings {
     pub postgres: PostgresSettings,
 }
 
-/// How the SQLite in the data directory is written.
+/// How the SQLite in the data directory is read and written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SqliteSettings {
     /// Of its write-ahead log: changes that fill it faster than it is copied into the database wait for that.
     pub log_bytes_max: u64,
+    /// For another process's write to end.
+    pub busy_timeout_ms: u64,
+    /// Calls that read at once.
+    pub readers_max: usize,
+    /// For one of them to end, where there are as many already.
+    pub reader_timeout_ms: u64,
 }
 
-/// Arbitrary: many times what is copied at once, and no burden on a disk.
+/// Arbitrary: a log of many times what is copied at once, and no burden on a disk; more readers than the cores that
+/// control is given, so that none idles.
 impl Default for SqliteSettings {
     fn default() -> Self {
-        Self { log_bytes_max: 64 << 20 }
+        Self { log_bytes_max: 64 << 20, busy_timeout_ms: 10_000, readers_max: 8, reader_timeout_ms: 30_000 }
     }
 }
 
@@ -229,6 +236,9 @@ pub struct Quotas {
     pub test_invoke_body_bytes_max: usize,
     /// For every gateway to confirm a flush of a cache.
     pub flush_timeout_ms: u64,
+    /// Purged tags that a stage's cache remembers; one more flushes it, which is as good, if not as cheap. Gateways take
+    /// no more than [`turnpike_snapshot::Limits`] says.
+    pub purged_tags_per_stage_max: usize,
     pub domain_name_access_associations_max: usize,
     pub api_keys_max: usize,
     pub usage_plans_max: usize,
@@ -279,6 +289,7 @@ impl Default for Quotas {
             openapi_values_max: 1_000_000,
             test_invoke_body_bytes_max: 10 << 20,
             flush_timeout_ms: 10_000,
+            purged_tags_per_stage_max: turnpike_snapshot::Limits::default().cache_purges_max,
             domain_name_access_associations_max: 100,
             api_keys_max: 10_000,
             usage_plans_max: 300,

@@ -15,14 +15,17 @@ pub(crate) struct Need {
 
 /// Listeners, rings, the bell's two ends: for each shard.
 const PER_SHARD: u64 = 16;
-/// The housekeeper's own: the admin address and its scrapes, name servers, control, upgrades.
+/// The housekeeper's own: name servers, control, upgrades.
 const HOUSEKEEPER: u64 = 128;
 
 impl Need {
     pub(crate) fn of(settings: &Settings) -> Self {
         let shards = settings.cores.len() as u64;
         let clients = shards * settings.connections_max as u64;
-        let own = HOUSEKEEPER + settings.access_log_files_max as u64 + shards * PER_SHARD;
+        let own = HOUSEKEEPER
+            + settings.admin_connections_max as u64
+            + settings.access_log_files_max as u64
+            + shards * PER_SHARD;
         Self { clients: clients + own, all: 2 * clients + own }
     }
 }

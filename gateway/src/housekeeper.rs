@@ -39,7 +39,7 @@ use crate::tls::{DefaultCertificate, Site, Sites, TicketKeys};
 use crate::upgrade::predecessor::Legacy;
 use crate::upgrade::successor::{self, Incumbent, Outcome};
 use access_log::AccessLog;
-use admin::{Admin, Readiness};
+use admin::{Admin, Door, Readiness};
 use collector::{Ask, Collector};
 use link::{Link, LinkSettings, LinkStatus, Order};
 use metrics::HousekeeperFigures;
@@ -219,6 +219,7 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
             move || HousekeeperFigures {
                 driver: driver.name(),
                 snapshot_version: link_status.borrow().serving_version,
+                snapshot_unkept: link_status.borrow().not_kept.is_some(),
                 snapshot_applied_total: publish_counts.applied(),
                 snapshot_refused_total: publish_counts.refused(),
                 refused_routes: publish_counts.refused_routes(),
@@ -250,7 +251,12 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
     watch.tell(|| ToShard::Accept).await;
     let admin_listener = sockets.admin.socket.try_clone().and_then(TcpListener::from_std);
     let admin_listener = admin_listener.map_err(|error| format!("admin: {error}"))?;
-    let admin_task = tokio::spawn(admin::serve(admin_listener, admin, std::future::pending()));
+    let door = Door::new(
+        admin_listener,
+        settings.admin_connections_max,
+        Duration::from_millis(settings.admin_idle_timeout_ms),
+    );
+    let admin_task = tokio::spawn(admin::serve(door, admin, std::future::pending()));
     let readiness_task =
         tokio::spawn(follow_readiness(link_status.clone(), resolver, targets, readiness.clone()));
     tokio::spawn(link.run(link_orders.subscribe()));

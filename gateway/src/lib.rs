@@ -92,6 +92,11 @@ fn fail(reason: &str, predecessor: Option<&Predecessor>) -> ExitCode {
 }
 
 fn run(settings: Settings, predecessor: Option<&Predecessor>) -> ExitCode {
+    for name in settings::strangers(std::env::vars_os().map(|(name, _)| name)) {
+        report!(
+            "turnpike-gateway: {name} in the environment is no setting and has no effect; --help lists the settings"
+        );
+    }
     descriptors::raise(&settings);
     if settings.huge_pages {
         // Before there are other threads.

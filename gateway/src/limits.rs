@@ -18,7 +18,7 @@ mod succession;
 
 pub(crate) use held::Limits;
 pub(crate) use limiter::{Estate, LimiterFigures, LimiterLine};
-pub(crate) use store::check as check_store;
+pub(crate) use store::{PASSWORD as STORE_PASSWORD, check as check_store};
 pub(crate) use succession::{Inheritance, PROTOCOL as SUCCESSION_PROTOCOL};
 
 #[cfg(test)]

@@ -19,13 +19,19 @@ const CLOSE_MS: u64 = 10;
 /// Accepts until the shard leaves. Whoever waits in the socket's queue then stays there for the process that accepts
 /// from now on; where there is none, they are taken, since the kernel resets them with the socket's end.
 pub(crate) async fn accept(shard: Rc<Shard>, listener: Rc<Listener>, entrance: Entrance) {
+    let mut is_failing = false;
     while !shard.is_draining() {
         let accepted = listener.accept().await;
         match accepted {
-            Ok((descriptor, peer)) => place(&shard, Accepted { descriptor, peer, entrance }),
+            Ok((descriptor, peer)) => {
+                is_failing = false;
+                place(&shard, Accepted { descriptor, peer, entrance });
+            }
             Err(error) if turnpike_rt::is_canceled(&error) => {}
             Err(error) => {
-                report!("turnpike-gateway: shard {} can't accept: {error}", shard.index);
+                if !std::mem::replace(&mut is_failing, true) {
+                    report!("turnpike-gateway: shard {} can't accept, trying again: {error}", shard.index);
+                }
                 turnpike_rt::sleep(Duration::from_millis(RETRY_MS)).await;
             }
         }

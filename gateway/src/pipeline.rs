@@ -36,6 +36,7 @@ pub(crate) use forwarded::{Forwarded, source_ip};
 pub(crate) use patience::Patience;
 pub(crate) use record::Record;
 pub(crate) use refusal::{Failure, Refusal, unparsed_reply};
+use respond::Download;
 use turnpike_http::{RequestHead, host_name};
 pub(crate) use unparsed::Unparsed;
 
@@ -119,15 +120,22 @@ pub(crate) async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) 
         return Ok(Box::pin(exchange.answer_challenge(answer, record)).await);
     }
     let address = route::address(exchange, path, record)?;
+    let shown = identify::expect(exchange, address.stage);
     let selected = route::look_up(exchange, &address, record)?;
-    let caller = identify::check(exchange, &address, &selected, record)?;
+    let caller = identify::check(exchange, &address, &selected, shown, record)?;
     throttle::check(exchange, &address, &selected, caller).await?;
     quota::check(exchange, &address, caller).await?;
     if let Some(rules) = &selected.matched.route.cache {
         return cache::serve(exchange, &address, &selected, rules, record).await;
     }
     let sent = integrate::send(exchange, &address, &selected, None, record).await?;
-    respond::relay(exchange, &address, sent, None, record).await
+    if sent.upload.is_some() {
+        return Box::pin(respond::relay(exchange, &address, sent, None, record)).await;
+    }
+    // Not by way of `relay`, through which each wake would pass.
+    let download = Download::of(exchange, &address, &sent, None);
+    let answered = |relayed| download.answered(relayed, sent.body_bytes);
+    download.run(sent.connection, sent.answer, record, answered).await
 }
 
 impl Exchange<'_> {

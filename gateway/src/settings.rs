@@ -7,6 +7,7 @@
 mod command_line;
 mod contradictions;
 mod cores;
+mod environment;
 mod live;
 mod low;
 mod ranges;
@@ -22,6 +23,7 @@ use turnpike_limits::Partition;
 use turnpike_rt::DriverChoice;
 
 use command_line::{Cli, TypedTask};
+pub(crate) use environment::strangers;
 pub(crate) use live::Live;
 use low::LowArgs;
 pub(crate) use values::{ForwardedField, LogDestination};
@@ -59,6 +61,8 @@ pub(crate) struct Settings {
     pub(crate) proxy_header_bytes_max: usize,
     pub(crate) proxy_header_timeout_ms: u64,
     pub(crate) admin_listen: SocketAddr,
+    pub(crate) admin_connections_max: usize,
+    pub(crate) admin_idle_timeout_ms: u64,
     /// Connections per listener, 1 to 65,535.
     pub(crate) listen_backlog: i32,
     pub(crate) data_dir: PathBuf,

@@ -106,7 +106,9 @@ impl Sockets {
         for group in &self.groups {
             let entrance = settings.entrance(group.wanted, group.tls);
             for (index, socket) in group.sockets.iter().enumerate() {
-                let socket = socket.try_clone().map_err(|error| listen_error(group.bound, &error))?;
+                let socket = socket
+                    .try_clone()
+                    .map_err(|error| listen_error(group.bound, setting(group.tls), &error))?;
                 shares[index % shard_count].push((socket, entrance));
             }
         }
@@ -121,6 +123,7 @@ fn group(
     inherited: &mut Vec<Group>,
     settings: &Settings,
 ) -> Result<Group, String> {
+    let setting = setting(tls);
     let known = inherited.iter().position(|group| group.wanted == wanted && group.tls == tls);
     let known = known.or_else(|| inherited.iter().position(|group| group.bound == wanted));
     let (mut address, mut sockets) = match known {
@@ -129,11 +132,11 @@ fn group(
             (group.bound, group.sockets)
         }
         None => {
-            refuse_taken(wanted)?;
+            refuse_taken(wanted, setting)?;
             (wanted, Vec::new())
         }
     };
-    let failed = |address| move |error: io::Error| listen_error(address, &error);
+    let failed = |address| move |error: io::Error| listen_error(address, setting, &error);
     for socket in &sockets {
         turnpike_rt::set_backlog(socket, settings.listen_backlog).map_err(failed(address))?;
     }
@@ -148,7 +151,7 @@ fn group(
 
 /// Sharing a port is meant for this gateway's shards: a second gateway on it would silently take a part of
 /// the connections.
-fn refuse_taken(address: SocketAddr) -> Result<(), String> {
+fn refuse_taken(address: SocketAddr, setting: &str) -> Result<(), String> {
     if address.port() == 0 {
         return Ok(());
     }
@@ -160,7 +163,7 @@ fn refuse_taken(address: SocketAddr) -> Result<(), String> {
             Err(error) if error.kind() == ErrorKind::AddrInUse && attempts_left > 0 => {
                 thread::sleep(LISTEN_PAUSE);
             }
-            Err(error) => return Err(listen_error(address, &error)),
+            Err(error) => return Err(listen_error(address, setting, &error)),
         }
     }
 }
@@ -170,8 +173,13 @@ fn refuse_taken(address: SocketAddr) -> Result<(), String> {
 const LISTEN_ATTEMPTS: u32 = 40;
 const LISTEN_PAUSE: Duration = Duration::from_millis(50);
 
-fn listen_error(address: SocketAddr, error: &io::Error) -> String {
-    format!("can't listen on {address}: {error}; choose another with --listen, or stop what has it")
+fn listen_error(address: SocketAddr, setting: &str, error: &io::Error) -> String {
+    format!("can't listen on {address}: {error}; choose another with {setting}, or stop what has it")
+}
+
+/// Which flag an address comes from.
+fn setting(tls: bool) -> &'static str {
+    if tls { "--tls-listen" } else { "--listen" }
 }
 
 fn bind_admin(wanted: SocketAddr) -> Result<Admin, String> {

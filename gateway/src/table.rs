@@ -28,8 +28,8 @@ use smol_str::SmolStr;
 use acme::Challenges;
 use apis::{Api, Apis};
 pub(crate) use cache::{KeyPart, RouteCache, StageCache};
-pub(crate) use callers::Caller;
 use callers::Callers;
+pub(crate) use callers::{Caller, Shown};
 pub(crate) use compile::{Compiler, StageServices};
 use domain::Domain;
 pub(crate) use refused::Refusals;
@@ -91,6 +91,8 @@ pub(crate) struct Stage {
     execute_api_endpoint_disabled: bool,
     /// `$default`
     is_default: bool,
+    /// Some route requires an API key.
+    pub(crate) asks_for_keys: bool,
     pub(crate) slot: StageSlot,
     /// Short names lie in here.
     pub(crate) api_id: SmolStr,
@@ -157,8 +159,8 @@ pub(crate) struct Upstream {
     pub(crate) port: u16,
     /// `None` over plain HTTP.
     pub(crate) security: Option<Arc<UpstreamSecurity>>,
-    /// What `Host` says to it.
-    pub(crate) authority: Box<str>,
+    /// What follows a request's target: the version, and the line that names the host.
+    pub(crate) version_and_host: Box<str>,
     pub(crate) version: HttpVersion,
     /// Whose targets are connected to, instead of `host` and `port`.
     pub(crate) group: Option<Arc<TargetGroup>>,

@@ -13,7 +13,8 @@
 //!                              <-------------  Serving
 //!                              the limiter's buckets ---->   until it has drained, grants what its predecessor asks for
 //!   Upgraded | Refused  <----  accepts no more; hangs up -->  looks whether a connection waits
-//!                              drains
+//!                              follows control again, and
+//!                              writes nothing; drains
 //! ```
 //!
 //! Until `Serving`, whatever goes wrong leaves the running gateway as it was: it has stopped nothing but following

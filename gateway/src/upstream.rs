@@ -60,34 +60,34 @@ pub(crate) enum ConnectError {
     CircuitOpen,
 }
 
-/// A connection to `upstream`: the pooled one that was used last, or a new one; if as many are open as may be,
-/// the next that comes free.
-pub(crate) async fn connect(
+/// The connection to `upstream` that was used last, if one rests.
+#[inline]
+pub(crate) fn take_pooled(
     shard: &Rc<Shard>,
     upstream: &Arc<Upstream>,
     reuse: bool,
     now_us: u64,
-    give_up_ms: u64,
-) -> Result<Connection, ConnectError> {
+) -> Option<Connection> {
     let pool = shard.pools.of(upstream);
     // A connection that is shared and broken isn't in the pool any more.
-    if (reuse || pool.is_shared())
-        && let Some(connection) = pool.take_idle(shard, now_us)
-    {
-        shard.stats.borrow_mut().counters.upstream_reuses_total += 1;
-        return Ok(Connection { reused: reuse, ..connection });
+    if !reuse && !pool.is_shared() {
+        return None;
     }
-    // Boxed: rare, and larger than all that a request on a pooled connection needs.
-    Box::pin(open(shard, &pool, reuse, give_up_ms)).await
+    let mut connection = pool.take_idle(shard, now_us)?;
+    shard.stats.borrow_mut().counters.upstream_reuses_total += 1;
+    connection.reused = reuse;
+    Some(connection)
 }
 
-/// A new connection, unless one is given up meanwhile that may be reused.
-async fn open(
+/// A new connection, unless one is given up meanwhile that may be reused; if as many are open as may be, the next that
+/// comes free.
+pub(crate) async fn open(
     shard: &Rc<Shard>,
-    pool: &Rc<Pool>,
+    upstream: &Arc<Upstream>,
     reuse: bool,
     give_up_ms: u64,
 ) -> Result<Connection, ConnectError> {
+    let pool = &shard.pools.of(upstream);
     if !pool.room.is_left(shard) {
         // One that rests is in the way; there is none if any would do.
         pool.evict(shard);
@@ -121,7 +121,7 @@ async fn establish(
     let dialled = if pool.is_shared() {
         http2::establish(shard, pool, room, give_up_ms).await
     } else {
-        pool.dial(shard, give_up_ms).await.map(|stream| Connection::over(stream, pool, room))
+        pool.dial(shard, &room, give_up_ms).await.map(|stream| Connection::over(stream, pool, room))
     };
     let mut stats = shard.stats.borrow_mut();
     match dialled {
@@ -170,25 +170,34 @@ impl Connection {
             // What it shares is released with the last that shares it.
             return;
         }
-        let pool = Rc::clone(&self.pool);
         self.watch.disarm();
-        let room = Rc::clone(&self.open.room);
-        if room.is_closed() {
+        if self.open.room.is_closed() || self.open.outdated.get() {
             return;
         }
-        let connection = if room.is_wanted() {
-            match room.line().grant(Grant::Connection(self)) {
-                Ok(()) => return,
-                Err(Grant::Connection(connection)) => connection,
-                Err(Grant::Room(_)) => unreachable!("a connection was granted"),
+        let connection = if self.open.room.is_wanted() {
+            match self.grant() {
+                Some(connection) => connection,
+                None => return,
             }
         } else {
             self
         };
+        let pool = Rc::clone(&connection.pool);
         if pool.idle.borrow().len() >= shard.settings.upstream_idle_connections_max || shard.is_draining() {
             return;
         }
         shard.stats.borrow_mut().gauges.upstream_connections_idle += 1;
         pool.idle.borrow_mut().push(Idle { connection, since_ms: shard.wheel.now_ms() });
+    }
+
+    /// Gives the connection to who waits for one; back, if nobody does any more.
+    #[cold]
+    fn grant(self) -> Option<Self> {
+        let room = Rc::clone(&self.open.room);
+        match room.line().grant(Grant::Connection(self)) {
+            Ok(()) => None,
+            Err(Grant::Connection(connection)) => Some(connection),
+            Err(Grant::Room(_)) => unreachable!("a connection was granted"),
+        }
     }
 }

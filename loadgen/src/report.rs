@@ -378,7 +378,11 @@ mod tests {
     fn labels_have_counts_of_their_own() {
         let report = report(0.5, 0, 0);
         assert_eq!((report.labels["read"].replies, report.labels["write"].replies), (0, 300));
-        assert!(report.to_string().contains("write                         300 replies         30.0 /s"));
+        let text = report.to_string();
+        assert!(
+            text.contains("write                         300 replies         30.0 /s   errors 0\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -62,7 +62,9 @@ fn an_hdr_log_holds_every_interval() {
         let LogEntry::Interval(interval) = entry.unwrap() else { continue };
         let histogram = STANDARD.decode(interval.encoded_histogram()).unwrap();
         let histogram: Histogram<u64> = Deserializer::new().deserialize(&mut histogram.as_slice()).unwrap();
-        let start_s = interval.start_timestamp().as_secs_f64();
+        let (start_s, max_ms) = (interval.start_timestamp().as_secs_f64(), histogram.max() as f64 / 1e6);
+        // To the microsecond, which is all that is written of it.
+        assert!((interval.max() - max_ms).abs() < 0.001, "{} and {max_ms}", interval.max());
         read.push((start_s, histogram.len(), histogram.value_at_quantile(0.99) as f64 / 1e3));
     }
     let rows = report.intervals.iter();

@@ -1,16 +1,22 @@
 """The response cache of REST stages with boto3: enabled, used, invalidated and flushed."""
 
+import http.client
 import http.server
 import itertools
 import json
+import os
+import signal
+import subprocess
 import threading
 
 import pytest
 
 from test_canary import CLIENTS, ask_from
 from test_cli import Cli
+from conftest import client
 from test_requests import signed
 from test_rest_api import rest_api
+from turnpike import BINARIES, DEADLINE_S, wait_for
 from test_vpc_links import exports
 from turnpike import wait_for
 
@@ -154,6 +160,29 @@ def test_a_canary_uses_its_stages_cache_where_it_is_told_to(turnpike, v1, number
     assert [side for side, _ in anew] == ["stable", "trial"]
     assert not {kept, of_trial} & set(anew) and (asked(stable), asked(trial)) == anew
     assert not [line for line in turnpike.status_lines() if api_id in line and "useStageCache" in line]
+
+
+def test_a_flush_holds_at_a_gateway_that_drains(own_turnpike, numbering):
+    v1, first = client("apigateway", own_turnpike), own_turnpike.gateway
+    api_id = cached_api(v1, own_turnpike, numbering)
+    kept = http.client.HTTPConnection(own_turnpike.listen, timeout=DEADLINE_S)
+
+    def ask_first():
+        kept.request("GET", "/prod", headers={"Host": f"{api_id}.execute-api.us-east-1.localhost"})
+        return kept.getresponse().read().decode()
+
+    try:
+        before = ask_first()
+        assert ask_first() == before
+        upgrade = [BINARIES / "turnpike-gateway", "upgrade", "--data-dir", own_turnpike.directory / "gateway"]
+        subprocess.run(upgrade, check=True, timeout=DEADLINE_S, stdout=subprocess.DEVNULL)
+        wait_for(own_turnpike.status, lambda status: len(status[1]) == 2)
+        v1.flush_stage_cache(restApiId=api_id, stageName="prod")
+        assert ask_first() != before
+    finally:
+        # The successor is of the same group.
+        os.killpg(first.child.pid, signal.SIGKILL)
+        kept.close()
 
 
 def test_who_may_not_invalidate_is_told_or_refused(turnpike, v1, numbering):

@@ -36,17 +36,26 @@ impl Reply {
     /// The body as text, without the coding that it came in.
     ///
     /// # Panics
-    /// When it is none of gzip's or deflate's, or is broken.
+    /// As [`Self::decoded_body`], or when it is no text.
     #[must_use]
     pub fn decoded(&self) -> String {
-        let mut body = String::new();
+        String::from_utf8(self.decoded_body()).expect("text")
+    }
+
+    /// The body without the coding that it came in.
+    ///
+    /// # Panics
+    /// When that is none of gzip's or deflate's, or is broken.
+    #[must_use]
+    pub fn decoded_body(&self) -> Vec<u8> {
+        let mut body = Vec::new();
         let read = match self.headers.one("content-encoding") {
-            Some("gzip") => MultiGzDecoder::new(&*self.body).read_to_string(&mut body),
-            Some("deflate") => ZlibDecoder::new(&*self.body).read_to_string(&mut body),
-            None => (&*self.body).read_to_string(&mut body),
+            Some("gzip") => MultiGzDecoder::new(&*self.body).read_to_end(&mut body),
+            Some("deflate") => ZlibDecoder::new(&*self.body).read_to_end(&mut body),
+            None => (&*self.body).read_to_end(&mut body),
             Some(other) => panic!("the coding {other}"),
         };
-        read.expect("text in its coding");
+        read.expect("whole, and in its coding");
         body
     }
 

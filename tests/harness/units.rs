@@ -56,12 +56,8 @@ pub fn account(domains: &[(&str, &[Mapped<'_>])]) -> Unit {
         tls: None,
     };
     Unit::Account(AccountUnit {
-        account_id: "000000000000".to_owned(),
-        region: REGION.to_owned(),
-        endpoint_suffix: ENDPOINT_SUFFIX.to_owned(),
         domains: domains.iter().map(domain).collect(),
-        acme_challenges: Vec::new(),
-        throttle: None,
+        ..AccountUnit::plain("000000000000", REGION, ENDPOINT_SUFFIX)
     })
 }
 
@@ -153,21 +149,7 @@ pub struct StageBuilder {
 
 impl StageBuilder {
     fn new(api_id: &str, protocol: Protocol, stage: &str) -> Self {
-        Self {
-            unit: StageUnit {
-                api_id: api_id.to_owned(),
-                protocol,
-                stage: stage.to_owned(),
-                deployment_id: "d1".to_owned(),
-                execute_api_endpoint_disabled: false,
-                access_log: None,
-                integrations: Vec::new(),
-                routes: Vec::new(),
-                canary: None,
-                cache: None,
-                compression: None,
-            },
-        }
+        Self { unit: StageUnit::plain(api_id, protocol, stage, "d1") }
     }
 
     /// Another stage than `$default`.
@@ -330,13 +312,8 @@ impl StageBuilder {
         let (method, path) = key.split_once(' ').unwrap_or(("ANY", key));
         let number = self.unit.integrations.len();
         self.unit.integrations.push(Integration { id: format!("i{number}"), timeout_ms, kind });
-        self.unit.routes.push(Route {
-            method: method.to_owned(),
-            path: path.to_owned(),
-            id: format!("r{number}"),
-            integration: u32::try_from(number).expect("few routes"),
-            settings: RouteSettings::default(),
-        });
+        let integration = u32::try_from(number).expect("few routes");
+        self.unit.routes.push(Route::plain(method, path, &format!("r{number}"), integration));
         self
     }
 
@@ -585,16 +562,12 @@ fn proxy(url: &str) -> HttpProxy {
     let (authority, path) = rest.find(['/', '{']).map_or((rest, "/"), |at| rest.split_at(at));
     let (host, port) = authority.rsplit_once(':').unwrap_or_else(|| panic!("'{url}' has no port"));
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let port = port.parse().unwrap_or_else(|_| panic!("'{url}' has no port"));
     HttpProxy {
-        method: None,
         scheme,
-        version: HttpVersion::Http1,
         tls: (scheme == Scheme::Https).then(upstream_tls),
-        target_group: None,
-        host: host.trim_matches(['[', ']']).to_owned(),
-        port: port.parse().unwrap_or_else(|_| panic!("'{url}' has no port")),
-        target: parts(path),
         query: query.to_owned(),
+        ..HttpProxy::plain(host.trim_matches(['[', ']']), port, parts(path))
     }
 }
 

@@ -73,6 +73,39 @@ fn a_key_opens_the_stages_of_its_plans_and_no_others() {
     plane.assert_at_rest();
 }
 
+/// Who may call is asked before what is kept is looked at.
+#[test]
+fn a_kept_answer_is_for_holders_of_keys_alone() {
+    let origin = Origin::echo();
+    let stages = [
+        rest_api("r1", "prod")
+            .route("ANY /closed", &origin.url("/closed"))
+            .api_key_required()
+            .cached(300, &[])
+            .cache(),
+        http_api("a1").route("$default", &origin.url("/a1")).api_key_required().cached(300, &[]).cache(),
+    ];
+    let mut plane = DataPlane::with(&Options::new(), &[]);
+    plane.publish_units(&stages, account(&[]), callers(3));
+    let mut client = plane.connect();
+    for (seen, (api_id, path, opened_by)) in
+        [("r1", "/prod/closed", &[FIRST][..]), ("a1", "/any", &[FIRST, OTHER][..])].into_iter().enumerate()
+    {
+        for value in [FIRST, FIRST, OTHER, NOWHERE, "no-such-key-anywhere-here", "", FIRST] {
+            let reply = call(&mut client, api_id, path, &shows(value));
+            if opened_by.contains(&value) {
+                assert_eq!(reply.status, 200, "{api_id} {value}");
+            } else {
+                assert_forbidden(&reply);
+            }
+        }
+        assert_forbidden(&call(&mut client, api_id, path, ""));
+        assert_eq!(origin.seen().len(), seen + 1);
+    }
+    drop(client);
+    plane.assert_at_rest();
+}
+
 #[test]
 fn what_is_no_key_reaches_no_origin() {
     let origin = Origin::echo();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
-use turnpike_tests::{Gateway, Options, binary, request};
+use turnpike_tests::{DataPlane, Gateway, Options, Origin, binary, http_api, request};
 
 /// What this host says of rings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -236,6 +236,19 @@ fn the_soft_limit_on_open_files_is_raised_to_the_hard_one() {
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     assert_eq!(line.split_whitespace().nth(3), Some("1000"), "{line}");
     gateway.process().wait_for_log("may have 1000 files open, and connections_max may need");
+}
+
+#[test]
+fn a_gateway_without_descriptors_says_so_and_serves_on_when_there_are_some() {
+    let origin = Origin::echo();
+    let options = Options::new().launcher(&["prlimit", "--nofile=64"]).set("cores", "1");
+    let stage = http_api("a1").route("$default", &origin.url("{request.path}"));
+    let mut plane = DataPlane::with(&options, &[stage]);
+    let crowd: Vec<_> = (0..100).map(|_| plane.connect()).collect();
+    plane.gateway.process().wait_for_log("can't accept, trying again: Too many open files");
+    drop(crowd);
+    assert_eq!(plane.exchange(request("GET", "a1", "/")).status, 200);
+    plane.assert_at_rest();
 }
 
 /// How many KiB of the gateway's code lie on huge pages.

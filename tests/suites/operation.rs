@@ -23,12 +23,22 @@ fn bad_settings_are_named_at_start() {
 }
 
 #[test]
+fn a_mistyped_variable_is_named_at_start() {
+    let mut gateway = Gateway::start(&Options::new().set("idle_timeout", "5"));
+    gateway.process().wait_for_log("TURNPIKE_GATEWAY_IDLE_TIMEOUT in the environment is no setting");
+}
+
+#[test]
 fn an_address_in_use_is_named_at_start() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let (status, log) = Gateway::start_in_vain(&Options::new().set("listen", &address));
-    assert!(!status.success());
-    assert!(log.contains(&address), "{log}");
+    for (setting, flag) in
+        [("listen", "--listen"), ("tls_listen", "--tls-listen"), ("admin_listen", "--admin-listen")]
+    {
+        let (status, log) = Gateway::start_in_vain(&Options::new().set(setting, &address));
+        assert!(!status.success());
+        assert!(log.contains(&address) && log.contains(&format!("another with {flag}")), "{log}");
+    }
 }
 
 #[test]

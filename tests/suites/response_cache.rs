@@ -613,6 +613,32 @@ fn a_purge_takes_what_has_the_tag() {
 }
 
 #[test]
+fn an_answer_asked_for_before_a_purge_is_not_given_after_it() {
+    let (origin, purged) = held(|number| digit(number).replacen("\r\n", "\r\nCache-Tag: red\r\n", 1));
+    let stage = |generation| {
+        cached_api(&origin, &[]).cache_with(|cache| {
+            cache.generation = generation;
+            cache.purges = vec![TagPurge { tag: "red".to_owned(), purged_before: generation }];
+        })
+    };
+    let mut plane = DataPlane::serving(&[stage(1)]);
+    let mut client = plane.connect();
+    client.send(request("GET", "a1", "/"));
+    origin.wait_for_requests(1);
+    plane.publish(&[stage(2)]);
+    // It came after the purge, and waits for what was asked for before.
+    let mut later = plane.connect();
+    later.send(request("GET", "a1", "/"));
+    until("the other to wait", || {
+        (plane.gateway.metrics().sum("turnpike_shard_cache_waits_total", &[]) == 1.0).then_some(())
+    });
+    purged.send(()).unwrap();
+    assert_eq!((client.reply().text(), later.reply().text()), ("0", "1"));
+    let kept = get(&plane, "/", "");
+    assert!(kept != "0" && get(&plane, "/", "") == kept);
+}
+
+#[test]
 fn a_redeployed_or_changed_stage_keeps_its_answers() {
     let origin = counting("");
     let mut plane = DataPlane::serving(&[cached_api(&origin, &[])]);

@@ -225,3 +225,53 @@ fn a_request_gets_the_names_of_the_snapshot_that_it_began_with() {
     drop(client);
     plane.assert_at_rest();
 }
+
+/// A name that an integration calls without a group.
+fn called_by_name(dns: &DnsServer, port: u16) -> DataPlane {
+    let stage = http_api("a1").route("$default", &format!("http://moving.test:{port}/"));
+    DataPlane::with(&options(dns), &[stage])
+}
+
+#[test]
+fn a_name_that_moves_takes_busy_connections_along() {
+    let dns = DnsServer::start();
+    let one = named_at("127.0.0.1:0", "one");
+    let port = one.address().port();
+    let two = named_at(&format!("127.0.0.2:{port}"), "two");
+    dns.set("moving.test", 0, &[address("127.0.0.1")]);
+    let plane = called_by_name(&dns, port);
+    let mut client = plane.connect();
+    assert_eq!(distinct(bodies(&mut client, 4)), ["one"]);
+    dns.set("moving.test", 0, &[address("127.0.0.2")]);
+    // Never idle for long, so that no time of rest ends the old connection.
+    until("an answer of the new address", || (bodies(&mut client, 1) == ["two"]).then_some(()));
+    until("the connection to the old address to close", || (one.open_connections() == 0).then_some(()));
+    dns.set("moving.test", 0, &[address("127.0.0.1"), address("127.0.0.2")]);
+    let asked = dns.asked("moving.test");
+    until("the name to be looked up again", || (dns.asked("moving.test") > asked + 4).then_some(()));
+    assert_eq!(
+        distinct(bodies(&mut client, 4)),
+        ["two"],
+        "an address that is still there keeps its connection"
+    );
+    assert_eq!(two.connections(), 1);
+    drop(client);
+    plane.assert_at_rest();
+}
+
+#[test]
+fn a_name_that_vanishes_is_unavailable_until_it_is_back() {
+    let dns = DnsServer::start();
+    let one = named_at("127.0.0.1:0", "one");
+    dns.set("moving.test", 0, &[address("127.0.0.1")]);
+    let plane = called_by_name(&dns, one.address().port());
+    let mut client = plane.connect();
+    let mut status = || client.exchange(request("GET", "a1", "/")).status;
+    assert_eq!(status(), 200);
+    dns.set("moving.test", 0, &[]);
+    until("the name to be missed", || (status() == 503).then_some(()));
+    dns.set("moving.test", 0, &[address("127.0.0.1")]);
+    until("the name to be back", || (status() == 200).then_some(()));
+    drop(client);
+    plane.assert_at_rest();
+}

@@ -452,11 +452,13 @@ fn a_snapshot_that_could_not_be_kept_prevents_an_upgrade() {
         .fold(echoing(&origin), |stage, number| stage.route(&format!("GET /{number}"), &origin.url("/")));
     publisher.publish(&[account(), many.unit()]);
     gateway.process().wait_for_log("isn't on disk");
+    assert_eq!(gateway.metrics().sum("turnpike_snapshot_unkept", &[]), 1.0);
     let said = refusal(&gateway.ask_for_upgrade(&[]));
     assert!(said.contains("what is served isn't on disk") && said.contains("make room"), "{said}");
     assert_eq!(gateway.exchange(request("GET", "a1", "/1")).status, 200);
     // With a snapshot that fits, the upgrade succeeds.
     publisher.publish(&[account(), echoing(&origin).unit()]);
+    assert_eq!(gateway.metrics().sum("turnpike_snapshot_unkept", &[]), 0.0);
     gateway.upgrade();
     assert_eq!(gateway.exchange(request("GET", "a1", "/1")).echo().target, "/1");
     gateway.assert_at_rest();

@@ -1,5 +1,5 @@
-//! Proxies to compare with, and the two floors, each tuned for what is compared: one worker on one core, keep-alive on
-//! both sides, no logs.
+//! Proxies to compare with, and the two floors, each tuned for what is compared: a worker for each core, which is one but in
+//! the section shards, keep-alive on both sides, no logs.
 
 mod caddy;
 mod envoy;
@@ -54,7 +54,8 @@ pub(crate) enum Downstream<'a> {
 pub(crate) struct Role<'a> {
     /// Of configuration, log and process id.
     pub(crate) dir: &'a Path,
-    pub(crate) core: usize,
+    /// A worker on each; never none.
+    pub(crate) cores: &'a [usize],
     pub(crate) origin: SocketAddr,
     pub(crate) downstream: Downstream<'a>,
     /// Of clients, at the same time.

@@ -14,7 +14,7 @@ use super::idle::IdleRow;
 use super::load::Sample;
 use super::rounds::{Row, find, labels};
 use super::stats::{Spread, grouped, paired_ratio, times};
-use super::table::Table;
+use super::table::{BLANK, Table};
 
 /// Whom the others are compared to, in this order.
 const REFERENCES: [&str; 3] = ["haproxy", "nginx", "passthrough"];
@@ -153,6 +153,7 @@ impl Section {
                     passthrough,
                 ]);
             }
+            table.drop_blank_columns();
             tables.push(Titled::new(label, table));
             tables.extend(self.spread(label));
         }
@@ -216,7 +217,7 @@ impl Section {
 
 /// A latency, where there is one.
 fn shown(us: f64) -> String {
-    if us > 0.0 { show_us(us) } else { "-".to_owned() }
+    if us > 0.0 { show_us(us) } else { BLANK.to_owned() }
 }
 
 #[cfg(test)]

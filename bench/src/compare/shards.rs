@@ -1,16 +1,23 @@
-//! Section `shards`: the gateway on two shards, and on four where there are eight cores, against one; and how evenly
-//! connections spread over them.
+//! Section `shards`: the gateway on two shards, and on four where there are eight cores, against one, and against the peers
+//! with as many workers; and how evenly connections spread over the shards.
+
+use std::net::SocketAddr;
+use std::path::Path;
 
 use super::layout::Layout;
 use super::load::{Load, LoadGenerator, Target};
+use super::peers::{Peer, Role};
 use super::results::{Check, Section};
 use super::rounds::{Case, interleave};
 use super::turnpike::Turnpike;
 use super::{Bench, PeerName, SectionName, peers, skipped};
 
-const ONE: &str = "one";
-const SEVERAL: &str = "several";
+const ONE: &str = "one shard";
+const SEVERAL: &str = "turnpike";
 const CONNECTIONS: usize = 256;
+/// Who is compared on several cores as well.
+const PEERS: [PeerName; 5] =
+    [PeerName::Haproxy, PeerName::Nginx, PeerName::Caddy, PeerName::Envoy, PeerName::Pingora];
 const REQUESTS_METRIC: &str = "turnpike_shard_requests_total";
 
 /// How many, and the least ratio of their requests/s to one shard's.
@@ -52,12 +59,18 @@ fn measure(
     let mut single = Turnpike::start("one-shard", &bench.binaries, &dir, &one)?;
     let mut several = Turnpike::start("several-shards", &bench.binaries, &dir, layout)?;
     let generator = LoadGenerator { cores: layout.loadgen.clone(), ..bench.generator.clone() };
-    let label = format!("{CONNECTIONS} connections, {shards} shards");
+    let label = format!("{CONNECTIONS} connections, {shards} cores");
     let mut cases = Vec::new();
     for (turnpike, name) in [(&mut single, ONE), (&mut several, SEVERAL)] {
         let target = Target { name: name.to_owned(), ..turnpike.make_default_api(origin)? };
         cases.push(Case { label: label.clone(), target, load: Load::get("/", CONNECTIONS) });
     }
+    let peers = start_peers(bench, &dir, layout, origin)?;
+    cases.extend(peers.iter().map(|peer| Case {
+        label: label.clone(),
+        target: peer.target.clone(),
+        load: Load::get("/", CONNECTIONS),
+    }));
     let before = several.shard_metric(REQUESTS_METRIC)?;
     section.rows.extend(interleave(&cases, bench.rounds(), &generator)?);
     let after = several.shard_metric(REQUESTS_METRIC)?;
@@ -75,6 +88,17 @@ fn measure(
         layout.loadgen
     ));
     Ok(())
+}
+
+/// With a worker on each of the cores.
+fn start_peers(bench: &Bench, dir: &Path, layout: &Layout, origin: SocketAddr) -> Result<Vec<Peer>, String> {
+    let role = Role { cores: &layout.proxy, origin, ..bench.role(dir) };
+    let wanted = PEERS.iter().filter(|peer| bench.compares(**peer));
+    let mut started = wanted.map(|peer| bench.start_proxy(*peer, &role)).collect::<Result<Vec<_>, _>>()?;
+    if bench.compares(PeerName::Passthrough) {
+        started.push(peers::start_floor(dir, &layout.proxy, Some(origin))?);
+    }
+    Ok(started)
 }
 
 /// From counters before and after, of each shard.

@@ -1,5 +1,7 @@
 //! Medians, ratios and how figures are written.
 
+use super::table::BLANK;
+
 /// The middle value, or the mean of the two in the middle; `None` without values.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut sorted: Vec<f64> = values.into_iter().collect();
@@ -56,9 +58,9 @@ pub(crate) fn grouped(value: f64) -> String {
     text
 }
 
-/// `1.234` as `1.23 x`; nothing as `-`.
+/// `1.234` as `1.23 x`; nothing as a blank.
 pub(crate) fn times(ratio: Option<f64>) -> String {
-    ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2} x"))
+    ratio.map_or_else(|| BLANK.to_owned(), |ratio| format!("{ratio:.2} x"))
 }
 
 /// Bytes as MiB.

@@ -21,6 +21,22 @@ impl Table {
     }
 }
 
+/// In a cell that there is nothing to say in.
+pub(crate) const BLANK: &str = "-";
+
+impl Table {
+    /// Leaves out the columns that say nothing in any row.
+    pub(crate) fn drop_blank_columns(&mut self) {
+        let columns = self.rows.first().map_or(0, Vec::len);
+        let says = |column: usize| self.rows[1..].iter().any(|row| row[column] != BLANK);
+        let kept: Vec<bool> = (0..columns).map(says).collect();
+        for row in &mut self.rows {
+            let mut kept = kept.iter();
+            row.retain(|_| kept.next() == Some(&true));
+        }
+    }
+}
+
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -55,6 +71,16 @@ impl fmt::Display for Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_that_say_nothing_are_left_out() {
+        let mut table = Table::new(["proxy", "p50", "requests/s", "p99"]);
+        table.row(["nginx".into(), BLANK.into(), "1,000".into(), BLANK.into()]);
+        table.row(["haproxy".into(), BLANK.into(), BLANK.into(), BLANK.into()]);
+        table.drop_blank_columns();
+        let expected = [["proxy", "requests/s"], ["nginx", "1,000"], ["haproxy", "-"]];
+        assert_eq!(table.rows, expected);
+    }
 
     #[test]
     fn columns_line_up() {

@@ -5,6 +5,9 @@ use crate::compile::CompileError;
 use crate::sigv4::AuthError;
 use crate::store::StoreError;
 
+/// Not AWS's: see [`ApiError::outcome_unknown`].
+const OUTCOME_UNKNOWN: &str = "OutcomeUnknownException";
+
 /// An error as the caller sees it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
@@ -121,7 +124,8 @@ impl ApiError {
     #[must_use]
     pub fn gateways_late(ids: &[String], timeout_ms: u64) -> Self {
         let message = format!(
-            "The change is made; no answer to it by the gateways {} within {timeout_ms} ms (flush_timeout_ms)",
+            "The change is made; no answer to it by the gateways {} within {timeout_ms} ms (flush_timeout_ms): \
+             'turnpike-control gateways' says when they serve it",
             ids.join(", ")
         );
         Self { status: 503, code: "ServiceUnavailableException", message }
@@ -131,7 +135,8 @@ impl ApiError {
     #[must_use]
     pub fn gateway_refuses(id: &str, reason: &str) -> Self {
         let message = format!(
-            "The change is made; the gateway {id} refuses the configuration and serves the one before it: {reason}"
+            "The change is made; the gateway {id} refuses the configuration and serves the one before it: {reason}. \
+             Mend that, and the next change brings this one along"
         );
         Self { status: 503, code: "ServiceUnavailableException", message }
     }
@@ -140,13 +145,13 @@ impl ApiError {
     /// something would make it twice, and whoever called would never hear that they have to look.
     #[must_use]
     pub fn outcome_unknown(message: String) -> Self {
-        Self { status: 409, code: "OutcomeUnknownException", message }
+        Self { status: 409, code: OUTCOME_UNKNOWN, message }
     }
 
     /// Whether it is for control's log: nothing that the caller did wrong.
     #[must_use]
     pub fn is_logged(&self) -> bool {
-        matches!(self.status, 500 | 503) || self.code == Self::outcome_unknown(String::new()).code
+        matches!(self.status, 500 | 503) || self.code == OUTCOME_UNKNOWN
     }
 
     /// No policy allows it, or one denies it.
@@ -181,7 +186,8 @@ impl From<StoreError> for ApiError {
             // Nothing was changed, and a later call may succeed.
             StoreError::Unreachable { .. }
             | StoreError::Slow(_)
-            | StoreError::Busy(_)
+            | StoreError::Busy { .. }
+            | StoreError::Locked(_)
             | StoreError::DiskFull(_)
             | StoreError::DiskFailed(_)
             | StoreError::ReadOnly(_)

@@ -15,6 +15,7 @@ mod deploy;
 mod diff;
 mod document;
 mod domain;
+mod environment;
 mod gateway_child;
 mod gateways;
 mod key;

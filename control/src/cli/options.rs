@@ -111,6 +111,15 @@ pub(super) struct LowArgs {
     /// [default: 67108864]
     #[arg(help_heading = STORE, long, env = "TURNPIKE_CONTROL_STORE_LOG_BYTES_MAX", value_name = "BYTES")]
     pub(super) store_log_bytes_max: Option<u64>,
+    /// For another process's write to SQLite to end; 503 after it, up to a day [default: 10000]
+    #[arg(help_heading = STORE, long, env = "TURNPIKE_CONTROL_STORE_BUSY_TIMEOUT_MS", value_name = "MS")]
+    pub(super) store_busy_timeout_ms: Option<u64>,
+    /// Calls that read SQLite at once, up to 1024; further ones wait [default: 8]
+    #[arg(help_heading = STORE, long, env = "TURNPIKE_CONTROL_STORE_READERS_MAX", value_name = "READERS")]
+    pub(super) store_readers_max: Option<usize>,
+    /// For one of them to end; 503 after it, up to a day [default: 30000]
+    #[arg(help_heading = STORE, long, env = "TURNPIKE_CONTROL_STORE_READER_TIMEOUT_MS", value_name = "MS")]
+    pub(super) store_reader_timeout_ms: Option<u64>,
 
     /// Account that the APIs belong to, twelve digits [default: 000000000000]
     #[arg(help_heading = ACCOUNT, long, env = "TURNPIKE_CONTROL_ACCOUNT_ID", value_name = "DIGITS")]
@@ -294,6 +303,9 @@ pub(super) struct LowArgs {
     /// For every gateway to confirm that a cache is flushed, before the call is answered [default: 10000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_FLUSH_TIMEOUT_MS", value_name = "MS")]
     pub(super) flush_timeout_ms: Option<u64>,
+    /// Purged tags that a stage's cache remembers, up to 1000; one more flushes it [default: 1000]
+    #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_PURGED_TAGS_PER_STAGE_MAX", value_name = "TAGS")]
+    pub(super) purged_tags_per_stage_max: Option<usize>,
     /// Users who may call the management API, besides root [default: 5000]
     #[arg(help_heading = QUOTAS, long, env = "TURNPIKE_CONTROL_USERS_MAX", value_name = "USERS")]
     pub(super) users_max: Option<usize>,
@@ -412,6 +424,7 @@ impl LowArgs {
     pub(super) fn or(self, file: Self) -> Self {
         first_of!(self, file, {
             listen data_dir store store_connections_max store_timeout_ms store_statement_timeout_ms store_log_bytes_max
+            store_busy_timeout_ms store_readers_max store_reader_timeout_ms purged_tags_per_stage_max
             usage_clock_skew_s_max usage_leases_kept_days usage_kept_days
             publish_socket account_id region endpoint_suffix endpoint_port endpoint_tls_port
             account_throttle_rate_per_s account_throttle_burst_requests account_throttle_partition clock_skew_s_max

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::environment;
 use super::options::ServeArgs;
 use super::signals::Signals;
 use crate::acme::Worker;
@@ -54,6 +55,11 @@ pub(super) struct Serving {
 impl Serving {
     /// Opens the data directory and starts both.
     pub(super) async fn start(settings: Settings, publish: PublishSettings) -> Result<Self, String> {
+        for name in environment::strangers(std::env::vars_os().map(|(name, _)| name)) {
+            log_line!(
+                "turnpike-control: {name} in the environment is no setting and has no effect; --help lists the settings"
+            );
+        }
         let store = Store::open(&settings.data_dir, &settings.store).map_err(|error| error.to_string())?;
         // After the store, which locks the directory: two first starts must not make two keys.
         let root_key = root_key::load_or_make(&settings.data_dir).map_err(|error| error.to_string())?;

@@ -6,8 +6,7 @@ use std::collections::HashMap;
 use matchit::{InsertError, Router};
 use proptest::prelude::*;
 use turnpike_snapshot::{
-    HttpProxy, HttpVersion, Integration, IntegrationKind, Protocol, Route, RouteSettings, Scheme, StageUnit,
-    TargetPart, Unit,
+    HttpProxy, Integration, IntegrationKind, Protocol, Route, StageUnit, TargetPart, Unit,
 };
 
 use super::encode;
@@ -52,40 +51,12 @@ fn shape(path: &str) -> String {
 }
 
 fn unit(protocol: Protocol, routes: &[(String, String)]) -> Unit {
-    let proxy = HttpProxy {
-        method: None,
-        scheme: Scheme::Http,
-        version: HttpVersion::Http1,
-        tls: None,
-        target_group: None,
-        host: "h".to_owned(),
-        port: 80,
-        target: vec![TargetPart::Literal("/".to_owned())],
-        query: String::new(),
-    };
-    let route = |(method, path): &(String, String)| Route {
-        method: method.clone(),
-        path: path.clone(),
-        id: "r".to_owned(),
-        integration: 0,
-        settings: RouteSettings::default(),
-    };
+    let kind =
+        IntegrationKind::HttpProxy(HttpProxy::plain("h", 80, vec![TargetPart::Literal("/".to_owned())]));
     Unit::Stage(StageUnit {
-        api_id: "a".to_owned(),
-        protocol,
-        stage: "s".to_owned(),
-        deployment_id: "d".to_owned(),
-        execute_api_endpoint_disabled: false,
-        access_log: None,
-        integrations: vec![Integration {
-            id: "i".to_owned(),
-            timeout_ms: 50,
-            kind: IntegrationKind::HttpProxy(proxy),
-        }],
-        routes: routes.iter().map(route).collect(),
-        canary: None,
-        cache: None,
-        compression: None,
+        integrations: vec![Integration { id: "i".to_owned(), timeout_ms: 50, kind }],
+        routes: routes.iter().map(|(method, path)| Route::plain(method, path, "r", 0)).collect(),
+        ..StageUnit::plain("a", protocol, "s", "d")
     })
 }
 

@@ -81,30 +81,16 @@ pub fn target_group(owner: &GroupOwner, targets: &model::Targets) -> TargetGroup
 /// What they would refuse, and which target it is about.
 pub fn check_targets(targets: &model::Targets) -> Result<(), String> {
     let owner = GroupOwner::Link { id: "checked".to_owned() };
-    let group = target_group(&owner, targets);
-    let check = |group: TargetGroupUnit| check_unit(&Unit::TargetGroup(group), &Limits::default());
-    // What follows takes the square of their number.
-    let max = Limits::default().targets_per_group_max;
-    if group.targets.len() > max {
-        return Err(format!("targets: {} of them, the limit is {max}", group.targets.len()));
-    }
-    let rest = TargetGroupUnit { targets: Vec::new(), ..group.clone() };
-    for (at, one) in group.targets.iter().enumerate() {
-        let alone = TargetGroupUnit { targets: vec![one.clone()], ..rest.clone() };
-        check(alone).map_err(|error| describe(&error, at))?;
-        if group.targets[..at].iter().any(|other| other.endpoint == one.endpoint) {
-            return Err(format!("targets[{at}] is there twice"));
-        }
-    }
-    check(group).map_err(|error| describe(&error, 0))
+    let group = Unit::TargetGroup(target_group(&owner, targets));
+    check_unit(&group, &Limits::default()).map_err(|error| describe(&error))
 }
 
-/// What is wrong with the document; only what is wrong with a target is about the one at this place.
-fn describe(error: &SemanticError, at: usize) -> String {
-    let place = error.place.rsplit(", ").next().unwrap_or(&error.place);
-    match (place, &error.problem) {
-        ("target" | "target port", problem) => format!("targets[{at}]: {problem}"),
-        (place, problem) => format!("{place}: {problem}"),
+/// What is wrong with the document: the group has no name there, and its targets are members of a list.
+fn describe(error: &SemanticError) -> String {
+    let (_, place) = error.place.split_once(", ").unwrap_or(("", &error.place));
+    match place.strip_prefix("target ").map(|target| target.split_once(", ").unwrap_or((target, ""))) {
+        Some((at, _)) => format!("targets[{at}]: {}", error.problem),
+        None => format!("{place}: {}", error.problem),
     }
 }
 

@@ -4,10 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Purged tags that are remembered; one more flushes the cache, which is as good, if not as cheap. A gateway takes as
-/// many.
-const PURGED_TAGS_MAX: usize = 1_000;
-
 /// A stage's cache, as far as it isn't the deployment's or a method's. Generations only grow, over the stage's deletion
 /// too, since they begin with the time: what a gateway keeps from before a flush is told by them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -74,10 +70,11 @@ impl StageCache {
         self.purges.clear();
     }
 
-    pub fn purge(&mut self, tags: impl IntoIterator<Item = String>) {
+    /// More tags than may be remembered flush the cache.
+    pub fn purge(&mut self, tags: impl IntoIterator<Item = String>, tags_max: usize) {
         self.generation += 1;
         self.purges.extend(tags.into_iter().map(|tag| (tag, self.generation)));
-        if self.purges.len() > PURGED_TAGS_MAX {
+        if self.purges.len() > tags_max {
             self.flush();
         }
     }
@@ -90,8 +87,8 @@ mod tests {
     #[test]
     fn a_purge_is_remembered_until_a_flush() {
         let mut cache = StageCache::new(100);
-        cache.purge(["a".to_owned(), "b".to_owned()]);
-        cache.purge(["b".to_owned()]);
+        cache.purge(["a".to_owned(), "b".to_owned()], 2);
+        cache.purge(["b".to_owned()], 2);
         assert_eq!((cache.generation, cache.flushed_before), (102, 100));
         assert_eq!((cache.purges["a"], cache.purges["b"]), (101, 102));
         cache.flush();
@@ -120,9 +117,9 @@ mod tests {
     #[test]
     fn more_tags_than_are_remembered_flush() {
         let mut cache = StageCache::default();
-        cache.purge((0..PURGED_TAGS_MAX).map(|tag| tag.to_string()));
-        assert_eq!((cache.purges.len(), cache.flushed_before), (PURGED_TAGS_MAX, 0));
-        cache.purge(["more".to_owned()]);
+        cache.purge((0..5).map(|tag| tag.to_string()), 5);
+        assert_eq!((cache.purges.len(), cache.flushed_before), (5, 0));
+        cache.purge(["more".to_owned()], 5);
         assert!(cache.purges.is_empty() && cache.flushed_before == cache.generation);
     }
 }

@@ -127,7 +127,9 @@ mod tests {
 
     #[test]
     fn a_log_has_as_many_pages_as_bytes_fit() {
-        let pages_max = |log_bytes_max| LogBounds::new(&SqliteSettings { log_bytes_max }).pages_max;
+        let pages_max = |log_bytes_max| {
+            LogBounds::new(&SqliteSettings { log_bytes_max, ..SqliteSettings::default() }).pages_max
+        };
         assert_eq!([1, 8_192, 64 << 20, u64::MAX].map(pages_max), [1, 2, 16_384, c_int::MAX]);
     }
 

@@ -69,8 +69,13 @@ pub enum StoreError {
         "the store at {0} took longer than store_statement_timeout_ms, which includes waiting for other changes"
     )]
     Slow(String),
-    #[error("all {0} connections to the store are in use (store_connections_max)")]
-    Busy(usize),
+    #[error("all {connections} connections to the store are in use ({setting})")]
+    Busy { connections: usize, setting: &'static str },
+    #[error(
+        "another process has held the store for longer than store_busy_timeout_ms: wait for it, or end it. Nothing was \
+         changed ({0})"
+    )]
+    Locked(String),
     #[error(
         "the connection to the store at {place} was lost while a change was being committed ({reason}): whether it \
          took effect isn't known. Look before repeating it"
@@ -105,6 +110,7 @@ impl From<rusqlite::Error> for StoreError {
             }
             // A full quota is one of these.
             (_, ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_TRUNCATE) => Self::DiskFailed(error.to_string()),
+            (Some(ErrorCode::DatabaseBusy), _) => Self::Locked(error.to_string()),
             (Some(ErrorCode::ReadOnly), _) => Self::ReadOnly(error.to_string()),
             _ => Self::Sqlite(error),
         }

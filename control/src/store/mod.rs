@@ -154,7 +154,7 @@ impl Backend {
     /// Only to look at it, while other processes may be serving from it.
     fn open_beside(data_dir: &Path, settings: &StoreSettings) -> Result<Self, StoreError> {
         Ok(match &settings.url {
-            None => Self::Sqlite(Box::new(Sqlite::open_beside(data_dir)?)),
+            None => Self::Sqlite(Box::new(Sqlite::open_beside(data_dir, &settings.sqlite)?)),
             Some(url) => Self::Postgres(Box::new(Postgres::open_beside(url, &settings.postgres)?)),
         })
     }

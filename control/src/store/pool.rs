@@ -12,6 +12,8 @@ pub(super) struct Pool<C> {
     state: Mutex<State<C>>,
     freed: Condvar,
     max: usize,
+    /// What sets `max`.
+    setting: &'static str,
 }
 
 #[derive(Debug)]
@@ -22,8 +24,9 @@ struct State<C> {
 }
 
 impl<C> Pool<C> {
-    pub(super) fn new(max: usize) -> Self {
-        Self { state: Mutex::new(State { idle: Vec::new(), open: 0 }), freed: Condvar::new(), max }
+    pub(super) fn new(max: usize, setting: &'static str) -> Self {
+        let state = Mutex::new(State { idle: Vec::new(), open: 0 });
+        Self { state, freed: Condvar::new(), max, setting }
     }
 
     /// One that was given back, or a new one; waits up to `patience` for either.
@@ -48,7 +51,7 @@ impl<C> Pool<C> {
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(StoreError::Busy(self.max));
+                return Err(StoreError::Busy { connections: self.max, setting: self.setting });
             }
             state = self.freed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -117,10 +120,11 @@ mod tests {
 
     #[test]
     fn connections_are_used_again_and_bounded() {
-        let pool = Pool::new(2);
+        let pool = Pool::new(2, "a_setting");
         let first = pool.take(AT_ONCE, || Ok(1)).expect("room");
         let second = pool.take(AT_ONCE, || Ok(2)).expect("room");
-        assert!(matches!(pool.take(AT_ONCE, || Ok(3)), Err(StoreError::Busy(2))));
+        let busy = pool.take(AT_ONCE, || Ok(3)).expect_err("none is free").to_string();
+        assert_eq!(busy, "all 2 connections to the store are in use (a_setting)");
         first.give_back();
         let again = pool.take(AT_ONCE, || Ok(3)).expect("one is back");
         assert_eq!(*again, 1);
@@ -135,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_made_takes_no_room() {
-        let pool: Pool<u8> = Pool::new(1);
+        let pool: Pool<u8> = Pool::new(1, "a_setting");
         for _ in 0..3 {
             assert!(matches!(pool.take(AT_ONCE, || Err(StoreError::UnitName)), Err(StoreError::UnitName)));
         }

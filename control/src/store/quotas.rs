@@ -8,6 +8,10 @@ use std::ops::RangeInclusive;
 use super::sql::values;
 use super::{StoreError, Tx};
 
+/// Days with uses that are never forgotten: a month, which is the longest period, and as many that a wrong clock may have
+/// had meanwhile.
+const USED_DAYS_KEPT: usize = 62;
+
 /// Whose requests are counted: an API key's in a usage plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuotaOf<'a> {
@@ -107,8 +111,15 @@ impl Tx<'_> {
         self.sql.run("DELETE FROM quota_lease WHERE day < ?", values![before_day])
     }
 
-    /// Forgets what was used on earlier days than this one.
+    /// Forgets what was used on earlier days than this one, but for the newest days on which anything was: while a clock
+    /// is far ahead, no period that goes on when it is set right loses what was used of it.
     pub fn forget_quota_uses(&self, before_day: i64) -> Result<(), StoreError> {
-        self.sql.run("DELETE FROM quota_use WHERE day < ?", values![before_day])
+        let mut kept_from = i64::MAX;
+        for _ in 0..USED_DAYS_KEPT {
+            let sql = "SELECT day FROM quota_use WHERE day < ? ORDER BY day DESC LIMIT 1";
+            let Some(day) = self.sql.row(sql, values![kept_from])? else { return Ok(()) };
+            kept_from = day;
+        }
+        self.sql.run("DELETE FROM quota_use WHERE day < ?", values![before_day.min(kept_from)])
     }
 }

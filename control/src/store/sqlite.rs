@@ -1,5 +1,8 @@
 //! The store in SQLite: one file in the data directory, for one process.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,12 +19,6 @@ use crate::settings::SqliteSettings;
 /// The name of the store's file in the data directory.
 pub(super) const FILE: &str = "control.db";
 
-/// How long one connection waits for another's write: the store's own, or a backup's.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Calls that read at once; further ones wait. Above the cores that control is given, so that none idles.
-const READERS_MAX: usize = 8;
-/// For a reader to become free.
-const READER_PATIENCE: Duration = Duration::from_secs(30);
 /// Above the number of different statements, so that none is prepared twice.
 const STATEMENTS_KEPT: usize = 128;
 
@@ -31,6 +28,7 @@ pub(super) struct Sqlite {
     writer: Writer,
     readers: Pool<Connection>,
     path: PathBuf,
+    settings: SqliteSettings,
     /// Of the process that serves. Below the writer, with which its work ends.
     _checkpoints: Option<Checkpoints>,
 }
@@ -40,34 +38,41 @@ impl Sqlite {
     pub(super) fn open(data_dir: &Path, settings: &SqliteSettings) -> Result<Self, StoreError> {
         let path = data_dir.join(FILE);
         let failed = |source| StoreError::Open { path: path.clone(), source };
-        let mut writer = connect(&path, OpenFlags::default()).map_err(failed)?;
+        let mut writer = connect(&path, OpenFlags::default(), settings).map_err(failed)?;
         while take_a_step(&mut writer, &path)? {}
-        let beside = connect(&path, OpenFlags::default()).map_err(failed)?;
+        let beside = connect(&path, OpenFlags::default(), settings).map_err(failed)?;
         let checkpoints =
             Checkpoints::follow(&mut writer, beside, LogBounds::new(settings)).map_err(failed)?;
-        let (writer, readers) = (Writer::new(writer), Pool::new(READERS_MAX));
-        Ok(Self { writer, readers, path, _checkpoints: Some(checkpoints) })
+        Ok(Self::new(writer, path, settings, Some(checkpoints)))
     }
 
     /// Opens a store that another process may be serving from, only to look at it.
-    pub(super) fn open_beside(data_dir: &Path) -> Result<Self, StoreError> {
+    pub(super) fn open_beside(data_dir: &Path, settings: &SqliteSettings) -> Result<Self, StoreError> {
         let path = data_dir.join(FILE);
         let failed = |source| StoreError::Open { path: path.clone(), source };
         if !path.try_exists().map_err(|source| StoreError::Io { path: path.clone(), source })? {
             return Err(StoreError::Absent(data_dir.to_owned()));
         }
-        let connection =
-            connect(&path, OpenFlags::default() - OpenFlags::SQLITE_OPEN_CREATE).map_err(failed)?;
+        let flags = OpenFlags::default() - OpenFlags::SQLITE_OPEN_CREATE;
+        let connection = connect(&path, flags, settings).map_err(failed)?;
         let (found, known) = (version(&connection).map_err(failed)?, SCHEMA_VERSION);
         let place = path.display().to_string();
         match found.cmp(&known) {
             std::cmp::Ordering::Less => Err(StoreError::PastSchema { place, found, known }),
             std::cmp::Ordering::Greater => Err(StoreError::FutureSchema { place, found, known }),
-            std::cmp::Ordering::Equal => {
-                let (writer, readers) = (Writer::new(connection), Pool::new(READERS_MAX));
-                Ok(Self { writer, readers, path, _checkpoints: None })
-            }
+            std::cmp::Ordering::Equal => Ok(Self::new(connection, path, settings, None)),
         }
+    }
+
+    fn new(
+        writer: Connection,
+        path: PathBuf,
+        settings: &SqliteSettings,
+        checkpoints: Option<Checkpoints>,
+    ) -> Self {
+        let readers = Pool::new(settings.readers_max, "store_readers_max");
+        let settings = settings.clone();
+        Self { writer: Writer::new(writer), readers, path, settings, _checkpoints: checkpoints }
     }
 
     /// Makes a store of what `fill` does, the tables included: whole, or not at all.
@@ -136,10 +141,12 @@ impl Sqlite {
         mut look: impl FnMut(&Sql<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let open = || {
-            let opened = connect(&self.path, OpenFlags::default() - OpenFlags::SQLITE_OPEN_CREATE);
+            let flags = OpenFlags::default() - OpenFlags::SQLITE_OPEN_CREATE;
+            let opened = connect(&self.path, flags, &self.settings);
             opened.map_err(|source| StoreError::Open { path: self.path.clone(), source })
         };
-        let mut connection = self.readers.take(READER_PATIENCE, open)?;
+        let patience = Duration::from_millis(self.settings.reader_timeout_ms);
+        let mut connection = self.readers.take(patience, open)?;
         let transaction = connection.transaction().map_err(StoreError::from)?;
         let looked = look(&Sql::Sqlite(&transaction));
         drop(transaction);
@@ -163,9 +170,9 @@ fn put_in_place(beside: &Path, path: &Path, dir: &Path) -> std::io::Result<()> {
 }
 
 /// A connection whose commits are on the disk when they return.
-fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+fn connect(path: &Path, flags: OpenFlags, settings: &SqliteSettings) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.busy_timeout(Duration::from_millis(settings.busy_timeout_ms))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;

@@ -92,7 +92,7 @@ fn open(data_dir: &Path) -> Result<Store, StoreError> {
     Store::open(data_dir, &StoreSettings::default())
 }
 
-fn store() -> (tempfile::TempDir, Store) {
+pub(super) fn store() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(&dir.path().join("data")).expect("a new store");
     (dir, store)
@@ -603,55 +603,4 @@ fn leases_have_one_holder(place: &Place) {
         .expect("given back");
     assert!(as_process("b", -1), "it is over as soon as it is taken");
     assert!(as_process("a", 1_000));
-}
-
-/// Few pages are left, so that the next large change finds no room.
-#[test]
-fn a_full_disk_is_told_and_nothing_is_half_written() {
-    let (_dir, store) = store();
-    let Backend::Sqlite(sqlite) = &store.backend else { panic!("{store:?}") };
-    let fill = |ids: std::ops::Range<usize>| {
-        store.write(|tx| ids.clone().try_for_each(|id| tx.put_api(&api(&format!("a{id}")))))
-    };
-    fill(0..1).expect("room");
-    sqlite.set_pragma("max_page_count", 1);
-    let error = fill(1..2_000).expect_err("no room");
-    assert!(matches!(error, StoreError::DiskFull(_)), "{error}");
-    assert!(error.to_string().contains("make room. Nothing was changed"), "{error}");
-    assert_eq!(store.read(|tx| tx.api_ids()).expect("reading goes on"), ["a0"]);
-    sqlite.set_pragma("max_page_count", 1 << 20);
-    fill(1..2_000).expect("room again");
-}
-
-#[test]
-fn a_read_only_disk_is_told() {
-    let (_dir, store) = store();
-    let Backend::Sqlite(sqlite) = &store.backend else { panic!("{store:?}") };
-    sqlite.set_pragma("query_only", 1);
-    let error = store.write(|tx| tx.put_api(&api("a"))).expect_err("read-only");
-    assert!(matches!(error, StoreError::ReadOnly(_)), "{error}");
-    assert!(error.to_string().contains("can't be written to"), "{error}");
-    assert!(!store.read(|tx| tx.has_api("a")).expect("reading goes on"));
-    sqlite.set_pragma("query_only", 0);
-    store.write(|tx| tx.put_api(&api("a"))).expect("written");
-}
-
-/// Among ten thousand of a kind, those that use something are asked for once for each key of an import.
-#[test]
-fn those_that_use_something_are_found_by_it() {
-    let (_dir, store) = store();
-    let Backend::Sqlite(sqlite) = &store.backend else { panic!("{store:?}") };
-    let plan = sqlite.plan(super::entities::ENTITIES_USING);
-    assert_eq!(plan, "SEARCH entity USING INDEX entity_by_use (uses=? AND kind=?)");
-}
-
-#[test]
-fn commits_wait_for_the_disk() {
-    const FULL: &str = "2";
-    let (_dir, store) = store();
-    let Backend::Sqlite(sqlite) = &store.backend else { panic!("{store:?}") };
-    assert_eq!(
-        (sqlite.pragma("journal_mode").as_str(), sqlite.pragma("synchronous").as_str()),
-        ("wal", FULL)
-    );
 }

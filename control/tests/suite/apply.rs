@@ -9,7 +9,7 @@ use turnpike_control::change::ChangeError;
 use crate::support::inside::{Inside, settings};
 
 /// Long enough never to matter where something is expected to happen.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const PLAN: &str = "/turnpike/v1/configuration/plan";
 const APPLY: &str = "/turnpike/v1/configuration/apply";

@@ -1,22 +1,20 @@
 //! The processes: ready lines, signals, the gateway that `up` keeps alive.
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use bytes::Buf as _;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use turnpike_control::pki::self_signed;
 use turnpike_control::time::now_s;
-use turnpike_snapshot::FORMAT_VERSION;
-use turnpike_snapshot::frame::{self, FromGateway};
+use turnpike_snapshot::frame::FromGateway;
 
+use crate::support::gateway::Gateway;
 use crate::support::process::{Control, KEY_ID, SECRET};
 
 #[test]
@@ -73,13 +71,8 @@ fn a_refused_version_is_said() {
     let data_dir = dir.path().join("data");
     let mut control = Control::start(&["serve"], &data_dir);
     control.client();
-    let mut link = UnixStream::connect(data_dir.join("publish.sock")).expect("connected");
-    let (gateway_id, reason) = ("g1".to_owned(), "it is too large".to_owned());
-    let hello = FromGateway::Hello { format_version: FORMAT_VERSION, gateway_id, serving_version: 0 };
-    for message in [hello, FromGateway::Refuse { version: 1, reason }] {
-        let mut frame = frame::encode(&message).expect("encoded").into_buf();
-        link.write_all(&frame.copy_to_bytes(frame.remaining())).expect("sent");
-    }
+    let mut gateway = Gateway::connect(&data_dir.join("publish.sock"), "g1");
+    gateway.tell(&FromGateway::Refuse { version: 1, reason: "it is too large".to_owned() });
     assert_eq!(control.await_error("g1"), "publish: gateway g1 refused version 1: it is too large\n");
 }
 

@@ -1,19 +1,15 @@
 //! Several control processes on one PostgreSQL, from the outside: no update is lost, a change at one is at the gateways
 //! of all at once, and what happens to one is no matter to the others.
 
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc;
 
-use bytes::Buf as _;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use turnpike_control::secrets;
-use turnpike_snapshot::frame::{self, Decoder, FromControl, FromGateway};
-use turnpike_snapshot::{FORMAT_VERSION, Limits, Root, decode_root};
 
 use crate::support::client::Client;
+use crate::support::gateway::Gateway;
 use crate::support::postgres::{self, Server};
 use crate::support::process::Control;
 
@@ -46,46 +42,7 @@ impl Fleet {
 
     /// What a gateway of this process is sent first, and then with each version.
     fn gateway(&self, at: usize) -> Gateway {
-        Gateway::connect(&self.data_dir(at).join("publish.sock"))
-    }
-}
-
-/// Takes roots, and no units.
-struct Gateway {
-    stream: UnixStream,
-    decoder: Decoder<FromControl>,
-}
-
-impl Gateway {
-    fn connect(socket: &Path) -> Self {
-        let mut stream = UnixStream::connect(socket).expect("a publisher");
-        let gateway_id = "g".to_owned();
-        let hello = FromGateway::Hello { gateway_id, format_version: FORMAT_VERSION, serving_version: 0 };
-        let mut hello = frame::encode(&hello).expect("a frame").into_buf();
-        let hello = hello.copy_to_bytes(hello.remaining());
-        stream.write_all(&hello).expect("sent");
-        Self { stream, decoder: Decoder::new(1 << 24) }
-    }
-
-    fn root(&mut self) -> Root {
-        let mut chunk = [0; 4096];
-        loop {
-            match self.decoder.poll().expect("a frame") {
-                Some(FromControl::Root { bytes }) => {
-                    return decode_root(&bytes, &Limits::default()).expect("a root");
-                }
-                Some(other) => panic!("{other:?}"),
-                None => {}
-            }
-            let len = self.stream.read(&mut chunk).expect("readable");
-            assert_ne!(len, 0, "the publisher went away");
-            self.decoder.feed(&chunk[..len]);
-        }
-    }
-
-    /// Waits for one of this version or a later one.
-    fn await_version(&mut self, version: u64) {
-        while self.root().version < version {}
+        Gateway::connect(&self.data_dir(at).join("publish.sock"), "g")
     }
 }
 

@@ -1,21 +1,23 @@
 //! Response caches of REST stages, up to the units that come of them.
 
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixStream;
-
-use bytes::Buf as _;
 use serde_json::{Value, json};
-use turnpike_snapshot::frame::{self, FromGateway};
+use turnpike_control::settings::{Quotas, Settings};
+use turnpike_snapshot::frame::FromGateway;
 use turnpike_snapshot::{
-    CacheKeyPart, FORMAT_VERSION, Freshness, Invalidation, RouteCache, StageCache, StageUnit, Unauthorized,
+    CacheKeyPart, Freshness, Invalidation, RouteCache, StageCache, StageUnit, Unauthorized,
 };
 
+use crate::support::gateway::Gateway;
 use crate::support::inside::{Inside, settings};
 
 /// A started control, and the id of an API whose `/{id}` has a GET and a POST, deployed to `prod`.
 fn start() -> (tempfile::TempDir, Inside, String) {
+    start_with(Quotas::default())
+}
+
+fn start_with(quotas: Quotas) -> (tempfile::TempDir, Inside, String) {
     let dir = tempfile::tempdir().expect("a directory");
-    let inside = Inside::start(settings(dir.path().join("data")));
+    let inside = Inside::start(Settings { quotas, ..settings(dir.path().join("data")) });
     let client = &inside.client;
     let made = client.expect(201, "POST", "/restapis", r#"{"name":"pets"}"#);
     let (id, root) = (made.text("id"), made.text("rootResourceId"));
@@ -177,25 +179,13 @@ fn a_flush_is_a_new_generation_of_one_stage() {
 fn a_flush_that_a_gateway_refuses_says_so() {
     let (dir, inside, id) = start();
     patch(&inside, &id, &[("/cacheClusterEnabled", "true")]);
-    let mut gateway = UnixStream::connect(dir.path().join("data/publish.sock")).expect("a socket");
-    let gateway_id = "gw-7".to_owned();
-    tell(
-        &mut gateway,
-        &FromGateway::Hello { gateway_id, format_version: FORMAT_VERSION, serving_version: 0 },
-    );
-    // The root comes to gateways that are known.
-    gateway.read_exact(&mut [0]).expect("a root");
-    let (version, reason) = (inside.root().version + 1, "it is too hard".to_owned());
-    tell(&mut gateway, &FromGateway::Refuse { version, reason });
+    let mut gateway = Gateway::connect(&dir.path().join("data/publish.sock"), "gw-7");
+    // It comes to gateways that are known.
+    let version = gateway.root().version + 1;
+    gateway.tell(&FromGateway::Refuse { version, reason: "it is too hard".to_owned() });
     let flush = format!("/restapis/{id}/stages/prod/cache/data");
     let error = "the gateway gw-7 refuses the configuration and serves the one before it: it is too hard";
     inside.client.refused(503, "ServiceUnavailableException", error, "DELETE", &flush, "");
-}
-
-fn tell(gateway: &mut UnixStream, message: &FromGateway) {
-    let mut frame = frame::encode(message).expect("a frame").into_buf();
-    let bytes = frame.copy_to_bytes(frame.remaining());
-    gateway.write_all(&bytes).expect("sent");
 }
 
 /// An HTTP API with a GET, a POST and a default route, deployed at once; its id.
@@ -319,4 +309,18 @@ fn a_rest_stage_may_leave_it_to_the_origin_and_be_purged_by_tags() {
     inside.client.expect(204, "DELETE", &format!("{place}/data"), "");
     let flushed = cache();
     assert!(flushed.purges.is_empty() && flushed.flushed_before == flushed.generation);
+}
+
+#[test]
+fn more_purged_tags_than_are_remembered_flush() {
+    let (_dir, inside, id) = start_with(Quotas { purged_tags_per_stage_max: 2, ..Quotas::default() });
+    patch(&inside, &id, &[("/cacheClusterEnabled", "true")]);
+    let purge = |tags: &str| {
+        let place = format!("/turnpike/v1/apis/{id}/stages/prod/cache/purge");
+        inside.client.expect(204, "POST", &place, &format!(r#"{{"tags":{tags}}}"#));
+        let cache = inside.stage(&id, "prod").cache.expect("a cache");
+        (cache.purges.len(), cache.flushed_before == cache.generation)
+    };
+    assert_eq!(purge(r#"["red","blue"]"#), (2, false));
+    assert_eq!(purge(r#"["green"]"#), (0, true));
 }

@@ -84,8 +84,27 @@ fn what_a_gateway_holds_and_what_was_used_is_kept_for_its_days() {
     assert_eq!(counted.used(of_day.clone()), 14);
     assert_eq!(counted.settle(&ends(2), at_s(DAY + 3, 0)), [(0, QuotaVerdict::Ended)], "too late");
     assert_eq!(counted.used(of_day.clone()), 14);
-    counted.settle(&[], at_s(DAY + 31, 0));
-    assert_eq!(counted.used(of_day.clone()), 14);
-    counted.settle(&[], at_s(DAY + 32, 0));
+    for later in 1..=62 {
+        assert_eq!(counted.used(of_day.clone()), 14, "{later}");
+        let wants = [counted.wants(u64::from(2 + later), DAY + later)];
+        assert_eq!(counted.settle(&wants, at_s(DAY + later, 0)), [(10, QuotaVerdict::Open)]);
+    }
+    // Leases of the last days aren't counted among uses yet.
+    counted.settle(&[], at_s(DAY + 65, 0));
+    counted.settle(&[], at_s(DAY + 66, 0));
     assert_eq!(counted.used(of_day), 0);
+}
+
+#[test]
+fn while_a_clock_is_far_ahead_nothing_is_forgotten_that_counts_when_it_is_right() {
+    let counted = Counted::with(UsageSettings::default());
+    let ends = |lease, day| [QuotaReport { spent_requests: 10, ends: true, ..counted.wants(lease, day) }];
+    for (lease, day) in [(1, DAY), (2, DAY + 4_000), (3, DAY + 4_001), (4, DAY + 40_000)] {
+        let wants = [counted.wants(lease, day)];
+        assert_eq!(counted.settle(&wants, at_s(day, 0)), [(10, QuotaVerdict::Open)]);
+        counted.settle(&ends(lease, day), at_s(day, 1));
+    }
+    counted.settle(&[], at_s(DAY, 2));
+    let of_day = i64::from(DAY)..=i64::from(DAY);
+    assert_eq!(counted.used(of_day), 10);
 }

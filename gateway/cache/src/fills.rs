@@ -179,14 +179,16 @@ impl Filling<'_> {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
+        let mut waiters = self.fill.waiters.take();
         let mut under_way = self.fills.under_way.borrow_mut();
         if let Some(same) = under_way.get_mut(&self.hash) {
             if outcome == Outcome::Stored {
-                // What was asked for before this doesn't take its place.
-                same.iter()
-                    .take_while(|fill| !Rc::ptr_eq(fill, &self.fill))
-                    .filter(|fill| fill.is_of(self.fill.stage, &self.fill.key))
-                    .for_each(|fill| fill.outdated.set(true));
+                let earlier = same.iter().take_while(|fill| !Rc::ptr_eq(fill, &self.fill));
+                for fill in earlier.filter(|fill| fill.is_of(self.fill.stage, &self.fill.key)) {
+                    // It doesn't take this one's place, and who waits for it has what there is.
+                    fill.outdated.set(true);
+                    waiters.append(&mut fill.waiters.borrow_mut());
+                }
             }
             same.retain(|fill| !Rc::ptr_eq(fill, &self.fill));
             if same.is_empty() {
@@ -194,7 +196,7 @@ impl Filling<'_> {
             }
         }
         drop(under_way);
-        self.fill.waiters.take().iter().for_each(|waiter| waiter.end(outcome));
+        waiters.iter().for_each(|waiter| waiter.end(outcome));
     }
 }
 
@@ -305,10 +307,10 @@ mod tests {
         assert!(fills.is_under_way(1, b"a"));
         next.end(Outcome::Stored);
         assert_eq!(poll(&mut of_next), Poll::Ready(Outcome::Stored));
-        // What is there now was asked for later.
-        assert!(slow.is_outdated() && poll(&mut long).is_pending());
+        // What is there now was asked for later, and serves those who still wait for the slow one.
+        assert_eq!((slow.is_outdated(), poll(&mut long)), (true, Poll::Ready(Outcome::Stored)));
         drop(slow);
-        assert_eq!((poll(&mut long), fills.count()), (Poll::Ready(Outcome::Failed), 0));
+        assert_eq!((poll(&mut long), fills.count()), (Poll::Ready(Outcome::Stored), 0));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::hash::KeyHash;
 use crate::index::{Index, Slot};
 use crate::response::Response;
 use crate::shelf::{Links, Shelf, Terms};
-use crate::vary::Vary;
+use crate::vary::{VARY_NAMES_OF_KEY_MAX, Vary};
 
 /// What the store itself needs for one response: its place, its slot in the index and in the index's table, and what
 /// the allocator adds to four allocations.
@@ -260,7 +260,9 @@ impl Store {
         };
         // It lasts as long as the longest of them.
         let until_ms = until_ms.max(known.until_ms);
-        let vary = vary.map_or_else(|| known.vary.clone(), |vary| known.vary.and(&vary));
+        let both = vary.as_ref().map_or_else(|| known.vary.clone(), |vary| known.vary.and(vary));
+        // So that no origin makes keys longer and longer.
+        let vary = vary.filter(|_| both.names().count() > VARY_NAMES_OF_KEY_MAX).unwrap_or(both);
         let number = if vary == known.vary {
             if until_ms == known.until_ms {
                 return Some(known);

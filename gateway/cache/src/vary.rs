@@ -8,6 +8,8 @@ use crate::store::Fields;
 
 /// Fields that a response may vary by; one with more isn't stored.
 pub const VARY_NAMES_MAX: usize = 16;
+/// Fields that the responses of one key may vary by, all together; beyond, those before are forgotten.
+pub(crate) const VARY_NAMES_OF_KEY_MAX: usize = 128;
 /// Of all names together.
 const NAME_BYTES_MAX: usize = 1_024;
 

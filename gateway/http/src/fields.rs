@@ -134,6 +134,7 @@ impl Facts {
         self.upgrade.filter(|_| self.upgrade_option && version == Version::Http11)
     }
 
+    #[inline]
     pub(crate) fn note(&mut self, name: HeaderName, value: &[u8], span: Span) -> Result<(), HeadFault> {
         match name {
             HeaderName::Host => {
@@ -154,11 +155,16 @@ impl Facts {
 
     /// RFC 9112 6.3 lets a recipient merge equal lengths; a second length is refused here even then.
     fn note_content_length(&mut self, value: &[u8]) -> Result<(), HeadFault> {
-        if self.content_length.is_some() || value.contains(&b',') {
-            return Err(HeadFault::ConflictingContentLength);
+        match parse_decimal(value) {
+            Some(length) if self.content_length.is_none() => {
+                self.content_length = Some(length);
+                Ok(())
+            }
+            None if self.content_length.is_none() && !value.contains(&b',') => {
+                Err(HeadFault::InvalidContentLength)
+            }
+            _ => Err(HeadFault::ConflictingContentLength),
         }
-        self.content_length = Some(parse_decimal(value).ok_or(HeadFault::InvalidContentLength)?);
-        Ok(())
     }
 
     fn note_transfer_encoding(&mut self, value: &[u8]) -> Result<(), HeadFault> {

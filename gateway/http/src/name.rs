@@ -49,62 +49,81 @@ pub enum HeaderName {
 impl HeaderName {
     /// Recognises a name in any case.
     pub fn classify(name: &[u8]) -> Self {
-        let same_length: &[(&str, Self)] = match name.len() {
-            2 => &[("te", Self::Te)],
-            3 => &[("via", Self::Via)],
-            4 => &[("host", Self::Host), ("date", Self::Date)],
-            6 => &[
-                ("cookie", Self::Cookie),
-                ("expect", Self::Expect),
-                ("origin", Self::Origin),
-                ("server", Self::Server),
-            ],
-            7 => &[("trailer", Self::Trailer), ("upgrade", Self::Upgrade)],
-            9 => &[("forwarded", Self::Forwarded), ("x-api-key", Self::XApiKey)],
-            10 => &[
-                ("connection", Self::Connection),
-                ("user-agent", Self::UserAgent),
-                ("keep-alive", Self::KeepAlive),
-                ("set-cookie", Self::SetCookie),
-                ("x-amz-date", Self::XAmzDate),
-            ],
-            12 => &[("content-type", Self::ContentType)],
-            13 => &[("authorization", Self::Authorization)],
-            14 => &[("content-length", Self::ContentLength), ("http2-settings", Self::Http2Settings)],
-            15 => &[("x-forwarded-for", Self::XForwardedFor), ("x-amzn-trace-id", Self::XAmznTraceId)],
-            16 => &[
-                ("www-authenticate", Self::WwwAuthenticate),
-                ("content-encoding", Self::ContentEncoding),
-                ("proxy-connection", Self::ProxyConnection),
-                ("x-forwarded-host", Self::XForwardedHost),
-                ("x-forwarded-port", Self::XForwardedPort),
-                ("x-amzn-requestid", Self::XAmznRequestId),
-            ],
-            17 => {
-                &[("transfer-encoding", Self::TransferEncoding), ("x-forwarded-proto", Self::XForwardedProto)]
-            }
-            18 => &[("proxy-authenticate", Self::ProxyAuthenticate)],
-            19 => &[("proxy-authorization", Self::ProxyAuthorization)],
-            20 => &[
-                ("x-amz-security-token", Self::XAmzSecurityToken),
-                ("x-amz-content-sha256", Self::XAmzContentSha256),
-            ],
-            25 => &[("proxy-authentication-info", Self::ProxyAuthenticationInfo)],
-            _ => &[],
+        let known = match name.len() {
+            2 => find(name, [(b"te", Self::Te)]),
+            3 => find(name, [(b"via", Self::Via)]),
+            4 => find(name, [(b"host", Self::Host), (b"date", Self::Date)]),
+            6 => find(
+                name,
+                [
+                    (b"cookie", Self::Cookie),
+                    (b"expect", Self::Expect),
+                    (b"origin", Self::Origin),
+                    (b"server", Self::Server),
+                ],
+            ),
+            7 => find(name, [(b"trailer", Self::Trailer), (b"upgrade", Self::Upgrade)]),
+            9 => find(name, [(b"forwarded", Self::Forwarded), (b"x-api-key", Self::XApiKey)]),
+            10 => find(
+                name,
+                [
+                    (b"connection", Self::Connection),
+                    (b"user-agent", Self::UserAgent),
+                    (b"keep-alive", Self::KeepAlive),
+                    (b"set-cookie", Self::SetCookie),
+                    (b"x-amz-date", Self::XAmzDate),
+                ],
+            ),
+            12 => find(name, [(b"content-type", Self::ContentType)]),
+            13 => find(name, [(b"authorization", Self::Authorization)]),
+            14 => find(
+                name,
+                [(b"content-length", Self::ContentLength), (b"http2-settings", Self::Http2Settings)],
+            ),
+            15 => find(
+                name,
+                [(b"x-forwarded-for", Self::XForwardedFor), (b"x-amzn-trace-id", Self::XAmznTraceId)],
+            ),
+            16 => find(
+                name,
+                [
+                    (b"www-authenticate", Self::WwwAuthenticate),
+                    (b"content-encoding", Self::ContentEncoding),
+                    (b"proxy-connection", Self::ProxyConnection),
+                    (b"x-forwarded-host", Self::XForwardedHost),
+                    (b"x-forwarded-port", Self::XForwardedPort),
+                    (b"x-amzn-requestid", Self::XAmznRequestId),
+                ],
+            ),
+            17 => find(
+                name,
+                [
+                    (b"transfer-encoding", Self::TransferEncoding),
+                    (b"x-forwarded-proto", Self::XForwardedProto),
+                ],
+            ),
+            18 => find(name, [(b"proxy-authenticate", Self::ProxyAuthenticate)]),
+            19 => find(name, [(b"proxy-authorization", Self::ProxyAuthorization)]),
+            20 => find(
+                name,
+                [
+                    (b"x-amz-security-token", Self::XAmzSecurityToken),
+                    (b"x-amz-content-sha256", Self::XAmzContentSha256),
+                ],
+            ),
+            25 => find(name, [(b"proxy-authentication-info", Self::ProxyAuthenticationInfo)]),
+            _ => None,
         };
-        same_length
-            .iter()
-            .find(|(known, _)| is_same_token(name, known.as_bytes()))
-            .map_or_else(|| Self::family(name), |(_, name)| *name)
+        known.unwrap_or_else(|| Self::family(name))
     }
 
     /// A name that isn't known by itself.
     fn family(name: &[u8]) -> Self {
-        const X_FORWARDED: &[u8] = b"x-forwarded-";
+        const X_FORWARDED: &[u8; 12] = b"x-forwarded-";
         if name.contains(&b'_') {
             return Self::lookalike(name);
         }
-        match name.get(..X_FORWARDED.len()) {
+        match name.first_chunk() {
             Some(beginning) if is_same_token(beginning, X_FORWARDED) => Self::XForwardedOther,
             _ => Self::Other,
         }
@@ -181,29 +200,50 @@ impl HeaderName {
     }
 }
 
-/// Whether a token is `known`, which is in lower case and as long: setting bit 5 lowers letters, and no byte of
-/// a token but a letter's upper case becomes a letter, a digit or `-` by it. Eight bytes at a time, the last of them
-/// looked at twice where the length is no multiple.
-fn is_same_token(token: &[u8], known: &[u8]) -> bool {
-    let mut at = 0;
-    while let (Some(some), Some(same)) = (chunk(token, at), chunk(known, at)) {
-        if some | LOWERED != same {
-            return false;
-        }
-        match token.len() - at {
-            8 => return true,
-            left => at += (left - 8).min(8),
-        }
+/// The name among those of its length. Inlined: lengths that are constants make each comparison a few instructions.
+#[inline(always)]
+fn find<const BYTES: usize, const COUNT: usize>(
+    name: &[u8],
+    known: [(&[u8; BYTES], HeaderName); COUNT],
+) -> Option<HeaderName> {
+    let name: &[u8; BYTES] = name.try_into().ok()?;
+    known.into_iter().find(|(known, _)| is_same_token(name, known)).map(|(_, found)| found)
+}
+
+/// Whether a token is `known`, which is in lower case: setting bit 5 lowers letters, and no byte of a token but a letter's
+/// upper case becomes a letter, a digit or `-` by it. Eight, four or two bytes at a time, the last of them looked at twice
+/// where the length is no multiple.
+#[inline(always)]
+fn is_same_token<const BYTES: usize>(token: &[u8; BYTES], known: &[u8; BYTES]) -> bool {
+    match BYTES {
+        0..2 => token.iter().zip(known).all(|(byte, known)| byte | LOWERED == *known),
+        2..4 => is_same_by(token, known, |bytes: [u8; 2]| {
+            u64::from(u16::from_ne_bytes(bytes) | u16::from_ne_bytes([LOWERED; 2]))
+        }),
+        4..8 => is_same_by(token, known, |bytes: [u8; 4]| {
+            u64::from(u32::from_ne_bytes(bytes) | u32::from_ne_bytes([LOWERED; 4]))
+        }),
+        _ => is_same_by(token, known, |bytes: [u8; 8]| {
+            u64::from_ne_bytes(bytes) | u64::from_ne_bytes([LOWERED; 8])
+        }),
     }
-    token.iter().zip(known).fold(0, |differing, (byte, known)| differing | ((byte | 0x20) ^ known)) == 0
 }
 
-const LOWERED: u64 = u64::from_ne_bytes([0x20; 8]);
-
-#[inline]
-fn chunk(bytes: &[u8], at: usize) -> Option<u64> {
-    bytes.get(at..)?.first_chunk().map(|chunk| u64::from_ne_bytes(*chunk))
+/// `known` has bit 5 set in each byte, so that lowering leaves it as it is.
+#[inline(always)]
+fn is_same_by<const BYTES: usize, const CHUNK: usize>(
+    token: &[u8; BYTES],
+    known: &[u8; BYTES],
+    lowered: impl Fn([u8; CHUNK]) -> u64,
+) -> bool {
+    let differs = |at: usize| {
+        let (some, same) = (token[at..].first_chunk(), known[at..].first_chunk());
+        some.zip(same).is_none_or(|(some, same)| lowered(*some) != lowered(*same))
+    };
+    !(0..BYTES / CHUNK).any(|index| differs(index * CHUNK)) && !differs(BYTES - CHUNK)
 }
+
+const LOWERED: u8 = 0x20;
 
 #[cfg(test)]
 mod tests {
@@ -211,14 +251,62 @@ mod tests {
 
     #[test]
     fn tokens_are_compared_to_their_last_byte_in_any_case() {
-        let known: Vec<u8> = (0..40).map(|index| b"abz09-"[index % 6]).collect();
-        for length in 0..known.len() {
-            let known = &known[..length];
-            assert!(is_same_token(known, known) && is_same_token(&known.to_ascii_uppercase(), known));
-            for differing in 0..length {
-                let mut token = known.to_vec();
-                token[differing] = b'x';
-                assert!(!is_same_token(&token, known), "byte {differing} of {length}");
+        compare::<0>();
+        compare::<1>();
+        compare::<2>();
+        compare::<3>();
+        compare::<4>();
+        compare::<5>();
+        compare::<7>();
+        compare::<8>();
+        compare::<9>();
+        compare::<15>();
+        compare::<16>();
+        compare::<17>();
+        compare::<23>();
+        compare::<25>();
+        compare::<32>();
+    }
+
+    fn compare<const BYTES: usize>() {
+        let known: [u8; BYTES] = std::array::from_fn(|index| b"abz09-"[index % 6]);
+        assert!(is_same_token(&known, &known));
+        assert!(is_same_token(&known.map(|byte| byte.to_ascii_uppercase()), &known));
+        for differing in 0..BYTES {
+            let mut token = known;
+            token[differing] = b'x';
+            assert!(!is_same_token(&token, &known), "byte {differing} of {BYTES}");
+        }
+    }
+
+    #[test]
+    fn names_are_known_by_their_length_and_all_of_their_bytes() {
+        for (name, known) in [
+            ("Te", HeaderName::Te),
+            ("VIA", HeaderName::Via),
+            ("hOsT", HeaderName::Host),
+            ("date", HeaderName::Date),
+            ("Origin", HeaderName::Origin),
+            ("Upgrade", HeaderName::Upgrade),
+            ("X-Api-Key", HeaderName::XApiKey),
+            ("X-Amz-Date", HeaderName::XAmzDate),
+            ("Content-Length", HeaderName::ContentLength),
+            ("X-Amzn-Trace-Id", HeaderName::XAmznTraceId),
+            ("X-Amzn-RequestId", HeaderName::XAmznRequestId),
+            ("Transfer-Encoding", HeaderName::TransferEncoding),
+            ("X-Amz-Content-Sha256", HeaderName::XAmzContentSha256),
+            ("Proxy-Authentication-Info", HeaderName::ProxyAuthenticationInfo),
+            ("Content_Length", HeaderName::FramingLookalike),
+            ("X-Forwarded-By", HeaderName::XForwardedOther),
+        ] {
+            assert_eq!(HeaderName::classify(name.as_bytes()), known, "{name}");
+            for changed in 0..name.len() {
+                let mut other = name.as_bytes().to_vec();
+                other[changed] ^= 1;
+                let family = matches!(known, HeaderName::FramingLookalike | HeaderName::XForwardedOther);
+                if !family {
+                    assert_eq!(HeaderName::classify(&other), HeaderName::Other, "{name} at {changed}");
+                }
             }
         }
     }

@@ -52,9 +52,13 @@ pub fn normalize<'a>(raw: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<&'a [u8]
     let [b'/', ..] = raw else {
         return if raw.is_empty() { Ok(b"/") } else { Err(PathError::NotAbsolute) };
     };
-    let path = match scan(raw)? {
-        Escapes::None => raw,
-        Escapes::Some => {
+    let found = scan(raw)?;
+    if found == 0 {
+        return Ok(raw);
+    }
+    let path = match found & ESCAPE {
+        0 => raw,
+        _ => {
             rewrite(raw, scratch)?;
             scratch
         }
@@ -62,14 +66,10 @@ pub fn normalize<'a>(raw: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<&'a [u8]
     if has_dot_segment(path) { Err(PathError::DotSegment) } else { Ok(path) }
 }
 
-enum Escapes {
-    None,
-    Some,
-}
-
 const ESCAPE: u8 = 1;
 const BACKSLASH: u8 = 2;
 const INVALID: u8 = 4;
+const DOT: u8 = 8;
 
 static FINDINGS: [u8; 256] = findings();
 
@@ -80,6 +80,7 @@ const fn findings() -> [u8; 256] {
         table[index] = match index as u8 {
             b'%' => ESCAPE,
             b'\\' => BACKSLASH,
+            b'.' => DOT,
             b'?' | b'#' => INVALID,
             0x21..=0x7e => 0,
             _ => INVALID,
@@ -89,16 +90,15 @@ const fn findings() -> [u8; 256] {
     table
 }
 
-fn scan(raw: &[u8]) -> Result<Escapes, PathError> {
+/// What is in it that has to be looked at: escapes, dots.
+fn scan(raw: &[u8]) -> Result<u8, PathError> {
     let found = raw.iter().fold(0, |found, byte| found | FINDINGS[*byte as usize]);
     if found & INVALID != 0 {
         Err(PathError::InvalidByte)
     } else if found & BACKSLASH != 0 {
         Err(PathError::Backslash)
-    } else if found & ESCAPE != 0 {
-        Ok(Escapes::Some)
     } else {
-        Ok(Escapes::None)
+        Ok(found)
     }
 }
 

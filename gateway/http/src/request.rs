@@ -157,8 +157,8 @@ impl RequestHead {
         }
         self.method = Method::classify(&buf[..method_bytes]);
         self.method_span = Span { start: 0, end: method_bytes as u32 };
-        let (facts, head_bytes) = scan::fields(buf, line_bytes + 2, limits, &mut self.headers)?;
-        self.head_bytes = head_bytes;
+        let mut facts = Facts::default();
+        self.head_bytes = scan::fields(buf, line_bytes + 2, limits, &mut self.headers, &mut facts)?;
         self.address(buf, target, &facts).ok()?;
         self.frame(&facts).ok()
     }

@@ -104,8 +104,8 @@ impl ResponseHead {
             return None;
         }
         self.reason = Span { start: STATUS_END as u32 + 1, end: line_bytes as u32 };
-        let (facts, head_bytes) = scan::fields(buf, line_bytes + 2, limits, &mut self.headers)?;
-        self.head_bytes = head_bytes;
+        let mut facts = Facts::default();
+        self.head_bytes = scan::fields(buf, line_bytes + 2, limits, &mut self.headers, &mut facts)?;
         self.frame(request_method, &facts).ok()
     }
 

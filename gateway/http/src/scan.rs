@@ -11,16 +11,16 @@ use crate::limits::HeadLimits;
 use crate::name::HeaderName;
 use crate::span::Span;
 
-/// The header lines that begin at `start` and the empty line behind them; fills `headers`, and says what the lines mean
-/// together and where the head ends.
+/// The header lines that begin at `start` and the empty line behind them; fills `headers` and `facts`, what the lines mean
+/// together, and says where the head ends.
 pub(crate) fn fields(
     buf: &[u8],
     start: usize,
     limits: &HeadLimits,
     headers: &mut Vec<Header>,
-) -> Option<(Facts, usize)> {
+    facts: &mut Facts,
+) -> Option<usize> {
     let count_max = limits.header_count_max.min(HeadLimits::HEADER_COUNT_CEILING);
-    let mut facts = Facts::default();
     headers.clear();
     let mut at = start;
     while *buf.get(at)? != b'\r' {
@@ -55,7 +55,7 @@ pub(crate) fn fields(
         return None;
     }
     facts.mark_nominated(buf, headers);
-    Some((facts, at + 2))
+    Some(at + 2)
 }
 
 #[inline]
@@ -95,9 +95,24 @@ fn name_bytes(line: &[u8]) -> Option<usize> {
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const HIGHEST_BITS: u64 = ONES << 7;
 
-/// How many bytes from the first are `lowest` at least, which is ASCII, and no DEL; eight at a time.
-#[inline]
+/// How many bytes from the first are `lowest` at least, which is ASCII, and no DEL.
+#[inline(always)]
 pub(crate) fn text_bytes(bytes: &[u8], lowest: u8) -> usize {
+    let mut text = 0;
+    // Sixteen at a time while all of them are text, which compiles to vector code.
+    for block in bytes.as_chunks::<16>().0 {
+        let is_none = |byte: &u8| *byte < lowest || *byte == 0x7f;
+        if block.iter().fold(0, |found, byte| found | u8::from(is_none(byte))) != 0 {
+            break;
+        }
+        text += block.len();
+    }
+    text + text_bytes_of_few(&bytes[text..], lowest)
+}
+
+/// Eight at a time.
+#[inline(always)]
+fn text_bytes_of_few(bytes: &[u8], lowest: u8) -> usize {
     let (chunks, rest) = bytes.as_chunks::<8>();
     for (index, chunk) in chunks.iter().enumerate() {
         let chunk = u64::from_le_bytes(*chunk);

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
+use crate::lately::Lately;
 use crate::lease::{Lease, Reporting, Spent};
 use crate::waiters::{Ticket, Waiters, Wish};
 use crate::{Answer, Holder, Limit, LimitId, Report};
@@ -20,6 +21,8 @@ pub const LIMITS_PER_REQUEST_MAX: usize = 8;
 
 /// Leases that are looked at for one to end, when there are as many as may be.
 const LOOKS_MAX: usize = 8;
+/// In place of a slot.
+const UNKNOWN: u32 = u32::MAX;
 
 #[derive(Debug, Clone, Copy)]
 pub struct LeaseRules {
@@ -99,6 +102,15 @@ pub struct Leases {
     verdicts: VecDeque<(Ticket, Result<(), Refused>)>,
     counts: LeaseCounts,
     reporting: Reporting,
+    lately: Lately,
+}
+
+/// What a request finds of tokens in hand.
+enum InHand {
+    Taken,
+    /// Nothing is known of some limits, in the places of which [`UNKNOWN`] stands; of the others there is one.
+    But([u32; LIMITS_PER_REQUEST_MAX]),
+    Lacking,
 }
 
 /// What a request finds.
@@ -125,6 +137,7 @@ impl Leases {
             verdicts: VecDeque::new(),
             counts: LeaseCounts::default(),
             reporting: Reporting::new(rules.holders),
+            lately: Lately::default(),
         }
     }
 
@@ -168,13 +181,30 @@ impl Leases {
     /// # Panics
     /// As [`take`](Self::take).
     pub fn begin(&mut self, limits: &[Limit], version: u64, now_us: u64) -> Begun {
-        if self.take_in_hand(limits, version, now_us, true) {
-            return Begun::Admitted;
+        match self.take_in_hand(limits, version, now_us, true) {
+            InHand::Taken => Begun::Admitted,
+            InHand::But(_) | InHand::Lacking => self.begin_to_lease(limits, version, now_us),
         }
-        match self.attempt(limits, version, now_us, true) {
-            Attempt::Admitted => Begun::Admitted,
-            Attempt::Refused(refused) => Begun::Refused(refused),
-            Attempt::Lacks(_) => Begun::Lacks,
+    }
+
+    /// As [`begin`](Self::begin), where the authority is at hand. A limit that nothing is known of isn't leased for the one
+    /// token then: `spend` has the authority take one of each that it is given as spent at `now_us`, or of none, and says
+    /// whether it did ([`Limiter::spend`](crate::Limiter::spend)). A limit that is asked for again before the next tick is
+    /// leased.
+    ///
+    /// # Panics
+    /// As [`take`](Self::take).
+    pub fn begin_at_hand(
+        &mut self,
+        limits: &[Limit],
+        version: u64,
+        now_us: u64,
+        spend: impl FnOnce(&[Limit]) -> bool,
+    ) -> Begun {
+        match self.take_in_hand(limits, version, now_us, true) {
+            InHand::Taken => Begun::Admitted,
+            InHand::But(slots) if self.spend_at_hand(limits, &slots, now_us, spend) => Begun::Admitted,
+            InHand::But(_) | InHand::Lacking => self.begin_to_lease(limits, version, now_us),
         }
     }
 
@@ -184,7 +214,7 @@ impl Leases {
     /// # Panics
     /// As [`take`](Self::take).
     pub fn go_on(&mut self, limits: &[Limit], version: u64, now_us: u64) -> Taken {
-        if self.take_in_hand(limits, version, now_us, false) {
+        if matches!(self.take_in_hand(limits, version, now_us, false), InHand::Taken) {
             return Taken::Admitted;
         }
         match self.attempt(limits, version, now_us, false) {
@@ -251,6 +281,7 @@ impl Leases {
     /// Called every 10 ms: refuses those who waited too long, sends home what wasn't needed, and tells what was spent.
     pub fn tick(&mut self, now_us: u64) {
         self.expire(now_us);
+        self.lately.forget();
         // From behind, since the last takes the place of one that is forgotten.
         for place in (0..self.live.len()).rev() {
             // What couldn't be told yet is told first, so that this doesn't grow.
@@ -276,13 +307,21 @@ impl Leases {
 
     /// What most requests come to: all tokens are in hand, of leases that need no other look. Otherwise nothing is
     /// touched.
-    fn take_in_hand(&mut self, limits: &[Limit], version: u64, now_us: u64, is_new: bool) -> bool {
+    fn take_in_hand(&mut self, limits: &[Limit], version: u64, now_us: u64, is_new: bool) -> InHand {
         let mut slots = [0; LIMITS_PER_REQUEST_MAX];
+        let mut all_known = true;
         for (slot, limit) in slots.iter_mut().zip(limits) {
             match self.index.get(&limit.id) {
                 Some(found) if self.leases[*found as usize].has_token(version, now_us) => *slot = *found,
-                _ => return false,
+                Some(_) => return InHand::Lacking,
+                None => {
+                    *slot = UNKNOWN;
+                    all_known = false;
+                }
             }
+        }
+        if !all_known {
+            return InHand::But(slots);
         }
         for slot in &slots[..limits.len()] {
             if is_new {
@@ -290,7 +329,41 @@ impl Leases {
             }
             self.spend(*slot, now_us);
         }
+        InHand::Taken
+    }
+
+    fn spend_at_hand(
+        &mut self,
+        limits: &[Limit],
+        slots: &[u32; LIMITS_PER_REQUEST_MAX],
+        now_us: u64,
+        spend: impl FnOnce(&[Limit]) -> bool,
+    ) -> bool {
+        let (mut unknown, mut count) = ([limits[0]; LIMITS_PER_REQUEST_MAX], 0);
+        let mut comes_again = false;
+        for (limit, _) in limits.iter().zip(slots).filter(|(_, slot)| **slot == UNKNOWN) {
+            comes_again |= self.lately.note(limit.id);
+            unknown[count] = *limit;
+            count += 1;
+        }
+        if comes_again || !spend(&unknown[..count]) {
+            return false;
+        }
+        self.counts.asks += count as u64;
+        self.counts.grants += count as u64;
+        for slot in slots[..limits.len()].iter().filter(|slot| **slot != UNKNOWN) {
+            self.leases[*slot as usize].see();
+            self.spend(*slot, now_us);
+        }
         true
+    }
+
+    fn begin_to_lease(&mut self, limits: &[Limit], version: u64, now_us: u64) -> Begun {
+        match self.attempt(limits, version, now_us, true) {
+            Attempt::Admitted => Begun::Admitted,
+            Attempt::Refused(refused) => Begun::Refused(refused),
+            Attempt::Lacks(_) => Begun::Lacks,
+        }
     }
 
     fn attempt(&mut self, limits: &[Limit], version: u64, now_us: u64, is_new: bool) -> Attempt {

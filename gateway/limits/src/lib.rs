@@ -19,6 +19,7 @@
 mod bucket;
 mod handover;
 mod host;
+mod lately;
 mod lease;
 mod leases;
 mod limiter;

@@ -7,7 +7,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::bucket::Bucket;
-use crate::{Answer, Ask, Handed, Holder, LimitId, Loan, Report};
+use crate::{Answer, Ask, Handed, Holder, LIMITS_PER_REQUEST_MAX, Limit, LimitId, Loan, Report};
 
 /// Buckets that are looked at for one to forget, when there are as many as may be.
 const LOOKS_MAX: usize = 64;
@@ -101,6 +101,33 @@ impl Limiter {
         let bucket = &mut self.buckets[slot];
         bucket.adopt(report.limit.rate, report.version, now_us);
         report.ask.map(|ask| self.grant(slot, report.holder, ask, now_us))
+    }
+
+    /// Takes a token of each limit as spent at `now_us`, or none; whether it did. The same as leasing them to a holder that
+    /// spends them at once and says so at once.
+    pub fn spend(&mut self, limits: &[Limit], version: u64, now_us: u64) -> bool {
+        // Slots stay while none has to be freed.
+        if self.buckets.len() + limits.len() > self.rules.limits_max {
+            return false;
+        }
+        let mut slots = [0; LIMITS_PER_REQUEST_MAX];
+        let slots = &mut slots[..limits.len()];
+        for (index, limit) in limits.iter().enumerate() {
+            let slot = self.slot_of(*limit, version);
+            let bucket = &mut self.buckets[slot];
+            bucket.adopt(limit.rate, version, now_us);
+            if bucket.room(now_us) == 0 {
+                slots[..index].iter().for_each(|slot| self.buckets[*slot].take_back(1));
+                return false;
+            }
+            // Of two limits with one bucket, the second finds what the first has left.
+            bucket.lease(1);
+            slots[index] = slot;
+        }
+        slots.iter().for_each(|slot| self.buckets[*slot].spend(1, now_us));
+        self.counts.asks += limits.len() as u64;
+        self.counts.granted_tokens += limits.len() as u64;
+        true
     }
 
     /// Looks at up to `limits` of them, and forgets those that are as new.
@@ -201,6 +228,13 @@ impl Limiter {
         Some(self.add(Bucket::full(report.limit, report.version)))
     }
 
+    fn slot_of(&mut self, limit: Limit, version: u64) -> usize {
+        match self.index.get(&limit.id) {
+            Some(slot) => *slot as usize,
+            None => self.add(Bucket::full(limit, version)),
+        }
+    }
+
     fn add(&mut self, bucket: Bucket) -> usize {
         let slot = self.buckets.len();
         self.index.insert(bucket.id, slot as u32);
@@ -287,7 +321,7 @@ impl Limiter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Limit, Rate};
+    use crate::Rate;
 
     fn report(holder: u16, id: u64, rate: Rate) -> Report {
         let limit = Limit { id: LimitId(id), rate };

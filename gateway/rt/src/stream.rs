@@ -122,16 +122,19 @@ impl Stream {
         Descriptor { stream: self }
     }
 
+    // What hands a future on is compiled into whoever awaits it, where the future is then made in its place and not moved
+    // there.
+
     /// Reads what there is, behind what `buffer` holds and up to its capacity. 0: the peer has ended its side.
     ///
     /// Dropping this future can lose bytes: see the crate's page.
-    #[inline]
+    #[inline(always)]
     pub fn recv(&self, buffer: Vec<u8>) -> impl Future<Output = Received> {
         self.recv_at_most(buffer, usize::MAX)
     }
 
     /// As [`recv`](Self::recv), and leaves what lies beyond `bytes_max` to the next read.
-    #[inline]
+    #[inline(always)]
     pub fn recv_at_most(&self, buffer: Vec<u8>, bytes_max: usize) -> impl Future<Output = Received> {
         if is_all_wanted(&buffer, bytes_max) {
             return Either::First(self.io().read(buffer));
@@ -275,7 +278,7 @@ impl Stream {
     }
 
     /// Sends all of `buffer[start..]` and gives it back.
-    #[inline]
+    #[inline(always)]
     pub fn send(&self, buffer: Vec<u8>, start: usize) -> impl Future<Output = Sent> {
         if start > 0 || buffer.is_empty() {
             return Either::First(Box::pin(self.send_rest(buffer, start)));
@@ -403,7 +406,7 @@ struct Sending<'s, W> {
 impl<W: Future<Output = (io::Result<usize>, Vec<u8>)>> Future for Sending<'_, W> {
     type Output = Sent;
 
-    #[inline]
+    #[inline(always)]
     #[expect(unsafe_code, reason = "a struct's pin becomes its field's")]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Sent> {
         // SAFETY: `first` stays in its place: nothing here moves it, there is no `Drop`, and `Unpin` is what it is by

@@ -26,13 +26,13 @@ pub enum Transport {
 
 impl Transport {
     /// As [`Stream::recv`].
-    #[inline]
+    #[inline(always)]
     pub fn recv(&self, buffer: Vec<u8>) -> impl Future<Output = Received> {
         self.recv_at_most(buffer, usize::MAX)
     }
 
     /// As [`Stream::recv_at_most`].
-    #[inline]
+    #[inline(always)]
     pub fn recv_at_most(&self, buffer: Vec<u8>, bytes_max: usize) -> impl Future<Output = Received> {
         match self {
             Self::Plain(stream) => Either::First(stream.recv_at_most(buffer, bytes_max)),
@@ -96,7 +96,7 @@ impl Transport {
     }
 
     /// As [`Stream::send`].
-    #[inline]
+    #[inline(always)]
     pub fn send(&self, buffer: Vec<u8>, start: usize) -> impl Future<Output = Sent> {
         match self {
             Self::Plain(stream) => Either::First(stream.send(buffer, start)),

@@ -79,8 +79,12 @@ pub enum Problem {
     OutOfRange { found: u32, len: usize },
     #[error("integration {integration:?} asks for the path variable {name:?}, which this route hasn't")]
     UnknownVariable { integration: String, name: String },
+    #[error("the same endpoint as target {other}")]
+    DuplicateTarget { other: usize },
     #[error("the slice is {found}, a key of it belongs into slice {expected}")]
     OtherSlice { found: u32, expected: u32 },
+    #[error("cut into {found}, another slice into {expected}")]
+    OtherCut { found: u32, expected: u32 },
     #[error("index {found} points past the {len} usage plans")]
     PlanOutOfRange { found: u32, len: usize },
     #[error("API keys aren't in the order of their digests, each once")]
@@ -233,8 +237,8 @@ impl<'a> Names<'a> {
                 Unit::ApiKeys(unit) => {
                     let slices = *names.slices.get_or_insert(unit.slices);
                     if slices != unit.slices {
-                        let problem = Problem::OutOfBounds { found: unit.slices, min: slices, max: slices };
-                        return Err(wrong("slices of API keys", problem));
+                        let problem = Problem::OtherCut { found: unit.slices, expected: slices };
+                        return Err(wrong(format!("slice {} of the API keys", unit.slice), problem));
                     }
                     ("API keys", names.key_slices.insert(unit.slice), format!("slice {}", unit.slice))
                 }
@@ -314,6 +318,21 @@ fn check_unit_len(hash: &UnitHash, bytes_len: u32, limits: &Limits) -> Checked {
 
 pub(crate) fn count(place: &str, found: usize, max: usize) -> Checked {
     if found <= max { Ok(()) } else { Err(wrong(place, Problem::TooMany { found, max })) }
+}
+
+pub(crate) fn within(place: &str, found: u32, min: u32, max: u32) -> Checked {
+    let is_within = (min..=max).contains(&found);
+    if is_within { Ok(()) } else { Err(wrong(place, Problem::OutOfBounds { found, min, max })) }
+}
+
+/// Of a time that isn't none, against what the operator allows.
+pub(crate) fn time(place: &str, found_ms: u32, max_ms: u32) -> Checked {
+    if found_ms == 0 { Err(wrong(place, Problem::Zero)) } else { time_or_none(place, found_ms, max_ms) }
+}
+
+pub(crate) fn time_or_none(place: &str, found_ms: u32, max_ms: u32) -> Checked {
+    let is_within = found_ms <= max_ms;
+    if is_within { Ok(()) } else { Err(wrong(place, Problem::TooLong { found: found_ms, max: max_ms })) }
 }
 
 pub(crate) fn size(place: &str, bytes: u64, bytes_max: u64) -> Checked {

@@ -33,6 +33,9 @@ use crate::unit::{Root, Unit, UnitHash};
 /// The format that this build writes, and the newest that it reads.
 pub const FORMAT_VERSION: u16 = 5;
 
+/// The oldest format that this build reads.
+pub const OLDEST_FORMAT_VERSION: u16 = past::v3::FORMAT_VERSION;
+
 /// Length of the envelope in front of the archive, in bytes.
 pub const ENVELOPE_BYTES: usize = 32;
 
@@ -153,9 +156,9 @@ fn open(kind: Kind, bytes: &[u8], bytes_max: usize) -> Result<(u16, &[u8]), Deco
 
 fn check_version(found: u16) -> Result<(), DecodeError> {
     match found {
-        past::OLDEST_VERSION..=FORMAT_VERSION => Ok(()),
+        OLDEST_FORMAT_VERSION..=FORMAT_VERSION => Ok(()),
         0 => Err(DecodeError::Malformed("format version 0 was never written".to_owned())),
-        1..past::OLDEST_VERSION => Err(DecodeError::PastFormat { found, supported: past::OLDEST_VERSION }),
+        1..OLDEST_FORMAT_VERSION => Err(DecodeError::PastFormat { found, supported: OLDEST_FORMAT_VERSION }),
         _ => Err(DecodeError::FutureFormat { found, supported: FORMAT_VERSION }),
     }
 }

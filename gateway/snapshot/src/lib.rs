@@ -14,6 +14,7 @@ pub mod frame;
 mod hash;
 mod limits;
 mod past;
+mod plain;
 mod unit;
 
 pub use check::{
@@ -21,7 +22,9 @@ pub use check::{
     check_access_log_format, check_log_group, check_next_snapshot, check_root, check_snapshot, check_unit,
     escaped_log_group, path_parts,
 };
-pub use codec::{ENVELOPE_BYTES, FORMAT_VERSION, decode_root, decode_unit, encode_root, encode_unit};
+pub use codec::{
+    ENVELOPE_BYTES, FORMAT_VERSION, OLDEST_FORMAT_VERSION, decode_root, decode_unit, encode_root, encode_unit,
+};
 pub use error::{Blame, DecodeError, EncodeError};
 pub use hash::{ParseUnitHashError, hash};
 pub use limits::{Limits, VARIABLES_PER_ROUTE_MAX};

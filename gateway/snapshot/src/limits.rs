@@ -38,16 +38,17 @@ pub struct Limits {
     pub stages_per_plan_max: usize,
     /// Routes of one stage that a usage plan throttles.
     pub routes_per_plan_stage_max: usize,
-    /// API keys of one slice; and usage plans of one key.
+    /// API keys of one slice.
     pub keys_per_slice_max: usize,
+    /// Usage plans of one key.
     pub plans_per_key_max: usize,
     /// What of a request tells a route's cache entries apart.
     pub cache_key_parts_max: usize,
     /// Tags that a stage's cache was purged of, which each look at an entry goes through.
     pub cache_purges_max: usize,
-    /// An id: of an API, deployment, route or integration.
+    /// An id, whatever it is of; also a name or tag of a cache, and a token of an ACME challenge. An API's own is shorter.
     pub id_bytes_max: usize,
-    /// A route's path, or a mapping's key.
+    /// A route's path, a mapping's key or a rule's base path, and what a rule compares a header's value with.
     pub path_bytes_max: usize,
     /// The literal parts of an integration's path and its query, together.
     pub target_bytes_max: usize,
@@ -57,8 +58,8 @@ pub struct Limits {
     pub reason_bytes_max: usize,
     /// The smallest body that a stage compresses. AWS's bound.
     pub compression_bytes_min_max: u32,
-    /// An integration's timeout. AWS's ceilings (29 or 30 s) are control's to apply; this one only keeps
-    /// a mistake from holding a connection for weeks, and 15 minutes is an arbitrary choice.
+    /// An integration's timeout, and the times of a target group. AWS's ceilings (29 or 30 s) are control's to apply; this
+    /// one only keeps a mistake from holding a connection for weeks, and 15 minutes is an arbitrary choice.
     pub timeout_ms_max: u32,
 }
 

@@ -5,6 +5,3 @@
 
 pub(crate) mod v3;
 pub(crate) mod v4;
-
-/// The oldest format that is read.
-pub(crate) const OLDEST_VERSION: u16 = v3::FORMAT_VERSION;

@@ -110,7 +110,8 @@ pub struct UsagePlanUnit {
 pub struct Quota {
     pub requests: u64,
     pub period: QuotaPeriod,
-    /// On which day of the week (0 is Sunday) or of the month (0 is the first) a period begins, at midnight UTC.
+    /// On which day of the week (0 is Sunday, up to 6) or of the month (0 is the first, up to 27) a period begins, at
+    /// midnight UTC; 0 of a day.
     pub offset_days: u8,
 }
 
@@ -140,7 +141,8 @@ pub struct PlanRoute {
     pub throttle: Throttle,
 }
 
-/// A slice of the API keys that are enabled and in a usage plan: a change of one key moves one slice.
+/// A slice of the API keys that are enabled and in a usage plan: a change of one key moves one slice. A root leaves those
+/// out that no key is in.
 #[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[rkyv(derive(Debug))]
 pub struct ApiKeysUnit {
@@ -206,7 +208,7 @@ pub struct DomainTls {
     /// Id of a [`CertificateUnit`].
     pub certificate: String,
     pub version_min: TlsVersion,
-    /// IANA's numbers, in order of preference; empty allows all that the gateway has.
+    /// IANA's numbers, in order of preference, at most 256; empty allows all that the gateway has.
     pub cipher_suites: Vec<u16>,
     /// Id of the [`TrustStoreUnit`] that clients' certificates are verified against; `None` asks for none.
     pub client_trust_store: Option<String>,
@@ -310,11 +312,12 @@ pub struct HealthCheck {
     pub probe: Probe,
     /// Another port than the target's.
     pub port: Option<u16>,
+    /// Both 1 to [`crate::Limits::timeout_ms_max`].
     pub interval_ms: u32,
     pub timeout_ms: u32,
-    /// Good answers in a row that make a target healthy.
+    /// Good answers in a row that make a target healthy; at least 1.
     pub healthy_threshold: u32,
-    /// Bad ones in a row that make it unhealthy.
+    /// Bad ones in a row that make it unhealthy; at least 1.
     pub unhealthy_threshold: u32,
 }
 
@@ -331,7 +334,7 @@ pub enum Probe {
 #[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[rkyv(derive(Debug))]
 pub struct OutlierEjection {
-    /// Failures in a row (connect errors, resets, timeouts, 5xx) that eject a target.
+    /// Failures in a row (connect errors, resets, timeouts, 5xx) that eject a target; at least 1.
     pub consecutive_failures: u32,
     /// How long the first time; each further time as much longer.
     pub ejection_ms: u32,
@@ -344,7 +347,7 @@ pub struct OutlierEjection {
 #[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[rkyv(derive(Debug))]
 pub struct RetryPolicy {
-    /// Tries in all; 1 never retries.
+    /// Tries in all, at most 10; 1 never retries.
     pub tries_max: u32,
     /// One try's time; 0 leaves it to the integration's timeout, which bounds all tries together.
     pub try_timeout_ms: u32,
@@ -553,12 +556,12 @@ pub struct RouteSettings {
 #[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[rkyv(derive(Debug))]
 pub struct RouteCache {
-    /// 0 keeps nothing.
+    /// 0 keeps nothing; at most 3,600.
     pub ttl_s: u32,
     /// Routes of a stage that have the same namespace share entries (AWS's `cacheNamespace`).
     pub namespace: String,
-    /// What of a request tells entries apart, beside the namespace and the method that it came with. As AWS has it, a path variable that isn't
-    /// named here doesn't.
+    /// What of a request tells entries apart, beside the namespace and the method that it came with. As AWS has it, a
+    /// path variable that isn't named here doesn't.
     pub key: Vec<CacheKeyPart>,
     pub invalidation: Invalidation,
 }

@@ -65,7 +65,8 @@ fn every_file_is_taken_or_refused_as_its_name_says() {
     }
 }
 
-/// Writes the files that are made from samples; to be run after a change of format:
+/// Writes the files that are made from samples; to be run after a change of format, once the units and the root of the
+/// format before have been copied to names like `good-format-4-0`:
 /// `cargo test -p turnpike-snapshot --test corpus -- --ignored`.
 #[test]
 #[ignore = "writes the corpus"]

@@ -257,27 +257,56 @@ fn accounts() {
     bad_account(&|account| account.domains[0].mappings[0].api_id = String::new());
 }
 
+/// Each is what its sample has, which is taken; with one less, it isn't.
 #[test]
-fn counts_are_the_operators_to_raise() {
-    let unit = Unit::Stage(sample::stage());
-    let tight = [
-        Limits { routes_per_stage_max: 4, ..Limits::default() },
-        Limits { integrations_per_stage_max: 2, ..Limits::default() },
-        Limits { id_bytes_max: 1, ..Limits::default() },
-        Limits { path_bytes_max: 4, ..Limits::default() },
-        Limits { target_bytes_max: 5, ..Limits::default() },
-        Limits { target_parts_max: 1, ..Limits::default() },
-        Limits { timeout_ms_max: 28_999, ..Limits::default() },
+fn limits_are_inclusive_and_the_operators_to_raise() {
+    type Row = (Unit, usize, fn(&mut Limits) -> &mut usize);
+    let (account, stage, cached) =
+        (Unit::Account(sample::account()), Unit::Stage(sample::stage()), Unit::Stage(sample::cached_stage()));
+    let (plan, keys) = (Unit::UsagePlan(sample::usage_plan()), Unit::ApiKeys(sample::api_keys()));
+    let counts: [Row; 21] = [
+        (stage.clone(), 5, |limits| &mut limits.routes_per_stage_max),
+        (stage.clone(), 3, |limits| &mut limits.integrations_per_stage_max),
+        (stage.clone(), 2, |limits| &mut limits.id_bytes_max),
+        (stage.clone(), 14, |limits| &mut limits.path_bytes_max),
+        (stage.clone(), 20, |limits| &mut limits.target_bytes_max),
+        (stage.clone(), 2, |limits| &mut limits.target_parts_max),
+        (Unit::Stage(sample::canary_stage()), 33, |limits| &mut limits.reason_bytes_max),
+        (cached.clone(), 4, |limits| &mut limits.cache_key_parts_max),
+        (cached.clone(), 1, |limits| &mut limits.cache_purges_max),
+        (account.clone(), 1, |limits| &mut limits.domains_max),
+        (account.clone(), 1, |limits| &mut limits.mappings_per_domain_max),
+        (account.clone(), 2, |limits| &mut limits.rules_per_domain_max),
+        (account.clone(), 2, |limits| &mut limits.conditions_per_rule_max),
+        (account, 1, |limits| &mut limits.acme_challenges_max),
+        (Unit::Certificate(sample::certificate()), 4, |limits| &mut limits.certificates_bytes_max),
+        (Unit::TargetGroup(sample::target_group()), 3, |limits| &mut limits.targets_per_group_max),
+        (plan.clone(), 2, |limits| &mut limits.stages_per_plan_max),
+        (plan, 1, |limits| &mut limits.routes_per_plan_stage_max),
+        (keys.clone(), 2, |limits| &mut limits.keys_per_slice_max),
+        (keys.clone(), 1, |limits| &mut limits.plans_per_key_max),
+        (keys, 1, |limits| &mut limits.units_max),
     ];
-    for limits in tight {
-        let error = check_unit(&unit, &limits).unwrap_err();
+    let at = |unit: &Unit, limits: Limits| check_unit(unit, &limits);
+    let one_less = |unit: &Unit, limits: Limits| {
+        let error = check_unit(unit, &limits).unwrap_err();
         assert_eq!(error.blame(), Blame::Operator, "{error}");
+    };
+    for (unit, max, limit) in counts {
+        let with = |max| {
+            let mut limits = Limits::default();
+            *limit(&mut limits) = max;
+            limits
+        };
+        assert_eq!(at(&unit, with(max)), Ok(()));
+        one_less(&unit, with(max - 1));
     }
-    let account = Unit::Account(sample::account());
-    assert!(check_unit(&account, &Limits { domains_max: 0, ..Limits::default() }).is_err());
-    assert!(check_unit(&account, &Limits { mappings_per_domain_max: 0, ..Limits::default() }).is_err());
-    assert!(check_unit(&account, &Limits { rules_per_domain_max: 1, ..Limits::default() }).is_err());
-    assert!(check_unit(&account, &Limits { conditions_per_rule_max: 1, ..Limits::default() }).is_err());
+    for (unit, timeout_ms_max) in [(stage, 29_000), (Unit::TargetGroup(sample::target_group()), 30_000)] {
+        assert_eq!(at(&unit, Limits { timeout_ms_max, ..Limits::default() }), Ok(()));
+        one_less(&unit, Limits { timeout_ms_max: timeout_ms_max - 1, ..Limits::default() });
+    }
+    assert_eq!(at(&cached, Limits { compression_bytes_min_max: 1_024, ..Limits::default() }), Ok(()));
+    one_less(&cached, Limits { compression_bytes_min_max: 1_023, ..Limits::default() });
 }
 
 #[test]
@@ -455,9 +484,13 @@ fn bounds_of_a_target_group() {
         change(&mut group);
         refused(&Unit::TargetGroup(group))
     };
-    changed(|group| group.targets[0].weight = 0);
+    let error = changed(|group| group.targets[1].weight = 0);
+    assert_eq!(error, "target group g1, target 1, weight: 0 isn't from 1 to 1000");
     changed(|group| group.targets[0].weight = 1_001);
-    changed(|group| group.targets.push(group.targets[0].clone()));
+    let error = changed(|group| group.targets.push(group.targets[0].clone()));
+    assert_eq!(error, "target group g1, target 3: the same endpoint as target 0");
+    let error = changed(|group| group.slow_start_ms = 900_001);
+    assert_eq!(error, "target group g1, slow start: 900001 ms, the limit is 900000 ms");
     changed(|group| group.targets[0].endpoint = Endpoint::Host { host: "a b".to_owned(), port: 1 });
     changed(|group| group.targets[0].endpoint = Endpoint::Host { host: "a".to_owned(), port: 0 });
     changed(|group| group.targets[0].endpoint = Endpoint::Unix { path: "run/relative".to_owned() });
@@ -481,7 +514,7 @@ fn throttles_are_bounded() {
     let mut account = sample::account();
     account.throttle = Some(sample::throttle(1_000_000_000_001, 1));
     let error = refused(&Unit::Account(account));
-    assert_eq!(error, "throttle: 1000000000001 requests in 1,000 s, the limit is 1000000000000");
+    assert_eq!(error, "account, throttle: 1000000000001 requests in 1,000 s, the limit is 1000000000000");
     stage_refused(|stage| stage.routes[0].settings.throttle = Some(sample::throttle(u64::MAX, 0)));
 }
 
@@ -599,7 +632,7 @@ fn slices_and_plans_of_a_snapshot_fit_together() {
     };
     assert_eq!(units(&|_| {}), Ok(()));
     let error = units(&|unit| unit.slices = 3).unwrap_err();
-    assert_eq!(error, "slices of API keys: 3 isn't from 2 to 2");
+    assert_eq!(error, "slice 0 of the API keys: cut into 3, another slice into 2");
     let error = units(&|unit| unit.slice = 1).unwrap_err();
     assert_eq!(error, "API keys: \"slice 1\" is there twice");
     let error = units(&|unit| unit.plans = vec!["p2".to_owned()]).unwrap_err();

@@ -4,6 +4,8 @@
 //! can reach loopback too, so a browser's requests to drain are refused. Nothing here touches a shard:
 //! figures come through the [`Collector`], within its timeout.
 
+mod door;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,12 +13,12 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 
 use super::collector::Collector;
 use super::metrics::{self, HousekeeperFigures};
 use super::totals::Totals;
+pub(crate) use door::Door;
 
 /// Whether a load balancer should send requests here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +46,11 @@ pub(crate) struct Admin {
 /// # Errors
 /// What accepting connections fails with for good.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    door: Door,
     admin: Arc<Admin>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(admin)).with_graceful_shutdown(shutdown).await
+    axum::serve(door, router(admin)).with_graceful_shutdown(shutdown).await
 }
 
 fn router(admin: Arc<Admin>) -> Router {
@@ -108,7 +110,7 @@ mod tests {
     use std::time::Duration;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::task::JoinHandle;
 
     use super::super::collector::Ask;
@@ -141,7 +143,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel();
-        let task = tokio::spawn(serve(listener, Arc::new(admin), async { _ = stopped.await }));
+        let door = Door::new(listener, 8, Duration::from_secs(60));
+        let task = tokio::spawn(serve(door, Arc::new(admin), async { _ = stopped.await }));
         Served { address, readiness, drains, stop, task }
     }
 

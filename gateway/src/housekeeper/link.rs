@@ -10,6 +10,9 @@
 //! starts with the root before, whole, and is sent the newest one when it connects; and as it hadn't
 //! acknowledged, nobody was told that the change would last. Keeping runs beside the connection: a root
 //! that arrives meanwhile is applied without waiting for the disk.
+//!
+//! A gateway that drains while its successor has the data directory follows on and keeps nothing: what is changed, flushed
+//! or revoked counts for its last requests too, and their quotas are asked for.
 
 mod catch_up;
 mod pause;
@@ -88,6 +91,8 @@ pub(crate) enum Order {
     Follow,
     /// Another process has the data directory for now: hang up, and write what is still to be written.
     Pause,
+    /// Another process has it for good.
+    FollowWithoutDisk,
 }
 
 /// The gateway's end of the publish link.
@@ -231,7 +236,7 @@ impl<A: FnMut(Candidate) -> Result<(), String>> Connection<A> {
             let mut orders = self.orders.clone();
             let ended = tokio::select! {
                 Err(ended) = self.converse(&mut pause, &mut outage) => Some(ended),
-                () = ordered(&mut orders, Order::Pause) => None,
+                () = ordered(&mut orders, |order| order == Order::Pause) => None,
             };
             self.catch_up.handle_disconnect();
             if let Some(quotas) = &self.quotas {
@@ -242,7 +247,7 @@ impl<A: FnMut(Candidate) -> Result<(), String>> Connection<A> {
                 outage.begin(&ended, &self.settings);
                 tokio::select! {
                     () = self.sleep(pause.next()) => {}
-                    () = ordered(&mut orders, Order::Pause) => {}
+                    () = ordered(&mut orders, |order| order == Order::Pause) => {}
                 }
             }
         }
@@ -251,7 +256,7 @@ impl<A: FnMut(Candidate) -> Result<(), String>> Connection<A> {
     /// Waits for as long as it is to pause, and says so when there is nothing left to write.
     async fn obey(&mut self) {
         let mut orders = self.orders.clone();
-        if *orders.borrow() == Order::Follow {
+        if *orders.borrow() != Order::Pause {
             return;
         }
         while self.unwritten.is_some() {
@@ -260,7 +265,7 @@ impl<A: FnMut(Candidate) -> Result<(), String>> Connection<A> {
             self.note_kept(outcome);
         }
         self.status.send_modify(|status| status.paused = true);
-        ordered(&mut orders, Order::Follow).await;
+        ordered(&mut orders, |order| order != Order::Pause).await;
         self.status.send_modify(|status| status.paused = false);
     }
 
@@ -335,6 +340,10 @@ impl<A: FnMut(Candidate) -> Result<(), String>> Connection<A> {
                     self.note_refused(*version, reason);
                 }
                 peer.send(&message).await
+            }
+            Action::Keep(keep) if *self.orders.borrow() == Order::FollowWithoutDisk => {
+                self.note_serving(keep.version);
+                peer.send(&FromGateway::Acknowledge { version: keep.version }).await
             }
             Action::Keep(keep) => {
                 self.note_serving(keep.version);
@@ -450,9 +459,9 @@ impl Outage {
     }
 }
 
-/// Waits for that order; for ever if nobody gives orders any more.
-async fn ordered(orders: &mut watch::Receiver<Order>, wanted: Order) {
-    if orders.wait_for(|order| *order == wanted).await.is_err() {
+/// Waits for such an order; for ever if nobody gives orders any more.
+async fn ordered(orders: &mut watch::Receiver<Order>, is_wanted: fn(Order) -> bool) {
+    if orders.wait_for(|order| is_wanted(*order)).await.is_err() {
         std::future::pending::<()>().await;
     }
 }

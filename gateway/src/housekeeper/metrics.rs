@@ -31,6 +31,8 @@ pub(crate) struct HousekeeperFigures {
     pub(crate) driver: &'static str,
     /// The newest snapshot that was compiled and published to the shards; 0 before the first.
     pub(crate) snapshot_version: u64,
+    /// It isn't on disk.
+    pub(crate) snapshot_unkept: bool,
     pub(crate) snapshot_applied_total: u64,
     pub(crate) snapshot_refused_total: u64,
     pub(crate) refused_routes: u64,
@@ -65,8 +67,13 @@ pub(crate) fn render(totals: &Totals, housekeeper: &HousekeeperFigures) -> Strin
 fn render_housekeeper(page: &mut Page, figures: &HousekeeperFigures) {
     page.family("turnpike_build_info", Kind::Gauge, "Version and I/O driver of this gateway; always 1.");
     page.sample("", &[("version", env!("CARGO_PKG_VERSION")), ("driver", figures.driver)], 1);
-    let gauges: [(&str, &str, u64); 10] = [
+    let gauges: [(&str, &str, u64); 11] = [
         ("turnpike_snapshot_version", "Newest snapshot given to the shards.", figures.snapshot_version),
+        (
+            "turnpike_snapshot_unkept",
+            "1 while the newest snapshot isn't on disk: a restart without control would serve an older one.",
+            figures.snapshot_unkept.into(),
+        ),
         (
             "turnpike_refused_routes",
             "Routes of the snapshot that answer 500 because they ask for what can't be done.",

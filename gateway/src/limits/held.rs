@@ -59,7 +59,10 @@ impl Limits {
 
     /// Takes a token of each limit, the broadest first, or none; it has to wait for the limiter where another shard has it.
     pub(crate) fn take(&self, limits: &[Limit], version: u64) -> Take<'_> {
-        let (begun, is_silent) = self.step(|leases, now_us| leases.begin(limits, version, now_us));
+        let (begun, is_silent) = self.step(|leases, now_us| {
+            let spend = |unknown: &[Limit]| self.line.spend_at_once(unknown, version, now_us);
+            leases.begin_at_hand(limits, version, now_us, spend)
+        });
         match begun {
             Begun::Admitted => self.tell(Ok(()), is_silent),
             Begun::Refused(refused) => self.tell(Err(refused), is_silent),

@@ -37,7 +37,7 @@ use turnpike_limits::{Exchange, PARTS, Partition, Parts, Reply};
 
 use super::limiter::LimiterLine;
 use crate::settings::Settings;
-pub(crate) use address::check;
+pub(crate) use address::{PASSWORD, check};
 use link::{Dialer, Script, Server, advice};
 use session::{Ended, Session, Swept};
 

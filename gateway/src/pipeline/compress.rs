@@ -10,7 +10,7 @@ mod plan;
 
 use turnpike_http::{ResponseFraming, ResponseHead, Version, encode};
 
-pub(super) use plan::{Edits, Planned};
+pub(super) use plan::{Edits, Plan, Planned};
 
 use super::body::Body;
 use super::integrate::{UpstreamFault, chunk_limits};
@@ -20,7 +20,6 @@ use super::{Record, Wire};
 use crate::buffers::Buffers;
 use crate::compression::LentEncoder;
 use crate::upstream::Connection;
-use plan::Plan;
 
 /// An answer that is all there is compressed before its head is sent, and so gets a length, up to this size; what it
 /// comes to is held for as long.

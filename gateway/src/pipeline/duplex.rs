@@ -16,21 +16,21 @@ use crate::upstream::{Connection, Lease};
 use crate::wheel::Watch;
 
 pub(super) async fn relay<'a>(
-    exchange: &Exchange<'a>,
+    download: &Download<'_, '_, 'a>,
     upload: Upload,
-    download: Download<'_, '_, 'a>,
     connection: Connection,
     record: &mut Record<'a>,
 ) -> Result<Answered, Failure> {
+    let exchange = download.exchange;
     let duplex = Duplex {
         control: upload.control(),
         upstream_watch: Rc::clone(&connection.watch),
         lease: connection.lease.clone(),
         exchange,
-        download: &download,
+        download,
     };
     let bytes_in = Cell::new(0);
-    let answer = download.run(connection, None, record);
+    let answer = download.run(connection, None, record, |relayed| relayed);
     let (upload, answer) = duplex.run(upload, &bytes_in, answer).await;
     record.bytes_in += bytes_in.get();
     match (upload, answer) {

@@ -17,20 +17,27 @@ use crate::connection::Client;
 use crate::networks::Networks;
 use crate::settings::{ForwardedField, Settings};
 
-/// AWS's own words, which origins may look for.
-const VIA: &[u8] = b"HTTP/1.1 AmazonAPIGateway";
+/// What every HTTP API's request has behind the host in `Forwarded`, with AWS's own words, which origins may look for; the
+/// fields end with it.
+const HTTP_END: &[u8] = b";proto=http\r\nVia: HTTP/1.1 AmazonAPIGateway\r\n\r\n";
+const HTTPS_END: &[u8] = b";proto=https\r\nVia: HTTP/1.1 AmazonAPIGateway\r\n\r\n";
+/// Of those, what earlier proxies stand in front of.
+const VIA_BYTES: usize = b"HTTP/1.1 AmazonAPIGateway\r\n\r\n".len();
+/// What a host stands behind in `Forwarded`.
+const HOST: &[u8] = b";host=";
+const FORWARDED: &[u8] = b"Forwarded: ";
 
 /// What forwarding fields say of a connection, written once for all its requests.
 #[derive(Debug, Clone)]
 pub(crate) struct Forwarded {
     /// The peer is in `trusted_proxies`: what it says in these fields is believed.
     believed: Option<ForwardedField>,
-    /// Ends `X-Forwarded-For`; whole lines for port and protocol.
+    /// Ends `X-Forwarded-For`; whole lines for port and protocol, and the empty line.
     rest: Box<[u8]>,
-    /// Who forwards and for whom, in `Forwarded`.
+    /// `Forwarded`: who forwards and for whom, up to the host.
     http: Box<[u8]>,
-    /// What is behind the host in `Forwarded`, up to what `Via` begins with.
-    scheme: &'static [u8],
+    /// What is behind the host.
+    http_end: &'static [u8],
     is_tls: bool,
 }
 
@@ -38,14 +45,14 @@ impl Forwarded {
     pub(crate) fn new(settings: &Settings, peer: SocketAddr, local: SocketAddr, tls: bool) -> Self {
         let (client, port) = (peer.ip(), local.port());
         let scheme = if tls { "https" } else { "http" };
-        let rest = format!("{client}\r\nX-Forwarded-Port: {port}\r\nX-Forwarded-Proto: {scheme}\r\n");
-        let http = format!("by={};for={}", node(local.ip()), node(client));
+        let rest = format!("{client}\r\nX-Forwarded-Port: {port}\r\nX-Forwarded-Proto: {scheme}\r\n\r\n");
+        let http = format!("Forwarded: by={};for={};host=", node(local.ip()), node(client));
         let trusted = settings.trusted_proxies.contains(client);
         Self {
             believed: trusted.then_some(settings.trusted_proxies_field),
             rest: rest.into_bytes().into(),
             http: http.into_bytes().into(),
-            scheme: if tls { b";proto=https\r\nVia: " } else { b";proto=http\r\nVia: " },
+            http_end: if tls { HTTPS_END } else { HTTP_END },
             is_tls: tls,
         }
     }
@@ -236,7 +243,7 @@ pub(super) fn is_forwarding(name: HeaderName) -> bool {
     )
 }
 
-/// Appends a REST API's fields. `came`: the request has some that [`is_forwarding`].
+/// Appends a REST API's fields, and the empty line. `came`: the request has some that [`is_forwarding`].
 pub(super) fn encode_for_rest(exchange: &Exchange<'_>, came: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(b"X-Forwarded-For: ");
     let forwarded = &exchange.client.forwarded;
@@ -271,16 +278,46 @@ pub(super) fn encode_for_rest(exchange: &Exchange<'_>, came: bool, out: &mut Vec
     // A proxy that says how the client came, and not to which port, leaves the scheme's own.
     let port = port.and_then(port_number).unwrap_or(if scheme == "https" { 443 } else { 80 });
     let peer = exchange.client.peer.ip();
-    write(out, format_args!("{peer}\r\nX-Forwarded-Port: {port}\r\nX-Forwarded-Proto: {scheme}\r\n"));
+    write(out, format_args!("{peer}\r\nX-Forwarded-Port: {port}\r\nX-Forwarded-Proto: {scheme}\r\n\r\n"));
 }
 
-/// Appends an HTTP API's fields. `came`: the request has some that [`is_forwarding`].
+/// Appends an HTTP API's fields, and the empty line. `came`: the request has some that [`is_forwarding`].
 pub(super) fn encode_for_http(exchange: &Exchange<'_>, came: bool, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"Forwarded: ");
     let forwarded = &exchange.client.forwarded;
-    if !came {
-        // Nothing is appended to.
-    } else if forwarded.believed == Some(ForwardedField::XForwarded) {
+    let host = exchange.head.host.of(exchange.bytes);
+    let who = if came {
+        append_elements(exchange, out);
+        &forwarded.http[FORWARDED.len()..]
+    } else {
+        &forwarded.http
+    };
+    // A port makes it no token, and so do the brackets of an address (RFC 7239 4).
+    if !host.is_empty() && host[0] != b'[' && host_name(host).len() == host.len() {
+        out.extend_from_slice(who);
+        out.extend_from_slice(host);
+    } else {
+        out.extend_from_slice(&who[..who.len() - HOST.len()]);
+        if !host.is_empty() {
+            out.extend_from_slice(b";host=\"");
+            out.extend_from_slice(host);
+            out.push(b'"');
+        }
+    }
+    if came {
+        let (scheme, via) = forwarded.http_end.split_at(forwarded.http_end.len() - VIA_BYTES);
+        out.extend_from_slice(scheme);
+        exchange.before(HeaderName::Via, out);
+        out.extend_from_slice(via);
+    } else {
+        out.extend_from_slice(forwarded.http_end);
+    }
+}
+
+/// The beginning of `Forwarded`, with what came and is believed.
+#[inline(never)]
+fn append_elements(exchange: &Exchange<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(FORWARDED);
+    if exchange.client.forwarded.believed == Some(ForwardedField::XForwarded) {
         if let Some(claim) = exchange.claim(ForwardedField::XForwarded) {
             write(out, format_args!("for={}", node(claim.ip)));
             if let Some(scheme) = only(exchange.values(HeaderName::XForwardedProto)).and_then(scheme_name) {
@@ -291,23 +328,6 @@ pub(super) fn encode_for_http(exchange: &Exchange<'_>, came: bool, out: &mut Vec
     } else if exchange.values(HeaderName::Forwarded).all(ForwardedElements::is_well_formed) {
         exchange.before(HeaderName::Forwarded, out);
     }
-    out.extend_from_slice(&forwarded.http);
-    let host = exchange.head.host.of(exchange.bytes);
-    if !host.is_empty() {
-        // A port makes it no token, and so do the brackets of an address (RFC 7239 4).
-        let is_token = host[0] != b'[' && host_name(host).len() == host.len();
-        out.extend_from_slice(if is_token { b";host=" } else { b";host=\"" });
-        out.extend_from_slice(host);
-        if !is_token {
-            out.push(b'"');
-        }
-    }
-    out.extend_from_slice(forwarded.scheme);
-    if came {
-        exchange.before(HeaderName::Via, out);
-    }
-    out.extend_from_slice(VIA);
-    out.extend_from_slice(b"\r\n");
 }
 
 /// The value of a field that came once; of several, nobody knows which to believe.

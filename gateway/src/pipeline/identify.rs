@@ -7,25 +7,35 @@ use turnpike_http::HeaderName;
 
 use super::route::Selected;
 use super::{Exchange, Failure, Record, Refusal};
-use crate::table::{Address, Caller, Stage};
+use crate::table::{Address, Caller, Shown, Stage};
+
+/// What the caller shows, of a stage some of whose routes ask for a key: made ready to be looked up while the route is.
+pub(super) fn expect(exchange: &Exchange<'_>, stage: &Stage) -> Option<Shown> {
+    if !stage.asks_for_keys {
+        return None;
+    }
+    shown(exchange).map(|value| exchange.table.callers.expect(value))
+}
 
 pub(super) fn check<'a>(
     exchange: &Exchange<'a>,
     address: &Address<'a, '_>,
     selected: &Selected<'a, '_>,
+    shown: Option<Shown>,
     record: &mut Record<'a>,
 ) -> Result<Option<Caller<'a>>, Failure> {
     if !selected.matched.route.api_key_required {
         return Ok(None);
     }
-    let caller = caller(exchange, address.stage).ok_or(Refusal::ApiKey(address.stage.protocol))?;
+    let caller = shown.and_then(|shown| exchange.table.callers.look_up(&shown, address.stage));
+    let caller = caller.ok_or(Refusal::ApiKey(address.stage.protocol))?;
     record.caller = Some(caller);
     Ok(Some(caller))
 }
 
 /// Who shows a key that may use the stage.
 pub(super) fn caller<'a>(exchange: &Exchange<'a>, stage: &Stage) -> Option<Caller<'a>> {
-    shown(exchange).and_then(|value| exchange.table.callers.look_up(value, stage))
+    expect(exchange, stage).and_then(|shown| exchange.table.callers.look_up(&shown, stage))
 }
 
 /// Of two that are shown, none is taken: whoever reads them behind the gateway may take the other.

@@ -67,18 +67,6 @@ impl Incoming {
         (Self::Decoded(Box::new(decoded)), body_bytes)
     }
 
-    /// Appends what has arrived on a stream meanwhile, so that a short request is sent in one piece.
-    pub(super) async fn take_arrived(
-        &mut self,
-        exchange: &Exchange<'_>,
-        request: &mut Vec<u8>,
-    ) -> Result<(), Failure> {
-        match self {
-            Self::Http2(body) => take_arrived(body, exchange, request).await,
-            Self::Http1(_) | Self::Decoded(_) => Ok(()),
-        }
-    }
-
     pub(super) fn is_done(&self) -> bool {
         match self {
             Self::Http1(body) => body.is_done(),
@@ -88,6 +76,7 @@ impl Incoming {
     }
 }
 
+/// Appends what has arrived on a stream meanwhile, so that a short request is sent in one piece.
 pub(super) async fn take_arrived(
     body: &mut RequestBody,
     exchange: &Exchange<'_>,

@@ -14,7 +14,7 @@ use turnpike_snapshot::Compression;
 use attempt::Attempt;
 pub(crate) use fault::UpstreamFault;
 
-use super::incoming::Incoming;
+use super::incoming::{Incoming, take_arrived};
 use super::route::Selected;
 use super::upload::Upload;
 use super::upstream_request::{self, Question};
@@ -66,13 +66,14 @@ pub(super) async fn send<'a>(
         upstream_request::encode(exchange, address, (matched, integration, question), None, &mut head);
         head.extend_from_slice(&exchange.buffered()[..body_bytes]);
     }
-    if let Err(failure) = body.take_arrived(exchange, &mut head).await {
+    if let Incoming::Http2(body) = &mut body
+        && let Err(failure) = take_arrived(body, exchange, &mut head).await
+    {
         shard.buffers.give(head);
         return Err(failure);
     }
     let begun_us = shard.clock.now_us();
     record.integration_begins(begun_us);
-    let give_up_ms = begun_us / 1000 + integration.timeout_ms;
     let mut attempt = Attempt {
         exchange,
         integration,
@@ -80,10 +81,37 @@ pub(super) async fn send<'a>(
         whole: body.is_done(),
         reuse: true,
         begun_us,
-        give_up_ms,
+        give_up_ms: begun_us / 1000 + integration.timeout_ms,
         answer: None,
     };
-    let sent = attempt.run().await;
+    let sent = match &integration.upstream.group {
+        // Boxed: only requests to groups need the room.
+        Some(group) => Box::pin(attempt.run_balanced(group)).await,
+        None => loop {
+            let connection = match attempt.take_pooled() {
+                Some(connection) => connection,
+                None => match Box::pin(attempt.open()).await {
+                    Ok(connection) => connection,
+                    Err(fault) => break Err(fault),
+                },
+            };
+            attempt.arm(&connection);
+            let request = std::mem::take(&mut attempt.request);
+            let answer = match attempt.has_sent(connection.stream.send(request, 0).await) {
+                Ok(true) => attempt.has_received(connection.stream.recv(shard.buffers.small()).await),
+                Ok(false) => Ok(None),
+                Err(fault) => Err(fault),
+            };
+            match answer {
+                Ok(answer) => break Ok((connection, answer)),
+                Err(fault) => {
+                    if let Err(fault) = attempt.repeat_after(fault, &connection) {
+                        break Err(fault);
+                    }
+                }
+            }
+        },
+    };
     shard.buffers.give(attempt.request);
     let (connection, answer) = sent.map_err(|fault| match fault {
         _ if exchange.client.watch.is_gone() => Failure::ClientGone,

@@ -38,9 +38,7 @@ pub(super) fn encode(
     out.extend_from_slice(integration.method.as_deref().unwrap_or(exchange.method()).as_bytes());
     out.push(b' ');
     target(exchange, address, matched, integration, out);
-    out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
-    out.extend_from_slice(integration.upstream.authority.as_bytes());
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(integration.upstream.version_and_host.as_bytes());
     let protocol = address.stage.protocol;
     let mut came_forwarded = false;
     lines::copy(exchange.bytes, &exchange.head.headers, exchange.head.head_bytes, out, |header| {
@@ -72,7 +70,6 @@ pub(super) fn encode(
         Protocol::Rest => forwarded::encode_for_rest(exchange, came_forwarded, out),
         Protocol::Http => forwarded::encode_for_http(exchange, came_forwarded, out),
     }
-    out.extend_from_slice(b"\r\n");
 }
 
 /// Path and query.

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Buf, BufMut};
-use turnpike_snapshot::frame::QuotaReport;
+use turnpike_snapshot::frame::{QUOTA_ID_BYTES_MAX, QuotaReport};
 
 use turnpike_rt::WordsRefusal;
 
@@ -324,7 +324,8 @@ fn encoded(entries: &[Entry]) -> Vec<u8> {
                 entry_bytes.put_u64_le(*lease);
                 entry_bytes.put_u32_le(*day);
                 row.iter().for_each(|row| entry_bytes.put_u32_le(*row));
-                // An id has a kilobyte at most, or its snapshot would have been refused.
+                // At most `QUOTA_ID_BYTES_MAX`: a snapshot with a longer id is refused (its `Limits::id_bytes_max`).
+                const { assert!(QUOTA_ID_BYTES_MAX <= u16::MAX as usize) };
                 entry_bytes.put_u16_le(name.plan_id.len() as u16);
                 entry_bytes.put_slice(name.plan_id.as_bytes());
                 entry_bytes.put_slice(name.key_id.as_bytes());

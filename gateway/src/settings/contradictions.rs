@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use turnpike_rt::DriverChoice;
+
 use super::{LogDestination, Settings, SettingsError, invalid};
 use crate::access_log_format::{AccessLogFormat, DEFAULT_FORMAT};
 use crate::limits;
@@ -14,6 +16,12 @@ pub(super) fn refuse(settings: &Settings) -> Result<(), SettingsError> {
     refuse_vain_proxy_protocol(settings)?;
     refuse_half_a_certificate(settings)?;
     refuse_bad_limits_store(settings)?;
+    if settings.require_io_uring && settings.driver == DriverChoice::Epoll {
+        return invalid(
+            "require_io_uring",
+            "driver is epoll, which uses no io_uring; set driver to auto or io_uring, or remove require_io_uring",
+        );
+    }
     if settings.upstream_idle_connections_max > settings.upstream_connections_max {
         return invalid(
             "upstream_idle_connections_max",

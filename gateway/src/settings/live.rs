@@ -101,7 +101,7 @@ sort_settings! {
         compression_level compression_turn_bytes compressions_max compression_waiting_bytes_max
         compression_excluded_types decompressed_bytes_max decompression_ratio_max decompressions_max;
     fixed:
-        listen tls_listen tls_certificate tls_private_key tls_ticket_rotation_ms proxy_protocol admin_listen listen_backlog data_dir publish_socket
+        listen tls_listen tls_certificate tls_private_key tls_ticket_rotation_ms proxy_protocol admin_listen admin_connections_max admin_idle_timeout_ms listen_backlog data_dir publish_socket
         cores driver require_io_uring exit_with_parent huge_pages
         connections_per_address_max
         cache_bytes_max cache_sendfile_bytes_min limits_max limit_leases_max limit_waiting_max limit_wait_ms

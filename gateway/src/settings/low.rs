@@ -46,6 +46,12 @@ pub(super) struct LowArgs {
     /// [default: 127.0.0.1:9901]
     #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_GATEWAY_ADMIN_LISTEN", value_name = "ADDR:PORT")]
     pub(super) admin_listen: Option<SocketAddr>,
+    /// Open connections at the admin address; further ones wait [default: 64]
+    #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_GATEWAY_ADMIN_CONNECTIONS_MAX", value_name = "CONNECTIONS")]
+    pub(super) admin_connections_max: Option<u64>,
+    /// How long a connection at the admin address is kept over which nothing comes [default: 30000]
+    #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_GATEWAY_ADMIN_IDLE_TIMEOUT_MS", value_name = "MS")]
+    pub(super) admin_idle_timeout_ms: Option<u64>,
     /// Connections that the kernel holds per listening socket until a shard accepts them; the kernel caps it at
     /// net.core.somaxconn [default: 4096]
     #[arg(help_heading = ADDRESSES, long, env = "TURNPIKE_GATEWAY_LISTEN_BACKLOG", value_name = "CONNECTIONS")]
@@ -499,7 +505,7 @@ impl LowArgs {
         each! {
             listen tls_listen tls_certificate tls_private_key tls_handshake_timeout_ms
             tls_handshakes_in_flight_max tls_ticket_rotation_ms proxy_protocol proxy_protocol_from proxy_header_bytes_max proxy_header_timeout_ms
-            admin_listen listen_backlog publish_socket
+            admin_listen admin_connections_max admin_idle_timeout_ms listen_backlog publish_socket
             data_dir cores driver require_io_uring exit_with_parent huge_pages drain_timeout_ms upgrade_timeout_ms
             trusted_proxies trusted_proxies_field
             start_line_bytes_max header_bytes_max header_count_max body_bytes_max pipelined_requests_max

@@ -37,6 +37,8 @@ impl Settings {
             )? as usize,
             proxy_header_timeout_ms: millis("proxy_header_timeout_ms", low.proxy_header_timeout_ms, 5_000)?,
             admin_listen: low.admin_listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9901))),
+            admin_connections_max: count("admin_connections_max", low.admin_connections_max, 64, 65_536)?,
+            admin_idle_timeout_ms: millis("admin_idle_timeout_ms", low.admin_idle_timeout_ms, 30_000)?,
             listen_backlog: in_range("listen_backlog", low.listen_backlog, 4_096, 1, 65_535)? as i32,
             publish_socket: match low.publish_socket {
                 Some(path) => path,

@@ -129,6 +129,20 @@ fn the_environment_wins_over_the_file_and_loses_to_a_flag() {
     assert!(said.contains("probe: 4444 2222 6666 2 true"), "{said}");
 }
 
+#[test]
+fn variables_that_are_no_settings_are_found() {
+    let names = [
+        "PATH",
+        "TURNPIKE_GATEWAY_IDLE_TIMEOUT_MS",
+        "TURNPIKE_GATEWAY_IDLE_TIMEOUT",
+        "TURNPIKE_GATEWAY_CONFIG",
+        "TURNPIKE_GATEWAY_LIMITS_STORE_PASSWORD",
+        "TURNPIKE_GATEWAY_SUCCEEDS",
+        "TURNPIKE_CONTROL_LISTEN",
+    ];
+    assert_eq!(strangers(names.iter().map(OsString::from)), ["TURNPIKE_GATEWAY_IDLE_TIMEOUT"]);
+}
+
 const PROBE: &str = "SETTINGS_TEST_PROBE";
 
 #[test]
@@ -217,6 +231,7 @@ fn contradictions_are_refused_with_both_settings() {
             &["upstream_idle_connections_max", "upstream_connections_max"],
         ),
         (&["--dns-ttl-max-ms", "500"], &["dns_ttl_min_ms", "dns_ttl_max_ms"]),
+        (&["--require-io-uring", "--driver=epoll"], &["require_io_uring", "driver"]),
         (
             &["--snapshot-bytes-max=2048", "--snapshot-unit-bytes-max=4096"],
             &["snapshot_unit_bytes_max", "snapshot_bytes_max"],

@@ -253,6 +253,7 @@ impl Compiler {
             log,
             cache: unit.cache.as_ref().map(StageCache::compile),
             release: self.release(unit, &own, tls_units)?,
+            asks_for_keys: asks_for_keys(unit),
             canary,
         })
     }
@@ -318,7 +319,7 @@ impl Compiler {
             host: proxy.host.as_str().into(),
             port: proxy.port,
             security,
-            authority: authority(proxy).into(),
+            version_and_host: format!(" HTTP/1.1\r\nHost: {}\r\n", authority(proxy)).into(),
             version: proxy.version,
             group,
         });
@@ -470,6 +471,11 @@ fn account_of(units: &[(UnitHash, Arc<Unit>)]) -> Result<&AccountUnit, CompileEr
         (None, _) => Err(CompileError::AccountUnits(0)),
         (Some(_), more) => Err(CompileError::AccountUnits(more + 1)),
     }
+}
+
+fn asks_for_keys(unit: &StageUnit) -> bool {
+    let canary = unit.canary.iter().flat_map(|canary| &canary.routes);
+    unit.routes.iter().chain(canary).any(|route| route.settings.api_key_required)
 }
 
 fn compile_route(

@@ -1,6 +1,5 @@
 use turnpike_snapshot::{
-    AccountUnit, Domain, HttpProxy, HttpVersion, IntegrationKind, Mapping, Scheme, StageUnit, Unit, UnitHash,
-    hash,
+    AccountUnit, Domain, HttpProxy, IntegrationKind, Mapping, StageUnit, Unit, UnitHash, hash,
 };
 
 use super::*;
@@ -37,56 +36,24 @@ pub(super) fn stage(api_id: &str, protocol: Protocol, name: &str, routes: &[&str
 }
 
 pub(super) fn stage_of(api_id: &str, protocol: Protocol, name: &str, routes: &[&str]) -> StageUnit {
-    let proxy = HttpProxy {
-        method: None,
-        scheme: Scheme::Http,
-        version: HttpVersion::Http1,
-        tls: None,
-        target_group: None,
-        host: "127.0.0.1".into(),
-        port: 3000,
-        target: vec![],
-        query: String::new(),
-    };
     let integration = |index: usize| turnpike_snapshot::Integration {
         id: format!("i{index}"),
         timeout_ms: 29_000,
-        kind: IntegrationKind::HttpProxy(proxy.clone()),
+        kind: IntegrationKind::HttpProxy(HttpProxy::plain("127.0.0.1", 3000, vec![])),
     };
     let route = |(index, key): (usize, &&str)| {
         let (method, path) = key.split_once(' ').unwrap_or(("ANY", key));
-        turnpike_snapshot::Route {
-            method: method.into(),
-            path: path.into(),
-            id: format!("r{index}"),
-            integration: index as u32,
-            settings: turnpike_snapshot::RouteSettings::default(),
-        }
+        turnpike_snapshot::Route::plain(method, path, &format!("r{index}"), index as u32)
     };
     StageUnit {
-        api_id: api_id.into(),
-        protocol,
-        stage: name.into(),
-        deployment_id: "d1".into(),
-        execute_api_endpoint_disabled: false,
-        access_log: None,
         integrations: (0..routes.len()).map(integration).collect(),
         routes: routes.iter().enumerate().map(route).collect(),
-        canary: None,
-        cache: None,
-        compression: None,
+        ..StageUnit::plain(api_id, protocol, name, "d1")
     }
 }
 
 pub(super) fn account(domains: Vec<Domain>) -> Unit {
-    Unit::Account(AccountUnit {
-        account_id: "000000000000".into(),
-        region: "us-east-1".into(),
-        endpoint_suffix: "localhost".into(),
-        domains,
-        acme_challenges: Vec::new(),
-        throttle: None,
-    })
+    Unit::Account(AccountUnit { domains, ..AccountUnit::plain("000000000000", "us-east-1", "localhost") })
 }
 
 fn domain(name: &str, mappings: &[(&str, &str, &str)]) -> Domain {
@@ -433,4 +400,26 @@ fn challenges_are_answered_by_host_and_token() {
 
 fn compiler() -> Compiler {
     Compiler::new(29_000, Sites::new(TicketKeys::new(std::time::Duration::from_secs(60)).unwrap()))
+}
+
+#[test]
+fn a_stage_asks_for_keys_where_one_of_its_routes_does_or_its_canary_s() {
+    let plain = || stage_of("a1", Protocol::Rest, "prod", &["GET /open", "GET /closed"]);
+    let asks = |unit: StageUnit| {
+        let table = table(vec![account(vec![]), Unit::Stage(unit)]);
+        table.stage("a1", "prod").unwrap().asks_for_keys
+    };
+    assert!(!asks(plain()));
+    let mut closed = plain();
+    closed.routes[1].settings.api_key_required = true;
+    assert!(asks(closed.clone()));
+    let canary = turnpike_snapshot::Canary {
+        clients_per_10_000: 1,
+        shares_cache: false,
+        deployment_id: "d2".to_owned(),
+        integrations: closed.integrations,
+        routes: closed.routes,
+        compression: None,
+    };
+    assert!(asks(StageUnit { canary: Some(canary), ..plain() }));
 }

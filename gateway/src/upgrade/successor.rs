@@ -140,7 +140,10 @@ impl Incumbent {
         let outcome = self.hand_over(binary, arrivals).await;
         let underway = self.underway.lock().await.take();
         match &outcome {
-            Ok(_) => self.hand_limits_over(underway.and_then(|underway| underway.limits)),
+            Ok(_) => {
+                self.hand_limits_over(underway.and_then(|underway| underway.limits));
+                self.link_orders.send_replace(Order::FollowWithoutDisk);
+            }
             Err(_) => _ = self.link_orders.send_replace(Order::Follow),
         }
         outcome

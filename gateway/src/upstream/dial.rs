@@ -9,6 +9,7 @@ use turnpike_rt::{Stream, TlsStream, Transport};
 
 use super::ConnectError;
 use super::pool::Pool;
+use super::room::Open;
 use crate::housekeeper::resolver::Unresolved;
 use crate::shard::Shard;
 use crate::table::{Member, MemberAddress};
@@ -16,16 +17,26 @@ use crate::tls::UpstreamTlsFailure;
 use crate::wheel::TICK_MS;
 
 impl Pool {
-    /// Opens a connection to where the pool leads.
-    pub(super) async fn dial(&self, shard: &Shard, give_up_ms: u64) -> Result<Transport, ConnectError> {
+    /// Opens a connection to where the pool leads, in the place that `open` is.
+    pub(super) async fn dial(
+        &self,
+        shard: &Shard,
+        open: &Rc<Open>,
+        give_up_ms: u64,
+    ) -> Result<Transport, ConnectError> {
         match &self.member {
-            None => self.dial_host(shard, give_up_ms).await,
+            None => self.dial_host(shard, open, give_up_ms).await,
             Some(member) => self.dial_member(shard, member, give_up_ms).await,
         }
     }
 
     /// Tries each address once, beginning with the next one in turn.
-    async fn dial_host(&self, shard: &Shard, give_up_ms: u64) -> Result<Transport, ConnectError> {
+    async fn dial_host(
+        &self,
+        shard: &Shard,
+        open: &Rc<Open>,
+        give_up_ms: u64,
+    ) -> Result<Transport, ConnectError> {
         let addresses = self.addresses(shard, give_up_ms).await?;
         let turn = self.turn.get();
         self.turn.set(turn.wrapping_add(1));
@@ -39,7 +50,10 @@ impl Pool {
             let timeout = Duration::from_millis(until_ms.saturating_sub(shard.now_ms()));
             let connected = turnpike_rt::connect(address, timeout).await;
             match self.secure(shard, connected.map_err(|_| ConnectError::Failed), until_ms).await {
-                Ok(stream) => return Ok(stream),
+                Ok(stream) => {
+                    self.note_address(open, address.ip());
+                    return Ok(stream);
+                }
                 Err(error) => failed = error,
             }
         }

@@ -111,7 +111,7 @@ pub(super) async fn establish(
     pool.shared.borrow_mut().push(Rc::clone(&multiplexed));
     let connection = Multiplexed::begin(&multiplexed);
     let dialling = Dialling { multiplexed: &multiplexed };
-    let transport = pool.dial(shard, give_up_ms).await?;
+    let transport = pool.dial(shard, &multiplexed.open, give_up_ms).await?;
     std::mem::forget(dialling);
     multiplexed.start(transport).await.map_err(|_| ConnectError::Failed)?;
     Ok(connection)
@@ -128,21 +128,23 @@ impl Drop for Dialling<'_> {
     }
 }
 
-/// Ends connections that have rested too long, or all that rest if the pool is `unneeded`.
+/// Ends connections that have rested too long, or all that rest if the pool is `unneeded`, and gives those to addresses
+/// that aren't the upstream's any more no further exchanges.
 pub(super) fn sweep(shard: &Shard, pool: &Pool, unneeded: bool) {
     let now_ms = shard.wheel.now_ms();
     let idle_timeout_ms = shard.settings.upstream_idle_timeout_ms;
-    let rested: Vec<Rc<Multiplexed>> = pool
+    let over: Vec<Rc<Multiplexed>> = pool
         .shared
         .borrow()
         .iter()
         .filter(|connection| {
             let rested_ms = connection.idle_since_ms.get().map(|since_ms| now_ms.saturating_sub(since_ms));
-            rested_ms.is_some_and(|rested_ms| unneeded || rested_ms >= idle_timeout_ms)
+            connection.open.outdated.get()
+                || rested_ms.is_some_and(|rested_ms| unneeded || rested_ms >= idle_timeout_ms)
         })
         .map(Rc::clone)
         .collect();
-    rested.iter().for_each(|connection| connection.retire());
+    over.iter().for_each(|connection| connection.retire());
 }
 
 impl Multiplexed {

@@ -1,8 +1,9 @@
 //! Which connections are open, and which of them rest.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
-use std::sync::{Arc, Weak};
+use std::net::IpAddr;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
 
 use rustls::ClientConfig;
 
@@ -10,7 +11,8 @@ use super::Connection;
 use super::group::Groups;
 use super::http2;
 use super::resting::{Idle, Resting};
-use super::room::{Line, Lines, Room};
+use super::room::{Line, Lines, Open, Room};
+use crate::housekeeper::resolver::Unresolved;
 use crate::shard::Shard;
 use crate::table::{Member, Upstream};
 use turnpike_snapshot::HttpVersion;
@@ -21,7 +23,7 @@ pub(super) struct Pool {
     /// A copy, so that no shard's pool is what keeps another's.
     pub(super) upstream: Upstream,
     /// Whether a table still leads to it.
-    served: Weak<Upstream>,
+    served: std::sync::Weak<Upstream>,
     /// Where it leads, if not to the upstream's host.
     pub(super) member: Option<Arc<Member>>,
     pub(super) idle: RefCell<Resting>,
@@ -30,6 +32,8 @@ pub(super) struct Pool {
     pub(super) room: Rc<Room>,
     /// Rotates through the upstream's addresses.
     pub(super) turn: Cell<usize>,
+    /// Connections to addresses of the upstream's name.
+    named: RefCell<Vec<Weak<Open>>>,
     /// With the sessions that new connections go on from.
     pub(super) tls: Option<Arc<ClientConfig>>,
 }
@@ -98,6 +102,7 @@ impl Pool {
             shared: RefCell::default(),
             room,
             turn: Cell::new(0),
+            named: RefCell::default(),
             tls: upstream.security.as_ref().map(|security| security.of_pool()),
         })
     }
@@ -126,10 +131,19 @@ impl Pool {
         }
     }
 
+    #[inline]
     pub(super) fn take_idle(&self, shard: &Shard, now_us: u64) -> Option<Connection> {
         if self.is_shared() {
             return http2::take(shard, self);
         }
+        let seen = self.idle.borrow_mut().take_seen(now_us);
+        let Some(idle) = seen else { return self.look_for_idle(shard, now_us) };
+        shard.stats.borrow_mut().gauges.upstream_connections_idle -= 1;
+        Some(Connection { reused: true, ..idle.connection })
+    }
+
+    #[inline(never)]
+    fn look_for_idle(&self, shard: &Shard, now_us: u64) -> Option<Connection> {
         // What is dropped may let a request in that waits: after the pool is let go of.
         let mut gone = Vec::new();
         let taken = self.idle.borrow_mut().take(now_us, Idle::stream, &mut gone);
@@ -138,13 +152,44 @@ impl Pool {
         taken.map(|idle| Connection { reused: true, ..idle.connection })
     }
 
+    /// Remembers where a connection leads that has just been opened.
+    pub(super) fn note_address(&self, open: &Rc<Open>, address: IpAddr) {
+        if self.upstream.ip.is_none() {
+            open.address.set(Some(address));
+            open.outdated.set(false);
+            self.named.borrow_mut().push(Rc::downgrade(open));
+        }
+    }
+
+    /// Connections carry no further exchanges to addresses that the name doesn't have any more, so that a name that
+    /// moves takes busy connections along.
+    fn leave_old_addresses(&self, shard: &Shard) {
+        let mut named = self.named.borrow_mut();
+        named.retain(|open| open.strong_count() > 0);
+        if named.is_empty() {
+            return;
+        }
+        let addresses = shard.addresses.load();
+        let current: &[IpAddr] = match addresses.of(&self.upstream.host) {
+            Ok(current) => current,
+            Err(Unresolved::Failed(_)) => &[],
+            Err(Unresolved::Pending) => return,
+        };
+        for open in named.iter().filter_map(Weak::upgrade) {
+            let is_current = open.address.get().is_none_or(|address| current.contains(&address));
+            open.outdated.set(!is_current);
+        }
+    }
+
     /// Moves what shouldn't rest any longer to `dropped`.
     pub(super) fn sweep(&self, shard: &Shard, unneeded: bool, dropped: &mut Vec<Idle>) {
+        self.leave_old_addresses(shard);
         http2::sweep(shard, self, unneeded);
         let idle_timeout_ms = shard.settings.upstream_idle_timeout_ms;
         let now_ms = shard.wheel.now_ms();
         let is_over = |idle: &mut Idle| {
             unneeded
+                || idle.connection.open.outdated.get()
                 || now_ms.saturating_sub(idle.since_ms) >= idle_timeout_ms
                 || !idle.connection.stream.is_quiet()
         };

@@ -58,6 +58,17 @@ impl<T> Resting<T> {
         gone.extend(self.seen.extract_if(.., is_over));
     }
 
+    /// One that was quiet a moment ago.
+    #[inline]
+    pub(super) fn take_seen(&mut self, now_us: u64) -> Option<T> {
+        if now_us >= self.seen_us + SEEN_US {
+            return None;
+        }
+        let taken = self.seen.pop();
+        self.taken += usize::from(taken.is_some());
+        taken
+    }
+
     /// One that is quiet; what isn't is moved to `gone`. Where those that were looked at last were too few for their
     /// time, twice as many are looked at.
     pub(super) fn take(
@@ -66,14 +77,14 @@ impl<T> Resting<T> {
         stream: impl Fn(&T) -> &Transport,
         gone: &mut Vec<T>,
     ) -> Option<T> {
-        let counts = now_us < self.seen_us + SEEN_US;
-        if !counts || self.seen.is_empty() {
-            let wanted = if counts { 2 * self.looked } else { self.taken };
-            self.unseen.append(&mut self.seen);
-            self.look(wanted.clamp(1, QUIET_LOOKS_MAX), stream, gone);
-            (self.seen_us, self.taken) = (now_us, 0);
+        if let Some(seen) = self.take_seen(now_us) {
+            return Some(seen);
         }
-        self.taken += 1;
+        let counts = now_us < self.seen_us + SEEN_US;
+        let wanted = if counts { 2 * self.looked } else { self.taken };
+        self.unseen.append(&mut self.seen);
+        self.look(wanted.clamp(1, QUIET_LOOKS_MAX), stream, gone);
+        (self.seen_us, self.taken) = (now_us, 1);
         self.seen.pop()
     }
 

@@ -5,6 +5,7 @@
 //! integration's deadline.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 
 use turnpike_balance::Queue;
@@ -42,6 +43,10 @@ pub(super) struct Room {
 pub(super) struct Open {
     shard: Rc<Shard>,
     pub(super) room: Rc<Room>,
+    /// What it leads to, if that is an address of a name.
+    pub(super) address: Cell<Option<IpAddr>>,
+    /// The name doesn't have the address any more: it carries no further exchange.
+    pub(super) outdated: Cell<bool>,
 }
 
 impl Room {
@@ -91,7 +96,12 @@ impl Room {
         }
         self.open.set(self.open.get() + 1);
         shard.stats.borrow_mut().gauges.upstream_connections_open += 1;
-        Some(Open { shard: Rc::clone(shard), room: Rc::clone(self) })
+        Some(Open {
+            shard: Rc::clone(shard),
+            room: Rc::clone(self),
+            address: Cell::new(None),
+            outdated: Cell::new(false),
+        })
     }
 
     /// Whether a released connection would find somebody who waits for it.

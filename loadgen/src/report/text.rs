@@ -112,16 +112,17 @@ fn write_latencies(f: &mut fmt::Formatter<'_>, response: &Latency, service: &Lat
 
 impl Part {
     fn write_line(&self, f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
-        let latency = &self.latency_us;
+        let Latency { p50, p99, max, .. } = self.latency_us;
+        let times = match max > 0.0 {
+            true => format!("   p50 {}, p99 {}, max {}", show_us(p50), show_us(p99), show_us(max)),
+            false => String::new(),
+        };
         writeln!(
             f,
-            "  {name:<20} {:>12} replies {:>12.1} /s   errors {}   p50 {}, p99 {}, max {}",
+            "  {name:<20} {:>12} replies {:>12.1} /s   errors {}{times}",
             self.replies,
             self.replies_per_s,
-            self.errors.values().sum::<u64>(),
-            show_us(latency.p50),
-            show_us(latency.p99),
-            show_us(latency.max)
+            self.errors.values().sum::<u64>()
         )
     }
 }

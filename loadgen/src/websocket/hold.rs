@@ -52,6 +52,9 @@ pub(crate) async fn hold(reactor: Rc<Reactor>, index: usize, interval_ns: f64) {
     seat.watch(end_ns);
     match carry(&mut crew, &mut wire, reactor.websocket(index)).await {
         End::Drained(None) | End::RunOver => wire.close().await,
-        End::Drained(Some(failure)) | End::Broken(failure) => reactor.record_drop(&failure),
+        End::Drained(Some(failure)) | End::Broken(failure) if reactor.is_recorded(reactor.now_ns()) => {
+            reactor.record_drop(&failure);
+        }
+        End::Drained(Some(_)) | End::Broken(_) => {}
     }
 }

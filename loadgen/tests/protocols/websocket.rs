@@ -255,6 +255,9 @@ fn resting_connections_are_counted_as_they_open_and_as_they_drop() {
     let report = succeeded("ws", address, &args);
     assert_eq!((report.replies, report.openings.connections), (10, 10));
     assert!(ends.iter().take(10).all(|end| end == Some((CLOSE, vec![0x03, 0xe8]))));
+    // Those that the ramp wants in the warm-up aren't counted.
+    let ramp = ["--warmup", "50ms", "-d", "250ms", "-c", "10", "--hold", "--connect-rate", "100"];
+    assert_eq!(succeeded("ws", address, &ramp).replies, 5);
     let dropping = serve(|stream| {
         if let Some((mut peer, _)) = Peer::accept(stream) {
             peer.send(0x80 | CLOSE, &[0x03, 0xe9]);

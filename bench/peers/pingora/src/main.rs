@@ -34,11 +34,15 @@ impl ProxyHttp for PassOn {
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let (Some(listen), Some(origin), None) = (arguments.next(), arguments.next(), arguments.next()) else {
-        eprintln!("usage: bench-peer-pingora LISTEN-ADDRESS ORIGIN-ADDRESS");
+    let mut next = || arguments.next();
+    let threads = |text: String| text.parse().ok();
+    let (Some(listen), Some(origin), Some(threads), None) =
+        (next(), next(), next().and_then(threads), next())
+    else {
+        eprintln!("usage: bench-peer-pingora LISTEN-ADDRESS ORIGIN-ADDRESS THREADS");
         return ExitCode::FAILURE;
     };
-    match serve(&listen, origin) {
+    match serve(&listen, origin, threads) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench-peer-pingora: {error}");
@@ -47,9 +51,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(listen: &str, origin: String) -> Result<(), Box<dyn Error>> {
+fn serve(listen: &str, origin: String, threads: usize) -> Result<(), Box<dyn Error>> {
     let settings = ServerConf {
-        threads: 1,
+        threads,
         work_stealing: false,
         upstream_keepalive_pool_size: UPSTREAM_KEPT_MAX,
         ..ServerConf::default()

@@ -1,5 +1,5 @@
 //! Caddy, as its documentation of `reverse_proxy` has it: connections to the origin kept, nothing logged, no
-//! administration endpoint. Its runtime takes one thread since it is started on one core.
+//! administration endpoint. Its runtime takes as many threads as it is started on cores.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -18,7 +18,7 @@ pub(crate) fn start_caddy(role: &Role<'_>) -> Result<Peer, String> {
     command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&config);
     // It keeps certificates and its last configuration below these.
     command.env("HOME", &home).env("XDG_CONFIG_HOME", &home).env("XDG_DATA_HOME", &home);
-    let mut child = Child::start("caddy", role.dir, &[role.core], &command)?;
+    let mut child = Child::start("caddy", role.dir, role.cores, &command)?;
     child.await_listening(address)?;
     Ok(Peer::new("caddy", role.downstream.scheme(), address, child))
 }

@@ -1,4 +1,4 @@
-//! Envoy, tuned by its own guidance (FAQ, "What are best practices for benchmarking Envoy?"): one worker, no circuit
+//! Envoy, tuned by its own guidance (FAQ, "What are best practices for benchmarking Envoy?"): a worker for each core, no circuit
 //! breaker in the way, no request ids, no statistics a route, no logs.
 
 use std::net::SocketAddr;
@@ -23,8 +23,9 @@ pub(crate) fn start_envoy(role: &Role<'_>, program: &Path) -> Result<Peer, Strin
     let config =
         write_config(&role.dir.join("envoy"), "envoy.json", &config(address, role.origin).to_string())?;
     let mut command = Command::new(program);
-    command.args(["--concurrency", "1", "--disable-hot-restart", "-l", "error", "-c"]).arg(&config);
-    let mut child = Child::start("envoy", role.dir, &[role.core], &command)?;
+    command.args(["--concurrency", &role.cores.len().to_string()]);
+    command.args(["--disable-hot-restart", "-l", "error", "-c"]).arg(&config);
+    let mut child = Child::start("envoy", role.dir, role.cores, &command)?;
     child.await_listening(address)?;
     Ok(Peer::new("envoy", role.downstream.scheme(), address, child))
 }

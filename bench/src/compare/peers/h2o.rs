@@ -18,7 +18,7 @@ pub(crate) fn start_h2o(role: &Role<'_>) -> Result<Peer, String> {
     let config = write_config(&home, "h2o.yaml", &config(&home, address, role))?;
     let mut command = Command::new(find_program("h2o")?);
     command.args(["-m", "worker", "-c"]).arg(&config);
-    let mut child = Child::start("h2o", role.dir, &[role.core], &command)?;
+    let mut child = Child::start("h2o", role.dir, role.cores, &command)?;
     child.await_listening(address)?;
     Ok(Peer::new("h2o", role.downstream.scheme(), address, child))
 }
@@ -61,7 +61,7 @@ mod tests {
         let origin = "127.0.0.1:82".parse().unwrap();
         let role = Role {
             dir: Path::new("/tmp/x"),
-            core: 3,
+            cores: &[3],
             origin,
             downstream: Downstream::Http2,
             connections_max: 7,

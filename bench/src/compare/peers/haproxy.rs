@@ -1,4 +1,4 @@
-//! HAProxy, tuned by its own guidance: one thread bound to its core, connections to the origin shared by all clients.
+//! HAProxy, tuned by its own guidance: a thread bound to each core, connections to the origin shared by all clients.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -11,14 +11,16 @@ pub(crate) fn start_haproxy(role: &Role<'_>) -> Result<Peer, String> {
     let config = write_config(&role.dir.join("haproxy"), "haproxy.cfg", &config(address, role))?;
     let mut command = Command::new(find_program("haproxy")?);
     command.args(["-db", "-f"]).arg(&config);
-    let mut child = Child::start("haproxy", role.dir, &[role.core], &command)?;
+    let mut child = Child::start("haproxy", role.dir, role.cores, &command)?;
     child.await_listening(address)?;
     Ok(Peer::new("haproxy", role.downstream.scheme(), address, child))
 }
 
 /// Without strict limits: it would want two descriptors for each client, and idle ones need one.
 fn config(address: SocketAddr, role: &Role<'_>) -> String {
-    let Role { core, origin, connections_max, .. } = role;
+    let Role { cores, origin, connections_max, .. } = role;
+    let threads = cores.len();
+    let cores = cores.iter().map(usize::to_string).collect::<Vec<_>>().join(" ");
     let listen = match role.downstream {
         Downstream::Http => String::new(),
         Downstream::Http2 => " proto h2".to_owned(),
@@ -28,8 +30,8 @@ fn config(address: SocketAddr, role: &Role<'_>) -> String {
     };
     format!(
         "global
-    nbthread 1
-    cpu-map auto:1/1 {core}
+    nbthread {threads}
+    cpu-map auto:1/1-{threads} {cores}
     maxconn {connections_max}
     no strict-limits
 defaults
@@ -67,14 +69,20 @@ mod tests {
             let origin = "127.0.0.1:82".parse().unwrap();
             let role = Role {
                 dir: Path::new("/tmp/x"),
-                core: 3,
+                cores: &[3, 2],
                 origin,
                 downstream,
                 connections_max: 7,
                 cached_body_bytes: None,
             };
             let text = config("127.0.0.1:81".parse().unwrap(), &role);
-            for part in ["cpu-map auto:1/1 3\n", "server origin 127.0.0.1:82\n", "maxconn 7\n", part] {
+            for part in [
+                "nbthread 2\n",
+                "cpu-map auto:1/1-2 3 2\n",
+                "server origin 127.0.0.1:82\n",
+                "maxconn 7\n",
+                part,
+            ] {
                 assert!(text.contains(part), "{part}: {text}");
             }
         }

@@ -1,4 +1,4 @@
-//! nginx, tuned by its own guidance: one worker bound to its core, kept upstream connections, nothing on disk.
+//! nginx, tuned by its own guidance: a worker bound to each core, kept upstream connections, nothing on disk.
 //!
 //! As a cache (admin guide, "NGINX Content Caching"; core module's reference): files stay in the system's page cache and
 //! their descriptors open; one request of many fetches what is missing (proxy_cache_lock). Long bodies go by sendfile,
@@ -38,7 +38,7 @@ pub(super) fn start_with(name: &str, role: &Role<'_>, additions: &Additions) -> 
     let config = write_config(&home, "nginx.conf", &config(&home, address, role, additions))?;
     let mut command = Command::new(find_program("nginx")?);
     command.arg("-p").arg(&home).arg("-c").arg(&config).args(["-e", "stderr"]);
-    let mut child = Child::start(name, role.dir, &[role.core], &command)?;
+    let mut child = Child::start(name, role.dir, role.cores, &command)?;
     child.await_listening(address)?;
     Ok(Peer::new(name, role.downstream.scheme(), address, child))
 }
@@ -47,7 +47,8 @@ pub(super) fn start_with(name: &str, role: &Role<'_>, additions: &Additions) -> 
 fn config(home: &Path, address: SocketAddr, role: &Role<'_>, additions: &Additions) -> String {
     let Additions { modules, access_log, http, location } = additions;
     let access_log = access_log.as_deref().unwrap_or("    access_log off;\n");
-    let mask = format!("1{}", "0".repeat(role.core));
+    let workers = role.cores.len();
+    let masks: String = role.cores.iter().map(|core| format!(" 1{}", "0".repeat(*core))).collect();
     // Started as root, the worker would run as nobody and couldn't reach its directory.
     let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
     let descriptors = role.connections_max + DESCRIPTORS_SPARE;
@@ -58,8 +59,8 @@ fn config(home: &Path, address: SocketAddr, role: &Role<'_>, additions: &Additio
     let (home, origin) = (home.display(), role.origin);
     format!(
         "{modules}daemon off;
-{user}worker_processes 1;
-worker_cpu_affinity {mask};
+{user}worker_processes {workers};
+worker_cpu_affinity{masks};
 worker_rlimit_nofile {descriptors};
 pid {home}/nginx.pid;
 error_log stderr error;
@@ -155,7 +156,7 @@ mod tests {
         let origin = "127.0.0.1:82".parse().unwrap();
         Role {
             dir: Path::new("/tmp/x"),
-            core: 3,
+            cores: &[3, 1],
             origin,
             downstream,
             connections_max: 4096,
@@ -170,9 +171,13 @@ mod tests {
     #[test]
     fn the_configuration_names_core_and_addresses() {
         let text = plain(Path::new("/tmp/x"), &role(Downstream::Http));
-        for part in
-            ["worker_cpu_affinity 1000;", "listen 127.0.0.1:81 ", "server 127.0.0.1:82;", "pid /tmp/x/"]
-        {
+        for part in [
+            "worker_processes 2;",
+            "worker_cpu_affinity 1000 10;",
+            "listen 127.0.0.1:81 ",
+            "server 127.0.0.1:82;",
+            "pid /tmp/x/",
+        ] {
             assert!(text.contains(part), "{part}");
         }
         assert!(!text.contains("ssl") && !text.contains("http2") && !text.contains("proxy_cache"));

@@ -13,8 +13,8 @@ pub(crate) fn start_pingora(role: &Role<'_>, program: &Path) -> Result<Peer, Str
     }
     let address = free_address()?;
     let mut command = Command::new(program);
-    command.args([address.to_string(), role.origin.to_string()]);
-    let mut child = Child::start("pingora", role.dir, &[role.core], &command)?;
+    command.args([address.to_string(), role.origin.to_string(), role.cores.len().to_string()]);
+    let mut child = Child::start("pingora", role.dir, role.cores, &command)?;
     child.await_listening(address)?;
     Ok(Peer::new("pingora", role.downstream.scheme(), address, child))
 }

@@ -50,7 +50,7 @@ pub(crate) fn start_varnish(role: &Role<'_>) -> Result<Peer, String> {
     for parameter in parameters() {
         command.args(["-p", &parameter]);
     }
-    let mut child = Child::start("varnish", role.dir, &[role.core], &command)?;
+    let mut child = Child::start("varnish", role.dir, role.cores, &command)?;
     child.await_listening(address)?;
     Ok(Peer::new("varnish", role.downstream.scheme(), address, child))
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::call::{Call, compact};
 use super::super::error::ApiError;
 use super::super::members::Members;
-use super::stage::{Stage, check_route_key};
+use super::stage::{Stage, check_route_keys};
 use crate::change::{Change, View};
 use crate::model::{HttpCaching, RouteCaching, StageCache};
 
@@ -20,7 +20,6 @@ const FRESHNESS: [&str; 2] = ["ROUTE", "ORIGIN"];
 const INVALIDATION: [&str; 4] =
     ["ANYONE", "FAIL_WITH_403", "SUCCEED_WITH_RESPONSE_HEADER", "SUCCEED_WITHOUT_RESPONSE_HEADER"];
 const KEY_PARAMETERS_MAX: usize = 50;
-const ROUTES_MAX: usize = 1_000;
 const NAME_CHARS_MAX: usize = 128;
 /// In one call.
 const TAGS_MAX: usize = 100;
@@ -88,13 +87,8 @@ fn take_caching(members: &mut Members) -> Result<HttpCaching, ApiError> {
     let size = members.value("sizeBytes");
     let size_bytes = size.as_ref().and_then(Value::as_u64).filter(|size| *size > 0);
     let mut routes = members.objects_by_name("routes")?.unwrap_or_default();
-    if routes.len() > ROUTES_MAX {
-        return Err(ApiError::bad_request(format!("routes has more than {ROUTES_MAX} members")));
-    }
-    let routes = routes.drain(..).map(|(key, members)| {
-        check_route_key(&key)?;
-        Ok((key, take_route(members)?))
-    });
+    check_route_keys(routes.iter().map(|(key, _)| key))?;
+    let routes = routes.drain(..).map(|(key, members)| Ok((key, take_route(members)?)));
     Ok(HttpCaching {
         size_bytes: size_bytes
             .ok_or_else(|| ApiError::bad_request("sizeBytes has to be an integer from 1 on"))?,
@@ -179,7 +173,7 @@ pub(in super::super) fn purge(change: &mut Change<'_>, call: &Call) -> Result<Va
              without commas"
         )));
     }
-    stage.cache().purge(tags);
+    stage.cache().purge(tags, change.settings.quotas.purged_tags_per_stage_max);
     stage.keep(change, call)?;
     Ok(Value::Null)
 }

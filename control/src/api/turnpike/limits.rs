@@ -7,12 +7,11 @@ use super::super::call::{Call, compact};
 use super::super::error::ApiError;
 use super::super::members::Members;
 use super::super::v1::usage_plans::plan;
-use super::stage::{Stage, check_route_key};
+use super::stage::{Stage, check_route_keys};
 use crate::change::{Change, View};
 use crate::model::{LimitsPartition, LimitsPartitions, UsagePlan};
 
 const FEATURE: &str = "throttles of its own";
-const ROUTES_MAX: usize = 1_000;
 
 impl Stage {
     fn partitions(&mut self) -> &mut LimitsPartitions {
@@ -29,11 +28,8 @@ pub(in super::super) fn put_of_stage(change: &mut Change<'_>, call: &Call) -> Re
     let all = take_partition(&mut members)?;
     let routes = members.strings("routes")?.unwrap_or_default();
     members.finish()?;
-    if routes.len() > ROUTES_MAX {
-        return Err(ApiError::bad_request(format!("routes has more than {ROUTES_MAX} members")));
-    }
+    check_route_keys(routes.keys())?;
     let routes = routes.into_iter().map(|(key, name)| {
-        check_route_key(&key)?;
         let partition =
             LimitsPartition::parse(&name).ok_or_else(|| none_of(&format!("routes.{key}"), &name))?;
         Ok((key, partition))

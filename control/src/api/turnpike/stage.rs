@@ -5,6 +5,9 @@ use super::super::error::ApiError;
 use crate::change::{Change, View};
 use crate::model::{ApiProtocol, HttpApi, HttpStage, RestApi, RestStage, RouteKey};
 
+/// Routes that one document says something of.
+const ROUTES_MAX: usize = 1_000;
+
 pub(super) enum Stage {
     Rest(RestStage),
     Http(HttpStage),
@@ -43,10 +46,16 @@ pub(super) fn http_stage(view: &View<'_>, call: &Call, feature: &str) -> Result<
     }
 }
 
-/// Whether what is set for a route names one as HTTP APIs do, and methods of REST APIs here, too; not that there is such a
-/// route, which the next deployment may bring.
-pub(super) fn check_route_key(key: &str) -> Result<(), ApiError> {
-    RouteKey::parse(key).map(drop).map_err(|problem| ApiError::bad_request(format!("routes: {problem}")))
+/// Whether what is set for routes names them as HTTP APIs do, and methods of REST APIs here, too; not that there are such
+/// routes, which the next deployment may bring.
+pub(super) fn check_route_keys<'k>(
+    mut keys: impl ExactSizeIterator<Item = &'k String>,
+) -> Result<(), ApiError> {
+    if keys.len() > ROUTES_MAX {
+        return Err(ApiError::bad_request(format!("routes has more than {ROUTES_MAX} members")));
+    }
+    let wrong = keys.find_map(|key| RouteKey::parse(key).err());
+    wrong.map_or(Ok(()), |problem| Err(ApiError::bad_request(format!("routes: {problem}"))))
 }
 
 fn no_stage() -> ApiError {

@@ -153,6 +153,15 @@ fn a_gateway_that_never_comes_back_has_used_all(place: &Place) {
     assert_eq!(bench.settle(&ends(1, 4)), (0, Ended), "too late");
     assert_eq!(bench.used(DAY..=DAY), 15);
     bench.put(|tx| tx.forget_quota_uses(day + 1));
+    assert_eq!(bench.used(DAY..=DAY), 15, "one of the newest days with uses");
+    for later in 1..=62 {
+        let newer = DAY + later;
+        let lease = u64::from(2 + later);
+        let wants = QuotaReport { day: newer, ..wants(lease, 1) };
+        assert_eq!(bench.settle_at(&wants, i64::from(newer) * 86_400), (1, Open));
+        bench.put(|tx| tx.expire_quota_leases(i64::from(newer) + 1));
+    }
+    bench.put(|tx| tx.forget_quota_uses(day + 1));
     assert_eq!(bench.used(DAY..=DAY), 0);
 }
 

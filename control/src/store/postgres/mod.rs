@@ -125,7 +125,7 @@ impl Postgres {
         let mut id = [0; 16];
         SystemRandom::new().fill(&mut id).map_err(|_| SecretsError::Random)?;
         let store = Self {
-            pool: Pool::new(settings.connections_max),
+            pool: Pool::new(settings.connections_max, "store_connections_max"),
             target: Target::new(url, Duration::from_millis(settings.timeout_ms)).map_err(failed)?,
             driver: Driver::start().map_err(failed)?,
             place: place.clone(),

@@ -2,6 +2,7 @@
 //! with it.
 
 pub(crate) mod client;
+pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod inside;
 #[allow(dead_code, reason = "the store's own tests use the rest")]

@@ -6,13 +6,13 @@ use turnpike_limits::Rate;
 use crate::world::{AWFUL, BUSY, Plan, QUICK, World};
 
 /// A rate that bites at some thousand requests a second, now and then.
-fn any_rate(random: &mut Random) -> Rate {
+pub(crate) fn any_rate(random: &mut Random) -> Rate {
     let tokens_per_s = 10_f64.powf(random.fraction() * 5.0 - 0.5);
     let burst = 10_f64.powf(random.fraction() * 3.5).ceil();
     Rate::new(tokens_per_s, burst as u32)
 }
 
-fn any_plan(seed: u64) -> Plan {
+pub(crate) fn any_plan(seed: u64) -> Plan {
     let mut random = Random::seeded(seed);
     let shards = [1, 2, 3, 8, 64][random.below(5)];
     let rates: Vec<Rate> = (0..8).map(|_| any_rate(&mut random)).collect();

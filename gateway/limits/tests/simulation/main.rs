@@ -2,6 +2,7 @@
 //! every window; and where more is asked for than it allows, it is made use of.
 
 mod arbitrary;
+mod at_hand;
 mod exactness;
 mod handover;
 mod hosts;

@@ -94,6 +94,8 @@ pub(crate) struct Outcomes {
     pub(crate) timed_out: u64,
     pub(crate) crowded: u64,
     pub(crate) messages: u64,
+    /// Tokens were taken from the authority without a lease.
+    pub(crate) at_hand: u64,
 }
 
 #[derive(Debug)]
@@ -119,6 +121,8 @@ pub(crate) struct World {
     pub(crate) leaving_one_in: usize,
     /// Requests that find the authority free, which answers before they would have to wait; 0: none.
     pub(crate) at_once_one_in: usize,
+    /// Requests that find the authority at hand, which takes tokens of limits that aren't leased as spent; 0: none.
+    pub(crate) at_hand_one_in: usize,
 }
 
 impl World {
@@ -142,6 +146,7 @@ impl World {
             unsent_one_in: 0,
             leaving_one_in: 0,
             at_once_one_in: 0,
+            at_hand_one_in: 0,
             plan,
         };
         world.schedule(0, Event::Arrival);
@@ -275,8 +280,7 @@ impl World {
     }
 
     fn take(&mut self, at: usize, limits: &[Limit]) -> Taken {
-        let version = self.shards[at].version;
-        match self.shards[at].leases.begin(limits, version, self.now_us) {
+        match self.begin(at, limits) {
             Begun::Admitted => return Taken::Admitted,
             Begun::Refused(refused) => return Taken::Refused(refused),
             Begun::Lacks => {}
@@ -284,7 +288,23 @@ impl World {
         if self.at_once_one_in > 0 && self.random.below(self.at_once_one_in) == 0 {
             self.converse(at);
         }
-        self.shards[at].leases.go_on(limits, version, self.now_us)
+        let Shard { leases, version, .. } = &mut self.shards[at];
+        leases.go_on(limits, *version, self.now_us)
+    }
+
+    /// The authority may be at hand while messages to it are under way.
+    fn begin(&mut self, at: usize, limits: &[Limit]) -> Begun {
+        let at_hand = self.at_hand_one_in > 0 && self.random.below(self.at_hand_one_in) == 0;
+        let Self { shards, limiter, now_us, outcomes, .. } = self;
+        let Shard { leases, version, .. } = &mut shards[at];
+        if !at_hand {
+            return leases.begin(limits, *version, *now_us);
+        }
+        leases.begin_at_hand(limits, *version, *now_us, |unknown| {
+            let is_spent = limiter.spend(unknown, *version, *now_us);
+            outcomes.at_hand += u64::from(is_spent);
+            is_spent
+        })
     }
 
     /// What a shard has to say is answered at once, unless something is under way that was said before.
@@ -302,6 +322,8 @@ impl World {
                 self.shards[shard].leases.handle_answer(&answer, self.now_us);
             }
         }
+        // Their tickets may be others' from now on.
+        self.tell_verdicts(shard);
     }
 
     fn limits(&self, kind: usize, version: u64) -> Vec<Limit> {
@@ -356,6 +378,11 @@ impl World {
             queue.push_back((at_us, report));
             self.schedule(at_us, Event::ToAuthority(shard));
         }
+        self.tell_verdicts(shard);
+        self.let_one_leave(shard);
+    }
+
+    fn tell_verdicts(&mut self, shard: usize) {
         while let Some((ticket, verdict)) = self.shards[shard].leases.poll_verdict() {
             let kind = self.shards[shard].waiting.remove(&ticket).expect("it waits");
             match verdict {
@@ -363,7 +390,6 @@ impl World {
                 Err(refused) => self.refuse(refused.why),
             }
         }
-        self.let_one_leave(shard);
     }
 
     fn let_one_leave(&mut self, shard: usize) {

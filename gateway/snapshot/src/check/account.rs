@@ -10,7 +10,7 @@ pub(super) fn check(account: &AccountUnit, limits: &Limits) -> Checked {
     text::account_id(&account.account_id)?;
     text::api_id("region", &account.region)?;
     text::dns_name("endpoint suffix", &account.endpoint_suffix)?;
-    account.throttle.as_ref().map_or(Ok(()), plan::check_throttle)?;
+    account.throttle.as_ref().map_or(Ok(()), plan::check_throttle).map_err(|e| e.within("account"))?;
     count("ACME challenges", account.acme_challenges.len(), limits.acme_challenges_max)?;
     for challenge in &account.acme_challenges {
         text::dns_name("ACME challenge host", &challenge.host)?;

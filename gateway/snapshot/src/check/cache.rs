@@ -1,6 +1,6 @@
 //! Checks of response caches.
 
-use super::{Checked, PathPart, Problem, count, text, wrong};
+use super::{Checked, PathPart, Problem, count, text, within, wrong};
 use crate::limits::Limits;
 use crate::unit::{CacheKeyPart, RouteCache, StageCache};
 
@@ -18,7 +18,7 @@ pub(super) fn check(cache: &StageCache, limits: &Limits) -> Checked {
     for purge in &cache.purges {
         text::cache_tag("cache tag", &purge.tag, limits.id_bytes_max)?;
         if purge.purged_before > cache.generation {
-            return Err(wrong("cache purge", Problem::Ahead));
+            return Err(wrong(format!("cache purge of {:?}", purge.tag), Problem::Ahead));
         }
     }
     Ok(())
@@ -26,10 +26,7 @@ pub(super) fn check(cache: &StageCache, limits: &Limits) -> Checked {
 
 /// Of a route with this path.
 pub(super) fn check_route(cache: &RouteCache, parts: &[PathPart<'_>], limits: &Limits) -> Checked {
-    if cache.ttl_s > TTL_S_MAX {
-        let problem = Problem::OutOfBounds { found: cache.ttl_s, min: 0, max: TTL_S_MAX };
-        return Err(wrong("cache TTL in seconds", problem));
-    }
+    within("cache TTL in seconds", cache.ttl_s, 0, TTL_S_MAX)?;
     text::id("cache namespace", &cache.namespace, limits.id_bytes_max)?;
     count("cache key", cache.key.len(), limits.cache_key_parts_max)?;
     cache.key.iter().try_for_each(|part| match part {

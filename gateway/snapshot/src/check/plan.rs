@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Checked, Problem, count, path, path_parts, text, wrong};
+use super::{Checked, Problem, count, path, path_parts, text, within, wrong};
 use crate::limits::Limits;
 use crate::unit::{ApiKey, ApiKeysUnit, PlanRoute, PlanStage, Quota, QuotaPeriod, Throttle, UsagePlanUnit};
 
@@ -65,21 +65,22 @@ fn check_quota(quota: &Quota) -> Checked {
         QuotaPeriod::Week => 6,
         QuotaPeriod::Month => 27,
     };
-    let found = quota.offset_days.into();
-    if found <= max { Ok(()) } else { Err(wrong("quota", Problem::OutOfBounds { found, min: 0, max })) }
+    within("quota's offset in days", quota.offset_days.into(), 0, max)
 }
 
 /// In the order of their digests and each in its slice: so no two keys of a snapshot have one value.
 pub(super) fn check_keys(unit: &ApiKeysUnit, limits: &Limits) -> Checked {
-    if unit.slice >= unit.slices {
-        let max = unit.slices.saturating_sub(1);
-        return Err(wrong("slice of API keys", Problem::OutOfBounds { found: unit.slice, min: 0, max }));
+    if unit.slices == 0 {
+        return Err(wrong("slices of API keys", Problem::Zero));
     }
+    within("slice of API keys", unit.slice, 0, unit.slices - 1)?;
     check_slice(unit, limits).map_err(|e| e.within(&format!("slice {} of the API keys", unit.slice)))
 }
 
 fn check_slice(unit: &ApiKeysUnit, limits: &Limits) -> Checked {
     count("keys", unit.keys.len(), limits.keys_per_slice_max)?;
+    // Each is a unit of the snapshot.
+    count("usage plans", unit.plans.len(), limits.units_max)?;
     let mut plans = HashSet::with_capacity(unit.plans.len());
     for plan in &unit.plans {
         text::id("usage plan id", plan, limits.id_bytes_max)?;

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::{
-    Checked, PathPart, Problem, access_log, cache, count, path, path_parts, plan, size, text, tls, wrong,
+    Checked, PathPart, Problem, access_log, cache, count, path, path_parts, plan, size, text, time, tls,
+    within, wrong,
 };
 use crate::limits::Limits;
 use crate::unit::{
@@ -12,7 +13,7 @@ use crate::unit::{
 };
 
 /// All of a stage's clients.
-const CLIENTS: u16 = 10_000;
+const CLIENTS: u32 = 10_000;
 
 /// A route's method and path without its variables' names; no parts at all for `$default`.
 type RouteKey<'a> = (&'a str, Option<Vec<PathPart<'a>>>);
@@ -42,11 +43,7 @@ fn check_stage(stage: &StageUnit, limits: &Limits) -> Checked {
 }
 
 fn check_canary(canary: &Canary, served: &Served<'_>, limits: &Limits) -> Checked {
-    let found = canary.clients_per_10_000;
-    if found > CLIENTS {
-        let problem = Problem::OutOfBounds { found: found.into(), min: 0, max: CLIENTS.into() };
-        return Err(wrong("clients per 10,000", problem));
-    }
+    within("clients per 10,000", canary.clients_per_10_000.into(), 0, CLIENTS)?;
     if canary.shares_cache && !served.has_cache {
         return Err(wrong("shared cache", Problem::NoStageCache));
     }
@@ -56,13 +53,8 @@ fn check_canary(canary: &Canary, served: &Served<'_>, limits: &Limits) -> Checke
 }
 
 fn check_compression(compression: Option<Compression>, limits: &Limits) -> Checked {
-    let (min, max) = (0, limits.compression_bytes_min_max);
-    match compression.map(|compression| compression.bytes_min) {
-        Some(found) if found > max => {
-            Err(wrong("smallest body to compress", Problem::OutOfBounds { found, min, max }))
-        }
-        _ => Ok(()),
-    }
+    let bytes = compression.map_or(0, |compression| compression.bytes_min);
+    size("smallest body to compress", bytes.into(), limits.compression_bytes_min_max.into())
 }
 
 /// What a stage, or its canary, serves.
@@ -94,13 +86,7 @@ fn check_stage_name(name: &str, protocol: Protocol) -> Checked {
 
 fn check_integration(integration: &Integration, limits: &Limits) -> Checked {
     text::id("id", &integration.id, limits.id_bytes_max)?;
-    match integration.timeout_ms {
-        0 => return Err(wrong("timeout", Problem::Zero)),
-        found if found > limits.timeout_ms_max => {
-            return Err(wrong("timeout", Problem::TooLong { found, max: limits.timeout_ms_max }));
-        }
-        _ => {}
-    }
+    time("timeout", integration.timeout_ms, limits.timeout_ms_max)?;
     match &integration.kind {
         IntegrationKind::HttpProxy(proxy) => check_http_proxy(proxy, limits),
         IntegrationKind::Refused { reason } => text::reason("reason", reason, limits.reason_bytes_max),

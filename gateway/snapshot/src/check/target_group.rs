@@ -1,12 +1,16 @@
 //! Checks of a target group.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-use super::{Checked, Problem, count, text, wrong};
+use super::{Checked, Problem, count, text, time, time_or_none, within, wrong};
 use crate::limits::Limits;
-use crate::unit::{Balancing, Endpoint, HealthCheck, OutlierEjection, Probe, RetryPolicy, TargetGroupUnit};
+use crate::unit::{
+    Balancing, Endpoint, HealthCheck, OutlierEjection, Probe, RetryPolicy, Target, TargetGroupUnit,
+};
 
 const WEIGHT_MAX: u32 = 1_000;
+/// Arbitrary: each further one keeps the client waiting.
+const TRIES_MAX: u32 = 10;
 /// `sun_path` holds 108 bytes, the final NUL among them.
 const UNIX_PATH_BYTES_MAX: usize = 107;
 
@@ -17,32 +21,31 @@ pub(super) fn check(group: &TargetGroupUnit, limits: &Limits) -> Checked {
 
 fn check_group(group: &TargetGroupUnit, limits: &Limits) -> Checked {
     count("targets", group.targets.len(), limits.targets_per_group_max)?;
-    let mut seen = HashSet::with_capacity(group.targets.len());
-    for target in &group.targets {
-        check_endpoint(&target.endpoint)?;
-        within("weight", target.weight, 1, WEIGHT_MAX)?;
-        if !seen.insert(&target.endpoint) {
-            return Err(wrong("targets", Problem::Duplicate { found: format!("{:?}", target.endpoint) }));
+    let mut seen = HashMap::with_capacity(group.targets.len());
+    for (index, target) in group.targets.iter().enumerate() {
+        let place = || format!("target {index}");
+        check_target(target).map_err(|e| e.within(&place()))?;
+        if let Some(other) = seen.insert(&target.endpoint, index) {
+            return Err(wrong(place(), Problem::DuplicateTarget { other }));
         }
     }
     if let Balancing::HashHeader { name } = &group.balancing {
         text::field_name("balancing header", name)?;
     }
-    within("panic threshold", u32::from(group.panic_threshold_percent), 0, 100)?;
-    within("slow start", group.slow_start_ms, 0, limits.timeout_ms_max)?;
+    within("panic threshold in percent", u32::from(group.panic_threshold_percent), 0, 100)?;
+    time_or_none("slow start", group.slow_start_ms, limits.timeout_ms_max)?;
     group.health_check.as_ref().map_or(Ok(()), |check| check_health_check(check, limits))?;
     group.outlier_ejection.as_ref().map_or(Ok(()), check_outlier_ejection)?;
     check_retry(&group.retry, limits)
 }
 
-fn check_endpoint(endpoint: &Endpoint) -> Checked {
-    match endpoint {
-        Endpoint::Host { host, port } => {
-            text::host("target", host)?;
-            within("target port", u32::from(*port), 1, u32::from(u16::MAX))
-        }
-        Endpoint::Srv { name } => text::dns_name("target", &name.to_ascii_lowercase()),
-        Endpoint::Unix { path } => text::unix_path("target", path, UNIX_PATH_BYTES_MAX),
+fn check_target(target: &Target) -> Checked {
+    within("weight", target.weight, 1, WEIGHT_MAX)?;
+    match &target.endpoint {
+        Endpoint::Host { port: 0, .. } => Err(wrong("port", Problem::Zero)),
+        Endpoint::Host { host, .. } => text::host("host", host),
+        Endpoint::Srv { name } => text::dns_name("SRV name", &name.to_ascii_lowercase()),
+        Endpoint::Unix { path } => text::unix_path("Unix socket", path, UNIX_PATH_BYTES_MAX),
     }
 }
 
@@ -50,8 +53,8 @@ fn check_health_check(check: &HealthCheck, limits: &Limits) -> Checked {
     if check.port == Some(0) {
         return Err(wrong("health check port", Problem::Zero));
     }
-    within("health check interval", check.interval_ms, 1, limits.timeout_ms_max)?;
-    within("health check timeout", check.timeout_ms, 1, limits.timeout_ms_max)?;
+    time("health check interval", check.interval_ms, limits.timeout_ms_max)?;
+    time("health check timeout", check.timeout_ms, limits.timeout_ms_max)?;
     within("healthy threshold", check.healthy_threshold, 1, u32::MAX)?;
     within("unhealthy threshold", check.unhealthy_threshold, 1, u32::MAX)?;
     let Probe::Http { path, host, status_min, status_max } = &check.probe else { return Ok(()) };
@@ -64,20 +67,12 @@ fn check_health_check(check: &HealthCheck, limits: &Limits) -> Checked {
 fn check_outlier_ejection(ejection: &OutlierEjection) -> Checked {
     within("consecutive failures", ejection.consecutive_failures, 1, u32::MAX)?;
     within("ejection time in ms", ejection.ejection_ms, 1, ejection.ejection_ms_max)?;
-    within("share that is ejected", u32::from(ejection.ejected_percent_max), 0, 100)
+    within("share that is ejected in percent", u32::from(ejection.ejected_percent_max), 0, 100)
 }
 
 fn check_retry(retry: &RetryPolicy, limits: &Limits) -> Checked {
-    within("tries", retry.tries_max, 1, 10)?;
-    within("try timeout", retry.try_timeout_ms, 0, limits.timeout_ms_max)?;
-    within("retry budget percent", retry.budget_percent, 0, 100)?;
+    within("tries", retry.tries_max, 1, TRIES_MAX)?;
+    time_or_none("try timeout", retry.try_timeout_ms, limits.timeout_ms_max)?;
+    within("retry budget in percent", retry.budget_percent, 0, 100)?;
     retry.statuses.iter().try_for_each(|status| within("retried status", u32::from(*status), 502, 504))
-}
-
-fn within(place: &str, found: u32, min: u32, max: u32) -> Checked {
-    if (min..=max).contains(&found) {
-        Ok(())
-    } else {
-        Err(wrong(place, Problem::OutOfBounds { found, min, max }))
-    }
 }

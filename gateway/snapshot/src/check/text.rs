@@ -4,6 +4,17 @@ use std::net::Ipv6Addr;
 
 use super::{Checked, Problem, size, wrong};
 
+/// RFC 1123, section 2.1, in bytes.
+const LABEL_BYTES_MAX: usize = 63;
+const NAME_BYTES_MAX: usize = 253;
+/// AWS's; a stage's name is ASCII.
+const STAGE_BYTES_MAX: usize = 128;
+/// What no registered method or field comes near (arbitrary).
+const METHOD_BYTES_MAX: usize = 32;
+const FIELD_NAME_BYTES_MAX: usize = 128;
+/// What a health check asks for (arbitrary).
+const PROBE_PATH_BYTES_MAX: usize = 1_024;
+
 fn expect(good: bool, place: &str, found: &str, expected: &'static str) -> Checked {
     if good { Ok(()) } else { Err(wrong(place, Problem::Text { found: found.to_owned(), expected })) }
 }
@@ -15,21 +26,21 @@ pub(super) fn sized(place: &str, text: &str, bytes_max: usize) -> Checked {
     size(place, text.len() as u64, bytes_max as u64)
 }
 
-/// An id that only logs and errors show.
+/// Whatever is only compared and shown: an id, a token.
 pub(super) fn id(place: &str, text: &str, bytes_max: usize) -> Checked {
     sized(place, text, bytes_max)?;
     expect(text.bytes().all(|b| b.is_ascii_graphic()), place, text, "visible ASCII without spaces")
 }
 
-/// An API's id is a DNS label of its address (RFC 1123, section 2.1: at most 63 bytes).
+/// An API's id is a DNS label of its address.
 pub(super) fn api_id(place: &str, text: &str) -> Checked {
-    sized(place, text, 63)?;
+    sized(place, text, LABEL_BYTES_MAX)?;
     expect(is_label(text), place, text, "a DNS label in lower case")
 }
 
-/// A stage's name, `$default` apart. AWS allows 128 characters.
+/// A stage's name, `$default` apart.
 pub(super) fn stage(place: &str, text: &str) -> Checked {
-    sized(place, text, 128)?;
+    sized(place, text, STAGE_BYTES_MAX)?;
     let good = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
     expect(good, place, text, "made of letters, digits, '_' and '-'")
 }
@@ -39,16 +50,16 @@ pub(super) fn account_id(text: &str) -> Checked {
     expect(good, "account id", text, "twelve digits")
 }
 
-/// A DNS name in lower case, without a port or a final dot (RFC 1123, section 2.1: at most 253 bytes).
+/// A DNS name in lower case, without a port or a final dot.
 pub(super) fn dns_name(place: &str, text: &str) -> Checked {
-    sized(place, text, 253)?;
+    sized(place, text, NAME_BYTES_MAX)?;
     expect(text.split('.').all(is_label), place, text, "a DNS name in lower case")
 }
 
 /// A label may have an underscore: it is no host name's, but private zones have them.
 fn is_label(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
-    (1..=63).contains(&text.len())
+    (1..=LABEL_BYTES_MAX).contains(&text.len())
         && text.bytes().all(inner)
         && !text.starts_with('-')
         && !text.ends_with('-')
@@ -56,7 +67,7 @@ fn is_label(text: &str) -> bool {
 
 /// Where an integration connects: a DNS name in either case, or an address. It becomes a `Host` header.
 pub(super) fn host(place: &str, text: &str) -> Checked {
-    sized(place, text, 253)?;
+    sized(place, text, NAME_BYTES_MAX)?;
     if text.contains(':') {
         return expect(text.parse::<Ipv6Addr>().is_ok(), place, text, "an IPv6 address without brackets");
     }
@@ -66,14 +77,14 @@ pub(super) fn host(place: &str, text: &str) -> Checked {
 
 /// A method (RFC 9110, section 9.1: a token). AWS knows only upper-case ones.
 pub(super) fn method(place: &str, text: &str) -> Checked {
-    sized(place, text, 32)?;
+    sized(place, text, METHOD_BYTES_MAX)?;
     let good = text.bytes().all(|b| is_token(b) && !b.is_ascii_lowercase());
     expect(good, place, text, "an upper-case HTTP method")
 }
 
 /// A header field's name in lower case (RFC 9110, section 5.1).
 pub(super) fn field_name(place: &str, text: &str) -> Checked {
-    sized(place, text, 128)?;
+    sized(place, text, FIELD_NAME_BYTES_MAX)?;
     expect(
         text.bytes().all(|b| is_token(b) && !b.is_ascii_uppercase()),
         place,
@@ -91,7 +102,7 @@ pub(super) fn unix_path(place: &str, text: &str, bytes_max: usize) -> Checked {
 
 /// What a health check asks for: path and query.
 pub(super) fn probe_path(place: &str, text: &str) -> Checked {
-    sized(place, text, 1024)?;
+    sized(place, text, PROBE_PATH_BYTES_MAX)?;
     let good = text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
     expect(good, place, text, "a path of visible ASCII that starts with '/', without '#'")
 }

@@ -1,8 +1,11 @@
 //! Checks of certificates, trust stores, and what refers to them.
 
-use super::{Checked, Problem, size, text, wrong};
+use super::{Checked, Problem, count, size, text, wrong};
 use crate::limits::Limits;
 use crate::unit::{CertificateUnit, DomainTls, TrustStoreUnit, UpstreamTls};
+
+/// Of one domain; far more than there are.
+const CIPHER_SUITES_MAX: usize = 256;
 
 pub(super) fn check_certificate(certificate: &CertificateUnit, limits: &Limits) -> Checked {
     let place = format!("certificate {}", certificate.id);
@@ -22,8 +25,11 @@ pub(super) fn check_trust_store(store: &TrustStoreUnit, limits: &Limits) -> Chec
 
 /// Whether DER can be used is seen by whoever parses it: this crate knows no X.509.
 fn check_chain(chain: &[Vec<u8>], limits: &Limits) -> Checked {
-    if chain.is_empty() || chain.iter().any(Vec::is_empty) {
+    if chain.is_empty() {
         return Err(wrong("certificates", Problem::Empty));
+    }
+    if let Some(index) = chain.iter().position(Vec::is_empty) {
+        return Err(wrong(format!("certificate {index}"), Problem::Empty));
     }
     let bytes: u64 = chain.iter().map(|certificate| certificate.len() as u64).sum();
     size("certificates", bytes, limits.certificates_bytes_max as u64)
@@ -31,6 +37,7 @@ fn check_chain(chain: &[Vec<u8>], limits: &Limits) -> Checked {
 
 pub(super) fn check_domain_tls(tls: &DomainTls, limits: &Limits) -> Checked {
     text::id("certificate", &tls.certificate, limits.id_bytes_max)?;
+    count("cipher suites", tls.cipher_suites.len(), CIPHER_SUITES_MAX)?;
     tls.client_trust_store
         .as_ref()
         .map_or(Ok(()), |store| text::id("client trust store", store, limits.id_bytes_max))

@@ -14,11 +14,6 @@ use turnpike_snapshot::{
 /// A stage with one route of each form.
 pub(crate) fn stage() -> StageUnit {
     StageUnit {
-        api_id: "a1b2c3d4e5".to_owned(),
-        protocol: Protocol::Http,
-        stage: "$default".to_owned(),
-        deployment_id: "d1".to_owned(),
-        execute_api_endpoint_disabled: false,
         access_log: Some(AccessLog {
             destination: "/aws/apigateway/first".to_owned(),
             format: "$context.requestId $context.status".to_owned(),
@@ -35,9 +30,7 @@ pub(crate) fn stage() -> StageUnit {
             route("DELETE", "/pets/{id}", 1),
             route("ANY", "/files/{path+}", 2),
         ],
-        canary: None,
-        cache: None,
-        compression: None,
+        ..StageUnit::plain("a1b2c3d4e5", Protocol::Http, "$default", "d1")
     }
 }
 
@@ -76,9 +69,6 @@ pub(crate) fn rest_stage() -> StageUnit {
 
 pub(crate) fn account() -> AccountUnit {
     AccountUnit {
-        account_id: "000000000000".to_owned(),
-        region: "us-east-1".to_owned(),
-        endpoint_suffix: "localhost".to_owned(),
         domains: vec![Domain {
             name: "api.example.com".to_owned(),
             rules: vec![rule(1), rule(20)],
@@ -100,6 +90,7 @@ pub(crate) fn account() -> AccountUnit {
             key_authorization: "evaGxfADs6pSRb2LAv9IZ.9jg46WB3rR".to_owned(),
         }],
         throttle: Some(throttle(10_000_000, 5_000)),
+        ..AccountUnit::plain("000000000000", "us-east-1", "localhost")
     }
 }
 
@@ -285,27 +276,14 @@ pub(crate) fn integration(id: &str, target: Vec<TargetPart>) -> Integration {
         id: id.to_owned(),
         timeout_ms: 29_000,
         kind: IntegrationKind::HttpProxy(HttpProxy {
-            method: None,
-            scheme: Scheme::Http,
-            version: HttpVersion::Http1,
-            tls: None,
-            target_group: None,
-            host: "127.0.0.1".to_owned(),
-            port: 3000,
-            target,
             query: "from=turnpike".to_owned(),
+            ..HttpProxy::plain("127.0.0.1", 3000, target)
         }),
     }
 }
 
 pub(crate) fn route(method: &str, path: &str, integration: u32) -> Route {
-    Route {
-        method: method.to_owned(),
-        path: path.to_owned(),
-        id: "r1".to_owned(),
-        integration,
-        settings: RouteSettings::default(),
-    }
+    Route::plain(method, path, "r1", integration)
 }
 
 pub(crate) fn literal(text: &str) -> TargetPart {

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use turnpike_snapshot::{
-    AccountUnit, HttpProxy, HttpVersion, Integration, IntegrationKind, Protocol, Root, Route, RouteSettings,
-    Scheme, StageUnit, TargetPart, Unit, UnitHash, UnitRef, encode_root, encode_unit,
+    AccountUnit, HttpProxy, Integration, IntegrationKind, Protocol, Root, Route, StageUnit, TargetPart, Unit,
+    UnitHash, UnitRef, encode_root, encode_unit,
 };
 
 use crate::housekeeper::vault::Keep;
@@ -51,50 +51,17 @@ impl Published {
 }
 
 pub(crate) fn account() -> Unit {
-    Unit::Account(AccountUnit {
-        account_id: "000000000000".to_owned(),
-        region: "us-east-1".to_owned(),
-        endpoint_suffix: "localhost".to_owned(),
-        domains: Vec::new(),
-        acme_challenges: Vec::new(),
-        throttle: None,
-    })
+    Unit::Account(AccountUnit::plain("000000000000", "us-east-1", "localhost"))
 }
 
 /// The stage of an API; `deployment` tells one content from another.
 pub(crate) fn stage(api: &str, deployment: u32) -> Unit {
+    let proxy = HttpProxy::plain("127.0.0.1", 3000, vec![TargetPart::RequestPath]);
+    let kind = IntegrationKind::HttpProxy(proxy);
     Unit::Stage(StageUnit {
-        api_id: api.to_owned(),
-        protocol: Protocol::Http,
-        stage: "$default".to_owned(),
-        deployment_id: format!("d{deployment}"),
-        execute_api_endpoint_disabled: false,
-        access_log: None,
-        integrations: vec![Integration {
-            id: "i1".to_owned(),
-            timeout_ms: 29_000,
-            kind: IntegrationKind::HttpProxy(HttpProxy {
-                method: None,
-                scheme: Scheme::Http,
-                version: HttpVersion::Http1,
-                tls: None,
-                target_group: None,
-                host: "127.0.0.1".to_owned(),
-                port: 3000,
-                target: vec![TargetPart::RequestPath],
-                query: String::new(),
-            }),
-        }],
-        routes: vec![Route {
-            method: "ANY".to_owned(),
-            path: "$default".to_owned(),
-            id: "r1".to_owned(),
-            integration: 0,
-            settings: RouteSettings::default(),
-        }],
-        canary: None,
-        cache: None,
-        compression: None,
+        integrations: vec![Integration { id: "i1".to_owned(), timeout_ms: 29_000, kind }],
+        routes: vec![Route::plain("ANY", "$default", "r1", 0)],
+        ..StageUnit::plain(api, Protocol::Http, "$default", &format!("d{deployment}"))
     })
 }
 

@@ -623,6 +623,24 @@ async fn a_full_disk_does_not_keep_a_snapshot_from_being_served() {
 }
 
 #[tokio::test]
+async fn who_has_handed_the_directory_over_follows_on_and_writes_nothing() {
+    let bench = Bench::new();
+    let mut running = bench.start();
+    let mut control = bench.greet(0).await;
+    control.bring(&published(1)).await;
+    running.orders.send_replace(Order::Pause);
+    running.status.wait_for(|status| status.paused).await.unwrap();
+    let mut beside = bench.vault_beside();
+    running.orders.send_replace(Order::FollowWithoutDisk);
+    let mut control = bench.greet(1).await;
+    control.bring(&published(2)).await;
+    let status = running.status.borrow().clone();
+    assert_eq!((status.serving_version, status.connected, status.paused), (2, true, false));
+    assert_eq!(beside.load().unwrap().unwrap().root.version, 1);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_pause_hangs_up_writes_what_there_is_and_ends_when_told() {
     let bench = Bench::new();
     let mut running = bench.start();

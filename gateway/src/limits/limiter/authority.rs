@@ -3,7 +3,7 @@
 
 use crossbeam::queue::ArrayQueue;
 use tokio::sync::mpsc::Sender;
-use turnpike_limits::{Answer, Departing, LimiterCounts, Report, ToPredecessor, ToSuccessor};
+use turnpike_limits::{Answer, Departing, Limiter, LimiterCounts, ToPredecessor, ToSuccessor};
 
 use super::outbox::{Answers, Predecessor};
 use super::source::Source;
@@ -44,10 +44,10 @@ impl Authority {
         self.source.counts()
     }
 
-    /// The answer to a report that asks, from the buckets of this process; others answer when they can.
-    pub(super) fn ask_at_once(&mut self, report: &Report, now_us: u64) -> Option<Answer> {
+    /// The buckets of this process; others answer when they can.
+    pub(super) fn limiter(&mut self) -> Option<&mut Limiter> {
         match &mut self.source {
-            Source::Alone(limiter) => limiter.handle(report, now_us),
+            Source::Alone(limiter) => Some(limiter),
             Source::Arriving(_) | Source::Departing(..) | Source::Leased(..) => None,
         }
     }

@@ -17,7 +17,7 @@ use crate::settings::Settings;
 
 const FORMS: &str = "redis[s]://[USER@]HOST:PORT[/DB], redis[s]://[USER@]HOST:PORT,HOST:PORT,… or \
                      redis[s]-cluster://[USER@]HOST:PORT of a cluster, or redis+unix:///PATH";
-pub(super) const PASSWORD: &str = "TURNPIKE_GATEWAY_LIMITS_STORE_PASSWORD";
+pub(crate) const PASSWORD: &str = "TURNPIKE_GATEWAY_LIMITS_STORE_PASSWORD";
 /// Servers that a cluster is known by.
 pub(super) const SERVERS_MAX: usize = 100;
 /// A certificate's or a password's file.

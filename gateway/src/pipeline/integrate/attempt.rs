@@ -1,9 +1,11 @@
 //! Sending one request, again where that is safe.
+//!
+//! What waits is whoever awaits: here is what stands between the waits, so that a wake passes through no function that
+//! would only pass it on.
 
-use std::rc::Rc;
+use std::io;
 
 use super::{Exchange, UpstreamFault};
-use crate::shard::Shard;
 use crate::table::Integration;
 use crate::upstream::{self, Connection};
 
@@ -23,67 +25,75 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    pub(super) async fn run(&mut self) -> Result<(Connection, Option<Vec<u8>>), UpstreamFault> {
-        let shard = self.exchange.shard;
-        if let Some(group) = &self.integration.upstream.group {
-            // Boxed: only requests to groups need the room.
-            return Box::pin(self.run_balanced(group)).await;
-        }
-        loop {
-            let upstream = &self.integration.upstream;
-            // Only what comes first is taken from a pool, at the time when the attempt begins.
-            let mut connection =
-                upstream::connect(shard, upstream, self.reuse, self.begun_us, self.give_up_ms).await?;
-            // A pooled connection took no time.
-            let left_ms = if connection.reused {
-                self.integration.timeout_ms
-            } else {
-                self.give_up_ms.saturating_sub(shard.now_ms())
-            };
-            self.exchange.await_upstream(&connection.watch, left_ms);
-            let outcome = self.once(&mut connection).await;
-            match outcome {
-                Ok(answer) => return Ok((connection, answer)),
-                Err(fault) if self.exchange.is_abandoned() => return Err(fault),
-                Err(_) if connection.watch.has_expired() => {
-                    connection.distrust();
-                    return Err(UpstreamFault::TimedOut);
-                }
-                Err(fault)
-                    if !(connection.reused && (connection.is_unprocessed() || self.is_repeatable())) =>
-                {
-                    return Err(fault);
-                }
-                Err(_) => {
-                    shard.stats.borrow_mut().counters.upstream_retries_total += 1;
-                    self.reuse = false;
-                }
+    /// One from the pool: only what comes first is taken from there, at the time when the attempt begins.
+    #[inline]
+    pub(super) fn take_pooled(&self) -> Option<Connection> {
+        upstream::take_pooled(self.exchange.shard, &self.integration.upstream, self.reuse, self.begun_us)
+    }
+
+    /// Where the pool has none. To be boxed: rare, and larger than all that a request on a pooled connection needs.
+    pub(super) async fn open(&self) -> Result<Connection, UpstreamFault> {
+        let upstream = &self.integration.upstream;
+        Ok(upstream::open(self.exchange.shard, upstream, self.reuse, self.give_up_ms).await?)
+    }
+
+    /// The time in which an answer has to begin.
+    #[inline]
+    pub(super) fn arm(&self, connection: &Connection) {
+        // A pooled connection took no time.
+        let left_ms = if connection.reused {
+            self.integration.timeout_ms
+        } else {
+            self.give_up_ms.saturating_sub(self.exchange.shard.now_ms())
+        };
+        self.exchange.await_upstream(&connection.watch, left_ms);
+    }
+
+    /// The request was sent: whether an answer is due.
+    #[inline]
+    pub(super) fn has_sent(
+        &mut self,
+        (sent, request): (io::Result<()>, Vec<u8>),
+    ) -> Result<bool, UpstreamFault> {
+        self.request = request;
+        if sent.is_ok() { Ok(self.whole) } else { Err(UpstreamFault::Closed) }
+    }
+
+    /// The first bytes of an answer.
+    #[inline]
+    pub(super) fn has_received(
+        &self,
+        (received, answer): (io::Result<usize>, Vec<u8>),
+    ) -> Result<Option<Vec<u8>>, UpstreamFault> {
+        match received {
+            Ok(count) if count > 0 => Ok(Some(answer)),
+            _ => {
+                self.exchange.shard.buffers.give(answer);
+                Err(UpstreamFault::Closed)
             }
         }
     }
 
-    /// Sends, and waits for the first bytes of the answer if all of the request is sent.
-    pub(super) async fn once(
+    /// Makes ready for another connection, unless the fault is the end of it.
+    #[cold]
+    pub(super) fn repeat_after(
         &mut self,
-        connection: &mut Connection,
-    ) -> Result<Option<Vec<u8>>, UpstreamFault> {
-        let shard: &Rc<Shard> = self.exchange.shard;
-        let (sent, request) = connection.stream.send(std::mem::take(&mut self.request), 0).await;
-        self.request = request;
-        if sent.is_err() {
-            return Err(UpstreamFault::Closed);
+        fault: UpstreamFault,
+        connection: &Connection,
+    ) -> Result<(), UpstreamFault> {
+        if self.exchange.is_abandoned() {
+            return Err(fault);
         }
-        if !self.whole {
-            return Ok(None);
+        if connection.watch.has_expired() {
+            connection.distrust();
+            return Err(UpstreamFault::TimedOut);
         }
-        let (received, answer) = connection.stream.recv(shard.buffers.small()).await;
-        match received {
-            Ok(count) if count > 0 => Ok(Some(answer)),
-            _ => {
-                shard.buffers.give(answer);
-                Err(UpstreamFault::Closed)
-            }
+        if !(connection.reused && (connection.is_unprocessed() || self.is_repeatable())) {
+            return Err(fault);
         }
+        self.exchange.shard.stats.borrow_mut().counters.upstream_retries_total += 1;
+        self.reuse = false;
+        Ok(())
     }
 
     pub(super) fn is_repeatable(&self) -> bool {

@@ -109,12 +109,23 @@ impl Tries<'_, '_> {
         }
     }
 
+    /// Sends, and waits for the first bytes of the answer if all of the request is sent.
+    async fn ask(&mut self, connection: &Connection) -> Result<Option<Vec<u8>>, UpstreamFault> {
+        let request = std::mem::take(&mut self.attempt.request);
+        let sent = connection.stream.send(request, 0).await;
+        if !self.attempt.has_sent(sent)? {
+            return Ok(None);
+        }
+        let buffer = self.attempt.exchange.shard.buffers.small();
+        self.attempt.has_received(connection.stream.recv(buffer).await)
+    }
+
     /// Sends, and keeps the first bytes of the answer, its status among them if it may be retried.
     async fn exchange_on(&mut self, connection: &mut Connection, give_up_ms: u64) -> Result<(), Failed> {
         let shard = self.attempt.exchange.shard;
         let left_ms = give_up_ms.saturating_sub(shard.now_ms());
         self.attempt.exchange.await_upstream(&connection.watch, left_ms);
-        let mut outcome = self.attempt.once(connection).await;
+        let mut outcome = self.ask(connection).await;
         while let Ok(Some(answer)) = &mut outcome
             && answer.len() < STATUS_END
             && self.may_retry_statuses()

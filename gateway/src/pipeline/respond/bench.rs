@@ -25,8 +25,8 @@ pub(crate) fn encode_head(
         method: Method::Get,
         compression: None,
         tee: None,
-        began: &Cell::new(false),
-        uploaded: &Cell::new(true),
+        began: Cell::new(false),
+        uploaded: Cell::new(true),
         upload: None,
     };
     let kept = exchange.keeps() && !download.ends_with_close(head);

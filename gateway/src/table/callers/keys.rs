@@ -123,6 +123,11 @@ impl KeySlice {
         self.places[at] = place;
     }
 
+    /// Has the core fetch where a look begins, and mostly ends.
+    pub(super) fn expect(&self, shown: &[u8; 32]) {
+        turnpike_rt::prefetch(&self.places[self.start(shown)]);
+    }
+
     pub(super) fn look_up(&self, shown: &[u8; 32]) -> Option<Key<'_>> {
         let mut at = self.start(shown);
         loop {

@@ -57,7 +57,7 @@ fn mistakes_are_named() {
         (target(r#""srv":"x","unix":"/y""#), "targets[1] has to have either"),
         (target(r#""host":"h2","port":0"#), "targets[1].port has to be an integer from 1 to 65535"),
         (target(r#""host":"h 2","port":1"#), "targets[1]: \"h 2\" isn't a DNS name or an address"),
-        (target(r#""host":"h","port":1,"weight":2"#), "targets[1] is there twice"),
+        (target(r#""host":"h","port":1,"weight":2"#), "targets[1]: the same endpoint as target 0"),
         (
             target(r#""host":"h2","port":1,"weight":1001"#),
             "targets[1].weight has to be an integer from 1 to 1000",

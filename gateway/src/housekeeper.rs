@@ -188,7 +188,8 @@ pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), Stri
         tokio::spawn(certificate.keep_renewing());
     }
     let names = Names { resolver: Arc::clone(&resolver), targets: Arc::clone(&targets) };
-    let publication = Publication::new(tables, Arc::clone(&totals), Arc::clone(&log), names, compiler);
+    let publication = Publication::new(tables, Arc::clone(&totals), Arc::clone(&log), names, compiler)
+        .with_huge_pages(settings.huge_pages);
     let publish_counts = publication.counts();
     tokio::spawn(publication.free_retired());
 

@@ -5,12 +5,14 @@
 //! prefix, [`Routes::look_up`] the route by method and path.
 
 mod acme;
+mod apis;
 mod cache;
 mod callers;
 mod compile;
 mod domain;
 mod refused;
 mod release;
+mod route_key;
 mod routes;
 mod rules;
 mod target_group;
@@ -24,6 +26,7 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use acme::Challenges;
+use apis::{Api, Apis};
 pub(crate) use cache::{KeyPart, RouteCache, StageCache};
 use callers::Callers;
 pub(crate) use callers::{Caller, Shown};
@@ -31,6 +34,7 @@ pub(crate) use compile::{Compiler, StageServices};
 use domain::Domain;
 pub(crate) use refused::Refusals;
 pub(crate) use release::{Backend, Canary, Release};
+use route_key::RouteKey;
 pub(crate) use routes::{Matched, Routes, Variables};
 pub(crate) use rules::HeaderLines;
 pub(crate) use target_group::{GroupRules, HashBy, Member, MemberAddress, Members, TargetGroup};
@@ -63,8 +67,7 @@ pub(crate) struct Table {
     pub(crate) account_id: Box<str>,
     /// `.execute-api.us-east-1.localhost`
     host_suffix: Box<str>,
-    /// Short keys lie in the map itself: one cache line less for each look.
-    apis: FxHashMap<SmolStr, Api>,
+    apis: Apis,
     domains: FxHashMap<Box<str>, Domain>,
     /// The same of domains like `*.example.com`, by what follows the `*.`.
     wildcards: FxHashMap<Box<str>, Domain>,
@@ -80,30 +83,24 @@ pub(crate) struct Table {
     groups: Box<[(Arc<TargetGroup>, Arc<Unit>)]>,
 }
 
-#[derive(Debug)]
-struct Api {
-    protocol: Protocol,
-    /// `$default`
-    default: Option<Arc<Stage>>,
-    /// All others. Boxed: most HTTP APIs have none.
-    others: Option<Box<FxHashMap<SmolStr, Arc<Stage>>>>,
-}
-
 /// A deployed stage. What every request reads comes first, in few cache lines: of many stages, each is cold.
 #[derive(Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub(crate) struct Stage {
     pub(crate) protocol: Protocol,
     execute_api_endpoint_disabled: bool,
+    /// `$default`
+    is_default: bool,
     /// Some route requires an API key.
     pub(crate) asks_for_keys: bool,
     pub(crate) slot: StageSlot,
+    /// Short names lie in here.
+    pub(crate) api_id: SmolStr,
     /// Boxed: few stages have one.
     pub(crate) canary: Option<Box<Canary>>,
     pub(crate) log: Option<StageLog>,
     pub(crate) release: Release,
-    pub(crate) api_id: Box<str>,
-    pub(crate) name: Box<str>,
+    pub(crate) name: SmolStr,
     /// `a1b2c3d4e5/prod`
     path: Box<str>,
     pub(crate) cache: Option<StageCache>,
@@ -116,17 +113,11 @@ pub(crate) struct StageLog {
     pub(crate) format: Arc<AccessLogFormat>,
 }
 
-/// A REST method or an HTTP API's route. What every request reads is one cache line.
+/// A REST method or an HTTP API's route. What a look-up reads is one cache line, what every request reads is two.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Route {
-    /// `GET /pets/{id}`, `$default`
-    pub(crate) key: Box<str>,
-    /// Boxed: most routes have none.
-    pub(crate) cache: Option<Box<RouteCache>>,
-    pub(crate) throttle: Option<Limit>,
-    /// Its stage's, or the canary's.
-    pub(crate) compression: Option<Compression>,
+    key: RouteKey,
     /// Index into the stage's backends.
     integration: u32,
     /// Where the path begins in the key.
@@ -134,22 +125,28 @@ pub(crate) struct Route {
     /// Of its path, as the index has it.
     shape: u8,
     pub(crate) api_key_required: bool,
+    /// Boxed: most routes have none.
+    pub(crate) cache: Option<Box<RouteCache>>,
+    pub(crate) throttle: Option<Limit>,
+    /// Its stage's, or the canary's.
+    pub(crate) compression: Option<Compression>,
     pub(crate) id: Box<str>,
 }
 
-const _: () = assert!(std::mem::offset_of!(Route, id) <= 64);
+const _: () = assert!(std::mem::offset_of!(Route, cache) == 64 && size_of::<Route>() == 128);
 
-/// An HTTP_PROXY integration.
+/// An HTTP_PROXY integration, in one cache line as far as most requests read it.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct Integration {
     pub(crate) timeout_ms: u64,
     /// `None` passes the client's method on.
-    pub(crate) method: Option<Box<str>>,
+    pub(crate) method: Option<SmolStr>,
     pub(crate) upstream: Arc<Upstream>,
-    pub(crate) target: Box<[TargetPart]>,
-    pub(crate) query: Box<str>,
+    pub(crate) target: Target,
 }
+
+const _: () = assert!(size_of::<Backend>() == 64);
 
 /// Where integrations connect to; one for all that name the same host, port, version, target group and TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,6 +164,20 @@ pub(crate) struct Upstream {
     pub(crate) version: HttpVersion,
     /// Whose targets are connected to, instead of `host` and `port`.
     pub(crate) group: Option<Arc<TargetGroup>>,
+}
+
+/// The path and query that an upstream is asked for.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// A path alone, the same for all requests. Short ones lie in here.
+    Fixed(SmolStr),
+    Parts(Box<TargetParts>),
+}
+
+#[derive(Debug)]
+pub(crate) struct TargetParts {
+    pub(crate) path: Box<[TargetPart]>,
+    pub(crate) query: Box<str>,
 }
 
 #[derive(Debug)]
@@ -209,7 +220,7 @@ impl Table {
             generation: 0,
             account_id: "".into(),
             host_suffix: "".into(),
-            apis: FxHashMap::default(),
+            apis: Apis::default(),
             domains: FxHashMap::default(),
             wildcards: FxHashMap::default(),
             upstream_names: Arc::default(),
@@ -265,6 +276,11 @@ impl Table {
         self.acme.answer(lower(host, &mut lowered)?, path)
     }
 
+    /// Addresses of what requests read of it, all over its memory.
+    pub(crate) fn places(&self) -> impl Iterator<Item = usize> {
+        self.apis.iter().flat_map(Api::stages).map(|stage| Arc::as_ptr(stage).addr())
+    }
+
     /// A custom domain; its own name comes before a wildcard, which stands for one label.
     fn domain(&self, host: &str) -> Option<&Domain> {
         if let Some(domain) = self.domains.get(host) {
@@ -295,20 +311,36 @@ impl Table {
 }
 
 impl Stage {
+    /// Has the core fetch what every request reads: the lines come side by side, instead of one after the other.
+    fn fetch(&self) {
+        turnpike_rt::prefetch(&self.protocol);
+        turnpike_rt::prefetch(&self.release.routes);
+        turnpike_rt::prefetch(&self.name);
+    }
+
     fn path_of(api_id: &str, stage: &str) -> Box<str> {
         format!("{api_id}/{stage}").into()
     }
 }
 
 impl Route {
+    /// `GET /pets/{id}`, `$default`
+    pub(crate) fn key(&self) -> &str {
+        self.key.as_str()
+    }
+
     /// `/pets/{id}`, `$default`
     pub(crate) fn path(&self) -> &str {
-        &self.key[usize::from(self.path_at)..]
+        &self.key()[usize::from(self.path_at)..]
+    }
+
+    fn path_bytes(&self) -> &[u8] {
+        &self.key.as_bytes()[usize::from(self.path_at)..]
     }
 
     /// That it names; of none that has a path.
-    fn method(&self) -> &str {
-        self.key.get(..usize::from(self.path_at).saturating_sub(1)).unwrap_or_default()
+    fn method(&self) -> &[u8] {
+        self.key.as_bytes().get(..usize::from(self.path_at).saturating_sub(1)).unwrap_or_default()
     }
 
     /// Methods are short (checked with the snapshot).
@@ -324,13 +356,13 @@ impl Route {
 impl Api {
     /// `/{stage}/…`, or `/…` for a `$default` stage; AWS looks for a named stage first.
     fn address<'p>(&self, path: &'p str) -> Result<Address<'_, 'p>, AddressError> {
-        let (stage, path) = match (self.named(path), &self.default) {
+        let (stage, path) = match (self.named(path), self.default_stage()) {
             (Some((stage, below)), _) => (stage, below),
             (None, Some(stage)) => (stage, path),
-            (None, None) => return Err(AddressError::StageUnknown(self.protocol)),
+            (None, None) => return Err(AddressError::StageUnknown(self.protocol())),
         };
         if stage.execute_api_endpoint_disabled {
-            return Err(AddressError::EndpointDisabled(self.protocol));
+            return Err(AddressError::EndpointDisabled(stage.protocol));
         }
         Ok(Address { stage, path: rooted(path), base_path: None, rule: None, demand: None })
     }
@@ -339,20 +371,12 @@ impl Api {
     fn named<'p>(&self, path: &'p str) -> Option<(&Arc<Stage>, &'p str)> {
         let below = path.strip_prefix('/').unwrap_or(path);
         // Most HTTP APIs have the one stage, whose name is hardly ever written.
-        if self.default.is_some() && self.others.is_none() && !below.starts_with(['$', '%']) {
+        if self.has_default_alone() && !below.starts_with(['$', '%']) {
             return None;
         }
         let (name, rest) = below.split_at(memchr::memchr(b'/', below.as_bytes()).unwrap_or(below.len()));
         let name = if name == DEFAULT_STAGE_ESCAPED { DEFAULT_STAGE } else { name };
         self.stage(name).map(|stage| (stage, rest))
-    }
-
-    fn stage(&self, name: &str) -> Option<&Arc<Stage>> {
-        if name == DEFAULT_STAGE { self.default.as_ref() } else { self.others.as_ref()?.get(name) }
-    }
-
-    fn stages(&self) -> impl Iterator<Item = &Arc<Stage>> {
-        self.default.iter().chain(self.others.iter().flat_map(|others| others.values()))
     }
 }
 

@@ -20,7 +20,7 @@ use rustix::process::{Resource, getrlimit};
 /// As the process's map of memory shows the copy.
 const NAME: &str = "turnpike-code";
 /// Linux's value, the same on all of its architectures but PA-RISC.
-const MADV_COLLAPSE: i32 = 25;
+pub(crate) const MADV_COLLAPSE: i32 = 25;
 
 /// Moves the text to huge pages and says how many bytes that are. To be called before there are other threads, which
 /// might map memory beside the text meanwhile.
@@ -46,14 +46,14 @@ pub fn move_code() -> Result<usize, String> {
     Ok(pages.len())
 }
 
-fn huge_page_bytes() -> Result<usize, String> {
+pub(crate) fn huge_page_bytes() -> Result<usize, String> {
     let path = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size";
     let text = fs::read_to_string(path).map_err(|_| "the kernel has no transparent huge pages".to_owned())?;
     text.trim().parse().map_err(|_| format!("{path} isn't a number"))
 }
 
 /// The addresses of one line of `/proc/self/maps`.
-fn range(line: &str) -> Option<Range<usize>> {
+pub(crate) fn range(line: &str) -> Option<Range<usize>> {
     let (start, end) = line.split_once(' ')?.0.split_once('-')?;
     Some(usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?)
 }

@@ -1,17 +1,30 @@
-//! Memory that will be read soon.
+//! Cache lines that are asked for before they are read, so that what is slow to come comes side by side.
 
-/// Has the core fetch the first line of what is referred to, if it hasn't it at hand, while it goes on with other work. It
-/// reads nothing, and so changes nothing; on other processors than x86-64 it does nothing either.
-pub fn prefetch<T>(soon: &T) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a hint, which may be given of any address; this one is valid.
-        #[expect(unsafe_code, reason = "the standard library's hint for it isn't stable yet")]
-        unsafe {
-            _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(soon).cast());
-        }
+use std::ptr;
+
+const LINE_BYTES: usize = 64;
+
+/// Has the core fetch all lines of a value, which should be few, and goes on without them.
+#[inline]
+pub fn prefetch<T>(value: &T) {
+    let start = ptr::from_ref(value).cast::<i8>();
+    let mut at = 0;
+    while at < size_of::<T>() {
+        fetch_line(start.wrapping_add(at));
+        at += LINE_BYTES;
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = soon;
 }
+
+#[cfg(target_arch = "x86_64")]
+fn fetch_line(address: *const i8) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    // SAFETY: a hint, which reads nothing and faults nowhere, whatever the address.
+    #[expect(unsafe_code, reason = "the intrinsic takes a pointer")]
+    unsafe {
+        _mm_prefetch::<_MM_HINT_T0>(address);
+    }
+}
+
+/// Stable Rust has no such hint elsewhere.
+#[cfg(not(target_arch = "x86_64"))]
+fn fetch_line(_: *const i8) {}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
+use turnpike_rt::HeapPages;
 use turnpike_snapshot::{Limits, StageUnit};
 
 use super::access_log::AccessLog;
@@ -33,6 +34,8 @@ pub(super) struct Publication {
     compiler: Compiler,
     counts: Arc<Counts>,
     retired: Arc<Mutex<Vec<Arc<Table>>>>,
+    /// `None` where they aren't wanted, or can't be had.
+    pages: Option<HeapPages>,
 }
 
 /// What turns a snapshot's names into addresses and targets.
@@ -96,7 +99,13 @@ impl Publication {
         names: Names,
         compiler: Compiler,
     ) -> Self {
-        Self { tables, totals, log, names, compiler, counts: Arc::default(), retired: Arc::default() }
+        let (counts, retired) = (Arc::default(), Arc::default());
+        Self { tables, totals, log, names, compiler, counts, retired, pages: None }
+    }
+
+    /// Has tables lie on huge pages, where they are so large.
+    pub(super) fn with_huge_pages(self, wanted: bool) -> Self {
+        Self { pages: wanted.then(HeapPages::default), ..self }
     }
 
     pub(super) fn counts(&self) -> Arc<Counts> {
@@ -140,6 +149,7 @@ impl Publication {
         let mut retired = self.retired.try_lock().expect(ONE_THREAD);
         let before = self.tables.load_full();
         let refusals = table.refusals(&before);
+        gather(&mut self.pages, &table);
         retired.push(before);
         self.names.look_up(&table, &retired);
         self.names.targets.set(table.target_groups());
@@ -147,6 +157,15 @@ impl Publication {
         self.counts.refused_routes.store(refusals.routes as u64, Ordering::Relaxed);
         tell(&refusals);
         Ok(())
+    }
+}
+
+/// Ahead of the first request to the table, which is not to wait for it.
+fn gather(pages: &mut Option<HeapPages>, table: &Table) {
+    let Some(heap) = pages else { return };
+    if let Err(reason) = heap.gather(table.places()) {
+        report!("turnpike-gateway: tables of routes stay on small pages, which is slower: {reason}");
+        *pages = None;
     }
 }
 

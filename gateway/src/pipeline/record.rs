@@ -185,7 +185,7 @@ impl<'a> Record<'a> {
             canary: self.stage.filter(|stage| stage.canary.is_some()).map(|_| self.canary.is_some()),
             base_path_matched: self.base_path,
             routing_rule_matched: self.rule,
-            route_key: self.route.filter(|_| !rest).map(|route| &*route.key),
+            route_key: self.route.filter(|_| !rest).map(|route| route.key()),
             resource_path: self.route.filter(|_| rest).map(|route| route.path()),
             resource_id: self.route.filter(|_| rest).map(|route| &*route.id),
             status: self.status,

@@ -67,6 +67,7 @@ pub(super) fn look_up<'a, 'p>(
     }
     let (release, canary) = address.stage.release_for(exchange.source_ip);
     record.canary = canary;
+    release.fetch();
     let matched = release.routes.look_up(exchange.method(), address.path);
     let matched = matched.ok_or(Refusal::RouteUnknown(protocol))?;
     record.route = Some(matched.route);

@@ -9,7 +9,7 @@ use turnpike_snapshot::Protocol;
 
 use super::lines::{self, Pass};
 use super::{Exchange, decompress, forwarded};
-use crate::table::{Address, Integration, Matched, TargetPart};
+use crate::table::{Address, Integration, Matched, Target, TargetPart};
 
 /// What a cache asks for instead of what the client has asked: all of it, or whether it has changed.
 #[derive(Debug, Default)]
@@ -81,7 +81,14 @@ fn target(
     out: &mut Vec<u8>,
 ) {
     let start = out.len();
-    for part in &integration.target {
+    let (parts, own) = match &integration.target {
+        Target::Fixed(path) => {
+            out.extend_from_slice(path.as_bytes());
+            (&[][..], &b""[..])
+        }
+        Target::Parts(parts) => (&*parts.path, parts.query.as_bytes()),
+    };
+    for part in parts {
         match part {
             TargetPart::Literal(text) => out.extend_from_slice(text.as_bytes()),
             TargetPart::RequestPath => out.extend_from_slice(address.path.as_bytes()),
@@ -94,7 +101,6 @@ fn target(
     if out.get(start) != Some(&b'/') {
         out.insert(start, b'/');
     }
-    let own = integration.query.as_bytes();
     let clients = exchange.head.query.map(|query| query.of(exchange.bytes)).unwrap_or_default();
     for (query, separator) in [(own, b'?'), (clients, if own.is_empty() { b'?' } else { b'&' })] {
         if !query.is_empty() {

@@ -80,8 +80,8 @@ pub(super) struct LowArgs {
     #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_EXIT_WITH_PARENT", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
     pub(super) exit_with_parent: Option<bool>,
     /// Keep the gateway's machine code on huge pages, of its own and not of its file: requests take some 2 % less time,
-    /// memory some 8 MiB more, and profilers and uprobes don't find its functions. Where the host has none, the gateway
-    /// says so and goes on without [default: true]
+    /// memory some 8 MiB more, and profilers and uprobes don't find its functions. Large tables of routes are gathered on
+    /// huge pages as well. Where the host has none, the gateway says so and goes on without [default: true]
     #[arg(help_heading = PROCESS, long, env = "TURNPIKE_GATEWAY_HUGE_PAGES", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
     pub(super) huge_pages: Option<bool>,
     /// How long a drain waits for the requests in flight before it closes their connections [default: 30000]

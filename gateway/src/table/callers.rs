@@ -115,7 +115,7 @@ impl<'t> Caller<'t> {
 
     /// Of the key, for this route alone.
     pub(crate) fn route_throttle(&self, route: &Route) -> Option<Limit> {
-        self.routes.get(&route.key).map(|limit| throttles::of_key(*limit, self.key.salt()))
+        self.routes.get(route.key()).map(|limit| throttles::of_key(*limit, self.key.salt()))
     }
 }
 

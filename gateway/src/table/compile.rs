@@ -16,11 +16,12 @@ use turnpike_snapshot::{
 use super::acme::Challenges;
 use super::callers::KnownCallers;
 use super::release::RefusedRoute;
+use super::route_key::RouteKey;
 use super::target_group::KnownGroups;
 use super::throttles;
 use super::{
-    Api, Backend, Canary, DEFAULT_STAGE, Domain, Integration, Release, Route, RouteCache, Routes, Stage,
-    StageCache, StageLog, Table, TargetPart, Upstream, UpstreamNames,
+    Api, Apis, Backend, Canary, DEFAULT_STAGE, Domain, Integration, Release, Route, RouteCache, Routes,
+    Stage, StageCache, StageLog, Table, Target, TargetPart, TargetParts, Upstream, UpstreamNames,
 };
 use crate::stats::StageSlot;
 use crate::tls::{DefaultCertificate, Securities, SiteError, Sites, TlsUnits, references};
@@ -133,7 +134,7 @@ impl Compiler {
             generation,
             account_id: account.account_id.as_str().into(),
             host_suffix: format!(".execute-api.{}.{}", account.region, account.endpoint_suffix).into(),
-            apis: FxHashMap::default(),
+            apis: Apis::default(),
             domains: FxHashMap::default(),
             wildcards: FxHashMap::default(),
             upstream_names: Arc::default(),
@@ -146,6 +147,7 @@ impl Compiler {
         self.sites.begin();
         let tls_units = TlsUnits::of(units);
         let stages = self.stages(units, &tls_units, services)?;
+        table.apis = Apis::with_room(stages.len());
         for known in stages.values() {
             table.add(&known.stage)?;
         }
@@ -241,9 +243,10 @@ impl Compiler {
             _ => None,
         };
         Ok(Stage {
-            api_id: unit.api_id.as_str().into(),
+            api_id: SmolStr::new(&unit.api_id),
             protocol: unit.protocol,
-            name: unit.stage.as_str().into(),
+            name: SmolStr::new(&unit.stage),
+            is_default: unit.stage == DEFAULT_STAGE,
             path: Stage::path_of(&unit.api_id, &unit.stage),
             slot: slots.stage,
             execute_api_endpoint_disabled: unit.execute_api_endpoint_disabled,
@@ -293,8 +296,7 @@ impl Compiler {
             timeout_ms: u64::from(unit.timeout_ms).min(self.timeout_ms_max),
             method: proxy.method.as_deref().map(Into::into),
             upstream: self.upstream(proxy, tls_units)?,
-            target: proxy.target.iter().map(compile_part).collect(),
-            query: proxy.query.as_str().into(),
+            target: compile_target(proxy),
         }))
     }
 
@@ -329,20 +331,14 @@ impl Compiler {
 
 impl Table {
     fn add(&mut self, stage: &Arc<Stage>) -> Result<(), CompileError> {
-        let api = self.apis.entry(SmolStr::new(&stage.api_id)).or_insert_with(|| Api {
-            protocol: stage.protocol,
-            default: None,
-            others: None,
-        });
-        if api.protocol != stage.protocol {
+        let Some(api) = self.apis.place(&stage.api_id) else {
+            *self.apis.place(&stage.api_id) = Some(Api::One(Arc::clone(stage)));
+            return Ok(());
+        };
+        if api.protocol() != stage.protocol {
             return Err(CompileError::TwoProtocols { api_id: stage.api_id.to_string() });
         }
-        let before = if &*stage.name == DEFAULT_STAGE {
-            api.default.replace(Arc::clone(stage))
-        } else {
-            api.others.get_or_insert_default().insert(SmolStr::new(&stage.name), Arc::clone(stage))
-        };
-        if before.is_some() {
+        if !api.add(stage) {
             return Err(CompileError::StageTwice {
                 api_id: stage.api_id.to_string(),
                 stage: stage.name.to_string(),
@@ -410,7 +406,7 @@ impl Deployed<'_> {
         let refused = self.routes.iter().zip(compiled).filter_map(|(unit, route)| {
             match &self.integrations[unit.integration as usize].kind {
                 IntegrationKind::Refused { reason } => {
-                    Some(RefusedRoute { key: route.key.clone(), reason: reason.as_str().into() })
+                    Some(RefusedRoute { key: route.key().into(), reason: reason.as_str().into() })
                 }
                 IntegrationKind::HttpProxy(_) => None,
             }
@@ -488,7 +484,7 @@ fn compile_route(
     compression: Option<Compression>,
 ) -> Route {
     Route {
-        key: Route::key_of(&route.method, &route.path),
+        key: RouteKey::new(Route::key_of(&route.method, &route.path)),
         path_at: Route::path_at(&route.method, &route.path),
         id: route.id.as_str().into(),
         api_key_required: route.settings.api_key_required,
@@ -500,6 +496,18 @@ fn compile_route(
         }),
         integration: route.integration,
         shape: 0,
+    }
+}
+
+fn compile_target(proxy: &HttpProxy) -> Target {
+    match &*proxy.target {
+        [turnpike_snapshot::TargetPart::Literal(path)] if proxy.query.is_empty() => {
+            Target::Fixed(path.into())
+        }
+        parts => Target::Parts(Box::new(TargetParts {
+            path: parts.iter().map(compile_part).collect(),
+            query: proxy.query.as_str().into(),
+        })),
     }
 }
 

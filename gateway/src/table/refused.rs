@@ -17,7 +17,7 @@ impl Table {
     /// What has come with this table, after `before`; stages that were taken over are counted, not looked at.
     pub(crate) fn refusals(&self, before: &Self) -> Refusals {
         let mut refusals = Refusals { routes: 0, new: Vec::new() };
-        for stage in self.apis.values().flat_map(Api::stages) {
+        for stage in self.apis.iter().flat_map(Api::stages) {
             let routes = stage.refused_len();
             refusals.routes += routes;
             let known = before.stage(&stage.api_id, &stage.name);

@@ -51,6 +51,13 @@ pub(crate) struct Canary {
 }
 
 impl Release {
+    /// Has the core fetch the first of the backends, which often is the only one, while a route is looked for.
+    pub(crate) fn fetch(&self) {
+        if let Some(backend) = self.backends.first() {
+            turnpike_rt::prefetch(backend);
+        }
+    }
+
     pub(crate) fn backend(&self, matched: &Matched<'_, '_>) -> &Backend {
         &self.backends[matched.route.integration as usize]
     }

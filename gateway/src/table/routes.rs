@@ -6,8 +6,10 @@
 //! match over any greedy one; `$default` comes last.
 //!
 //! Routes are sorted into matchit's trees ([`tree`]), which refuse those that contradict each other. What requests are looked up
-//! in is an [`index`] over them, unless their paths have more shapes than that is good for: then it is the trees.
+//! in is an [`index`] over them, unless their paths have more shapes than that is good for: then it is the trees. A
+//! [`few`] routes are tried one after the other.
 
+mod few;
 mod index;
 mod tree;
 
@@ -15,21 +17,24 @@ use matchit::InsertError;
 use turnpike_snapshot::Protocol;
 
 use super::{DEFAULT_ROUTE, Route};
+use few::Few;
 use index::Index;
 use tree::Trees;
 
 const ANY: &str = "ANY";
 
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Routes {
-    finder: Finder,
-    trim_slash: bool,
-    default: Option<u32>,
     routes: Box<[Route]>,
+    default: Option<u32>,
+    trim_slash: bool,
+    finder: Finder,
 }
 
 #[derive(Debug)]
 enum Finder {
+    Few(Few),
     Index(Index),
     Trees(Box<Trees>),
 }
@@ -44,7 +49,7 @@ pub(crate) struct Matched<'t, 'p> {
 /// The variables of a route's path, and the request's path that matches it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Variables<'t, 'p> {
-    template: &'t str,
+    template: &'t [u8],
     path: &'p str,
 }
 
@@ -64,9 +69,12 @@ impl Routes {
         mut routes: Vec<Route>,
     ) -> Result<Self, InsertError> {
         let trees = Trees::compile(protocol, units)?;
-        let finder = match Index::compile(protocol, &mut routes) {
-            Some(index) => Finder::Index(index),
-            None => Finder::Trees(Box::new(trees)),
+        let finder = match Few::compile(protocol, &routes) {
+            Some(few) => Finder::Few(few),
+            None => match Index::compile(protocol, &mut routes) {
+                Some(index) => Finder::Index(index),
+                None => Finder::Trees(Box::new(trees)),
+            },
         };
         let default = (0..).zip(&routes).find(|(_, route)| route.path() == DEFAULT_ROUTE);
         Ok(Self {
@@ -81,13 +89,17 @@ impl Routes {
         let found = self.find(method, path).or_else(|| self.find(method, self.trimmed(path)?));
         if let Some((route, path)) = found {
             let route = self.route(route);
-            return Some(Matched { route, variables: Some(Variables { template: route.path(), path }) });
+            return Some(Matched {
+                route,
+                variables: Some(Variables { template: route.path_bytes(), path }),
+            });
         }
         self.default.map(|default| Matched { route: self.route(default), variables: None })
     }
 
     fn find<'p>(&self, method: &str, path: &'p str) -> Option<(u32, &'p str)> {
         let found = match &self.finder {
+            Finder::Few(few) => few.find(&self.routes, method, path),
             Finder::Index(index) => index.find(&self.routes, method, path),
             Finder::Trees(trees) => trees.find(&self.routes, method, path),
         };
@@ -109,7 +121,7 @@ impl<'p> Variables<'_, 'p> {
     pub(crate) fn get(mut self, name: &str) -> Option<&'p str> {
         loop {
             match self.step() {
-                Step::Variable(found, value) if found == name => return Some(value),
+                Step::Variable(found, value) if found == name.as_bytes() => return Some(value),
                 Step::Variable(..) => {}
                 Step::Matched | Step::Mismatched => return None,
             }
@@ -131,7 +143,7 @@ impl<'p> Variables<'_, 'p> {
 /// What comes next in a route's path and a request's, side by side.
 enum Step<'t, 'p> {
     /// Name and value; the value is never empty.
-    Variable(&'t str, &'p str),
+    Variable(&'t [u8], &'p str),
     Matched,
     Mismatched,
 }
@@ -140,12 +152,15 @@ impl<'t, 'p> Variables<'t, 'p> {
     /// Up to the next variable, and past it. Literal segments hold no brace (checked with the snapshot).
     fn step(&mut self) -> Step<'t, 'p> {
         let Some((fixed, rest)) = split(self.template, b'{') else {
-            return if self.template == self.path { Step::Matched } else { Step::Mismatched };
+            return if self.template == self.path.as_bytes() { Step::Matched } else { Step::Mismatched };
         };
-        let (Some(value), Some((name, template))) = (self.path.strip_prefix(fixed), split(rest, b'}')) else {
+        if !self.path.as_bytes().starts_with(fixed) {
             return Step::Mismatched;
-        };
-        let (name, end) = match name.strip_suffix('+') {
+        }
+        let Some((name, template)) = split(rest, b'}') else { return Step::Mismatched };
+        // Both are UTF-8, and so is what they begin with.
+        let value = &self.path[fixed.len()..];
+        let (name, end) = match name.strip_suffix(b"+") {
             Some(name) => (name, value.len()),
             None => (name, memchr::memchr(b'/', value.as_bytes()).unwrap_or(value.len())),
         };
@@ -158,8 +173,8 @@ impl<'t, 'p> Variables<'t, 'p> {
 }
 
 /// What is before and what is behind an ASCII character.
-fn split(text: &str, at: u8) -> Option<(&str, &str)> {
-    memchr::memchr(at, text.as_bytes()).map(|at| (&text[..at], &text[at + 1..]))
+fn split(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    memchr::memchr(at, text).map(|at| (&text[..at], &text[at + 1..]))
 }
 
 /// Methods are case-sensitive (RFC 9110 9.1).

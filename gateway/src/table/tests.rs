@@ -89,7 +89,7 @@ fn looked_up(table: &Table, method: &str, path: &str) -> Option<String> {
     let address =
         table.address(b"a1.execute-api.us-east-1.localhost", &path, NO_HEADERS).expect("the only stage");
     let matched = address.stage.release.routes.look_up(method, address.path)?;
-    Some(matched.route.key.to_string())
+    Some(matched.route.key().to_owned())
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn a_stage_that_did_not_change_is_taken_over_as_it_is() {
     after[1] = stage("a1", Protocol::Http, "s", &["GET /", "GET /new"]);
     let before = compiler.compile(1, &hashed(before), &mut services).unwrap();
     let after = compiler.compile(2, &hashed(after), &mut services).unwrap();
-    let stage_of = |table: &Table, api: &str| Arc::clone(table.apis[api].stage("s").unwrap());
+    let stage_of = |table: &Table, api: &str| Arc::clone(table.stage(api, "s").unwrap());
     assert!(Arc::ptr_eq(&stage_of(&before, "a2"), &stage_of(&after, "a2")));
     assert!(!Arc::ptr_eq(&stage_of(&before, "a1"), &stage_of(&after, "a1")));
     assert_eq!(stage_of(&before, "a1").slot, stage_of(&after, "a1").slot);

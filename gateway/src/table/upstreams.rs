@@ -26,7 +26,7 @@ impl Table {
     }
 
     fn upstream_hosts(&self) -> Vec<String> {
-        let stages = self.apis.values().flat_map(Api::stages);
+        let stages = self.apis.iter().flat_map(Api::stages);
         let releases = stages.flat_map(|stage| stage.releases());
         let upstreams = releases.flat_map(|release| &release.upstreams);
         let own = upstreams.filter(|upstream| upstream.group.is_none()).map(|upstream| &*upstream.host);

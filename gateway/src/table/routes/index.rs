@@ -3,7 +3,8 @@
 //! A shape says which segments are fixed and which are variables. Two routes of one shape that match the same path have the
 //! same fixed segments: so one look for each shape, the most specific first, finds the route that comes first. There
 //! are few shapes, however many routes there are. Among many routes nothing of them is in the core's cache when a
-//! request comes: a look takes a line of slots, and where it finds something the route, and its key, which decides.
+//! request comes: a look takes a line of slots, and where it finds something the route's, whose key decides. Up to
+//! [`TAGS_MAX`] routes have tags in the stage itself, which comes as a whole, instead of slots.
 
 use std::collections::BTreeSet;
 use std::hash::Hasher as _;
@@ -15,6 +16,10 @@ use super::{ANY, DEFAULT_ROUTE, Route, Segment, Variables, is_any, segments};
 
 /// As many as a cache line has room for; more looks than that would take longer than the trees.
 const SHAPES_MAX: usize = 16;
+/// Two cache lines.
+const TAGS_MAX: usize = 64;
+/// As many tags as are compared at once.
+const TAGS_AT_ONCE: usize = 16;
 /// Bits of [`Shape::fixed`].
 const SEGMENTS_MAX: usize = 16;
 
@@ -26,8 +31,16 @@ pub(super) struct Index {
     /// Of the longest shape.
     segments_max: u8,
     any: u32,
+    places: Places,
+}
+
+/// Where routes are.
+#[derive(Debug)]
+enum Places {
+    /// The lower half of each route's tag, in their order.
+    Tags([u16; TAGS_MAX]),
     /// A power of two, of which half is free: a look goes on to the next until it comes to one that is free.
-    slots: Box<[Slot]>,
+    Slots(Box<[Slot]>),
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -58,7 +71,6 @@ struct Hashes {
 impl Index {
     /// Tells each route its shape; `None` if there are too many of them, or one is too long.
     pub(super) fn compile(protocol: Protocol, routes: &mut [Route]) -> Option<Self> {
-        let kinds_of = |route: &Route| -> Vec<Segment> { segments(below_root(route.path())).collect() };
         let indexed = || (0..).zip(routes.iter()).filter(|(_, route)| route.path() != DEFAULT_ROUTE);
         let mut shapes = BTreeSet::new();
         for (_, route) in indexed() {
@@ -75,7 +87,7 @@ impl Index {
             shapes_used: shapes.len() as u8,
             segments_max: 0,
             any: hash(ANY.as_bytes()) as u32,
-            slots: vec![FREE; (2 * routes.len()).next_power_of_two()].into(),
+            places: Places::of(routes.len()),
         };
         for (shape, (_, kinds)) in index.shapes.iter_mut().zip(&shapes) {
             *shape = Shape::of(kinds)?;
@@ -86,21 +98,14 @@ impl Index {
             for &(number, shape) in &of_routes {
                 let route = &mut routes[number as usize];
                 route.shape = shape as u8;
-                if (route.method() == ANY) == any {
-                    index.insert(number, route);
+                if (route.method() == ANY.as_bytes()) == any {
+                    let path =
+                        Hashes::of(route.path(), index.segments_max).of_shape(route.shape, &index.shapes);
+                    index.places.insert(number, path, tag(path, hash(route.method()) as u32));
                 }
             }
         }
         Some(index)
-    }
-
-    fn insert(&mut self, number: u32, route: &Route) {
-        let path = Hashes::of(route.path(), self.segments_max).of_shape(route.shape, &self.shapes);
-        let mut at = self.first(path);
-        while self.slots[at] != FREE {
-            at = self.next(at);
-        }
-        self.slots[at] = Slot { tag: tag(path, hash(route.method().as_bytes()) as u32), route: number };
     }
 
     /// The number of the route that comes first of those that match.
@@ -125,28 +130,77 @@ impl Index {
 
     fn look(&self, routes: &[Route], asked: &Asked<'_>, shape: u8, path: u64) -> Option<u32> {
         let (own, any) = (tag(path, asked.own), asked.any.map(|any| tag(path, any)));
-        let mut at = self.first(path);
-        while self.slots[at] != FREE {
-            let Slot { tag, route: number } = self.slots[at];
-            if tag == own || Some(tag) == any {
-                let route = &routes[number as usize];
-                let method = if tag == own { asked.method } else { ANY };
-                if route.shape == shape && is_for(route, method, asked.path) {
-                    return Some(number);
-                }
+        let is_for = |number: u32, method: &str| {
+            let route = &routes[number as usize];
+            // What the request reads of it besides, whatever this look comes to.
+            turnpike_rt::prefetch(&route.cache);
+            route.shape == shape && is_for(route, method, asked.path)
+        };
+        match &self.places {
+            Places::Tags(tags) => {
+                let tags = &tags[..routes.len()];
+                look_among(tags, own, |number| is_for(number, asked.method))
+                    .or_else(|| look_among(tags, any?, |number| is_for(number, ANY)))
             }
-            at = self.next(at);
+            Places::Slots(slots) => {
+                let mut at = first(slots, path);
+                while slots[at] != FREE {
+                    let Slot { tag, route: number } = slots[at];
+                    let method = if tag == own { asked.method } else { ANY };
+                    if (tag == own || Some(tag) == any) && is_for(number, method) {
+                        return Some(number);
+                    }
+                    at = next(slots, at);
+                }
+                None
+            }
         }
-        None
+    }
+}
+
+impl Places {
+    fn of(routes: usize) -> Self {
+        if routes <= TAGS_MAX {
+            return Self::Tags([0; TAGS_MAX]);
+        }
+        Self::Slots(vec![FREE; (2 * routes).next_power_of_two()].into())
     }
 
-    fn first(&self, path: u64) -> usize {
-        (path >> 32) as usize & (self.slots.len() - 1)
+    fn insert(&mut self, number: u32, path: u64, tag: u32) {
+        match self {
+            Self::Tags(tags) => tags[number as usize] = tag as u16,
+            Self::Slots(slots) => {
+                let mut at = first(slots, path);
+                while slots[at] != FREE {
+                    at = next(slots, at);
+                }
+                slots[at] = Slot { tag, route: number };
+            }
+        }
     }
+}
 
-    fn next(&self, at: usize) -> usize {
-        (at + 1) & (self.slots.len() - 1)
+/// The first route with such a tag that is the one.
+fn look_among(tags: &[u16], tag: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+    let tag = tag as u16;
+    for (run, start) in tags.chunks(TAGS_AT_ONCE).zip((0..).step_by(TAGS_AT_ONCE)) {
+        // Without a branch for each.
+        if run.iter().fold(false, |found, other| found | (*other == tag)) {
+            let same = (start..).zip(run).filter(|(_, other)| **other == tag);
+            if let Some((number, _)) = same.into_iter().find(|(number, _)| is_it(*number)) {
+                return Some(number);
+            }
+        }
     }
+    None
+}
+
+fn first(slots: &[Slot], path: u64) -> usize {
+    (path >> 32) as usize & (slots.len() - 1)
+}
+
+fn next(slots: &[Slot], at: usize) -> usize {
+    (at + 1) & (slots.len() - 1)
 }
 
 /// What is looked for.
@@ -159,7 +213,7 @@ struct Asked<'a> {
 }
 
 fn is_for(route: &Route, method: &str, path: &str) -> bool {
-    route.method() == method && Variables { template: route.path(), path }.match_up()
+    route.method() == method.as_bytes() && Variables { template: route.path_bytes(), path }.match_up()
 }
 
 impl Shape {
@@ -211,8 +265,12 @@ impl Hashes {
     }
 }
 
+pub(super) fn kinds_of(route: &Route) -> Vec<Segment> {
+    segments(below_root(route.path())).collect()
+}
+
 /// What shapes are ordered by.
-fn rank(protocol: Protocol, kinds: Vec<Segment>) -> (bool, Vec<Segment>) {
+pub(super) fn rank(protocol: Protocol, kinds: Vec<Segment>) -> (bool, Vec<Segment>) {
     let greedy_last = protocol == Protocol::Http && kinds.last() == Some(&Segment::Greedy);
     (greedy_last, kinds)
 }

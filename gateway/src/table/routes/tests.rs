@@ -1,10 +1,11 @@
+use super::super::RouteKey;
 use super::super::tests::stage_of;
 use super::*;
 
 fn compiled(protocol: Protocol, keys: &[&str]) -> (Vec<turnpike_snapshot::Route>, Vec<Route>) {
     let units = stage_of("a1", protocol, "s", keys).routes;
     let route = |unit: &turnpike_snapshot::Route| Route {
-        key: Route::key_of(&unit.method, &unit.path),
+        key: RouteKey::new(Route::key_of(&unit.method, &unit.path)),
         path_at: Route::path_at(&unit.method, &unit.path),
         id: unit.id.as_str().into(),
         api_key_required: false,
@@ -48,32 +49,42 @@ fn named(path: &str) -> String {
 }
 
 #[test]
-fn index_and_trees_find_the_same() {
+fn all_finders_find_the_same() {
     let mut numbers = Numbers(7);
-    let (mut compared, mut found) = (0, 0);
+    let (mut compared, mut found, mut among_few) = (0, 0, 0);
+    let fillers: Vec<String> = (0..70).map(|number| format!("GET /filler{number}")).collect();
     while compared < 200_000 {
         let protocol = [Protocol::Rest, Protocol::Http][numbers.below(2)];
+        // Either as many as are tried one by one, or have tags; or more.
+        let filled = numbers.below(3) == 0;
         let keys: Vec<String> = (0..=numbers.below(12))
             .map(|_| {
                 let path =
                     numbers.path(4, &["a", "b", "ab", "{?}"], &["a", "b", "ab", "{?}", "{?}", "{?+}", ""]);
                 format!("{} {}", numbers.pick(&METHODS[..4]), named(&path))
             })
+            .chain(fillers.iter().filter(|_| filled).cloned())
             .collect();
         let (units, mut routes) = compiled(protocol, &keys.iter().map(String::as_str).collect::<Vec<_>>());
         let Ok(trees) = Trees::compile(protocol, &units) else { continue };
         let Some(index) = Index::compile(protocol, &mut routes) else { continue };
+        let few = Few::compile(protocol, &routes);
         for _ in 0..200 {
             let path = numbers.path(5, &["a", "b", "ab", "c", ""], &["a", "b", "ab", "c", ""]);
             let method = numbers.pick(&METHODS);
             let (of_index, of_trees) =
                 (index.find(&routes, method, &path), trees.find(&routes, method, &path));
             assert_eq!(of_index, of_trees, "{method} {path} among {keys:?} of {protocol:?}");
+            if let Some(few) = &few {
+                let of_few = few.find(&routes, method, &path);
+                assert_eq!(of_few, of_trees, "{method} {path} among {keys:?} of {protocol:?}");
+                among_few += usize::from(of_few.is_some());
+            }
             compared += 1;
             found += usize::from(of_index.is_some());
         }
     }
-    assert!(found > 10_000, "{found} of {compared}");
+    assert!(found > 10_000 && among_few > 1_000, "{found} and {among_few} of {compared}");
 }
 
 #[test]
@@ -96,14 +107,14 @@ fn paths_of_more_shapes_than_the_index_takes_are_looked_up_in_trees() {
             let path: String =
                 (0..5).map(|at| format!("/{}{at}", if number >> at & 1 == 0 { "s" } else { "x" })).collect();
             assert_eq!(
-                routes.look_up("GET", &path).map(|matched| &*matched.route.key),
+                routes.look_up("GET", &path).map(|matched| matched.route.key()),
                 Some(&**key),
                 "{path}"
             );
         }
     }
     let long = format!("GET {}", "/a".repeat(17));
-    let (units, routes) = compiled(Protocol::Http, &[&long]);
+    let (units, routes) = compiled(Protocol::Http, &[&long, "GET /b", "GET /c", "GET /d", "GET /e"]);
     let routes = Routes::compile(Protocol::Http, &units, routes).unwrap();
     assert!(matches!(routes.finder, Finder::Trees(_)));
     assert!(routes.look_up("GET", &"/a".repeat(17)).is_some());
@@ -141,7 +152,7 @@ fn a_crowd_of_routes_leaves_each_to_be_found() {
             ("POST", format!("/a/{n}"), format!("ANY /a/{n}")),
             ("PUT", format!("/{n}/7"), format!("PUT /{n}/{{x}}")),
         ] {
-            assert_eq!(routes.look_up(method, &path).map(|matched| &*matched.route.key), Some(&*key));
+            assert_eq!(routes.look_up(method, &path).map(|matched| matched.route.key()), Some(&*key));
         }
         assert!(routes.look_up("GET", &format!("/b/{n}")).is_none());
     }

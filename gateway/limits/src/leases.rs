@@ -21,8 +21,6 @@ pub const LIMITS_PER_REQUEST_MAX: usize = 8;
 
 /// Leases that are looked at for one to end, when there are as many as may be.
 const LOOKS_MAX: usize = 8;
-/// In place of a slot.
-const UNKNOWN: u32 = u32::MAX;
 
 #[derive(Debug, Clone, Copy)]
 pub struct LeaseRules {
@@ -108,8 +106,8 @@ pub struct Leases {
 /// What a request finds of tokens in hand.
 enum InHand {
     Taken,
-    /// Nothing is known of some limits, in the places of which [`UNKNOWN`] stands; of the others there is one.
-    But([u32; LIMITS_PER_REQUEST_MAX]),
+    /// Nothing is known of some limits; of the others there is one.
+    But,
     Lacking,
 }
 
@@ -183,7 +181,7 @@ impl Leases {
     pub fn begin(&mut self, limits: &[Limit], version: u64, now_us: u64) -> Begun {
         match self.take_in_hand(limits, version, now_us, true) {
             InHand::Taken => Begun::Admitted,
-            InHand::But(_) | InHand::Lacking => self.begin_to_lease(limits, version, now_us),
+            InHand::But | InHand::Lacking => self.begin_to_lease(limits, version, now_us),
         }
     }
 
@@ -203,8 +201,8 @@ impl Leases {
     ) -> Begun {
         match self.take_in_hand(limits, version, now_us, true) {
             InHand::Taken => Begun::Admitted,
-            InHand::But(slots) if self.spend_at_hand(limits, &slots, now_us, spend) => Begun::Admitted,
-            InHand::But(_) | InHand::Lacking => self.begin_to_lease(limits, version, now_us),
+            InHand::But if self.spend_at_hand(limits, now_us, spend) => Begun::Admitted,
+            InHand::But | InHand::Lacking => self.begin_to_lease(limits, version, now_us),
         }
     }
 
@@ -314,14 +312,11 @@ impl Leases {
             match self.index.get(&limit.id) {
                 Some(found) if self.leases[*found as usize].has_token(version, now_us) => *slot = *found,
                 Some(_) => return InHand::Lacking,
-                None => {
-                    *slot = UNKNOWN;
-                    all_known = false;
-                }
+                None => all_known = false,
             }
         }
         if !all_known {
-            return InHand::But(slots);
+            return InHand::But;
         }
         for slot in &slots[..limits.len()] {
             if is_new {
@@ -332,16 +327,10 @@ impl Leases {
         InHand::Taken
     }
 
-    fn spend_at_hand(
-        &mut self,
-        limits: &[Limit],
-        slots: &[u32; LIMITS_PER_REQUEST_MAX],
-        now_us: u64,
-        spend: impl FnOnce(&[Limit]) -> bool,
-    ) -> bool {
+    fn spend_at_hand(&mut self, limits: &[Limit], now_us: u64, spend: impl FnOnce(&[Limit]) -> bool) -> bool {
         let (mut unknown, mut count) = ([limits[0]; LIMITS_PER_REQUEST_MAX], 0);
         let mut comes_again = false;
-        for (limit, _) in limits.iter().zip(slots).filter(|(_, slot)| **slot == UNKNOWN) {
+        for limit in limits.iter().filter(|limit| !self.index.contains_key(&limit.id)) {
             comes_again |= self.lately.note(limit.id);
             unknown[count] = *limit;
             count += 1;
@@ -351,9 +340,11 @@ impl Leases {
         }
         self.counts.asks += count as u64;
         self.counts.grants += count as u64;
-        for slot in slots[..limits.len()].iter().filter(|slot| **slot != UNKNOWN) {
-            self.leases[*slot as usize].see();
-            self.spend(*slot, now_us);
+        for limit in limits {
+            if let Some(slot) = self.index.get(&limit.id).copied() {
+                self.leases[slot as usize].see();
+                self.spend(slot, now_us);
+            }
         }
         true
     }

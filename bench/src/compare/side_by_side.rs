@@ -2,6 +2,9 @@
 //! any instant: each goes on for a slice of time in turn. What else a shared machine does comes and goes within seconds,
 //! which moves a measurement of seconds by a third; slices of some ten milliseconds it hits alike.
 //!
+//! When a generator is stopped, each of its connections has a request under way. The proxy ends those in a pause before the
+//! next slice, so that nobody works in another's time; and as they were not done in a slice, they aren't counted.
+//!
 //! Only what is counted over the whole time is told, requests/s above all: latencies would have the stops in them.
 
 use std::thread;
@@ -12,8 +15,10 @@ use turnpike_loadgen::report::{Curve, Latency, Report};
 use super::load::{LoadGenerator, Running, Sample};
 use super::rounds::{Case, Row, order, progress};
 
-/// Long against what a proxy needs to find its memory in the caches again, and what is under way when it stops.
+/// Long against what a proxy needs to find its memory in the caches again.
 const SLICE: Duration = Duration::from_millis(40);
+/// For each connection, the pause for what is under way on it: all is done by a proxy of 5,000 requests/s and more.
+const PAUSE_PER_CONNECTION: Duration = Duration::from_micros(200);
 
 /// Each case gets the generator's duration and warm-up in slices, beside those of its label, which stand together.
 pub(crate) fn side_by_side(
@@ -29,17 +34,17 @@ pub(crate) fn side_by_side(
 }
 
 fn compared(cases: &[Case], rounds: usize, generator: &LoadGenerator) -> Result<Vec<Row>, String> {
-    let parts = u32::try_from(cases.len()).map_err(|error| error.to_string())?;
+    let turns = Turns::of(cases, generator.duration);
     let generator = LoadGenerator {
-        duration: generator.duration * parts,
-        warmup: generator.warmup * parts,
+        duration: turns.length(turns.count),
+        warmup: turns.length(Turns::of(cases, generator.warmup).count),
         ..generator.clone()
     };
     let mut samples: Vec<Vec<Sample>> = cases.iter().map(|_| Vec::new()).collect();
     for round in 0..rounds {
-        for (index, sample) in measure(cases, order(cases.len(), round), &generator)? {
-            let sample = undivided(sample, f64::from(parts));
-            let Case { label, target, .. } = &cases[index];
+        for (index, sample) in measure(cases, order(cases.len(), round), turns.pause, &generator)? {
+            let Case { label, target, load } = &cases[index];
+            let sample = turns.in_slices(sample, load.connections);
             let progress = progress(label, &target.name, sample.report.replies_per_s);
             eprintln!("  round {}/{rounds}  {progress}", round + 1);
             samples[index].push(sample);
@@ -48,10 +53,64 @@ fn compared(cases: &[Case], rounds: usize, generator: &LoadGenerator) -> Result<
     Ok(cases.iter().zip(samples).map(|(case, samples)| Row::new(case, samples)).collect())
 }
 
+/// How a measurement is divided: each case has so many slices.
+#[derive(Debug, Clone, Copy)]
+struct Turns {
+    cases: u32,
+    pause: Duration,
+    count: u32,
+}
+
+impl Turns {
+    /// Slices for at least `time` of each case.
+    fn of(cases: &[Case], time: Duration) -> Self {
+        let connections = cases.iter().map(|case| case.load.connections).max().unwrap_or_default();
+        Self {
+            cases: cases.len() as u32,
+            pause: PAUSE_PER_CONNECTION * connections as u32,
+            count: time.as_nanos().div_ceil(SLICE.as_nanos()) as u32,
+        }
+    }
+
+    /// Of so many slices of each case.
+    fn length(self, count: u32) -> Duration {
+        (SLICE + self.pause) * self.cases * count
+    }
+
+    /// What was done in the slices, as if they had been all the time.
+    fn in_slices(self, sample: Sample, connections: usize) -> Sample {
+        let Sample { mut report, mut proxy } = sample;
+        let all = report.replies as f64;
+        let in_pauses = f64::from(self.count) * connections as f64;
+        let share = if all > 0.0 { (all - in_pauses).max(0.0) / all } else { 0.0 };
+        let parts = self.length(1).as_secs_f64() / SLICE.as_secs_f64();
+        report.duration_s /= parts;
+        report.replies_per_s *= parts * share;
+        report.content_bytes_per_s *= parts * share;
+        let generator = &mut report.generator;
+        for used in
+            [&mut generator.cpu_share_max, &mut generator.wait_share_max, &mut generator.occupied_share_max]
+        {
+            *used *= parts;
+        }
+        proxy.cpu_share *= parts * share;
+        let report = Report {
+            latency_us: Latency::default(),
+            service_us: Latency::default(),
+            latency_curve_us: Curve::default(),
+            service_curve_us: Curve::default(),
+            intervals: Vec::new(),
+            ..report
+        };
+        Sample { report, proxy }
+    }
+}
+
 /// One round, in this order.
 fn measure(
     cases: &[Case],
     order: impl Iterator<Item = usize>,
+    pause: Duration,
     generator: &LoadGenerator,
 ) -> Result<Vec<(usize, Sample)>, String> {
     let mut running: Vec<(usize, Running)> = Vec::new();
@@ -60,6 +119,7 @@ fn measure(
         let started = generator.start_as(&format!("loadgen-{index}"), target, load)?;
         thread::sleep(SLICE);
         started.stop()?;
+        thread::sleep(pause);
         running.push((index, started));
     }
     let mut any_runs = true;
@@ -68,40 +128,17 @@ fn measure(
         for (_, running) in &mut running {
             // One that has ended keeps its slice, so that the others get no more than before.
             if running.has_ended()? {
-                thread::sleep(SLICE);
+                thread::sleep(SLICE + pause);
                 continue;
             }
             any_runs = true;
             running.go_on()?;
             thread::sleep(SLICE);
             running.stop()?;
+            thread::sleep(pause);
         }
     }
     running.into_iter().map(|(index, running)| Ok((index, running.finish()?))).collect()
-}
-
-/// As if it had run all the time.
-fn undivided(sample: Sample, parts: f64) -> Sample {
-    let Sample { mut report, mut proxy } = sample;
-    report.duration_s /= parts;
-    report.replies_per_s *= parts;
-    report.content_bytes_per_s *= parts;
-    let generator = &mut report.generator;
-    for share in
-        [&mut generator.cpu_share_max, &mut generator.wait_share_max, &mut generator.occupied_share_max]
-    {
-        *share *= parts;
-    }
-    proxy.cpu_share *= parts;
-    let report = Report {
-        latency_us: Latency::default(),
-        service_us: Latency::default(),
-        latency_curve_us: Curve::default(),
-        service_curve_us: Curve::default(),
-        intervals: Vec::new(),
-        ..report
-    };
-    Sample { report, proxy }
 }
 
 #[cfg(test)]
@@ -110,14 +147,18 @@ mod tests {
     use crate::compare::metered::ProxyUse;
 
     #[test]
-    fn a_part_of_the_time_is_told_as_all_of_it() {
-        let mut report = Report { duration_s: 6.0, replies: 600, replies_per_s: 100.0, ..Report::default() };
+    fn what_was_done_in_slices_is_told_as_if_they_were_all_the_time() {
+        let turns = Turns { cases: 2, pause: Duration::from_millis(10), count: 25 };
+        assert_eq!(turns.length(25), Duration::from_millis(2_500));
+        let mut report =
+            Report { duration_s: 2.5, replies: 1_250, replies_per_s: 500.0, ..Report::default() };
         report.latency_us.p99 = 80_000.0;
         report.generator.occupied_share_max = 0.3;
-        let proxy = ProxyUse { cpu_share: 0.25, rss_before_bytes: 1, rss_peak_bytes: 2, rss_after_bytes: 1 };
-        let Sample { report, proxy } = undivided(Sample { report, proxy }, 3.0);
-        assert_eq!((report.duration_s, report.replies, report.replies_per_s), (2.0, 600, 300.0));
-        assert_eq!((report.latency_us.p99, proxy.cpu_share), (0.0, 0.75));
-        assert!((report.generator.occupied_share_max - 0.9).abs() < 1e-9);
+        let proxy = ProxyUse { cpu_share: 0.4, rss_before_bytes: 1, rss_peak_bytes: 2, rss_after_bytes: 1 };
+        // Of the 1,250 replies in 25 slices of 40 ms, 250 were made in the pauses after them.
+        let Sample { report, proxy } = turns.in_slices(Sample { report, proxy }, 10);
+        assert!((report.duration_s - 1.0).abs() < 1e-9 && (report.replies_per_s - 1_000.0).abs() < 1e-6);
+        assert!((proxy.cpu_share - 0.8).abs() < 1e-9 && report.latency_us.p99 == 0.0);
+        assert!((report.generator.occupied_share_max - 0.75).abs() < 1e-9);
     }
 }

@@ -86,6 +86,11 @@ impl Load {
         }
     }
 
+    /// Neither a rate nor a number of requests says when it sends.
+    pub(crate) fn is_closed_for_a_time(&self) -> bool {
+        self.rate.is_none() && self.requests.is_none()
+    }
+
     fn args(&self, target: &Target) -> Vec<String> {
         let mut args = vec![format!("{}{}", target.origin, self.path), "--json".to_owned()];
         let mut option = |name: &str, value: String| args.extend([format!("--{name}"), value]);

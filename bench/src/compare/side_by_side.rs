@@ -6,6 +6,10 @@
 //! next slice, so that nobody works in another's time; and as they were not done in a slice, they aren't counted.
 //!
 //! Only what is counted over the whole time is told, requests/s above all: latencies would have the stops in them.
+//!
+//! It is for closed loops that run for a time. A generator's clock runs while it is stopped: in the open loop (`rate`) it would
+//! send in its next slice what was due in the others', and so many `requests` would be done in slices of its own number.
+//! Such loads are refused.
 
 use std::thread;
 use std::time::Duration;
@@ -26,6 +30,9 @@ pub(crate) fn side_by_side(
     rounds: usize,
     generator: &LoadGenerator,
 ) -> Result<Vec<Row>, String> {
+    if let Some(case) = cases.iter().find(|case| !case.load.is_closed_for_a_time()) {
+        return Err(format!("{}: only closed loops that run for a time go side by side", case.label));
+    }
     let mut rows = Vec::new();
     for cases in cases.chunk_by(|one, next| one.label == next.label) {
         rows.extend(compared(cases, rounds, generator)?);
@@ -144,7 +151,29 @@ fn measure(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::load::{Load, Target};
     use crate::compare::metered::ProxyUse;
+
+    #[test]
+    fn loads_that_a_stopped_clock_would_spoil_are_refused() {
+        let address = "127.0.0.1:1".parse().unwrap();
+        let origin = "http://127.0.0.1:1".to_owned();
+        let target = Target { name: "x".into(), origin, address, host: None, group: 0 };
+        let generator = LoadGenerator {
+            binary: "none".into(),
+            dir: "/".into(),
+            cores: vec![0],
+            duration: SLICE,
+            warmup: Duration::ZERO,
+        };
+        for load in
+            [Load { rate: Some(1.0), ..Load::get("/", 1) }, Load { requests: Some(1), ..Load::get("/", 1) }]
+        {
+            let case = Case { label: "fast".into(), target: target.clone(), load };
+            let refused = side_by_side(&[case], 1, &generator).unwrap_err();
+            assert_eq!(refused, "fast: only closed loops that run for a time go side by side");
+        }
+    }
 
     #[test]
     fn what_was_done_in_slices_is_told_as_if_they_were_all_the_time() {

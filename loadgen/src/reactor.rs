@@ -422,6 +422,11 @@ impl Reactor {
         }
     }
 
+    /// Counts a request that is to be sent once more.
+    pub(crate) fn record_resent(&self, ticket: Ticket) {
+        self.tally.borrow_mut().resent += u64::from(ticket.recorded);
+    }
+
     /// Tells a request's source what became of it, and counts it.
     pub(crate) fn finish(
         &self,

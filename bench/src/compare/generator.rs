@@ -1,14 +1,16 @@
-//! Section `generator`: the load generator itself on one core, against the bare responder on others. Requests/s in the
-//! closed loop, in turn with wrk's on the same core; and how exact its rate is in the open loop.
+//! Section `generator`: the load generator itself on one core, against the bare responder on another. Requests/s in the closed
+//! loop, side by side with wrk's on the same core; and how exact its rate is in the open loop.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::load::{Load, LoadGenerator, Target};
-use super::peers;
+use super::load::{Load, LoadGenerator, Running, Sample};
+use super::metered::Metered;
+use super::peers::{self, Peer};
 use super::results::{Check, Section, Titled};
-use super::rounds::{progress, rotate};
+use super::rounds::{order, progress};
+use super::side_by_side::{Stoppable, Turns, take_turns};
 use super::stats::{Spread, grouped, median, times};
 use super::table::{BLANK, Table};
 use super::wrk::Wrk;
@@ -16,6 +18,7 @@ use super::{Bench, SectionName, skipped, small};
 
 const OWN: &str = "loadgen";
 const WRK: &str = "wrk";
+const NAMES: [&str; 2] = [OWN, WRK];
 /// Least ratio of requests/s to wrk's.
 const GOAL: f64 = 1.2;
 /// Requests/s of the open loop, over so many connections.
@@ -23,7 +26,7 @@ const RATE: f64 = 50_000.0;
 const RATE_CONNECTIONS: usize = 64;
 /// What the rate that came about may be off.
 const RATE_ERROR_PERCENT_MAX: f64 = 1.0;
-/// A responder that keeps its cores busier than this may have set the limit.
+/// A responder that keeps its core busier than this may have set the limit.
 const RESPONDER_SHARE_MAX: f64 = 0.95;
 
 /// Medians of one generator.
@@ -32,8 +35,8 @@ pub(crate) struct GeneratorRow {
     pub(crate) label: String,
     pub(crate) generator: String,
     pub(crate) requests_per_s: f64,
-    /// Of its core.
-    pub(crate) core_share: f64,
+    /// Of its core; wrk doesn't tell.
+    pub(crate) core_share: Option<f64>,
     /// Of all rounds together.
     pub(crate) failed: u64,
     pub(crate) samples: Vec<GeneratorSample>,
@@ -44,87 +47,49 @@ pub(crate) struct GeneratorRow {
 pub(crate) struct GeneratorSample {
     pub(crate) requests_per_s: f64,
     pub(crate) failed: u64,
-    pub(crate) core_share: f64,
-    /// Of all of the responder's cores.
+    /// Of the generator's core; wrk doesn't tell.
+    pub(crate) core_share: Option<f64>,
+    /// Of the responder's core.
     pub(crate) responder_share: f64,
 }
 
-/// What is measured in a round.
-#[derive(Debug, Clone)]
-struct Case {
-    label: String,
-    generator: &'static str,
-    load: Load,
-}
-
-/// Both generators, with one core each measures on, and the responder.
+/// Both generators for one core, and a responder for each on another.
 #[derive(Debug)]
 struct Arena {
-    target: Target,
-    responder_cores: usize,
     own: LoadGenerator,
-    wrk: Wrk,
+    core: usize,
+    responders: [Peer; 2],
+}
+
+/// A generator under way.
+#[derive(Debug)]
+enum Contender {
+    Own(Running),
+    Wrk(Metered),
 }
 
 pub(super) fn run(bench: &Bench) -> Result<Section, String> {
     let name = SectionName::Generator;
     // The last of them: interrupts favour the first.
-    let Some(core) = bench.generator.cores.last().copied() else {
-        return Ok(skipped(name, "no core for the generator"));
-    };
-    let responder_cores: Vec<usize> = bench
-        .layout
-        .origin
-        .iter()
-        .chain(&bench.layout.proxy)
-        .copied()
-        .filter(|other| *other != core)
-        .collect();
-    if responder_cores.is_empty() {
+    let core = bench.generator.cores.last().copied().filter(|core| !bench.layout.proxy.contains(core));
+    let Some(core) = core else {
         return Ok(skipped(name, "two cores are needed: one for the generator, one for the responder"));
-    }
+    };
     let dir = bench.dir.path().join(name.name());
     std::fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
-    let responder = peers::start_floor(&dir, &responder_cores, None)?;
-    // wrk takes whole seconds, and has no warm-up: neither has the other.
-    let seconds = bench.generator.duration.as_secs_f64().ceil() as u64;
-    let generator = LoadGenerator {
-        cores: vec![core],
-        duration: Duration::from_secs(seconds),
-        warmup: Duration::ZERO,
-        ..bench.generator.clone()
-    };
+    let responder = || peers::start_floor(&dir, &bench.layout.proxy, None);
     let arena = Arena {
-        target: responder.target.clone(),
-        responder_cores: responder_cores.len(),
-        wrk: Wrk::new(&generator, core, seconds)?,
-        own: generator,
+        own: LoadGenerator { cores: vec![core], ..bench.generator.clone() },
+        core,
+        responders: [responder()?, responder()?],
     };
-    let cases = cases(&bench.args.connections);
-    let samples = rotate(&cases, bench.rounds(), |case| {
-        let sample = arena.measure(case)?;
-        Ok((progress(&case.label, case.generator, sample.requests_per_s), sample))
-    })?;
     let mut section = Section::new(name.name());
-    section.generators = cases.iter().zip(samples).map(|(case, samples)| row(case, samples)).collect();
+    for connections in &bench.args.connections {
+        section.generators.extend(arena.closed_loop(*connections, bench.rounds())?);
+    }
+    section.generators.push(arena.open_loop(bench.rounds())?);
     tell(&mut section, &bench.args.connections);
     Ok(section)
-}
-
-fn cases(connections: &[usize]) -> Vec<Case> {
-    let open = Case {
-        label: open_label(),
-        generator: OWN,
-        load: Load { rate: Some(RATE), ..Load::get("/", RATE_CONNECTIONS) },
-    };
-    let closed = connections.iter().flat_map(|connections| {
-        [OWN, WRK].map(|generator| Case {
-            label: small::label(*connections),
-            generator,
-            load: Load::get("/", *connections),
-        })
-    });
-    closed.chain([open]).collect()
 }
 
 fn open_label() -> String {
@@ -132,39 +97,112 @@ fn open_label() -> String {
 }
 
 impl Arena {
-    fn measure(&self, case: &Case) -> Result<GeneratorSample, String> {
-        if case.generator == WRK {
-            let (printed, ended) = self.wrk.measure(&self.target, case.load.connections)?;
-            return Ok(GeneratorSample {
-                requests_per_s: printed.requests_per_s,
-                failed: printed.failed,
-                core_share: ended.generator_cores,
-                responder_share: self.share(ended.proxy_use.cpu_share),
-            });
+    /// Both side by side.
+    fn closed_loop(&self, connections: usize, rounds: usize) -> Result<[GeneratorRow; 2], String> {
+        let label = small::label(connections);
+        let turns = Turns::of(2, connections, self.own.duration);
+        // wrk takes whole seconds, and has no warm-up: neither has the other.
+        let seconds = turns.length(turns.count).as_secs_f64().ceil();
+        let turns = turns.within(seconds);
+        let (duration, warmup) = (Duration::from_secs_f64(seconds), Duration::ZERO);
+        let own = LoadGenerator { duration, warmup, ..self.own.clone() };
+        let wrk = Wrk::new(&own, self.core, seconds as u64)?;
+        let [own_target, wrk_target] = self.responders.each_ref().map(|responder| &responder.target);
+        let mut samples = [Vec::new(), Vec::new()];
+        for round in 0..rounds {
+            let running = take_turns(order(2, round), turns.pause, |index| match index {
+                0 => own.start(own_target, &Load::get("/", connections)).map(Contender::Own),
+                _ => wrk.start(wrk_target, connections).map(Contender::Wrk),
+            })?;
+            for (index, contender) in running {
+                let sample = contender.finish(turns, connections, seconds)?;
+                let progress = progress(&label, NAMES[index], sample.requests_per_s);
+                eprintln!("  round {}/{rounds}  {progress}", round + 1);
+                samples[index].push(sample);
+            }
         }
-        let sample = self.own.measure(&self.target, &case.load)?;
-        Ok(GeneratorSample {
-            requests_per_s: sample.report.replies_per_s,
-            failed: sample.report.failed() + sample.report.unsent,
-            core_share: sample.report.generator.cpu_share_max,
-            responder_share: self.share(sample.proxy.cpu_share),
-        })
+        let [own, wrk] = samples;
+        Ok([GeneratorRow::new(&label, OWN, own), GeneratorRow::new(&label, WRK, wrk)])
     }
 
-    fn share(&self, cores: f64) -> f64 {
-        cores / self.responder_cores as f64
+    fn open_loop(&self, rounds: usize) -> Result<GeneratorRow, String> {
+        let (label, [responder, _]) = (open_label(), &self.responders);
+        let load = Load { rate: Some(RATE), ..Load::get("/", RATE_CONNECTIONS) };
+        let mut samples = Vec::new();
+        for round in 0..rounds {
+            let sample = GeneratorSample::own(&self.own.measure(&responder.target, &load)?);
+            let progress = progress(&label, OWN, sample.requests_per_s);
+            eprintln!("  round {}/{rounds}  {progress}", round + 1);
+            samples.push(sample);
+        }
+        Ok(GeneratorRow::new(&label, OWN, samples))
     }
 }
 
-fn row(case: &Case, samples: Vec<GeneratorSample>) -> GeneratorRow {
-    let of = |figure: fn(&GeneratorSample) -> f64| median(samples.iter().map(figure)).unwrap_or(0.0);
-    GeneratorRow {
-        label: case.label.clone(),
-        generator: case.generator.to_owned(),
-        requests_per_s: of(|sample| sample.requests_per_s),
-        core_share: of(|sample| sample.core_share),
-        failed: samples.iter().map(|sample| sample.failed).sum(),
-        samples,
+impl Contender {
+    fn finish(self, turns: Turns, connections: usize, seconds: f64) -> Result<GeneratorSample, String> {
+        let running = match self {
+            Self::Own(running) => {
+                return Ok(GeneratorSample::own(&turns.in_slices(running.finish()?, connections)));
+            }
+            Self::Wrk(running) => running,
+        };
+        let (printed, responder) = Wrk::finish(running)?;
+        let in_slices = turns.parts() * turns.share(printed.requests_per_s * seconds, connections);
+        Ok(GeneratorSample {
+            requests_per_s: printed.requests_per_s * in_slices,
+            failed: printed.failed,
+            core_share: None,
+            responder_share: responder.cpu_share * in_slices,
+        })
+    }
+}
+
+impl Stoppable for Contender {
+    fn has_ended(&mut self) -> Result<bool, String> {
+        match self {
+            Self::Own(running) => running.has_ended(),
+            Self::Wrk(running) => running.has_ended(),
+        }
+    }
+
+    fn stop(&self) -> Result<(), String> {
+        match self {
+            Self::Own(running) => running.stop(),
+            Self::Wrk(running) => running.stop(),
+        }
+    }
+
+    fn go_on(&self) -> Result<(), String> {
+        match self {
+            Self::Own(running) => running.go_on(),
+            Self::Wrk(running) => running.go_on(),
+        }
+    }
+}
+
+impl GeneratorSample {
+    fn own(sample: &Sample) -> Self {
+        let Sample { report, proxy } = sample;
+        Self {
+            requests_per_s: report.replies_per_s,
+            failed: report.failed() + report.unsent,
+            core_share: Some(report.generator.cpu_share_max),
+            responder_share: proxy.cpu_share,
+        }
+    }
+}
+
+impl GeneratorRow {
+    fn new(label: &str, generator: &str, samples: Vec<GeneratorSample>) -> Self {
+        Self {
+            label: label.to_owned(),
+            generator: generator.to_owned(),
+            requests_per_s: median(samples.iter().map(|sample| sample.requests_per_s)).unwrap_or(0.0),
+            core_share: median(samples.iter().filter_map(|sample| sample.core_share)),
+            failed: samples.iter().map(|sample| sample.failed).sum(),
+            samples,
+        }
     }
 }
 
@@ -181,7 +219,7 @@ fn tell(section: &mut Section, connections: &[usize]) {
         table.row([
             format!("{}, {}", row.generator, row.label),
             grouped(row.requests_per_s),
-            format!("{:.0} %", row.core_share * 100.0),
+            row.core_share.map_or_else(|| BLANK.to_owned(), |share| format!("{:.0} %", share * 100.0)),
             row.failed.to_string(),
             times(spread.map(|spread| spread.median)),
             times(spread.map(|spread| spread.lowest)),
@@ -238,38 +276,23 @@ fn rate_table(errors: &[f64]) -> Table {
 mod tests {
     use super::*;
 
-    fn sample(requests_per_s: f64, responder_share: f64) -> GeneratorSample {
-        GeneratorSample { requests_per_s, failed: 0, core_share: 1.0, responder_share }
-    }
-
-    #[test]
-    fn each_round_measures_both_in_the_closed_loop_and_its_own_in_the_open_one() {
-        let cases = cases(&[64, 256]);
-        let names: Vec<String> =
-            cases.iter().map(|case| format!("{} {}", case.generator, case.label)).collect();
-        let expected = [
-            "loadgen 64 connections",
-            "wrk 64 connections",
-            "loadgen 256 connections",
-            "wrk 256 connections",
-            "loadgen open loop, 50,000 requests/s",
-        ];
-        assert_eq!(names, expected);
-        assert_eq!((cases[0].load.rate, cases[4].load.rate), (None, Some(RATE)));
+    /// Of three rounds.
+    fn row(label: &str, generator: &str, requests_per_s: [f64; 3], responder_share: f64) -> GeneratorRow {
+        let core_share = (generator == OWN).then_some(0.99);
+        let sample =
+            |requests_per_s| GeneratorSample { requests_per_s, failed: 1, core_share, responder_share };
+        GeneratorRow::new(label, generator, requests_per_s.map(sample).to_vec())
     }
 
     #[test]
     fn figures_are_medians_of_the_rounds_own() {
-        let of_rounds = |requests: f64, case: &Case| match (case.generator, case.load.rate) {
-            (_, Some(_)) => sample(RATE * (1.0 - requests / 2e7), 0.4),
-            (OWN, None) => sample(requests * 1.5, 0.97),
-            (_, None) => sample(requests, 0.5),
-        };
-        let row = |case: &Case| {
-            row(case, [100_000.0, 120_000.0, 80_000.0].map(|requests| of_rounds(requests, case)).to_vec())
-        };
+        let label = small::label(64);
         let mut section = Section::new("generator");
-        section.generators = cases(&[64]).iter().map(row).collect();
+        section.generators = vec![
+            row(&label, OWN, [150_000.0, 120_000.0, 160_000.0], 0.97),
+            row(&label, WRK, [100_000.0, 120_000.0, 80_000.0], 0.5),
+            row(&open_label(), OWN, [49_800.0, 50_250.0, 49_700.0], 0.4),
+        ];
         tell(&mut section, &[64]);
         let checks: Vec<(&str, f64, bool)> = section
             .checks
@@ -282,8 +305,12 @@ mod tests {
         ];
         assert_eq!(checks, expected);
         assert_eq!(section.notes, ["the responder may have limited loadgen at 64 connections"]);
-        let own = ["loadgen, 64 connections", "150,000", "100 %", "0", "1.50 x", "1.50 x", "1.50 x"];
-        assert_eq!(section.tables[0].table.rows[1], own);
+        let table = &section.tables[0].table.rows;
+        assert_eq!(
+            table[1],
+            ["loadgen, 64 connections", "150,000", "99 %", "3", "1.50 x", "1.00 x", "2.00 x"]
+        );
+        assert_eq!(table[2], ["wrk, 64 connections", "100,000", "-", "3", "-", "-", "-"]);
         assert_eq!(section.tables[1].table.rows[1], ["loadgen", "0.500 %", "0.400 %", "0.600 %"]);
     }
 }

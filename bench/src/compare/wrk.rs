@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::load::{LoadGenerator, Target};
-use super::metered::{Ended, Metered};
+use super::metered::{Metered, ProxyUse};
 use super::peers::find_program;
 
 /// What a run may take beyond its duration.
@@ -33,13 +33,18 @@ impl Wrk {
         Ok(Self { program: find_program("wrk")?, dir: generator.dir.clone(), core, seconds })
     }
 
-    pub(crate) fn measure(&self, target: &Target, connections: usize) -> Result<(Printed, Ended), String> {
+    pub(crate) fn start(&self, target: &Target, connections: usize) -> Result<Metered, String> {
         let mut command = Command::new(&self.program);
         command.args(self.args(target, connections));
         let limit = Duration::from_secs(self.seconds) + OVERTIME;
-        let ended = Metered::start("wrk", &self.dir, &[self.core], &command, target, limit)?.finish()?;
+        Metered::start("wrk", &self.dir, &[self.core], &command, target, limit)
+    }
+
+    /// What one that has ended printed, and what the target used.
+    pub(crate) fn finish(running: Metered) -> Result<(Printed, ProxyUse), String> {
+        let ended = running.finish()?;
         let printed = parse(&ended.output).ok_or_else(|| ended.measured_nothing())?;
-        Ok((printed, ended))
+        Ok((printed, ended.proxy_use))
     }
 
     fn args(&self, target: &Target, connections: usize) -> Vec<String> {

@@ -3,8 +3,11 @@
 use turnpike_balance::Random;
 use turnpike_limits::{Begun, Holder, LeaseRules, Leases, Limit, LimitId, Limiter, LimiterRules, Rate};
 
-use crate::exactness::{any_plan, any_rate};
-use crate::world::{BUSY, Plan, QUICK, World};
+use crate::exactness::{
+    any_plan, assert_holds_crowded_or_left, assert_holds_while_it_changes, assert_holds_while_shards_end,
+    plan_to_change,
+};
+use crate::world::{Plan, World};
 
 /// Of which few are asked for twice within a tick.
 fn many_callers(seed: u64) -> Plan {
@@ -21,14 +24,7 @@ fn every_limit_holds_whatever_is_delayed_crowded_or_left() {
         let mut world = World::new(if seed % 2 == 0 { many_callers(seed) } else { any_plan(seed) });
         world.at_hand_one_in = [1, 1, 2][seed as usize % 3];
         world.at_once_one_in = [1, 0, 2][seed as usize % 3];
-        world.unsent_one_in = [0, 50][seed as usize % 2];
-        world.leaving_one_in = 50;
-        world.run_for_s(0.5);
-        world.assert_limits_hold();
-        assert!(world.limiter.len() <= world.plan.limits_max);
-        world.unsent_one_in = 0;
-        world.come_to_rest();
-        world.assert_limits_hold();
+        assert_holds_crowded_or_left(world, [0, 50][seed as usize % 2]);
     }
 }
 
@@ -37,13 +33,7 @@ fn every_limit_holds_while_shards_end() {
     for seed in 4_000..4_020 {
         let mut world = World::new(if seed % 2 == 0 { many_callers(seed) } else { any_plan(seed) });
         (world.at_hand_one_in, world.at_once_one_in) = (1, 1);
-        for shard in 0..world.plan.shards - 1 {
-            world.run_for_s(0.5 / world.plan.shards as f64);
-            world.end_shard(shard, seed % 2 == 0);
-        }
-        world.run_for_s(0.3);
-        world.come_to_rest();
-        world.assert_limits_hold();
+        assert_holds_while_shards_end(world, seed % 2 == 0);
     }
 }
 
@@ -51,16 +41,9 @@ fn every_limit_holds_while_shards_end() {
 fn every_limit_holds_while_it_changes() {
     for seed in 5_000..5_020 {
         let mut random = Random::seeded(seed);
-        let mut world = World::new(Plan { delays: [QUICK, BUSY][random.below(2)], ..any_plan(seed) });
+        let mut world = World::new(plan_to_change(seed, &mut random));
         (world.at_hand_one_in, world.at_once_one_in) = (1, 1);
-        for _ in 0..4 {
-            world.run_for_s(0.1);
-            let limit = random.below(world.plan.rates.len());
-            let rate = if random.below(5) == 0 { Rate::new(0.0, 5) } else { any_rate(&mut random) };
-            world.change(limit, rate);
-        }
-        world.come_to_rest();
-        world.assert_limits_hold();
+        assert_holds_while_it_changes(world, random);
     }
 }
 

@@ -29,21 +29,49 @@ pub(crate) fn any_plan(seed: u64) -> Plan {
     }
 }
 
+pub(crate) fn plan_to_change(seed: u64, random: &mut Random) -> Plan {
+    Plan { delays: [QUICK, BUSY][random.below(2)], ..any_plan(seed) }
+}
+
+/// One of so many reports finds no room; 0: none.
+pub(crate) fn assert_holds_crowded_or_left(mut world: World, unsent_one_in: usize) {
+    (world.unsent_one_in, world.leaving_one_in) = (unsent_one_in, 50);
+    world.run_for_s(0.5);
+    world.assert_limits_hold();
+    assert!(world.leases_len_most() <= world.plan.leases_max && world.limiter.len() <= world.plan.limits_max);
+    world.unsent_one_in = 0;
+    world.come_to_rest();
+    world.assert_limits_hold();
+}
+
+/// All but the last of them, one after the other.
+pub(crate) fn assert_holds_while_shards_end(mut world: World, orderly: bool) {
+    for shard in 0..world.plan.shards - 1 {
+        world.run_for_s(0.5 / world.plan.shards as f64);
+        world.end_shard(shard, orderly);
+    }
+    world.run_for_s(0.3);
+    world.come_to_rest();
+    world.assert_limits_hold();
+}
+
+pub(crate) fn assert_holds_while_it_changes(mut world: World, mut random: Random) {
+    for _ in 0..4 {
+        world.run_for_s(0.1);
+        let limit = random.below(world.plan.rates.len());
+        let rate = if random.below(5) == 0 { Rate::new(0.0, 5) } else { any_rate(&mut random) };
+        world.change(limit, rate);
+    }
+    world.come_to_rest();
+    world.assert_limits_hold();
+}
+
 #[test]
 fn every_limit_holds_whatever_is_delayed_crowded_or_left() {
     for seed in 0..150 {
         let mut world = World::new(any_plan(seed));
-        world.unsent_one_in = [0, 50][seed as usize % 2];
-        world.leaving_one_in = 50;
         world.at_once_one_in = [0, 1, 2][seed as usize % 3];
-        world.run_for_s(0.5);
-        world.assert_limits_hold();
-        assert!(
-            world.leases_len_most() <= world.plan.leases_max && world.limiter.len() <= world.plan.limits_max
-        );
-        world.unsent_one_in = 0;
-        world.come_to_rest();
-        world.assert_limits_hold();
+        assert_holds_crowded_or_left(world, [0, 50][seed as usize % 2]);
     }
 }
 
@@ -52,13 +80,7 @@ fn every_limit_holds_while_shards_end() {
     for seed in 1_000..1_060 {
         let mut world = World::new(any_plan(seed));
         world.at_once_one_in = [0, 1, 2][seed as usize % 3];
-        for shard in 0..world.plan.shards - 1 {
-            world.run_for_s(0.5 / world.plan.shards as f64);
-            world.end_shard(shard, seed % 2 == 0);
-        }
-        world.run_for_s(0.3);
-        world.come_to_rest();
-        world.assert_limits_hold();
+        assert_holds_while_shards_end(world, seed % 2 == 0);
     }
 }
 
@@ -66,15 +88,8 @@ fn every_limit_holds_while_shards_end() {
 fn every_limit_holds_while_it_changes() {
     for seed in 2_000..2_060 {
         let mut random = Random::seeded(seed);
-        let mut world = World::new(Plan { delays: [QUICK, BUSY][random.below(2)], ..any_plan(seed) });
+        let mut world = World::new(plan_to_change(seed, &mut random));
         world.at_once_one_in = [0, 1, 2][seed as usize % 3];
-        for _ in 0..4 {
-            world.run_for_s(0.1);
-            let limit = random.below(world.plan.rates.len());
-            let rate = if random.below(5) == 0 { Rate::new(0.0, 5) } else { any_rate(&mut random) };
-            world.change(limit, rate);
-        }
-        world.come_to_rest();
-        world.assert_limits_hold();
+        assert_holds_while_it_changes(world, random);
     }
 }

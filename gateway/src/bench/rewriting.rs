@@ -24,6 +24,7 @@ use crate::pipeline::{Exchange, Wire};
 use crate::quotas;
 use crate::settings::Settings;
 use crate::shard::{self, Shard, ShardParts};
+use crate::stats::SampleQueue;
 use crate::wheel::Watch;
 
 /// A shard, and a connection of a client's that nothing is sent over.
@@ -145,6 +146,7 @@ fn parts(table: Adopted, directory: &Path) -> Result<ShardParts, String> {
         mailboxes,
         arena: None,
         log_queue: AccessLog::start(settings).map_err(|error| error.to_string())?.queue(),
+        samples: SampleQueue::new().0,
         target_events: mpsc::channel(1).0,
         log: None,
         id_seed: [1, 2],

@@ -20,7 +20,7 @@ use crate::housekeeper::access_log::AccessLog;
 use crate::limits::LimiterLine;
 use crate::mailbox::{Loads, Mailbox};
 use crate::pipeline::bench::Routed;
-use crate::pipeline::{Exchange, Wire};
+use crate::pipeline::{self, Exchange, Wire};
 use crate::quotas;
 use crate::settings::Settings;
 use crate::shard::{self, Shard, ShardParts};
@@ -99,6 +99,7 @@ impl Rewriter {
             client: &self.client,
             wire: Wire::Http1,
             table: &table,
+            expected: pipeline::expect(&table, &head, request),
             head: &head,
             bytes: request,
             id: self.shard.ids.next(),

@@ -46,9 +46,9 @@ Examples:
       The highest rate at which that holds.
   turnpike-loadgen compare before*.json --against after*.json --fail-on-regression 3%
       Whether runs that --json kept differ by more than noise.
-  turnpike-loadgen http://127.0.0.1:8080/upload --method POST --body-bytes 10485760 --connections 8 --json
+  turnpike-loadgen http://127.0.0.1:8080/upload --method POST --body-bytes 10485760 -c 8 --json
   turnpike-loadgen http://127.0.0.1:8080/ --path-list routes.txt --expect-status 200
-  turnpike-loadgen https://127.0.0.1:8443/ --insecure --requests-per-connection 1 --tls-resumption off
+  turnpike-loadgen https://127.0.0.1:8443/ --insecure --no-keepalive --tls-resumption off
       Full TLS handshakes: a new connection for each request.
   turnpike-loadgen https://127.0.0.1:8443/ --insecure --http2 --streams 32 --connections 8
       HTTP/2, 256 requests at a time. Without TLS the server must know that

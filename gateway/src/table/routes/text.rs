@@ -93,7 +93,7 @@ fn word(text: &[u8], at: usize) -> u64 {
 
 /// The first of a word's bytes that is this one.
 fn first(byte: u8, word: u64) -> Option<usize> {
-    let other = word ^ ONES * u64::from(byte);
+    let other = word ^ (ONES * u64::from(byte));
     // The lowest top bit that is set is right; those above may not be.
     let found = other.wrapping_sub(ONES) & !other & TOPS;
     (found != 0).then(|| found.trailing_zeros() as usize / 8)

@@ -119,6 +119,17 @@ pub enum Ending {
     Interrupted,
 }
 
+impl Ending {
+    /// What to add to the length of a run that ended before its time.
+    pub(crate) fn early(self) -> &'static str {
+        match self {
+            Self::Duration | Self::Requests => "",
+            Self::ErrorBudget => ", ended early by its error budget",
+            Self::Interrupted => ", interrupted",
+        }
+    }
+}
+
 /// A check that replies didn't pass.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missed {

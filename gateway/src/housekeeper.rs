@@ -138,9 +138,11 @@ struct Open {
 
 /// Serves what is on the disk, and asks nobody for anything yet.
 fn prepare(services: Services, gateway: Gateway) -> Result<(Housekeeper, Opening<impl Apply>), String> {
-    let Services { settings, tables, log, https, tickets, resolver, targets, vault } = services;
+    let Services { settings, tables, log, https, tickets, resolver, targets, vault, samples } = services;
     let Gateway { driver, mailboxes, limiter, quotas, loads, events, sockets, legacy, ready_line } = gateway;
-    let totals = Arc::new(Mutex::new(Totals::new(mailboxes.len())));
+    let (samples, sample_calls) = samples;
+    let totals = Arc::new(Mutex::new(Totals::new(mailboxes.len(), samples)));
+    tokio::spawn(totals::keep_counting(Arc::clone(&totals), sample_calls));
     let access_log = log.queue();
     let log = Arc::new(Mutex::new(log));
     let names = Names { resolver: Arc::new(resolver), targets: Arc::new(targets) };

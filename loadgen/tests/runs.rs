@@ -248,7 +248,10 @@ fn without_a_terminal_a_run_tells_plain_lines() {
         let parts = [" s ", " replies/s   p50 ", "   p99 ", "errors none   waiting "];
         assert!(parts.iter().all(|part| line.contains(part)), "{line}");
     }
-    assert_eq!(run_of(&["--progress=off"]), "");
+    for off in [&["--progress=off"][..], &["--progress", "off"]] {
+        assert_eq!(run_of(off), "");
+    }
+    assert_ne!(run_of(&["--progress"]), "");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::targets::{TargetEvent, Targets};
 use super::vault::{Files, Lock, Vault};
 use crate::access_log_format::AccessLogFormat;
 use crate::settings::Settings;
+use crate::stats::{SampleCalls, SampleQueue};
 use crate::table::{StageLog, Table};
 use crate::tls::{DefaultCertificate, Site, Sites, TicketKeys};
 
@@ -27,6 +28,7 @@ pub(crate) struct Services {
     pub(super) resolver: Resolver,
     pub(super) targets: Targets,
     pub(super) vault: Vault,
+    pub(super) samples: (SampleQueue, SampleCalls),
 }
 
 impl Services {
@@ -47,6 +49,7 @@ impl Services {
             targets: Targets::start(settings, &resolver),
             resolver,
             vault: vault.map_err(|error| error.to_string())?,
+            samples: SampleQueue::new(),
             settings,
         })
     }
@@ -58,6 +61,10 @@ impl Services {
     /// For hosts without a site of their own; `None` where HTTPS is turned off.
     pub(crate) fn default_site(&self) -> Option<Arc<Site>> {
         self.https.as_ref().map(|https| Arc::clone(&https.site))
+    }
+
+    pub(crate) fn samples(&self) -> SampleQueue {
+        self.samples.0.clone()
     }
 
     pub(crate) fn target_events(&self) -> mpsc::Sender<TargetEvent> {

@@ -175,6 +175,9 @@ pub(super) fn outcomes(report: &Report) -> String {
             rows += &row(name, many, "");
         }
     }
+    if report.resent > 0 {
+        rows += &row("resent", report.resent, "not taken by connections that the server ended");
+    }
     let openings = &report.openings;
     if openings.connections > 0 {
         let times = |latency: &Latency| format!("p50 {}, p99 {}", show_us(latency.p50), show_us(latency.p99));

@@ -46,6 +46,13 @@ impl fmt::Display for Report {
                 writeln!(f, "  {what:<12} {count:>12}")?;
             }
         }
+        if self.resent > 0 {
+            writeln!(
+                f,
+                "  resent       {:>12}   not taken by connections that the server ended",
+                self.resent
+            )?;
+        }
         for (name, part) in &self.labels {
             part.write_line(f, name)?;
         }

@@ -18,7 +18,10 @@ pub(super) fn path<'p>(exchange: &Exchange<'p>, spelling: &'p mut Vec<u8>) -> Re
         return Err(Refusal::UpgradeNotSupported.into());
     }
     let raw = exchange.head.path.of(exchange.bytes);
-    let path = path::normalize(raw, spelling).map_err(Refusal::Path)?;
+    let path = match exchange.head.path_is_plain {
+        true => raw,
+        false => path::normalize(raw, spelling).map_err(Refusal::Path)?,
+    };
     // A normalized path is ASCII.
     Ok(std::str::from_utf8(path).unwrap_or("/"))
 }

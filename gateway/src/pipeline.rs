@@ -71,6 +71,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) source_ip: IpAddr,
     /// Whether the client hasn't sent too many requests ahead.
     pub(crate) may_keep: bool,
+    /// The time, where it was read just before the request began to be served.
+    pub(crate) now_us: Option<u64>,
 }
 
 /// A reply was sent.
@@ -123,12 +125,15 @@ pub(crate) async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) 
     let shown = identify::expect(exchange, address.stage);
     let selected = route::look_up(exchange, &address, record)?;
     let caller = identify::check(exchange, &address, &selected, shown, record)?;
+    let is_free = throttle::is_free(exchange, &selected, caller);
     throttle::check(exchange, &address, &selected, caller).await?;
     quota::check(exchange, &address, caller).await?;
     if let Some(rules) = &selected.matched.route.cache {
         return cache::serve(exchange, &address, &selected, rules, record).await;
     }
-    let sent = integrate::send(exchange, &address, &selected, None, record).await?;
+    // Without a limit nothing has been waited for.
+    let now_us = exchange.now_us.filter(|_| is_free);
+    let sent = integrate::send(exchange, &address, &selected, None, now_us, record).await?;
     if sent.upload.is_some() {
         return Box::pin(respond::relay(exchange, &address, sent, None, record)).await;
     }

@@ -282,7 +282,8 @@ async fn fetch<'a>(
     loop {
         let question = fills.then(|| question(stale.as_deref(), asked.compression.is_some()));
         tee.asks_about(stale.is_some() && fills);
-        let result = match integrate::send(exchange, address, selected, question.as_ref(), record).await {
+        let result = match integrate::send(exchange, address, selected, question.as_ref(), None, record).await
+        {
             Ok(sent) => respond::relay(exchange, address, sent, Some(&tee), record).await,
             Err(failure) => Err(failure),
         };
@@ -365,7 +366,7 @@ async fn pass_by<'a>(
     let changes = rules.by_origin() || !rules.stores;
     let outdated = if changes { outdated_by(exchange, address, record) } else { Vec::new() };
     let tee = (!outdated.is_empty()).then(|| Tee::outdating(exchange, outdated));
-    let sent = integrate::send(exchange, address, selected, None, record).await?;
+    let sent = integrate::send(exchange, address, selected, None, None, record).await?;
     respond::relay(exchange, address, sent, tee.as_ref(), record).await
 }
 

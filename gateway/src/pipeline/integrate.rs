@@ -41,11 +41,13 @@ pub(super) struct Sent<'a> {
     pub(super) body_bytes: usize,
 }
 
+/// `now_us` is the time, where it is known.
 pub(super) async fn send<'a>(
     exchange: &Exchange<'a>,
     address: &Address<'a, '_>,
     selected: &Selected<'a, '_>,
     question: Option<&Question<'_>>,
+    now_us: Option<u64>,
     record: &mut Record<'a>,
 ) -> Result<Sent<'a>, Failure> {
     let shard = exchange.shard;
@@ -72,7 +74,8 @@ pub(super) async fn send<'a>(
         shard.buffers.give(head);
         return Err(failure);
     }
-    let begun_us = shard.clock.now_us();
+    let now_us = now_us.filter(|_| matches!(body, Incoming::Http1(_)));
+    let begun_us = now_us.unwrap_or_else(|| shard.clock.now_us());
     record.integration_begins(begun_us);
     let mut attempt = Attempt {
         exchange,

@@ -85,8 +85,8 @@ pub(crate) struct Answered {
     pub(crate) unread: bool,
     /// How many of the bytes that came with the head were body.
     pub(crate) body_bytes: usize,
-    /// What came behind a body that was streamed: the next requests' bytes.
-    pub(crate) ahead: Option<Vec<u8>>,
+    /// What came behind a body that was streamed: the next requests' bytes. Boxed: rare, and each request passes this on.
+    pub(crate) ahead: Option<Box<[u8]>>,
 }
 
 impl Answered {
@@ -135,10 +135,10 @@ pub(crate) async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) 
     let now_us = exchange.now_us.filter(|_| is_free);
     let sent = integrate::send(exchange, &address, &selected, None, now_us, record).await?;
     if sent.upload.is_some() {
-        return Box::pin(respond::relay(exchange, &address, sent, None, record)).await;
+        return Box::pin(respond::relay(exchange, &address, &selected, sent, None, record)).await;
     }
     // Not by way of `relay`, through which each wake would pass.
-    let download = Download::of(exchange, &address, &sent, None);
+    let download = Download::of(exchange, &address, &selected, &sent, None);
     let answered = |relayed| download.answered(relayed, sent.body_bytes);
     download.run(sent.connection, sent.answer, record, answered).await
 }

@@ -26,11 +26,11 @@ pub(super) use hit::Hit;
 use hit::Written;
 pub(super) use tee::Tee;
 
-use super::route::Selected;
+use super::route::{Address, Selected};
 use super::upstream_request::Question;
 use super::{Answered, Exchange, Failure, Record, Refusal, integrate, respond};
 use crate::response_cache::Outdated;
-use crate::table::{Address, RouteCache};
+use crate::table::RouteCache;
 
 /// How often a request waits for another's answer, as long as none comes: where the integration fails each time, those who
 /// wait don't do so one after the other.
@@ -284,7 +284,7 @@ async fn fetch<'a>(
         tee.asks_about(stale.is_some() && fills);
         let result = match integrate::send(exchange, address, selected, question.as_ref(), None, record).await
         {
-            Ok(sent) => respond::relay(exchange, address, sent, Some(&tee), record).await,
+            Ok(sent) => respond::relay(exchange, address, selected, sent, Some(&tee), record).await,
             Err(failure) => Err(failure),
         };
         let Err(Failure::Refused(Refusal::Upstream(..))) = result else { return result };
@@ -367,7 +367,7 @@ async fn pass_by<'a>(
     let outdated = if changes { outdated_by(exchange, address, record) } else { Vec::new() };
     let tee = (!outdated.is_empty()).then(|| Tee::outdating(exchange, outdated));
     let sent = integrate::send(exchange, address, selected, None, None, record).await?;
-    respond::relay(exchange, address, sent, tee.as_ref(), record).await
+    respond::relay(exchange, address, selected, sent, tee.as_ref(), record).await
 }
 
 /// What a request changes, over either scheme, unless it is a safe one (RFC 9110 9.2.1).

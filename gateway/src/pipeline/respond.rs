@@ -24,23 +24,25 @@ use turnpike_snapshot::{Compression, Protocol};
 use super::body::Body;
 use super::cache::{Hit, Tee};
 use super::compress::{Edits, Plan, Planned};
-use super::integrate::{Sent, UpstreamFault, chunk_limits};
+use super::integrate::{Sent, UpstreamFault, chunk_limits, sent_method};
 use super::refusal::{Failure, Refusal};
+use super::route::{Address, Selected};
 use super::upload::UploadControl;
 use super::{Answered, Exchange, Record, Wire, duplex};
 use crate::compression::LentEncoder;
-use crate::table::{Address, Integration};
+use crate::table::Integration;
 use crate::upstream::{Connection, Lease};
 use stream::Coding;
 
 pub(super) async fn relay<'a>(
     exchange: &Exchange<'a>,
     address: &Address<'a, '_>,
-    sent: Sent<'a>,
+    selected: &Selected<'a, '_>,
+    sent: Sent,
     tee: Option<&Tee<'_, 'a>>,
     record: &mut Record<'a>,
 ) -> Result<Answered, Failure> {
-    let download = Download::of(exchange, address, &sent, tee);
+    let download = Download::of(exchange, address, selected, &sent, tee);
     let Some(upload) = sent.upload else {
         let answered = |relayed| download.answered(relayed, sent.body_bytes);
         return download.run(sent.connection, sent.answer, record, answered).await;
@@ -111,15 +113,16 @@ impl<'x, 't, 'a> Download<'x, 't, 'a> {
     pub(super) fn of(
         exchange: &'x Exchange<'a>,
         address: &Address<'a, '_>,
-        sent: &Sent<'a>,
+        selected: &Selected<'a, '_>,
+        sent: &Sent,
         tee: Option<&'x Tee<'t, 'a>>,
     ) -> Self {
         Self {
             exchange,
             protocol: address.stage.protocol,
-            integration: sent.integration,
-            method: sent.method,
-            compression: sent.compression,
+            integration: selected.integration,
+            method: sent_method(exchange, selected.integration),
+            compression: selected.matched.route.compression,
             tee,
             began: Cell::new(false),
             uploaded: Cell::new(sent.upload.is_none()),

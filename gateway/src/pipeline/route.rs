@@ -3,7 +3,15 @@
 use turnpike_http::path;
 
 use super::{Exchange, Failure, Record, Refusal};
-use crate::table::{Address, Backend, HeaderLines, Integration, Matched};
+use crate::table::{self, Backend, HeaderLines, Integration, Matched, Stage};
+
+/// What a request is for, as all that comes behind needs it; the rest of what was found is in the record.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Address<'t, 'p> {
+    pub(super) stage: &'t Stage,
+    /// Below the stage or base path; starts with `/`.
+    pub(super) path: &'p str,
+}
 
 /// The route that a request takes, and what it leads to.
 #[derive(Debug)]
@@ -38,18 +46,18 @@ pub(super) fn address<'a, 'p>(
     record: &mut Record<'a>,
 ) -> Result<Address<'a, 'p>, Failure> {
     let headers = HeaderLines { lines: &exchange.head.headers, bytes: exchange.bytes };
-    let address = exchange.table.address(exchange.host(), path, headers).map_err(Refusal::Address)?;
-    refuse_unproven(exchange, &address)?;
-    record.stage = Some(address.stage);
-    record.base_path = address.base_path;
-    record.rule = address.rule;
-    Ok(address)
+    let found = exchange.table.address(exchange.host(), path, headers).map_err(Refusal::Address)?;
+    refuse_unproven(exchange, &found)?;
+    record.stage = Some(found.stage);
+    record.base_path = found.base_path;
+    record.rule = found.rule;
+    Ok(Address { stage: found.stage, path: found.path })
 }
 
 /// A domain that demands a certificate takes it from the handshake for its own name alone: a connection that was
 /// made for another domain, or without TLS, proves nothing here (RFC 9110 15.5.20; AWS answers 403).
-fn refuse_unproven(exchange: &Exchange<'_>, address: &Address<'_, '_>) -> Result<(), Failure> {
-    let Some(demand) = address.demand else { return Ok(()) };
+fn refuse_unproven(exchange: &Exchange<'_>, found: &table::Address<'_, '_>) -> Result<(), Failure> {
+    let Some(demand) = found.demand else { return Ok(()) };
     match &exchange.client.tls {
         Some(client) if client.meets(demand) => Ok(()),
         Some(_) => Err(Refusal::Misdirected.into()),

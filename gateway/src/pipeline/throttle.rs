@@ -8,10 +8,10 @@
 
 use turnpike_limits::{Limit, LimitId, Rate, Why};
 
-use super::route::Selected;
+use super::route::{Address, Selected};
 use super::{Exchange, Failure, Refusal};
 use crate::stats::RefusalKind;
-use crate::table::{Address, Caller, Route};
+use crate::table::{Caller, Route};
 
 /// Why a request got no tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

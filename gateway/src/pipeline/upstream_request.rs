@@ -8,8 +8,9 @@ use turnpike_http::{Framing, HeaderName, encode};
 use turnpike_snapshot::Protocol;
 
 use super::lines::{self, Pass};
+use super::route::Address;
 use super::{Exchange, decompress, forwarded};
-use crate::table::{Address, Integration, Matched, Target, TargetPart};
+use crate::table::{Integration, Matched, Target, TargetPart};
 
 /// What a cache asks for instead of what the client has asked: all of it, or whether it has changed.
 #[derive(Debug, Default)]

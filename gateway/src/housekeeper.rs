@@ -34,6 +34,7 @@ use crate::notify;
 use crate::quotas::QuotaLine;
 use crate::settings::Settings;
 use crate::sockets::{Sockets, UPGRADE_SOCKET};
+use crate::stats::{SampleCalls, SampleQueue};
 use crate::table::{Compiler, StageLog, Table};
 use crate::tls::{DefaultCertificate, Site, Sites, TicketKeys};
 use crate::upgrade::predecessor::Legacy;
@@ -85,6 +86,7 @@ pub(crate) struct Services {
     resolver: Resolver,
     targets: Targets,
     vault: Vault,
+    samples: (SampleQueue, SampleCalls),
 }
 
 /// What the housekeeper needs besides: the started shards, the sockets, and whom this gateway succeeds.
@@ -119,6 +121,7 @@ impl Services {
             targets: Targets::start(settings, &resolver),
             resolver,
             vault: vault.map_err(|error| error.to_string())?,
+            samples: SampleQueue::new(),
             settings,
         })
     }
@@ -130,6 +133,10 @@ impl Services {
     /// For hosts without a site of their own; `None` where HTTPS is turned off.
     pub(crate) fn default_site(&self) -> Option<Arc<Site>> {
         self.https.as_ref().map(|https| Arc::clone(&https.site))
+    }
+
+    pub(crate) fn samples(&self) -> SampleQueue {
+        self.samples.0.clone()
     }
 
     pub(crate) fn target_events(&self) -> mpsc::Sender<TargetEvent> {
@@ -172,10 +179,12 @@ impl Https {
 
 /// Runs until every shard has ended; an error names the one that ended for a reason of its own.
 pub(crate) async fn run(services: Services, gateway: Gateway) -> Result<(), String> {
-    let Services { mut settings, tables, log, https, tickets, resolver, targets, vault } = services;
+    let Services { mut settings, tables, log, https, tickets, resolver, targets, vault, samples } = services;
     let Gateway { driver, mailboxes, limiter, quotas, loads, mut events, sockets, legacy, ready_line } =
         gateway;
-    let totals = Arc::new(Mutex::new(Totals::new(mailboxes.len())));
+    let (samples, sample_calls) = samples;
+    let totals = Arc::new(Mutex::new(Totals::new(mailboxes.len(), samples)));
+    tokio::spawn(totals::keep_counting(Arc::clone(&totals), sample_calls));
     let log_queue = log.queue();
     let log = Arc::new(Mutex::new(log));
     let resolver = Arc::new(resolver);

@@ -1,6 +1,7 @@
 //! A gateway's configuration: what is published is served, what is corrupt is refused with its reason, and
 //! neither a lost publisher nor a restart stops the service.
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use turnpike_snapshot::{Root, Unit, UnitHash, UnitRef, encode_root, encode_unit};
 use turnpike_tests::{DataPlane, Gateway, Options, Origin, Publisher, account, http_api, request};
 
@@ -275,6 +276,34 @@ fn a_gateway_restarts_from_its_disk_alone() {
         gateway.assert_at_rest();
         gateway.process().kill();
     }
+}
+
+#[test]
+fn what_a_full_disk_refused_is_kept_once_there_is_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("publish.sock");
+    let options = Options::new().publish_socket(&socket).data_dir(&directory.path().join("gateway"));
+    // More than a file may have here, as on a full disk.
+    let mut gateway = Gateway::start(&options.clone().launcher(&["prlimit", "--fsize=100000:"]));
+    let mut publisher = Publisher::start(&socket);
+    let (one, _) = two_origins();
+    let stage = (0..3_000)
+        .fold(http_api("a1"), |stage, number| stage.route(&format!("GET /{number}"), &one.url("/")));
+    publisher.publish(&[account(&[]), stage.unit()]);
+    gateway.process().wait_for_log("isn't on disk, tried again until it is: can't write");
+    assert_eq!(gateway.metrics().sum("turnpike_snapshot_unkept", &[]), 1.0);
+    assert_eq!(gateway.exchange(request("GET", "a1", "/7")).text(), "one");
+    publisher.stop();
+
+    let pid = Pid::from_raw(gateway.process_id().cast_signed()).unwrap();
+    prlimit(Some(pid), Resource::Fsize, Rlimit { current: None, maximum: None }).unwrap();
+    gateway.process().wait_for_log("version 1 is on disk: snapshots are kept again");
+    assert_eq!(gateway.metrics().sum("turnpike_snapshot_unkept", &[]), 0.0);
+    gateway.process().kill();
+    let gateway = Gateway::start(&options);
+    gateway.wait_for_version(1);
+    assert_eq!(gateway.exchange(request("GET", "a1", "/7")).text(), "one");
+    gateway.assert_at_rest();
 }
 
 #[test]

@@ -150,9 +150,9 @@ pub(crate) fn plain_bytes(bytes: &[u8]) -> usize {
             // Not ASCII.
             | chunk
             // `#` and `%`; `!` and `'`.
-            | zeros((chunk | ONES * 0x06) ^ (ONES * 0x27))
+            | zeros((chunk | (ONES * 0x06)) ^ (ONES * 0x27))
             // `?` and DEL.
-            | zeros((chunk | ONES * 0x40) ^ (ONES * 0x7f))
+            | zeros((chunk | (ONES * 0x40)) ^ (ONES * 0x7f))
             | zeros(chunk ^ (ONES * u64::from(b'.')))
             | zeros(chunk ^ (ONES * u64::from(b'\\')));
         let found = found & HIGHEST_BITS;

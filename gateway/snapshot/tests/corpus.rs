@@ -65,6 +65,27 @@ fn every_file_is_taken_or_refused_as_its_name_says() {
     }
 }
 
+/// To the byte: files of the present format are what this build writes, so that its layout can't change unnoticed.
+#[test]
+fn what_is_written_is_what_the_corpus_holds() {
+    let units = sample::units();
+    for (n, unit) in units.iter().enumerate() {
+        assert_is_written("unit", &format!("good-{n}"), &encode_unit(unit).unwrap().1);
+    }
+    let of_this_format = |(name, _): &(String, Vec<u8>)| {
+        name.strip_prefix("good-").is_some_and(|number| number.parse::<usize>().is_ok())
+    };
+    assert_eq!(files("unit").iter().filter(|file| of_this_format(file)).count(), units.len());
+    assert_is_written("root", "good-several", &encode_root(&sample::root()).unwrap());
+    assert_is_written("root", "good-empty", &encode_root(&Root { version: 0, units: Vec::new() }).unwrap());
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test reads its own files")]
+fn assert_is_written(folder: &str, name: &str, bytes: &[u8]) {
+    let held = fs::read(corpus(folder).join(name)).unwrap();
+    assert_eq!(bytes, held, "{folder}/{name} is written in another layout: raise FORMAT_VERSION");
+}
+
 /// Writes the files that are made from samples; to be run after a change of format, once the units and the root of the
 /// format before have been copied to names like `good-format-4-0`:
 /// `cargo test -p turnpike-snapshot --test corpus -- --ignored`.

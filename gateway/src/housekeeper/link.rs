@@ -9,12 +9,14 @@
 //! safe: control has the root on its own disk before it publishes it, so a gateway that dies in between
 //! starts with the root before, whole, and is sent the newest one when it connects; and as it hadn't
 //! acknowledged, nobody was told that the change would last. Keeping runs beside the connection: a root
-//! that arrives meanwhile is applied without waiting for the disk.
+//! that arrives meanwhile is applied without waiting for the disk. One that the disk refuses is acknowledged and
+//! reported not to be kept, and written again until it is.
 //!
 //! A gateway that drains while its successor has the data directory follows on and keeps nothing: what is changed, flushed
 //! or revoked counts for its last requests too, and their quotas are asked for.
 
 mod catch_up;
+mod keeping;
 mod pause;
 #[cfg(test)]
 pub(super) mod sample;
@@ -36,9 +38,10 @@ use turnpike_snapshot::{FORMAT_VERSION, Limits};
 
 pub(crate) use catch_up::Candidate;
 
-use super::vault::{Keep, Vault};
+use super::vault::Vault;
 use crate::quotas::QuotaLine;
 use catch_up::{Action, CatchUp, LinkError};
+use keeping::{Keeping, Outcome, keeping};
 use pause::Pause;
 
 /// What bounds a link, and where it leads.
@@ -50,6 +53,9 @@ pub(crate) struct LinkSettings {
     /// Before the second attempt to connect; it doubles with each, up to `reconnect_max_ms`.
     pub(crate) reconnect_min_ms: u64,
     pub(crate) reconnect_max_ms: u64,
+    /// Before a snapshot that the disk refused is written again; it doubles with each, up to `keep_again_max_ms`.
+    pub(crate) keep_again_min_ms: u64,
+    pub(crate) keep_again_max_ms: u64,
     /// Without a byte from a control that owes something, or without a byte taken by it.
     pub(crate) stuck_timeout_ms: u64,
     pub(crate) limits: Limits,
@@ -62,6 +68,8 @@ impl LinkSettings {
             gateway_id,
             reconnect_min_ms: 20,
             reconnect_max_ms: 2_000,
+            keep_again_min_ms: 1_000,
+            keep_again_max_ms: 60_000,
             stuck_timeout_ms: 10_000,
             limits: Limits::default(),
         }
@@ -137,73 +145,26 @@ impl<A: FnMut(Candidate) -> Result<(), String>> Link<A> {
     /// Follows control for ever, but for the time that it is ordered to pause. Dropping the future ends the link
     /// between two messages; a write to disk that has begun is finished.
     pub(crate) async fn run(self, orders: watch::Receiver<Order>) -> Infallible {
-        let (jobs, todo) = mpsc::channel(JOBS_MAX);
-        let (done, outcomes) = mpsc::unbounded_channel();
         let Self { settings, vault, catch_up, status, quotas } = self;
-        let unwritten = None;
-        let connection = Connection { settings, catch_up, status, quotas, jobs, outcomes, orders, unwritten };
+        let (keeping, writer) = keeping(vault, &settings);
+        let connection = Connection { settings, catch_up, status, quotas, keeping, orders };
         tokio::select! {
             never = connection.follow() => never,
-            never = keep_all(vault, todo, done) => never,
+            never = writer.run() => never,
         }
     }
 }
-
-/// Snapshots that wait for the disk. A control that publishes faster than that is waited for.
-const JOBS_MAX: usize = 64;
 
 /// Messages about quotas that wait to be sent.
 const QUOTA_MESSAGES_MAX: usize = 4;
-
-/// What became of keeping a version.
-type Outcome = (u64, Result<(), String>);
-
-/// Keeps the newest of the snapshots that wait, one at a time, on a thread that may block.
-async fn keep_all(
-    mut vault: Vault,
-    mut todo: mpsc::Receiver<Keep>,
-    done: mpsc::UnboundedSender<Outcome>,
-) -> Infallible {
-    let mut lost_with = loop {
-        let Some(mut keep) = todo.recv().await else { return std::future::pending().await };
-        while let Ok(newer) = todo.try_recv() {
-            keep = newest(keep, newer);
-        }
-        let version = keep.version;
-        let stored = tokio::task::spawn_blocking(move || {
-            let stored = vault.store(keep).map_err(|e| e.to_string());
-            (vault, stored)
-        });
-        let Ok((returned, stored)) = stored.await else { break version };
-        vault = returned;
-        // The receiver lives as long as this future.
-        let _ = done.send((version, stored));
-    };
-    // The thread has panicked, and the vault went with it; serving goes on, and so does saying so.
-    loop {
-        let reason = "writing has panicked; restart the gateway to have snapshots kept again";
-        let _ = done.send((lost_with, Err(reason.to_owned())));
-        let Some(keep) = todo.recv().await else { return std::future::pending().await };
-        lost_with = keep.version;
-    }
-}
-
-/// Leaves `older` out, except for the units that `newer` may take over from it.
-fn newest(older: Keep, mut newer: Keep) -> Keep {
-    newer.new_units.extend(older.new_units);
-    newer
-}
 
 struct Connection<A> {
     settings: LinkSettings,
     catch_up: CatchUp<A>,
     status: watch::Sender<LinkStatus>,
     quotas: Option<QuotaLine>,
-    jobs: mpsc::Sender<Keep>,
-    outcomes: mpsc::UnboundedReceiver<Outcome>,
+    keeping: Keeping,
     orders: watch::Receiver<Order>,
-    /// The version that waits for the disk.
-    unwritten: Option<u64>,
 }
 
 /// Why a connection ended.
@@ -259,9 +220,9 @@ impl<A: FnMut(Candidate) -> Result<(), String>> Connection<A> {
         if *orders.borrow() != Order::Pause {
             return;
         }
-        while self.unwritten.is_some() {
-            // The other end is awaited beside this future and never closes.
-            let Some(outcome) = self.outcomes.recv().await else { return };
+        self.keeping.try_again();
+        while self.keeping.is_writing() {
+            let outcome = self.keeping.outcome().await;
             self.note_kept(outcome);
         }
         self.status.send_modify(|status| status.paused = true);
@@ -276,7 +237,7 @@ impl<A: FnMut(Candidate) -> Result<(), String>> Connection<A> {
         loop {
             tokio::select! {
                 () = &mut waking => return,
-                Some(outcome) = self.outcomes.recv() => { self.note_kept(outcome); }
+                outcome = self.keeping.outcome() => { self.note_kept(outcome); }
             }
         }
     }
@@ -312,11 +273,12 @@ impl<A: FnMut(Candidate) -> Result<(), String>> Connection<A> {
                     self.act(action, &mut peer).await?;
                 }
                 Some(message) = reports.recv() => peer.send(&message).await?,
-                Some(outcome) = self.outcomes.recv() => {
-                    let version = self.note_kept(outcome);
+                outcome = self.keeping.outcome() => {
+                    let (version, is_again) = (outcome.version, outcome.is_again);
+                    self.note_kept(outcome);
                     // This control may not have published it; what it does publish is kept and
-                    // acknowledged in its turn.
-                    if greeted {
+                    // acknowledged in its turn, and once.
+                    if greeted && !is_again {
                         peer.send(&FromGateway::Acknowledge { version }).await?;
                     }
                 }
@@ -347,11 +309,7 @@ impl<A: FnMut(Candidate) -> Result<(), String>> Connection<A> {
             }
             Action::Keep(keep) => {
                 self.note_serving(keep.version);
-                // The other end is awaited beside this future and never closes.
-                if let Ok(place) = self.jobs.reserve().await {
-                    self.unwritten = Some(keep.version);
-                    place.send(keep);
-                }
+                self.keeping.begin(keep).await;
                 Ok(())
             }
         }
@@ -369,16 +327,20 @@ impl<A: FnMut(Candidate) -> Result<(), String>> Connection<A> {
         self.status.send_modify(|status| status.refused = Some((version, reason.to_owned())));
     }
 
-    /// Returns the version that is now on disk, or reported not to be.
-    fn note_kept(&mut self, (version, stored): Outcome) -> u64 {
-        self.unwritten = self.unwritten.filter(|unwritten| *unwritten != version);
-        if let Err(reason) = &stored {
-            log(&format!(
-                "version {version} is served but isn't on disk, tried again with the next: {reason}"
-            ));
+    /// Logs when snapshots cease to be kept, when the reason changes, and when they are kept again.
+    fn note_kept(&self, Outcome { version, stored, is_again, .. }: Outcome) {
+        let before = self.status.borrow().not_kept.clone();
+        match &stored {
+            Ok(()) if before.is_some() => {
+                log(&format!("version {version} is on disk: snapshots are kept again"))
+            }
+            Err(reason) if !is_again || before.as_ref() != Some(reason) => {
+                let then = if self.keeping.is_trying() { ", tried again until it is" } else { "" };
+                log(&format!("version {version} is served but isn't on disk{then}: {reason}"));
+            }
+            Ok(()) | Err(_) => {}
         }
         self.status.send_modify(|status| status.not_kept = stored.err());
-        version
     }
 }
 

@@ -3,7 +3,7 @@
 use turnpike_http::path;
 
 use super::{Exchange, Failure, Record, Refusal};
-use crate::table::{self, Backend, HeaderLines, Integration, Matched, Stage};
+use crate::table::{self, Approached, Backend, HeaderLines, Integration, Matched, Stage};
 
 /// What a request is for, as all that comes behind needs it; the rest of what was found is in the record.
 #[derive(Debug, Clone, Copy)]
@@ -39,14 +39,15 @@ fn is_cleartext_http2(protocol: &[u8]) -> bool {
     protocol.eq_ignore_ascii_case(b"h2c")
 }
 
-/// The stage.
+/// The stage, which was approached before.
 pub(super) fn address<'a, 'p>(
     exchange: &Exchange<'a>,
+    approached: Approached<'a, '_>,
     path: &'p str,
     record: &mut Record<'a>,
 ) -> Result<Address<'a, 'p>, Failure> {
     let headers = HeaderLines { lines: &exchange.head.headers, bytes: exchange.bytes };
-    let found = exchange.table.address(exchange.host(), path, headers).map_err(Refusal::Address)?;
+    let found = exchange.table.address(approached, path, headers).map_err(Refusal::Address)?;
     refuse_unproven(exchange, &found)?;
     record.stage = Some(found.stage);
     record.base_path = found.base_path;

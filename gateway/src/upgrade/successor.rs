@@ -271,7 +271,7 @@ impl Incumbent {
             Ok(None) => Ok(()),
             Ok(Some(reason)) => Err(format!(
                 "what is served isn't on disk, so that a new process couldn't load it: {reason}; make room, and \
-                 publish again"
+                 upgrade again"
             )),
             Err(_) => Err("the publish link has ended".into()),
         }

@@ -1,6 +1,7 @@
 //! A link against a scripted control, over a real socket.
 
-use std::path::Path;
+mod full_disk;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use turnpike_snapshot::{IntegrationKind, Scheme, TrustStoreUnit, Unit, UnitHash,
 
 use super::sample::{Published, account, published, stage};
 use super::*;
-use crate::housekeeper::vault::{Disk, Files, Lock};
+use crate::housekeeper::vault::{Files, Lock};
 
 /// A gateway's link, its data directory and the other end of its socket.
 struct Bench {
@@ -75,10 +76,15 @@ impl Bench {
     }
 
     fn start_with(&self, vault: Vault) -> Running {
-        let mut settings = LinkSettings::new(self.dir.path().join("publish.sock"), "gw-1".to_owned());
-        settings.reconnect_min_ms = 1;
-        settings.reconnect_max_ms = 2;
-        start(settings, vault)
+        start(self.settings(), vault)
+    }
+
+    fn settings(&self) -> LinkSettings {
+        LinkSettings {
+            reconnect_min_ms: 1,
+            reconnect_max_ms: 2,
+            ..LinkSettings::new(self.dir.path().join("publish.sock"), "gw-1".to_owned())
+        }
     }
 
     async fn accept(&self) -> FakeControl {
@@ -539,87 +545,6 @@ async fn a_snapshot_on_disk_that_can_not_be_served_is_not_served_half() {
     running.applied().await;
     running.stop().await;
     assert_eq!(bench.vault().load().unwrap().unwrap().root.version, 1);
-}
-
-/// A disk without room for the first files.
-#[derive(Debug)]
-struct FullDisk {
-    refusals_left: usize,
-}
-
-impl Disk for FullDisk {
-    fn write(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        if self.refusals_left > 0 {
-            self.refusals_left -= 1;
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        Files.write(path, bytes)
-    }
-
-    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
-        Files.rename(from, to)
-    }
-
-    fn sync_dir(&mut self, dir: &Path) -> io::Result<()> {
-        Files.sync_dir(dir)
-    }
-
-    fn remove(&mut self, path: &Path) -> io::Result<()> {
-        Files.remove(path)
-    }
-}
-
-/// A disk whose driver is at its wits' end.
-#[derive(Debug)]
-struct PanickingDisk;
-
-impl Disk for PanickingDisk {
-    fn write(&mut self, _: &Path, _: &[u8]) -> io::Result<()> {
-        panic!("a panic that this test wants");
-    }
-
-    fn rename(&mut self, _: &Path, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn sync_dir(&mut self, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn remove(&mut self, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-#[tokio::test]
-async fn a_panic_while_writing_does_not_keep_later_snapshots_from_being_served() {
-    let bench = Bench::new();
-    let data_dir = bench.dir.path().join("data");
-    let vault = Vault::open_on(Box::new(PanickingDisk), &data_dir, Limits::default()).unwrap();
-    let mut running = bench.start_with(vault);
-    let mut control = bench.greet(0).await;
-    for version in 1..=3 {
-        control.bring(&published(version)).await;
-        assert_eq!(running.applied().await.version, version);
-        assert!(running.status.borrow().not_kept.as_ref().unwrap().contains("panicked"));
-    }
-}
-
-#[tokio::test]
-async fn a_full_disk_does_not_keep_a_snapshot_from_being_served() {
-    let bench = Bench::new();
-    let disk = Box::new(FullDisk { refusals_left: 1 });
-    let vault = Vault::open_on(disk, &bench.dir.path().join("data"), Limits::default()).unwrap();
-    let mut running = bench.start_with(vault);
-    let mut control = bench.greet(0).await;
-    control.bring(&published(1)).await;
-    running.applied().await;
-    let not_kept = running.status.borrow().not_kept.clone().unwrap();
-    assert!(not_kept.contains("can't write"), "{not_kept}");
-    control.bring(&published(2)).await;
-    assert_eq!(running.status.borrow().not_kept, None);
-    running.stop().await;
-    assert_eq!(bench.vault().load().unwrap().unwrap().root.version, 2);
 }
 
 #[tokio::test]

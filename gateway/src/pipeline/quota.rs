@@ -6,9 +6,10 @@
 
 use turnpike_rt::Clock;
 
+use super::route::Address;
 use super::{Exchange, Failure, Refusal};
 use crate::quotas::day_at;
-use crate::table::{Address, Caller};
+use crate::table::Caller;
 
 pub(super) async fn check(
     exchange: &Exchange<'_>,

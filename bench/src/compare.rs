@@ -11,6 +11,7 @@ pub(crate) mod facts;
 mod failure;
 mod features;
 mod gateway;
+mod generator;
 mod grpc;
 mod h2load;
 mod handshakes;
@@ -43,6 +44,7 @@ pub(crate) mod table;
 mod turnpike;
 mod upgrade;
 mod usage;
+mod wrk;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -156,6 +158,8 @@ enum SectionName {
     Quota,
     /// Hits of the response cache against nginx's and Varnish's, and a flush of 100,000 entries
     Cache,
+    /// The load generator on one core: requests/s against wrk's, and how exact its rate is
+    Generator,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -219,8 +223,11 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
     if let Some(envoy) = args.envoy.as_deref().filter(|_| bench.compares(PeerName::Envoy)) {
         facts.ask_version(envoy, "--version");
     }
+    // What sections need is asked for now rather than after twenty minutes.
+    if bench.sections().contains(&SectionName::Generator) {
+        facts.ask_version(&peers::find_program("wrk")?, "-v");
+    }
     if bench.sections().contains(&SectionName::Grpc) {
-        // Now rather than after twenty minutes.
         grpc::check_python(&args.python)?;
     }
     let mut reader = output::print(&facts)?;
@@ -251,6 +258,7 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
             SectionName::SharedLimits => limits::run_shared(&bench)?,
             SectionName::Quota => quota::run(&bench)?,
             SectionName::Cache => cache::run(&bench)?,
+            SectionName::Generator => generator::run(&bench)?,
         };
         outcome.note_generator();
         reader = output::print(outcome.show())?;
@@ -425,6 +433,7 @@ impl SectionName {
             Self::SharedLimits => "shared-limits",
             Self::Quota => "quota",
             Self::Cache => "cache",
+            Self::Generator => "generator",
         }
     }
 }

@@ -1,5 +1,5 @@
 //! `turnpike-bench`: two floors (a bare responder, a bare pass-through proxy) and the side-by-side comparison of
-//! Turnpike with them, nginx, HAProxy and h2o. Everything runs on loopback.
+//! Turnpike with them and its peers. Everything runs on loopback.
 
 /// In place of the standard library's, which panics where nobody reads standard error any more.
 macro_rules! eprintln {
@@ -29,7 +29,7 @@ enum Command {
     Origin(floor::origin::Args),
     /// A bare monoio proxy: the floor of any HTTP proxy
     Passthrough(floor::passthrough::Args),
-    /// Runs Turnpike, nginx, HAProxy, h2o and the floors in turn and prints them side by side
+    /// Runs Turnpike, its peers and the floors in turn and prints them side by side
     #[command(alias = "run")]
     Compare(compare::Args),
     /// Makes a page, or the README's figures, of what `compare --json FILE` wrote

@@ -80,7 +80,8 @@ impl Adopted {
     /// From host, method and normalized path to the integration: what a shard does for each request.
     #[must_use]
     pub fn route(&self, host: &[u8], method: &str, path: &str) -> Option<Routed<'_>> {
-        let address = self.0.address(host, path, HeaderLines { lines: &[], bytes: b"" }).ok()?;
+        let headers = HeaderLines { lines: &[], bytes: b"" };
+        let address = self.0.address(self.0.approach(self.0.expect(host)), path, headers).ok()?;
         let release = &address.stage.release;
         let matched = release.routes.look_up(method, address.path)?;
         let port = match release.backend(&matched) {

@@ -317,17 +317,20 @@ impl Connection {
 
     /// Answers one request; false ends the connection.
     async fn exchange(&mut self, head: &RequestHead) -> bool {
+        let shard = Rc::clone(&self.shard);
+        let table = shard.table();
+        // What comes next takes about as long as the lines of memory.
+        let expected = pipeline::expect(&table, head, &self.input[self.start..]);
         self.client.watch.disarm();
         self.served = true;
         self.pipelined += 1;
-        let shard = Rc::clone(&self.shard);
-        let table = shard.table();
         let may_keep = self.pipelined < shard.settings.pipelined_requests_max;
         let exchange = Exchange {
             shard: &shard,
             client: &self.client,
             wire: Wire::Http1,
             table: &table,
+            expected,
             head,
             bytes: &self.input[self.start..],
             id: shard.ids.next(),

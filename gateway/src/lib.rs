@@ -192,6 +192,7 @@ fn start_shards(
             quotas: quotas.clone(),
             arena,
             log_queue: services.log.queue(),
+            samples: services.samples(),
             target_events: services.target_events(),
             log: log.clone(),
             id_seed: random_seed()?,

@@ -44,7 +44,7 @@ use crate::connection::{Client, buffered_body};
 use crate::http2;
 use crate::ids::RequestId;
 use crate::shard::Shard;
-use crate::table::Table;
+use crate::table::{Expected, Table};
 use crate::wheel::{OnExpiry, Watch};
 
 /// What carries the request's body and its answer.
@@ -63,6 +63,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) wire: Wire<'a>,
     /// The table that the request began with.
     pub(crate) table: &'a Table,
+    /// The host, without its port, as soon as it was known.
+    pub(crate) expected: Expected<'a>,
     pub(crate) head: &'a RequestHead,
     /// From the head's first byte: the head, and what came with it.
     pub(crate) bytes: &'a [u8],
@@ -114,12 +116,13 @@ pub(crate) async fn fail(exchange: &Exchange<'_>, failure: Failure, record: &mut
 
 /// Answers a request, or says why not, which is [`fail`]'s to tell the client.
 pub(crate) async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) -> Result<Answered, Failure> {
+    let approached = exchange.table.approach(exchange.expected);
     let mut spelling = Vec::new();
     let path = route::path(exchange, &mut spelling)?;
     if let Some(answer) = challenge::look_up(exchange, path) {
         return Ok(Box::pin(exchange.answer_challenge(answer, record)).await);
     }
-    let address = route::address(exchange, path, record)?;
+    let address = route::address(exchange, approached, path, record)?;
     let shown = identify::expect(exchange, address.stage);
     let selected = route::look_up(exchange, &address, record)?;
     let caller = identify::check(exchange, &address, &selected, shown, record)?;
@@ -138,6 +141,11 @@ pub(crate) async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) 
     download.run(sent.connection, sent.answer, record, answered).await
 }
 
+/// Begins to fetch what leads to a request's stage, as soon as its head is there.
+pub(crate) fn expect<'b>(table: &Table, head: &RequestHead, bytes: &'b [u8]) -> Expected<'b> {
+    table.expect(host_name(head.host.of(bytes)))
+}
+
 impl Exchange<'_> {
     pub(crate) fn method(&self) -> &str {
         self.head.method.name().unwrap_or_else(|| {
@@ -148,7 +156,7 @@ impl Exchange<'_> {
 
     /// Without the port.
     pub(crate) fn host(&self) -> &[u8] {
-        host_name(self.head.host.of(self.bytes))
+        self.expected.host
     }
 
     /// What came with the head.

@@ -36,7 +36,7 @@ use crate::mailbox::{Loads, Mailbox, ToShard};
 use crate::quotas::{Now, QuotaLine, Quotas};
 use crate::response_cache::ResponseCache;
 use crate::settings::{Live, Settings};
-use crate::stats::ShardStats;
+use crate::stats::{SampleQueue, ShardStats};
 use crate::table::{StageLog, Table};
 use crate::tls::Site;
 use crate::upstream::Pools;
@@ -67,6 +67,7 @@ pub(crate) struct ShardParts {
     pub(crate) quotas: QuotaLine,
     pub(crate) arena: Option<Arena>,
     pub(crate) log_queue: AccessLogQueue,
+    pub(crate) samples: SampleQueue,
     pub(crate) target_events: mpsc::Sender<TargetEvent>,
     /// For requests of stages without a log of their own, and of none.
     pub(crate) log: Option<StageLog>,
@@ -205,7 +206,7 @@ pub(crate) fn make(parts: ShardParts) -> io::Result<(Rc<Shard>, BellListener)> {
             clock,
         ),
         quotas: Quotas::new(parts.index, parts.settings, parts.quotas, Now::by(&clock)),
-        stats: RefCell::default(),
+        stats: RefCell::new(ShardStats::new(parts.samples)),
         addresses: parts.addresses,
         loads: parts.loads,
         crowd: parts.crowd,

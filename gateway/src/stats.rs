@@ -1,11 +1,12 @@
 //! What a shard counts while it serves, and hands to the housekeeper when asked.
 //!
 //! Owned by one shard and touched by it alone: plain integers, no atomics. A report moves what was
-//! gathered since the last one, so a stage that saw no request costs nothing, and a scrape never
-//! copies a histogram on a shard. `record` is the last step of a request's life.
+//! gathered since the last one. `record` is the last step of a request's life: it notes the request for
+//! the housekeeper ([`samples`]), which has the stages' histograms.
 
 mod groups;
 mod refusals;
+mod samples;
 mod stage;
 
 use turnpike_limits::LeaseCounts;
@@ -15,7 +16,9 @@ use crate::tls::TlsFailures;
 
 pub(crate) use groups::{GroupCounts, GroupReport, TargetCounts, TargetReport};
 pub(crate) use refusals::{RefusalKind, Refusals};
-pub(crate) use stage::{Latency, StageStats};
+pub(crate) use samples::{Batch, SampleCalls, SampleQueue};
+use samples::{LOTS, Sample};
+pub(crate) use stage::{Latency, Outcome, StageStats};
 
 /// Index of a stage's figures, the same on every shard; given out by [`crate::housekeeper::totals::Totals`] when a
 /// snapshot is compiled, and never used for another stage again.
@@ -81,6 +84,8 @@ pub(crate) struct Counters {
     pub(crate) access_log_lines_total: u64,
     /// Lines that found the access log's queue full.
     pub(crate) access_log_lines_dropped_total: u64,
+    /// Answered requests that the shard counted, as the housekeeper was behind.
+    pub(crate) samples_crowded_total: u64,
 }
 
 impl Counters {
@@ -117,6 +122,7 @@ impl Counters {
         self.bytes_out_total += other.bytes_out_total;
         self.access_log_lines_total += other.access_log_lines_total;
         self.access_log_lines_dropped_total += other.access_log_lines_dropped_total;
+        self.samples_crowded_total += other.samples_crowded_total;
     }
 }
 
@@ -146,29 +152,15 @@ pub(crate) struct Gauges {
     pub(crate) snapshot_version: u64,
 }
 
-/// One answered request, before it is counted. Requests of many stages take turns, and each stage's histograms are
-/// too many cache lines to fetch for one of them: so requests are noted one behind the other, and counted once
-/// [`SAMPLES_MAX`] are there, or when a report is asked for: while one is counted, the stages of the next are fetched.
-#[derive(Debug, Clone, Copy)]
-struct Sample {
-    slot: StageSlot,
-    status: u16,
-    latency_us: u64,
-    integration_latency_us: Option<u64>,
-}
-
-/// 32 KiB a shard. Arbitrary.
-const SAMPLES_MAX: usize = 1_024;
-/// How many requests ahead of the one that is counted a stage is fetched.
-const SAMPLES_AHEAD: usize = 4;
-
 /// All figures of one shard.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ShardStats {
     pub(crate) counters: Counters,
     pub(crate) gauges: Gauges,
-    samples: Vec<Sample>,
-    /// By slot; present exactly for the slots in `dirty`.
+    /// A stage's requests are in the one that its slot's number leads to.
+    lots: [Batch; LOTS],
+    queue: SampleQueue,
+    /// By slot, what the housekeeper couldn't be left to count; present exactly for the slots in `dirty`.
     stages: Vec<Option<Box<StageStats>>>,
     dirty: Vec<StageSlot>,
 }
@@ -178,43 +170,46 @@ pub(crate) struct ShardStats {
 pub(crate) struct ShardReport {
     pub(crate) counters: Counters,
     pub(crate) gauges: Gauges,
+    /// Besides what is in the queue.
+    pub(crate) batches: Vec<Batch>,
+    /// Besides what is in batches.
     pub(crate) stages: Vec<(StageSlot, Box<StageStats>)>,
     /// Filled by the shard.
     pub(crate) groups: Vec<GroupReport>,
 }
 
 impl ShardStats {
+    pub(crate) fn new(queue: SampleQueue) -> Self {
+        Self {
+            counters: Counters::default(),
+            gauges: Gauges::default(),
+            lots: std::array::from_fn(|_| Batch::new()),
+            queue,
+            stages: Vec::new(),
+            dirty: Vec::new(),
+        }
+    }
+
     /// One answered request of a stage.
-    pub(crate) fn record(
-        &mut self,
-        slot: StageSlot,
-        status: u16,
-        latency_us: u64,
-        integration_latency_us: Option<u64>,
-    ) {
+    pub(crate) fn record(&mut self, slot: StageSlot, outcome: &Outcome) {
         self.counters.requests_total += 1;
-        self.record_also(slot, status, latency_us, integration_latency_us);
+        self.record_also(slot, outcome);
     }
 
     /// A request that is counted for its stage already, and for a part of it as well.
-    pub(crate) fn record_also(
-        &mut self,
-        slot: StageSlot,
-        status: u16,
-        latency_us: u64,
-        integration_latency_us: Option<u64>,
-    ) {
-        if self.samples.len() == SAMPLES_MAX {
-            self.count_samples();
+    pub(crate) fn record_also(&mut self, slot: StageSlot, outcome: &Outcome) {
+        let Some(sample) = Sample::of(slot, outcome) else {
+            return self.stage(slot).record(outcome);
+        };
+        let lot = &mut self.lots[slot.0 as usize % LOTS];
+        // Or not there yet.
+        if lot.len() == lot.capacity() {
+            let full = std::mem::replace(lot, self.queue.spare());
+            lot.push(sample);
+            self.hand_over(full);
+        } else {
+            lot.push(sample);
         }
-        self.samples.push(Sample { slot, status, latency_us, integration_latency_us });
-    }
-
-    /// A request of a route with a cache.
-    pub(crate) fn record_cache(&mut self, slot: StageSlot, hit: bool) {
-        let stage = self.stage(slot);
-        stage.cache_hits += u64::from(hit);
-        stage.cache_misses += u64::from(!hit);
     }
 
     /// One answered request that no stage could be found for.
@@ -233,30 +228,28 @@ impl ShardStats {
 
     /// Moves out what was gathered.
     pub(crate) fn report(&mut self) -> ShardReport {
-        self.count_samples();
         let stages = &mut self.stages;
         let gathered = self.dirty.drain(..).filter_map(|slot| Some((slot, stages[slot.0 as usize].take()?)));
         ShardReport {
             stages: gathered.collect(),
+            batches: self.lots.iter_mut().filter(|lot| !lot.is_empty()).map(std::mem::take).collect(),
             counters: std::mem::take(&mut self.counters),
             gauges: self.gauges,
             groups: Vec::new(),
         }
     }
 
-    fn count_samples(&mut self) {
-        let mut samples = std::mem::take(&mut self.samples);
-        for (at, sample) in samples.iter().enumerate() {
-            if let Some(ahead) = samples.get(at + SAMPLES_AHEAD)
-                && let Some(Some(stage)) = self.stages.get(ahead.slot.0 as usize)
-            {
-                turnpike_rt::prefetch(&**stage);
-            }
-            let stage = self.stage(sample.slot);
-            stage.record(sample.status, sample.latency_us, sample.integration_latency_us);
+    /// Once in a batch's requests.
+    #[cold]
+    fn hand_over(&mut self, full: Batch) {
+        if full.is_empty() {
+            return;
         }
-        samples.clear();
-        self.samples = samples;
+        if let Err(full) = self.queue.offer(full) {
+            self.counters.samples_crowded_total += full.len() as u64;
+            full.iter().for_each(|sample| self.stage(sample.slot).record(&sample.outcome()));
+            self.queue.give(full);
+        }
     }
 
     fn stage(&mut self, slot: StageSlot) -> &mut StageStats {
@@ -273,55 +266,100 @@ impl ShardStats {
 }
 
 #[cfg(test)]
+impl ShardStats {
+    /// A shard's own figures, whose full batches nobody takes.
+    pub(crate) fn alone() -> Self {
+        Self::new(SampleQueue::new().0)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
+    fn outcome(status: u16, latency_us: u64, integration_latency_us: Option<u64>) -> Outcome {
+        Outcome { status, latency_us, integration_latency_us, cached: None }
+    }
+
     #[test]
     fn a_report_moves_what_was_gathered_and_leaves_the_gauges() {
-        let mut stats = ShardStats::default();
+        let mut stats = ShardStats::alone();
         stats.gauges.connections_open = 7;
         stats.counters.bytes_in_total = 100;
         stats.counters.refusals.count(RefusalKind::RouteUnknown);
-        stats.record(StageSlot(3), 200, 1_000, Some(800));
-        stats.record(StageSlot(3), 404, 50, None);
-        stats.record(StageSlot(0), 502, 2_000, Some(1_900));
+        let outcomes =
+            [outcome(200, 1_000, Some(800)), outcome(404, 50, None), outcome(502, 2_000, Some(1_900))];
+        stats.record(StageSlot(3), &outcomes[0]);
+        stats.record(StageSlot(3), &outcomes[1]);
+        stats.record(StageSlot(0), &outcomes[2]);
         stats.record_without_stage();
 
-        let mut report = stats.report();
-        report.stages.sort_by_key(|(slot, _)| *slot);
+        let report = stats.report();
         assert_eq!(report.counters.requests_total, 4);
         assert_eq!(report.counters.refusals.of(RefusalKind::RouteUnknown), 1);
-        let slots: Vec<u32> = report.stages.iter().map(|(slot, _)| slot.0).collect();
-        assert_eq!(slots, [0, 3]);
-        let third = &report.stages[1].1;
-        assert_eq!((third.count, third.count_4xx, third.count_5xx), (2, 1, 0));
-        assert_eq!((third.latency.histogram_us.len(), third.latency.sum_us), (2, 1_050));
-        assert_eq!(third.integration_latency.histogram_us.len(), 1);
+        let noted: Vec<(u32, Outcome)> =
+            report.batches.iter().flatten().map(|sample| (sample.slot.0, sample.outcome())).collect();
+        assert_eq!(noted, [(0, outcomes[2]), (3, outcomes[0]), (3, outcomes[1])]);
+        assert!(report.stages.is_empty());
 
         let report = stats.report();
         assert_eq!(report.counters, Counters::default());
         assert_eq!(report.gauges.connections_open, 7);
-        assert!(report.stages.is_empty());
+        assert!(report.batches.is_empty());
     }
 
     #[test]
-    fn a_stage_is_gathered_again_after_a_report() {
-        let mut stats = ShardStats::default();
+    fn stages_are_noted_again_after_a_report() {
+        let mut stats = ShardStats::alone();
         for _ in 0..2 {
-            stats.record(StageSlot(1), 200, 10, None);
-            assert_eq!(stats.report().stages[0].1.count, 1);
+            stats.record(StageSlot(1), &outcome(200, 10, None));
+            assert_eq!(stats.report().batches.concat().len(), 1);
         }
     }
 
     #[test]
-    fn more_requests_than_are_noted_at_once_are_all_counted() {
-        let mut stats = ShardStats::default();
-        let requests = SAMPLES_MAX as u64 * 2 + 3;
-        (0..requests).for_each(|request| stats.record(StageSlot((request % 7) as u32), 200, request, None));
+    fn stages_apart_fill_batches_of_their_own() {
+        let (queue, _calls) = SampleQueue::new();
+        let mut stats = ShardStats::new(queue.clone());
+        let lots = LOTS as u32;
+        // Three stages a lot, whose requests take turns: 3,000 of each lot, of which two batches are full.
+        (0..1_000 * 3 * lots)
+            .for_each(|request| stats.record(StageSlot(request % (3 * lots)), &outcome(200, 1, None)));
+        let batches: Vec<Batch> = std::iter::from_fn(|| queue.take()).collect();
+        assert_eq!(batches.len(), 2 * LOTS);
+        for batch in &batches {
+            assert!(batch.iter().all(|sample| sample.slot.0 % lots == batch[0].slot.0 % lots));
+        }
+        let left: usize = stats.report().batches.iter().map(Vec::len).sum();
+        assert_eq!(left + batches.concat().len(), 1_000 * 3 * LOTS);
+    }
+
+    #[test]
+    fn what_takes_longer_than_a_sample_can_tell_is_counted_at_once() {
+        let mut stats = ShardStats::alone();
+        stats.record(StageSlot(5), &outcome(503, 86_400_000_000, None));
         let report = stats.report();
-        assert_eq!(report.stages.len(), 7);
-        assert_eq!(report.stages.iter().map(|(_, stage)| stage.count).sum::<u64>(), requests);
-        let sum_us: u64 = report.stages.iter().map(|(_, stage)| stage.latency.sum_us).sum();
-        assert_eq!(sum_us, requests * (requests - 1) / 2);
+        let (slot, stage) = &report.stages[0];
+        assert_eq!((*slot, stage.count_5xx, stage.latency.sum_us), (StageSlot(5), 1, 86_400_000_000));
+        assert!(report.batches.is_empty() && stats.report().stages.is_empty());
+    }
+
+    #[test]
+    fn a_shard_counts_what_a_full_queue_doesnt_take() {
+        let (queue, _calls) = SampleQueue::new();
+        while queue.offer(queue.spare()).is_ok() {}
+        let mut stats = ShardStats::new(queue);
+        let requests = 5_000;
+        (0..requests)
+            .for_each(|request| stats.record(StageSlot(request as u32 % 2), &outcome(200, request, None)));
+        let report = stats.report();
+        let noted = report.batches.concat();
+        let counted: u64 = report.stages.iter().map(|(_, stage)| stage.count).sum();
+        assert!(counted > 0 && counted == report.counters.samples_crowded_total);
+        assert_eq!(counted + noted.len() as u64, requests);
+        let sum_us = |stage: &StageStats| stage.latency.sum_us;
+        let sums_us = report.stages.iter().map(|(_, stage)| sum_us(stage));
+        let noted_us = noted.iter().map(|sample| sample.outcome().latency_us);
+        assert_eq!(sums_us.chain(noted_us).sum::<u64>(), requests * (requests - 1) / 2);
     }
 }

@@ -26,7 +26,7 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use acme::Challenges;
-use apis::{Api, Apis};
+use apis::{Api, Apis, Sought};
 pub(crate) use cache::{KeyPart, RouteCache, StageCache};
 use callers::Callers;
 pub(crate) use callers::{Caller, Shown};
@@ -188,6 +188,21 @@ pub(crate) enum TargetPart {
     RequestPath,
 }
 
+/// A host whose stage a request is going to need.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Expected<'h> {
+    pub(crate) host: &'h [u8],
+    /// The API that the host names as nearly everybody writes it; those who write it otherwise lose time only.
+    api: Option<Sought<'h>>,
+}
+
+/// The same, one line of memory nearer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Approached<'t, 'h> {
+    host: &'h [u8],
+    api: Option<(Sought<'h>, Option<&'t Api>)>,
+}
+
 /// The stage that a request addresses.
 #[derive(Debug)]
 pub(crate) struct Address<'t, 'p> {
@@ -232,18 +247,31 @@ impl Table {
         }
     }
 
-    /// Finds the stage for a host, without its port, a normalized path, and the headers, which rules look at.
+    /// The first of three steps to a host's stage, each of which reads what the one before has had the core fetch: to be
+    /// taken as early as can be, and apart. The host is without its port.
+    pub(crate) fn expect<'h>(&self, host: &'h [u8]) -> Expected<'h> {
+        let api_id = host.strip_suffix(self.host_suffix.as_bytes()).filter(|_| !self.host_suffix.is_empty());
+        let api_id = api_id.and_then(|api_id| std::str::from_utf8(api_id).ok());
+        Expected { host, api: api_id.map(|api_id| self.apis.expect(api_id)) }
+    }
+
+    pub(crate) fn approach<'h>(&self, expected: Expected<'h>) -> Approached<'_, 'h> {
+        let api = expected.api.map(|sought| (sought, self.apis.approach(sought)));
+        Approached { host: expected.host, api }
+    }
+
+    /// Finds the stage for a host, a normalized path, and the headers, which rules look at.
     pub(crate) fn address<'t, 'p>(
         &'t self,
-        host: &[u8],
+        approached: Approached<'t, '_>,
         path: &'p str,
         headers: HeaderLines<'_>,
     ) -> Result<Address<'t, 'p>, AddressError> {
-        if let Some(api) = self.api_at(host) {
+        if let Some(api) = approached.api.and_then(|(sought, api)| self.apis.get(sought, api)) {
             return api.address(path);
         }
         let mut lowered = [0; HOST_BYTES_MAX];
-        let host = lower(host, &mut lowered).ok_or(AddressError::ApiUnknown)?;
+        let host = lower(approached.host, &mut lowered).ok_or(AddressError::ApiUnknown)?;
         if let Some(api_id) = self.api_id_in(host) {
             return self.default_form(api_id, path);
         }
@@ -293,20 +321,18 @@ impl Table {
         self.wildcards.get(above)
     }
 
-    /// The API that answers at a host as nearly everybody writes it; those who write it otherwise lose time only.
-    fn api_at(&self, host: &[u8]) -> Option<&Api> {
-        let api_id =
-            host.strip_suffix(self.host_suffix.as_bytes()).filter(|_| !self.host_suffix.is_empty())?;
-        self.apis.get(std::str::from_utf8(api_id).ok()?)
-    }
-
     fn api_id_in<'h>(&self, host: &'h str) -> Option<&'h str> {
         let api_id = host.strip_suffix(&*self.host_suffix)?;
         (!self.host_suffix.is_empty() && !api_id.bytes().any(|byte| byte == b'.')).then_some(api_id)
     }
 
+    fn api(&self, api_id: &str) -> Option<&Api> {
+        let sought = self.apis.expect(api_id);
+        self.apis.get(sought, self.apis.approach(sought))
+    }
+
     fn default_form<'p>(&self, api_id: &str, path: &'p str) -> Result<Address<'_, 'p>, AddressError> {
-        self.apis.get(api_id).ok_or(AddressError::ApiUnknown)?.address(path)
+        self.api(api_id).ok_or(AddressError::ApiUnknown)?.address(path)
     }
 }
 

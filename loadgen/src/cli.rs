@@ -1,10 +1,12 @@
 //! The command line as typed, and the settings that it becomes once checked.
 
+mod help;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::budget::{Budget, BudgetArgs};
 use crate::check::{Capture, CheckArgs, CheckList};
@@ -32,67 +34,9 @@ const CONNECTIONS_MAX: usize = 1_000_000;
 const DURATION_DEFAULT: Duration = Duration::from_secs(10);
 const DURATION_MAX: Duration = Duration::from_secs(7 * 86_400);
 
-const EXAMPLES: &str = "\
-Examples:
-  turnpike-loadgen http://127.0.0.1:8080/ --connections 64 --duration 30s
-      Closed loop: as fast as 64 connections can go.
-  turnpike-loadgen http://127.0.0.1:8080/ --connections 64 --duration 30s --rate 20000
-      Open loop: 20,000 requests/s whatever the server does; a request's
-      latency counts from the moment at which the schedule wanted it sent, so
-      the time that it waits for a free connection is part of it.
-  turnpike-loadgen http://127.0.0.1:8080/ --ramp 100:20000:60s --arrivals poisson --max-errors 1%
-      A rate that rises, arrivals at random, an end when more than 1 % fail.
-  turnpike-loadgen search http://127.0.0.1:8080/ --goal 'p99<5ms' --max-errors 0.1%
-      The highest rate at which that holds.
-  turnpike-loadgen compare before*.json --against after*.json --fail-on-regression 3%
-      Whether runs that --json kept differ by more than noise.
-  turnpike-loadgen http://127.0.0.1:8080/upload --method POST --body-bytes 10485760 --connections 8 --json
-  turnpike-loadgen http://127.0.0.1:8080/ --path-list routes.txt --expect-status 200
-  turnpike-loadgen https://127.0.0.1:8443/ --insecure --requests-per-connection 1 --tls-resumption off
-      Full TLS handshakes: a new connection for each request.
-  turnpike-loadgen https://127.0.0.1:8443/ --insecure --http2 --streams 32 --connections 8
-      HTTP/2, 256 requests at a time. Without TLS the server must know that
-      HTTP/2 comes.
-  turnpike-loadgen ws://127.0.0.1:8080/chat --message hello --connections 100 --rate 5000
-      WebSocket: each message waits for the one that answers it. Messages
-      count as replies, under status 101.
-  turnpike-loadgen ws://127.0.0.1:8080/chat --hold --connections 10000 --connect-rate 2000 -d 1m
-      Connections that only rest: each is counted as it opens, with its time
-      since the ramp wanted it, and as it drops.
-  turnpike-loadgen http://127.0.0.1:8080/prod --scenario shop.toml --connections 64 --duration 30s
-      What a file says: weighted requests and flows with templates, values
-      taken out of replies, checks, think time.
-  turnpike-loadgen import-openapi api.yaml > scenario.toml
-  turnpike-loadgen replay access.log http://127.0.0.1:8080 --speed 2
-
-What is counted:
-  A request belongs to the run if it began (open loop: was intended) after the
-  warm-up and before the end. Requests in flight at the end get up to --grace
-  to finish. The latencies are those of complete replies of any status;
-  requests that time out, that are unfinished then or, in the open loop, still
-  unsent at the end are counted with the time that they had waited, so that
-  what was slowest isn't left out. Connections are opened before the run, and
-  again when they are lost or have carried --requests-per-connection; the time
-  that opening one takes (connecting, TLS handshake) is part of the latency of
-  the request that it is opened for, and is reported apart as well.
-
-Response and service time:
-  The response time counts from when a request was intended, the service time
-  from when it was sent. In the open loop the difference is the time that a
-  request waited for a free connection. A closed loop intends nothing before
-  the previous reply is there: its response time counts from when the
-  connection was free, so that the two differ by the time that opening a
-  connection takes only, and a server that stalls delays the requests behind
-  it unseen. Use --rate to see that.
-
-Exit status: 0 when at least one reply was complete and as expected, 1 when
-none was, 2 for a wrong command line, 3 when the error budget was spent, 130
-when a signal ended the run (Ctrl-C; the report is still written, a second one
-quits).";
-
 /// Sends HTTP requests or WebSocket messages, and reports throughput and the whole distribution of latencies.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "turnpike-loadgen", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(name = "turnpike-loadgen", version, after_help = help::EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -112,6 +56,15 @@ pub enum Command {
     Replay(Box<ReplayArgs>),
     /// List the limits that --limit sets
     Limits,
+}
+
+impl Cli {
+    /// The command line of this process; ends it where that is wrong, or asks for help.
+    pub fn of_this_process() -> Self {
+        let mut command = help::shown(Self::command());
+        let matches = command.get_matches_mut();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    }
 }
 
 /// A run of load.

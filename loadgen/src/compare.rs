@@ -21,12 +21,15 @@ const RUNS_ENOUGH: usize = 5;
 
 const METHOD: &str = "\
 How it is judged:
-  Compared are means over the intervals of each side's runs (of a percentile: the mean of the intervals' percentiles).
-  The interval of the ratio comes from a bootstrap: 2,000 times, each side's runs are drawn anew with replacement, and
-  within each run blocks of consecutive intervals; 99 % of the ratios so found lie in it. Where it holds 1, the sides
-  differ by no more than noise. One run a side knows only the noise within that run: take several, alternating.
+  Compared are means over the intervals of each side's runs (of a percentile:
+  the mean of the intervals' percentiles). The interval of the ratio comes from
+  a bootstrap: 2,000 times, each side's runs are drawn anew with replacement,
+  and within each run blocks of consecutive intervals; 99 % of the ratios so
+  found lie in it. Where it holds 1, the sides differ by no more than noise. One
+  run a side knows only the noise within that run: take several, alternating.
 
-Exit status: 0; 1 when the runs can't be compared, 2 for a wrong command line, 4 for a regression with --fail-on-regression.";
+Exit status: 0; 1 when the runs can't be compared, 2 for a wrong command line,
+4 for a regression with --fail-on-regression.";
 
 /// Compare runs that --json kept: ratios, and whether they are more than noise
 #[derive(Debug, Clone, Args)]

@@ -45,6 +45,8 @@ pub(crate) struct Crew {
 struct Lane {
     source: Source,
     flight: Option<Flight>,
+    /// What the server has not taken, until it is sent again.
+    untaken: Option<Untaken>,
 }
 
 #[derive(Debug)]
@@ -52,11 +54,23 @@ struct Flight {
     ticket: Ticket,
     sent: Sent,
     deadline_ns: u64,
+    request: Request,
+    keep: Keep,
+    is_resent: bool,
+}
+
+/// A request to be sent again.
+#[derive(Debug)]
+struct Untaken {
+    request: Request,
+    keep: Keep,
+    /// As it was when the request was sent first.
+    deadline_ns: u64,
 }
 
 impl Crew {
     pub(crate) fn new(reactor: Rc<Reactor>, index: usize, lanes: usize) -> Self {
-        let lane = |_| Lane { source: reactor.source(), flight: None };
+        let lane = |_| Lane { source: reactor.source(), flight: None, untaken: None };
         Self {
             lanes: (0..lanes).map(lane).collect(),
             free: (0..lanes).rev().collect(),
@@ -132,17 +146,45 @@ impl Crew {
         });
     }
 
-    /// The lane's next request, which is in flight from now on.
+    /// The lane's next request, or the one that is to be sent again; it is in flight from now on.
     pub(crate) fn depart(&mut self, lane: usize, ticket: Ticket, now_ns: u64) -> (Request, Keep) {
-        let (request, keep) = self.lanes[lane].source.next();
+        let Lane { source, untaken, .. } = &mut self.lanes[lane];
+        let untaken = untaken.take();
+        let is_resent = untaken.is_some();
+        let Untaken { request, keep, deadline_ns } = untaken.unwrap_or_else(|| {
+            let (request, keep) = source.next();
+            Untaken { request, keep, deadline_ns: self.reactor.deadline_ns(now_ns) }
+        });
         let sent = Sent::new(&request, now_ns);
-        let deadline_ns = self.reactor.deadline_ns(now_ns);
         if self.in_flight == 0 {
             self.seat().watch(deadline_ns);
         }
-        self.lanes[lane].flight = Some(Flight { ticket, sent, deadline_ns });
+        let flight = Flight { ticket, sent, deadline_ns, request: request.clone(), keep, is_resent };
+        self.lanes[lane].flight = Some(flight);
         self.in_flight += 1;
         (request, keep)
+    }
+
+    /// The server has not taken a lane's request: it goes before all others on the next connection, once. Its times go on.
+    pub(crate) fn take_back(&mut self, lane: usize, failure: Failure, now_ns: u64) {
+        let Some(Flight { ticket, deadline_ns, request, keep, .. }) =
+            self.lanes[lane].flight.take_if(|flight| !flight.is_resent)
+        else {
+            self.arrive(lane, &Err(failure), now_ns);
+            return;
+        };
+        self.reactor.record_resent(ticket);
+        self.lanes[lane].untaken = Some(Untaken { request, keep, deadline_ns });
+        self.due.push_front((lane, ticket));
+        self.land();
+    }
+
+    /// One less is in flight.
+    fn land(&mut self) {
+        self.in_flight -= 1;
+        if self.in_flight == 0 {
+            self.seat().watch(NO_DEADLINE);
+        }
     }
 
     /// Counts what became of a lane's request; the lane is free again.
@@ -151,14 +193,11 @@ impl Crew {
     }
 
     fn settle(&mut self, lane: usize, ending: Ending<'_>, now_ns: u64) {
-        let Lane { source, flight } = &mut self.lanes[lane];
+        let Lane { source, flight, .. } = &mut self.lanes[lane];
         if let Some(Flight { ticket, sent, .. }) = flight.take() {
             self.reactor.finish(source, ticket, &sent, ending, now_ns);
-            self.in_flight -= 1;
             self.free.push(lane);
-        }
-        if self.in_flight == 0 {
-            self.seat().watch(NO_DEADLINE);
+            self.land();
         }
     }
 

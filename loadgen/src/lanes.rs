@@ -59,6 +59,9 @@ pub(crate) struct Effects {
     /// What is to be sent.
     pub(crate) out: Vec<u8>,
     pub(crate) arrivals: Vec<Arrival>,
+    /// Requests that the server says it has not taken, as its connection ends: they are safe to be sent again. The failure
+    /// is that of a request to which it happens twice.
+    pub(crate) untaken: Vec<(usize, Failure)>,
 }
 
 /// What became of one lane's request.
@@ -197,6 +200,10 @@ impl<S: Session> Traffic<'_, S> {
     fn count_arrivals(&mut self) {
         for Arrival { lane, outcome } in self.effects.arrivals.drain(..) {
             self.crew.arrive(lane, &outcome, self.now_ns);
+        }
+        // The last first: each goes before all that waits.
+        for (lane, failure) in self.effects.untaken.drain(..).rev() {
+            self.crew.take_back(lane, failure, self.now_ns);
         }
     }
 

@@ -53,10 +53,11 @@ impl OutputArgs {
         files.try_for_each(|target| try_file(target.option, target.file))
     }
 
-    /// Writes the report in every format that was asked for, whatever becomes of the others; the first failure.
+    /// Writes the report in every format that was asked for, whatever becomes of the others. Tells of each failure, and of
+    /// what the run itself could not write, but for the last, which it returns.
     pub fn write(&self, report: &Report) -> Result<(), String> {
         let mut shown = report.to_string();
-        let mut outcome = Ok(());
+        let mut failures: Vec<String> = report.unwritten.iter().cloned().collect();
         for target in self.targets() {
             let written = (target.encode)(report).and_then(|text| {
                 if is_stdout(target.file) {
@@ -65,9 +66,12 @@ impl OutputArgs {
                 }
                 std::fs::write(target.file, text).map_err(|error| explain(target.option, target.file, &error))
             });
-            outcome = outcome.and(written);
+            failures.extend(written.err());
         }
-        outcome.and(print(shown.trim_end()))
+        failures.extend(print(shown.trim_end()).err());
+        let last = failures.pop();
+        failures.iter().for_each(|reason| tell(reason));
+        last.map_or(Ok(()), Err)
     }
 
     /// Shows a step of something long: beside the JSON where that takes standard output.

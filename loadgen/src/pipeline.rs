@@ -1,7 +1,8 @@
 //! HTTP/1.1 pipelining: requests follow each other without waiting for replies, which come in the same order
 //! (RFC 9112, section 9.3.2). Sans-I/O.
 //!
-//! A reply that ends the connection, or one that takes too long, ends all that wait behind it as well.
+//! A reply that ends the connection says that the server takes nothing of what waits behind it (RFC 9112, section 9.6): that
+//! is sent again on another. One that takes too long ends all that wait behind it as well.
 
 use std::collections::VecDeque;
 
@@ -79,8 +80,11 @@ impl Session for Pipeline {
             }
         }
         input.drain(..at);
-        // Whatever else was sent, nothing answers it on this connection.
-        if self.ending && !self.waiting.is_empty() { Err(Failure::ClosedEarly) } else { Ok(()) }
+        if self.ending {
+            let untaken = self.waiting.drain(..).map(|waiting| (waiting.lane, Failure::ClosedEarly));
+            effects.untaken.extend(untaken);
+        }
+        Ok(())
     }
 
     fn end(&mut self, announced: bool, arrivals: &mut Vec<Arrival>) -> Failure {
@@ -153,12 +157,12 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_behind_the_last_reply_has_failed() {
+    fn what_waits_behind_the_last_reply_was_not_taken() {
         let mut pipeline = pipeline(2);
         let mut input = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec();
         let mut effects = Effects::default();
-        let failure = pipeline.receive(&mut input, &mut effects).unwrap_err();
-        assert!(matches!(failure, Failure::ClosedEarly));
+        pipeline.receive(&mut input, &mut effects).unwrap();
+        assert!(matches!(effects.untaken[..], [(1, Failure::ClosedEarly)]));
         assert_eq!((lanes(&effects.arrivals), pipeline.room()), (vec![(0, 0)], 0));
     }
 

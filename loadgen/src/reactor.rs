@@ -15,7 +15,7 @@ use monoio::time::sleep;
 use crate::beat::Beat;
 use crate::cli::{Host, Settings};
 use crate::connection::run_connection;
-use crate::core_use::{CoreShares, CoreUse};
+use crate::core_use::CoreUse;
 use crate::failure::Failure;
 use crate::http2::Http2;
 use crate::lanes::run_lanes;
@@ -54,8 +54,10 @@ pub(crate) enum Message {
         last: Box<Slice>,
         /// When the run ended here, in nanoseconds since the start.
         end_ns: u64,
-        /// What the reactor had of its core while the run lasted.
-        core: CoreShares,
+        /// What the reactor had of its core until it was done.
+        core: CoreUse,
+        /// How long after the start that was.
+        took: Duration,
     },
 }
 
@@ -239,12 +241,12 @@ async fn drive(
         task.await;
     }
     reactor.count_unsent();
-    let core = CoreUse::now().shares_since(&core_before, start.elapsed());
+    let (core, took) = (CoreUse::now().since(&core_before), start.elapsed());
     // Moved, not copied: of histograms that hold little, most pages were never touched.
     let tally = Box::new(reactor.tally.replace(Tally::new(0)?));
     let end_ns = reactor.end_ns.get().unwrap_or(tally.last_end_ns);
     let last = Box::new(reactor.slicer.borrow().clone().finish());
-    Ok(Some(Message::Done { tally, last, end_ns, core }))
+    Ok(Some(Message::Done { tally, last, end_ns, core, took }))
 }
 
 /// Opens each connection, to each host; those that fail are `None` and are tried again when they get a request.
@@ -418,6 +420,11 @@ impl Reactor {
         if ticket.recorded {
             self.tally.borrow_mut().open(opening);
         }
+    }
+
+    /// Counts a request that is to be sent once more.
+    pub(crate) fn record_resent(&self, ticket: Ticket) {
+        self.tally.borrow_mut().resent += u64::from(ticket.recorded);
     }
 
     /// Tells a request's source what became of it, and counts it.

@@ -9,7 +9,7 @@ mod time;
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -24,6 +24,8 @@ use crate::target::Url;
 use log::{Entry, Recording};
 
 const SPEED_MAX: f64 = 1_000_000.0;
+/// How gzip's files begin (RFC 1952, section 2.3.1).
+const GZIP: &[u8] = &[0x1f, 0x8b];
 
 /// Send what an access log says, when it says so
 ///
@@ -31,7 +33,7 @@ const SPEED_MAX: f64 = 1_000_000.0;
 /// logs: methods that have one are sent without, unless --body or --body-bytes gives one.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ReplayArgs {
-    /// The access log
+    /// The access log; '-' is standard input, as for 'zcat access.log.gz | turnpike-loadgen replay - URL'
     pub log: PathBuf,
 
     /// So many times as fast as it was recorded; 0.5 is half as fast
@@ -120,10 +122,18 @@ impl ReplayArgs {
     }
 
     fn recording(&self) -> Result<Recording, String> {
+        let limits = self.run.limits.limits();
+        if self.log.as_os_str() == "-" {
+            let read = Recording::read(std::io::stdin().lock(), &limits);
+            return read.map_err(|reason| format!("standard input: {reason}"));
+        }
         let in_log = |reason: String| format!("{}: {reason}", self.log.display());
         let file = File::open(&self.log).map_err(|error| in_log(error.to_string()))?;
-        let limits = self.run.limits.limits();
-        Recording::read(BufReader::with_capacity(1 << 20, file), &limits).map_err(in_log)
+        let mut log = BufReader::with_capacity(1 << 20, file);
+        if log.fill_buf().map_err(|error| in_log(error.to_string()))?.starts_with(GZIP) {
+            return Err(in_log("it is compressed: unpack it, or let zcat write it to 'replay -'".to_owned()));
+        }
+        Recording::read(log, &limits).map_err(in_log)
     }
 
     fn load(

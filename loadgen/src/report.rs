@@ -68,6 +68,10 @@ pub struct Report {
     pub first_errors: BTreeMap<String, String>,
     pub unsent: u64,
     pub unfinished: u64,
+    /// Requests that were sent once more, on a new connection: the server had ended theirs and said that it hadn't taken them
+    /// (HTTP/2: GOAWAY; pipelining: Connection: close). The time that this took is part of their latencies.
+    #[serde(default)]
+    pub resent: u64,
     /// What became of the requests with each label, where they have labels.
     #[serde(default)]
     pub labels: BTreeMap<String, Part>,
@@ -113,6 +117,17 @@ pub enum Ending {
     Requests,
     ErrorBudget,
     Interrupted,
+}
+
+impl Ending {
+    /// What to add to the length of a run that ended before its time.
+    pub(crate) fn early(self) -> &'static str {
+        match self {
+            Self::Duration | Self::Requests => "",
+            Self::ErrorBudget => ", ended early by its error budget",
+            Self::Interrupted => ", interrupted",
+        }
+    }
 }
 
 /// A check that replies didn't pass.
@@ -211,6 +226,7 @@ impl Report {
             first_errors: first_errors(all),
             unsent: all.unsent,
             unfinished: all.unfinished,
+            resent: tally.resent,
             labels: labelled.map(|(name, counts)| (name.clone(), Part::of(counts, run.duration_s))).collect(),
             mismatches: missed(tally, &run.checks),
             generator: Generator::of(&run.cores, tally),

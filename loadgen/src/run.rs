@@ -168,8 +168,8 @@ fn collect(
     while !course.is_complete() {
         match messages.recv_timeout(next_look.saturating_duration_since(Instant::now())) {
             Ok(Message::Slice(slice)) => course.add_slice(&slice)?,
-            Ok(Message::Done { tally, last, end_ns, core }) => {
-                course.add_reactor(&tally, &last, end_ns, core)?;
+            Ok(Message::Done { tally, last, end_ns, core, took }) => {
+                course.add_reactor(&tally, &last, end_ns, (core, took))?;
             }
             Ok(Message::Failed(reason)) => return Err(reason),
             Ok(Message::Ready { .. }) => return Err("a reactor started twice".to_owned()),

@@ -24,15 +24,19 @@ const TRIALS_MAX: usize = 100;
 
 const METHOD: &str = "\
 How it searches:
-  Each trial is an open-loop run of --duration (10 s) at one rate. A trial holds when every goal does (of response times,
-  which count from the intended send time), 99 % of the rate was answered, and no more failed than --max-errors says (no
-  request at all without it). The rate is doubled from --start-rate until a trial fails, then halved between the highest
-  that held and the lowest that failed until they are --precision apart; the highest is then tried --confirmations more
-  times, and given up for a lower one if it fails. A trial of which the generator was the limit says so, and so does the
+  Each trial is an open-loop run of --duration (10 s) at one rate. A trial
+  holds when every goal does (of response times, which count from the intended
+  send time), 99 % of the rate was answered, and no more failed than
+  --max-errors says (no request at all without it). The rate is doubled from
+  --start-rate until a trial fails, then halved between the highest that held
+  and the lowest that failed until they are --precision apart; the highest is
+  then tried --confirmations more times, and given up for a lower one if it
+  fails. A trial of which the generator was the limit says so, and so does the
   end, when nothing else shows what the target could do.
 
-Exit status: 0 when a rate was found, 1 when a trial could not be run, 2 for a wrong command line, 5 when the goal holds at
-no rate, 130 when a signal ended the search.";
+Exit status: 0 when a rate was found, 1 when a trial could not be run, 2 for a
+wrong command line, 5 when the goal holds at no rate, 130 when a signal ended
+the search.";
 
 /// Find the highest rate at which a latency goal holds
 #[derive(Debug, Clone, ClapArgs)]

@@ -26,12 +26,16 @@ const BUSY_SHARE_MIN: f64 = 0.9;
 
 const MEANING: &str = "\
 What it measures:
-  The target is a responder in this process, on the cores that the generator doesn't use, which answers every request with
-  the same few bytes. Over loopback that is about as fast as a target can be, so
-  - the floor is the least time that a request takes here: nothing shorter can be measured;
-  - the ceiling is how many requests/s the generator makes of its cores: a run near it measures the generator, not its
-    target (each run warns of that by itself). Where the responder's cores were busy, the generator could do more;
-  - the open loop's lines say how exact a rate is and how late requests leave: a latency is uncertain by as much.";
+  The target is a responder in this process, on the cores that the generator
+  doesn't use, which answers every request with the same few bytes. Over
+  loopback that is about as fast as a target can be, so
+  - the floor is the least time that a request takes here: nothing shorter can
+    be measured;
+  - the ceiling is how many requests/s the generator makes of its cores: a run
+    near it measures the generator, not its target (each run warns of that by
+    itself). Where the responder's cores were busy, the generator could do more;
+  - the open loop's lines say how exact a rate is and how late requests leave:
+    a latency is uncertain by as much.";
 
 /// Measure the generator itself on this machine
 #[derive(Debug, Clone, ClapArgs)]

@@ -28,6 +28,8 @@ pub struct Tally {
     pub handshake: Histogram<u64>,
     /// Handshakes that took up an earlier session.
     pub resumed: u64,
+    /// Requests that were sent once more, since the server had not taken them.
+    pub resent: u64,
     /// When the last recorded request finished, in nanoseconds since the run began.
     pub last_end_ns: u64,
     /// Checks that replies didn't pass, by their indices.
@@ -132,6 +134,7 @@ impl Tally {
             connect: histogram()?,
             handshake: histogram()?,
             resumed: 0,
+            resent: 0,
             last_end_ns: 0,
             mismatches: BTreeMap::new(),
         })
@@ -180,6 +183,7 @@ impl Tally {
         add(&mut self.connect, &other.connect)?;
         add(&mut self.handshake, &other.handshake)?;
         self.resumed += other.resumed;
+        self.resent += other.resent;
         self.last_end_ns = self.last_end_ns.max(other.last_end_ns);
         for (check, missed) in &other.mismatches {
             self.miss(*check, missed.count, &missed.sample);

@@ -22,8 +22,8 @@ pub(crate) use spark::sparkline;
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Course of the run")]
 pub struct ViewArgs {
-    /// What standard error shows while the run lasts: lines, one a second, is meant without a MODE
-    #[arg(long, value_enum, value_name = "MODE", num_args = 0..=1, require_equals = true)]
+    /// What standard error shows while the run lasts; without a MODE, lines
+    #[arg(long, value_enum, value_name = "MODE", num_args = 0..=1)]
     #[arg(default_value = "auto", default_missing_value = "lines")]
     pub progress: Progress,
 }

@@ -1,5 +1,6 @@
 //! Access logs that are sent again, against a small server that keeps what it got.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::{Command, Output};
@@ -90,6 +91,23 @@ fn a_log_is_sent_again_at_its_scaled_times() {
     assert_eq!(lines, ["DELETE /stage/c HTTP/1.1", "GET /stage/a?b HTTP/1.1", "POST /stage/b HTTP/1.1"]);
     // Nothing is sent before its time: the last 500 ms after the first at twice the speed.
     assert!(report.duration_s >= 0.5, "{}", report.duration_s);
+}
+
+#[test]
+fn a_log_comes_from_standard_input_and_not_compressed() {
+    let (url, requests) = start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access.log");
+    std::fs::write(&file, json(0, "GET", "/piped")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_turnpike-loadgen"));
+    let output = command.args(["replay", "-", &url, "-t", "1"]).stdin(File::open(&file).unwrap()).output();
+    assert!(output.unwrap().status.success());
+    assert_eq!(requests.try_iter().next(), Some(("GET /piped HTTP/1.1".to_owned(), false)));
+    std::fs::write(&file, b"\x1f\x8b\x08").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_turnpike-loadgen"));
+    let output = command.arg("replay").arg(&file).arg(&url).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && error.contains("access.log: it is compressed"), "{error}");
 }
 
 #[test]

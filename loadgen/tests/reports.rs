@@ -114,6 +114,11 @@ fn a_log_that_ends_early_takes_no_report_with_it() {
     let output = run(&[&args[..], &["--hdr-log", "/dev/full"]].concat());
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(error.contains("--hdr-log /dev/full: No space left"), "{error}");
+    let full = ["--hdr-log", "/dev/full", "--json", "/dev/full", "--csv", "/dev/full", "--html", "/dev/full"];
+    let error = String::from_utf8(run(&[&args[..], &full].concat()).stderr).unwrap();
+    for option in ["--hdr-log", "--json", "--csv", "--html"] {
+        assert_eq!(error.matches(&format!("{option} /dev/full: No space left")).count(), 1, "{error}");
+    }
     assert_eq!(output.status.code(), Some(1));
     let report = String::from_utf8_lossy(&output.stdout);
     assert!(report.contains("status 200") && report.contains("99.999 %"), "{report}");

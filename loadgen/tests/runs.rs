@@ -179,6 +179,7 @@ fn ctrl_c_ends_a_run_early_with_its_report() {
         assert_eq!((output.status.code(), report.ended_by), (Some(130), Ending::Interrupted));
         assert!(report.succeeded > 0 && report.duration_s < 59.0, "{report:?}");
         assert_eq!(report.unfinished, 0, "{report:?}");
+        assert!(report.to_string().contains(" s, interrupted\n"), "{report}");
         assert_eq!(report.intervals.iter().map(|row| row.replies).sum::<u64>(), report.replies);
         while requests.recv_timeout(Duration::ZERO).is_ok() {}
     }
@@ -248,7 +249,10 @@ fn without_a_terminal_a_run_tells_plain_lines() {
         let parts = [" s ", " replies/s   p50 ", "   p99 ", "errors none   waiting "];
         assert!(parts.iter().all(|part| line.contains(part)), "{line}");
     }
-    assert_eq!(run_of(&["--progress=off"]), "");
+    for off in [&["--progress=off"][..], &["--progress", "off"]] {
+        assert_eq!(run_of(off), "");
+    }
+    assert_ne!(run_of(&["--progress"]), "");
 }
 
 #[test]

@@ -1,16 +1,11 @@
 """Certificates (acm) imported with boto3 and the AWS CLI."""
 
-import json
-import os
-import subprocess
-import sys
-
 import pytest
 from botocore.exceptions import ClientError
 
 from conftest import client
 from pki import ec_key, issue, pem, rsa_key
-from turnpike import DEADLINE_S
+from test_cli import Cli
 
 NO_SUCH = "arn:aws:acm:us-east-1:000000000000:certificate/12345678-1234-1234-1234-123456789012"
 
@@ -164,25 +159,10 @@ def test_the_aws_cli_imports_from_files(turnpike, tmp_path):
     made = issue("cli.example.com")
     (tmp_path / "c.pem").write_bytes(made.certificate)
     (tmp_path / "k.pem").write_bytes(made.private_key)
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_ACCESS_KEY_ID": turnpike.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": turnpike.secret_access_key,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": turnpike.api_url,
-    }
-
-    def aws(*arguments):
-        program = os.path.join(os.path.dirname(sys.executable), "aws")
-        done = subprocess.run([program, "acm", *arguments], env=environment, capture_output=True, timeout=DEADLINE_S)
-        assert done.returncode == 0, done.stderr.decode()
-        return json.loads(done.stdout) if done.stdout.strip() else None
-
+    aws = Cli(turnpike.exports, tmp_path)
     files = ("--certificate", f"fileb://{tmp_path}/c.pem", "--private-key", f"fileb://{tmp_path}/k.pem")
-    arn = aws("import-certificate", *files)["CertificateArn"]
-    described = aws("describe-certificate", "--certificate-arn", arn)["Certificate"]
+    arn = aws("acm", "import-certificate", *files)["CertificateArn"]
+    described = aws("acm", "describe-certificate", "--certificate-arn", arn)["Certificate"]
     assert described["DomainName"] == "cli.example.com"
-    assert arn in [item["CertificateArn"] for item in aws("list-certificates")["CertificateSummaryList"]]
-    aws("delete-certificate", "--certificate-arn", arn)
+    assert arn in [item["CertificateArn"] for item in aws("acm", "list-certificates")["CertificateSummaryList"]]
+    aws("acm", "delete-certificate", "--certificate-arn", arn)

@@ -8,7 +8,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from test_cli import Cli
-from test_vpc_links import exports
 
 
 def error_of(call, **arguments):
@@ -113,7 +112,7 @@ def test_tls_config(v1, v2, method):
 
 
 def test_the_aws_cli_makes_certificates(turnpike, tmp_path):
-    aws = Cli(exports(turnpike), tmp_path)
+    aws = Cli(turnpike.exports, tmp_path)
     made = aws("apigateway", "generate-client-certificate", "--description", "of the tests")
     of = ("--client-certificate-id", made["clientCertificateId"])
     assert aws("apigateway", "get-client-certificate", *of)["description"] == "of the tests"

@@ -11,12 +11,7 @@ from turnpike import BINARIES, DEADLINE_S
 
 class CommandLine:
     def __init__(self, turnpike):
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "AWS_ENDPOINT_URL": turnpike.api_url,
-            "AWS_ACCESS_KEY_ID": turnpike.access_key_id,
-            "AWS_SECRET_ACCESS_KEY": turnpike.secret_access_key,
-        }
+        self.environment = {"PATH": os.environ["PATH"], **turnpike.exports}
 
     def run(self, *arguments, stdin=None, environment=None):
         return subprocess.run(

@@ -225,9 +225,7 @@ def test_the_secrets_key_is_replaced_while_control_serves(own_turnpike):
 
 
 def test_a_person_gives_a_colleague_one_api(turnpike, tmp_path):
-    exports = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": turnpike.api_url}
-    root = {"AWS_ACCESS_KEY_ID": turnpike.access_key_id, "AWS_SECRET_ACCESS_KEY": turnpike.secret_access_key}
-    aws = Cli({**exports, **root}, tmp_path)
+    aws = Cli(turnpike.exports, tmp_path)
     api = aws("apigateway", "create-rest-api", "--name", "shared")["id"]
     arn = f"arn:aws:apigateway:us-east-1::/restapis/{api}"
     policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "apigateway:*", "Resource": [arn, f"{arn}/*"]}]}
@@ -237,7 +235,7 @@ def test_a_person_gives_a_colleague_one_api(turnpike, tmp_path):
     aws("iam", "put-user-policy", "--user-name", "colleague", "--policy-name", "shared", "--policy-document", document)
     assert aws("iam", "get-user-policy", "--user-name", "colleague", "--policy-name", "shared")["PolicyDocument"] == policy
     key = aws("iam", "create-access-key", "--user-name", "colleague")["AccessKey"]
-    own = Cli({**exports, "AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}, tmp_path)
+    own = Cli({**turnpike.exports, "AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}, tmp_path)
     assert own("sts", "get-caller-identity")["Arn"] == "arn:aws:iam::000000000000:user/colleague"
     assert own("apigateway", "get-rest-api", "--rest-api-id", api)["name"] == "shared"
     refused = own.run("apigateway", "get-rest-apis")

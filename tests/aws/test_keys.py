@@ -3,15 +3,13 @@
 import datetime
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 from botocore.exceptions import ClientError
 
+from test_cli import Cli
 from test_refused import status_json
 from test_rest_api import error_of, proxy, rest_api
-from turnpike import DEADLINE_S
 
 
 def message_of(call, **arguments):
@@ -246,25 +244,8 @@ def test_usage_is_what_is_left_of_the_quota(v1):
 def import_keys(turnpike, tmp_path, text, *more):
     """`aws apigateway import-api-keys`, as a person runs it."""
     (tmp_path / "keys.csv").write_text(text)
-    return subprocess.run(
-        [
-            *(os.path.join(os.path.dirname(sys.executable), "aws"), "apigateway", "import-api-keys"),
-            *("--body", f"fileb://{tmp_path}/keys.csv", "--format", "csv", *more),
-        ],
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(tmp_path),
-            "AWS_ACCESS_KEY_ID": turnpike.access_key_id,
-            "AWS_SECRET_ACCESS_KEY": turnpike.secret_access_key,
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": turnpike.api_url,
-            "AWS_MAX_ATTEMPTS": "1",
-        },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-    )
+    aws = Cli(turnpike.exports, tmp_path)
+    return aws.run("apigateway", "import-api-keys", "--body", f"fileb://{tmp_path}/keys.csv", "--format", "csv", *more)
 
 
 def test_keys_are_imported_from_a_file(turnpike, v1, tmp_path):

@@ -1,14 +1,11 @@
 """APIs made from OpenAPI documents and written back, with boto3 and the AWS CLI, and what the gateway serves of them."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 from botocore.exceptions import ClientError
 
-from turnpike import DEADLINE_S
+from test_cli import Cli
 
 # As people write it: anchors, unquoted status codes, references.
 PETS = """
@@ -230,23 +227,7 @@ def test_a_reimport_replaces_routes_and_the_stage_follows(turnpike, v2, origin):
 
 
 def test_the_aws_cli_imports_and_exports_files(turnpike, origin, tmp_path):
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "AWS_ACCESS_KEY_ID": turnpike.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": turnpike.secret_access_key,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": turnpike.api_url,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_PAGER": "",
-    }
-
-    def aws(*arguments):
-        command = [os.path.join(os.path.dirname(sys.executable), "aws"), *arguments]
-        done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE_S)
-        assert done.returncode == 0, f"{arguments}: {done.stderr}"
-        return json.loads(done.stdout) if done.stdout.strip() else None
-
+    aws = Cli(turnpike.exports, tmp_path)
     (tmp_path / "pets.yaml").write_text(pets(origin))
     api_id = aws("apigateway", "import-rest-api", "--fail-on-warnings", "--body", f"fileb://{tmp_path}/pets.yaml")["id"]
     aws("apigateway", "create-deployment", "--rest-api-id", api_id, "--stage-name", "prod")

@@ -17,8 +17,6 @@ from conftest import client
 from test_requests import signed
 from test_rest_api import rest_api
 from turnpike import BINARIES, DEADLINE_S, wait_for
-from test_vpc_links import exports
-from turnpike import wait_for
 
 
 @pytest.fixture
@@ -133,7 +131,7 @@ def test_a_canary_uses_its_stages_cache_where_it_is_told_to(turnpike, v1, number
     assert asked(trial)[0] == asked(trial)[0] == "trial" and not is_cached(trial)
     assert asked(stable) == kept
 
-    aws = Cli(exports(turnpike), tmp_path)
+    aws = Cli(turnpike.exports, tmp_path)
 
     def use_stage_cache(value):
         operation = f"op=replace,path=/canarySettings/useStageCache,value={value}"

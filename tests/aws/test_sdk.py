@@ -13,7 +13,6 @@ from botocore.credentials import Credentials
 
 from test_cli import Cli
 from test_client_certificates import error_of
-from test_vpc_links import exports
 from turnpike import DEADLINE_S
 
 
@@ -161,7 +160,7 @@ def test_other_types_are_refused_by_name(v1, pets):
 
 
 def test_the_aws_cli_writes_the_client_to_a_file(turnpike, pets, tmp_path):
-    aws = Cli(exports(turnpike), tmp_path)
+    aws = Cli(turnpike.exports, tmp_path)
     file = tmp_path / "sdk.zip"
     of = ("--rest-api-id", pets, "--stage-name", "prod", "--sdk-type", "javascript")
     told = aws("apigateway", "get-sdk", *of, str(file))

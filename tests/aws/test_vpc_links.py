@@ -19,21 +19,11 @@ def error_of(call, **arguments):
     return raised.value.response["Error"]["Code"], raised.value.response["ResponseMetadata"]["HTTPStatusCode"]
 
 
-def exports(turnpike):
-    """The variables of the AWS CLI."""
-    return {
-        "AWS_ACCESS_KEY_ID": turnpike.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": turnpike.secret_access_key,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": turnpike.api_url,
-    }
-
-
 class Targets:
     """`turnpike-control targets`, in an environment of its own."""
 
     def __init__(self, turnpike):
-        self.environment = {"PATH": os.environ["PATH"], **exports(turnpike)}
+        self.environment = {"PATH": os.environ["PATH"], **turnpike.exports}
 
     def run(self, *arguments, document=None):
         return subprocess.run(
@@ -66,7 +56,7 @@ def targets(turnpike):
 
 @pytest.fixture
 def aws(turnpike, tmp_path):
-    return Cli(exports(turnpike), tmp_path)
+    return Cli(turnpike.exports, tmp_path)
 
 
 def test_an_http_link_is_created_read_listed_updated_and_deleted(v2):

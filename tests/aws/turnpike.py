@@ -135,6 +135,16 @@ class Turnpike:
             "TURNPIKE_ROOT_SECRET_ACCESS_KEY": self.secret_access_key,
         }
 
+    @property
+    def exports(self):
+        """The variables of the AWS CLI, as `turnpike-control up` prints them."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": self.api_url,
+        }
+
     def status(self):
         """The newest version, and the text of each gateway's line."""
         newest, *lines = self.status_lines()

@@ -5,6 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -60,6 +61,25 @@ impl Origin {
                 }
             }
         })
+    }
+
+    /// As [`Self::echo`], but that a request for `/held` waits until the test sends or ends.
+    #[must_use]
+    pub fn held() -> (Self, Sender<()>) {
+        let (release, wait) = channel();
+        let wait = Mutex::new(wait);
+        let origin = Self::scripted(move |connection, _| {
+            while let Ok(Some(seen)) = connection.request() {
+                if seen.target == "/held" {
+                    // An error is the test's end.
+                    let _ = wait.lock().expect("waiting doesn't panic").recv();
+                }
+                if connection.echo(&seen).is_err() {
+                    return;
+                }
+            }
+        });
+        (origin, release)
     }
 
     /// Answers each request, its body read, with `reply`, byte by byte as given, and keeps the connection.

@@ -56,6 +56,7 @@ pub fn run<A: AsRef<OsStr>>(program: &Path, arguments: &[A], patience_s: u32) ->
 #[derive(Debug)]
 pub struct Process {
     name: String,
+    program: PathBuf,
     child: Child,
     /// Held open for as long as the child may run.
     stdin: Option<ChildStdin>,
@@ -105,6 +106,7 @@ impl Process {
         let stdin = child.stdin.take();
         Self {
             name,
+            program: program.to_owned(),
             child,
             stdin,
             lines: Mutex::new(lines),
@@ -288,12 +290,28 @@ impl Drop for Process {
         }
         if std::thread::panicking() {
             eprintln!("--- log of {} ---\n{}--- end ---", self.name, self.log());
+            if let Some(source) = newer_source(&self.program) {
+                eprintln!(
+                    "{} was built before {} was changed: run scripts/test, or `cargo build --workspace --bins` first",
+                    self.name,
+                    source.display()
+                );
+            }
         }
     }
 }
 
 fn name_of(program: &Path) -> String {
     program.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+/// A source that has changed since cargo built `program`, which leaves the list of them beside it; none for other programs.
+fn newer_source(program: &Path) -> Option<PathBuf> {
+    let changed = |path: &Path| path.metadata().and_then(|file| file.modified()).ok();
+    let built = changed(program)?;
+    let list = std::fs::read_to_string(program.with_extension("d")).ok()?;
+    let (_, sources) = list.split_once(": ")?;
+    sources.split_whitespace().map(PathBuf::from).find(|path| changed(path).is_some_and(|at| at > built))
 }
 
 fn has_ended(process: &OwnedFd) -> bool {
@@ -332,7 +350,35 @@ fn collect(mut from: impl Read, into: &Mutex<String>) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
+
+    #[test]
+    fn sources_that_are_newer_than_a_program_are_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let [program, source, list] =
+            ["gateway", "main.rs", "gateway.d"].map(|name| directory.path().join(name));
+        for path in [&program, &source] {
+            std::fs::write(path, "").expect("a file");
+        }
+        std::fs::write(list, format!("{}: /not/there.rs {}\n", program.display(), source.display()))
+            .expect("a list");
+        let at = |path: &Path, seconds| {
+            let time = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            File::options()
+                .write(true)
+                .open(path)
+                .and_then(|file| file.set_modified(time))
+                .expect("a file's time");
+        };
+        at(&program, 2);
+        at(&source, 1);
+        assert_eq!(newer_source(&program), None);
+        at(&source, 3);
+        assert_eq!(newer_source(&program), Some(source));
+        assert_eq!(newer_source(Path::new("/bin/sh")), None);
+    }
 
     #[test]
     fn what_is_bound_ends_with_its_thread() {

@@ -13,7 +13,7 @@ use bytes::{Buf, Bytes};
 use turnpike_snapshot::frame::{
     Decoder, FromControl, FromGateway, QuotaAnswer, QuotaReport, QuotaVerdict, encode,
 };
-use turnpike_snapshot::{Root, Unit, UnitHash, UnitRef, encode_root, encode_unit};
+use turnpike_snapshot::{FORMAT_VERSION, Root, Unit, UnitHash, UnitRef, encode_root, encode_unit};
 
 use crate::process::DEADLINE;
 
@@ -44,6 +44,8 @@ struct State {
     cut_next_unit: bool,
     streams: Vec<UnixStream>,
     answers: HashMap<u64, Result<(), String>>,
+    /// Why the gateway, which isn't of this build, can't answer.
+    misfit: Option<String>,
 }
 
 impl Publisher {
@@ -147,8 +149,11 @@ impl Publisher {
     }
 
     fn answer(&self, version: u64) -> Result<(), String> {
-        self.shared
-            .wait_until(&format!("an answer to version {version}"), |state| state.answers.remove(&version))
+        self.shared.wait_until(&format!("an answer to version {version}"), |state| {
+            let misfit = state.misfit.clone().map(Err);
+            // What answers to a root that it can't read doesn't know the version.
+            misfit.or_else(|| state.answers.remove(&version)).or_else(|| state.answers.remove(&0))
+        })
     }
 }
 
@@ -202,11 +207,21 @@ fn converse(mut stream: UnixStream, shared: &Shared) {
     loop {
         let Ok(count @ 1..) = stream.read(&mut chunk) else { return };
         decoder.feed(&chunk[..count]);
-        while let Some(message) = decoder.poll().expect("the gateway speaks the link's language") {
+        loop {
+            let message = decoder.poll();
             let mut state = shared.lock();
             if state.stopping {
                 return;
             }
+            let message = match message {
+                Ok(Some(message)) => message,
+                Ok(None) => break,
+                Err(error) => {
+                    state.misfit = Some(format!("the gateway doesn't speak this link's language: {error}"));
+                    shared.changed.notify_all();
+                    return;
+                }
+            };
             if !respond(&mut state, message, &hello_stream) {
                 let _ = stream.shutdown(Shutdown::Both);
             }
@@ -218,6 +233,13 @@ fn converse(mut stream: UnixStream, shared: &Shared) {
 /// Answers one message; false hangs up.
 fn respond(state: &mut State, message: FromGateway, mut stream: &UnixStream) -> bool {
     match message {
+        FromGateway::Hello { format_version, .. } if format_version != FORMAT_VERSION => {
+            state.misfit = Some(format!(
+                "the gateway's binary reads snapshots of format {format_version}, and format {FORMAT_VERSION} is written: \
+                 run scripts/test, or `cargo build --workspace --bins` first"
+            ));
+            false
+        }
         FromGateway::Hello { .. } => {
             state.streams.push(stream.try_clone().expect("a second descriptor"));
             let root = state.root.clone().map(|bytes| framed(&FromControl::Root { bytes }));
@@ -276,4 +298,37 @@ fn root_of(version: u64, units: Vec<(UnitHash, Vec<u8>)>) -> (Vec<u8>, Vec<Encod
 fn framed(message: &FromControl) -> Bytes {
     let mut buf = encode(message).expect("a small message").into_buf();
     buf.copy_to_bytes(buf.remaining())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a publication fails with when a gateway says this.
+    fn refusal(said: &[u8]) -> String {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("publish.sock");
+        let mut publisher = Publisher::start(&path);
+        let mut gateway = UnixStream::connect(&path).expect("a publisher");
+        gateway.write_all(said).expect("it reads");
+        publisher.publish_root(1, Vec::new()).expect_err("nobody serves it")
+    }
+
+    fn framed(message: &FromGateway) -> Bytes {
+        let mut buf = encode(message).expect("a small message").into_buf();
+        buf.copy_to_bytes(buf.remaining())
+    }
+
+    #[test]
+    fn gateways_of_another_build_are_told_of_at_once() {
+        let format_version = FORMAT_VERSION - 1;
+        let hello = FromGateway::Hello { gateway_id: "gw-1".into(), format_version, serving_version: 0 };
+        let said = refusal(&framed(&hello));
+        assert!(said.contains(&format!("format {format_version}")) && said.contains("cargo build"), "{said}");
+        let refuse = FromGateway::Refuse { version: 0, reason: "the root can't be used".into() };
+        assert_eq!(refusal(&framed(&refuse)), "the root can't be used");
+        assert!(
+            refusal(b"GET / HTTP/1.1\r\n\r\n and so on, until it is a header's length").contains("language")
+        );
+    }
 }

@@ -259,24 +259,6 @@ fn lines_that_still_wait_for_others_are_written_at_the_end() {
     assert_eq!(std::fs::read_to_string(&log).unwrap(), expected);
 }
 
-/// An origin that replies when the test says so.
-fn held() -> (Origin, std::sync::mpsc::Sender<()>) {
-    let (release, wait) = std::sync::mpsc::channel::<()>();
-    let wait = std::sync::Mutex::new(wait);
-    let origin = Origin::scripted(move |connection, _| {
-        while let Ok(Some(seen)) = connection.request() {
-            if seen.target == "/held" {
-                // An error is the test's end.
-                let _ = wait.lock().unwrap().recv();
-            }
-            if connection.echo(&seen).is_err() {
-                return;
-            }
-        }
-    });
-    (origin, release)
-}
-
 #[test]
 fn sigterm_lets_requests_in_flight_finish() {
     drains(|plane| plane.gateway.process().terminate(), true);
@@ -288,7 +270,7 @@ fn a_drain_by_the_admin_address_lets_requests_in_flight_finish() {
 }
 
 fn drains(begin: impl FnOnce(&mut DataPlane), ends: bool) {
-    let (origin, release) = held();
+    let (origin, release) = Origin::held();
     let mut plane = DataPlane::serving(&[http_api("a1").route("$default", &origin.url("{request.path}"))]);
     let mut idle = plane.connect();
     assert_eq!(idle.exchange(request("GET", "a1", "/")).status, 200);
@@ -335,7 +317,7 @@ fn connections_that_wait_to_be_accepted_are_served_before_a_drain() {
 
 #[test]
 fn a_drain_ends_at_its_deadline() {
-    let (origin, release) = held();
+    let (origin, release) = Origin::held();
     let options = Options::new().set("drain_timeout_ms", 200);
     let mut plane =
         DataPlane::with(&options, &[http_api("a1").route("$default", &origin.url("{request.path}"))]);
@@ -379,7 +361,7 @@ fn too_many_connections_are_closed_and_counted() {
 
 #[test]
 fn too_many_exchanges_get_429() {
-    let (origin, release) = held();
+    let (origin, release) = Origin::held();
     let options = Options::new().set("exchanges_in_flight_max", 1);
     let plane = DataPlane::with(&options, &[http_api("a1").route("$default", &origin.url("{request.path}"))]);
     let mut first = plane.connect();

@@ -102,18 +102,7 @@ fn an_upgrade_needs_no_room_on_the_disk() {
 
 #[test]
 fn a_request_in_flight_is_finished_by_the_old_process() {
-    let (release, wait) = std::sync::mpsc::channel::<()>();
-    let wait = std::sync::Mutex::new(wait);
-    let origin = Origin::scripted(move |connection, _| {
-        while let Ok(Some(seen)) = connection.request() {
-            if seen.target == "/held" {
-                let _ = wait.lock().unwrap().recv();
-            }
-            if connection.echo(&seen).is_err() {
-                return;
-            }
-        }
-    });
+    let (origin, release) = Origin::held();
     let mut plane = DataPlane::serving(&[echoing(&origin)]);
     let mut busy = plane.connect();
     busy.send(request("GET", "a1", "/held"));

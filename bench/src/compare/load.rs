@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use rustix::process::Signal;
 use serde::Serialize;
 use turnpike_loadgen::report::Report;
 
 use super::identity::SERVER_NAME;
 use super::layout;
 use super::metered::{Metered, ProxyUse};
+use super::side_by_side::Stoppable;
 
 /// What a run may take beyond its warm-up and duration.
 const OVERTIME: Duration = Duration::from_secs(30);
@@ -84,6 +84,11 @@ impl Load {
             requests_per_connection: None,
             resumption: true,
         }
+    }
+
+    /// Neither a rate nor a number of requests says when it sends.
+    pub(crate) fn is_closed_for_a_time(&self) -> bool {
+        self.rate.is_none() && self.requests.is_none()
     }
 
     fn args(&self, target: &Target) -> Vec<String> {
@@ -165,23 +170,24 @@ impl LoadGenerator {
 pub(crate) struct Running(Metered);
 
 impl Running {
-    pub(crate) fn has_ended(&mut self) -> Result<bool, String> {
-        self.0.has_ended()
-    }
-
-    /// The generator does nothing until `go_on`; its clock runs.
-    pub(crate) fn stop(&self) -> Result<(), String> {
-        self.0.signal(Signal::STOP)
-    }
-
-    pub(crate) fn go_on(&self) -> Result<(), String> {
-        self.0.signal(Signal::CONT)
-    }
-
     pub(crate) fn finish(self) -> Result<Sample, String> {
         let ended = self.0.finish()?;
         let report = serde_json::from_str(&ended.output).map_err(|_| ended.measured_nothing())?;
         Ok(Sample { report, proxy: ended.proxy_use })
+    }
+}
+
+impl Stoppable for Running {
+    fn has_ended(&mut self) -> Result<bool, String> {
+        self.0.has_ended()
+    }
+
+    fn stop(&self) -> Result<(), String> {
+        self.0.stop()
+    }
+
+    fn go_on(&self) -> Result<(), String> {
+        self.0.go_on()
     }
 }
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::child::Child;
 use super::load::Target;
+use super::side_by_side::Stoppable;
 use super::usage::{Usage, usage};
 
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(50);
@@ -66,14 +67,6 @@ impl Metered {
         Ok(Self { child, proxy: target.name.clone(), group: target.group, output, before, started, limit })
     }
 
-    pub(crate) fn has_ended(&mut self) -> Result<bool, String> {
-        self.child.has_ended()
-    }
-
-    pub(crate) fn signal(&self, signal: Signal) -> Result<(), String> {
-        self.child.signal(signal)
-    }
-
     pub(crate) fn finish(mut self) -> Result<Ended, String> {
         let mut peak_bytes = self.before.rss_bytes;
         let mut generator_cores: f64 = 0.0;
@@ -98,6 +91,20 @@ impl Metered {
             rss_after_bytes: after.rss_bytes,
         };
         Ok(Ended { child: self.child, proxy: self.proxy, output, proxy_use, generator_cores })
+    }
+}
+
+impl Stoppable for Metered {
+    fn has_ended(&mut self) -> Result<bool, String> {
+        self.child.has_ended()
+    }
+
+    fn stop(&self) -> Result<(), String> {
+        self.child.signal(Signal::STOP)
+    }
+
+    fn go_on(&self) -> Result<(), String> {
+        self.child.signal(Signal::CONT)
     }
 }
 

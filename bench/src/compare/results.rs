@@ -8,6 +8,7 @@ use turnpike_loadgen::report::show_us;
 
 use super::facts::Facts;
 use super::failure::FailureRow;
+use super::generator::GeneratorRow;
 use super::grpc::GrpcReport;
 use super::http2::H2Row;
 use super::idle::IdleRow;
@@ -63,6 +64,8 @@ pub(crate) struct Section {
     pub(crate) rows: Vec<Row>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) http2: Vec<H2Row>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) generators: Vec<GeneratorRow>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) idle: Vec<IdleRow>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

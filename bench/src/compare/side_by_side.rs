@@ -6,13 +6,17 @@
 //! next slice, so that nobody works in another's time; and as they were not done in a slice, they aren't counted.
 //!
 //! Only what is counted over the whole time is told, requests/s above all: latencies would have the stops in them.
+//!
+//! It is for closed loops that run for a time. A generator's clock runs while it is stopped: in the open loop (`rate`) it would
+//! send in its next slice what was due in the others', and so many `requests` would be done in slices of its own number.
+//! Such loads are refused.
 
 use std::thread;
 use std::time::Duration;
 
 use turnpike_loadgen::report::{Curve, Latency, Report};
 
-use super::load::{LoadGenerator, Running, Sample};
+use super::load::{LoadGenerator, Sample};
 use super::rounds::{Case, Row, order, progress};
 
 /// Long against what a proxy needs to find its memory in the caches again.
@@ -26,6 +30,9 @@ pub(crate) fn side_by_side(
     rounds: usize,
     generator: &LoadGenerator,
 ) -> Result<Vec<Row>, String> {
+    if let Some(case) = cases.iter().find(|case| !case.load.is_closed_for_a_time()) {
+        return Err(format!("{}: only closed loops that run for a time go side by side", case.label));
+    }
     let mut rows = Vec::new();
     for cases in cases.chunk_by(|one, next| one.label == next.label) {
         rows.extend(compared(cases, rounds, generator)?);
@@ -34,17 +41,23 @@ pub(crate) fn side_by_side(
 }
 
 fn compared(cases: &[Case], rounds: usize, generator: &LoadGenerator) -> Result<Vec<Row>, String> {
-    let turns = Turns::of(cases, generator.duration);
+    let connections = cases.iter().map(|case| case.load.connections).max().unwrap_or_default();
+    let turns = Turns::of(cases.len(), connections, generator.duration);
+    let warmup = Turns::of(cases.len(), connections, generator.warmup);
     let generator = LoadGenerator {
         duration: turns.length(turns.count),
-        warmup: turns.length(Turns::of(cases, generator.warmup).count),
+        warmup: warmup.length(warmup.count),
         ..generator.clone()
     };
     let mut samples: Vec<Vec<Sample>> = cases.iter().map(|_| Vec::new()).collect();
     for round in 0..rounds {
-        for (index, sample) in measure(cases, order(cases.len(), round), turns.pause, &generator)? {
+        let running = take_turns(order(cases.len(), round), turns.pause, |index| {
+            let Case { target, load, .. } = &cases[index];
+            generator.start_as(&format!("loadgen-{index}"), target, load)
+        })?;
+        for (index, running) in running {
             let Case { label, target, load } = &cases[index];
-            let sample = turns.in_slices(sample, load.connections);
+            let sample = turns.in_slices(running.finish()?, load.connections);
             let progress = progress(label, &target.name, sample.report.replies_per_s);
             eprintln!("  round {}/{rounds}  {progress}", round + 1);
             samples[index].push(sample);
@@ -55,35 +68,48 @@ fn compared(cases: &[Case], rounds: usize, generator: &LoadGenerator) -> Result<
 
 /// How a measurement is divided: each case has so many slices.
 #[derive(Debug, Clone, Copy)]
-struct Turns {
+pub(crate) struct Turns {
     cases: u32,
-    pause: Duration,
-    count: u32,
+    pub(crate) pause: Duration,
+    pub(crate) count: u32,
 }
 
 impl Turns {
-    /// Slices for at least `time` of each case.
-    fn of(cases: &[Case], time: Duration) -> Self {
-        let connections = cases.iter().map(|case| case.load.connections).max().unwrap_or_default();
+    /// Slices for at least `time` of each case, of which none has more connections.
+    pub(crate) fn of(cases: usize, connections: usize, time: Duration) -> Self {
         Self {
-            cases: cases.len() as u32,
+            cases: cases as u32,
             pause: PAUSE_PER_CONNECTION * connections as u32,
             count: time.as_nanos().div_ceil(SLICE.as_nanos()) as u32,
         }
     }
 
     /// Of so many slices of each case.
-    fn length(self, count: u32) -> Duration {
+    pub(crate) fn length(self, count: u32) -> Duration {
         (SLICE + self.pause) * self.cases * count
     }
 
-    /// What was done in the slices, as if they had been all the time.
-    fn in_slices(self, sample: Sample, connections: usize) -> Sample {
-        let Sample { mut report, mut proxy } = sample;
-        let all = report.replies as f64;
+    /// As many slices as each case has in so many seconds.
+    pub(crate) fn within(self, seconds: f64) -> Self {
+        Self { count: (seconds / self.length(1).as_secs_f64()) as u32, ..self }
+    }
+
+    /// How many times longer than its slices a case runs.
+    pub(crate) fn parts(self) -> f64 {
+        self.length(1).as_secs_f64() / SLICE.as_secs_f64()
+    }
+
+    /// The share of all replies that came within the slices.
+    pub(crate) fn share(self, replies: f64, connections: usize) -> f64 {
         let in_pauses = f64::from(self.count) * connections as f64;
-        let share = if all > 0.0 { (all - in_pauses).max(0.0) / all } else { 0.0 };
-        let parts = self.length(1).as_secs_f64() / SLICE.as_secs_f64();
+        if replies > 0.0 { (replies - in_pauses).max(0.0) / replies } else { 0.0 }
+    }
+
+    /// What was done in the slices, as if they had been all the time.
+    pub(crate) fn in_slices(self, sample: Sample, connections: usize) -> Sample {
+        let Sample { mut report, mut proxy } = sample;
+        let share = self.share(report.replies as f64, connections);
+        let parts = self.parts();
         report.duration_s /= parts;
         report.replies_per_s *= parts * share;
         report.content_bytes_per_s *= parts * share;
@@ -106,17 +132,23 @@ impl Turns {
     }
 }
 
-/// One round, in this order.
-fn measure(
-    cases: &[Case],
+/// What goes in turns.
+pub(crate) trait Stoppable {
+    fn has_ended(&mut self) -> Result<bool, String>;
+    /// It does nothing until `go_on`; its clock runs.
+    fn stop(&self) -> Result<(), String>;
+    fn go_on(&self) -> Result<(), String>;
+}
+
+/// One round: starts each in this order, and lets them go on in turn until all have ended.
+pub(crate) fn take_turns<R: Stoppable>(
     order: impl Iterator<Item = usize>,
     pause: Duration,
-    generator: &LoadGenerator,
-) -> Result<Vec<(usize, Sample)>, String> {
-    let mut running: Vec<(usize, Running)> = Vec::new();
+    mut start: impl FnMut(usize) -> Result<R, String>,
+) -> Result<Vec<(usize, R)>, String> {
+    let mut running: Vec<(usize, R)> = Vec::new();
     for index in order {
-        let Case { target, load, .. } = &cases[index];
-        let started = generator.start_as(&format!("loadgen-{index}"), target, load)?;
+        let started = start(index)?;
         thread::sleep(SLICE);
         started.stop()?;
         thread::sleep(pause);
@@ -138,18 +170,41 @@ fn measure(
             thread::sleep(pause);
         }
     }
-    running.into_iter().map(|(index, running)| Ok((index, running.finish()?))).collect()
+    Ok(running)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::load::{Load, Target};
     use crate::compare::metered::ProxyUse;
+
+    #[test]
+    fn loads_that_a_stopped_clock_would_spoil_are_refused() {
+        let address = "127.0.0.1:1".parse().unwrap();
+        let origin = "http://127.0.0.1:1".to_owned();
+        let target = Target { name: "x".into(), origin, address, host: None, group: 0 };
+        let generator = LoadGenerator {
+            binary: "none".into(),
+            dir: "/".into(),
+            cores: vec![0],
+            duration: SLICE,
+            warmup: Duration::ZERO,
+        };
+        for load in
+            [Load { rate: Some(1.0), ..Load::get("/", 1) }, Load { requests: Some(1), ..Load::get("/", 1) }]
+        {
+            let case = Case { label: "fast".into(), target: target.clone(), load };
+            let refused = side_by_side(&[case], 1, &generator).unwrap_err();
+            assert_eq!(refused, "fast: only closed loops that run for a time go side by side");
+        }
+    }
 
     #[test]
     fn what_was_done_in_slices_is_told_as_if_they_were_all_the_time() {
         let turns = Turns { cases: 2, pause: Duration::from_millis(10), count: 25 };
         assert_eq!(turns.length(25), Duration::from_millis(2_500));
+        assert_eq!(turns.within(3.05).count, 30);
         let mut report =
             Report { duration_s: 2.5, replies: 1_250, replies_per_s: 500.0, ..Report::default() };
         report.latency_us.p99 = 80_000.0;

@@ -30,6 +30,7 @@ mod reply;
 mod serve;
 mod server;
 mod status;
+mod tag_rules;
 mod tags;
 mod turnpike;
 mod v1;

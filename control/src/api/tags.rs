@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::call::Call;
 use super::domains;
 use super::error::ApiError;
-use super::members::check_tags;
+use super::tag_rules::check_tags;
 use crate::change::{Change, View};
 use crate::model::{
     Api, ApiKey, ClientCertificate, DomainAccess, DomainName, Entity, HttpApi, HttpStage, HttpVpcLink, Part,

@@ -98,8 +98,11 @@ impl Presence<'_> {
     pub(super) fn acknowledge(&self, version: u64) {
         self.change(|status| {
             status.serving_version = version;
-            status.refused = None;
-            status.answered_version = Some(version);
+            // It comes when the disk has taken the version: a later one may have been refused meanwhile.
+            if status.answered_version.is_none_or(|answered| answered <= version) {
+                status.refused = None;
+                status.answered_version = Some(version);
+            }
         });
     }
 

@@ -219,6 +219,20 @@ async fn answers_are_kept_by_gateway() {
     assert!(bench.publisher.gateways().iter().all(|g| g.serving_version == 2 && g.refused.is_none()));
 }
 
+/// Gateways acknowledge what they serve when they have written it, which takes its time.
+#[tokio::test]
+async fn an_acknowledgement_that_comes_late_takes_no_refusal_back() {
+    let bench = Bench::new();
+    let mut gateway = bench.greet("gw-1").await;
+    bench.publish(2);
+    assert_eq!(gateway.root().await, "root 2");
+    gateway.send(&FromGateway::Refuse { version: 2, reason: "too hard".to_owned() }).await;
+    gateway.send(&FromGateway::Acknowledge { version: 1 }).await;
+    bench.until(|gateways| gateways.iter().all(|gateway| gateway.serving_version == 1)).await;
+    assert_eq!(bench.publisher.acknowledged(2, PATIENCE).await, []);
+    assert!(bench.publisher.refusing(2).is_some());
+}
+
 #[tokio::test]
 async fn those_that_have_not_answered_are_named() {
     let bench = Bench::new();

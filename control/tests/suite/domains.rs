@@ -72,7 +72,7 @@ pub(super) fn served(inside: &Inside, name: &str) -> Domain {
         .unwrap_or_else(|| panic!("no {name} in {domains:?}"))
 }
 
-fn certificates(inside: &Inside) -> Vec<CertificateUnit> {
+pub(super) fn certificates(inside: &Inside) -> Vec<CertificateUnit> {
     let certificate = |unit| match unit {
         Unit::Certificate(certificate) => Some(certificate),
         _ => None,
@@ -80,7 +80,7 @@ fn certificates(inside: &Inside) -> Vec<CertificateUnit> {
     inside.units().into_iter().filter_map(certificate).collect()
 }
 
-fn trust_stores(inside: &Inside) -> Vec<TrustStoreUnit> {
+pub(super) fn trust_stores(inside: &Inside) -> Vec<TrustStoreUnit> {
     let store = |unit| match unit {
         Unit::TrustStore(store) => Some(store),
         _ => None,

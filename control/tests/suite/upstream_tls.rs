@@ -1,9 +1,10 @@
 //! https:// integrations: how upstreams are verified and what they are shown, up to the units that come of it.
 
+use crate::domains::{certificates, trust_stores};
 use crate::support::inside::{Inside, settings};
 use serde_json::{Value, json};
 use turnpike_control::pki;
-use turnpike_snapshot::{CertificateUnit, HttpProxy, Scheme, StageUnit, TrustStoreUnit, Unit, UpstreamTls};
+use turnpike_snapshot::{HttpProxy, Scheme, StageUnit, UpstreamTls};
 
 const BAD: &str = "BadRequestException";
 const ABSENT: &str = "NotFoundException";
@@ -26,22 +27,6 @@ fn plain() -> UpstreamTls {
 
 fn proxy(unit: &StageUnit) -> &HttpProxy {
     unit.integrations[0].kind.proxy().expect("a proxy")
-}
-
-fn certificates(inside: &Inside) -> Vec<CertificateUnit> {
-    let certificate = |unit| match unit {
-        Unit::Certificate(certificate) => Some(certificate),
-        _ => None,
-    };
-    inside.units().into_iter().filter_map(certificate).collect()
-}
-
-fn trust_stores(inside: &Inside) -> Vec<TrustStoreUnit> {
-    let store = |unit| match unit {
-        Unit::TrustStore(store) => Some(store),
-        _ => None,
-    };
-    inside.units().into_iter().filter_map(store).collect()
 }
 
 fn certificate(inside: &Inside) -> String {

@@ -11,6 +11,40 @@ pub fn host_name(host: &[u8]) -> &[u8] {
     }
 }
 
+/// A longer host is looked at each time.
+const KNOWN_BYTES_MAX: usize = 255;
+
+/// What was a host the last time. A connection's requests hardly ever differ in it, or only in its first label, as the hosts of
+/// one gateway's APIs do.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KnownHost {
+    /// Empty before there was one.
+    host: Vec<u8>,
+    /// Of the first label; of all of a host that has only one, or is an address.
+    label_bytes: usize,
+}
+
+impl KnownHost {
+    /// Whether the bytes are a host, as [`is_host`] has it.
+    pub(crate) fn admits(&mut self, host: &[u8]) -> bool {
+        if !host.is_empty() && self.host == host {
+            return true;
+        }
+        let tail = &self.host[self.label_bytes..];
+        if !tail.is_empty() && host.strip_suffix(tail).is_some_and(is_registered_name) {
+            return true;
+        }
+        let is_host = is_host(host);
+        if is_host && host.len() <= KNOWN_BYTES_MAX {
+            self.host.clear();
+            self.host.extend_from_slice(host);
+            let label_bytes = memchr::memchr(b'.', host).filter(|_| host[0] != b'[');
+            self.label_bytes = label_bytes.unwrap_or(host.len());
+        }
+        is_host
+    }
+}
+
 /// Whether the bytes are a nonempty host with an optional port (RFC 3986 3.2.2, 3.2.3).
 ///
 /// Of a registered name only letters, digits and `-._~` are accepted: escapes and sub-delimiters occur in no DNS
@@ -68,6 +102,35 @@ mod tests {
         ] {
             assert!(is_host(host.as_bytes()), "{host}");
             assert_eq!(host_name(host.as_bytes()), name.as_bytes(), "{host}");
+        }
+    }
+
+    #[test]
+    fn what_was_a_host_the_last_time_makes_none_of_what_isnt() {
+        let hosts = [
+            "a1b2.execute-api.us-east-1.localhost",
+            "c3.execute-api.us-east-1.localhost",
+            "c3.v2.execute-api.us-east-1.localhost:8080",
+            ".execute-api.us-east-1.localhost",
+            "c,3.execute-api.us-east-1.localhost",
+            "c:3.execute-api.us-east-1.localhost",
+            "[c.execute-api.us-east-1.localhost",
+            "a.b:80",
+            "c.b:80",
+            "c:1.b:80",
+            "[::ffff:10.0.0.1]",
+            "c.0.0.1]",
+            "[::c.0.0.1]",
+            "localhost",
+            "localhost:80",
+            "",
+        ];
+        for before in hosts {
+            for host in hosts {
+                let mut known = KnownHost::default();
+                assert_eq!(known.admits(before.as_bytes()), is_host(before.as_bytes()), "{before}");
+                assert_eq!(known.admits(host.as_bytes()), is_host(host.as_bytes()), "{host} after {before}");
+            }
         }
     }
 

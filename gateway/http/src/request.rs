@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use crate::diagnose::diagnose;
 use crate::error::RequestError;
 use crate::fields::{Declared, Facts, Header, check_lines};
-use crate::host::is_host;
+use crate::host::KnownHost;
 use crate::limits::HeadLimits;
 use crate::scan;
 use crate::span::Span;
@@ -94,8 +94,7 @@ pub struct RequestHead {
     pub headers: Vec<Header>,
     /// Bytes from the buffer's start to the body, a tolerated empty line before the request line included.
     pub head_bytes: usize,
-    /// What was a host the last time; empty, which is none, before that.
-    known_host: Vec<u8>,
+    known_host: KnownHost,
 }
 
 impl Default for RequestHead {
@@ -103,9 +102,6 @@ impl Default for RequestHead {
         Self::new()
     }
 }
-
-/// A longer host is looked at each time.
-const KNOWN_HOST_BYTES_MAX: usize = 255;
 
 /// As many header lines as are parsed without touching more than a page or two of stack.
 const SLOTS: usize = 128;
@@ -125,7 +121,7 @@ impl RequestHead {
             upgrade: None,
             headers: Vec::new(),
             head_bytes: 0,
-            known_host: Vec::new(),
+            known_host: KnownHost::default(),
         }
     }
 
@@ -239,26 +235,13 @@ impl RequestHead {
         self.query = target.query;
         let host = match facts.host {
             _ if facts.host_repeated => return Err(RequestError::DuplicateHost),
-            Some(host) if !self.knows_host(host.of(buf)) => return Err(RequestError::InvalidHost),
+            Some(host) if !self.known_host.admits(host.of(buf)) => return Err(RequestError::InvalidHost),
             Some(host) => host,
             None if self.version == Version::Http11 => return Err(RequestError::MissingHost),
             None => Span::default(),
         };
         self.host = target.authority.unwrap_or(host);
         Ok(())
-    }
-
-    /// Whether it is a host. A connection's requests hardly ever differ in it.
-    fn knows_host(&mut self, host: &[u8]) -> bool {
-        if !host.is_empty() && self.known_host == host {
-            return true;
-        }
-        let is_host = is_host(host);
-        if is_host && host.len() <= KNOWN_HOST_BYTES_MAX {
-            self.known_host.clear();
-            self.known_host.extend_from_slice(host);
-        }
-        is_host
     }
 
     /// Body length, connection and expectation: what comes after this head.

@@ -20,10 +20,11 @@ use crate::housekeeper::access_log::AccessLog;
 use crate::limits::LimiterLine;
 use crate::mailbox::{Loads, Mailbox};
 use crate::pipeline::bench::Routed;
-use crate::pipeline::{Exchange, Wire};
+use crate::pipeline::{self, Exchange, Wire};
 use crate::quotas;
 use crate::settings::Settings;
 use crate::shard::{self, Shard, ShardParts};
+use crate::stats::SampleQueue;
 use crate::wheel::Watch;
 
 /// A shard, and a connection of a client's that nothing is sent over.
@@ -98,6 +99,7 @@ impl Rewriter {
             client: &self.client,
             wire: Wire::Http1,
             table: &table,
+            expected: pipeline::expect(&table, &head, request),
             head: &head,
             bytes: request,
             id: self.shard.ids.next(),
@@ -145,6 +147,7 @@ fn parts(table: Adopted, directory: &Path) -> Result<ShardParts, String> {
         mailboxes,
         arena: None,
         log_queue: AccessLog::start(settings).map_err(|error| error.to_string())?.queue(),
+        samples: SampleQueue::new().0,
         target_events: mpsc::channel(1).0,
         log: None,
         id_seed: [1, 2],

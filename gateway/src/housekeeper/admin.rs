@@ -126,9 +126,8 @@ mod tests {
     }
 
     async fn serve_on_loopback() -> Served {
-        let asks: Vec<Ask> =
-            vec![Box::new(|reply| reply.send(ShardStats::default().report())), Box::new(drop)];
-        let totals = Arc::new(Mutex::new(Totals::new(asks.len())));
+        let asks: Vec<Ask> = vec![Box::new(|reply| reply.send(ShardStats::alone().report())), Box::new(drop)];
+        let totals = Arc::new(Mutex::new(Totals::alone(asks.len())));
         let collector = Collector::new(totals.clone(), asks, Duration::from_secs(60));
         let (readiness, watched) = watch::channel(Readiness::Starting);
         let drains = Arc::new(AtomicUsize::new(0));

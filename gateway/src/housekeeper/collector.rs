@@ -114,7 +114,7 @@ mod tests {
     use crate::stats::ShardStats;
 
     fn report_of(connections: u64) -> ShardReport {
-        let mut stats = ShardStats::default();
+        let mut stats = ShardStats::alone();
         stats.counters.connections_accepted_total = connections;
         stats.report()
     }
@@ -124,7 +124,7 @@ mod tests {
     }
 
     fn collector(asks: Vec<Ask>) -> (Collector, Arc<Mutex<Totals>>) {
-        let totals = Arc::new(Mutex::new(Totals::new(asks.len())));
+        let totals = Arc::new(Mutex::new(Totals::alone(asks.len())));
         (Collector::new(totals.clone(), asks, Duration::from_secs(1)), totals)
     }
 

@@ -252,7 +252,7 @@ fn stage_labels(name: &StageName) -> [(&'static str, &str); 2] {
 type CounterOf = fn(&Counters) -> u64;
 type GaugeOf = fn(&Gauges) -> u64;
 
-const SHARD_COUNTERS: [(&str, &str, CounterOf); 29] = [
+const SHARD_COUNTERS: [(&str, &str, CounterOf); 30] = [
     ("turnpike_shard_connections_accepted_total", "Client connections accepted.", |c| {
         c.connections_accepted_total
     }),
@@ -341,6 +341,11 @@ const SHARD_COUNTERS: [(&str, &str, CounterOf); 29] = [
         "turnpike_shard_access_log_dropped_lines_total",
         "Access log lines dropped because the writer's queue was full.",
         |c| c.access_log_lines_dropped_total,
+    ),
+    (
+        "turnpike_shard_samples_crowded_total",
+        "Answered requests whose latencies the shard counted, because the housekeeper was too far behind.",
+        |c| c.samples_crowded_total,
     ),
 ];
 

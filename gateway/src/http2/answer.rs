@@ -84,6 +84,7 @@ async fn exchange(
         client: &connection.client,
         wire: Wire::Http2(stream),
         table: &table,
+        expected: pipeline::expect(&table, head, bytes),
         head,
         bytes,
         id: shard.ids.next(),

@@ -26,8 +26,9 @@ impl<'x, 'a> Routed<'x, 'a> {
     ) -> Result<Self, String> {
         let mut record = Record::begin(0);
         let nowhere = |failure| format!("the request leads nowhere: {failure:?}");
+        let approached = exchange.table.approach(exchange.expected);
         let path = route::path(exchange, spelling).map_err(nowhere)?;
-        let address = route::address(exchange, path, &mut record).map_err(nowhere)?;
+        let address = route::address(exchange, approached, path, &mut record).map_err(nowhere)?;
         let selected = route::look_up(exchange, &address, &mut record).map_err(nowhere)?;
         let mut answer = ResponseHead::new();
         match answer.parse(answer_bytes, Method::Get, &HeadLimits::default()) {

@@ -1,7 +1,7 @@
 //! Record: what a request leaves behind in counters and logs, whatever became of it.
 
 use crate::access_log_format::AccessRecord;
-use crate::stats::RefusalKind;
+use crate::stats::{Outcome, RefusalKind};
 use crate::table::{Caller, Canary, Route, Stage};
 use turnpike_http::{HeaderName, Version};
 use turnpike_snapshot::Protocol;
@@ -138,15 +138,15 @@ impl<'a> Record<'a> {
         stats.counters.bytes_out_total += self.bytes_out;
         match self.stage {
             Some(stage) => {
-                stats.record(stage.slot, self.status, latency_us, self.integration_us);
-                if let Some(hit) = self.cached {
-                    stats.record_cache(stage.slot, hit);
-                }
+                let outcome = Outcome {
+                    status: self.status,
+                    latency_us,
+                    integration_latency_us: self.integration_us,
+                    cached: self.cached,
+                };
+                stats.record(stage.slot, &outcome);
                 if let Some(canary) = self.canary {
-                    stats.record_also(canary.slot, self.status, latency_us, self.integration_us);
-                    if let Some(hit) = self.cached {
-                        stats.record_cache(canary.slot, hit);
-                    }
+                    stats.record_also(canary.slot, &outcome);
                 }
             }
             None => stats.record_without_stage(),

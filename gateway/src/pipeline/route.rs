@@ -3,7 +3,7 @@
 use turnpike_http::path;
 
 use super::{Exchange, Failure, Record, Refusal};
-use crate::table::{Address, Backend, HeaderLines, Integration, Matched};
+use crate::table::{Address, Approached, Backend, HeaderLines, Integration, Matched};
 
 /// The route that a request takes, and what it leads to.
 #[derive(Debug)]
@@ -28,14 +28,15 @@ fn is_cleartext_http2(protocol: &[u8]) -> bool {
     protocol.eq_ignore_ascii_case(b"h2c")
 }
 
-/// The stage.
+/// The stage, which was approached before.
 pub(super) fn address<'a, 'p>(
     exchange: &Exchange<'a>,
+    approached: Approached<'a, '_>,
     path: &'p str,
     record: &mut Record<'a>,
 ) -> Result<Address<'a, 'p>, Failure> {
     let headers = HeaderLines { lines: &exchange.head.headers, bytes: exchange.bytes };
-    let address = exchange.table.address(exchange.host(), path, headers).map_err(Refusal::Address)?;
+    let address = exchange.table.address(approached, path, headers).map_err(Refusal::Address)?;
     refuse_unproven(exchange, &address)?;
     record.stage = Some(address.stage);
     record.base_path = address.base_path;

@@ -1,9 +1,20 @@
-//! A stage's requests and latencies on one shard.
+//! A stage's requests and latencies.
 
 use hdrhistogram::Histogram;
 
 /// Significant decimal digits of a latency: what is read back is within 1 % of what was recorded.
 const LATENCY_DIGITS: u8 = 2;
+
+/// An answered request, as its stage counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) status: u16,
+    pub(crate) latency_us: u64,
+    /// Only if its integration was called.
+    pub(crate) integration_latency_us: Option<u64>,
+    /// Of a route with a cache: whether it was answered from there.
+    pub(crate) cached: Option<bool>,
+}
 
 /// A stage's requests. The names are CloudWatch's.
 #[derive(Debug, Clone)]
@@ -33,13 +44,15 @@ impl StageStats {
         }
     }
 
-    /// One answered request; `integration_latency_us` only if its integration was called.
-    pub(crate) fn record(&mut self, status: u16, latency_us: u64, integration_latency_us: Option<u64>) {
+    /// One answered request.
+    pub(crate) fn record(&mut self, outcome: &Outcome) {
         self.count += 1;
-        self.count_4xx += u64::from(status / 100 == 4);
-        self.count_5xx += u64::from(status / 100 == 5);
-        self.latency.record(latency_us);
-        if let Some(latency_us) = integration_latency_us {
+        self.count_4xx += u64::from(outcome.status / 100 == 4);
+        self.count_5xx += u64::from(outcome.status / 100 == 5);
+        self.cache_hits += u64::from(outcome.cached == Some(true));
+        self.cache_misses += u64::from(outcome.cached == Some(false));
+        self.latency.record(outcome.latency_us);
+        if let Some(latency_us) = outcome.integration_latency_us {
             self.integration_latency.record(latency_us);
         }
     }
@@ -90,7 +103,8 @@ mod tests {
     fn a_latency_is_kept_to_one_percent_at_any_size() {
         for latency_us in [0, 1, 999, 250_000, 29_000_000, 86_400_000_000] {
             let mut stage = StageStats::new();
-            stage.record(200, latency_us, None);
+            let outcome = Outcome { status: 200, latency_us, integration_latency_us: None, cached: None };
+            stage.record(&outcome);
             let kept = stage.latency.histogram_us.max() as f64;
             assert!((kept - latency_us as f64).abs() <= latency_us as f64 / 100.0, "{latency_us}: {kept}");
         }

@@ -20,6 +20,13 @@ pub(super) struct Apis {
     places: Box<[Option<Api>]>,
 }
 
+/// An id, and where it is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sought<'h> {
+    id: &'h str,
+    hash: u64,
+}
+
 #[derive(Debug)]
 pub(super) enum Api {
     One(Arc<Stage>),
@@ -43,24 +50,46 @@ impl Apis {
         Self { tags: vec![0; places].into(), places: (0..places).map(|_| None).collect() }
     }
 
-    pub(super) fn get(&self, id: &str) -> Option<&Api> {
-        if self.tags.is_empty() {
-            return None;
+    /// Has the core fetch what [`approach`](Self::approach) reads.
+    pub(super) fn expect<'h>(&self, id: &'h str) -> Sought<'h> {
+        let sought = Sought { id, hash: hash(id) };
+        if !self.tags.is_empty() {
+            let at = self.first(sought.hash);
+            turnpike_rt::prefetch(&self.tags[at]);
+            turnpike_rt::prefetch(&self.places[at]);
         }
-        let hash = hash(id);
-        let (tag, mut at) = (tag(hash), self.first(hash));
-        while self.tags[at] != 0 {
-            if self.tags[at] == tag
-                && let Some(api) = &self.places[at]
-            {
-                api.fetch();
-                if api.id() == id {
-                    return Some(api);
+        sought
+    }
+
+    /// Most probably the API that is sought; has the core fetch its stage, if it has only one.
+    pub(super) fn approach<'t>(&'t self, sought: Sought<'_>) -> Option<&'t Api> {
+        let api = self.with_tag(sought.hash).next()?;
+        if let Api::One(stage) = api {
+            stage.fetch();
+        }
+        Some(api)
+    }
+
+    /// What was sought, and approached before.
+    pub(super) fn get<'t>(&'t self, sought: Sought<'_>, approached: Option<&'t Api>) -> Option<&'t Api> {
+        approached
+            .filter(|api| api.id() == sought.id)
+            .or_else(|| self.with_tag(sought.hash).find(|api| api.id() == sought.id))
+    }
+
+    /// Hardly ever more than one.
+    fn with_tag(&self, hash: u64) -> impl Iterator<Item = &Api> {
+        let tag = tag(hash);
+        let mut at = if self.tags.is_empty() { None } else { Some(self.first(hash)) };
+        std::iter::from_fn(move || {
+            loop {
+                let here = at.filter(|at| self.tags[*at] != 0)?;
+                at = Some(self.next(here));
+                if self.tags[here] == tag {
+                    return self.places[here].as_ref();
                 }
             }
-            at = self.next(at);
-        }
-        None
+        })
     }
 
     /// The place of an API, which may be free yet; there is room for all.
@@ -150,13 +179,6 @@ impl Api {
             Self::Several(stages) => &stages.api_id,
         }
     }
-
-    /// What a request is going to read.
-    fn fetch(&self) {
-        if let Self::One(stage) = self {
-            stage.fetch();
-        }
-    }
 }
 
 impl Stages {
@@ -185,6 +207,11 @@ mod tests {
     use super::super::tests::{account, stage, table};
     use super::*;
 
+    fn get<'t>(apis: &'t Apis, id: &str) -> Option<&'t Api> {
+        let sought = apis.expect(id);
+        apis.get(sought, apis.approach(sought))
+    }
+
     #[test]
     fn each_of_many_is_found_and_no_other() {
         let ids: Vec<String> = (0..300).map(|number| format!("api{number:x}")).collect();
@@ -196,14 +223,16 @@ mod tests {
         }
         let table = table(units);
         for (number, id) in ids.iter().enumerate() {
-            let api = table.apis.get(id).unwrap();
+            let api = get(&table.apis, id).unwrap();
             assert_eq!(api.stages().count(), if number % 3 == 0 { 2 } else { 1 });
             assert!(api.stages().all(|stage| stage.api_id == *id));
             assert_eq!((api.default_stage().is_some(), api.has_default_alone()), (true, number % 3 != 0));
             assert_eq!(api.stage("prod").is_some(), number % 3 == 0);
-            assert!(table.apis.get(&format!("{id}x")).is_none());
+            assert!(get(&table.apis, &format!("{id}x")).is_none());
         }
         assert_eq!(table.apis.iter().count(), ids.len());
-        assert!(Apis::default().get("a").is_none() && Apis::with_room(0).get("a").is_none());
+        for none in [Apis::default(), Apis::with_room(0)] {
+            assert!(get(&none, "a").is_none());
+        }
     }
 }

@@ -349,7 +349,7 @@ impl Table {
 
     /// The stage that a mapping or a rule names.
     pub(super) fn stage(&self, api_id: &str, stage: &str) -> Option<&Arc<Stage>> {
-        self.apis.get(api_id)?.stage(stage)
+        self.api(api_id)?.stage(stage)
     }
 
     fn add_domain(&mut self, name: &str, domain: Domain) {

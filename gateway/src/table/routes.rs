@@ -11,6 +11,7 @@
 
 mod few;
 mod index;
+mod text;
 mod tree;
 
 use matchit::InsertError;
@@ -162,7 +163,7 @@ impl<'t, 'p> Variables<'t, 'p> {
         let value = &self.path[fixed.len()..];
         let (name, end) = match name.strip_suffix(b"+") {
             Some(name) => (name, value.len()),
-            None => (name, memchr::memchr(b'/', value.as_bytes()).unwrap_or(value.len())),
+            None => (name, text::find(b'/', value.as_bytes()).unwrap_or(value.len())),
         };
         if end == 0 {
             return Step::Mismatched;
@@ -174,7 +175,7 @@ impl<'t, 'p> Variables<'t, 'p> {
 
 /// What is before and what is behind an ASCII character.
 fn split(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
-    memchr::memchr(at, text).map(|at| (&text[..at], &text[at + 1..]))
+    text::find(at, text).map(|at| (&text[..at], &text[at + 1..]))
 }
 
 /// Methods are case-sensitive (RFC 9110 9.1).

@@ -83,11 +83,14 @@ fn one_stage(protocol: Protocol, routes: &[&str]) -> Table {
     table(vec![account(vec![]), stage("a1", protocol, "s", routes)])
 }
 
+fn address<'t, 'p>(table: &'t Table, host: &str, path: &'p str) -> Result<Address<'t, 'p>, AddressError> {
+    table.address(table.approach(table.expect(host.as_bytes())), path, NO_HEADERS)
+}
+
 /// The key of the route that answers.
 fn looked_up(table: &Table, method: &str, path: &str) -> Option<String> {
     let path = format!("/s{path}");
-    let address =
-        table.address(b"a1.execute-api.us-east-1.localhost", &path, NO_HEADERS).expect("the only stage");
+    let address = address(table, "a1.execute-api.us-east-1.localhost", &path).expect("the only stage");
     let matched = address.stage.release.routes.look_up(method, address.path)?;
     Some(matched.route.key().to_owned())
 }
@@ -224,16 +227,16 @@ fn three_forms_of_address() {
         ("127.0.0.1", "/s/x", Err(AddressError::ApiUnknown)),
         ("", "/s/x", Err(AddressError::ApiUnknown)),
     ] {
-        let address = table.address(host.as_bytes(), path, NO_HEADERS);
+        let address = address(&table, host, path);
         let found = address.map(|address| (&*address.stage.name, address.path));
         assert_eq!(found, expected, "{host} {path}");
     }
-    assert_eq!(table.address(&[b'h'; 300], "/", NO_HEADERS).map(drop), Err(AddressError::ApiUnknown));
+    assert_eq!(address(&table, &"h".repeat(300), "/").map(drop), Err(AddressError::ApiUnknown));
 }
 
 #[test]
 fn the_empty_table_serves_nothing() {
-    assert_eq!(Table::empty().address(b"anything", "/", NO_HEADERS).map(drop), Err(AddressError::ApiUnknown));
+    assert_eq!(address(&Table::empty(), "anything", "/").map(drop), Err(AddressError::ApiUnknown));
 }
 
 #[test]
@@ -357,8 +360,7 @@ fn a_wildcard_stands_for_one_label() {
         stage("a1", Protocol::Http, "s", &["$default"]),
         stage("a2", Protocol::Http, "s", &["$default"]),
     ]);
-    let api =
-        |host: &str| table.address(host.as_bytes(), "/x", NO_HEADERS).map(|address| &*address.stage.api_id);
+    let api = |host: &str| address(&table, host, "/x").map(|address| &*address.stage.api_id);
     assert_eq!((api("any.example.com"), api("ANY.Example.COM")), (Ok("a1"), Ok("a1")));
     assert_eq!(api("own.example.com"), Ok("a2"));
     for host in ["example.com", "a.b.example.com", ".example.com", "*.own.example.com", "com", ""] {

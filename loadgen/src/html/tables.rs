@@ -2,7 +2,7 @@
 
 use super::escape::escape;
 use crate::calendar::Moment;
-use crate::report::{Ending, Handshakes, Latency, Missed, Report, show_us};
+use crate::report::{Handshakes, Latency, Missed, Report, show_us};
 use crate::timeline::Interval;
 
 /// Most intervals that are listed one by one.
@@ -14,11 +14,7 @@ pub(super) fn headline(report: &Report) -> String {
         Some(schedule) => format!("Open loop at {schedule}"),
         None => "Closed loop".to_owned(),
     };
-    let ended = match report.ended_by {
-        Ending::Duration | Ending::Requests => "",
-        Ending::ErrorBudget => ", ended early by its error budget",
-        Ending::Interrupted => ", interrupted",
-    };
+    let ended = report.ended_by.early();
     let mut html = format!(
         "<p>{}; {} connections on {} threads; {} s{ended}. Started {}.</p>\n",
         escape(&pace),
@@ -174,6 +170,9 @@ pub(super) fn outcomes(report: &Report) -> String {
         if many > 0 {
             rows += &row(name, many, "");
         }
+    }
+    if report.resent > 0 {
+        rows += &row("resent", report.resent, "not taken by connections that the server ended");
     }
     let openings = &report.openings;
     if openings.connections > 0 {

@@ -297,7 +297,8 @@ impl Http2 {
         Ok(())
     }
 
-    /// The server takes no stream behind the last that it names; those before it go on.
+    /// The server takes no stream behind the last that it names, so that nothing has come of them (RFC 9113, section 6.8);
+    /// those before it go on.
     fn take_goaway(
         &mut self,
         header: Header,
@@ -311,7 +312,11 @@ impl Http2 {
         let code = ErrorCode(frame::number(&payload[4..])?);
         self.going = Some(code);
         for (_, stream) in self.streams.extract_if(|id, _| *id > last) {
-            effects.arrivals.push(Arrival { lane: stream.lane, outcome: Err(Failure::GoAway(code)) });
+            let failure = Failure::GoAway(code);
+            match code {
+                ErrorCode::NO_ERROR => effects.untaken.push((stream.lane, failure)),
+                _ => effects.arrivals.push(Arrival { lane: stream.lane, outcome: Err(failure) }),
+            }
         }
         self.sending.retain(|id| *id <= last);
         Ok(())

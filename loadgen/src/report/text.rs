@@ -20,8 +20,11 @@ impl fmt::Display for Report {
         writeln!(f, "{}: {pace}, {connections}, {threads}", self.url)?;
         writeln!(
             f,
-            "\n  replies      {:>12}   {:>12.1} /s   in {:.2} s",
-            self.replies, self.replies_per_s, self.duration_s
+            "\n  replies      {:>12}   {:>12.1} /s   in {:.2} s{}",
+            self.replies,
+            self.replies_per_s,
+            self.duration_s,
+            self.ended_by.early()
         )?;
         let rate = |bytes: u64| bytes as f64 / self.duration_s / 1e6;
         let (sent, received) = (self.sent_bytes, self.received_bytes);
@@ -45,6 +48,13 @@ impl fmt::Display for Report {
             if count > 0 {
                 writeln!(f, "  {what:<12} {count:>12}")?;
             }
+        }
+        if self.resent > 0 {
+            writeln!(
+                f,
+                "  resent       {:>12}   not taken by connections that the server ended",
+                self.resent
+            )?;
         }
         for (name, part) in &self.labels {
             part.write_line(f, name)?;

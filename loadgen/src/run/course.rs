@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::beat::{Beat, Totals};
 use crate::cli::{Length, Settings};
-use crate::core_use::CoreShares;
+use crate::core_use::{CoreShares, CoreUse};
 use crate::hdr_log::HdrLog;
 use crate::report::Ending;
 use crate::tally::Tally;
@@ -18,7 +18,9 @@ pub(super) struct Course<'a> {
     beats: &'a [Arc<Beat>],
     timeline: Timeline,
     tally: Tally,
-    cores: Vec<CoreShares>,
+    cores: Vec<CoreUse>,
+    /// When the last reactor was done, after the start.
+    took: Duration,
     kept: Kept,
     view: View,
     /// Why the run was called off.
@@ -68,6 +70,7 @@ impl<'a> Course<'a> {
             timeline: Timeline::new(slicing, beats.len()),
             tally: Tally::new(settings.load.labels().len())?,
             cores: Vec::new(),
+            took: Duration::ZERO,
             kept: Kept { intervals: Vec::new(), left_out: 0, log: log.transpose()?, log_failure: None },
             view: View::new(settings, slicing)?,
             called_off: None,
@@ -92,7 +95,7 @@ impl<'a> Course<'a> {
         tally: &Tally,
         last: &Slice,
         end_ns: u64,
-        core: CoreShares,
+        (core, took): (CoreUse, Duration),
     ) -> Result<(), String> {
         self.view.add_slice(last)?;
         self.view.end(last.reactor);
@@ -100,6 +103,7 @@ impl<'a> Course<'a> {
         closed.iter().for_each(|closed| self.kept.keep(closed));
         self.tally.add(tally)?;
         self.cores.push(core);
+        self.took = self.took.max(took);
         self.end_ns = self.end_ns.max(end_ns);
         Ok(())
     }
@@ -132,7 +136,7 @@ impl<'a> Course<'a> {
         let unwritten = self.kept.end_log();
         Ok(Sum {
             tally: self.tally,
-            cores: self.cores,
+            cores: self.cores.iter().map(|core| core.shares_of(self.took)).collect(),
             intervals: self.kept.intervals,
             intervals_left_out: self.kept.left_out,
             duration_s,

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 
 use crate::support::serve;
 use crate::{all_failed, run, succeeded};
@@ -243,6 +244,33 @@ fn a_goaway_fails_what_the_server_didnt_take_and_no_more() {
     assert_eq!((report.replies, report.errors["goaway"]), (4, 4), "{:?}", report.first_errors);
     assert!(report.first_errors["goaway"].contains("ENHANCE_YOUR_CALM"));
     assert_eq!(report.openings.connections, 1, "a second connection carries what comes after");
+}
+
+#[test]
+fn what_a_server_that_goes_in_peace_didnt_take_is_sent_again_once() {
+    let (seen, first) = channel();
+    seen.send(()).unwrap();
+    let first = Arc::new(Mutex::new(first));
+    // The first connection takes two of four requests, the others all.
+    let address = serve(move |stream| {
+        let is_first = first.lock().unwrap().try_recv().is_ok();
+        let Some(mut peer) = Peer::greet(stream, &[]) else { return };
+        while let Some(request) = peer.next(HEADERS) {
+            if !is_first {
+                peer.reply(request.stream);
+            } else if request.stream == 7 {
+                peer.send(GOAWAY, 0, 0, &[0, 0, 0, 3, 0, 0, 0, 0]);
+                peer.reply(3);
+                peer.reply(1);
+            }
+        }
+    });
+    let args = ["-n", "8", "-c", "1", "--http2", "--streams", "4"];
+    let report = succeeded("http", address, &[&args[..], &["--body", "x"]].concat());
+    assert_eq!((report.replies, report.resent, report.openings.connections), (8, 2, 1));
+    let never = each_request(&[], |peer, _| peer.send(GOAWAY, 0, 0, &[0; 8]));
+    let (_, report) = run("http", never, &["-n", "4", "-c", "1", "--http2", "--streams", "2"]);
+    assert_eq!((report.replies, report.resent, report.errors["goaway"]), (0, 4, 4));
 }
 
 #[test]

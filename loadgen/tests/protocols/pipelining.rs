@@ -47,10 +47,19 @@ fn a_connection_is_closed_after_its_requests() {
 }
 
 #[test]
-fn what_waits_behind_a_reply_that_ends_the_connection_has_failed() {
+fn what_waits_behind_a_reply_that_ends_the_connection_is_sent_again_once() {
     let last = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
-    let (_, report) = run("http", answer_after(2, last), &["-n", "4", "-c", "1", "--pipeline", "2"]);
-    assert_eq!((report.replies, report.errors["closed_early"]), (2, 2), "{:?}", report.errors);
+    // Of the five, each but the last waits behind another: the second is sent with the first and with the third, and so on.
+    let report = succeeded("http", answer_after(1, last), &["-n", "5", "-c", "1", "--pipeline", "2"]);
+    assert_eq!((report.replies, report.resent, report.openings.connections), (5, 4, 4));
+    // The fourth waits behind the first three, and on the next connection behind two of them.
+    let (_, report) = run("http", answer_after(1, last), &["-n", "4", "-c", "1", "--pipeline", "4"]);
+    assert_eq!(
+        (report.replies, report.resent, report.errors["closed_early"]),
+        (2, 3, 2),
+        "{:?}",
+        report.errors
+    );
 }
 
 #[test]

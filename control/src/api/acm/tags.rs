@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::super::error::ApiError;
-use super::super::members::{Members, check_tags};
+use super::super::members::Members;
+use super::super::tag_rules::check_tags;
 use super::{named, validation};
 use crate::change::{Change, View};
 use crate::model::Tags;

@@ -8,7 +8,7 @@ use super::validation;
 use crate::api::access::RequestTags;
 use crate::api::call::{id_token, token_id};
 use crate::api::error::ApiError;
-use crate::api::members::check_tags;
+use crate::api::tag_rules::check_tags;
 use crate::model::Tags;
 
 /// AWS's own, for all lists of IAM.

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
-use super::super::tests::{Place, api, stage_slot, take_data_key, unit};
+use super::super::tests::keys::take_data_key;
+use super::super::tests::{Place, api, stage_slot, unit};
 use super::super::{Store, sqlite};
 use super::*;
 use crate::compile::Encoded;

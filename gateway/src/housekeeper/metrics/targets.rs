@@ -175,9 +175,9 @@ mod tests {
     }
 
     fn page(max: usize) -> String {
-        let mut totals = Totals::new(2);
+        let mut totals = Totals::alone(2);
         for shard in 0..2 {
-            let mut counted = ShardStats::default().report();
+            let mut counted = ShardStats::alone().report();
             counted.groups =
                 vec![report("g", &[("a", 3), ("b", 4), ("down", 1)], 2), report("h", &[("c", 5)], 0)];
             totals.merge(shard, counted);

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::stats::ShardStats;
+use crate::stats::{Outcome, ShardStats};
 
 /// A sample's name and labels, as one key, and its value.
 type Samples = BTreeMap<String, f64>;
@@ -94,19 +94,23 @@ fn figures() -> HousekeeperFigures {
     }
 }
 
+fn outcome(status: u16, latency_us: u64, integration_latency_us: Option<u64>) -> Outcome {
+    Outcome { status, latency_us, integration_latency_us, cached: None }
+}
+
 fn busy_totals() -> Totals {
-    let mut totals = Totals::new(2);
+    let mut totals = Totals::alone(2);
     let slots = totals.assign_slots([("abc", "prod"), ("quoted", "a\"b\\c\nd")]);
-    let mut shard = ShardStats::default();
+    let mut shard = ShardStats::alone();
     for latency_us in [200, 251, 1_003, 40_000, 31_000_000] {
-        shard.record(slots[0], 200, latency_us, None);
+        shard.record(slots[0], &outcome(200, latency_us, None));
     }
-    shard.record(slots[1], 503, 700, Some(300));
+    shard.record(slots[1], &outcome(503, 700, Some(300)));
     shard.counters.refusals.count(RefusalKind::RouteUnknown);
     shard.gauges.connections_open = 30;
     totals.merge(0, shard.report());
-    let mut shard = ShardStats::default();
-    shard.record(slots[1], 404, 1_000, None);
+    let mut shard = ShardStats::alone();
+    shard.record(slots[1], &outcome(404, 1_000, None));
     shard.gauges.connections_open = 10;
     totals.merge(1, shard.report());
     totals.mark_down(1);
@@ -115,7 +119,7 @@ fn busy_totals() -> Totals {
 
 #[test]
 fn an_idle_gateway_s_page_parses() {
-    let (families, samples) = parse(&render(&Totals::new(1), &figures()));
+    let (families, samples) = parse(&render(&Totals::alone(1), &figures()));
     assert!(families.len() > 30);
     assert_eq!(samples["turnpike_shard_load_busiest_over_mean{of=\"requests\"}"], 1.0);
     assert_eq!(samples["turnpike_shard_up{shard=\"0\"}"], 0.0);

@@ -45,6 +45,7 @@ pub(super) fn spawn(exchange: &Exchange<'_>) {
             client: &client,
             wire: Wire::Http1,
             table: &table,
+            expected: super::super::expect(&table, &head, &bytes),
             head: &head,
             bytes: &bytes,
             id: shard.ids.next(),
@@ -60,9 +61,10 @@ pub(super) fn spawn(exchange: &Exchange<'_>) {
 }
 
 async fn revalidate<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) -> Result<(), Failure> {
+    let approached = exchange.table.approach(exchange.expected);
     let mut spelling = Vec::new();
     let path = route::path(exchange, &mut spelling)?;
-    let address = route::address(exchange, path, record)?;
+    let address = route::address(exchange, approached, path, record)?;
     let selected = route::look_up(exchange, &address, record)?;
     let Some(rules) = &selected.matched.route.cache else { return Ok(()) };
     let mut asked = ask(exchange, &address, &selected, rules, record)?;

@@ -7,11 +7,10 @@
 //! [`TAGS_MAX`] routes have tags in the stage itself, which comes as a whole, instead of slots.
 
 use std::collections::BTreeSet;
-use std::hash::Hasher as _;
 
-use rustc_hash::FxHasher;
 use turnpike_snapshot::Protocol;
 
+use super::text::{self, Hash};
 use super::{ANY, DEFAULT_ROUTE, Route, Segment, Variables, is_any, segments};
 
 /// As many as a cache line has room for; more looks than that would take longer than the trees.
@@ -86,7 +85,7 @@ impl Index {
             shapes: [Shape::default(); SHAPES_MAX],
             shapes_used: shapes.len() as u8,
             segments_max: 0,
-            any: hash(ANY.as_bytes()) as u32,
+            any: Hash::of(ANY.as_bytes()) as u32,
             places: Places::of(routes.len()),
         };
         for (shape, (_, kinds)) in index.shapes.iter_mut().zip(&shapes) {
@@ -101,7 +100,7 @@ impl Index {
                 if (route.method() == ANY.as_bytes()) == any {
                     let path =
                         Hashes::of(route.path(), index.segments_max).of_shape(route.shape, &index.shapes);
-                    index.places.insert(number, path, tag(path, hash(route.method()) as u32));
+                    index.places.insert(number, path, tag(path, Hash::of(route.method()) as u32));
                 }
             }
         }
@@ -118,7 +117,7 @@ impl Index {
         let asked = Asked {
             method,
             path,
-            own: hash(method.as_bytes()) as u32,
+            own: Hash::of(method.as_bytes()) as u32,
             any: is_any(method).then_some(self.any),
         };
         let shapes =
@@ -240,28 +239,26 @@ impl Shape {
 impl Hashes {
     fn of(path: &str, segments_max: u8) -> Self {
         let mut hashes = Self { segments: [0; SEGMENTS_MAX], count: 0 };
-        let mut rest = Some(below_root(path).as_bytes());
-        while let Some(bytes) = rest.filter(|_| hashes.count <= usize::from(segments_max)) {
-            let end = memchr::memchr(b'/', bytes);
+        text::hash_segments(below_root(path).as_bytes(), |hash| {
             if let Some(place) = hashes.segments.get_mut(hashes.count) {
-                *place = hash(&bytes[..end.unwrap_or(bytes.len())]);
+                *place = hash;
             }
             hashes.count += 1;
-            rest = end.map(|end| &bytes[end + 1..]);
-        }
+            hashes.count <= usize::from(segments_max)
+        });
         hashes
     }
 
     /// Of what a shape has fixed.
     fn of_shape(&self, shape: u8, shapes: &[Shape; SHAPES_MAX]) -> u64 {
-        let mut hash = u64::from(shape) + 1;
+        let mut hash = Hash::default();
+        hash.add(u64::from(shape) + 1);
         let mut left = shapes[usize::from(shape)].fixed;
         while left != 0 {
-            let segment = self.segments[left.trailing_zeros() as usize];
-            hash = (hash.rotate_left(5) ^ segment).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            hash.add(self.segments[left.trailing_zeros() as usize]);
             left &= left - 1;
         }
-        hash ^ hash >> 29
+        hash.value()
     }
 }
 
@@ -273,13 +270,6 @@ pub(super) fn kinds_of(route: &Route) -> Vec<Segment> {
 pub(super) fn rank(protocol: Protocol, kinds: Vec<Segment>) -> (bool, Vec<Segment>) {
     let greedy_last = protocol == Protocol::Http && kinds.last() == Some(&Segment::Greedy);
     (greedy_last, kinds)
-}
-
-/// The keys are the operator's: what clients ask for decides where is looked, never how much lies there.
-fn hash(text: &[u8]) -> u64 {
-    let mut hasher = FxHasher::default();
-    hasher.write(text);
-    hasher.finish()
 }
 
 fn tag(path: u64, method: u32) -> u32 {

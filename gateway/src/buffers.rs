@@ -23,7 +23,8 @@ pub(crate) struct Buffers {
     small: RefCell<Vec<Vec<u8>>>,
     large: RefCell<Vec<Vec<u8>>>,
     request_heads: RefCell<Vec<RequestHead>>,
-    response_heads: RefCell<Vec<ResponseHead>>,
+    #[expect(clippy::vec_box, reason = "a head is moved several times an answer, the list seldom")]
+    response_heads: RefCell<Vec<Box<ResponseHead>>>,
     in_use: Cell<u64>,
     /// Of those in use, the ones that connections keep while they wait.
     kept: Cell<u64>,
@@ -74,11 +75,13 @@ impl Buffers {
     }
 
     /// A head whose list of headers has been allocated by an earlier response.
-    pub(crate) fn response_head(&self) -> ResponseHead {
+    #[inline]
+    pub(crate) fn response_head(&self) -> Box<ResponseHead> {
         self.response_heads.borrow_mut().pop().unwrap_or_default()
     }
 
-    pub(crate) fn give_response_head(&self, head: ResponseHead) {
+    #[inline]
+    pub(crate) fn give_response_head(&self, head: Box<ResponseHead>) {
         keep(&mut self.response_heads.borrow_mut(), SMALL_KEPT_MAX, head);
     }
 

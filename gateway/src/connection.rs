@@ -51,6 +51,8 @@ struct Connection {
     is_http2: bool,
     /// When the first byte of the last head was there.
     started_us: u64,
+    /// The last head wasn't there at once.
+    came_in_pieces: bool,
     /// A wait without a buffer has ended with bytes, or with the client's end.
     is_readable: bool,
 }
@@ -79,6 +81,7 @@ pub(crate) async fn serve(shard: Rc<Shard>, number: u64, accepted: Accepted) {
                 served: false,
                 is_http2: false,
                 started_us: 0,
+                came_in_pieces: false,
                 is_readable: false,
             };
             connection.run().await;
@@ -191,6 +194,7 @@ impl Connection {
     async fn read_head(&mut self, head: &mut RequestHead) -> Result<(), End> {
         let limits = head_limits(&self.shard.settings);
         self.started_us = self.shard.clock.now_us();
+        self.came_in_pieces = false;
         loop {
             match head.parse(&self.input[self.start..], &limits) {
                 Ok(Progress::Complete) => return Ok(()),
@@ -280,6 +284,7 @@ impl Connection {
 
     /// More of a head of which some is there.
     async fn read_more(&mut self, limits: &HeadLimits) -> Result<(), End> {
+        self.came_in_pieces = true;
         self.make_room(limits.head_bytes_max());
         let watch = &self.client.watch;
         if !watch.is_armed_for(OnExpiry::EndRead) {
@@ -341,6 +346,7 @@ impl Connection {
                 &self.input[self.start..],
             ),
             may_keep,
+            now_us: (!self.came_in_pieces).then_some(self.started_us),
         };
         let mut record = Record::begin(self.started_us);
         shard.stats.borrow_mut().gauges.exchanges_in_flight += 1;

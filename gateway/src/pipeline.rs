@@ -73,6 +73,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) source_ip: IpAddr,
     /// Whether the client hasn't sent too many requests ahead.
     pub(crate) may_keep: bool,
+    /// The time, where it was read just before the request began to be served.
+    pub(crate) now_us: Option<u64>,
 }
 
 /// A reply was sent.
@@ -85,8 +87,8 @@ pub(crate) struct Answered {
     pub(crate) unread: bool,
     /// How many of the bytes that came with the head were body.
     pub(crate) body_bytes: usize,
-    /// What came behind a body that was streamed: the next requests' bytes.
-    pub(crate) ahead: Option<Vec<u8>>,
+    /// What came behind a body that was streamed: the next requests' bytes. Boxed: rare, and each request passes this on.
+    pub(crate) ahead: Option<Box<[u8]>>,
 }
 
 impl Answered {
@@ -126,17 +128,20 @@ pub(crate) async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) 
     let shown = identify::expect(exchange, address.stage);
     let selected = route::look_up(exchange, &address, record)?;
     let caller = identify::check(exchange, &address, &selected, shown, record)?;
+    let is_free = throttle::is_free(exchange, &selected, caller);
     throttle::check(exchange, &address, &selected, caller).await?;
     quota::check(exchange, &address, caller).await?;
     if let Some(rules) = &selected.matched.route.cache {
         return cache::serve(exchange, &address, &selected, rules, record).await;
     }
-    let sent = integrate::send(exchange, &address, &selected, None, record).await?;
+    // Without a limit nothing has been waited for.
+    let now_us = exchange.now_us.filter(|_| is_free);
+    let sent = integrate::send(exchange, &address, &selected, None, now_us, record).await?;
     if sent.upload.is_some() {
-        return Box::pin(respond::relay(exchange, &address, sent, None, record)).await;
+        return Box::pin(respond::relay(exchange, &address, &selected, sent, None, record)).await;
     }
     // Not by way of `relay`, through which each wake would pass.
-    let download = Download::of(exchange, &address, &sent, None);
+    let download = Download::of(exchange, &address, &selected, &sent, None);
     let answered = |relayed| download.answered(relayed, sent.body_bytes);
     download.run(sent.connection, sent.answer, record, answered).await
 }

@@ -102,6 +102,11 @@ impl Watch {
 
     pub(crate) fn disarm(&self) {
         self.due_ms.set(NEVER);
+        if let Look::Asker { .. } = self.look.get() {
+            // Now, while whoever asked is in the core's cache, and not when the next does.
+            self.look.set(Look::Nothing);
+            self.asker.take();
+        }
     }
 
     /// Whether the deadline that was armed last has passed.

@@ -12,6 +12,7 @@ use crate::host::is_host;
 use crate::limits::HeadLimits;
 use crate::name::HeaderName;
 use crate::request::{Framing, Method, RequestHead};
+use crate::scan;
 use crate::span::Span;
 use crate::target::parse_target;
 
@@ -100,7 +101,7 @@ impl RequestHead {
             return Err(RequestError::InvalidTarget.into());
         }
         let target = parse_target(parts.path, target, self.method)?;
-        (self.path, self.query) = (target.path, target.query);
+        self.aim_at(&target, parts.path, scan::plain_bytes(parts.path));
         buf.extend_from_slice(b" HTTP/2.0");
         if buf.len() > limits.start_line_bytes_max {
             return Err(RequestError::UriTooLong.into());

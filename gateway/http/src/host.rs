@@ -3,11 +3,20 @@
 use std::net::Ipv6Addr;
 
 /// `host[:port]` without the port; an IPv6 address keeps its brackets. For values that a head has accepted.
+#[inline]
 pub fn host_name(host: &[u8]) -> &[u8] {
+    match host.last() {
+        // What ends a port, which may be empty.
+        Some(b'0'..=b'9' | b':') => without_port(host),
+        _ => host,
+    }
+}
+
+fn without_port(host: &[u8]) -> &[u8] {
     let end = host.len().saturating_sub(":65535".len());
     match host[end..].iter().rposition(|byte| *byte == b':') {
-        Some(colon) if host.last() != Some(&b']') => &host[..end + colon],
-        _ => host,
+        Some(colon) => &host[..end + colon],
+        None => host,
     }
 }
 

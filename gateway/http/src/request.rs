@@ -9,7 +9,7 @@ use crate::host::KnownHost;
 use crate::limits::HeadLimits;
 use crate::scan;
 use crate::span::Span;
-use crate::target::parse_target;
+use crate::target::{Target, parse_target};
 use crate::{Progress, Version};
 
 /// The methods that API Gateway routes by; names are case-sensitive (RFC 9110 9.1).
@@ -76,6 +76,9 @@ pub struct RequestHead {
     /// Starts with `/` and is still escaped; `*` for OPTIONS; empty for an absolute-form target without path,
     /// which means `/`. [`crate::path::normalize`] makes of it what is routed.
     pub path: Span,
+    /// [`crate::path::normalize`] would give the path back as it is. Never true of one that it refuses; false of some
+    /// that it leaves alone.
+    pub path_is_plain: bool,
     /// Without `?`; `Some` and empty for a target that ends in `?`.
     pub query: Option<Span>,
     /// The authority of an absolute-form target, else `Host` (RFC 9112 3.2.2), with its port if it has one. Empty
@@ -112,6 +115,7 @@ impl RequestHead {
             method: Method::Get,
             method_span: Span::default(),
             path: Span::default(),
+            path_is_plain: false,
             query: None,
             host: Span::default(),
             version: Version::Http11,
@@ -138,9 +142,20 @@ impl RequestHead {
 
     /// Reads a head in its usual form; `None` leaves it to [`parse_any`](Self::parse_any).
     pub(crate) fn scan(&mut self, buf: &[u8], limits: &HeadLimits) -> Option<()> {
-        let method_bytes = scan::token_bytes(buf);
+        let (method, method_bytes) = match buf {
+            // Most of them.
+            [b'G', b'E', b'T', b' ', ..] => (Method::Get, 3),
+            _ => {
+                let bytes = scan::token_bytes(buf);
+                (Method::classify(&buf[..bytes]), bytes)
+            }
+        };
         let [b' ', rest @ ..] = &buf[method_bytes..] else { return None };
-        let target = &rest[..scan::text_bytes(rest, b'!')];
+        let plain_bytes = scan::plain_bytes(rest);
+        let target = match rest.get(plain_bytes) {
+            Some(b' ') => &rest[..plain_bytes],
+            _ => &rest[..plain_bytes + scan::text_bytes(&rest[plain_bytes..], b'!')],
+        };
         self.version = match rest[target.len()..].first_chunk()? {
             b" HTTP/1.1\r\n" => Version::Http11,
             b" HTTP/1.0\r\n" => Version::Http10,
@@ -151,11 +166,17 @@ impl RequestHead {
         {
             return None;
         }
-        self.method = Method::classify(&buf[..method_bytes]);
+        self.method = method;
         self.method_span = Span { start: 0, end: method_bytes as u32 };
         let mut facts = Facts::default();
         self.head_bytes = scan::fields(buf, line_bytes + 2, limits, &mut self.headers, &mut facts)?;
-        self.address(buf, target, &facts).ok()?;
+        let span = Span { start: method_bytes as u32 + 1, end: (method_bytes + 1 + target.len()) as u32 };
+        let parsed = match target {
+            [b'/', ..] if plain_bytes == target.len() => Target::of_path(span),
+            _ => parse_target(target, span, method).ok()?,
+        };
+        self.aim_at(&parsed, target, plain_bytes);
+        self.address(buf, &parsed, &facts).ok()?;
         self.frame(&facts).ok()
     }
 
@@ -224,15 +245,25 @@ impl RequestHead {
         self.method = Method::classify(method.as_bytes());
         self.method_span = Span::within(buf, method.as_bytes());
         let facts = Facts::collect(buf, raw.headers, &mut self.headers)?;
-        self.address(buf, target.as_bytes(), &facts)?;
+        let target = target.as_bytes();
+        let parsed = parse_target(target, Span::within(buf, target), self.method)?;
+        self.aim_at(&parsed, target, scan::plain_bytes(target));
+        self.address(buf, &parsed, &facts)?;
         self.frame(&facts)
     }
 
-    /// Target and host: where the request goes.
-    fn address(&mut self, buf: &[u8], target: &[u8], facts: &Facts) -> Result<(), RequestError> {
-        let target = parse_target(target, Span::within(buf, target), self.method)?;
+    /// Path and query. Of the target's bytes, so many of the first are plain.
+    #[inline]
+    pub(crate) fn aim_at(&mut self, target: &Target, bytes: &[u8], plain_bytes: usize) {
         self.path = target.path;
         self.query = target.query;
+        // Without an authority, the path begins the target.
+        self.path_is_plain =
+            target.authority.is_none() && bytes.starts_with(b"/") && plain_bytes >= target.path.len();
+    }
+
+    /// The host, which the target has or the fields.
+    fn address(&mut self, buf: &[u8], target: &Target, facts: &Facts) -> Result<(), RequestError> {
         let host = match facts.host {
             _ if facts.host_repeated => return Err(RequestError::DuplicateHost),
             Some(host) if !self.known_host.admits(host.of(buf)) => return Err(RequestError::InvalidHost),

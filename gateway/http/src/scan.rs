@@ -23,9 +23,12 @@ pub(crate) fn fields(
     let count_max = limits.header_count_max.min(HeadLimits::HEADER_COUNT_CEILING);
     headers.clear();
     let mut at = start;
-    while *buf.get(at)? != b'\r' {
-        let line = &buf[at..];
-        let name = &line[..name_bytes(line)?];
+    let fields_end = loop {
+        let line = buf.get(at..)?;
+        if line.starts_with(b"\r\n") {
+            break at;
+        }
+        let (name, rest) = line.split_at(name_bytes(line)?);
         let known = HeaderName::classify(name);
         // A name that is known by itself is a token, since no control character is in it.
         let is_family =
@@ -33,29 +36,28 @@ pub(crate) fn fields(
         if is_family && !is_token(name) {
             return None;
         }
-        let rest = &line[name.len() + 1..];
-        let value = rest.strip_prefix(b" ").unwrap_or(rest);
-        let value_at = at + line.len() - value.len();
-        let value = &value[..text_bytes(value, b' ')];
+        let ([b':', b' ', rest @ ..] | [b':', rest @ ..]) = rest else { return None };
+        let (value, behind) = rest.split_at(text_bytes(rest, b' '));
         // Other blanks around a value are for who trims them.
-        let value_end = value_at + value.len();
         if matches!(value, [] | [b' ', ..] | [.., b' '])
             || headers.len() == count_max
-            || !ends_line(buf, value_end)
+            || !behind.starts_with(b"\r\n")
         {
             return None;
         }
+        let value_at = at + line.len() - rest.len();
+        let value_end = value_at + value.len();
         let name_span = Span { start: at as u32, end: (at + name.len()) as u32 };
         let value_span = Span { start: value_at as u32, end: value_end as u32 };
         facts.note(known, value, value_span).ok()?;
         headers.push(Header { name: known, name_span, value_span, hop_by_hop: known.is_hop_by_hop() });
         at = value_end + 2;
-    }
-    if !ends_line(buf, at) || at - start > limits.header_bytes_max {
+    };
+    if fields_end - start > limits.header_bytes_max {
         return None;
     }
     facts.mark_nominated(buf, headers);
-    Some(at + 2)
+    Some(fields_end + 2)
 }
 
 #[inline]
@@ -78,9 +80,8 @@ fn name_bytes(line: &[u8]) -> Option<usize> {
     let mut found = None;
     for (index, chunk) in chunks.iter().enumerate() {
         let chunk = u64::from_le_bytes(*chunk);
-        let differing = chunk ^ (ONES * u64::from(b':'));
-        // As in `text_bytes`, the first never lies.
-        let colons = differing.wrapping_sub(ONES) & !differing;
+        // As in `text_end`, the first never lies.
+        let colons = zeros(chunk ^ (ONES * u64::from(b':')));
         let blanks = chunk.wrapping_sub(ONES * u64::from(b'!')) & !chunk;
         let bits = (colons | blanks) & HIGHEST_BITS;
         if bits != 0 {
@@ -98,9 +99,14 @@ const HIGHEST_BITS: u64 = ONES << 7;
 /// How many bytes from the first are `lowest` at least, which is ASCII, and no DEL.
 #[inline(always)]
 pub(crate) fn text_bytes(bytes: &[u8], lowest: u8) -> usize {
-    let mut text = 0;
+    // Many a value is short.
+    let Some((few, more)) = bytes.split_first_chunk::<8>() else { return text_bytes_of_few(bytes, lowest) };
+    if let Some(end) = text_end(*few, lowest) {
+        return end;
+    }
+    let mut text = few.len();
     // Sixteen at a time while all of them are text, which compiles to vector code.
-    for block in bytes.as_chunks::<16>().0 {
+    for block in more.as_chunks::<16>().0 {
         let is_none = |byte: &u8| *byte < lowest || *byte == 0x7f;
         if block.iter().fold(0, |found, byte| found | u8::from(is_none(byte))) != 0 {
             break;
@@ -115,17 +121,56 @@ pub(crate) fn text_bytes(bytes: &[u8], lowest: u8) -> usize {
 fn text_bytes_of_few(bytes: &[u8], lowest: u8) -> usize {
     let (chunks, rest) = bytes.as_chunks::<8>();
     for (index, chunk) in chunks.iter().enumerate() {
+        if let Some(end) = text_end(*chunk, lowest) {
+            return 8 * index + end;
+        }
+    }
+    8 * chunks.len() + rest.iter().take_while(|byte| **byte >= lowest && **byte != 0x7f).count()
+}
+
+/// Which of eight bytes is the first that is no text.
+#[inline(always)]
+fn text_end(chunk: [u8; 8], lowest: u8) -> Option<usize> {
+    let chunk = u64::from_le_bytes(chunk);
+    // A byte that is below borrows from the one behind it, which may then look like one: the first never lies.
+    let below = chunk.wrapping_sub(ONES * u64::from(lowest)) & !chunk;
+    let found = (below | zeros(chunk ^ (ONES * 0x7f))) & HIGHEST_BITS;
+    (found != 0).then(|| found.trailing_zeros() as usize / 8)
+}
+
+/// How many bytes from the first mean themselves in a path and nothing else: what is escaped, could be a dot segment,
+/// ends the path, or is refused isn't among them, nor `!` and `'`, which are looked at together with others.
+#[inline(always)]
+pub(crate) fn plain_bytes(bytes: &[u8]) -> usize {
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    for (index, chunk) in chunks.iter().enumerate() {
         let chunk = u64::from_le_bytes(*chunk);
-        // A byte that is below borrows from the one behind it, which may then look like one: the first never lies.
-        let below = chunk.wrapping_sub(ONES * u64::from(lowest)) & !chunk;
-        let differing = chunk ^ (ONES * 0x7f);
-        let deleted = differing.wrapping_sub(ONES) & !differing;
-        let found = (below | deleted) & HIGHEST_BITS;
+        let below = chunk.wrapping_sub(ONES * u64::from(b'!')) & !chunk;
+        let found = below
+            // Not ASCII.
+            | chunk
+            // `#` and `%`; `!` and `'`.
+            | zeros((chunk | (ONES * 0x06)) ^ (ONES * 0x27))
+            // `?` and DEL.
+            | zeros((chunk | (ONES * 0x40)) ^ (ONES * 0x7f))
+            | zeros(chunk ^ (ONES * u64::from(b'.')))
+            | zeros(chunk ^ (ONES * u64::from(b'\\')));
+        let found = found & HIGHEST_BITS;
         if found != 0 {
             return 8 * index + found.trailing_zeros() as usize / 8;
         }
     }
-    8 * chunks.len() + rest.iter().take_while(|byte| **byte >= lowest && **byte != 0x7f).count()
+    8 * chunks.len() + rest.iter().take_while(|byte| is_plain(**byte)).count()
+}
+
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b'!'..=b'~') && !matches!(byte, b'!' | b'#' | b'%' | b'\'' | b'?' | b'.' | b'\\')
+}
+
+/// The highest bit of each byte that is zero, and of some behind the first such one.
+#[inline(always)]
+fn zeros(bytes: u64) -> u64 {
+    bytes.wrapping_sub(ONES) & !bytes
 }
 
 #[cfg(test)]
@@ -143,6 +188,15 @@ mod tests {
         let (mut short, mut long) = (RequestHead::new(), RequestHead::new());
         let scanned = short.scan(bytes, &LIMITS).is_some();
         if scanned {
+            if short.path_is_plain {
+                let path = short.path.of(bytes);
+                assert_eq!(
+                    crate::path::normalize(path, &mut Vec::new()),
+                    Ok(path),
+                    "{}",
+                    bytes.escape_ascii()
+                );
+            }
             assert_eq!(long.parse_any(bytes, &LIMITS), Ok(Progress::Complete), "{}", bytes.escape_ascii());
             assert_eq!(format!("{short:?}"), format!("{long:?}"), "{}", bytes.escape_ascii());
         }
@@ -215,6 +269,27 @@ mod tests {
             (name_bytes(b"none"), name_bytes(b""), name_bytes(b"longer than eight")),
             (None, None, None)
         );
+    }
+
+    #[test]
+    fn a_path_is_plain_up_to_the_first_byte_that_is_not() {
+        for length in 0..20 {
+            for (at, byte) in (0..length).flat_map(|at| (0..=u8::MAX).map(move |byte| (at, byte))) {
+                let mut path = vec![b'/'; length];
+                path[at] = byte;
+                let expected = if is_plain(byte) { length } else { at };
+                assert_eq!(plain_bytes(&path), expected, "{path:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_plain_is_a_path_as_it_is() {
+        let mut scratch = Vec::new();
+        for byte in (0..=u8::MAX).filter(|byte| is_plain(*byte)) {
+            let path = [b'/', byte, b'/', byte];
+            assert_eq!(crate::path::normalize(&path, &mut scratch), Ok(&path[..]));
+        }
     }
 
     #[test]

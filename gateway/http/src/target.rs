@@ -15,6 +15,13 @@ pub(crate) struct Target {
 }
 
 /// Takes apart the target at `span` of the parsed buffer, whose bytes are `target`.
+impl Target {
+    /// Of a path alone.
+    pub(crate) fn of_path(path: Span) -> Self {
+        Self { path, query: None, authority: None }
+    }
+}
+
 pub(crate) fn parse_target(target: &[u8], span: Span, method: Method) -> Result<Target, RequestError> {
     // No early exit, so that it compiles to vector code; targets are short.
     let foreign =

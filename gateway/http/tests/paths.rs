@@ -1,6 +1,7 @@
 //! The normal form of paths: what is rewritten, what is left alone, what is refused.
 
 use turnpike_http::path::{PathError, normalize};
+use turnpike_http::{HeadLimits, Progress, RequestHead, RequestParts};
 
 fn normal(raw: &str) -> Result<String, PathError> {
     let mut scratch = b"left over from another path".to_vec();
@@ -37,6 +38,45 @@ fn what_stays_is_borrowed() {
         assert!(std::ptr::eq(path, raw.as_bytes()), "{raw}");
     }
     assert_eq!(normal("").as_deref(), Ok("/"));
+}
+
+/// One head after the other, as over a connection: none keeps what was true of the one before.
+#[test]
+fn a_plain_path_is_its_own_normal_form() {
+    let mut head = RequestHead::new();
+    for (target, is_plain) in [
+        ("/", true),
+        ("/a/b-c_d~e;f=g,h:i@j&k$l", true),
+        ("/a/../b", false),
+        ("/a/b/c/d/e/f/g/h?i=..&j=%2e%2e", true),
+        ("/a/b/c/d/e/f/g/h/%2e%2e?i", false),
+        ("/a/b/c/d/e/f/g/h/\\i", false),
+        ("/?", true),
+        ("/./?", false),
+        ("http://h/a/b", false),
+        ("http://h/../b", false),
+        ("https://long-enough-to-be-ahead-of-the-path/..", false),
+        ("http://h", false),
+        ("/a", true),
+        ("*", false),
+    ] {
+        let request = format!("OPTIONS {target} HTTP/1.1\r\nHost: a.test\r\n\r\n");
+        let parsed = head.parse(request.as_bytes(), &HeadLimits::default());
+        assert_eq!((parsed, head.path_is_plain), (Ok(Progress::Complete), is_plain), "{target}");
+        let path = head.path.of(request.as_bytes());
+        assert!(!is_plain || normalize(path, &mut Vec::new()) == Ok(path), "{target}");
+        if target.starts_with(['/', '*']) {
+            let (method, path, authority) = (&b"OPTIONS"[..], target.as_bytes(), Some(&b"a.test"[..]));
+            let parts = RequestParts { method, path, authority, ends: true };
+            let mut assembled = Vec::new();
+            // What came before was the opposite.
+            let before = if is_plain { "*" } else { "/a" };
+            let before = format!("OPTIONS {before} HTTP/1.1\r\nHost: a.test\r\n\r\n");
+            assert_eq!(head.parse(before.as_bytes(), &HeadLimits::default()), Ok(Progress::Complete));
+            let done = head.assemble(&mut assembled, &parts, std::iter::empty(), &HeadLimits::default());
+            assert_eq!((done, head.path_is_plain), (Ok(()), is_plain), "{target}");
+        }
+    }
 }
 
 #[test]

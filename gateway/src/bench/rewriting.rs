@@ -105,6 +105,7 @@ impl Rewriter {
             id: self.shard.ids.next(),
             source_ip: self.client.peer.ip(),
             may_keep: true,
+            now_us: None,
         };
         let mut spelling = Vec::new();
         Routed::new(&exchange, &mut spelling, answer).map(|routed| task(&Heads(routed)))

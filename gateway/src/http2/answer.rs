@@ -90,6 +90,7 @@ async fn exchange(
         id: shard.ids.next(),
         source_ip: pipeline::source_ip(&shard.settings, &connection.client, &head.headers, bytes),
         may_keep: true,
+        now_us: None,
     };
     let mut record = Record::begin(started_us);
     shard.stats.borrow_mut().gauges.exchanges_in_flight += 1;

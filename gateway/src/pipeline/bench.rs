@@ -3,9 +3,8 @@
 use turnpike_http::{HeadLimits, Method, Progress, ResponseHead};
 
 use super::respond::bench::encode_head;
-use super::route::{self, Selected};
+use super::route::{self, Address, Selected};
 use super::{Exchange, Record, upstream_request};
-use crate::table::Address;
 
 /// A GET request that is routed, and the answer's head that came for it.
 pub(crate) struct Routed<'x, 'a> {

@@ -26,11 +26,11 @@ pub(super) use hit::Hit;
 use hit::Written;
 pub(super) use tee::Tee;
 
-use super::route::Selected;
+use super::route::{Address, Selected};
 use super::upstream_request::Question;
 use super::{Answered, Exchange, Failure, Record, Refusal, integrate, respond};
 use crate::response_cache::Outdated;
-use crate::table::{Address, RouteCache};
+use crate::table::RouteCache;
 
 /// How often a request waits for another's answer, as long as none comes: where the integration fails each time, those who
 /// wait don't do so one after the other.
@@ -282,8 +282,9 @@ async fn fetch<'a>(
     loop {
         let question = fills.then(|| question(stale.as_deref(), asked.compression.is_some()));
         tee.asks_about(stale.is_some() && fills);
-        let result = match integrate::send(exchange, address, selected, question.as_ref(), record).await {
-            Ok(sent) => respond::relay(exchange, address, sent, Some(&tee), record).await,
+        let result = match integrate::send(exchange, address, selected, question.as_ref(), None, record).await
+        {
+            Ok(sent) => respond::relay(exchange, address, selected, sent, Some(&tee), record).await,
             Err(failure) => Err(failure),
         };
         let Err(Failure::Refused(Refusal::Upstream(..))) = result else { return result };
@@ -365,8 +366,8 @@ async fn pass_by<'a>(
     let changes = rules.by_origin() || !rules.stores;
     let outdated = if changes { outdated_by(exchange, address, record) } else { Vec::new() };
     let tee = (!outdated.is_empty()).then(|| Tee::outdating(exchange, outdated));
-    let sent = integrate::send(exchange, address, selected, None, record).await?;
-    respond::relay(exchange, address, sent, tee.as_ref(), record).await
+    let sent = integrate::send(exchange, address, selected, None, None, record).await?;
+    respond::relay(exchange, address, selected, sent, tee.as_ref(), record).await
 }
 
 /// What a request changes, over either scheme, unless it is a safe one (RFC 9110 9.2.1).

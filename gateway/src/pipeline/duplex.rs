@@ -40,7 +40,7 @@ pub(super) async fn relay<'a>(
         (Uploaded::Whole(ahead), Ok(kept)) => {
             let body_bytes = exchange.buffered().len();
             let unread = !kept && exchange.head.keep_alive;
-            Ok(Answered { kept, unread, body_bytes, ahead: Some(ahead) })
+            Ok(Answered { kept, unread, body_bytes, ahead: Some(ahead.into()) })
         }
         (Uploaded::UpstreamEnded | Uploaded::Stopped, Ok(_)) => {
             Ok(Answered { kept: false, unread: true, body_bytes: 0, ahead: None })

@@ -5,9 +5,9 @@
 
 use turnpike_http::HeaderName;
 
-use super::route::Selected;
+use super::route::{Address, Selected};
 use super::{Exchange, Failure, Record, Refusal};
-use crate::table::{Address, Caller, Shown, Stage};
+use crate::table::{Caller, Shown, Stage};
 
 /// What the caller shows, of a stage some of whose routes ask for a key: made ready to be looked up while the route is.
 pub(super) fn expect(exchange: &Exchange<'_>, stage: &Stage) -> Option<Shown> {

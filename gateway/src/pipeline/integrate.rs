@@ -9,29 +9,23 @@ mod balanced;
 mod fault;
 
 use turnpike_http::{ChunkLimits, Framing, Method, encode};
-use turnpike_snapshot::Compression;
 
 use attempt::Attempt;
 pub(crate) use fault::UpstreamFault;
 
 use super::incoming::{Incoming, take_arrived};
-use super::route::Selected;
+use super::route::{Address, Selected};
 use super::upload::Upload;
 use super::upstream_request::{self, Question};
 use super::{Exchange, Failure, Record, Refusal, Wire};
 use crate::settings::Settings;
-use crate::table::{Address, Integration};
+use crate::table::Integration;
 use crate::upstream::Connection;
 use crate::wheel::OnExpiry;
 
 /// A request that is on its way.
 #[derive(Debug)]
-pub(super) struct Sent<'a> {
-    pub(super) integration: &'a Integration,
-    /// What was sent; decides how the answer's body is framed.
-    pub(super) method: Method,
-    /// The route's.
-    pub(super) compression: Option<Compression>,
+pub(super) struct Sent {
     pub(super) connection: Connection,
     /// The answer's first bytes, if the request was sent whole.
     pub(super) answer: Option<Vec<u8>>,
@@ -41,13 +35,15 @@ pub(super) struct Sent<'a> {
     pub(super) body_bytes: usize,
 }
 
+/// `now_us` is the time, where it is known.
 pub(super) async fn send<'a>(
     exchange: &Exchange<'a>,
     address: &Address<'a, '_>,
     selected: &Selected<'a, '_>,
     question: Option<&Question<'_>>,
+    now_us: Option<u64>,
     record: &mut Record<'a>,
-) -> Result<Sent<'a>, Failure> {
+) -> Result<Sent, Failure> {
     let shard = exchange.shard;
     let Selected { matched, integration } = selected;
     let (mut body, body_bytes) = Incoming::begin(exchange, matched.route.compression)?;
@@ -72,7 +68,8 @@ pub(super) async fn send<'a>(
         shard.buffers.give(head);
         return Err(failure);
     }
-    let begun_us = shard.clock.now_us();
+    let now_us = now_us.filter(|_| matches!(body, Incoming::Http1(_)));
+    let begun_us = now_us.unwrap_or_else(|| shard.clock.now_us());
     record.integration_begins(begun_us);
     let mut attempt = Attempt {
         exchange,
@@ -123,15 +120,7 @@ pub(super) async fn send<'a>(
         Box::pin(invite_body(exchange, body_bytes, record)).await?;
         Some(Box::new(Upload::new(exchange, &connection, integration, body)))
     };
-    Ok(Sent {
-        integration,
-        method: sent_method(exchange, integration),
-        compression: matched.route.compression,
-        connection,
-        answer,
-        upload,
-        body_bytes,
-    })
+    Ok(Sent { connection, answer, upload, body_bytes })
 }
 
 /// Tells a client that waits for it that its body is wanted (RFC 9110 10.1.1). The gateway says so itself, once
@@ -176,7 +165,8 @@ pub(super) fn chunk_limits(
     }
 }
 
-fn sent_method(exchange: &Exchange<'_>, integration: &Integration) -> Method {
+/// What is sent; decides how the answer's body is framed.
+pub(super) fn sent_method(exchange: &Exchange<'_>, integration: &Integration) -> Method {
     match integration.method.as_deref() {
         None => exchange.head.method,
         Some("HEAD") => Method::Head,

@@ -4,8 +4,9 @@
 //! used up is AWS's 429; where nothing is in hand, and control doesn't say in time whether anything is left, the request is
 //! refused with 503 rather than served beyond the quota. (AWS: usage plans and API keys for REST APIs.)
 
+use super::route::Address;
 use super::{Exchange, Failure, Refusal};
-use crate::table::{Address, Caller};
+use crate::table::Caller;
 
 pub(super) async fn check(
     exchange: &Exchange<'_>,

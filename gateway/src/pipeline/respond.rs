@@ -24,23 +24,25 @@ use turnpike_snapshot::{Compression, Protocol};
 use super::body::Body;
 use super::cache::{Hit, Tee};
 use super::compress::{Edits, Plan, Planned};
-use super::integrate::{Sent, UpstreamFault, chunk_limits};
+use super::integrate::{Sent, UpstreamFault, chunk_limits, sent_method};
 use super::refusal::{Failure, Refusal};
+use super::route::{Address, Selected};
 use super::upload::UploadControl;
 use super::{Answered, Exchange, Record, Wire, duplex};
 use crate::compression::LentEncoder;
-use crate::table::{Address, Integration};
+use crate::table::Integration;
 use crate::upstream::{Connection, Lease};
 use stream::Coding;
 
 pub(super) async fn relay<'a>(
     exchange: &Exchange<'a>,
     address: &Address<'a, '_>,
-    sent: Sent<'a>,
+    selected: &Selected<'a, '_>,
+    sent: Sent,
     tee: Option<&Tee<'_, 'a>>,
     record: &mut Record<'a>,
 ) -> Result<Answered, Failure> {
-    let download = Download::of(exchange, address, &sent, tee);
+    let download = Download::of(exchange, address, selected, &sent, tee);
     let Some(upload) = sent.upload else {
         let answered = |relayed| download.answered(relayed, sent.body_bytes);
         return download.run(sent.connection, sent.answer, record, answered).await;
@@ -111,15 +113,16 @@ impl<'x, 't, 'a> Download<'x, 't, 'a> {
     pub(super) fn of(
         exchange: &'x Exchange<'a>,
         address: &Address<'a, '_>,
-        sent: &Sent<'a>,
+        selected: &Selected<'a, '_>,
+        sent: &Sent,
         tee: Option<&'x Tee<'t, 'a>>,
     ) -> Self {
         Self {
             exchange,
             protocol: address.stage.protocol,
-            integration: sent.integration,
-            method: sent.method,
-            compression: sent.compression,
+            integration: selected.integration,
+            method: sent_method(exchange, selected.integration),
+            compression: selected.matched.route.compression,
             tee,
             began: Cell::new(false),
             uploaded: Cell::new(sent.upload.is_none()),
@@ -172,30 +175,47 @@ impl<'x, 't, 'a> Download<'x, 't, 'a> {
             }
             Err(fault) => Err(fault),
         };
+        let status = head.status;
         let relayed = match course {
-            Ok(Course::Whole(out, kept)) => match self.exchange.wire {
-                // Most answers: each wake comes here, by way of nothing that only passes it on.
-                Wire::Http1 => {
-                    record.bytes_out += out.len() as u64;
-                    self.exchange.await_reader();
-                    let sent = self.exchange.client.stream.send(out, 0).await;
-                    self.has_sent(sent).map(|()| kept)
+            Ok(Course::Whole(out, kept)) => {
+                // What was read needn't be kept until this is sent: meanwhile others use it, from the core's cache.
+                self.give_back(head, input);
+                match self.exchange.wire {
+                    // Most answers: each wake comes here, by way of nothing that only passes it on.
+                    Wire::Http1 => {
+                        record.bytes_out += out.len() as u64;
+                        self.exchange.await_reader();
+                        let sent = self.exchange.client.stream.send(out, 0).await;
+                        self.has_sent(sent).map(|()| kept)
+                    }
+                    Wire::Http2(_) => self.begin(out, true, record).await.map(|()| kept),
                 }
-                Wire::Http2(_) => self.begin(out, true, record).await.map(|()| kept),
-            },
-            Ok(Course::Long(long)) => Box::pin(self.relay_long(*long, &mut input, &head, record)).await,
-            Err(fault) => Err(fault),
+            }
+            Ok(Course::Long(long)) => {
+                let relayed = Box::pin(self.relay_long(*long, &mut input, &head, record)).await;
+                self.give_back(head, input);
+                relayed
+            }
+            Err(fault) => {
+                self.give_back(head, input);
+                Err(fault)
+            }
         };
         if let Some(lease) = lease
             && !self.exchange.is_abandoned()
         {
-            note_outcome(&lease, head.status, &relayed);
-        }
-        shard.buffers.give_response_head(head);
-        if input.capacity() > 0 {
-            shard.buffers.give(input);
+            note_outcome(&lease, status, &relayed);
         }
         end(relayed)
+    }
+
+    #[inline]
+    fn give_back(&self, head: Box<ResponseHead>, input: Vec<u8>) {
+        let buffers = &self.exchange.shard.buffers;
+        buffers.give_response_head(head);
+        if input.capacity() > 0 {
+            buffers.give(input);
+        }
     }
 
     /// What becomes of an answer whose head is there.

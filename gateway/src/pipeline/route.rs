@@ -3,7 +3,15 @@
 use turnpike_http::path;
 
 use super::{Exchange, Failure, Record, Refusal};
-use crate::table::{Address, Approached, Backend, HeaderLines, Integration, Matched};
+use crate::table::{self, Approached, Backend, HeaderLines, Integration, Matched, Stage};
+
+/// What a request is for, as all that comes behind needs it; the rest of what was found is in the record.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Address<'t, 'p> {
+    pub(super) stage: &'t Stage,
+    /// Below the stage or base path; starts with `/`.
+    pub(super) path: &'p str,
+}
 
 /// The route that a request takes, and what it leads to.
 #[derive(Debug)]
@@ -18,7 +26,10 @@ pub(super) fn path<'p>(exchange: &Exchange<'p>, spelling: &'p mut Vec<u8>) -> Re
         return Err(Refusal::UpgradeNotSupported.into());
     }
     let raw = exchange.head.path.of(exchange.bytes);
-    let path = path::normalize(raw, spelling).map_err(Refusal::Path)?;
+    let path = match exchange.head.path_is_plain {
+        true => raw,
+        false => path::normalize(raw, spelling).map_err(Refusal::Path)?,
+    };
     // A normalized path is ASCII.
     Ok(std::str::from_utf8(path).unwrap_or("/"))
 }
@@ -36,18 +47,18 @@ pub(super) fn address<'a, 'p>(
     record: &mut Record<'a>,
 ) -> Result<Address<'a, 'p>, Failure> {
     let headers = HeaderLines { lines: &exchange.head.headers, bytes: exchange.bytes };
-    let address = exchange.table.address(approached, path, headers).map_err(Refusal::Address)?;
-    refuse_unproven(exchange, &address)?;
-    record.stage = Some(address.stage);
-    record.base_path = address.base_path;
-    record.rule = address.rule;
-    Ok(address)
+    let found = exchange.table.address(approached, path, headers).map_err(Refusal::Address)?;
+    refuse_unproven(exchange, &found)?;
+    record.stage = Some(found.stage);
+    record.base_path = found.base_path;
+    record.rule = found.rule;
+    Ok(Address { stage: found.stage, path: found.path })
 }
 
 /// A domain that demands a certificate takes it from the handshake for its own name alone: a connection that was
 /// made for another domain, or without TLS, proves nothing here (RFC 9110 15.5.20; AWS answers 403).
-fn refuse_unproven(exchange: &Exchange<'_>, address: &Address<'_, '_>) -> Result<(), Failure> {
-    let Some(demand) = address.demand else { return Ok(()) };
+fn refuse_unproven(exchange: &Exchange<'_>, found: &table::Address<'_, '_>) -> Result<(), Failure> {
+    let Some(demand) = found.demand else { return Ok(()) };
     match &exchange.client.tls {
         Some(client) if client.meets(demand) => Ok(()),
         Some(_) => Err(Refusal::Misdirected.into()),

@@ -8,10 +8,10 @@
 
 use turnpike_limits::{Limit, LimitId, Rate, Why};
 
-use super::route::Selected;
+use super::route::{Address, Selected};
 use super::{Exchange, Failure, Refusal};
 use crate::stats::RefusalKind;
-use crate::table::{Address, Caller, Route};
+use crate::table::{Caller, Route};
 
 /// Why a request got no tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,16 +44,25 @@ pub(super) struct Applied {
     count: usize,
 }
 
+/// Whether nothing limits the request, so that it waits for nothing.
+pub(super) fn is_free(
+    exchange: &Exchange<'_>,
+    selected: &Selected<'_, '_>,
+    caller: Option<Caller<'_>>,
+) -> bool {
+    caller.is_none() && exchange.table.throttle.is_none() && selected.matched.route.throttle.is_none()
+}
+
 pub(super) async fn check(
     exchange: &Exchange<'_>,
     address: &Address<'_, '_>,
     selected: &Selected<'_, '_>,
     caller: Option<Caller<'_>>,
 ) -> Result<(), Failure> {
-    let route = selected.matched.route;
-    if caller.is_none() && exchange.table.throttle.is_none() && route.throttle.is_none() {
+    if is_free(exchange, selected, caller) {
         return Ok(());
     }
+    let route = selected.matched.route;
     let Some(applied) = Applied::to(exchange, route, caller) else { return Ok(()) };
     let taken = exchange.shard.limits.take(applied.limits(), exchange.table.generation).await;
     taken.map_err(|refused| {

@@ -8,8 +8,9 @@ use turnpike_http::{Framing, HeaderName, encode};
 use turnpike_snapshot::Protocol;
 
 use super::lines::{self, Pass};
+use super::route::Address;
 use super::{Exchange, decompress, forwarded};
-use crate::table::{Address, Integration, Matched, Target, TargetPart};
+use crate::table::{Integration, Matched, Target, TargetPart};
 
 /// What a cache asks for instead of what the client has asked: all of it, or whether it has changed.
 #[derive(Debug, Default)]
@@ -35,9 +36,14 @@ pub(super) fn encode(
     decoded: Option<Framing>,
     out: &mut Vec<u8>,
 ) {
-    out.extend_from_slice(integration.method.as_deref().unwrap_or(exchange.method()).as_bytes());
-    out.push(b' ');
-    target(exchange, address, matched, integration, out);
+    match same_start(exchange, address, integration) {
+        Some(start) => out.extend_from_slice(start),
+        None => {
+            out.extend_from_slice(integration.method.as_deref().unwrap_or(exchange.method()).as_bytes());
+            out.push(b' ');
+            target(exchange, address, matched, integration, out);
+        }
+    }
     out.extend_from_slice(integration.upstream.version_and_host.as_bytes());
     let protocol = address.stage.protocol;
     let mut came_forwarded = false;
@@ -70,6 +76,26 @@ pub(super) fn encode(
         Protocol::Rest => forwarded::encode_for_rest(exchange, came_forwarded, out),
         Protocol::Http => forwarded::encode_for_http(exchange, came_forwarded, out),
     }
+}
+
+/// Method, path and query as the client has sent them, where that is what the upstream gets.
+fn same_start<'a>(
+    exchange: &Exchange<'a>,
+    address: &Address<'_, '_>,
+    integration: &Integration,
+) -> Option<&'a [u8]> {
+    let head = exchange.head;
+    let Target::Parts(parts) = &integration.target else { return None };
+    let is_path = matches!(*parts.path, [TargetPart::RequestPath]) && parts.query.is_empty();
+    let end = match head.query {
+        None => head.path.end,
+        Some(query) if query.is_empty() => return None,
+        Some(query) => query.end,
+    };
+    // The path itself, and no part of it.
+    let is_whole = head.path_is_plain && std::ptr::eq(head.path.of(exchange.bytes), address.path.as_bytes());
+    let is_same = is_path && is_whole && integration.method.is_none();
+    is_same.then(|| &exchange.bytes[head.method_span.start as usize..end as usize])
 }
 
 /// Path and query.

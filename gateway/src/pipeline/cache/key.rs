@@ -12,7 +12,8 @@ use turnpike_cache::KeyWriter;
 use turnpike_snapshot::Protocol;
 
 use super::super::Exchange;
-use crate::table::{Address, KeyPart, RouteCache, Variables};
+use super::super::route::Address;
+use crate::table::{KeyPart, RouteCache, Variables};
 
 /// A request's path, and what its route takes from it.
 #[derive(Debug)]

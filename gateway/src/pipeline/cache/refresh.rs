@@ -51,6 +51,7 @@ pub(super) fn spawn(exchange: &Exchange<'_>) {
             id: shard.ids.next(),
             source_ip,
             may_keep: false,
+            now_us: None,
         };
         let mut record = Record::begin(shard.clock.now_us());
         shard.stats.borrow_mut().gauges.exchanges_in_flight += 1;

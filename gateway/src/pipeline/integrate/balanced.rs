@@ -258,7 +258,7 @@ fn recycle(shard: &Shard, connection: Connection, answer: Option<Vec<u8>>) {
         header_bytes_max: shard.settings.upstream_head_bytes_max,
         header_count_max: shard.settings.upstream_header_count_max,
     };
-    let mut head: ResponseHead = shard.buffers.response_head();
+    let mut head: Box<ResponseHead> = shard.buffers.response_head();
     // A HEAD's answer has no body, which only this method would tell: its connection is closed.
     let parsed = head.parse(&answer, turnpike_http::Method::Other, &limits);
     let whole = matches!(parsed, Ok(Progress::Complete))

@@ -6,9 +6,8 @@ use turnpike_http::{Method, ResponseHead};
 
 use super::super::Exchange;
 use super::super::compress::Edits;
-use super::super::route::Selected;
+use super::super::route::{Address, Selected};
 use super::Download;
-use crate::table::Address;
 
 /// Appends the head that a client gets instead of the upstream's, which `input` begins with.
 pub(crate) fn encode_head(

@@ -163,7 +163,7 @@ impl Download<'_, '_, '_> {
             _ => {}
         }
         if !dated {
-            encode::header(out, "Date", &self.exchange.shard.date());
+            encode::date(out, &self.exchange.shard.date());
         }
         refusal::encode_ids(Some(self.protocol), self.exchange.id, out);
         refusal::encode_connection(kept, self.exchange.head.version, out);

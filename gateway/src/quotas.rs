@@ -15,6 +15,7 @@ mod thread;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
+use turnpike_rt::Clock;
 use turnpike_snapshot::Quota;
 use turnpike_snapshot::frame::{FromGateway, QuotaAnswer};
 
@@ -33,10 +34,43 @@ pub(crate) struct QuotaName {
 
 /// A caller's quota, as the table has it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct QuotaOf<'t> {
+pub(crate) struct QuotaOf {
+    pub(crate) terms: Quota,
+    /// A hash of the caller's names, the same in every table.
+    pub(crate) number: u64,
+    pub(crate) place: Place,
+}
+
+/// Whose it is. Few requests need it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Names<'t> {
     pub(crate) plan_id: &'t str,
     pub(crate) key_id: &'t str,
-    pub(crate) terms: Quota,
+}
+
+/// Where the caller stands in which table: the same place is the same plan's same key, so that their names needn't be
+/// compared. Another table may have anybody there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) generation: u64,
+    /// Addresses, while that table is there.
+    pub(crate) plan: usize,
+    pub(crate) key: usize,
+}
+
+/// The time, as the caller has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Now {
+    /// On a clock that never steps.
+    pub(crate) ms: u64,
+    /// Days since 1970.
+    pub(crate) day: u32,
+}
+
+impl Now {
+    pub(crate) fn by(clock: &Clock) -> Self {
+        Self { ms: clock.now_us() / 1_000, day: (Clock::unix_ms() / DAY_MS) as u32 }
+    }
 }
 
 /// Why a request isn't let through.
@@ -153,9 +187,4 @@ impl QuotaLine {
         // The desk ends with the process.
         let _ = self.desk.send(message).await;
     }
-}
-
-/// Days since 1970.
-pub(crate) fn day_at(unix_ms: u64) -> u32 {
-    (unix_ms / DAY_MS) as u32
 }

@@ -33,7 +33,7 @@ use crate::limits::{LimiterLine, Limits};
 use crate::listener;
 use crate::log_lines::LogLines;
 use crate::mailbox::{Loads, Mailbox, ToShard};
-use crate::quotas::{QuotaLine, Quotas, day_at};
+use crate::quotas::{Now, QuotaLine, Quotas};
 use crate::response_cache::ResponseCache;
 use crate::settings::{Live, Settings};
 use crate::stats::{SampleQueue, ShardStats};
@@ -205,7 +205,7 @@ pub(crate) fn make(parts: ShardParts) -> io::Result<(Rc<Shard>, BellListener)> {
             parts.mailboxes[parts.index].clone(),
             clock,
         ),
-        quotas: Quotas::new(parts.index, parts.settings, parts.quotas),
+        quotas: Quotas::new(parts.index, parts.settings, parts.quotas, Now::by(&clock)),
         stats: RefCell::new(ShardStats::new(parts.samples)),
         addresses: parts.addresses,
         loads: parts.loads,
@@ -334,7 +334,7 @@ impl Shard {
                 }
                 ToShard::Forget(outdated) => self.cache.forget(&outdated),
                 ToShard::Collect(reply) => self.report(reply),
-                ToShard::Quota(said) => self.quotas.hear(said, self.now_ms(), day_at(Clock::unix_ms())),
+                ToShard::Quota(said) => self.quotas.hear(said, Now::by(&self.clock)),
                 ToShard::Accept => self.accept(),
                 ToShard::Look => self.look(),
                 ToShard::Adopt(settings) => self.settings.replace(settings),
@@ -407,7 +407,7 @@ impl Shard {
             self.pools.expire(now_ms);
             self.cache.tick(self.wheel.now_ms(), &self.mailboxes);
             self.limits.tick();
-            self.quotas.tick(now_ms);
+            self.quotas.tick(Now::by(&self.clock));
             self.log_lines.tick(self, now_ms);
             if now_ms - swept_ms >= SWEEP_EVERY_MS {
                 swept_ms = now_ms;

@@ -4,11 +4,8 @@
 //! used up is AWS's 429; where nothing is in hand, and control doesn't say in time whether anything is left, the request is
 //! refused with 503 rather than served beyond the quota. (AWS: usage plans and API keys for REST APIs.)
 
-use turnpike_rt::Clock;
-
 use super::route::Address;
 use super::{Exchange, Failure, Refusal};
-use crate::quotas::day_at;
 use crate::table::Caller;
 
 pub(super) async fn check(
@@ -16,8 +13,12 @@ pub(super) async fn check(
     address: &Address<'_, '_>,
     caller: Option<Caller<'_>>,
 ) -> Result<(), Failure> {
-    let Some(quota) = caller.and_then(|caller| caller.quota()) else { return Ok(()) };
-    let shard = exchange.shard;
-    let taken = shard.quotas.take(quota, shard.now_ms(), day_at(Clock::unix_ms())).await;
-    taken.map_err(|refusal| Refusal::Quota(refusal, address.stage.protocol).into())
+    let Some(caller) = caller else { return Ok(()) };
+    let Some(quota) = caller.quota(exchange.table.generation) else { return Ok(()) };
+    exchange
+        .shard
+        .quotas
+        .take(quota, || caller.names())
+        .await
+        .map_err(|refusal| Refusal::Quota(refusal, address.stage.protocol).into())
 }

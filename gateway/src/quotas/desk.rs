@@ -17,10 +17,14 @@ use turnpike_snapshot::frame::{
 use super::account::{Account, Holder, LEASE_REQUESTS_MIN, Lease};
 use super::counts::Rows;
 use super::journal::{Entry, Orphan};
-use super::{FromDesk, Hand, QuotaName, QuotaRefusal, Said};
+use super::{FromDesk, Hand, Now, QuotaName, QuotaRefusal, Said};
 
 /// How long a key is at rest before its lease ends.
 const REST_MS: u64 = 300;
+/// A lease that lasts for less than this part of what it should makes way for one that is larger by the growth; one that
+/// lasts longer, and not as long as it should, for one of twice its size.
+const SHORT_PART: u64 = 64;
+const SHORT_GROWTH: u64 = 8;
 /// For how long a quota counts as used up before control is asked again: another gateway may have given some back, or
 /// somebody may have set what remains.
 const USED_UP_MS: u64 = 500;
@@ -35,15 +39,6 @@ pub(super) struct DeskRules {
     pub(super) lease_requests_max: u64,
     /// For how long a lease should last.
     pub(super) ahead_ms: u64,
-}
-
-/// The time, as the caller has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Now {
-    /// On a clock that never steps.
-    pub(super) ms: u64,
-    /// Days since 1970.
-    pub(super) day: u32,
 }
 
 /// All that a shard had.
@@ -503,6 +498,7 @@ impl Desk {
         let since_ms = now.ms.saturating_sub(account.asked_ms);
         let size = match account.size {
             0 => LEASE_REQUESTS_MIN,
+            size if since_ms < self.rules.ahead_ms / SHORT_PART => size * SHORT_GROWTH,
             size if since_ms < self.rules.ahead_ms => size * 2,
             size if since_ms > 4 * self.rules.ahead_ms => size / 2,
             size => size,

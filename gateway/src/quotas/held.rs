@@ -1,7 +1,10 @@
 //! A shard's requests of quotas, and those who wait for some.
 //!
-//! What a shard holds of a key grows with demand and goes back when the key is at rest. The fast path takes one from a map;
-//! everything else goes through the desk.
+//! What a shard holds of a key grows with demand, to what lasts for a second at most, and goes back when the key is at rest.
+//! The fast path takes one of what is in hand; everything else goes through the desk. A key is found by its number, and known
+//! by its place in the caller's table: by name once for each table.
+//!
+//! Time is the shard's last tick's.
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::VecDeque;
@@ -14,14 +17,20 @@ use std::task::{Context, Poll, Waker};
 use rustc_hash::FxHashMap;
 use turnpike_snapshot::Quota;
 
-use super::{FromDesk, Hand, QuotaLine, QuotaName, QuotaOf, QuotaRefusal, Said, ToDesk};
+use super::{FromDesk, Hand, Names, Now, Place, QuotaLine, QuotaName, QuotaOf, QuotaRefusal, Said, ToDesk};
 use crate::settings::Settings;
 
-/// What a shard asks for at once.
-const BATCH_MAX: u32 = 64;
-/// One that asks again within this time asks for more; after the longer one, for one again.
+/// What a shard asks for at once. Each time costs it as much as two requests.
+const BATCH_MAX: u32 = 4_096;
+/// One that asks again within this time asks for twice as much, and for four times as much within the shorter one; after
+/// the longest one, for one again.
 const BUSY_MS: u64 = 100;
+const BUSIER_MS: u64 = 25;
 const CALM_MS: u64 = 1_000;
+/// Of fewer, none are asked for ahead of need.
+const RENEWED_REQUESTS: u32 = 4;
+/// What is held beyond this and lasts for longer than [`CALM_MS`] is given back.
+const CALM_REQUESTS_MAX: u32 = 64;
 /// How often each key is looked at: whether it is at rest, and whether somebody has waited for too long.
 const CHECK_MS: u64 = 100;
 /// After so many looks at a key that isn't used, what is held of it is given back.
@@ -41,12 +50,15 @@ pub(crate) struct Quotas {
     wait_ms: u64,
     keys: RefCell<Keys>,
     waiting: Cell<usize>,
+    now: Cell<Now>,
 }
 
 #[derive(Debug, Default)]
 struct Keys {
     /// By plan, then by key.
     plans: FxHashMap<Box<str>, FxHashMap<Box<str>, Rc<Held>>>,
+    /// The same by their numbers; of several with one number, the last that was looked for.
+    numbers: FxHashMap<u64, Rc<Held>>,
     count: usize,
     /// When to look at which, the next first.
     checks: VecDeque<(u64, Rc<Held>)>,
@@ -55,6 +67,9 @@ struct Keys {
 #[derive(Debug)]
 struct Held {
     name: Arc<QuotaName>,
+    number: u64,
+    /// Where the last caller of this name stood.
+    place: Cell<Place>,
     state: RefCell<State>,
 }
 
@@ -68,6 +83,8 @@ struct State {
     open: bool,
     /// They were recalled while the desk was too far behind to have them back.
     recalled: bool,
+    /// More is asked for when fewer are left, ahead of need.
+    renew_at: u32,
     batch: u32,
     asked: bool,
     asked_ms: u64,
@@ -99,7 +116,7 @@ struct Seat {
 }
 
 impl Quotas {
-    pub(crate) fn new(shard: usize, settings: &Settings, line: QuotaLine) -> Self {
+    pub(crate) fn new(shard: usize, settings: &Settings, line: QuotaLine, now: Now) -> Self {
         Self {
             shard,
             line,
@@ -108,32 +125,39 @@ impl Quotas {
             wait_ms: settings.quota_wait_ms,
             keys: RefCell::default(),
             waiting: Cell::new(0),
+            now: Cell::new(now),
         }
     }
 
     /// Takes one request off a quota; waits for the desk, and through it for control, where it has to.
-    pub(crate) async fn take(&self, of: QuotaOf<'_>, now_ms: u64, day: u32) -> Result<(), QuotaRefusal> {
-        let held = self.held(of, now_ms, day)?;
-        if let Some(taken) = self.try_take(&held, of.terms, now_ms, day) {
-            return taken;
+    pub(crate) fn take<'n>(&self, of: QuotaOf, names: impl Fn() -> Names<'n>) -> Take<'_> {
+        let now = self.now.get();
+        let held = match self.held(of, names, now) {
+            Ok(held) => held,
+            Err(refusal) => return Take::Told(Err(refusal)),
+        };
+        if let Some(taken) = self.try_take(&held, of.terms, now) {
+            return Take::Told(taken);
         }
-        self.seat(&held, now_ms)?.await
+        match self.seat(&held, now.ms) {
+            Ok(wait) => Take::Waits(wait),
+            Err(refusal) => Take::Told(Err(refusal)),
+        }
     }
 
     /// The desk has said something.
-    pub(crate) fn hear(&self, from: FromDesk, now_ms: u64, day: u32) {
+    pub(crate) fn hear(&self, from: FromDesk, now: Now) {
+        self.now.set(now);
         let Some(held) = self.find(&from.name.plan_id, &from.name.key_id) else {
             // A key that waits for an answer isn't let go of: this is a recall that has crossed its return.
             return;
         };
         match from.said {
-            Said::Give { hand, day: given_for, tokens } => {
-                self.take_in(&held, Given { hand, day: given_for, tokens }, now_ms, day);
-            }
+            Said::Give { hand, day, tokens } => self.take_in(&held, Given { hand, day, tokens }, now),
             Said::Refuse(refusal) => {
                 let mut state = held.state.borrow_mut();
                 state.asked = false;
-                state.refused = Some((refusal, now_ms + REFUSED_MS));
+                state.refused = Some((refusal, now.ms + REFUSED_MS));
                 self.refuse_all(state, refusal);
             }
             Said::Recall => {
@@ -144,12 +168,13 @@ impl Quotas {
     }
 
     /// To be called with each tick of the shard.
-    pub(crate) fn tick(&self, now_ms: u64) {
+    pub(crate) fn tick(&self, now: Now) {
+        self.now.set(now);
         for _ in 0..CHECKS_MAX {
             let mut keys = self.keys.borrow_mut();
-            let Some((_, held)) = keys.checks.pop_front_if(|(due_ms, _)| *due_ms <= now_ms) else { return };
+            let Some((_, held)) = keys.checks.pop_front_if(|(due_ms, _)| *due_ms <= now.ms) else { return };
             drop(keys);
-            if let Some(next_ms) = self.check(&held, now_ms) {
+            if let Some(next_ms) = self.check(&held, now.ms) {
                 self.keys.borrow_mut().checks.push_back((next_ms, held));
             }
         }
@@ -173,39 +198,55 @@ impl Quotas {
         self.keys.borrow().plans.get(plan_id)?.get(key_id).cloned()
     }
 
-    fn held(&self, of: QuotaOf<'_>, now_ms: u64, day: u32) -> Result<Rc<Held>, QuotaRefusal> {
-        if let Some(held) = self.find(of.plan_id, of.key_id) {
+    fn held<'n>(
+        &self,
+        of: QuotaOf,
+        names: impl Fn() -> Names<'n>,
+        now: Now,
+    ) -> Result<Rc<Held>, QuotaRefusal> {
+        let numbered = self.keys.borrow().numbers.get(&of.number).cloned();
+        if let Some(held) = numbered.filter(|held| held.is_of(of.place, &names)) {
+            return Ok(held);
+        }
+        self.held_by_name(of, names(), now)
+    }
+
+    fn held_by_name(&self, of: QuotaOf, names: Names<'_>, now: Now) -> Result<Rc<Held>, QuotaRefusal> {
+        let Names { plan_id, key_id } = names;
+        if let Some(held) = self.find(plan_id, key_id) {
+            self.keys.borrow_mut().numbers.insert(of.number, Rc::clone(&held));
             return Ok(held);
         }
         let mut keys = self.keys.borrow_mut();
         if keys.count >= self.keys_max {
             return Err(QuotaRefusal::Crowded);
         }
-        let name = Arc::new(QuotaName { plan_id: of.plan_id.into(), key_id: of.key_id.into() });
-        let held = Rc::new(Held { name, state: RefCell::new(State::new(of.terms, day)) });
-        let plan = keys.plans.entry(of.plan_id.into()).or_default();
-        plan.insert(of.key_id.into(), Rc::clone(&held));
+        let name = Arc::new(QuotaName { plan_id: plan_id.into(), key_id: key_id.into() });
+        let state = RefCell::new(State::new(of.terms, now.day));
+        let held = Rc::new(Held { name, number: of.number, place: Cell::new(of.place), state });
+        let plan = keys.plans.entry(plan_id.into()).or_default();
+        plan.insert(key_id.into(), Rc::clone(&held));
+        keys.numbers.insert(of.number, Rc::clone(&held));
         keys.count += 1;
-        keys.checks.push_back((now_ms + CHECK_MS, Rc::clone(&held)));
+        keys.checks.push_back((now.ms + CHECK_MS, Rc::clone(&held)));
         Ok(held)
     }
 
     /// Nothing where the request has to wait.
-    fn try_take(&self, held: &Held, terms: Quota, now_ms: u64, day: u32) -> Option<Result<(), QuotaRefusal>> {
+    fn try_take(&self, held: &Held, terms: Quota, now: Now) -> Option<Result<(), QuotaRefusal>> {
         let mut state = held.state.borrow_mut();
         state.used = true;
-        if (state.terms != terms || state.day != day) && !self.renew(held, &mut state, terms, day) {
+        if (state.terms != terms || state.day != now.day) && !self.renew(held, &mut state, terms, now.day) {
             return Some(Err(QuotaRefusal::Crowded));
         }
         if state.tokens > 0 {
             self.spend(&mut state);
-            // One that has only what it needs now leaves the rest to others.
-            if state.batch >= 4 && state.tokens < state.batch / 2 && !state.asked {
-                self.ask(held, &mut state, now_ms);
+            if state.tokens < state.renew_at && !state.asked {
+                self.ask(held, &mut state, now.ms);
             }
             return Some(Ok(()));
         }
-        let refused = state.refused.filter(|(_, until_ms)| now_ms < *until_ms);
+        let refused = state.refused.filter(|(_, until_ms)| now.ms < *until_ms);
         refused.map(|(refusal, _)| Err(refusal))
     }
 
@@ -220,16 +261,18 @@ impl Quotas {
         true
     }
 
-    fn take_in(&self, held: &Held, given: Given, now_ms: u64, day: u32) {
+    fn take_in(&self, held: &Held, given: Given, now: Now) {
         let mut state = held.state.borrow_mut();
         state.asked = false;
         // The desk gives nothing of a new lease before it has all of the old one.
         state.hand = given.hand;
         state.open = true;
         state.tokens += given.tokens;
+        // One that has only what it needs now leaves the rest to others.
+        state.renew_at = if given.tokens >= RENEWED_REQUESTS { given.tokens / 2 } else { 0 };
         let is_refused = std::mem::take(&mut state.refuses_next);
-        if (given.day == day && !is_refused) || self.give_back(&held.name, &mut state, false) {
-            state.day = day;
+        if (given.day == now.day && !is_refused) || self.give_back(&held.name, &mut state, false) {
+            state.day = now.day;
         } else {
             // Of no day that anybody may spend it on, until the desk has it back.
             state.day = 0;
@@ -244,7 +287,7 @@ impl Quotas {
                 self.end(&seat, Ok(()));
             }
         }
-        if !state.seats.is_empty() && !self.ask(held, &mut state, now_ms) {
+        if !state.seats.is_empty() && !self.ask(held, &mut state, now.ms) {
             self.refuse_all(state, QuotaRefusal::Crowded);
         }
     }
@@ -279,6 +322,7 @@ impl Quotas {
     fn ask(&self, held: &Held, state: &mut State, now_ms: u64) -> bool {
         let since_ms = now_ms.saturating_sub(state.asked_ms);
         state.batch = match state.batch {
+            batch if since_ms < BUSIER_MS => (batch * 4).min(BATCH_MAX),
             batch if since_ms < BUSY_MS => (batch * 2).min(BATCH_MAX),
             _ if since_ms > CALM_MS => 1,
             batch => batch,
@@ -340,7 +384,8 @@ impl Quotas {
         {
             self.end(&seat, Err(QuotaRefusal::Unknown));
         }
-        if state.recalled {
+        let lasts = !state.asked && now_ms.saturating_sub(state.asked_ms) > CALM_MS;
+        if state.recalled || (lasts && state.tokens > CALM_REQUESTS_MAX) {
             self.give_back(&held.name, &mut state, false);
         }
         if !state.seats.is_empty() {
@@ -358,6 +403,9 @@ impl Quotas {
         drop(state);
         let mut keys = self.keys.borrow_mut();
         let QuotaName { plan_id, key_id } = &*held.name;
+        if keys.numbers.get(&held.number).is_some_and(|numbered| Rc::ptr_eq(numbered, held)) {
+            keys.numbers.remove(&held.number);
+        }
         if let Some(plan) = keys.plans.get_mut(plan_id) {
             plan.remove(key_id);
             if plan.is_empty() {
@@ -366,6 +414,21 @@ impl Quotas {
         }
         keys.count -= 1;
         None
+    }
+}
+
+impl Held {
+    /// By name where it is another table's caller.
+    fn is_of<'n>(&self, place: Place, names: impl Fn() -> Names<'n>) -> bool {
+        if self.place.get() == place {
+            return true;
+        }
+        let Names { plan_id, key_id } = names();
+        let is_same = *self.name.plan_id == *plan_id && *self.name.key_id == *key_id;
+        if is_same {
+            self.place.set(place);
+        }
+        is_same
     }
 }
 
@@ -378,6 +441,7 @@ impl State {
             hand: Hand::default(),
             open: false,
             recalled: false,
+            renew_at: 0,
             batch: 1,
             asked: false,
             asked_ms: 0,
@@ -390,9 +454,28 @@ impl State {
     }
 }
 
+/// What becomes of a request.
+#[derive(Debug)]
+#[must_use = "a request that isn't awaited leaves the line"]
+pub(crate) enum Take<'q> {
+    Told(Result<(), QuotaRefusal>),
+    Waits(Wait<'q>),
+}
+
+impl Future for Take<'_> {
+    type Output = Result<(), QuotaRefusal>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Told(told) => Poll::Ready(*told),
+            Self::Waits(wait) => Pin::new(wait).poll(context),
+        }
+    }
+}
+
 /// A request that waits for its verdict; dropped, it leaves the line, and what it was given to the next.
 #[derive(Debug)]
-struct Wait<'q> {
+pub(crate) struct Wait<'q> {
     quotas: &'q Quotas,
     held: Rc<Held>,
     seat: Rc<Seat>,

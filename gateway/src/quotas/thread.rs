@@ -16,9 +16,9 @@ use turnpike_rt::Clock;
 use turnpike_snapshot::frame::FromGateway;
 
 use super::counts::{Rows, SharedCounts};
-use super::desk::{Desk, DeskRules, Now, Returned};
+use super::desk::{Desk, DeskRules, Returned};
 use super::journal::{Journal, Legacy};
-use super::{FromDesk, QuotaLine, QuotaRefusal, Said, ToDesk, day_at};
+use super::{FromDesk, Now, QuotaLine, QuotaRefusal, Said, ToDesk};
 use crate::mailbox::{Mailbox, ToShard};
 use crate::settings::Settings;
 
@@ -165,7 +165,7 @@ impl Counter {
     }
 
     fn now(&self) -> Now {
-        Now { ms: self.clock.now_us() / 1_000, day: day_at(Clock::unix_ms()) }
+        Now::by(&self.clock)
     }
 
     fn handle(&mut self, message: ToDesk, now: Now) {

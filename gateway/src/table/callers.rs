@@ -10,31 +10,25 @@ use std::sync::Arc;
 use ring::digest::{SHA256, digest};
 use rustc_hash::FxHashMap;
 use turnpike_limits::Limit;
-use turnpike_snapshot::{ApiKey, ApiKeysUnit, PlanRoute, Quota, Unit, UnitHash, UsagePlanUnit};
+use turnpike_snapshot::{ApiKeysUnit, PlanRoute, Quota, Unit, UnitHash, UsagePlanUnit};
 
 use super::{Route, Stage, throttles};
-use crate::quotas::QuotaOf;
-use keys::{Key, KeySlice};
+use crate::quotas::{Names, Place, QuotaOf};
+use keys::{Key, KeySlice, Keys, Secret};
 
 /// All keys of a snapshot, and all plans.
 #[derive(Debug, Default)]
 pub(crate) struct Callers {
-    /// By their numbers; a slice without keys has no unit.
-    slices: Box<[Option<Slice>]>,
+    keys: Keys,
     /// The plans that slices name, in their order; one for all that name the same.
     plans: Vec<Box<[Option<Arc<Plan>>]>>,
+    /// Index of each slice's plans; a slice without keys has none.
+    plans_of: Box<[u32]>,
 }
 
 /// What a caller shows, as keys are known by it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shown([u8; 32]);
-
-#[derive(Debug)]
-struct Slice {
-    keys: Arc<KeySlice>,
-    /// Index of its plans.
-    plans: usize,
-}
 
 /// Who shows a key, by a plan that has the stage.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +41,8 @@ pub(crate) struct Caller<'t> {
 #[derive(Debug)]
 struct Plan {
     id: Box<str>,
+    /// Tells its quotas from those of other plans.
+    salt: u64,
     /// Of each key.
     throttle: Option<Limit>,
     /// Of each key.
@@ -56,16 +52,22 @@ struct Plan {
 }
 
 impl Callers {
-    fn of(slices: &[(&ApiKeysUnit, Arc<KeySlice>)], plans: &FxHashMap<&str, Arc<Plan>>) -> Self {
+    fn of(slices: Vec<(&ApiKeysUnit, KeySlice)>, plans: &FxHashMap<&str, Arc<Plan>>, secret: Secret) -> Self {
         let Some((first, _)) = slices.first() else { return Self::default() };
-        let mut callers = Self { slices: (0..first.slices).map(|_| None).collect(), plans: Vec::new() };
+        let mut callers = Self {
+            keys: Keys::new(first.slices, secret),
+            plans: Vec::new(),
+            plans_of: vec![0; first.slices as usize].into(),
+        };
         let mut known = FxHashMap::default();
         for (unit, keys) in slices {
             let index = *known.entry(&*unit.plans).or_insert_with(|| {
                 callers.plans.push(unit.plans.iter().map(|plan| plans.get(plan.as_str()).cloned()).collect());
-                callers.plans.len() - 1
+                // No more than slices.
+                callers.plans.len() as u32 - 1
             });
-            callers.slices[unit.slice as usize] = Some(Slice { keys: Arc::clone(keys), plans: index });
+            callers.plans_of[unit.slice as usize] = index;
+            callers.keys.put(unit.slice, keys);
         }
         callers
     }
@@ -75,25 +77,20 @@ impl Callers {
     pub(crate) fn expect(&self, value: &[u8]) -> Shown {
         let mut shown = Shown([0; 32]);
         shown.0.copy_from_slice(digest(&SHA256, value).as_ref());
-        if let Some(slice) = self.slice(&shown) {
-            slice.keys.expect(&shown.0);
-        }
+        self.keys.expect(&shown.0);
         shown
     }
 
     /// Whose key this is, if one of its plans has the stage.
     pub(crate) fn look_up(&self, shown: &Shown, stage: &Stage) -> Option<Caller<'_>> {
-        let slice = self.slice(shown)?;
-        let key = slice.keys.look_up(&shown.0)?;
-        let plans = &self.plans[slice.plans];
+        let key = self.keys.look_up(&shown.0)?;
+        // Mostly all slices name the same, and which has which needn't be fetched.
+        let plans = match &self.plans[..] {
+            [plans] => plans,
+            several => &several[self.plans_of[self.keys.slice_of(&shown.0)] as usize],
+        };
         let mut plans = key.plans().filter_map(|plan| plans[plan as usize].as_ref());
         plans.find_map(|plan| Some(Caller { key, plan, routes: plan.stages.get(&stage.path)? }))
-    }
-
-    fn slice(&self, shown: &Shown) -> Option<&Slice> {
-        // As many slices as the units say, which is a u32.
-        let slice = ApiKey::slice_of(&shown.0, self.slices.len() as u32) as usize;
-        self.slices.get(slice)?.as_ref()
     }
 }
 
@@ -107,10 +104,16 @@ impl<'t> Caller<'t> {
         self.plan.throttle.map(|limit| throttles::of_key(limit, self.key.salt()))
     }
 
-    /// Of the key, over all stages of the plan.
-    pub(crate) fn quota(&self) -> Option<QuotaOf<'t>> {
+    /// Of the key, over all stages of the plan; `generation` is the table's.
+    pub(crate) fn quota(&self, generation: u64) -> Option<QuotaOf> {
         let terms = self.plan.quota?;
-        Some(QuotaOf { plan_id: &self.plan.id, key_id: self.key.id(), terms })
+        let number = self.plan.salt.wrapping_add(self.key.salt());
+        let plan = std::ptr::from_ref(self.plan).addr();
+        Some(QuotaOf { terms, number, place: Place { generation, plan, key: self.key.address() } })
+    }
+
+    pub(crate) fn names(&self) -> Names<'t> {
+        Names { plan_id: &self.plan.id, key_id: self.key.id() }
     }
 
     /// Of the key, for this route alone.
@@ -122,20 +125,22 @@ impl<'t> Caller<'t> {
 /// The slices and plans of the last compilation, of which the next takes over what has stayed the same.
 #[derive(Debug, Default)]
 pub(super) struct KnownCallers {
-    slices: HashMap<UnitHash, Arc<KeySlice>>,
+    secret: Secret,
+    slices: HashMap<UnitHash, KeySlice>,
     plans: HashMap<UnitHash, Arc<Plan>>,
 }
 
 impl KnownCallers {
     /// Checking the snapshot has made sure that its slices fit together, and that the plans are there.
     pub(super) fn of_snapshot(&mut self, units: &[(UnitHash, Arc<Unit>)]) -> Callers {
-        let mut known = Self::default();
+        let mut known = Self { secret: self.secret, ..Self::default() };
         let (mut slices, mut plans) = (Vec::new(), FxHashMap::default());
         for (hash, unit) in units {
             match &**unit {
                 Unit::ApiKeys(unit) => {
-                    let keys = self.slices.remove(hash).unwrap_or_else(|| Arc::new(KeySlice::of(unit)));
-                    known.slices.insert(*hash, Arc::clone(&keys));
+                    let keys = self.slices.remove(hash);
+                    let keys = keys.unwrap_or_else(|| KeySlice::of(unit, self.secret));
+                    known.slices.insert(*hash, keys.clone());
                     slices.push((unit, keys));
                 }
                 Unit::UsagePlan(unit) => {
@@ -147,7 +152,7 @@ impl KnownCallers {
             }
         }
         *self = known;
-        Callers::of(&slices, &plans)
+        Callers::of(slices, &plans, self.secret)
     }
 }
 
@@ -165,6 +170,7 @@ impl Plan {
         });
         Self {
             id: unit.id.as_str().into(),
+            salt: throttles::salt_of_plan(&unit.id),
             throttle: unit.throttle.map(|throttle| throttles::of_plan(&unit.id, throttle)),
             quota: unit.quota,
             stages: stages.collect(),
@@ -174,7 +180,7 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
-    use turnpike_snapshot::{PlanStage, Protocol};
+    use turnpike_snapshot::{ApiKey, PlanStage, Protocol};
 
     use super::super::tests::{account, stage, table};
     use super::*;

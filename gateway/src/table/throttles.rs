@@ -30,6 +30,10 @@ pub(super) fn salt_of_key(key_id: &str) -> u64 {
     id(&["key", key_id]).0
 }
 
+pub(super) fn salt_of_plan(plan_id: &str) -> u64 {
+    id(&["quota", plan_id]).0
+}
+
 /// Both parts are as good as random, and so is their sum: a million keys need no table of their buckets' names.
 pub(super) fn of_key(limit: Limit, salt: u64) -> Limit {
     Limit { id: LimitId(limit.id.0.wrapping_add(salt)), ..limit }

@@ -2,27 +2,44 @@
 //!
 //! With many keys, each request comes to one that no cache of the core knows: what a look-up takes is the lines of memory
 //! that it touches. So a key is one line, with its plan if it is in one, in a table that is half empty at least: a look
-//! touches one and a half of them, side by side, and one of the slice. A key's id is only read where it is asked for. 138
-//! bytes a key with AWS's ids of ten characters.
+//! touches one and a half of them, side by side, and a quarter of one to find its slice: those of all slices are side by
+//! side, too. A key's id is only read where it is asked for. 138 bytes a key with AWS's ids of ten characters.
 //!
-//! Where a look begins is drawn anew for each slice, and digests are compared in constant time: how long it takes tells
+//! Where a look begins is drawn anew for each process, and digests are compared in constant time: how long it takes tells
 //! nothing of the keys that there are.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
-use turnpike_snapshot::ApiKeysUnit;
+use turnpike_snapshot::{ApiKey, ApiKeysUnit};
 
 use super::super::throttles;
 
-/// In one line.
-#[derive(Debug)]
-#[repr(align(64))]
+/// All slices of a table.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    secret: Secret,
+    /// By the slices' numbers; a slice without keys has none.
+    places: Box<[Option<Arc<[Place]>>]>,
+    rests: Box<[Option<Arc<Rest>>]>,
+}
+
+/// Decides where looks begin: odd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Secret(u64);
+
+/// Tables have a slice in common if it has stayed the same.
+#[derive(Debug, Clone)]
 pub(super) struct KeySlice {
     /// More than there are keys, so that a look ends.
-    places: Box<[Place]>,
-    /// Odd.
-    secret: u64,
+    places: Arc<[Place]>,
+    rest: Arc<Rest>,
+}
+
+/// What few look-ups need.
+#[derive(Debug)]
+struct Rest {
     /// One behind the other.
     ids: Box<[u8]>,
     /// Plans of keys in several, but for the first.
@@ -61,29 +78,102 @@ impl Range {
 /// A key that was found.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Key<'t> {
-    slice: &'t KeySlice,
+    keys: &'t Keys,
     place: &'t Place,
 }
 
 impl<'t> Key<'t> {
     pub(super) fn id(self) -> &'t str {
         // They were strings.
-        std::str::from_utf8(self.place.id.of(&self.slice.ids)).unwrap_or_default()
+        self.rest().map_or("", |rest| std::str::from_utf8(self.place.id.of(&rest.ids)).unwrap_or_default())
     }
 
     pub(super) fn salt(self) -> u64 {
         self.place.salt
     }
 
+    /// Of no other key of the table, as long as that is there.
+    pub(super) fn address(self) -> usize {
+        std::ptr::from_ref(self.place).addr()
+    }
+
     /// Indexes of the unit's plans.
     pub(super) fn plans(self) -> impl Iterator<Item = u32> {
-        let first = Some(self.place.plan).filter(|plan| *plan != NO_PLAN);
-        first.into_iter().chain(self.place.others.of(&self.slice.others).iter().copied())
+        let Place { plan, others, .. } = *self.place;
+        let others = if others.len > 0 { self.rest().map(|rest| others.of(&rest.others)) } else { None };
+        let first = Some(plan).filter(|plan| *plan != NO_PLAN);
+        first.into_iter().chain(others.into_iter().flatten().copied())
+    }
+
+    fn rest(self) -> Option<&'t Rest> {
+        self.keys.rests[self.keys.slice_of(&self.place.digest)].as_deref()
     }
 }
 
+impl Keys {
+    /// So many slices, all of them without keys.
+    pub(super) fn new(slices: u32, secret: Secret) -> Self {
+        let empty = |_| None;
+        Self { secret, places: (0..slices).map(empty).collect(), rests: (0..slices).map(|_| None).collect() }
+    }
+
+    /// The slice has to be made with the same secret.
+    pub(super) fn put(&mut self, number: u32, slice: KeySlice) {
+        self.places[number as usize] = Some(slice.places);
+        self.rests[number as usize] = Some(slice.rest);
+    }
+
+    /// The number of the slice that a key is in if it is there.
+    pub(super) fn slice_of(&self, digest: &[u8; 32]) -> usize {
+        // As many slices as the units say, which is a u32.
+        ApiKey::slice_of(digest, self.places.len() as u32) as usize
+    }
+
+    /// Has the core fetch where a look begins, and mostly ends.
+    pub(super) fn expect(&self, shown: &[u8; 32]) {
+        if let Some(Some(places)) = self.places.get(self.slice_of(shown)) {
+            turnpike_rt::prefetch(&places[self.secret.start(shown, places.len())]);
+        }
+    }
+
+    pub(super) fn look_up(&self, shown: &[u8; 32]) -> Option<Key<'_>> {
+        let places = self.places.get(self.slice_of(shown))?.as_deref()?;
+        let mut at = self.secret.start(shown, places.len());
+        loop {
+            let place = &places[at];
+            if !place.taken {
+                return None;
+            }
+            if place.is_of(shown) {
+                return Some(Key { keys: self, place });
+            }
+            at = next(at, places.len());
+        }
+    }
+}
+
+impl Default for Secret {
+    fn default() -> Self {
+        Self(RandomState::new().hash_one("secret") | 1)
+    }
+}
+
+impl Secret {
+    /// Where a look begins: the product's upper bits are as many times the number of places as their share of all.
+    fn start(self, digest: &[u8; 32], places: usize) -> usize {
+        // Behind those by which slices are told apart.
+        let number = digest[8..16].iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+        let product = number.wrapping_mul(self.0);
+        ((u128::from(product) * places as u128) >> 64) as usize
+    }
+}
+
+fn next(at: usize, places: usize) -> usize {
+    if at + 1 == places { 0 } else { at + 1 }
+}
+
 impl KeySlice {
-    pub(super) fn of(unit: &ApiKeysUnit) -> Self {
+    pub(super) fn of(unit: &ApiKeysUnit, secret: Secret) -> Self {
         let empty = Place {
             digest: [0; 32],
             salt: 0,
@@ -92,9 +182,8 @@ impl KeySlice {
             others: Range::default(),
             taken: false,
         };
-        let mut slice = Self {
-            places: vec![empty; unit.keys.len() * 2 + 1].into(),
-            secret: RandomState::new().hash_one("secret") | 1,
+        let mut places = vec![empty; unit.keys.len() * 2 + 1];
+        let rest = Rest {
             ids: unit.keys.iter().flat_map(|key| key.id.bytes()).collect(),
             others: unit.keys.iter().flat_map(|key| key.plans.iter().skip(1)).copied().collect(),
         };
@@ -103,55 +192,21 @@ impl KeySlice {
             let id = Range { start: ids, len: key.id.len() as u32 };
             let more = Range { start: others, len: key.plans.len().saturating_sub(1) as u32 };
             (ids, others) = (ids + id.len, others + more.len);
-            slice.place(Place {
+            let place = Place {
                 digest: key.value_sha256,
                 salt: throttles::salt_of_key(&key.id),
                 id,
                 plan: key.plans.first().copied().unwrap_or(NO_PLAN),
                 others: more,
                 taken: true,
-            });
-        }
-        slice
-    }
-
-    fn place(&mut self, place: Place) {
-        let mut at = self.start(&place.digest);
-        while self.places[at].taken {
-            at = self.next(at);
-        }
-        self.places[at] = place;
-    }
-
-    /// Has the core fetch where a look begins, and mostly ends.
-    pub(super) fn expect(&self, shown: &[u8; 32]) {
-        turnpike_rt::prefetch(&self.places[self.start(shown)]);
-    }
-
-    pub(super) fn look_up(&self, shown: &[u8; 32]) -> Option<Key<'_>> {
-        let mut at = self.start(shown);
-        loop {
-            let place = &self.places[at];
-            if !place.taken {
-                return None;
+            };
+            let mut at = secret.start(&place.digest, places.len());
+            while places[at].taken {
+                at = next(at, places.len());
             }
-            if place.is_of(shown) {
-                return Some(Key { slice: self, place });
-            }
-            at = self.next(at);
+            places[at] = place;
         }
-    }
-
-    /// Where a look begins: the product's upper bits are as many times the number of places as their share of all.
-    fn start(&self, digest: &[u8; 32]) -> usize {
-        // Behind those by which slices are told apart.
-        let number = digest[8..16].iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
-        let product = number.wrapping_mul(self.secret);
-        ((u128::from(product) * self.places.len() as u128) >> 64) as usize
-    }
-
-    fn next(&self, at: usize) -> usize {
-        if at + 1 == self.places.len() { 0 } else { at + 1 }
+        Self { places: places.into(), rest: Arc::new(rest) }
     }
 }
 
@@ -189,10 +244,17 @@ mod tests {
         ApiKeysUnit { slice: 0, slices: 1, plans, keys: (0..keys).map(key).collect() }
     }
 
+    fn slice(keys: usize) -> Keys {
+        let secret = Secret::default();
+        let mut all = Keys::new(1, secret);
+        all.put(0, KeySlice::of(&unit(keys), secret));
+        all
+    }
+
     #[test]
     fn each_key_is_found_and_no_other() {
         for keys in [0, 1, 2, 3, 100, 1_000] {
-            let slice = KeySlice::of(&unit(keys));
+            let slice = slice(keys);
             for number in 0..keys {
                 let key = slice.look_up(&digest_of(&number.to_string())).unwrap();
                 assert_eq!(key.id(), format!("id{number}"));
@@ -207,9 +269,9 @@ mod tests {
 
     #[test]
     fn a_digest_has_to_be_the_same_in_every_byte() {
-        let slice = KeySlice::of(&unit(1));
+        let slice = slice(1);
         let shown = digest_of("0");
-        assert!(slice.places.iter().any(|place| place.is_of(&shown)));
+        assert!(slice.places[0].iter().flat_map(|places| &places[..]).any(|place| place.is_of(&shown)));
         for byte in 0..32 {
             let mut other = shown;
             other[byte] ^= 0x10;
@@ -219,7 +281,8 @@ mod tests {
 
     #[test]
     fn a_key_takes_the_memory_that_is_stated() {
-        assert_eq!((size_of::<Place>(), size_of::<KeySlice>()), (64, 64));
-        assert_eq!(KeySlice::of(&unit(1_000)).places.len(), 2_001);
+        assert_eq!((size_of::<Place>(), size_of::<Option<Arc<[Place]>>>()), (64, 16));
+        let slice = KeySlice::of(&unit(1_000), Secret::default());
+        assert_eq!((slice.places.len(), slice.places.as_ptr().addr() % 64), (2_001, 0));
     }
 }

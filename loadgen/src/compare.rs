@@ -208,7 +208,7 @@ fn notes(before: &[Report], after: &[Report], rows: &[Row]) -> Vec<String> {
         }
     };
     differ("URL", |report| report.url.clone());
-    differ("pace", |report| report.schedule.clone().unwrap_or_else(|| "closed loop".to_owned()));
+    differ("pace", Report::pace);
     differ("connections", |report| report.connections.to_string());
     differ("threads", |report| report.threads.to_string());
     differ("machine", |report| {

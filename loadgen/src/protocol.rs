@@ -74,6 +74,14 @@ impl ProtocolArgs {
 }
 
 impl Carriage {
+    /// How many resting connections are opened in a second.
+    pub(crate) fn held_per_s(self) -> Option<f64> {
+        match self {
+            Self::Hold(per_s) => Some(per_s),
+            Self::OneByOne | Self::Pipeline(_) | Self::Streams(_) | Self::Messages => None,
+        }
+    }
+
     /// What a connection's read buffer holds: the largest head, or what a connection at rest may hear.
     pub(crate) fn buffer_bytes(self, head_bytes_max: usize) -> usize {
         match self {

@@ -36,6 +36,9 @@ pub struct Report {
     /// Whether that rate changes over the run.
     #[serde(default)]
     pub rate_changes: bool,
+    /// Connections that only rest: how many were to be opened in a second; `None` where requests or messages are sent.
+    #[serde(default)]
+    pub held_per_s: Option<f64>,
     /// Which of its limits ended the run.
     #[serde(default)]
     pub ended_by: Ending,
@@ -178,6 +181,7 @@ pub struct Handshakes {
 pub(crate) struct Circumstances {
     pub(crate) url: String,
     pub(crate) open: Option<OpenLoop>,
+    pub(crate) held_per_s: Option<f64>,
     pub(crate) connections: usize,
     pub(crate) duration_s: f64,
     pub(crate) warmup_s: f64,
@@ -205,6 +209,7 @@ impl Report {
             loop_kind: if run.open.is_some() { "open" } else { "closed" }.to_owned(),
             rate_per_s: run.open.as_ref().map(|open| open.mean_rate_per_s(run.duration_s)),
             schedule: run.open.as_ref().map(ToString::to_string),
+            held_per_s: run.held_per_s,
             rate_changes: run.open.as_ref().is_some_and(|open| !open.is_steady()),
             ended_by: run.ending,
             budget_spent: run.budget.map(|budget| budget.is_spent(all.failed(), all.ended())),
@@ -260,6 +265,15 @@ impl Report {
         report
     }
 
+    /// What was sent when, in words.
+    pub(crate) fn pace(&self) -> String {
+        match (&self.schedule, self.held_per_s) {
+            (Some(schedule), _) => format!("open loop at {schedule}"),
+            (None, Some(per_s)) => held(per_s),
+            (None, None) => "closed loop".to_owned(),
+        }
+    }
+
     /// All errors, unexpected replies included.
     pub fn failed(&self) -> u64 {
         self.errors.values().sum()
@@ -281,6 +295,11 @@ impl Part {
             unfinished: counts.unfinished,
         }
     }
+}
+
+/// The pace of connections that only rest.
+pub(crate) fn held(per_s: f64) -> String {
+    format!("connections that rest, {per_s} opened in a second")
 }
 
 fn missed(tally: &Tally, names: &[CheckName]) -> Vec<Missed> {
@@ -346,6 +365,7 @@ mod tests {
         let run = Circumstances {
             url: "http://a.test/".into(),
             open: Some(OpenLoop::constant(100.0)),
+            held_per_s: None,
             connections: 2,
             duration_s: 10.0,
             labels: vec!["read".into(), "write".into()],

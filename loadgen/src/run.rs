@@ -46,6 +46,7 @@ pub fn run(settings: Settings, interrupted: &AtomicBool) -> Result<Report, Strin
     let run = Circumstances {
         url: settings.url.clone(),
         open: settings.open.clone(),
+        held_per_s: settings.carriage.held_per_s(),
         connections: settings.connections,
         duration_s,
         warmup_s: settings.warmup.as_secs_f64(),

@@ -10,10 +10,10 @@ const ROWS_MAX: usize = 5_000;
 
 /// Pace, counts and warnings.
 pub(super) fn headline(report: &Report) -> String {
-    let pace = match &report.schedule {
-        Some(schedule) => format!("Open loop at {schedule}"),
-        None => "Closed loop".to_owned(),
-    };
+    let mut pace = report.pace();
+    if let Some(first) = pace.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
     let ended = report.ended_by.early();
     let mut html = format!(
         "<p>{}; {} connections on {} threads; {} s{ended}. Started {}.</p>\n",

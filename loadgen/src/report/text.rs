@@ -11,16 +11,15 @@ const SPARKLINE_COLUMNS: usize = 60;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pace = match &self.schedule {
-            Some(schedule) => format!("open loop at {schedule}"),
-            None => "closed loop".to_owned(),
-        };
+        let pace = self.pace();
         let (connections, threads) =
             (counted(self.connections, "connection"), counted(self.threads, "thread"));
         writeln!(f, "{}: {pace}, {connections}, {threads}", self.url)?;
+        // Each resting connection is counted as it opens.
+        let replies = if self.held_per_s.is_some() { "opened" } else { "replies" };
         writeln!(
             f,
-            "\n  replies      {:>12}   {:>12.1} /s   in {:.2} s{}",
+            "\n  {replies:<12} {:>12}   {:>12.1} /s   in {:.2} s{}",
             self.replies,
             self.replies_per_s,
             self.duration_s,

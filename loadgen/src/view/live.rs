@@ -7,6 +7,7 @@ use super::frame::{State, lines};
 use super::recent::Recent;
 use crate::beat::Totals;
 use crate::cli::{Length, Settings};
+use crate::report::held;
 use crate::timeline::{Slice, Slicing};
 
 const REDRAW_INTERVAL: Duration = Duration::from_millis(250);
@@ -28,9 +29,10 @@ pub(crate) struct Live {
 
 impl Live {
     pub(super) fn new(settings: &Settings, slicing: Slicing, colour: bool) -> Result<Self, String> {
-        let pace = match &settings.open {
-            Some(open) => format!("open loop, {open}"),
-            None => "closed loop".to_owned(),
+        let pace = match (&settings.open, settings.carriage.held_per_s()) {
+            (Some(open), _) => format!("open loop, {open}"),
+            (None, Some(per_s)) => held(per_s),
+            (None, None) => "closed loop".to_owned(),
         };
         Ok(Self {
             title: format!("{}   {pace}   {} connections", settings.url, settings.connections),

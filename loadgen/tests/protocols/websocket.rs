@@ -254,6 +254,9 @@ fn resting_connections_are_counted_as_they_open_and_as_they_drop() {
     let args = ["-d", "300ms", "-c", "10", "--hold", "--connect-rate", "100"];
     let report = succeeded("ws", address, &args);
     assert_eq!((report.replies, report.openings.connections), (10, 10));
+    let text = report.to_string();
+    assert!(text.contains("/: connections that rest, 100 opened in a second, 10 connections,"), "{text}");
+    assert!(text.contains("\n  opened                 10 "), "{text}");
     assert!(ends.iter().take(10).all(|end| end == Some((CLOSE, vec![0x03, 0xe8]))));
     // Those that the ramp wants in the warm-up aren't counted.
     let ramp = ["--warmup", "50ms", "-d", "250ms", "-c", "10", "--hold", "--connect-rate", "100"];

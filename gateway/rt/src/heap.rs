@@ -3,8 +3,10 @@
 //! What a request reads of such a table lies on other pages than what the one before it read, more of them than a core keeps
 //! the addresses of at hand; in a virtual machine each one that is missing is looked up in two page tables. So the kernel is
 //! asked to gather what of the heap holds the table on huge pages (`MADV_COLLAPSE`, Linux 6.1), as [`move_code`] does with
-//! machine code. Nothing changes but on which pages the bytes lie. Whole huge pages alone are asked for, and each once: what
-//! comes back to the heap later isn't gathered again.
+//! machine code. Nothing changes but on which pages the bytes lie. Whole huge pages alone are asked for, those that hold much of
+//! the table, and each once: what comes back to the heap later isn't gathered again. What else the heap holds and grows by,
+//! such as figures, stays where it is: on a busy machine the kernel takes some 15 ms a page, for which a table that has
+//! changed in one place shouldn't wait.
 //!
 //! [`move_code`]: crate::move_code
 
@@ -14,6 +16,9 @@ use std::ptr;
 
 use crate::huge_pages::{MADV_COLLAPSE, huge_page_bytes, range};
 
+/// A page with fewer addresses isn't worth its gathering. Arbitrary: of stages with 50 routes, a page holds 200.
+const ADDRESSES_MIN: usize = 8;
+
 /// What of the heap lies on huge pages already.
 #[derive(Debug, Default)]
 pub struct HeapPages {
@@ -21,7 +26,7 @@ pub struct HeapPages {
 }
 
 impl HeapPages {
-    /// Gathers the parts of the heap that hold these addresses; says how many bytes are new.
+    /// Gathers the pages of the heap that hold some of these addresses; says how many bytes are new.
     ///
     /// # Errors
     /// Why some stays where it is, with the likely cause.
@@ -48,23 +53,30 @@ fn is_heap(line: &str) -> bool {
     fields.next() == Some("rw-p") && fields.nth(2) == Some("0")
 }
 
-/// Of the mappings that hold some address, in the order of theirs.
+/// The huge pages that hold enough addresses and lie in one mapping as a whole, in their order; neighbours are one.
 fn whole_pages(
     heaps: &[Range<usize>],
     addresses: impl Iterator<Item = usize>,
     huge_bytes: usize,
 ) -> Vec<Range<usize>> {
-    let mut holds = vec![false; heaps.len()];
-    for address in addresses {
-        let at = heaps.partition_point(|heap| heap.end <= address);
-        if let (Some(heap), Some(holds)) = (heaps.get(at), holds.get_mut(at)) {
-            *holds |= heap.contains(&address);
+    let page_of = |address: usize| address / huge_bytes * huge_bytes;
+    let mut starts: Vec<usize> = addresses.map(page_of).collect();
+    starts.sort_unstable();
+    let held = starts.chunk_by(|one, other| one == other).filter(|same| same.len() >= ADDRESSES_MIN);
+    let mut pages: Vec<Range<usize>> = Vec::new();
+    for start in held.map(|same| same[0]).filter(|start| is_within(heaps, &(*start..*start + huge_bytes))) {
+        match pages.last_mut() {
+            Some(last) if last.end == start => last.end += huge_bytes,
+            _ => pages.push(start..start + huge_bytes),
         }
     }
-    let held = heaps.iter().zip(holds).filter(|(_, holds)| *holds);
-    held.map(|(heap, _)| heap.start.next_multiple_of(huge_bytes)..heap.end / huge_bytes * huge_bytes)
-        .filter(|pages| !pages.is_empty())
-        .collect()
+    pages
+}
+
+/// `heaps` are in the order of their addresses.
+fn is_within(heaps: &[Range<usize>], pages: &Range<usize>) -> bool {
+    let at = heaps.partition_point(|heap| heap.end <= pages.start);
+    heaps.get(at).is_some_and(|heap| heap.start <= pages.start && pages.end <= heap.end)
 }
 
 /// What of `pages` is in none of `others`, which overlap nowhere and come in their order.
@@ -106,10 +118,17 @@ mod tests {
 
     #[test]
     fn whole_pages_of_mappings_that_hold_an_address() {
-        let heaps = [MIB..2 * MIB, 3 * MIB..9 * MIB, 10 * MIB..12 * MIB, 14 * MIB..18 * MIB];
-        let of = |addresses: &[usize]| whole_pages(&heaps, addresses.iter().copied(), 2 * MIB);
-        assert_eq!(of(&[4 * MIB, 11 * MIB, 5 * MIB]), [4 * MIB..8 * MIB, 10 * MIB..12 * MIB]);
-        assert_eq!(of(&[MIB, 9 * MIB, 13 * MIB, 99 * MIB, 0]), [], "none is filled, or nobody's");
+        let heaps = [MIB..2 * MIB, 3 * MIB..9 * MIB, 10 * MIB..12 * MIB, 14 * MIB..24 * MIB];
+        let of = |addresses: &[usize]| {
+            let addresses = addresses.iter().flat_map(|address| *address..*address + ADDRESSES_MIN);
+            whole_pages(&heaps, addresses, 2 * MIB)
+        };
+        assert_eq!(of(&[4 * MIB, 11 * MIB, 5 * MIB]), [4 * MIB..6 * MIB, 10 * MIB..12 * MIB]);
+        assert_eq!(of(&[7 * MIB, 4 * MIB, 20 * MIB]), [4 * MIB..8 * MIB, 20 * MIB..22 * MIB]);
+        assert_eq!(of(&[MIB, 3 * MIB, 8 * MIB, 13 * MIB, 99 * MIB, 0]), [], "not whole, or nobody's");
+        let few = (0..ADDRESSES_MIN - 1).map(|at| 4 * MIB + at);
+        assert_eq!(whole_pages(&heaps, few.clone(), 2 * MIB), []);
+        assert_eq!(whole_pages(&heaps, few.chain([6 * MIB - 1]), 2 * MIB), [4 * MIB..6 * MIB; 1]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! asked to gather what of the heap holds the table on huge pages (`MADV_COLLAPSE`, Linux 6.1), as [`move_code`] does with
 //! machine code. Nothing changes but on which pages the bytes lie. Whole huge pages alone are asked for, those that hold much of
 //! the table, and each once: what comes back to the heap later isn't gathered again. What else the heap holds and grows by,
-//! such as figures, stays where it is: on a busy machine the kernel takes some 15 ms a page, for which a table that has
+//! such as figures, stays where it is: the kernel takes 5 to 10 ms a page, for which a table that has
 //! changed in one place shouldn't wait.
 //!
 //! [`move_code`]: crate::move_code

@@ -73,7 +73,9 @@ async fn a_panic_while_writing_does_not_keep_later_snapshots_from_being_served()
 const NEVER_MS: u64 = 3_600_000;
 const AT_ONCE_MS: u64 = 1;
 
-fn start_full(bench: &Bench, refusals: usize, keep_again_ms: u64) -> Running {
+/// Version 1 has come to a disk that refuses so many files.
+async fn start_full(refusals: usize, keep_again_ms: u64) -> (Bench, Running, FakeControl) {
+    let bench = Bench::new();
     let disk = Box::new(FullDisk { refusals_left: refusals });
     let vault = Vault::open_on(disk, &bench.dir.path().join("data"), Limits::default()).unwrap();
     let settings = LinkSettings {
@@ -81,7 +83,10 @@ fn start_full(bench: &Bench, refusals: usize, keep_again_ms: u64) -> Running {
         keep_again_max_ms: keep_again_ms,
         ..bench.settings()
     };
-    start(settings, vault)
+    let running = start(settings, vault);
+    let mut control = bench.greet(0).await;
+    control.bring(&published(1)).await;
+    (bench, running, control)
 }
 
 async fn kept(running: &mut Running, version: u64) {
@@ -91,10 +96,7 @@ async fn kept(running: &mut Running, version: u64) {
 
 #[tokio::test]
 async fn a_full_disk_does_not_keep_a_snapshot_from_being_served() {
-    let bench = Bench::new();
-    let mut running = start_full(&bench, 1, NEVER_MS);
-    let mut control = bench.greet(0).await;
-    control.bring(&published(1)).await;
+    let (bench, mut running, mut control) = start_full(1, NEVER_MS).await;
     running.applied().await;
     let not_kept = running.status.borrow().not_kept.clone().unwrap();
     assert!(not_kept.contains("can't write"), "{not_kept}");
@@ -106,10 +108,7 @@ async fn a_full_disk_does_not_keep_a_snapshot_from_being_served() {
 
 #[tokio::test]
 async fn what_a_full_disk_refused_is_written_again_until_it_is_kept() {
-    let bench = Bench::new();
-    let mut running = start_full(&bench, 5, AT_ONCE_MS);
-    let mut control = bench.greet(0).await;
-    control.bring(&published(1)).await;
+    let (bench, mut running, mut control) = start_full(5, AT_ONCE_MS).await;
     kept(&mut running, 1).await;
     assert_eq!(bench.vault_beside().load().unwrap().unwrap().root.version, 1);
     // Control was told of it once: what comes next is about the next version.
@@ -120,10 +119,7 @@ async fn what_a_full_disk_refused_is_written_again_until_it_is_kept() {
 
 #[tokio::test]
 async fn what_a_full_disk_refused_is_written_again_without_control() {
-    let bench = Bench::new();
-    let mut running = start_full(&bench, 5, AT_ONCE_MS);
-    let mut control = bench.greet(0).await;
-    control.bring(&published(1)).await;
+    let (bench, mut running, control) = start_full(5, AT_ONCE_MS).await;
     let Bench { dir, listener } = bench;
     drop((control, listener));
     kept(&mut running, 1).await;
@@ -134,10 +130,7 @@ async fn what_a_full_disk_refused_is_written_again_without_control() {
 
 #[tokio::test]
 async fn what_a_full_disk_refused_is_written_before_a_pause() {
-    let bench = Bench::new();
-    let mut running = start_full(&bench, 1, NEVER_MS);
-    let mut control = bench.greet(0).await;
-    control.bring(&published(1)).await;
+    let (bench, mut running, _control) = start_full(1, NEVER_MS).await;
     assert!(running.status.borrow().not_kept.is_some());
     running.orders.send_replace(Order::Pause);
     let paused = running.status.wait_for(|status| status.paused).await.unwrap().clone();

@@ -129,8 +129,10 @@ pub(crate) async fn serve<'a>(exchange: &Exchange<'a>, record: &mut Record<'a>) 
     let selected = route::look_up(exchange, &address, record)?;
     let caller = identify::check(exchange, &address, &selected, shown, record)?;
     let is_free = throttle::is_free(exchange, &selected, caller);
-    throttle::check(exchange, &address, &selected, caller).await?;
-    quota::check(exchange, &address, caller).await?;
+    if !is_free {
+        throttle::check(exchange, &address, &selected, caller).await?;
+        quota::check(exchange, &address, caller).await?;
+    }
     if let Some(rules) = &selected.matched.route.cache {
         return cache::serve(exchange, &address, &selected, rules, record).await;
     }

@@ -44,7 +44,7 @@ pub(super) struct Applied {
     count: usize,
 }
 
-/// Whether nothing limits the request, so that it waits for nothing.
+/// Whether nothing limits the request, no throttle and no caller's quota, so that it waits for nothing.
 pub(super) fn is_free(
     exchange: &Exchange<'_>,
     selected: &Selected<'_, '_>,
@@ -59,11 +59,7 @@ pub(super) async fn check(
     selected: &Selected<'_, '_>,
     caller: Option<Caller<'_>>,
 ) -> Result<(), Failure> {
-    if is_free(exchange, selected, caller) {
-        return Ok(());
-    }
-    let route = selected.matched.route;
-    let Some(applied) = Applied::to(exchange, route, caller) else { return Ok(()) };
+    let Some(applied) = Applied::to(exchange, selected.matched.route, caller) else { return Ok(()) };
     let taken = exchange.shard.limits.take(applied.limits(), exchange.table.generation).await;
     taken.map_err(|refused| {
         let throttled = match refused.why {
